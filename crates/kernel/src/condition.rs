@@ -1,0 +1,140 @@
+//! Conditions: predicates over time, address, authentication strength and attributes. The common ones are typed forms; anything
+//! else is a CEL expression. This file says what a condition is; `charter-policy` compiles and evaluates it.
+
+use crate::{Key, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Key of a condition within its organization.
+pub type ConditionKey = Key;
+
+/// Day of the week, Monday first, as three letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Weekday {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// Whose attribute a condition reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttributeOf {
+    /// The principal.
+    Subject,
+    /// The action, where the caller sent properties for it.
+    Action,
+    /// The resource.
+    Resource,
+    /// The request context.
+    Context,
+}
+
+/// A value a condition compares with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// A text.
+    Text(String),
+}
+
+/// A condition as it is stored and exported: `{"form": "...", ...}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "form", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Condition {
+    /// Inside `[from, to)`.
+    Between {
+        /// First instant inside.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        from: Option<Timestamp>,
+        /// First instant outside again.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        to: Option<Timestamp>,
+    },
+    /// On these weekdays, between two times of day (`HH:MM`, end exclusive, may pass midnight), in a named time zone.
+    Hours {
+        /// IANA name, for example `Europe/Berlin`.
+        zone: String,
+        /// The days; empty means every day.
+        #[serde(default)]
+        weekdays: Vec<Weekday>,
+        /// Start of the day's window, `HH:MM`.
+        from: String,
+        /// End of the day's window, `HH:MM`, exclusive; `24:00` is the end of the day.
+        to: String,
+    },
+    /// The request comes from one of these address ranges (CIDR or single addresses).
+    Address {
+        /// The ranges.
+        ranges: Vec<String>,
+    },
+    /// The principal proved a second factor, or one of the named methods (RFC 8176 `amr` values).
+    Assurance {
+        /// A second factor is demanded.
+        #[serde(default)]
+        mfa: bool,
+        /// At least one of these methods is demanded; empty demands none.
+        #[serde(default)]
+        any_of: Vec<String>,
+    },
+    /// A number attribute is at most this.
+    AtMost {
+        /// Whose attribute.
+        of: AttributeOf,
+        /// Its name; dots descend into objects.
+        attribute: String,
+        /// The largest value that passes.
+        limit: f64,
+    },
+    /// An attribute equals a value.
+    Equals {
+        /// Whose attribute.
+        of: AttributeOf,
+        /// Its name; dots descend into objects.
+        attribute: String,
+        /// The value.
+        value: Scalar,
+    },
+    /// An attribute is one of several values.
+    OneOf {
+        /// Whose attribute.
+        of: AttributeOf,
+        /// Its name; dots descend into objects.
+        attribute: String,
+        /// The values.
+        values: Vec<Scalar>,
+    },
+    /// The principal owns the resource.
+    Owner {},
+    /// The principal is in a team (or one below it).
+    Team {
+        /// Key of the team.
+        team: Key,
+    },
+    /// Every one of these holds.
+    All {
+        /// The parts.
+        of: Vec<Condition>,
+    },
+    /// At least one of these holds.
+    Any {
+        /// The parts.
+        of: Vec<Condition>,
+    },
+    /// A CEL expression over `subject`, `action`, `resource`, `context` that gives a boolean.
+    Cel {
+        /// The source, at most 2 KiB.
+        expression: String,
+    },
+}
