@@ -1,5 +1,7 @@
 //! Problems: what the caller is told when something cannot be done (RFC 9457). The kind never changes; the detail is for people.
 
+use crate::Reason;
+
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:literal, $title:literal;)*) => {
         /// Kind of problem; decides status and title.
@@ -38,6 +40,8 @@ problems! {
     Conflict = "separation-of-duty", 409, "Separation of duties";
     /// It would leave nobody who can administer the organization.
     LastAdministrator = "last-administrator", 409, "The last administrator stays";
+    /// The same request, by its idempotency key, is being worked on.
+    InProgress = "in-progress", 409, "Already in progress";
     /// The thing changed since the caller read it.
     Changed = "changed", 412, "Changed meanwhile";
     /// The same idempotency key was used for another request.
@@ -82,12 +86,14 @@ pub struct Problem {
     pub fields: Vec<FieldProblem>,
     /// Seconds after which another try makes sense.
     pub retry_after_seconds: Option<u32>,
+    /// The reason of the decision behind it, when there was one.
+    pub reason: Option<Reason>,
 }
 
 impl Problem {
     /// A problem of a kind with its detail.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), fields: Vec::new(), retry_after_seconds: None }
+        Self { kind, detail: detail.into(), fields: Vec::new(), retry_after_seconds: None, reason: None }
     }
 
     /// A value that is wrong: status 422 with the field's name.
@@ -98,7 +104,18 @@ impl Problem {
             detail: format!("{field}: {detail}"),
             fields: vec![FieldProblem { field, detail }],
             retry_after_seconds: None,
+            reason: None,
         }
+    }
+
+    /// The same problem, with the reason of the decision that caused it.
+    pub fn because(self, reason: Reason) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
+
+    /// The same problem, with the seconds after which another try makes sense.
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after_seconds: Some(seconds), ..self }
     }
 
     /// Nothing of that name: status 404.
