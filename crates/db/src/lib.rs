@@ -46,6 +46,8 @@ pub struct Options {
     pub write_queue: usize,
     /// How many pages a SQLite file may grow to.
     pub max_pages: Option<u32>,
+    /// Whether SQLite waits for the disk at each commit; without it, a power cut may lose the last writes.
+    pub durable: bool,
 }
 
 impl Options {
@@ -60,6 +62,7 @@ impl Options {
             wait_timeout: Duration::from_secs(5),
             write_queue: 4096,
             max_pages: None,
+            durable: true,
         }
     }
 }
@@ -138,7 +141,7 @@ impl Database {
     ///
     /// For a million rows prefer [`Conn::for_each`] within [`Database::read`], which lends the driver's own rows on
     /// both engines.
-    pub async fn for_each<E: From<Error>>(
+    pub async fn for_each<E: From<Error> + Send>(
         &self,
         scope: Scope,
         statement: &Statement,
@@ -155,7 +158,12 @@ impl Database {
                 }
                 Ok(())
             }
-            Backend::Postgres(postgres) => postgres.for_each(scope, statement.postgres, params, &mut f).await,
+            Backend::Postgres(postgres) => {
+                let mut refused = None;
+                let mut lend = |row: RowRef<'_>| f(row).map_err(|error| refused = Some(error)).is_ok();
+                postgres.for_each(scope, statement.postgres, params, &mut lend).await?;
+                refused.map_or(Ok(()), Err)
+            }
         }
     }
 
@@ -213,8 +221,16 @@ impl Database {
     /// Moves SQLite's log into its file; PostgreSQL sees to that itself.
     pub async fn checkpoint(&self) -> Result<(), Error> {
         match &*self.backend {
-            Backend::Sqlite(sqlite) => sqlite.checkpoint().await,
+            Backend::Sqlite(sqlite) => sqlite.maintain(sqlite::CHECKPOINT).await,
             Backend::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Runs one statement of upkeep that no transaction can hold, such as `vacuum`.
+    pub async fn maintain(&self, text: &str) -> Result<(), Error> {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.maintain(text).await,
+            Backend::Postgres(postgres) => postgres.maintain(text).await,
         }
     }
 
@@ -258,6 +274,9 @@ fn opt(mut rows: Vec<Row>) -> Result<Option<Row>, Error> {
         (_, more) => Err(Error::Rows { found: more + 1 }),
     }
 }
+
+/// What lends rows one by one calls this for each; it says whether it wants more.
+type Lend<'f> = &'f mut (dyn FnMut(RowRef<'_>) -> bool + Send);
 
 /// A transaction seen by one who only reads; a [`Tx`] lends itself as one.
 pub struct Conn {
@@ -307,16 +326,22 @@ impl Conn {
     }
 
     /// Runs a statement and lends its rows one by one, in constant memory.
-    pub async fn for_each<E: From<Error>>(
+    pub async fn for_each<E: From<Error> + Send>(
         &mut self,
         statement: &Statement,
         params: &[Value],
         mut f: impl FnMut(RowRef<'_>) -> Result<(), E> + Send,
     ) -> Result<(), E> {
-        match &self.inner {
-            Inner::Sqlite(handle) => handle.for_each(statement.sqlite, params, &mut f),
-            Inner::Postgres(lease) => lease.for_each(statement.postgres, params, &mut f).await,
-        }
+        let mut refused = None;
+        let outcome = {
+            let mut lend = |row: RowRef<'_>| f(row).map_err(|error| refused = Some(error)).is_ok();
+            match &self.inner {
+                Inner::Sqlite(handle) => handle.for_each(statement.sqlite, params, &mut lend),
+                Inner::Postgres(lease) => lease.for_each(statement.postgres, params, &mut lend).await,
+            }
+        };
+        self.note(outcome)?;
+        refused.map_or(Ok(()), Err)
     }
 
     async fn explain(&mut self, statement: &Statement, params: &[Value]) -> Result<Vec<String>, Error> {

@@ -15,7 +15,7 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
-    Cell, Conn, Error, Options, Row, RowRef, Scope, Tx, Value, error::message, row::Names, row::Source,
+    Cell, Conn, Error, Lend, Options, Row, RowRef, Scope, Tx, Value, error::message, row::Names, row::Source,
 };
 
 /// Microseconds between 1970 and 2000, where PostgreSQL's time begins.
@@ -93,19 +93,16 @@ impl Lease {
         client.execute_raw(&statement, params).await.map_err(failure)
     }
 
-    pub(crate) async fn for_each<E: From<Error>>(
-        &self,
-        text: &str,
-        params: &[Value],
-        f: &mut (dyn FnMut(RowRef<'_>) -> Result<(), E> + Send),
-    ) -> Result<(), E> {
+    pub(crate) async fn for_each(&self, text: &str, params: &[Value], lend: Lend<'_>) -> Result<(), Error> {
         check(params)?;
         let client = self.client()?;
         let statement = client.prepare_cached(text).await.map_err(failure)?;
         let stream = client.query_raw(&statement, params).await.map_err(failure)?;
         pin_mut!(stream);
         while let Some(row) = stream.try_next().await.map_err(failure)? {
-            f(RowRef(Source::Postgres(&row)))?;
+            if !lend(RowRef(Source::Postgres(&row))) {
+                break;
+            }
         }
         Ok(())
     }
@@ -296,16 +293,25 @@ impl Postgres {
         outcome
     }
 
-    pub(crate) async fn for_each<E: From<Error>>(
+    pub(crate) async fn for_each(
         &self,
         scope: Scope,
         text: &str,
         params: &[Value],
-        f: &mut (dyn FnMut(RowRef<'_>) -> Result<(), E> + Send),
-    ) -> Result<(), E> {
+        lend: Lend<'_>,
+    ) -> Result<(), Error> {
         let mut lease = self.begun(Kind::Read, scope).await?;
-        let outcome = lease.for_each(text, params, f).await;
+        let outcome = lease.for_each(text, params, lend).await;
         lease.rollback().await;
+        outcome
+    }
+
+    /// Outside transactions, on a connection that is not used again.
+    pub(crate) async fn maintain(&self, text: &str) -> Result<(), Error> {
+        let mut lease = self.lease().await?;
+        lease.client()?.batch_execute("set statement_timeout = 0").await.map_err(failure)?;
+        let outcome = lease.batch(text).await;
+        lease.discard();
         outcome
     }
 

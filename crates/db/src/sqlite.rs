@@ -21,7 +21,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, types::ValueR
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
-    Cell, Conn, Error, Options, Row, RowRef, Tx, Value,
+    Cell, Conn, Error, Lend, Options, Row, RowRef, Tx, Value,
     error::message,
     row::{Names, Source},
     wait::block_on,
@@ -29,6 +29,9 @@ use crate::{
 
 /// How many writes may share one commit: enough for the sync to vanish, few enough that the first does not wait.
 const BATCH: usize = 256;
+
+/// Moves the log into the file.
+pub(crate) const CHECKPOINT: &str = "pragma wal_checkpoint(truncate)";
 
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 512;
@@ -43,7 +46,8 @@ pub(crate) struct Sqlite {
 
 enum Command {
     Write(Box<dyn Job>),
-    Checkpoint(oneshot::Sender<Result<(), Error>>),
+    /// Upkeep outside transactions.
+    Maintain(String, oneshot::Sender<Result<(), Error>>),
     Close(oneshot::Sender<Result<(), Error>>),
 }
 
@@ -150,21 +154,20 @@ impl Handle {
         run().map_err(|failure: Failure| failure.explain(connection))
     }
 
-    pub(crate) fn for_each<E: From<Error>>(
-        &self,
-        text: &str,
-        params: &[Value],
-        f: &mut (dyn FnMut(RowRef<'_>) -> Result<(), E> + Send),
-    ) -> Result<(), E> {
+    pub(crate) fn for_each(&self, text: &str, params: &[Value], lend: Lend<'_>) -> Result<(), Error> {
         let connection = self.connection()?;
-        let explain = |error: rusqlite::Error| Failure::Driver(error).explain(connection);
-        let mut statement = connection.prepare_cached(text).map_err(explain)?;
-        bind(&mut statement, params).map_err(|failure| failure.explain(connection))?;
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().map_err(explain)? {
-            f(RowRef(Source::Sqlite(row)))?;
-        }
-        Ok(())
+        let mut run = || {
+            let mut statement = connection.prepare_cached(text)?;
+            bind(&mut statement, params)?;
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next()? {
+                if !lend(RowRef(Source::Sqlite(row))) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        run().map_err(|failure: Failure| failure.explain(connection))
     }
 
     pub(crate) fn batch(&self, text: &str) -> Result<(), Error> {
@@ -246,16 +249,21 @@ impl Sqlite {
             const CHUNK: usize = 256;
             let mut chunk = Vec::with_capacity(CHUNK);
             let mut names: Option<Names> = None;
+            let mut wrong = None;
             let done = reader.for_each(text, &params, &mut |row| {
-                let Source::Sqlite(row) = row.0 else { return Ok(()) };
+                let Source::Sqlite(row) = row.0 else { return false };
                 let names = names.get_or_insert_with(|| names_of(row.as_ref()));
-                chunk.push(owned(row, names)?);
+                match owned(row, names) {
+                    Ok(row) => chunk.push(row),
+                    Err(error) => wrong = Some(error),
+                }
                 if chunk.len() == CHUNK {
                     let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK));
-                    sender.blocking_send(Ok(full)).map_err(|_| closed())?;
+                    return wrong.is_none() && sender.blocking_send(Ok(full)).is_ok();
                 }
-                Ok(())
+                wrong.is_none()
             });
+            let done = done.and(wrong.map_or(Ok(()), Err));
             // A receiver that has gone away needs no more rows.
             let _gone = sender.blocking_send(done.map(|()| chunk));
         });
@@ -297,9 +305,9 @@ impl Sqlite {
         answer.await.unwrap_or_else(|_| Err(closed().into()))
     }
 
-    pub(crate) async fn checkpoint(&self) -> Result<(), Error> {
+    pub(crate) async fn maintain(&self, text: &str) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Checkpoint(reply))?;
+        self.send(Command::Maintain(text.to_owned(), reply))?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
@@ -354,13 +362,15 @@ fn write_loop(connection: Connection, mut queue: mpsc::Receiver<Command>) {
             other => Some(other),
         };
         match next {
-            Some(Command::Checkpoint(reply)) => {
+            Some(Command::Maintain(text, reply)) => {
+                let outcome =
+                    tx.conn.sqlite_connection().and_then(|it| it.execute_batch(&text).map_err(plain));
                 // A caller that has gone away does not need the answer.
-                let _gone = reply.send(checkpoint(&tx));
+                let _gone = reply.send(outcome);
             }
             Some(Command::Close(reply)) => {
                 queue.close();
-                let outcome = checkpoint(&tx);
+                let outcome = step(&tx, CHECKPOINT);
                 drop(tx);
                 let _gone = reply.send(outcome);
                 return;
@@ -430,13 +440,7 @@ fn run_one(tx: &mut Tx, job: &mut dyn Job) -> Result<(), Error> {
 
 fn step(tx: &Tx, text: &'static str) -> Result<(), Error> {
     let connection = tx.conn.sqlite_connection()?;
-    connection.prepare_cached(text).and_then(|mut statement| statement.raw_execute()).map_err(plain)?;
-    Ok(())
-}
-
-fn checkpoint(tx: &Tx) -> Result<(), Error> {
-    let connection = tx.conn.sqlite_connection()?;
-    connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).map_err(plain)
+    connection.execute_batch(text).map_err(plain)
 }
 
 impl Conn {
@@ -531,7 +535,7 @@ fn connect(path: &Path, read_only: bool) -> Result<Connection, Error> {
 
 fn prepare_writer(connection: &Connection, options: &Options, memory: bool) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", if memory { "off" } else { "full" })?;
+    connection.pragma_update(None, "synchronous", if options.durable && !memory { "full" } else { "off" })?;
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
     if let Some(pages) = options.max_pages {
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;

@@ -1,0 +1,3 @@
+//! What tests share: databases of both engines, fresh for each test.
+
+pub mod database;
