@@ -68,7 +68,7 @@ const NOT_IN_PURE: &[&str] = &[
 /// # Errors
 /// When Cargo cannot be run or does not answer with its document.
 pub fn metadata(root: &Path) -> Result<Value, String> {
-    let output = Command::new(option_env!("CARGO").unwrap_or("cargo"))
+    let output = Command::new("cargo")
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(root)
         .output()
