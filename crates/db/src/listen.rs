@@ -53,6 +53,7 @@ impl Listener {
         let (sender, receiver) = mpsc::channel(1024);
         let listen = format!("listen {channel}");
         let mut ear = connect(&config, &tls, &listen, &sender).await?;
+        #[expect(clippy::disallowed_methods, reason = "the task ends when its listener is dropped")]
         let task = tokio::spawn(async move {
             loop {
                 // The outcome is the same however the connection ended: connect again.
@@ -117,6 +118,7 @@ async fn connect(
 ) -> Result<Ear, Error> {
     let (client, mut connection) = config.connect(tls.clone()).await.map_err(postgres::connecting)?;
     let sender = sender.clone();
+    #[expect(clippy::disallowed_methods, reason = "the task ends when its listener is dropped")]
     let task = tokio::spawn(async move {
         while let Some(Ok(said)) = poll_fn(|context| connection.poll_message(context)).await {
             if let AsyncMessage::Notification(said) = said

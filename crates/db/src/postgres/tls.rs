@@ -16,7 +16,7 @@ use crate::Error;
 /// Takes `sslmode` and `sslrootcert` out of the address: `disable`, `prefer` (the default) and `require` mean what
 /// they mean to libpq, and `verify-full` checks the server's certificate and name against the given roots or the
 /// system's.
-pub(crate) fn configure(url: &str) -> Result<(String, MakeRustlsConnect, SslMode), Error> {
+pub(super) fn configure(url: &str) -> Result<(String, MakeRustlsConnect, SslMode), Error> {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let mut mode = "prefer".to_owned();
     let mut roots = None;

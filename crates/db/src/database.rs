@@ -1,0 +1,241 @@
+//! The database as callers see it.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+
+use crate::{
+    Conn, Engine, Error, Listener, Row, RowRef, Scope, Statement, Tx, Value, postgres, sqlite,
+    transaction::{one, opt},
+};
+
+/// Which database to open, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `sqlite:///path/to/file`, `sqlite::memory:` (a file that is deleted afterwards) or `postgres://...`.
+    pub url: String,
+    /// How many connections to PostgreSQL, or readers of SQLite.
+    pub pool_size: usize,
+    /// How long a statement may run on PostgreSQL.
+    pub statement_timeout: Duration,
+    /// How long a transaction may wait for its program on PostgreSQL.
+    pub idle_in_transaction_timeout: Duration,
+    /// How long to wait for a free connection, and for a new one, before giving up.
+    pub wait_timeout: Duration,
+    /// How many writes may wait for SQLite's writer before more are refused.
+    pub write_queue: usize,
+    /// How many pages a SQLite file may grow to.
+    pub max_pages: Option<u32>,
+    /// Whether SQLite waits for the disk at each commit; without it, a power cut may lose the last writes.
+    pub durable: bool,
+}
+
+impl Options {
+    /// The defaults for an address.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            pool_size: 8,
+            statement_timeout: Duration::from_secs(30),
+            idle_in_transaction_timeout: Duration::from_secs(30),
+            wait_timeout: Duration::from_secs(5),
+            write_queue: 4096,
+            max_pages: None,
+            durable: true,
+        }
+    }
+}
+
+/// An open database; clones share it.
+#[derive(Clone)]
+pub struct Database {
+    backend: Arc<Backend>,
+}
+
+enum Backend {
+    Sqlite(sqlite::Sqlite),
+    Postgres(Box<postgres::Postgres>),
+}
+
+impl Database {
+    /// Opens the database. A SQLite file is created if missing, and is locked against other processes.
+    pub async fn open(options: &Options) -> Result<Self, Error> {
+        let url = options.url.as_str();
+        let backend = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Backend::Postgres(Box::new(postgres::Postgres::open(options).await?))
+        } else if let Some(path) = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) {
+            if path.is_empty() {
+                return Err(Error::Config("the SQLite address names no file".to_owned()));
+            }
+            Backend::Sqlite(sqlite::Sqlite::open(options, path)?)
+        } else {
+            return Err(Error::Config("the address begins with neither sqlite: nor postgres://".to_owned()));
+        };
+        Ok(Self { backend: Arc::new(backend) })
+    }
+
+    /// The engine beneath: for migrations, never for choosing between two behaviours.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match &*self.backend {
+            Backend::Sqlite(_) => Engine::Sqlite,
+            Backend::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Runs one reading statement.
+    pub async fn query(
+        &self,
+        scope: Scope,
+        statement: &Statement,
+        params: &[Value],
+    ) -> Result<Vec<Row>, Error> {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.query(statement.sqlite, params).await,
+            Backend::Postgres(postgres) => postgres.query(scope, statement.postgres, params).await,
+        }
+    }
+
+    /// Runs one reading statement that gives exactly one row.
+    pub async fn query_one(
+        &self,
+        scope: Scope,
+        statement: &Statement,
+        params: &[Value],
+    ) -> Result<Row, Error> {
+        one(self.query(scope, statement, params).await?)
+    }
+
+    /// Runs one reading statement that gives one row or none.
+    pub async fn query_opt(
+        &self,
+        scope: Scope,
+        statement: &Statement,
+        params: &[Value],
+    ) -> Result<Option<Row>, Error> {
+        opt(self.query(scope, statement, params).await?)
+    }
+
+    /// Runs one reading statement and hands over its rows as they come, in constant memory.
+    ///
+    /// For a million rows prefer [`Conn::for_each`] within [`Database::read`], which lends the driver's own rows on
+    /// both engines.
+    pub async fn for_each<E: From<Error> + Send>(
+        &self,
+        scope: Scope,
+        statement: &Statement,
+        params: &[Value],
+        mut f: impl FnMut(RowRef<'_>) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => {
+                let mut chunks = sqlite.stream(statement.sqlite, params).await?;
+                while let Some(chunk) = chunks.recv().await {
+                    for row in chunk? {
+                        f(row.as_ref())?;
+                    }
+                }
+                Ok(())
+            }
+            Backend::Postgres(postgres) => {
+                let mut refused = None;
+                let mut lend = |row: RowRef<'_>| f(row).map_err(|error| refused = Some(error)).is_ok();
+                postgres.for_each(scope, statement.postgres, params, &mut lend).await?;
+                refused.map_or(Ok(()), Err)
+            }
+        }
+    }
+
+    /// Runs several reading statements that see the same state of the database.
+    ///
+    /// On SQLite the closure runs on a reader's thread: let it do nothing but read.
+    pub async fn read<F, T, E>(&self, scope: Scope, f: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.read(f).await,
+            Backend::Postgres(postgres) => postgres.read(scope, f).await,
+        }
+    }
+
+    /// Runs a write: all of it happens, durably, or nothing does.
+    ///
+    /// It is rolled back when the closure fails or panics, and when any statement in it failed, whatever the closure
+    /// makes of that. On SQLite the closure runs on the writer's thread while all other writes wait: let it do
+    /// nothing but use its transaction.
+    pub async fn write<F, T, E>(&self, scope: Scope, f: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(f).await,
+            Backend::Postgres(postgres) => postgres.write(scope, f).await,
+        }
+    }
+
+    /// Listens to what writes say with [`Tx::notify`], on [`CHANNEL`].
+    pub async fn listen(&self, channel: &str) -> Result<Listener, Error> {
+        match &*self.backend {
+            Backend::Sqlite(_) => Ok(Listener::silent()),
+            Backend::Postgres(postgres) => {
+                Listener::open(postgres.config.clone(), postgres.tls.clone(), channel).await
+            }
+        }
+    }
+
+    /// Whether the database answers; for readiness.
+    pub async fn ping(&self) -> Result<(), Error> {
+        const PING: Statement = Statement::new("select 1");
+        if let Backend::Sqlite(sqlite) = &*self.backend {
+            sqlite.ping()?;
+        }
+        self.query_one(Scope::Installation, &PING, &[]).await.map(|_| ())
+    }
+
+    /// Moves SQLite's log into its file; PostgreSQL sees to that itself.
+    pub async fn checkpoint(&self) -> Result<(), Error> {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.maintain(sqlite::CHECKPOINT).await,
+            Backend::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Runs one statement of upkeep that no transaction can hold, such as `vacuum`.
+    pub async fn maintain(&self, text: &str) -> Result<(), Error> {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.maintain(text).await,
+            Backend::Postgres(postgres) => postgres.maintain(text).await,
+        }
+    }
+
+    /// Ends the writes under way, then closes all files and connections; later use fails as unavailable.
+    pub async fn close(&self) -> Result<(), Error> {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.close().await,
+            Backend::Postgres(postgres) => {
+                postgres.close();
+                Ok(())
+            }
+        }
+    }
+
+    /// The engine's plan for a statement, one line each, without running it; for tests that no plan scans a table
+    /// which grows. On PostgreSQL sequential scans are made unattractive, so that one is chosen only for want of an
+    /// index.
+    pub async fn explain(
+        &self,
+        scope: Scope,
+        statement: &Statement,
+        params: &[Value],
+    ) -> Result<Vec<String>, Error> {
+        let statement = *statement;
+        let params = params.to_vec();
+        self.read(scope, move |conn| Box::pin(async move { conn.explain(&statement, &params).await })).await
+    }
+}
