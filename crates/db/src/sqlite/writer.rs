@@ -103,8 +103,7 @@ pub(super) fn spawn(
     let work = move || {
         WRITER_OF.set(identity);
         let _entered = runtime.as_ref().map(tokio::runtime::Handle::enter);
-        write_loop(connection, queue);
-        drop(lock);
+        write_loop(connection, queue, lock);
     };
     #[expect(
         clippy::disallowed_methods,
@@ -114,7 +113,7 @@ pub(super) fn spawn(
     Ok((identity, thread.map_err(|error| Error::Unavailable(Arc::new(error)))?))
 }
 
-fn write_loop(connection: Connection, mut queue: mpsc::Receiver<Command>) {
+fn write_loop(connection: Connection, mut queue: mpsc::Receiver<Command>, lock: File) {
     let mut tx = Tx { conn: Conn::sqlite(Handle::Writer(connection)) };
     while let Some(command) = queue.blocking_recv() {
         let next = match command {
@@ -132,12 +131,16 @@ fn write_loop(connection: Connection, mut queue: mpsc::Receiver<Command>) {
                 queue.close();
                 let outcome = step(&tx, CHECKPOINT);
                 drop(tx);
+                drop(lock);
                 let _gone = reply.send(outcome);
                 return;
             }
             Some(Command::Write(_)) | None => {}
         }
     }
+    // The file is closed first, so that whoever locks it next finds it at rest.
+    drop(tx);
+    drop(lock);
 }
 
 /// Runs the first write and those waiting behind it in one transaction; gives back a command that is no write.

@@ -1,0 +1,134 @@
+//! What only a file can suffer: a full disk, a second process, damage.
+
+use std::{fs, time::Duration};
+
+use charter_db::{Database, Error, Options, Statement, Value};
+use charter_testkit::database;
+
+use crate::{INSTALLATION, count, execute, schema};
+
+const INSERT: Statement = Statement::new("insert into blobs (place, content) values ($1, $2)");
+const COUNT: Statement = Statement::new("select count(*) from blobs");
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_what_was_written_stays() {
+    let file = database::sqlite().await;
+    schema(&file, "create table blobs (place integer not null primary key, content blob not null)").await;
+    let options = Options { max_pages: Some(100), ..file.options().clone() };
+    drop_and_open(file, options, async |database| {
+        let mut written = 0;
+        let full = loop {
+            match execute(&database, INSERT, vec![written.into(), Value::Bytes(vec![7; 8000])]).await {
+                Ok(_) => written += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(full, Error::Full(_)), "{full:?}");
+        assert!(full.is_outage() && written > 10);
+        assert_eq!(count(&database, &COUNT).await, written);
+        // A batch in which one write does not fit: nobody is told that he succeeded unless he did.
+        let writes = (0..50).map(|place| {
+            let size = if place % 10 == 9 { 1 << 20 } else { 10 };
+            execute(&database, INSERT, vec![(1000 + place).into(), Value::Bytes(vec![7; size])])
+        });
+        let outcomes = futures_util::future::join_all(writes).await;
+        let told = i64::try_from(outcomes.iter().filter(|outcome| outcome.is_ok()).count()).unwrap();
+        assert!(
+            outcomes.iter().all(|outcome| matches!(outcome, Ok(_) | Err(Error::Full(_)))),
+            "{outcomes:?}"
+        );
+        assert_eq!(count(&database, &COUNT).await, written + told);
+        const MAKE_ROOM: Statement = Statement::new("delete from blobs");
+        execute(&database, MAKE_ROOM, vec![]).await.unwrap();
+        execute(&database, INSERT, vec![1.into(), Value::Bytes(vec![7; 8000])]).await.unwrap();
+        assert_eq!(count(&database, &COUNT).await, 1);
+    })
+    .await;
+}
+
+/// Opens the same file with other options.
+async fn drop_and_open(file: database::TestDatabase, options: Options, story: impl AsyncFnOnce(Database)) {
+    file.close().await.unwrap();
+    story(Database::open(&options).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_second_opener_is_told_who_has_the_file() {
+    let first = database::sqlite().await;
+    let second = Database::open(first.options()).await.err().unwrap();
+    assert!(matches!(second, Error::Busy(_)));
+    assert!(second.to_string().contains(&format!("process {}", std::process::id())), "{second}");
+    first.close().await.unwrap();
+    Database::open(first.options()).await.unwrap().ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letter.db");
+    fs::write(&path, "Dear Sir or Madam, ".repeat(1000)).unwrap();
+    let refused = Database::open(&Options::new(format!("sqlite://{}", path.display()))).await.err().unwrap();
+    assert!(matches!(refused, Error::Corrupt(_)), "{refused:?}");
+    let nowhere = Database::open(&Options::new("sqlite:///nonexistent/folder/x.db")).await.err().unwrap();
+    assert!(matches!(nowhere, Error::Config(_)), "{nowhere:?}");
+}
+
+#[tokio::test]
+async fn the_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let database = database::sqlite().await;
+    schema(&database, "create table blobs (place integer not null primary key, content blob not null)").await;
+    let path = database.options().url.strip_prefix("sqlite://").unwrap().to_owned();
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let mode = fs::metadata(format!("{path}{suffix}")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{suffix}");
+    }
+}
+
+#[tokio::test]
+async fn memory_is_shared_by_readers_and_writer_and_by_nobody_else() {
+    let one = Database::open(&Options::new("sqlite::memory:")).await.unwrap();
+    let two = Database::open(&Options::new("sqlite::memory:")).await.unwrap();
+    for database in [&one, &two] {
+        schema(database, "create table blobs (place integer not null primary key, content blob not null)")
+            .await;
+    }
+    execute(&one, INSERT, vec![1.into(), Value::Bytes(vec![])]).await.unwrap();
+    assert_eq!((count(&one, &COUNT).await, count(&two, &COUNT).await), (1, 0));
+}
+
+#[tokio::test]
+async fn a_queue_that_is_full_refuses_and_recovers() {
+    let file = database::sqlite().await;
+    file.close().await.unwrap();
+    let database = Database::open(&Options { write_queue: 2, ..file.options().clone() }).await.unwrap();
+    let slow = || {
+        database.write::<_, (), Error>(INSTALLATION, |_| {
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Ok(())
+            })
+        })
+    };
+    let outcomes = futures_util::future::join_all((0..20).map(|_| slow())).await;
+    assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(Error::Busy(_)))));
+    assert!(outcomes.iter().any(Result::is_ok));
+    slow().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_inside_a_write_is_refused_rather_than_waiting_for_itself() {
+    let database = database::sqlite().await;
+    let inner = Database::clone(&database);
+    let nested = database.write::<_, (), Error>(INSTALLATION, move |_| {
+        Box::pin(async move { inner.write(INSTALLATION, |_| Box::pin(async { Ok(()) })).await })
+    });
+    assert!(matches!(nested.await, Err(Error::Statement(_))));
+}
+
+#[tokio::test]
+async fn upkeep_runs_outside_transactions() {
+    let database = database::sqlite().await;
+    database.maintain("vacuum").await.unwrap();
+    assert!(database.maintain("vacuum nonsense").await.is_err());
+}
