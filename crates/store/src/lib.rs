@@ -1,1 +1,103 @@
-//! Placeholder.
+//! SQL of the foundation, one file per concept: each statement is a constant at the top of the file whose functions run it.
+//!
+//! Reading functions take a `Conn`, writing ones a `Tx` (which lends itself as a `Conn`); transactions, permits and audit belong to the floor
+//! above, `charter-app`. Statements on an organization's data take its id first. `facts.rs` puts the rows of all concepts together for
+//! the decision; `migration.rs` makes and unmakes the tables.
+
+#[macro_use]
+mod param;
+mod row;
+
+pub mod assignment;
+pub mod audit;
+pub mod block;
+pub mod catalogue;
+pub mod condition;
+pub mod credential;
+pub mod denial;
+pub mod entitlement;
+pub mod entitlement_event;
+pub mod facts;
+pub mod grant;
+pub mod idempotency;
+pub mod limit;
+pub mod membership;
+pub mod migration;
+pub mod organization;
+pub mod plan;
+pub mod preview;
+pub mod principal;
+pub mod resource;
+pub mod revision;
+pub mod role;
+pub mod session;
+pub mod setting;
+pub mod setup_code;
+pub mod signing_key;
+pub mod subscription;
+pub mod team;
+pub mod usage;
+
+use charter_db::{Error, Statement};
+use charter_kernel::{PrincipalId, Timestamp};
+
+/// What a store function gives.
+pub type Result<T> = core::result::Result<T, Error>;
+
+/// Some rows after a cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows, at most as many as asked for.
+    pub rows: Vec<T>,
+    /// Whether there are more behind the last.
+    pub more: bool,
+}
+
+/// Who gave something, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Given {
+    /// The giver; none for the operator and for Charter itself.
+    pub by: Option<PrincipalId>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Every statement of this crate as file and name with its text, for the tests that read plans.
+#[must_use]
+pub fn statements() -> Vec<(String, &'static Statement)> {
+    type Listed = (&'static str, fn() -> Vec<(&'static str, &'static Statement)>);
+    const FILES: &[Listed] = &[
+        ("assignment", assignment::statements),
+        ("audit", audit::statements),
+        ("block", block::statements),
+        ("catalogue", catalogue::statements),
+        ("condition", condition::statements),
+        ("credential", credential::statements),
+        ("denial", denial::statements),
+        ("entitlement", entitlement::statements),
+        ("entitlement_event", entitlement_event::statements),
+        ("grant", grant::statements),
+        ("idempotency", idempotency::statements),
+        ("limit", limit::statements),
+        ("membership", membership::statements),
+        ("organization", organization::statements),
+        ("plan", plan::statements),
+        ("preview", preview::statements),
+        ("principal", principal::statements),
+        ("resource", resource::statements),
+        ("revision", revision::statements),
+        ("role", role::statements),
+        ("session", session::statements),
+        ("setting", setting::statements),
+        ("setup_code", setup_code::statements),
+        ("signing_key", signing_key::statements),
+        ("subscription", subscription::statements),
+        ("team", team::statements),
+        ("usage", usage::statements),
+    ];
+    let mut all = Vec::new();
+    for (file, list) in FILES {
+        all.extend(list().into_iter().map(|(name, statement)| (format!("{file}::{name}"), statement)));
+    }
+    all
+}

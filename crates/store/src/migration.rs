@@ -1,0 +1,369 @@
+//! Migrations: the files of `migrations/`, made and unmade one transaction each.
+//!
+//! A file is one text for both engines; `render` puts in the engine's types. Each file's checksum is kept, and a database whose files
+//! differ from this program's, or which is newer, is refused. The PostgreSQL advisory lock below, which lets one node migrate
+//! while others wait, is the only one in Charter: migrations are run by hand or at start, not by a request.
+
+use core::fmt;
+
+use charter_db::{Database, Engine, Error, Row, Scope, Statement, Tx, Value};
+use charter_kernel::Timestamp;
+use sha2::{Digest, Sha256};
+
+struct Migration {
+    number: u32,
+    name: &'static str,
+    up: &'static str,
+    down: &'static str,
+}
+
+macro_rules! migrations {
+    ($($number:literal $name:literal)*) => {
+        const MIGRATIONS: &[Migration] = &[$(Migration {
+            number: $number,
+            name: $name,
+            up: include_str!(concat!("../../../migrations/", $name, ".sql")),
+            down: include_str!(concat!("../../../migrations/", $name, ".down.sql")),
+        }),*];
+    };
+}
+
+migrations! {
+    1 "0001_organizations"
+    2 "0002_principals"
+    3 "0003_memberships"
+    4 "0004_conditions"
+    5 "0005_teams"
+    6 "0006_roles"
+    7 "0007_grants"
+    8 "0008_assignments"
+    9 "0009_blocks"
+    10 "0010_resources"
+    11 "0011_catalogue"
+    12 "0012_entitlements"
+    13 "0013_audit_events"
+    14 "0014_sessions"
+    15 "0015_credentials"
+    16 "0016_signing_keys"
+    17 "0017_idempotency_keys"
+    18 "0018_settings"
+}
+
+const PRESENT: Statement = Statement::forked(
+    "select 1 from sqlite_schema where type = 'table' and name = 'charter_migrations'",
+    "select 1 where to_regclass('charter_migrations') is not null",
+);
+const APPLIED: Statement =
+    Statement::new("select number, name, checksum, applied_at from charter_migrations order by number");
+const RECORD: Statement = Statement::new(
+    "insert into charter_migrations (number, name, checksum, applied_at) values ($1, $2, $3, $4)",
+);
+const FORGET: Statement = Statement::new("delete from charter_migrations where number = $1");
+const TABLES: Statement = Statement::new(
+    "select tablename::text from pg_tables where schemaname = current_schema() order by tablename",
+);
+const WHO: Statement = Statement::new("select current_user::text, current_schema()::text");
+
+/// Taken first, so that nodes starting at once migrate one after the other; waiting for a table is bounded, waiting for the other node
+/// by the statement timeout.
+const LOCK: &str = "select pg_advisory_xact_lock(4858190423515620); set local lock_timeout = '2s'";
+
+const TABLE: &str = "create table if not exists charter_migrations (
+    number {int} not null primary key,
+    name {text} not null,
+    checksum {text} not null,
+    applied_at {time} not null
+){strict}";
+
+/// Tables whose rows are only ever added: the application's role may neither change nor delete them.
+const APPEND_ONLY: &[&str] = &["audit_events", "entitlement_events"];
+
+/// Why the tables were left as they are.
+#[derive(Debug, Clone)]
+pub enum MigrationError {
+    /// The database refused.
+    Database(Error),
+    /// The file differs from the one the database was made with.
+    Changed {
+        /// The file.
+        name: String,
+    },
+    /// The database was made by a later version of Charter.
+    Newer {
+        /// The first migration this program does not know.
+        name: String,
+    },
+    /// Not a name of a role: lower-case letters, digits and underscores are expected.
+    NotARole {
+        /// What was given.
+        name: String,
+    },
+}
+
+impl From<Error> for MigrationError {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl fmt::Display for MigrationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database(error) => write!(f, "the tables could not be migrated: {error}"),
+            Self::Changed { name } => write!(
+                f,
+                "migration {name} differs from the one this database was made with; run the version of Charter that made it, or restore the file"
+            ),
+            Self::Newer { name } => write!(
+                f,
+                "the database has migration {name}, which this version of Charter does not know; run the later version, or migrate down with it first"
+            ),
+            Self::NotARole { name } => write!(
+                f,
+                "{name:?} is not a name for the application's role: lower-case letters, digits and _ are expected"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for MigrationError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A migration and when it was applied, if it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationState {
+    /// Its number.
+    pub number: u32,
+    /// Its name.
+    pub name: &'static str,
+    /// When it was applied.
+    pub applied_at: Option<Timestamp>,
+}
+
+/// The number of the newest migration this program knows.
+#[must_use]
+pub fn newest() -> u32 {
+    MIGRATIONS.last().map_or(0, |migration| migration.number)
+}
+
+/// Applies what is missing, oldest first; gives the names of what was applied.
+pub async fn migrate_up(database: &Database, now: Timestamp) -> Result<Vec<&'static str>, MigrationError> {
+    let engine = database.engine();
+    let mut applied = Vec::new();
+    loop {
+        let step = database
+            .write(Scope::Installation, move |tx| Box::pin(async move { up(tx, engine, now).await }))
+            .await?;
+        match step {
+            Some(name) => applied.push(name),
+            None => return Ok(applied),
+        }
+    }
+}
+
+/// Unmakes every migration after number `to`, newest first; gives their names. Zero leaves an empty database.
+pub async fn migrate_down(database: &Database, to: u32) -> Result<Vec<&'static str>, MigrationError> {
+    let engine = database.engine();
+    let mut undone = Vec::new();
+    loop {
+        let step = database
+            .write(Scope::Installation, move |tx| Box::pin(async move { down(tx, engine, to).await }))
+            .await?;
+        match step {
+            Some(name) => undone.push(name),
+            None => return Ok(undone),
+        }
+    }
+}
+
+/// Every migration this program knows, with when it was applied; refuses like [`migrate_up`], and changes nothing.
+pub async fn states(database: &Database) -> Result<Vec<MigrationState>, MigrationError> {
+    let present = database.query(Scope::Installation, &PRESENT, &[]).await?;
+    let rows = if present.is_empty() {
+        Vec::new()
+    } else {
+        database.query(Scope::Installation, &APPLIED, &[]).await?
+    };
+    let applied = verify(&rows)?;
+    let state = |migration: &Migration| MigrationState {
+        number: migration.number,
+        name: migration.name,
+        applied_at: applied.iter().find(|(number, _)| *number == migration.number).map(|(_, at)| *at),
+    };
+    Ok(MIGRATIONS.iter().map(state).collect())
+}
+
+/// Lets another role than the owner of the tables use them: read and write, but only add to the trails. Does nothing on SQLite, and when the role
+/// is the owner itself. To be called after each migration.
+pub async fn grant_application_role(database: &Database, role: &str) -> Result<bool, MigrationError> {
+    let named = !role.is_empty()
+        && role.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+        && role.len() < 64;
+    if !named {
+        return Err(MigrationError::NotARole { name: role.to_owned() });
+    }
+    if database.engine() == Engine::Sqlite {
+        return Ok(false);
+    }
+    let role = role.to_owned();
+    database.write(Scope::Installation, move |tx| Box::pin(async move { grant(tx, &role).await })).await
+}
+
+async fn grant(tx: &mut Tx, role: &str) -> Result<bool, MigrationError> {
+    let who = tx.query_one(&WHO, &[]).await?;
+    let (owner, schema): (String, String) = (who.get(0)?, who.get(1)?);
+    if owner == role {
+        return Ok(false);
+    }
+    let mut text = format!("grant usage on schema \"{schema}\" to \"{role}\";\n");
+    for row in tx.query(&TABLES, &[]).await? {
+        let table: String = row.get(0)?;
+        let rights = match table.as_str() {
+            "charter_migrations" => "select",
+            table if APPEND_ONLY.contains(&table) => "select, insert",
+            _ => "select, insert, update, delete",
+        };
+        text.push_str(&format!(
+            "revoke all on \"{table}\" from \"{role}\"; grant {rights} on \"{table}\" to \"{role}\";\n"
+        ));
+    }
+    tx.batch(&text).await?;
+    Ok(true)
+}
+
+async fn up(tx: &mut Tx, engine: Engine, now: Timestamp) -> Result<Option<&'static str>, MigrationError> {
+    if engine == Engine::Postgres {
+        tx.batch(LOCK).await?;
+    }
+    if tx.query(&PRESENT, &[]).await?.is_empty() {
+        tx.batch(&render(engine, TABLE)).await?;
+    }
+    let applied = verify(&tx.query(&APPLIED, &[]).await?)?;
+    let missing = |migration: &&Migration| applied.iter().all(|(number, _)| *number != migration.number);
+    let Some(next) = MIGRATIONS.iter().find(missing) else { return Ok(None) };
+    tx.batch(&render(engine, next.up)).await?;
+    let params = &[
+        Value::from(next.number),
+        Value::from(next.name),
+        Value::from(checksum(next.up)),
+        Value::Time(now.0),
+    ];
+    tx.execute(&RECORD, params).await?;
+    Ok(Some(next.name))
+}
+
+async fn down(tx: &mut Tx, engine: Engine, to: u32) -> Result<Option<&'static str>, MigrationError> {
+    if engine == Engine::Postgres {
+        tx.batch(LOCK).await?;
+    }
+    if tx.query(&PRESENT, &[]).await?.is_empty() {
+        return Ok(None);
+    }
+    let applied = verify(&tx.query(&APPLIED, &[]).await?)?;
+    let newest = applied.iter().map(|(number, _)| *number).filter(|number| *number > to).max();
+    let Some(last) = newest.and_then(|number| MIGRATIONS.iter().find(|one| one.number == number)) else {
+        if applied.is_empty() {
+            tx.batch("drop table charter_migrations").await?;
+        }
+        return Ok(None);
+    };
+    tx.batch(&render(engine, last.down)).await?;
+    tx.execute(&FORGET, &[Value::from(last.number)]).await?;
+    Ok(Some(last.name))
+}
+
+/// Number and time of the applied migrations, if each is known here and unchanged.
+fn verify(rows: &[Row]) -> Result<Vec<(u32, Timestamp)>, MigrationError> {
+    let mut applied = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (number, name): (u32, String) = (row.get(0)?, row.get(1)?);
+        let Some(known) = MIGRATIONS.iter().find(|migration| migration.number == number) else {
+            return Err(MigrationError::Newer { name });
+        };
+        if row.get::<String>(2)? != checksum(known.up) {
+            return Err(MigrationError::Changed { name });
+        }
+        applied.push((number, Timestamp(row.get::<charter_db::Time>(3)?.0)));
+    }
+    Ok(applied)
+}
+
+fn checksum(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The text of a file for one engine: comments go, words in braces become types, blocks marked `-- postgres:begin` ... `-- postgres:end` (and
+/// likewise sqlite) stay on their engine only, and `-- isolate: T` becomes the row level security of table T.
+fn render(engine: Engine, text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut only = None;
+    for line in text.lines() {
+        let trimmed = line.trim();
+        match trimmed {
+            "-- postgres:begin" => only = Some(Engine::Postgres),
+            "-- sqlite:begin" => only = Some(Engine::Sqlite),
+            "-- postgres:end" | "-- sqlite:end" => only = None,
+            _ if only.is_some_and(|only| only != engine) => {}
+            _ => match trimmed.strip_prefix("-- isolate: ") {
+                Some(table) => {
+                    if engine == Engine::Postgres {
+                        out.push_str(&isolation(table));
+                    }
+                }
+                None if trimmed.is_empty() || trimmed.starts_with("--") => {}
+                None => {
+                    out.push_str(&types(engine, line));
+                    out.push('\n');
+                }
+            },
+        }
+    }
+    out
+}
+
+fn types(engine: Engine, line: &str) -> String {
+    let column = line.split_whitespace().next().unwrap_or_default();
+    let words: [(&str, String); 9] = match engine {
+        Engine::Postgres => [
+            ("{id}", "uuid".into()),
+            ("{time}", "timestamptz".into()),
+            ("{json}", "jsonb".into()),
+            ("{int}", "bigint".into()),
+            ("{bool}", "boolean".into()),
+            ("{bytes}", "bytea".into()),
+            // By bytes, as SQLite compares: lists then come in one order on both, whatever the database's locale.
+            ("{text}", "text collate \"C\"".into()),
+            ("{strict}", String::new()),
+            ("{clustered}", String::new()),
+        ],
+        Engine::Sqlite => [
+            ("{id}", format!("blob check (length({column}) = 16)")),
+            ("{time}", "integer".into()),
+            ("{json}", format!("text check (json_valid({column}))")),
+            ("{int}", "integer".into()),
+            ("{bool}", format!("integer check ({column} in (0, 1))")),
+            ("{bytes}", "blob".into()),
+            ("{text}", "text".into()),
+            ("{strict}", " strict".into()),
+            // Rows live in the primary key's tree, so that one organization's rows lie together.
+            ("{clustered}", " strict, without rowid".into()),
+        ],
+    };
+    words.iter().fold(line.to_owned(), |line, (word, text)| line.replace(word, text))
+}
+
+fn isolation(table: &str) -> String {
+    format!(
+        "alter table {table} enable row level security;
+alter table {table} force row level security;
+create policy {table}_organization on {table} using (organization_id = nullif(current_setting('app.org', true), '')::uuid);
+create policy {table}_installation on {table} using (current_setting('app.scope', true) = 'installation');
+"
+    )
+}

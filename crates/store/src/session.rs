@@ -1,0 +1,164 @@
+//! Sign-in sessions, keyed by the id a token carries.
+
+use charter_db::{Conn, RowRef, Tx};
+use charter_kernel::{OrganizationId, PrincipalId, SessionId, Timestamp};
+
+use crate::{Page, Result, row};
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "select session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, idle_expires_at, ended_at, \
+             end_reason, refresh_counter, refreshed_at, address, user_agent from sessions ",
+            $rest
+        )
+    };
+}
+
+statements! {
+    INSERT = "insert into sessions (session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, \
+              idle_expires_at, ended_at, end_reason, refresh_counter, refreshed_at, address, user_agent) \
+              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    GET = select!("where session_id = $1");
+    OF_PRINCIPAL = select!("where principal_id = $1 and (created_at, session_id) > ($2, $3) order by created_at, session_id limit $4");
+    REFRESH = "update sessions set refresh_counter = refresh_counter + 1, refreshed_at = $3, idle_expires_at = $4 \
+               where session_id = $1 and refresh_counter = $2 and ended_at is null and expires_at > $3 and idle_expires_at > $3 \
+               returning refresh_counter";
+    END = "update sessions set ended_at = $2, end_reason = $3 where session_id = $1 and ended_at is null";
+    END_OF_PRINCIPAL = "update sessions set ended_at = $2, end_reason = $3 where principal_id = $1 and ended_at is null \
+                        returning session_id";
+    PURGE = "delete from sessions where expires_at < $1";
+}
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose.
+    pub principal: PrincipalId,
+    /// In which organization, once one is chosen.
+    pub organization: Option<OrganizationId>,
+    /// Methods proved at sign-in (RFC 8176), joined by spaces.
+    pub amr: String,
+    /// When they were proved.
+    pub authenticated_at: Timestamp,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// When it ends if it is not refreshed.
+    pub idle_expires_at: Timestamp,
+    /// When it was ended.
+    pub ended_at: Option<Timestamp>,
+    /// Why it was ended.
+    pub end_reason: Option<String>,
+    /// The counter its newest refresh token carries.
+    pub refresh_counter: u64,
+    /// When it was last refreshed.
+    pub refreshed_at: Option<Timestamp>,
+    /// The address it began from.
+    pub address: Option<String>,
+    /// The program it began from.
+    pub user_agent: Option<String>,
+}
+
+impl Session {
+    /// Whether it may still be used.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.ended_at.is_none() && now < self.expires_at && now < self.idle_expires_at
+    }
+}
+
+fn session(row: RowRef<'_>) -> Result<Session> {
+    Ok(Session {
+        id: SessionId(row.get_id(0)?),
+        principal: PrincipalId(row.get_id(1)?),
+        organization: row.get_opt_id(2)?.map(OrganizationId),
+        amr: row::text(row, 3)?,
+        authenticated_at: row::time(row, 4)?,
+        created_at: row::time(row, 5)?,
+        expires_at: row::time(row, 6)?,
+        idle_expires_at: row::time(row, 7)?,
+        ended_at: row::opt_time(row, 8)?,
+        end_reason: row::opt_text(row, 9)?,
+        refresh_counter: row.get(10)?,
+        refreshed_at: row::opt_time(row, 11)?,
+        address: row::opt_text(row, 12)?,
+        user_agent: row::opt_text(row, 13)?,
+    })
+}
+
+/// Begins a session.
+pub async fn insert(tx: &mut Tx, session: &Session) -> Result<()> {
+    let it = session;
+    tx.execute(
+        &INSERT,
+        params![
+            it.id,
+            it.principal,
+            it.organization,
+            it.amr,
+            it.authenticated_at,
+            it.created_at,
+            it.expires_at,
+            it.idle_expires_at,
+            it.ended_at,
+            it.end_reason,
+            it.refresh_counter,
+            it.refreshed_at,
+            it.address,
+            it.user_agent
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The session with this id, live or not.
+pub async fn get(conn: &mut Conn, session: SessionId) -> Result<Option<Session>> {
+    row::opt(conn, &GET, params![session], self::session).await
+}
+
+/// The sessions of a principal after a time and id, oldest first.
+pub async fn of_principal(
+    conn: &mut Conn,
+    principal: PrincipalId,
+    after: (Timestamp, SessionId),
+    limit: u32,
+) -> Result<Page<Session>> {
+    row::page(conn, &OF_PRINCIPAL, params![principal, after.0, after.1], limit, session).await
+}
+
+/// Moves a live session's counter on if it is still the one presented; gives the next one. Nothing means: used already, or over.
+pub async fn refresh(
+    tx: &mut Tx,
+    session: SessionId,
+    counter: u64,
+    now: Timestamp,
+    idle_expires_at: Timestamp,
+) -> Result<Option<u64>> {
+    row::opt(tx, &REFRESH, params![session, counter, now, idle_expires_at], |row| row.get(0)).await
+}
+
+/// Ends a session; one that has ended stays as it is.
+pub async fn end(tx: &mut Tx, session: SessionId, reason: &str, now: Timestamp) -> Result<bool> {
+    Ok(tx.execute(&END, params![session, now, reason]).await? > 0)
+}
+
+/// Ends every session of a principal; gives those it ended.
+pub async fn end_of_principal(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<SessionId>> {
+    row::list(tx, &END_OF_PRINCIPAL, params![principal, now, reason], |row| Ok(SessionId(row.get_id(0)?)))
+        .await
+}
+
+/// Forgets sessions that expired before a time.
+pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+    tx.execute(&PURGE, params![before]).await
+}

@@ -1,0 +1,3 @@
+drop table organization_revisions;
+drop table organization_keys;
+drop table organizations;

@@ -1,0 +1,2 @@
+drop table logins;
+drop table principals;

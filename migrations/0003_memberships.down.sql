@@ -1,0 +1,2 @@
+drop table principal_memberships;
+drop table memberships;

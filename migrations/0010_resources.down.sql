@@ -1,0 +1,2 @@
+drop table resource_homes;
+drop table resources;

@@ -1,0 +1,10 @@
+drop table plan_limits;
+drop table plan_entitlements;
+drop table plans;
+drop table limits;
+drop table permissions;
+drop table module_aliases;
+drop table module_dependencies;
+drop table submodules;
+drop table modules;
+drop table catalogue_documents;

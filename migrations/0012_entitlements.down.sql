@@ -1,0 +1,9 @@
+drop table org_entitlement_versions;
+drop table entitlement_events;
+drop table usage_events;
+drop table org_usage;
+drop table org_limit_overrides;
+drop table org_previews;
+drop table org_subentitlements;
+drop table org_entitlements;
+drop table org_subscriptions;

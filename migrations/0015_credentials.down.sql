@@ -1,0 +1,2 @@
+drop table credential_keys;
+drop table credentials;

@@ -1,0 +1,2 @@
+drop table setup_codes;
+drop table settings;
