@@ -1,0 +1,34 @@
+//! The edge: everything about HTTP that is not a concept. `route` is the table, `pipeline` the way of a request, `openapi`
+//! and `pages` are written from the table, `serve` is the server. What a concept's file needs is exported here.
+
+mod address;
+mod answer;
+mod call;
+mod gate;
+pub mod json;
+mod openapi;
+mod page;
+mod pages;
+mod pipeline;
+mod precondition;
+mod problem;
+mod raw;
+mod route;
+mod seal;
+mod serve;
+mod system;
+mod text;
+pub mod wire;
+
+pub use address::client_address;
+pub use answer::{Answer, JSON, REVISION, Reply};
+pub use call::Call;
+pub use gate::{Claim, Claimed, Gate, Readiness, StoredAnswer};
+pub use page::{Items, LIMIT_DEFAULT, LIMIT_MAX, PageAsked};
+pub use pipeline::{LocalCaller, Settings, address_of};
+pub use precondition::{ETag, Precondition};
+pub use problem::{PROBLEM_JSON, ProblemDocument, Refusal, TYPE_PREFIX};
+pub use raw::RawCall;
+pub use route::{BODY_LIMIT, Guard, Route, Routes};
+pub use seal::X_REQUEST_ID;
+pub use serve::{Bounds, Served, serve};

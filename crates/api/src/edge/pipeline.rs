@@ -1,0 +1,508 @@
+//! The way of a request: id, address, caller, guard, then body and handler, then the headers of every answer. One function
+//! rather than a stack of layers: each layer would box a future, and the order would stand nowhere.
+
+use super::address::client_address;
+use super::answer::Answer;
+use super::gate::{Claim, Claimed, Gate, StoredAnswer};
+use super::page::PageAsked;
+use super::precondition::Precondition;
+use super::problem::Refusal;
+use super::raw::RawCall;
+use super::route::{Arrived, Guard, Route, Routes, Run};
+use super::seal::{seal, sent_id};
+use super::system::Documents;
+use super::text::{self, Pairs};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request};
+use axum::response::Response;
+use axum::routing::any;
+use charter_kernel::{Problem, ProblemKind, RequestId, Revision};
+use futures_util::FutureExt;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use ipnet::IpNet;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const AT_LEAST: HeaderName = HeaderName::from_static("charter-at-least");
+
+/// What an installation decides about the edge.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a request may take.
+    pub timeout: Duration,
+    /// Whether clients reach us over TLS (ours or a proxy's): browsers are told to stay on it.
+    pub is_https: bool,
+    /// The address of this service as clients know it, for examples.
+    pub public_url: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            trusted_proxies: Vec::new(),
+            timeout: Duration::from_secs(15),
+            is_https: false,
+            public_url: "http://127.0.0.1:8080".to_owned(),
+        }
+    }
+}
+
+/// The caller of a request that never crossed a network: a command in the same process puts it on the request. What comes
+/// from a socket cannot carry one.
+#[derive(Debug, Clone)]
+pub struct LocalCaller<C>(pub C);
+
+/// What all requests share.
+pub(crate) struct Shared {
+    pub settings: Settings,
+    pub documents: Documents,
+}
+
+struct Edge<G: Gate> {
+    gate: G,
+    shared: Arc<Shared>,
+}
+
+/// The routes of one path.
+struct Place<G: Gate> {
+    routes: Vec<Route<G>>,
+    allow: HeaderValue,
+    has_names: bool,
+}
+
+impl<G: Gate> Place<G> {
+    fn route(&self, method: &Method) -> Option<&Route<G>> {
+        let wanted = if *method == Method::HEAD { &Method::GET } else { method };
+        self.routes.iter().find(|route| route.method == *wanted)
+    }
+}
+
+impl<G: Gate> Routes<G> {
+    /// The router that serves the table. Paths it does not have are answered with a problem document.
+    pub fn into_router(self, gate: G, settings: Settings) -> Router {
+        let documents = Documents::of(&self, &settings);
+        let edge = Arc::new(Edge { gate, shared: Arc::new(Shared { settings, documents }) });
+        let mut places: BTreeMap<&'static str, Vec<Route<G>>> = BTreeMap::new();
+        for route in self.into_rows() {
+            places.entry(route.path).or_default().push(route);
+        }
+        let mut router = Router::new();
+        for (path, routes) in places {
+            let mut methods: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
+            if methods.contains(&"GET") {
+                methods.push("HEAD");
+            }
+            let allow = HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static("GET"));
+            let place = Arc::new(Place { allow, has_names: path.contains('{'), routes });
+            let edge = Arc::clone(&edge);
+            router = router.route(
+                path,
+                any(move |request: Request| {
+                    let (edge, place) = (Arc::clone(&edge), Arc::clone(&place));
+                    async move { answer(edge, Some(place), request).await }
+                }),
+            );
+        }
+        router.fallback(move |request: Request| {
+            let edge = Arc::clone(&edge);
+            async move { answer(edge, None::<Arc<Place<G>>>, request).await }
+        })
+    }
+}
+
+async fn answer<G: Gate>(edge: Arc<Edge<G>>, place: Option<Arc<Place<G>>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let id = sent_id(&parts.headers).unwrap_or_else(|| RequestId(edge.gate.fresh_id()));
+    let settings = &edge.shared.settings;
+    let route = place.as_ref().and_then(|place| place.route(&parts.method));
+    let limit = route.and_then(|route| route.timeout).unwrap_or(settings.timeout);
+    let had_credential = parts.headers.contains_key(AUTHORIZATION);
+    let method = parts.method.clone();
+    let work = AssertUnwindSafe(process(&edge, place.as_deref(), route, id, parts, body)).catch_unwind();
+    let outcome = match tokio::time::timeout(limit, work).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panic)) => {
+            let what = panic
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
+            tracing::error!(request = %id, %method, path = route.map(Route::path), what, "a handler panicked");
+            let detail = "a bug of ours: the log has it under the request id";
+            Err(Problem::new(ProblemKind::Internal, detail).into())
+        }
+        Err(_) => {
+            let detail = format!(
+                "not done within {} s: whether a change was made has to be read",
+                limit.as_secs_f32()
+            );
+            Err(Problem::new(ProblemKind::Unavailable, detail).retry_after(1).into())
+        }
+    };
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(refusal) => Response::from(Refusal { had_credential, ..hidden(refusal, id) }.answer(id)),
+    };
+    let status = response.status().as_u16();
+    tracing::debug!(request = %id, %method, path = route.map(Route::path), status, "answered");
+    seal(response.headers_mut(), id, settings.is_https);
+    response
+}
+
+/// What broke inside is for the log; the client learns where to look.
+fn hidden(refusal: Refusal, id: RequestId) -> Refusal {
+    if refusal.problem.kind != ProblemKind::Internal {
+        return refusal;
+    }
+    tracing::error!(request = %id, detail = refusal.problem.detail, "internal error");
+    let problem = Problem::new(ProblemKind::Internal, "a bug of ours: the log has it under the request id");
+    Refusal { problem, ..refusal }
+}
+
+async fn process<G: Gate>(
+    edge: &Edge<G>,
+    place: Option<&Place<G>>,
+    route: Option<&Route<G>>,
+    id: RequestId,
+    mut parts: Parts,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let Some(place) = place else {
+        return Err(Problem::not_found("no such path: /docs lists them").into());
+    };
+    let Some(route) = route else {
+        let detail = format!("{} is not a method of this path", parts.method);
+        let problem = Problem::new(ProblemKind::MethodNotAllowed, detail);
+        return Err(Refusal { allow: Some(place.allow.clone()), ..problem.into() });
+    };
+    let gate = &edge.gate;
+    let ctx = context(edge, route, id, &mut parts).await?;
+    let path = if place.has_names { path_pairs(&mut parts).await? } else { Pairs::new() };
+    let at_least = at_least(&parts.headers)?;
+    let mut query = text::query_pairs(parts.uri.query().unwrap_or_default())?;
+
+    let organization = match route.guard {
+        Guard::Public(_) => None,
+        Guard::SignedIn(_) => {
+            signed_in::<G>(&ctx)?;
+            None
+        }
+        Guard::PlatformPermission(_) => {
+            signed_in::<G>(&ctx)?;
+            Some(gate.platform_organization().await?)
+        }
+        Guard::Permission(_) => {
+            signed_in::<G>(&ctx)?;
+            let in_path =
+                path.iter().find(|(name, _)| name == "organization").map(|(_, value)| value.as_str());
+            let in_query = if in_path.is_none() { text::take(&mut query, "organization") } else { None };
+            match in_path.or(in_query.as_deref()) {
+                Some(text) => Some(gate.resolve_organization(text).await?),
+                None => Some(G::home_organization(&ctx).ok_or_else(|| {
+                    text::parameter(
+                        "organization",
+                        "is missing: say which organization (your credential is for none)",
+                    )
+                })?),
+            }
+        }
+    };
+    // The guard first: who may not be here learns nothing about revisions or bodies.
+    let permit = match (organization, route.guard.permission()) {
+        (Some(organization), Some(code)) => Some(gate.require(&ctx, organization, code).await?),
+        _ => None,
+    };
+    if let (Some(organization), Some(revision)) = (organization, at_least) {
+        gate.reach(&ctx, organization, revision).await?;
+    }
+
+    let run = match &route.run {
+        Run::Typed(run) => run,
+        Run::Raw(run) => {
+            let call = RawCall {
+                app: gate.clone(),
+                ctx,
+                request: id,
+                parts,
+                body,
+                at_least,
+                permit,
+                organization,
+                body_limit: route.body_limit,
+                shared: Arc::clone(&edge.shared),
+            };
+            return Ok(run(call).await?);
+        }
+    };
+    let precondition = Precondition::read(&parts.headers)?;
+    if route.demands_if_match && !precondition.has_if_match() {
+        let detail = "send If-Match with the ETag you read, so that nobody's change is lost";
+        return Err(Problem::new(ProblemKind::PreconditionRequired, detail).into());
+    }
+    let body = typed_body(route, &parts, body).await.map_err(|problem| lenient(route, problem))?;
+    let claim = claim(route, &parts, &body)?;
+    let page = if route.is_paged {
+        PageAsked::take(route.name, organization, &mut query)?
+    } else {
+        PageAsked::none()
+    };
+    let context_of_claim = claim.as_ref().map(|_| ctx.clone());
+    let is_read = route.method == Method::GET;
+    let known = precondition.clone();
+    let arrived = Arrived {
+        app: gate.clone(),
+        ctx,
+        permit,
+        organization,
+        path,
+        query,
+        body,
+        page,
+        precondition,
+        at_least,
+        request: id,
+        status: route.status,
+    };
+    let answer = match (claim, context_of_claim) {
+        (Some(claim), Some(ctx)) => once(gate, &ctx, &claim, id, run(arrived), route).await?,
+        _ => run(arrived).await.map_err(|problem| lenient(route, problem))?,
+    };
+    let is_known = is_read && answer.etag.as_ref().is_some_and(|etag| known.has_already(etag));
+    Ok(if is_known { answer.not_modified().into() } else { answer.into() })
+}
+
+fn signed_in<G: Gate>(ctx: &G::Context) -> Result<(), Problem> {
+    if G::is_signed_in(ctx) {
+        return Ok(());
+    }
+    let detail = "no credential came with the request: send `Authorization: Bearer <token>`";
+    Err(Problem::new(ProblemKind::Unauthenticated, detail))
+}
+
+fn lenient<G: Gate>(route: &Route<G>, problem: Problem) -> Problem {
+    if route.is_lenient && matches!(problem.kind, ProblemKind::Invalid | ProblemKind::UnsupportedMediaType) {
+        return Problem { kind: ProblemKind::Malformed, ..problem };
+    }
+    problem
+}
+
+async fn context<G: Gate>(
+    edge: &Edge<G>,
+    route: &Route<G>,
+    id: RequestId,
+    parts: &mut Parts,
+) -> Result<G::Context, Problem> {
+    let gate = &edge.gate;
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let address = client_address(peer, &parts.headers, &edge.shared.settings.trusted_proxies);
+    let bearer = bearer(&parts.headers)?;
+    let caller = if let Some(LocalCaller(caller)) = parts.extensions.remove::<LocalCaller<G::Caller>>() {
+        caller
+    } else if matches!(route.guard, Guard::Public(_)) {
+        // A stale token must not keep anybody from signing in.
+        gate.authenticate(None, address).await?
+    } else {
+        gate.authenticate(bearer, address).await?
+    };
+    Ok(gate.context(caller, id, address))
+}
+
+/// The token of the one `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::new(ProblemKind::Malformed, "two Authorization headers: send one"));
+    }
+    let token = value.to_str().ok().and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token.trim_matches(' '))
+    });
+    match token {
+        Some(token) => Ok(Some(token)),
+        None => Err(Problem::new(ProblemKind::Unauthenticated, "expected `Authorization: Bearer <token>`")),
+    }
+}
+
+async fn path_pairs(parts: &mut Parts) -> Result<Pairs, Problem> {
+    let names = RawPathParams::from_request_parts(parts, &())
+        .await
+        .map_err(|_| Problem::not_found("the path is not percent-encoded UTF-8"))?;
+    Ok(names.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+fn at_least(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
+    let Some(value) = headers.get(AT_LEAST) else { return Ok(None) };
+    let revision = value.to_str().ok().and_then(|text| text.parse().ok()).map(Revision);
+    match revision {
+        Some(revision) => Ok(Some(revision)),
+        None => Err(Problem::new(
+            ProblemKind::Malformed,
+            "Charter-At-Least is not a revision: expected a whole number",
+        )),
+    }
+}
+
+async fn typed_body<G: Gate>(route: &Route<G>, parts: &Parts, body: Body) -> Result<Bytes, Problem> {
+    if route.takes_body() {
+        json_only(&parts.headers)?;
+    } else if !matches!(route.method, Method::POST | Method::PUT | Method::PATCH) {
+        return Ok(Bytes::new());
+    }
+    read_body(&parts.headers, body, route.body_limit).await
+}
+
+/// Refuses a body that is not plain JSON.
+pub(crate) fn json_only(headers: &HeaderMap) -> Result<(), Problem> {
+    let refuse = |detail: &str| Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return refuse("Content-Encoding is not understood: send the body as it is");
+    }
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let is_json = match (values.next(), values.next()) {
+        (Some(value), None) if value == "application/json" => true,
+        (Some(value), None) => value.to_str().is_ok_and(|text| {
+            let mut parts = text.split(';').map(str::trim);
+            parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+                && parts.all(|part| part.is_empty() || part.eq_ignore_ascii_case("charset=utf-8"))
+        }),
+        _ => false,
+    };
+    if is_json { Ok(()) } else { refuse("the body has to be JSON: send Content-Type: application/json") }
+}
+
+/// Reads a body as far as a limit.
+pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let too_large =
+        || Problem::new(ProblemKind::TooLarge, format!("the body may have {limit} bytes at most"));
+    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|declared| declared > limit as u64) {
+        return Err(too_large());
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(flaw) if flaw.is::<LengthLimitError>() => Err(too_large()),
+        Err(flaw) => Err(Problem::new(ProblemKind::Malformed, format!("the body could not be read: {flaw}"))),
+    }
+}
+
+/// The idempotency key of a request that may be done once only.
+fn claim<G: Gate>(route: &Route<G>, parts: &Parts, body: &Bytes) -> Result<Option<Claim>, Problem> {
+    let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    // Other methods may be repeated as they are, and a caller nobody knows has no keys.
+    if route.method != Method::POST || matches!(route.guard, Guard::Public(_)) {
+        return Ok(None);
+    }
+    let wrong = |detail: &str| Problem::new(ProblemKind::Malformed, detail);
+    if !route.keeps_answers {
+        return Err(wrong(
+            "this operation answers with a secret and keeps no answers: send no Idempotency-Key",
+        ));
+    }
+    if values.next().is_some() {
+        return Err(wrong("two Idempotency-Key headers: send one"));
+    }
+    let key = value.as_bytes();
+    if !(1..=64).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
+        return Err(wrong("Idempotency-Key is not one: expected 1 to 64 visible ASCII characters"));
+    }
+    let mut sum = Sha256::new();
+    sum.update(parts.method.as_str().as_bytes());
+    sum.update([0]);
+    sum.update(parts.uri.path().as_bytes());
+    sum.update([0]);
+    sum.update(parts.uri.query().unwrap_or_default().as_bytes());
+    sum.update([0]);
+    sum.update(body);
+    let key = key.iter().copied().map(char::from).collect();
+    Ok(Some(Claim { key, request: sum.finalize().into() }))
+}
+
+/// Does the work once for a key: later requests get the answer of the first.
+async fn once<G: Gate>(
+    gate: &G,
+    ctx: &G::Context,
+    claim: &Claim,
+    id: RequestId,
+    work: impl Future<Output = Result<Answer, Problem>>,
+    route: &Route<G>,
+) -> Result<Answer, Refusal> {
+    match gate.idempotency_begin(ctx, claim).await? {
+        Claimed::Fresh => {}
+        Claimed::Answered(stored) => return Ok(replayed(stored)),
+        Claimed::Mismatch => {
+            let detail = "the key came with another request before: take a new one";
+            return Err(Problem::new(ProblemKind::IdempotencyMismatch, detail).into());
+        }
+        Claimed::InProgress => {
+            let detail = "the same request is being worked on: ask again in a moment";
+            return Err(Problem::new(ProblemKind::InProgress, detail).retry_after(1).into());
+        }
+    }
+    let answer = match work.await.map_err(|problem| lenient(route, problem)) {
+        Ok(answer) => answer,
+        // Not done for a reason that may pass: the next try may do it.
+        Err(problem) if problem.kind.status() >= 500 || problem.kind == ProblemKind::Throttled => {
+            gate.idempotency_abandon(ctx, claim).await?;
+            return Err(problem.into());
+        }
+        Err(problem) => Refusal::from(problem).answer(id),
+    };
+    if let Err(problem) = gate.idempotency_finish(ctx, claim, &stored(&answer)).await {
+        // The work is done and the client is told so; only a repeated request will find no answer.
+        tracing::error!(request = %id, %problem, "the answer could not be kept for its idempotency key");
+    }
+    Ok(answer)
+}
+
+fn stored(answer: &Answer) -> StoredAnswer {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let content_type =
+        answer.content_type.iter().map(|value| (CONTENT_TYPE.as_str().to_owned(), text(value)));
+    let headers = answer.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
+    StoredAnswer {
+        status: answer.status.as_u16(),
+        headers: content_type.chain(headers).collect(),
+        body: answer.body.to_vec(),
+    }
+}
+
+fn replayed(stored: StoredAnswer) -> Answer {
+    let mut answer = Answer {
+        status: StatusCode::from_u16(stored.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        content_type: None,
+        headers: vec![(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"))],
+        etag: None,
+        body: Bytes::from(stored.body),
+    };
+    for (name, value) in stored.headers {
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
+            continue;
+        };
+        if name == CONTENT_TYPE {
+            answer.content_type = Some(value);
+        } else {
+            answer.headers.push((name, value));
+        }
+    }
+    answer
+}
+
+/// The client's address as the edge sees it, for handlers outside the table.
+pub fn address_of(parts: &Parts, settings: &Settings) -> Option<IpAddr> {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    client_address(peer, &parts.headers, &settings.trusted_proxies)
+}

@@ -1,0 +1,511 @@
+//! Routes: one row a route, with its guard, its words, its shapes and its handler. The router, the OpenAPI document, the
+//! coverage test and the command names are all read from these rows.
+
+use super::answer::{Answer, Reply};
+use super::call::Call;
+use super::gate::Gate;
+use super::page::{Items, PageAsked};
+use super::precondition::Precondition;
+use super::raw::RawCall;
+use super::text::{self, Pairs};
+use super::{json, system};
+use axum::body::Bytes;
+use axum::response::Response;
+use charter_kernel::{OrganizationId, Problem, ProblemKind, RequestId, Revision};
+use futures_util::future::BoxFuture;
+use http::{Method, StatusCode};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::any::TypeId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Body bytes a route takes when it does not say.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// Who may use a route. There is no fifth way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Whoever holds the permission in the organization: the one in the path; else the one in the query (`organization`);
+    /// else the one the credential was issued for.
+    Permission(&'static str),
+    /// Whoever holds the permission in the platform organization.
+    PlatformPermission(&'static str),
+    /// Anybody who is signed in, and why that is enough.
+    SignedIn(&'static str),
+    /// Anybody, and why.
+    Public(&'static str),
+}
+
+impl Guard {
+    /// The permission, where one is needed.
+    pub fn permission(&self) -> Option<&'static str> {
+        match self {
+            Self::Permission(code) | Self::PlatformPermission(code) => Some(code),
+            Self::SignedIn(_) | Self::Public(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Permission(code) => write!(f, "needs the permission {code}"),
+            Self::PlatformPermission(code) => {
+                write!(f, "needs the permission {code} in the platform organization")
+            }
+            Self::SignedIn(why) => write!(f, "needs a sign-in: {why}"),
+            Self::Public(why) => write!(f, "open to anybody: {why}"),
+        }
+    }
+}
+
+/// A shape: gives the schema of a type.
+pub type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+/// The shapes of what goes in and out.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Shapes {
+    pub path: Option<Shape>,
+    pub query: Option<Shape>,
+    pub body: Option<Shape>,
+    pub reply: Option<Shape>,
+}
+
+/// One request on its way to a typed handler.
+pub(crate) struct Arrived<G: Gate> {
+    pub app: G,
+    pub ctx: G::Context,
+    pub permit: Option<G::Permit>,
+    pub organization: Option<OrganizationId>,
+    pub path: Pairs,
+    pub query: Pairs,
+    pub body: Bytes,
+    pub page: PageAsked,
+    pub precondition: Precondition,
+    pub at_least: Option<Revision>,
+    pub request: RequestId,
+    pub status: StatusCode,
+}
+
+type Typed<G> = Arc<dyn Fn(Arrived<G>) -> BoxFuture<'static, Result<Answer, Problem>> + Send + Sync>;
+type Raw<G> = Arc<dyn Fn(RawCall<G>) -> BoxFuture<'static, Result<Response, Problem>> + Send + Sync>;
+
+pub(crate) enum Run<G: Gate> {
+    Typed(Typed<G>),
+    Raw(Raw<G>),
+}
+
+/// One route.
+pub struct Route<G: Gate> {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) guard: Guard,
+    pub(crate) name: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) tag: &'static str,
+    pub(crate) status: StatusCode,
+    pub(crate) problems: &'static [ProblemKind],
+    pub(crate) example: Option<&'static str>,
+    pub(crate) reply_type: &'static str,
+    pub(crate) body_limit: usize,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) is_paged: bool,
+    pub(crate) is_lenient: bool,
+    pub(crate) keeps_answers: bool,
+    pub(crate) demands_if_match: bool,
+    pub(crate) demands_strict_body: bool,
+    pub(crate) shapes: Shapes,
+    pub(crate) run: Run<G>,
+}
+
+fn is_unit<T: 'static>() -> bool {
+    TypeId::of::<T>() == TypeId::of::<()>()
+}
+
+fn shape<T: JsonSchema + 'static>() -> Option<Shape> {
+    if is_unit::<T>() { None } else { Some(SchemaGenerator::subschema_for::<T>) }
+}
+
+fn inline<T: JsonSchema + 'static>() -> Option<Shape> {
+    if is_unit::<T>() { None } else { Some(T::json_schema) }
+}
+
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $verb:ident = $method:ident;)*) => {$(
+        $(#[$doc])*
+        pub fn $verb<P, Q, B, T, F, R>(path: &'static str, guard: Guard, handler: F) -> Self
+        where
+            P: DeserializeOwned + JsonSchema + Send + 'static,
+            Q: DeserializeOwned + JsonSchema + Send + 'static,
+            B: DeserializeOwned + JsonSchema + Send + 'static,
+            T: Serialize + JsonSchema + Send + 'static,
+            F: Fn(Call<P, Q, B, G>) -> R + Send + Sync + 'static,
+            R: Future<Output = Result<Reply<T>, Problem>> + Send + 'static,
+        {
+            Self::typed(Method::$method, path, guard, handler)
+        }
+    )*};
+}
+
+impl<G: Gate> Route<G> {
+    verbs! {
+        /// A route that reads.
+        get = GET;
+        /// A route that does or makes something; takes an `Idempotency-Key`.
+        post = POST;
+        /// A route that replaces something.
+        put = PUT;
+        /// A route that changes something in part.
+        patch = PATCH;
+        /// A route that removes something.
+        delete = DELETE;
+    }
+
+    /// A route that reads a list page by page: `limit` and `cursor` are taken out of the query before `Q` is read.
+    pub fn list<P, Q, T, F, R>(path: &'static str, guard: Guard, handler: F) -> Self
+    where
+        P: DeserializeOwned + JsonSchema + Send + 'static,
+        Q: DeserializeOwned + JsonSchema + Send + 'static,
+        T: Serialize + JsonSchema + Send + 'static,
+        F: Fn(Call<P, Q, (), G>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Reply<Items<T>>, Problem>> + Send + 'static,
+    {
+        Self { is_paged: true, ..Self::typed(Method::GET, path, guard, handler) }
+    }
+
+    fn typed<P, Q, B, T, F, R>(method: Method, path: &'static str, guard: Guard, handler: F) -> Self
+    where
+        P: DeserializeOwned + JsonSchema + Send + 'static,
+        Q: DeserializeOwned + JsonSchema + Send + 'static,
+        B: DeserializeOwned + JsonSchema + Send + 'static,
+        T: Serialize + JsonSchema + Send + 'static,
+        F: Fn(Call<P, Q, B, G>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Reply<T>, Problem>> + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        let run: Typed<G> = Arc::new(move |arrived: Arrived<G>| {
+            let handler = Arc::clone(&handler);
+            Box::pin(async move {
+                let body = if is_unit::<B>() {
+                    if !arrived.body.is_empty() {
+                        return Err(Problem::new(
+                            ProblemKind::Malformed,
+                            "this operation takes no body: send none",
+                        ));
+                    }
+                    json::read(b"null")?
+                } else {
+                    json::read(&arrived.body)?
+                };
+                let call = Call {
+                    path: if is_unit::<P>() { json::read(b"null")? } else { text::read_path(&arrived.path)? },
+                    query: text::read_query(&arrived.query)?,
+                    body,
+                    app: arrived.app,
+                    ctx: arrived.ctx,
+                    page: arrived.page,
+                    precondition: arrived.precondition,
+                    at_least: arrived.at_least,
+                    request: arrived.request,
+                    permit: arrived.permit,
+                    organization: arrived.organization,
+                };
+                handler(call).await?.into_answer(arrived.status)
+            })
+        });
+        Self {
+            status: if is_unit::<T>() { StatusCode::NO_CONTENT } else { StatusCode::OK },
+            shapes: Shapes {
+                path: inline::<P>(),
+                query: inline::<Q>(),
+                body: shape::<B>(),
+                reply: shape::<T>(),
+            },
+            demands_strict_body: true,
+            ..Self::with(method, path, guard, Run::Typed(run))
+        }
+    }
+
+    /// A route that reads its request and writes its response itself. Request id, address, authentication, guard, time-out
+    /// and the headers of every answer are still the edge's.
+    pub fn raw<F, R>(method: Method, path: &'static str, guard: Guard, handler: F) -> Self
+    where
+        F: Fn(RawCall<G>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Response, Problem>> + Send + 'static,
+    {
+        Self::with(method, path, guard, Run::Raw(Arc::new(move |call| Box::pin(handler(call)))))
+    }
+
+    fn with(method: Method, path: &'static str, guard: Guard, run: Run<G>) -> Self {
+        Self {
+            method,
+            path,
+            guard,
+            name: "",
+            summary: "",
+            description: "",
+            tag: "",
+            status: StatusCode::OK,
+            problems: &[],
+            example: None,
+            reply_type: "application/json",
+            body_limit: BODY_LIMIT,
+            timeout: None,
+            is_paged: false,
+            is_lenient: false,
+            keeps_answers: true,
+            demands_if_match: false,
+            demands_strict_body: false,
+            shapes: Shapes::default(),
+            run,
+        }
+    }
+
+    /// The operation's name, its tag and what it does in one sentence. The name is unique and made of words joined by dots
+    /// (`grants.give`): the command line uses them as its command.
+    pub fn named(self, name: &'static str, tag: &'static str, summary: &'static str) -> Self {
+        Self { name, tag, summary, ..self }
+    }
+
+    /// More about it than the summary.
+    pub fn described(self, description: &'static str) -> Self {
+        Self { description, ..self }
+    }
+
+    /// The status of a good answer, where it is neither 200 nor (without a body) 204.
+    pub fn status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// Problems besides those every route of its kind has.
+    pub fn problems(self, problems: &'static [ProblemKind]) -> Self {
+        Self { problems, ..self }
+    }
+
+    /// A body that works, as a JSON text.
+    pub fn example(self, example: &'static str) -> Self {
+        Self { example: Some(example), ..self }
+    }
+
+    /// How long a body may be.
+    pub fn body_limit(self, body_limit: usize) -> Self {
+        Self { body_limit, ..self }
+    }
+
+    /// How long it may take, where that is not the common limit.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+
+    /// Every fault of the body is 400, never 415 or 422 (AuthZEN).
+    pub fn bad_request_only(self) -> Self {
+        Self { is_lenient: true, demands_strict_body: false, ..self }
+    }
+
+    /// Answers are never kept for an `Idempotency-Key` (they hold a secret): the header is refused.
+    pub fn keeps_no_answers(self) -> Self {
+        Self { keeps_answers: false, ..self }
+    }
+
+    /// A change without `If-Match` is refused (428).
+    pub fn demands_if_match(self) -> Self {
+        Self { demands_if_match: true, ..self }
+    }
+
+    /// The type of the body, for the document of a raw route.
+    pub fn takes<B: JsonSchema + 'static>(mut self) -> Self {
+        self.shapes.body = shape::<B>();
+        self
+    }
+
+    /// The type of the query, for the document of a raw route.
+    pub fn asks<Q: JsonSchema + 'static>(mut self) -> Self {
+        self.shapes.query = inline::<Q>();
+        self
+    }
+
+    /// The type of the answer, for the document of a raw route.
+    pub fn gives<T: JsonSchema + 'static>(mut self) -> Self {
+        self.shapes.reply = shape::<T>();
+        self
+    }
+
+    /// The content type of the answer, for the document of a raw route.
+    pub fn gives_type(self, reply_type: &'static str) -> Self {
+        Self { reply_type, ..self }
+    }
+
+    /// Its method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Its path, with `{names}`.
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// Who may use it.
+    pub fn guard(&self) -> Guard {
+        self.guard
+    }
+
+    /// Its operation id.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its tag.
+    pub fn tag(&self) -> &'static str {
+        self.tag
+    }
+
+    /// What it does.
+    pub fn summary(&self) -> &'static str {
+        self.summary
+    }
+
+    /// More about it than the summary.
+    pub fn description(&self) -> &'static str {
+        self.description
+    }
+
+    /// A body that works.
+    pub fn body_example(&self) -> Option<&'static str> {
+        self.example
+    }
+
+    /// Whether it gives pages of a list.
+    pub fn is_paged(&self) -> bool {
+        self.is_paged
+    }
+
+    /// Whether it takes a body.
+    pub fn takes_body(&self) -> bool {
+        self.shapes.body.is_some()
+    }
+
+    /// The names in its path, in order.
+    pub fn path_names(&self) -> Vec<&'static str> {
+        self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect()
+    }
+
+    /// Whether the organization may be named in the query because the path does not name it.
+    pub fn takes_organization_in_query(&self) -> bool {
+        matches!(self.guard, Guard::Permission(_)) && !self.path_names().contains(&"organization")
+    }
+}
+
+impl<G: Gate> fmt::Debug for Route<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({}): {}", self.method, self.path, self.name, self.guard)
+    }
+}
+
+/// All routes.
+#[derive(Debug)]
+pub struct Routes<G: Gate> {
+    rows: Vec<Route<G>>,
+}
+
+impl<G: Gate> Default for Routes<G> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<G: Gate> Routes<G> {
+    /// The routes every service has: health, readiness, the API's document and its pages.
+    pub fn new() -> Self {
+        Self { rows: system::routes() }
+    }
+
+    /// The same with more routes.
+    pub fn with(mut self, routes: impl IntoIterator<Item = Route<G>>) -> Self {
+        self.rows.extend(routes);
+        self
+    }
+
+    /// Each route, in the order they were added.
+    pub fn iter(&self) -> std::slice::Iter<'_, Route<G>> {
+        self.rows.iter()
+    }
+
+    pub(crate) fn into_rows(self) -> Vec<Route<G>> {
+        self.rows
+    }
+
+    /// What is wrong with the table; a test asserts that nothing is.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let (mut names, mut places) = (BTreeSet::new(), BTreeSet::new());
+        let mut forms: BTreeMap<String, &str> = BTreeMap::new();
+        for route in &self.rows {
+            let mut fault = |what: String| faults.push(format!("{} {}: {what}", route.method, route.path));
+            if !names.insert(route.name) {
+                fault(format!("the name {} is taken", route.name));
+            }
+            if !places.insert((route.method.as_str(), route.path)) {
+                fault("stands twice".to_owned());
+            }
+            let is_word = |word: &str| {
+                word.starts_with(|first: char| first.is_ascii_lowercase())
+                    && word
+                        .bytes()
+                        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            };
+            if !route.name.split('.').all(is_word) {
+                fault(format!("the name {:?} is not made of lower-case words joined by dots", route.name));
+            }
+            if route.summary.is_empty() || route.tag.is_empty() {
+                fault("summary and tag are missing".to_owned());
+            }
+            let form: String = route
+                .path
+                .split('/')
+                .map(|part| if part.starts_with('{') { "/{}".to_owned() } else { format!("/{part}") })
+                .collect();
+            if let Some(other) = forms.insert(form, route.path)
+                && other != route.path
+            {
+                fault(format!("is the same place as {other} with other names in it"));
+            }
+            let mut generator = super::openapi::generator();
+            let path_names = route.path_names();
+            if let Some(shape) = route.shapes.path {
+                for name in super::openapi::property_names(&shape(&mut generator)) {
+                    if !path_names.contains(&name.as_str()) {
+                        fault(format!("the path has no {{{name}}}"));
+                    }
+                }
+            }
+            if let (Some(shape), true) = (route.shapes.body, route.demands_strict_body) {
+                let schema = shape(&mut generator);
+                if super::openapi::lets_unknown_fields_pass(&schema, &generator) {
+                    fault("its body lets unknown fields pass: add #[serde(deny_unknown_fields)]".to_owned());
+                }
+            }
+            if let Some(example) = route.example
+                && let Err(problem) = json::check(example.as_bytes())
+            {
+                fault(format!("its example: {problem}"));
+            }
+        }
+        faults
+    }
+}
+
+impl<'a, G: Gate> IntoIterator for &'a Routes<G> {
+    type Item = &'a Route<G>;
+    type IntoIter = std::slice::Iter<'a, Route<G>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

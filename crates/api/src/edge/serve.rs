@@ -1,0 +1,168 @@
+//! The server: accepts connections, HTTP/1 and HTTP/2 on one port, bounded in number, in header size and in patience, and
+//! lets running requests end when it is told to stop.
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tower::Service;
+
+/// Bounds of the server.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// How long a client may take to send the headers of a request; an idle connection is closed after the same time.
+    pub header_timeout: Duration,
+    /// How long running requests may go on after the signal to stop.
+    pub drain: Duration,
+    /// Connections at one time; more wait to be accepted.
+    pub connections: usize,
+    /// Bytes of headers, at most.
+    pub header_bytes: usize,
+    /// Requests at one time on one HTTP/2 connection.
+    pub streams: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(20),
+            connections: 10_000,
+            header_bytes: 64 * 1024,
+            streams: 250,
+        }
+    }
+}
+
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// Connections that were cut off because their requests did not end in time.
+    pub cut_off: usize,
+}
+
+/// Serves a router until `shutdown` is done, then waits for running requests.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    bounds: Bounds,
+    shutdown: impl Future<Output = ()>,
+) -> Served {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.header_timeout)
+        .max_buf_size(bounds.header_bytes.max(8 * 1024));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(bounds.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(bounds.streams)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    let builder = Arc::new(builder);
+    let places = Arc::new(Semaphore::new(bounds.connections));
+    let (stop, stopping) = watch::channel(false);
+    // The set owns every connection: none outlives this function.
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let Some((stream, peer, place)) = accepted else { continue };
+        let (builder, router, stopping) = (Arc::clone(&builder), router.clone(), stopping.clone());
+        connections.spawn(async move {
+            connection(&builder, router, stream, peer, bounds.header_timeout, stopping).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    let _ = stop.send(true);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(bounds.drain, drained).await.is_ok() {
+        return Served { cut_off: 0 };
+    }
+    let cut_off = connections.len();
+    connections.shutdown().await;
+    Served { cut_off }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => {
+            let _ = stream.set_nodelay(true);
+            Some((stream, peer, place))
+        }
+        Err(flaw) => {
+            // Out of file descriptors, most of the time: give requests a moment to end rather than spin.
+            tracing::warn!(%flaw, "a connection could not be accepted");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}
+
+async fn connection(
+    builder: &Builder<TokioExecutor>,
+    router: Router,
+    stream: TcpStream,
+    peer: SocketAddr,
+    header_timeout: Duration,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let has_spoken = Arc::new(AtomicBool::new(false));
+    let spoken = Arc::clone(&has_spoken);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if !spoken.load(Ordering::Relaxed) {
+            spoken.store(true, Ordering::Relaxed);
+        }
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().call(request)
+    });
+    let mut work = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // Until the first request is complete nothing is known of the protocol, and no other clock runs.
+    let mut silence = std::pin::pin!(tokio::time::sleep(header_timeout));
+    let mut is_silent = true;
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            done = work.as_mut() => {
+                if let Err(flaw) = done {
+                    tracing::debug!(%peer, %flaw, "a connection ended early");
+                }
+                return;
+            }
+            () = silence.as_mut(), if is_silent => {
+                if !has_spoken.load(Ordering::Relaxed) {
+                    return;
+                }
+                is_silent = false;
+            }
+            told = stopping.wait_for(|stop| *stop), if !is_stopping => {
+                is_stopping = true;
+                drop(told);
+                work.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}

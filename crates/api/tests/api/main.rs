@@ -1,0 +1,17 @@
+//! The edge, tried against a gate made of a few lists.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod document;
+mod edge;
+mod fake;
+mod once;
+mod pages;
+mod server;
+mod strict_json;
