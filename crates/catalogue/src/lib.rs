@@ -11,7 +11,9 @@ mod merge;
 mod parse;
 mod print;
 
+pub use diff::{CatalogueDiff, diff};
 pub use document::Fault;
+pub use lint::{Lint, Weight, lint};
 
 pub use merge::{OwnCatalogue, merge};
 pub use parse::{parse, parse_own};

@@ -74,9 +74,9 @@ pub fn merge(base: &Catalogue, own: &OwnCatalogue) -> Result<Catalogue, Vec<Faul
     macro_rules! add {
         ($section:ident, $name:literal, |$entry:ident| $key:expr) => {
             for $entry in &added.$section {
-                let key = $key.to_string();
-                if base.$section.iter().any(|$entry| $key.to_string() == key) {
-                    shipped_already($name, &key);
+                let key = &$key;
+                if base.$section.iter().any(|$entry| $key == *key) {
+                    shipped_already($name, &key.to_string());
                 } else {
                     merged.$section.push($entry.clone());
                 }

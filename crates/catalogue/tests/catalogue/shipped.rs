@@ -78,3 +78,18 @@ fn the_printed_catalogue_reads_back_to_an_equal_one_and_prints_the_same() {
     assert_eq!(again, it);
     assert_eq!(print(&again), printed);
 }
+
+#[test]
+fn the_shipped_catalogue_keeps_every_rule_and_deserves_two_looks() {
+    let found = charter_catalogue::lint(&shipped().unwrap());
+    let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "warning: roles.manager: holds sales.price_lists.update and sales.orders.create, against conflict `price_and_order`: Selling \
+             below price to friends [conflict_touched]",
+            "warning: permissions.*.schedules.*: modules production, reports share this resource and the actions create, read, update; a \
+             question by type and action must name the whole code [resource_shared]",
+        ]
+    );
+}
