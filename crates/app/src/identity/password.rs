@@ -1,0 +1,371 @@
+//! Passwords: the rule a new one has to meet, and hashing on a bounded pool.
+//!
+//! Hashes are argon2id in PHC text (`$argon2id$v=19$m=19456,t=2,p=1$...`). Hashing is dear on purpose, so it runs on threads of its own,
+//! at most one less than the machine has cores, with a bounded queue: two hundred sign-ins at once wait or are told to come back, and
+//! never slow a decision. A password is compared and hashed in NFC and is never cut.
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use charter_kernel::{Problem, ProblemKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
+
+/// Fewest characters of a new password: it is the only factor, so more than the floor of eight.
+pub const CHARACTERS_MIN: usize = 12;
+/// Most bytes of a password; a longer one is refused, never cut.
+pub const BYTES_MAX: usize = 1024;
+/// How many hashes may wait.
+const QUEUE: usize = 64;
+
+/// What one hash costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashCost {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl Default for HashCost {
+    /// 19 MiB, two passes, one lane.
+    fn default() -> Self {
+        Self { memory_kib: 19 * 1024, passes: 2, lanes: 1 }
+    }
+}
+
+/// The dearest hash that is verified: what an adopted table brings must not stop the service.
+const CEILING: HashCost = HashCost { memory_kib: 1024 * 1024, passes: 10, lanes: 16 };
+
+/// What verifying a password found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verified {
+    /// It is the password.
+    Right,
+    /// It is the password; its hash was weaker than today's, and here is a better one.
+    Rehashed(String),
+    /// It is not.
+    Wrong,
+}
+
+/// A password on its way through: normalised, wiped when dropped, never printed.
+pub struct Password(Zeroizing<String>);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+impl Password {
+    /// Any password somebody typed to sign in; none when it is longer than a password may be.
+    pub fn typed(text: &str) -> Option<Self> {
+        (text.len() <= BYTES_MAX).then(|| Self(Zeroizing::new(text.nfc().collect())))
+    }
+
+    /// A new password for an account, when it meets the rule.
+    pub fn chosen(field: &str, text: &str, login: &str) -> Result<Self, Problem> {
+        let refused = |detail: String| Problem::invalid(field, detail);
+        let Some(password) = Self::typed(text) else {
+            return Err(refused(format!("at most {BYTES_MAX} bytes are allowed")));
+        };
+        if password.0.chars().count() < CHARACTERS_MIN {
+            return Err(refused(format!(
+                "at least {CHARACTERS_MIN} characters are needed; any characters do, several words make a good one"
+            )));
+        }
+        let folded = password.0.to_lowercase();
+        let login = login.to_lowercase();
+        let local = login.split('@').next().unwrap_or_default();
+        if folded == login || (local.len() >= 3 && is_dressed_up(&folded, local)) {
+            return Err(refused("the login with additions is the first thing an attacker tries: choose another".to_owned()));
+        }
+        if is_common(&folded) {
+            return Err(refused("it is among the passwords attackers try first: choose another".to_owned()));
+        }
+        Ok(password)
+    }
+}
+
+/// Whether a text is a word, repeated or not, with nothing but digits and signs around.
+fn is_dressed_up(text: &str, word: &str) -> bool {
+    let bare = text.replace(word, "");
+    bare.len() < text.len() && !bare.chars().any(char::is_alphabetic)
+}
+
+/// Whether a folded password is one of the common ones, one of them dressed up, a run, or a repetition.
+fn is_common(folded: &str) -> bool {
+    let characters: Vec<char> = folded.chars().collect();
+    let unit_max = 4.min(characters.len() / 2);
+    let repeats = (1..=unit_max).any(|unit| {
+        characters.chunks(unit).all(|chunk| characters.get(..chunk.len()).is_some_and(|first| first == chunk))
+    });
+    let steps = |by: i64| {
+        characters.windows(2).all(|pair| match pair {
+            [a, b] => i64::from(u32::from(*b)) - i64::from(u32::from(*a)) == by || (*a, *b) == ('9', '0') || (*a, *b) == ('0', '9'),
+            _ => true,
+        })
+    };
+    repeats
+        || steps(1)
+        || steps(-1)
+        || COMMON.split_whitespace().any(|common| {
+            folded == common || (common.chars().all(char::is_alphabetic) && is_dressed_up(folded, common))
+        })
+}
+
+/// Passwords that lead the lists of leaked ones, and words such passwords are made of.
+const COMMON: &str = include_str!("common_passwords.txt");
+
+/// Hashes and verifies on a bounded pool.
+#[derive(Clone)]
+pub struct Hasher {
+    cost: HashCost,
+    /// A well-formed hash that no password has, for accounts that do not exist.
+    nobody: Arc<str>,
+    running: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    parallel: usize,
+}
+
+/// One who waits for the pool; leaving, for whatever reason, frees the place.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn busy() -> Problem {
+    Problem::new(ProblemKind::Unavailable, "too many sign-ins at this moment: try again in a second").retry_after(1)
+}
+
+fn broken(error: impl std::fmt::Display) -> Problem {
+    Problem::new(ProblemKind::Internal, format!("a password could not be hashed: {error}"))
+}
+
+fn engine(cost: HashCost) -> Result<Argon2<'static>, Problem> {
+    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None).map_err(broken)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+impl Hasher {
+    /// A pool for a machine of so many cores; `filler` makes the hash that stands for unknown accounts.
+    pub fn new(cost: HashCost, cores: usize, filler: [u8; 48]) -> Self {
+        let (salt, output) = filler.split_at(16);
+        let HashCost { memory_kib, passes, lanes } = cost;
+        let nobody = format!(
+            "$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${}${}",
+            STANDARD_NO_PAD.encode(salt),
+            STANDARD_NO_PAD.encode(output)
+        );
+        let parallel = cores.saturating_sub(1).max(1);
+        Self {
+            cost,
+            nobody: nobody.into(),
+            running: Arc::new(Semaphore::new(parallel)),
+            waiting: Arc::default(),
+            parallel,
+        }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let place = Place(Arc::clone(&self.waiting));
+        if self.waiting.fetch_add(1, Ordering::AcqRel) >= QUEUE + self.parallel {
+            return Err(busy());
+        }
+        let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| busy())?;
+        // The turn goes with the work: a caller who hangs up frees nothing before the thread is done.
+        tokio::task::spawn_blocking(move || {
+            let _held = (turn, place);
+            work()
+        })
+        .await
+        .map_err(broken)?
+    }
+
+    /// The hash of a password.
+    pub async fn hash(&self, password: Password, salt: [u8; 16]) -> Result<String, Problem> {
+        let cost = self.cost;
+        self.run(move || hash(cost, &password, &salt)).await
+    }
+
+    /// Compares a password with a hash. Without a hash (nobody has that login, or the account has no password) the same work is
+    /// done against a hash that nothing fits, so that the time tells nothing.
+    pub async fn verify(
+        &self,
+        password: Option<Password>,
+        stored: Option<String>,
+        salt: [u8; 16],
+    ) -> Result<Verified, Problem> {
+        let (cost, nobody) = (self.cost, Arc::clone(&self.nobody));
+        self.run(move || {
+            let is_possible = password.is_some() && stored.is_some();
+            let password = password.unwrap_or_else(|| Password(Zeroizing::new("nothing fits this one".to_owned())));
+            let verified = verify(cost, &password, stored.as_deref().unwrap_or(&nobody), &salt)?;
+            Ok(if is_possible { verified } else { Verified::Wrong })
+        })
+        .await
+    }
+}
+
+fn hash(cost: HashCost, password: &Password, salt: &[u8]) -> Result<String, Problem> {
+    let hash: PasswordHash =
+        engine(cost)?.hash_password_with_salt(password.0.as_bytes(), salt).map_err(broken)?;
+    Ok(hash.to_string())
+}
+
+fn verify(cost: HashCost, password: &Password, stored: &str, salt: &[u8]) -> Result<Verified, Problem> {
+    let parsed = PasswordHash::new(stored).map_err(broken)?;
+    let params = Params::try_from(&parsed).map_err(broken)?;
+    let found = HashCost { memory_kib: params.m_cost(), passes: params.t_cost(), lanes: params.p_cost() };
+    if found.memory_kib > CEILING.memory_kib || found.passes > CEILING.passes || found.lanes > CEILING.lanes {
+        return Err(broken(format!("its parameters are beyond what is verified: {found:?}")));
+    }
+    match engine(found)?.verify_password(password.0.as_bytes(), &parsed) {
+        Ok(()) => {}
+        Err(argon2::password_hash::Error::PasswordInvalid) => return Ok(Verified::Wrong),
+        Err(error) => return Err(broken(error)),
+    }
+    let is_weaker = parsed.algorithm.as_str() != "argon2id"
+        || found.memory_kib < cost.memory_kib
+        || found.passes < cost.passes;
+    Ok(if is_weaker { Verified::Rehashed(hash(cost, password, salt)?) } else { Verified::Right })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: HashCost = HashCost { memory_kib: 64, passes: 1, lanes: 1 };
+
+    fn hasher() -> Hasher {
+        Hasher::new(CHEAP, 2, [7; 48])
+    }
+
+    fn typed(text: &str) -> Option<Password> {
+        Some(Password::typed(text).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_password_verifies_against_its_hash_and_another_does_not() {
+        let hasher = hasher();
+        let stored = hasher.hash(typed("correct horse battery").unwrap(), [1; 16]).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{stored}");
+        let right = hasher.verify(typed("correct horse battery"), Some(stored.clone()), [2; 16]).await.unwrap();
+        assert_eq!(right, Verified::Right);
+        let wrong = hasher.verify(typed("correct horse batterie"), Some(stored), [2; 16]).await.unwrap();
+        assert_eq!(wrong, Verified::Wrong);
+    }
+
+    #[tokio::test]
+    async fn the_default_cost_is_nineteen_mebibytes_and_two_passes() {
+        let hasher = Hasher::new(HashCost::default(), 2, [7; 48]);
+        let stored = hasher.hash(typed("correct horse battery").unwrap(), [1; 16]).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert_eq!(PasswordHash::new(&hasher.nobody).unwrap().algorithm.as_str(), "argon2id");
+    }
+
+    #[tokio::test]
+    async fn a_weaker_hash_is_made_anew_at_sign_in() {
+        let strong = HashCost { memory_kib: 128, passes: 2, lanes: 1 };
+        let old = hasher().hash(typed("correct horse battery").unwrap(), [1; 16]).await.unwrap();
+        let hasher = Hasher::new(strong, 2, [7; 48]);
+        let found = hasher.verify(typed("correct horse battery"), Some(old), [2; 16]).await.unwrap();
+        let Verified::Rehashed(new) = found else { panic!("{found:?}") };
+        assert_eq!(
+            hasher.verify(typed("correct horse battery"), Some(new), [3; 16]).await.unwrap(),
+            Verified::Right
+        );
+    }
+
+    #[tokio::test]
+    async fn nobody_has_the_hash_of_unknown_accounts_and_an_endless_password_is_just_wrong() {
+        let hasher = hasher();
+        for text in ["", "nothing fits this one", "correct horse battery"] {
+            assert_eq!(hasher.verify(typed(text), None, [2; 16]).await.unwrap(), Verified::Wrong);
+        }
+        let stored = hasher.hash(typed("nothing fits this one").unwrap(), [1; 16]).await.unwrap();
+        assert!(Password::typed(&"x".repeat(1_000_000)).is_none());
+        assert_eq!(hasher.verify(None, Some(stored), [2; 16]).await.unwrap(), Verified::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_hash_with_monstrous_parameters_is_refused_before_any_work() {
+        let monster = format!("$argon2id$v=19$m=4194304,t=2,p=1${}${}", "A".repeat(22), "A".repeat(43));
+        let problem = hasher().verify(typed("correct horse battery"), Some(monster), [2; 16]).await.unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::Internal);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_answers_at_once_with_when_to_come_back() {
+        let hasher = hasher();
+        let _turn = Arc::clone(&hasher.running).acquire_owned().await.unwrap();
+        hasher.waiting.store(QUEUE + 1, Ordering::Release);
+        let problem = hasher.verify(typed("correct horse battery"), None, [2; 16]).await.unwrap_err();
+        assert_eq!((problem.kind, problem.retry_after_seconds), (ProblemKind::Unavailable, Some(1)));
+        assert_eq!(hasher.waiting.load(Ordering::Acquire), QUEUE + 1, "the refused one took no place");
+    }
+
+    #[test]
+    fn composed_and_decomposed_forms_are_one_password() {
+        assert_eq!(*Password::typed("caf\u{e9} con leche").unwrap().0, *Password::typed("cafe\u{301} con leche").unwrap().0);
+    }
+
+    #[test]
+    fn blanks_belong_to_a_password() {
+        assert_eq!(*Password::typed("  two blanks  ").unwrap().0, "  two blanks  ");
+    }
+
+    #[test]
+    fn the_rule_refuses_short_long_and_guessable_passwords_and_nothing_else() {
+        let refused = [
+            "",
+            "short",
+            "elevenchars",
+            "ann@toys.example",
+            "ann.baker1234!",
+            "password1234",
+            "Password12345!",
+            "123456789012",
+            "098765432109",
+            "aaaaaaaaaaaaaa",
+            "abcabcabcabc",
+            "abcdefghijkl",
+            "qwertyuiop123",
+            "letmeinletmein",
+        ];
+        for text in refused {
+            let login = if text.starts_with("ann.") { "ann.baker@toys.example" } else { "ann@toys.example" };
+            assert!(Password::chosen("password", text, login).is_err(), "{text:?} passes");
+        }
+        assert!(Password::chosen("password", &"x9 ".repeat(400), "ann@toys.example").is_err());
+        let accepted =
+            ["correct horse battery", "annually paid rent", "Kh7-t9Qz!mW2x", "пароль для медведя", "            a bear"];
+        for text in accepted {
+            Password::chosen("password", text, "ann@toys.example").unwrap();
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_printed() {
+        assert_eq!(format!("{:?}", Password::typed("correct horse battery").unwrap()), "Password(..)");
+    }
+
+    #[test]
+    fn the_list_of_common_passwords_has_two_hundred_entries_once_each() {
+        let list: Vec<&str> = COMMON.split_whitespace().collect();
+        let unique: std::collections::BTreeSet<&str> = list.iter().copied().collect();
+        assert!(list.len() >= 200 && unique.len() == list.len(), "{} of {}", unique.len(), list.len());
+    }
+}

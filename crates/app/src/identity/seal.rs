@@ -1,0 +1,161 @@
+//! Secrets at rest: sealing what must be read again (private keys), and keyed hashes of what must only be recognised (tokens, codes).
+//! Both keys come from the configuration, never from the database, so that a copy of the database opens nothing.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hmac;
+use std::fmt;
+
+/// First byte of what is sealed: AES-256-GCM, a random nonce of 12 bytes, the text, a tag of 16 bytes.
+const FORMAT: u8 = 1;
+const NONCE: usize = 12;
+
+/// Why something could not be sealed or opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotSealed;
+
+impl fmt::Display for NotSealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("does not open with the key-encryption key of the configuration: is it the one the installation was made with?")
+    }
+}
+
+impl std::error::Error for NotSealed {}
+
+/// Seals and opens with the key-encryption key.
+pub struct Sealer {
+    key: LessSafeKey,
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer(..)")
+    }
+}
+
+fn bound_to(id: &str) -> Aad<Vec<u8>> {
+    Aad::from([b"charter seal 1 ", id.as_bytes()].concat())
+}
+
+impl Sealer {
+    /// With a key of the configuration.
+    pub fn new(key: &[u8; 32]) -> Result<Self, NotSealed> {
+        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| NotSealed)?;
+        Ok(Self { key: LessSafeKey::new(key) })
+    }
+
+    /// Seals a secret under the id of what it belongs to: moved to another id it does not open.
+    pub fn seal(&self, id: &str, secret: &[u8], nonce: [u8; NONCE]) -> Result<Vec<u8>, NotSealed> {
+        let mut text = secret.to_vec();
+        self.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), bound_to(id), &mut text)
+            .map_err(|_| NotSealed)?;
+        Ok([&[FORMAT][..], &nonce, &text].concat())
+    }
+
+    /// Opens what was sealed under the id.
+    pub fn open(&self, id: &str, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, NotSealed> {
+        let (format, rest) = sealed.split_first().ok_or(NotSealed)?;
+        let (nonce, text) = rest.split_at_checked(NONCE).ok_or(NotSealed)?;
+        if *format != FORMAT {
+            return Err(NotSealed);
+        }
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| NotSealed)?;
+        let mut text = zeroize::Zeroizing::new(text.to_vec());
+        let length = self.key.open_in_place(nonce, bound_to(id), &mut text).map_err(|_| NotSealed)?.len();
+        text.truncate(length);
+        Ok(text)
+    }
+}
+
+/// Keyed hashes, one key a purpose, all made from the pepper.
+#[derive(Clone)]
+pub struct Pepper {
+    tokens: hmac::Key,
+    logins: hmac::Key,
+    codes: hmac::Key,
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pepper(..)")
+    }
+}
+
+impl Pepper {
+    /// Version of the pepper in use, kept beside each hash made with it.
+    pub const VERSION: u32 = 1;
+
+    /// With a pepper of the configuration.
+    pub fn new(pepper: &[u8; 32]) -> Self {
+        let root = hmac::Key::new(hmac::HMAC_SHA256, pepper);
+        let key = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, purpose.as_bytes()).as_ref());
+        Self { tokens: key("charter service tokens 1"), logins: key("charter logins 1"), codes: key("charter codes 1") }
+    }
+
+    /// The hash of a token.
+    pub fn of_token(&self, token: &str) -> [u8; 32] {
+        mac(&self.tokens, token)
+    }
+
+    /// Whether a token has this hash; the time tells nothing.
+    pub fn is_token(&self, token: &str, hash: &[u8]) -> bool {
+        hmac::verify(&self.tokens, token.as_bytes(), hash).is_ok()
+    }
+
+    /// What stands for a login where the login itself must not be kept.
+    pub fn of_login(&self, login: &str) -> [u8; 32] {
+        mac(&self.logins, login)
+    }
+
+    /// The hash of a one-time code.
+    pub fn of_code(&self, code: &str) -> [u8; 32] {
+        mac(&self.codes, code)
+    }
+}
+
+fn mac(key: &hmac::Key, text: &str) -> [u8; 32] {
+    let tag = hmac::sign(key, text.as_bytes());
+    let mut bytes = [0; 32];
+    for (byte, from) in bytes.iter_mut().zip(tag.as_ref()) {
+        *byte = *from;
+    }
+    bytes
+}
+
+/// Whether two secrets are the same; the time tells at most their lengths.
+pub fn is_same(a: &[u8], b: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_under_its_id_and_key_only() {
+        let sealer = Sealer::new(&[1; 32]).unwrap();
+        let sealed = sealer.seal("a", b"secret", [9; 12]).unwrap();
+        assert_eq!(sealer.open("a", &sealed).unwrap().as_slice(), b"secret");
+        assert!(!sealed.windows(6).any(|part| part == b"secret"));
+        assert_eq!(sealer.open("b", &sealed), Err(NotSealed));
+        assert_eq!(Sealer::new(&[2; 32]).unwrap().open("a", &sealed), Err(NotSealed));
+        for at in 0..sealed.len() {
+            let mut damaged = sealed.clone();
+            damaged[at] ^= 1;
+            assert_eq!(sealer.open("a", &damaged), Err(NotSealed), "byte {at}");
+            assert_eq!(sealer.open("a", &sealed[..at]), Err(NotSealed), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn one_text_hashes_differently_for_each_purpose_and_pepper() {
+        let pepper = Pepper::new(&[1; 32]);
+        let all = [pepper.of_token("x"), pepper.of_login("x"), pepper.of_code("x"), Pepper::new(&[2; 32]).of_token("x")];
+        for (at, hash) in all.iter().enumerate() {
+            assert!(all.iter().skip(at + 1).all(|other| other != hash));
+        }
+        assert!(pepper.is_token("x", &pepper.of_token("x")));
+        assert!(!pepper.is_token("x", &pepper.of_token("y")));
+        assert!(!pepper.is_token("x", &[]));
+    }
+}

@@ -1,0 +1,226 @@
+//! Throttling of guesses: per account a delay that doubles, per address a rate. Nothing is ever locked for good, because a lock is a
+//! lever against the owner. Accounts that do not exist are counted like those that do.
+//!
+//! The counters live in this node's memory, bounded; another node counts for itself, and a restart begins anew.
+
+use charter_kernel::{Problem, ProblemKind, Timestamp};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+
+/// Wrong guesses without delay.
+const FREE: u32 = 5;
+/// Longest delay.
+const DELAY_SECONDS_MAX: i64 = 900;
+/// After this long without a guess an account begins anew.
+const FORGET_SECONDS: i64 = 24 * 3_600;
+/// Guesses an address may make at once, and per minute after that.
+const ADDRESS_BURST: i64 = 30;
+const MICROS_PER_GUESS: i64 = 60_000_000 / ADDRESS_BURST;
+/// Most counters of a kind.
+const COUNTERS_MAX: usize = 100_000;
+
+/// What stands for a login: a keyed hash.
+pub type AccountKey = [u8; 32];
+
+#[derive(Debug, Clone, Copy)]
+struct Guesses {
+    count: u32,
+    last_at: Timestamp,
+}
+
+impl Guesses {
+    fn delay_seconds(self) -> i64 {
+        match self.count.checked_sub(FREE) {
+            None => 0,
+            Some(beyond) => 1i64.checked_shl(beyond.min(30)).unwrap_or(DELAY_SECONDS_MAX).min(DELAY_SECONDS_MAX),
+        }
+    }
+
+    fn free_at(self) -> Timestamp {
+        self.last_at.plus_seconds(self.delay_seconds())
+    }
+}
+
+/// The counters of one node.
+#[derive(Debug, Default)]
+pub struct Throttle {
+    accounts: Mutex<HashMap<AccountKey, Guesses>>,
+    /// For each address the instant at which all its guesses are available again.
+    addresses: Mutex<HashMap<IpAddr, Timestamp>>,
+}
+
+/// The bucket of an address: itself, or the /64 of an IPv6 address, which one host has whole.
+fn bucket(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
+fn wait(micros: i64) -> Problem {
+    let seconds = u32::try_from(micros.div_euclid(1_000_000) + 1).unwrap_or(1);
+    Problem::new(ProblemKind::Throttled, "too many attempts: wait, then try again").retry_after(seconds)
+}
+
+/// Makes room: what no longer counts goes first, then the quarter that was quiet the longest.
+fn make_room<K: Hash + Eq + Copy, V: Copy>(
+    counters: &mut HashMap<K, V>,
+    counts: impl Fn(&V) -> bool,
+    last: impl Fn(&V) -> Timestamp,
+) {
+    if counters.len() < COUNTERS_MAX {
+        return;
+    }
+    counters.retain(|_, value| counts(value));
+    if counters.len() < COUNTERS_MAX {
+        return;
+    }
+    let mut times: Vec<Timestamp> = counters.values().map(&last).collect();
+    times.sort_unstable();
+    if let Some(quiet) = times.get(COUNTERS_MAX / 4) {
+        counters.retain(|_, value| last(value) > *quiet);
+    }
+}
+
+impl Throttle {
+    /// Takes a guess from an address's allowance. Without an address (the caller is in this process) nothing is taken.
+    pub fn take_from_address(&self, address: Option<IpAddr>, now: Timestamp) -> Result<(), Problem> {
+        let Some(address) = address else { return Ok(()) };
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        make_room(&mut addresses, |full_at| *full_at > now, |full_at| *full_at);
+        let full_at = addresses.entry(bucket(address)).or_insert(now);
+        let after = Timestamp((*full_at).max(now).micros() + MICROS_PER_GUESS);
+        let over = after.micros() - now.micros() - ADDRESS_BURST * MICROS_PER_GUESS;
+        if over > 0 {
+            return Err(wait(over));
+        }
+        *full_at = after;
+        Ok(())
+    }
+
+    /// Counts a guess at an account before it is looked at, so that guesses made at the same time all count; refused while the
+    /// account's delay lasts, and then not counted.
+    pub fn take_from_account(&self, account: AccountKey, now: Timestamp) -> Result<(), Problem> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        make_room(
+            &mut accounts,
+            |guesses| guesses.last_at.plus_seconds(FORGET_SECONDS) > now,
+            |guesses| guesses.last_at,
+        );
+        let guesses = accounts.entry(account).or_insert(Guesses { count: 0, last_at: now });
+        if guesses.last_at.plus_seconds(FORGET_SECONDS) <= now {
+            guesses.count = 0;
+        }
+        if guesses.free_at() > now {
+            return Err(wait(guesses.free_at().micros() - now.micros()));
+        }
+        guesses.count = guesses.count.saturating_add(1);
+        guesses.last_at = now;
+        Ok(())
+    }
+
+    /// The guess was right: the account begins anew.
+    pub fn forgive(&self, account: AccountKey) {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).remove(&account);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(1_800_000_000 + seconds)
+    }
+
+    /// Attack 55: the account's counter does not care from where; the owner gets in after the delay, always.
+    #[test]
+    fn an_account_is_delayed_after_five_guesses_and_never_locked() {
+        let throttle = Throttle::default();
+        for _ in 0..5 {
+            throttle.take_from_account([1; 32], at(0)).unwrap();
+        }
+        let mut now = 0;
+        let mut delays = Vec::new();
+        for _ in 0..14 {
+            let problem = throttle.take_from_account([1; 32], at(now)).unwrap_err();
+            assert_eq!(problem.kind, ProblemKind::Throttled);
+            let seconds = i64::from(problem.retry_after_seconds.unwrap());
+            delays.push(seconds - 1);
+            now += seconds;
+            throttle.take_from_account([1; 32], at(now)).unwrap();
+        }
+        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900]);
+        throttle.take_from_account([2; 32], at(now)).unwrap();
+        throttle.take_from_account([1; 32], at(now + 901)).unwrap();
+        throttle.forgive([1; 32]);
+        for _ in 0..5 {
+            throttle.take_from_account([1; 32], at(now + 901)).unwrap();
+        }
+    }
+
+    #[test]
+    fn hammering_during_the_delay_does_not_lengthen_it() {
+        let throttle = Throttle::default();
+        for _ in 0..5 {
+            throttle.take_from_account([1; 32], at(0)).unwrap();
+        }
+        for _ in 0..1_000 {
+            throttle.take_from_account([1; 32], at(0)).unwrap_err();
+        }
+        throttle.take_from_account([1; 32], at(1)).unwrap();
+    }
+
+    #[test]
+    fn guesses_made_at_the_same_time_all_count() {
+        let throttle = Throttle::default();
+        let taken: usize = std::thread::scope(|scope| {
+            let guessers: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| (0..100).filter(|_| throttle.take_from_account([1; 32], at(0)).is_ok()).count())
+                })
+                .collect();
+            guessers.into_iter().map(|guesser| guesser.join().unwrap()).sum()
+        });
+        assert_eq!(taken, 5);
+    }
+
+    /// Attack 56: a spray over a thousand accounts ends at the address.
+    #[test]
+    fn an_address_has_thirty_guesses_a_minute() {
+        let throttle = Throttle::default();
+        let address = Some("192.0.2.1".parse().unwrap());
+        let taken = (0..1_000).filter(|_| throttle.take_from_address(address, at(0)).is_ok()).count();
+        assert_eq!(taken, 30);
+        let problem = throttle.take_from_address(address, at(0)).unwrap_err();
+        assert_eq!(problem.retry_after_seconds, Some(3));
+        throttle.take_from_address(address, at(2)).unwrap();
+        throttle.take_from_address(address, at(2)).unwrap_err();
+        throttle.take_from_address(Some("192.0.2.2".parse().unwrap()), at(0)).unwrap();
+        throttle.take_from_address(None, at(0)).unwrap();
+    }
+
+    /// Attack 60, and the mapped form of an IPv4 address.
+    #[test]
+    fn one_host_is_one_bucket() {
+        let throttle = Throttle::default();
+        let rotating = |low: u128| Some(IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | low)));
+        let taken = (0..1_000).filter(|low| throttle.take_from_address(rotating(*low), at(0)).is_ok()).count();
+        assert_eq!(taken, 30);
+        throttle.take_from_address(rotating(1 << 64), at(0)).unwrap();
+        assert_eq!(bucket("::ffff:192.0.2.1".parse().unwrap()), bucket("192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_counters_are_bounded() {
+        let throttle = Throttle::default();
+        for number in 0..COUNTERS_MAX as u64 + 50_000 {
+            let mut account = [0; 32];
+            account[..8].copy_from_slice(&number.to_le_bytes());
+            throttle.take_from_account(account, at(number as i64 / 1_000)).unwrap();
+        }
+        assert!(throttle.accounts.lock().unwrap().len() <= COUNTERS_MAX);
+    }
+}
