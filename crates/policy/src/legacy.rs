@@ -1,0 +1,146 @@
+//! The `enabled_modules` document of older systems, read exactly as they meant it.
+
+use crate::index::Index;
+use charter_kernel::ModuleKey;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+/// What an `enabled_modules` document says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LegacyModules {
+    /// Modules that are on.
+    pub on: BTreeSet<ModuleKey>,
+    /// Modules that several names of the document fold to: on wins.
+    pub folded_twice: Vec<ModuleKey>,
+    /// Names that are no module.
+    pub unknown: Vec<String>,
+    /// The document cannot be read; everything is off.
+    pub unreadable: bool,
+}
+
+/// JSON that keeps repeated names.
+#[derive(Debug)]
+enum Json {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Json;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_unit<E>(self) -> Result<Json, E> {
+                Ok(Json::Null)
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+                Ok(Json::Bool(value))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+                Ok(Json::Number(value as f64))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+                Ok(Json::Number(value as f64))
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+                Ok(Json::Number(value))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+                Ok(Json::Text(value.to_owned()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Json::List(list))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
+                let mut object = Vec::new();
+                while let Some(entry) = entries.next_entry()? {
+                    object.push(entry);
+                }
+                Ok(Json::Object(object))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+fn is_on(value: &Json) -> bool {
+    match value {
+        Json::Bool(value) => *value,
+        Json::Number(value) => *value == 1.0,
+        Json::Text(text) => {
+            matches!(text.trim().to_lowercase().as_str(), "1" | "true" | "yes" | "on" | "enabled")
+        }
+        Json::Object(entries) => entries
+            .iter()
+            .any(|(key, value)| key == "enabled" && !matches!(value, Json::Object(_)) && is_on(value)),
+        Json::Null | Json::List(_) => false,
+    }
+}
+
+fn fold(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// Reads a legacy document: an object of module names with values, a list of names, or a text that holds one of these.
+pub fn enabled_modules(document: Option<&str>, index: &Index) -> LegacyModules {
+    let mut modules = LegacyModules::default();
+    let Some(document) = document.map(str::trim).filter(|document| !document.is_empty()) else {
+        return modules;
+    };
+    let mut json = serde_json::from_str::<Json>(document);
+    if let Ok(Json::Text(inner)) = &json {
+        let inner = inner.trim().to_owned();
+        json = if inner.is_empty() { Ok(Json::Null) } else { serde_json::from_str::<Json>(&inner) };
+    }
+    let names: Vec<(String, bool)> = match json {
+        Ok(Json::Null) => return modules,
+        Ok(Json::Object(entries)) => entries.into_iter().map(|(name, value)| (name, is_on(&value))).collect(),
+        Ok(Json::List(items)) => items
+            .into_iter()
+            .map(|item| match item {
+                Json::Text(name) => (name, true),
+                other => (format!("{other:?}"), true),
+            })
+            .collect(),
+        Ok(_) | Err(_) => {
+            modules.unreadable = true;
+            return modules;
+        }
+    };
+    let mut aliases: HashMap<String, &ModuleKey> = HashMap::new();
+    for module in &index.catalogue().modules {
+        for name in &module.legacy_keys {
+            aliases.insert(fold(name), &module.key);
+        }
+    }
+    for module in &index.catalogue().modules {
+        aliases.insert(module.key.as_str().to_owned(), &module.key);
+    }
+    let mut seen: BTreeMap<&ModuleKey, usize> = BTreeMap::new();
+    for (name, on) in &names {
+        match aliases.get(&fold(name)) {
+            Some(module) => {
+                *seen.entry(module).or_default() += 1;
+                if *on {
+                    modules.on.insert((*module).clone());
+                }
+            }
+            None => modules.unknown.push(name.clone()),
+        }
+    }
+    modules.folded_twice =
+        seen.into_iter().filter(|(_, times)| *times > 1).map(|(module, _)| module.clone()).collect();
+    modules
+}
