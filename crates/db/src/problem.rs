@@ -19,7 +19,7 @@ impl From<Error> for Problem {
             )
             .retry_after(60),
             Error::CommitUnknown(_) => Self::new(
-                ProblemKind::Unavailable,
+                ProblemKind::OutcomeUnknown,
                 "the connection was lost while the change was being made final: read again to see whether it happened",
             )
             .retry_after(2),

@@ -62,6 +62,8 @@ problems! {
     Throttled = "throttled", 429, "Too many requests";
     /// A bug of ours.
     Internal = "internal", 500, "Internal error";
+    /// The work took too long or the connection broke while it was made final: it may have been done or not.
+    OutcomeUnknown = "outcome-unknown", 503, "Whether it was done is not known";
     /// A fact cannot be loaded, the database is away, full, or busy.
     Unavailable = "unavailable", 503, "Unavailable";
 }

@@ -1,4 +1,5 @@
-//! Answers already given, by the key a caller chose for its request.
+//! Answers already given, by the key a caller chose for its request. A row of status 0 is a claim: the work is being done, or
+//! was begun by a process that never came back.
 
 use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::{OrganizationId, Timestamp};
@@ -10,6 +11,12 @@ statements! {
               values ($1, $2, $3, $4, $5, $6, $7)";
     GET = "select request_hash, status, response, created_at from idempotency_keys \
            where organization_id = $1 and caller = $2 and idempotency_key = $3";
+    CLAIM = "insert into idempotency_keys (organization_id, caller, idempotency_key, request_hash, status, response, created_at) \
+             values ($1, $2, $3, $4, 0, '', $5) on conflict (organization_id, caller, idempotency_key) do nothing";
+    FINISH = "update idempotency_keys set status = $4, response = $5 \
+              where organization_id = $1 and caller = $2 and idempotency_key = $3";
+    ABANDON = "delete from idempotency_keys \
+               where organization_id = $1 and caller = $2 and idempotency_key = $3 and status = 0";
     PURGE = "delete from idempotency_keys where organization_id = $1 and created_at < $2";
 }
 
@@ -56,6 +63,38 @@ pub async fn insert(
     let it = answer;
     let params = params![organization, caller, key, it.request_hash, it.status, it.response, it.created_at];
     tx.execute(&INSERT, params).await?;
+    Ok(())
+}
+
+/// Claims a key for work about to begin; false when it is taken.
+pub async fn claim(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    caller: &str,
+    key: &str,
+    request_hash: &[u8],
+    now: Timestamp,
+) -> Result<bool> {
+    let params = params![organization, caller, key, request_hash.to_vec(), now];
+    Ok(tx.execute(&CLAIM, params).await? == 1)
+}
+
+/// Keeps the answer of claimed work.
+pub async fn finish(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    caller: &str,
+    key: &str,
+    status: u32,
+    response: &str,
+) -> Result<()> {
+    tx.execute(&FINISH, params![organization, caller, key, status, response]).await?;
+    Ok(())
+}
+
+/// Gives a claim back: nothing was done.
+pub async fn abandon(tx: &mut Tx, organization: OrganizationId, caller: &str, key: &str) -> Result<()> {
+    tx.execute(&ABANDON, params![organization, caller, key]).await?;
     Ok(())
 }
 

@@ -100,6 +100,8 @@ pub struct Readiness {
 /// time-out) is kept as long as the storage keeps unfinished claims, because its work may have been done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
+    /// The organization the request is about, where its route has one.
+    pub organization: Option<OrganizationId>,
     /// The key the client chose.
     pub key: String,
     /// SHA-256 of method, path, query and body.

@@ -300,9 +300,9 @@ fn not_null(schema: &mut Value) {
 fn problems_of<G: Gate>(route: &Route<G>) -> BTreeMap<u16, Vec<ProblemKind>> {
     use ProblemKind::{
         Changed, Forbidden, IdempotencyMismatch, InProgress, Internal, Invalid, Malformed, NotFound,
-        PreconditionRequired, TooLarge, Unauthenticated, Unavailable, UnsupportedMediaType,
+        OutcomeUnknown, PreconditionRequired, TooLarge, Unauthenticated, Unavailable, UnsupportedMediaType,
     };
-    let mut kinds: Vec<ProblemKind> = vec![Internal, Unavailable];
+    let mut kinds: Vec<ProblemKind> = vec![Internal, Unavailable, OutcomeUnknown];
     let is_typed = matches!(route.run, super::route::Run::Typed(_));
     if is_typed || route.takes_body() {
         kinds.push(Malformed);

@@ -17,7 +17,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request};
 use axum::response::Response;
 use axum::routing::any;
-use charter_kernel::{Problem, ProblemKind, RequestId, Revision};
+use charter_kernel::{OrganizationId, Problem, ProblemKind, RequestId, Revision};
 use futures_util::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
@@ -148,7 +148,7 @@ async fn answer<G: Gate>(edge: Arc<Edge<G>>, place: Option<Arc<Place<G>>>, reque
                 "not done within {} s: whether a change was made has to be read",
                 limit.as_secs_f32()
             );
-            Err(Problem::new(ProblemKind::Unavailable, detail).retry_after(1).into())
+            Err(Problem::new(ProblemKind::OutcomeUnknown, detail).retry_after(1).into())
         }
     };
     let mut response = match outcome {
@@ -243,7 +243,7 @@ async fn process<G: Gate>(
                 body_limit: route.body_limit,
                 shared: Arc::clone(&edge.shared),
             };
-            return Ok(run(call).await?);
+            return Ok(run(call).await.map_err(|problem| lenient(route, problem))?);
         }
     };
     let precondition = Precondition::read(&parts.headers)?;
@@ -252,7 +252,7 @@ async fn process<G: Gate>(
         return Err(Problem::new(ProblemKind::PreconditionRequired, detail).into());
     }
     let body = typed_body(route, &parts, body).await.map_err(|problem| lenient(route, problem))?;
-    let claim = claim(route, &parts, &body)?;
+    let claim = claim(route, organization, &parts, &body)?;
     let page = if route.is_paged {
         PageAsked::take(route.name, organization, &mut query)?
     } else {
@@ -399,7 +399,12 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> 
 }
 
 /// The idempotency key of a request that may be done once only.
-fn claim<G: Gate>(route: &Route<G>, parts: &Parts, body: &Bytes) -> Result<Option<Claim>, Problem> {
+fn claim<G: Gate>(
+    route: &Route<G>,
+    organization: Option<OrganizationId>,
+    parts: &Parts,
+    body: &Bytes,
+) -> Result<Option<Claim>, Problem> {
     let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     // Other methods may be repeated as they are, and a caller nobody knows has no keys.
@@ -428,7 +433,7 @@ fn claim<G: Gate>(route: &Route<G>, parts: &Parts, body: &Bytes) -> Result<Optio
     sum.update([0]);
     sum.update(body);
     let key = key.iter().copied().map(char::from).collect();
-    Ok(Some(Claim { key, request: sum.finalize().into() }))
+    Ok(Some(Claim { organization, key, request: sum.finalize().into() }))
 }
 
 /// Does the work once for a key: later requests get the answer of the first.
@@ -448,14 +453,18 @@ async fn once<G: Gate>(
             return Err(Problem::new(ProblemKind::IdempotencyMismatch, detail).into());
         }
         Claimed::InProgress => {
-            let detail = "the same request is being worked on: ask again in a moment";
+            let detail = "the same request is being worked on, or its outcome was lost: ask again in a moment, then read what is there and go on with a new key";
             return Err(Problem::new(ProblemKind::InProgress, detail).retry_after(1).into());
         }
     }
     let answer = match work.await.map_err(|problem| lenient(route, problem)) {
         Ok(answer) => answer,
+        // It may have been done: the key stays claimed, so that it is not done twice.
+        Err(problem) if matches!(problem.kind, ProblemKind::OutcomeUnknown | ProblemKind::Internal) => {
+            return Err(problem.into());
+        }
         // Not done for a reason that may pass: the next try may do it.
-        Err(problem) if problem.kind.status() >= 500 || problem.kind == ProblemKind::Throttled => {
+        Err(problem) if matches!(problem.kind, ProblemKind::Unavailable | ProblemKind::Throttled) => {
             gate.idempotency_abandon(ctx, claim).await?;
             return Err(problem.into());
         }

@@ -1,10 +1,12 @@
 //! Raw calls: a handler that reads its request and writes its response itself, after the guard.
 
 use super::gate::Gate;
-use super::pipeline::{Shared, read_body};
+use super::json;
+use super::pipeline::{Shared, json_only, read_body};
 use axum::body::{Body, Bytes};
 use charter_kernel::{OrganizationId, Problem, ProblemKind, RequestId, Revision};
 use http::request::Parts;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// One request to a raw handler.
@@ -41,5 +43,11 @@ impl<G: Gate> RawCall<G> {
     /// Reads the body, as far as the route's limit; it is empty afterwards.
     pub async fn bytes(&mut self) -> Result<Bytes, Problem> {
         read_body(&self.parts.headers, std::mem::take(&mut self.body), self.body_limit).await
+    }
+
+    /// Reads the body as strict JSON, which it has to say it is. Fields a type does not name are its own affair.
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
+        json_only(&self.parts.headers)?;
+        json::read(&self.bytes().await?)
     }
 }

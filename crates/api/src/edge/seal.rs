@@ -30,6 +30,7 @@ pub fn sent_id(headers: &HeaderMap) -> Option<RequestId> {
 
 /// Puts the headers on; one that a handler set stays.
 pub fn seal(headers: &mut HeaderMap, request: RequestId, is_https: bool) {
+    headers.reserve(10);
     if let Entry::Vacant(entry) = headers.entry(CONTENT_SECURITY_POLICY) {
         entry.insert(NO_CONTENT);
     }

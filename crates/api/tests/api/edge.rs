@@ -296,7 +296,7 @@ async fn a_panic_and_a_bug_are_problems_that_tell_nothing() {
 #[tokio::test]
 async fn what_takes_too_long_ends() {
     let answer = Service::default().ann("POST", TOYS, r#"{"name": "slow"}"#).await;
-    assert_eq!((answer.status, answer.slug().as_str()), (503, "unavailable"));
+    assert_eq!((answer.status, answer.slug().as_str()), (503, "outcome-unknown"));
     assert_eq!(answer.header("retry-after"), "1");
 }
 
