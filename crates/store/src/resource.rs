@@ -22,6 +22,8 @@ statements! {
            do update set owner_id = excluded.owner_id, attributes = excluded.attributes, updated_at = excluded.updated_at";
     PUT_HOME = "insert into resource_homes (resource_kind, resource_id, organization_id) values ($2, $3, $1) \
                 on conflict (resource_kind, resource_id, organization_id) do nothing";
+    PUT_KIND = "insert into resource_kinds (resource_kind) values ($1) on conflict (resource_kind) do nothing";
+    KINDS = "select resource_kind from resource_kinds order by resource_kind";
     DELETE = "delete from resources where organization_id = $1 and resource_kind = $2 and resource_id = $3";
     DELETE_HOME = "delete from resource_homes where organization_id = $1 and resource_kind = $2 and resource_id = $3";
     GET = select!("where organization_id = $1 and resource_kind = $2 and resource_id = $3");
@@ -53,7 +55,13 @@ pub async fn put(
     let params = params![organization, kind, id, resource.owner, Document(&resource.attributes), now];
     tx.execute(&PUT, params).await?;
     tx.execute(&PUT_HOME, params![organization, kind, id]).await?;
+    tx.execute(&PUT_KIND, params![kind]).await?;
     Ok(())
+}
+
+/// The types of which anything was ever registered, in any organization.
+pub async fn kinds(conn: &mut Conn) -> Result<Vec<String>> {
+    row::list(conn, &KINDS, &[], |row| row::text(row, 0)).await
 }
 
 /// Forgets a resource.

@@ -27,6 +27,7 @@ statements! {
     END = "update sessions set ended_at = $2, end_reason = $3 where session_id = $1 and ended_at is null";
     END_OF_PRINCIPAL = "update sessions set ended_at = $2, end_reason = $3 where principal_id = $1 and ended_at is null \
                         returning session_id";
+    ENDED_SINCE = "select session_id from sessions where ended_at >= $1 order by ended_at, session_id";
     PURGE = "delete from sessions where expires_at < $1";
 }
 
@@ -156,6 +157,11 @@ pub async fn end_of_principal(
 ) -> Result<Vec<SessionId>> {
     row::list(tx, &END_OF_PRINCIPAL, params![principal, now, reason], |row| Ok(SessionId(row.get_id(0)?)))
         .await
+}
+
+/// The sessions that were ended at a time or later: what a node forgets when it polls.
+pub async fn ended_since(conn: &mut Conn, time: Timestamp) -> Result<Vec<SessionId>> {
+    row::list(conn, &ENDED_SINCE, params![time], |row| Ok(SessionId(row.get_id(0)?))).await
 }
 
 /// Forgets sessions that expired before a time.

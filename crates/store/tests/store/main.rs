@@ -1,0 +1,14 @@
+//! The store against both engines: one story each.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod audit;
+mod catalogue;
+mod concepts;
+mod entitlement;
+mod facts;
+mod identity;
+mod isolation;
+mod migration;
+mod statement;
+mod world;

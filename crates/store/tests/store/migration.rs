@@ -1,0 +1,104 @@
+//! Migrations up, down and up again; what differs or is newer is refused.
+
+use charter_db::{Scope, Statement};
+use charter_store::migration::{self, MigrationError};
+use charter_testkit::both_engines;
+use charter_testkit::database::TestDatabase;
+
+use crate::world::NOW;
+
+const SCHEMA: Statement = Statement::forked(
+    "select type || ' ' || name || ' ' || coalesce(sql, '') from sqlite_schema where name not like 'sqlite_stat%' order by type, name",
+    "select line from (
+        select 'column ' || table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' ' || coalesce(collation_name, '') as line
+        from information_schema.columns where table_schema = 'public'
+        union all select 'index ' || indexdef from pg_indexes where schemaname = 'public'
+        union all select 'constraint ' || conrelid::regclass::text || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+        from pg_constraint where connamespace = 'public'::regnamespace
+        union all select 'policy ' || tablename || ' ' || policyname || ' ' || qual from pg_policies where schemaname = 'public'
+    ) lines order by line",
+);
+
+async fn schema(db: &TestDatabase) -> Vec<String> {
+    let rows = db.query(Scope::Installation, &SCHEMA, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0).unwrap()).collect()
+}
+
+both_engines!(up_down_and_up_again_give_the_same_schema, async |db: TestDatabase| {
+    let names = migration::migrate_up(&db, NOW).await.unwrap();
+    assert_eq!(names.len(), migration::newest() as usize);
+    let first = schema(&db).await;
+    assert!(first.len() > 100);
+    assert!(migration::migrate_up(&db, NOW).await.unwrap().is_empty());
+    let states = migration::states(&db).await.unwrap();
+    assert!(states.iter().all(|state| state.applied_at == Some(NOW)));
+
+    let undone = migration::migrate_down(&db, 0).await.unwrap();
+    assert_eq!(undone.len(), names.len());
+    assert_eq!(schema(&db).await, Vec::<String>::new());
+    assert!(migration::states(&db).await.unwrap().iter().all(|state| state.applied_at.is_none()));
+
+    migration::migrate_up(&db, NOW).await.unwrap();
+    assert_eq!(schema(&db).await, first);
+});
+
+both_engines!(each_migration_can_be_undone_and_made_again, async |db: TestDatabase| {
+    migration::migrate_up(&db, NOW).await.unwrap();
+    let whole = schema(&db).await;
+    for to in (0..migration::newest()).rev() {
+        let undone = migration::migrate_down(&db, to).await.unwrap();
+        assert_eq!(undone.len(), 1, "down to {to}");
+    }
+    migration::migrate_up(&db, NOW).await.unwrap();
+    assert_eq!(schema(&db).await, whole);
+});
+
+both_engines!(two_nodes_starting_at_once_migrate_once, async |db: TestDatabase| {
+    let (a, b, c) = tokio::join!(
+        migration::migrate_up(&db, NOW),
+        migration::migrate_up(&db, NOW),
+        migration::migrate_up(&db, NOW)
+    );
+    let total = a.unwrap().len() + b.unwrap().len() + c.unwrap().len();
+    assert_eq!(total, migration::newest() as usize);
+});
+
+both_engines!(a_changed_migration_is_refused, async |db: TestDatabase| {
+    migration::migrate_up(&db, NOW).await.unwrap();
+    const CHANGE: Statement = Statement::new("update charter_migrations set checksum = 'x' where number = 3");
+    crate::write!(db, tx => tx.execute(&CHANGE, &[])).unwrap();
+    let error = migration::migrate_up(&db, NOW).await.unwrap_err();
+    assert!(matches!(&error, MigrationError::Changed { name } if name == "0003_memberships"));
+    assert!(migration::migrate_down(&db, 0).await.is_err());
+    assert!(error.to_string().contains("0003_memberships differs"), "{error}");
+});
+
+both_engines!(a_database_newer_than_the_program_is_refused, async |db: TestDatabase| {
+    migration::migrate_up(&db, NOW).await.unwrap();
+    const ADD: Statement = Statement::new(
+        "insert into charter_migrations (number, name, checksum, applied_at) \
+         select 9999, '9999_later', checksum, applied_at from charter_migrations where number = 1",
+    );
+    crate::write!(db, tx => tx.execute(&ADD, &[])).unwrap();
+    for error in
+        [migration::migrate_up(&db, NOW).await.unwrap_err(), migration::states(&db).await.unwrap_err()]
+    {
+        assert!(matches!(&error, MigrationError::Newer { name } if name == "9999_later"), "{error}");
+    }
+});
+
+#[test]
+fn the_list_names_every_file_once_and_in_order() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let ups: Vec<_> = names.iter().filter(|name| !name.ends_with(".down.sql")).collect();
+    assert_eq!(ups.len(), migration::newest() as usize);
+    for (number, up) in (1..).zip(ups) {
+        assert!(up.starts_with(&format!("{number:04}_")), "{up}");
+        assert!(names.contains(&up.replace(".sql", ".down.sql")), "{up} has no way down");
+    }
+}

@@ -1,0 +1,149 @@
+//! Every statement of the crate: prepared on both engines, its plan read, its organization named.
+
+use charter_db::{Database, Scope, Statement, Value};
+use charter_testkit::database::{postgres, sqlite};
+
+use crate::world::migrated;
+
+/// Tables that stay small however large the installation grows.
+const SMALL: &[&str] = &[
+    "catalogue_documents",
+    "modules",
+    "submodules",
+    "module_dependencies",
+    "module_aliases",
+    "permissions",
+    "limits",
+    "plans",
+    "plan_entitlements",
+    "plan_limits",
+    "settings",
+    "setup_codes",
+    "signing_keys",
+];
+
+/// Statements that read across organizations, and why they may.
+const ACROSS: &[(&str, &str)] = &[
+    ("organization::PAGE", "the list of organizations"),
+    ("revision::CHANGED", "the poll for changes"),
+    ("credential::BY_KEY_ID", "the caller is not known yet; the directory leads to one row"),
+];
+
+/// A value of each parameter's type, as PostgreSQL infers it.
+async fn dummies(db: &Database, statement: &'static Statement) -> Vec<Value> {
+    const TYPES: Statement = Statement::new(
+        "select array_to_string(parameter_types::text[], ',') from pg_prepared_statements where name = 'probe'",
+    );
+    let types: String = crate::write!(db, tx => async {
+        tx.batch(&format!("prepare probe as {}", statement.postgres)).await?;
+        let types = tx.query_one(&TYPES, &[]).await?.get(0)?;
+        tx.batch("deallocate probe").await?;
+        Ok(types)
+    })
+    .unwrap();
+    let value = |name: &str| match name {
+        "uuid" => Value::Id(1),
+        "text" => Value::from("a"),
+        "bigint" => Value::Int(1),
+        "timestamp with time zone" => Value::Time(1),
+        "jsonb" => Value::Json("{}".to_owned()),
+        "bytea" => Value::Bytes(vec![1]),
+        "boolean" => Value::Bool(true),
+        other => panic!("a parameter of type {other}"),
+    };
+    types.split(',').filter(|name| !name.is_empty()).map(value).collect()
+}
+
+/// The table scanned whole by a line of SQLite's plan.
+fn scanned(line: &str) -> Option<&str> {
+    let table = line.strip_prefix("SCAN ")?.split(' ').next()?;
+    (table != "CONSTANT").then_some(table)
+}
+
+/// The tables of a PostgreSQL plan read without a condition on an index.
+fn unconditional(plan: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, line) in plan.iter().enumerate() {
+        let Some((_, rest)) = line.split_once("Scan") else { continue };
+        if rest.starts_with(" using ") || rest.starts_with(" on ") || rest.starts_with(" Backward using ") {
+            let deeper = plan[index + 1..].iter().take_while(|next| !next.contains("->"));
+            let conditioned = deeper.clone().any(|next| next.contains("Index Cond"));
+            if !conditioned && !line.contains("Bitmap Heap Scan") && !line.contains("Function Scan") {
+                found.push(
+                    rest.split(" on ")
+                        .nth(1)
+                        .unwrap_or(rest)
+                        .split(' ')
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned(),
+                );
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_statement_prepares_on_both_engines_and_scans_no_table_that_grows() {
+    let (postgres, sqlite) = (postgres().await, sqlite().await);
+    migrated(&postgres).await;
+    migrated(&sqlite).await;
+    let mut problems = Vec::new();
+    let all = charter_store::statements();
+    assert!(all.len() > 150);
+    for (name, statement) in all {
+        let params = dummies(&postgres, statement).await;
+        let plan = postgres.explain(Scope::Installation, statement, &params).await.unwrap_or_else(|error| {
+            panic!("{name} on PostgreSQL: {error}");
+        });
+        let scans = unconditional(&plan);
+        if scans.iter().any(|table| !SMALL.contains(&table.as_str())) {
+            problems.push(format!("{name} on PostgreSQL:\n{}", plan.join("\n")));
+        }
+        let plan = sqlite.explain(Scope::Installation, statement, &params).await.unwrap_or_else(|error| {
+            panic!("{name} on SQLite: {error}");
+        });
+        let scans = plan.iter().filter_map(|line| scanned(line)).any(|table| !SMALL.contains(&table));
+        let sorts = plan.iter().any(|line| line.contains("TEMP B-TREE"));
+        if scans || (sorts && (name.contains("PAGE") || name.contains("FACTS") || name.contains("EACH"))) {
+            problems.push(format!("{name} on SQLite:\n{}", plan.join("\n")));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
+}
+
+/// The tables that row level security isolates, from the migrations.
+fn isolated() -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
+    let mut tables = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        tables.extend(text.lines().filter_map(|line| Some(line.strip_prefix("-- isolate: ")?.to_owned())));
+    }
+    tables
+}
+
+#[test]
+fn every_statement_on_an_organizations_data_names_the_organization() {
+    let tables = isolated();
+    assert!(tables.len() > 30);
+    for (name, statement) in charter_store::statements() {
+        if ACROSS.iter().any(|(across, _)| *across == name) {
+            continue;
+        }
+        for text in [statement.sqlite, statement.postgres] {
+            let words: Vec<&str> = text
+                .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+                .filter(|word| !word.is_empty())
+                .collect();
+            if !tables.iter().any(|table| words.contains(&table.as_str())) {
+                continue;
+            }
+            let inserts = text.contains("(organization_id, ") && text.contains("values ($1, ");
+            let names = text.contains("organization_id = $1");
+            let range = text.contains("organization_id >= $1 and ") && text.contains("organization_id <= $2");
+            assert!(inserts || names || range, "{name} does not begin with the organization: {text}");
+        }
+    }
+}
