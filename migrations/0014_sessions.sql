@@ -20,3 +20,5 @@ create table sessions (
 ){clustered};
 create index sessions_principal on sessions (principal_id, created_at, session_id);
 create index sessions_expires on sessions (expires_at, session_id);
+-- Read by each node's poll for sessions that were ended elsewhere.
+create index sessions_ended on sessions (ended_at, session_id) where ended_at is not null;
