@@ -219,10 +219,11 @@ impl Shard {
         if slot.is_special() || check.ceiling.is_some_and(|ceiling| !ceiling.contains(permission)) {
             return None;
         }
-        if let Some(resource) = &check.resource
-            && (resource.registered_elsewhere || self.index.kind(resource.kind).is_none())
-        {
-            return None;
+        if let Some(resource) = &check.resource {
+            let kind = self.index.kind(resource.kind)?;
+            if resource.registered_elsewhere || self.index.is_registered(kind) {
+                return None;
+            }
         }
         let (view, until) = self.timeline.at(check.now);
         if !view.allowed.contains(permission) || view.grace.contains(permission) {
@@ -347,6 +348,12 @@ impl Shard {
         // 4 resource
         if check.resource.is_some_and(|resource| resource.registered_elsewhere) {
             return nothing(Reason::CrossOrganization);
+        }
+        if let (Some(kind), Some(resource)) = (kind, &check.resource)
+            && index.is_registered(kind)
+            && self.registered(kind, resource.id).is_none()
+        {
+            return nothing(Reason::UnknownResource);
         }
         // 5 ceiling
         if check.ceiling.is_some_and(|ceiling| !ceiling.contains(permission)) {

@@ -124,6 +124,7 @@ pub struct Index {
     kinds: TextTable,
     kind_of: Box<[u16]>,
     kind_names: Box<[Box<[Box<str>]>]>,
+    registered: Box<[bool]>,
     pub(crate) roles: Vec<ShippedRole>,
     role_numbers: HashMap<RoleKey, usize>,
     modules: HashMap<Key, u16>,
@@ -166,6 +167,7 @@ impl Index {
             kinds: TextTable::default(),
             kind_of: Box::default(),
             kind_names: Box::default(),
+            registered: Box::default(),
             roles: Vec::new(),
             role_numbers: HashMap::new(),
             modules,
@@ -278,6 +280,15 @@ impl Index {
             .collect();
         self.kinds = TextTable::new(names);
         self.kind_of = kind_of.into();
+        let mut registered = vec![false; self.kind_of.len()];
+        for kind in self.catalogue.resource_types.iter().filter(|kind| kind.registered) {
+            if let Some(flag) =
+                self.kind(kind.key.as_str()).and_then(|kind| registered.get_mut(usize::from(kind.0)))
+            {
+                *flag = true;
+            }
+        }
+        self.registered = registered.into();
     }
 
     fn expand_roles(&mut self) -> Result<(), IndexError> {
@@ -406,6 +417,12 @@ impl Index {
     pub fn kind(&self, name: &str) -> Option<KindIndex> {
         let at = self.kinds.get(name)?;
         self.kind_of.get(usize::from(at)).copied().map(KindIndex)
+    }
+
+    /// Whether every resource of the kind is registered, so that an id that is not does not exist.
+    #[inline]
+    pub fn is_registered(&self, kind: KindIndex) -> bool {
+        self.registered.get(usize::from(kind.0)).is_some_and(|flag| *flag)
     }
 
     /// The names of a kind.

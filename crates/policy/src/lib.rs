@@ -14,11 +14,18 @@ mod graph;
 mod index;
 mod interner;
 pub mod legacy;
+pub mod limits;
+pub mod preview;
 pub mod reference;
+pub mod search;
 mod set;
 mod shard;
+pub mod sod;
 
 pub use check::{Assertable, Check, CheckResource, Context};
 pub use index::{ADMINISTRATOR, Index, IndexError, KindIndex};
 pub use interner::Interner;
+pub use reference::{Access, Explanation, PathStep, Remedy};
+pub use search::{WhatCan, WhoCan};
 pub use set::{PermissionIndex, PermissionSet};
+pub use shard::{CompileError, Shard};

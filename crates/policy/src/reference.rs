@@ -127,7 +127,11 @@ fn sentence(reason: Reason, in_grace: bool) -> &'static str {
         Reason::UnknownPermission | Reason::UnknownType | Reason::SystemScope => {
             "This cannot be done here. If you came by a link or button, tell whoever runs the application."
         }
-        Reason::UnknownSubject | Reason::NotFound | Reason::NotAMember | Reason::CrossOrganization => {
+        Reason::UnknownSubject
+        | Reason::UnknownResource
+        | Reason::NotFound
+        | Reason::NotAMember
+        | Reason::CrossOrganization => {
             "This was not found, or you do not belong to the organization it is in."
         }
         Reason::OrganizationClosed => "Your organization's account is closed.",
@@ -491,6 +495,23 @@ impl<'a> Walk<'a> {
         if check.resource.is_some_and(|resource| resource.registered_elsewhere) {
             self.note("resource", None, "the resource is registered in another organization");
             return no(Reason::CrossOrganization);
+        }
+        if let Some(resource) = check.resource {
+            let kind = self.index.kind(resource.kind);
+            let all_registered = self
+                .index
+                .catalogue()
+                .resource_types
+                .iter()
+                .any(|it| it.registered && self.index.kind(it.key.as_str()) == kind);
+            let exists = facts
+                .resources
+                .iter()
+                .any(|it| self.same_kind(&it.resource.kind, &resource) && *it.resource.id == *resource.id);
+            if all_registered && !exists {
+                self.note("resource", None, format!("there is no {}:{}", resource.kind, resource.id));
+                return no(Reason::UnknownResource);
+            }
         }
         // 5 ceiling
         if check.ceiling.is_some_and(|ceiling| !ceiling.contains(check.permission)) {
@@ -1045,6 +1066,7 @@ impl<'a> Walk<'a> {
             Reason::PrincipalInactive => remedies.push(plain("make the account active again".to_owned())),
             Reason::NotAMember => remedies
                 .push(plain("add the account as a member, or change the time of its membership".to_owned())),
+            Reason::UnknownResource => remedies.push(plain("register the resource first".to_owned())),
             Reason::CrossOrganization => {
                 remedies.push(plain("ask in the organization the resource is registered in".to_owned()))
             }
