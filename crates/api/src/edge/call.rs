@@ -4,10 +4,11 @@ use super::answer::Reply;
 use super::gate::Gate;
 use super::page::{Items, PageAsked};
 use super::precondition::Precondition;
+use charter_app::App;
 use charter_kernel::{OrganizationId, Problem, ProblemKind, RequestId, Revision};
 
 /// One request to a typed handler: path `P`, query `Q`, body `B`.
-pub struct Call<P, Q, B, G: Gate> {
+pub struct Call<P = (), Q = (), B = (), G: Gate = App> {
     /// The use cases.
     pub app: G,
     /// Caller, request id, address, now.
@@ -19,7 +20,7 @@ pub struct Call<P, Q, B, G: Gate> {
     /// Body.
     pub body: B,
     /// Which page of the list; for routes made by `Route::list`.
-    pub page: PageAsked,
+    pub page_asked: PageAsked,
     /// `If-Match` and `If-None-Match`.
     pub precondition: Precondition,
     /// The revision the answer has to know of, by `Charter-At-Least`; reached already where the route has an organization.
@@ -49,7 +50,7 @@ impl<P, Q, B, G: Gate> Call<P, Q, B, G> {
     ) -> Reply<Items<T>> {
         Reply::new(Items {
             items: items.into_iter().map(T::from).collect(),
-            next_cursor: next.map(|position| self.page.cursor(&position)),
+            next_cursor: next.map(|position| self.page_asked.cursor(&position)),
         })
     }
 }

@@ -4,13 +4,14 @@ use super::gate::Gate;
 use super::json;
 use super::pipeline::{Shared, json_only, read_body};
 use axum::body::{Body, Bytes};
+use charter_app::App;
 use charter_kernel::{OrganizationId, Problem, ProblemKind, RequestId, Revision};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// One request to a raw handler.
-pub struct RawCall<G: Gate> {
+pub struct RawCall<G: Gate = App> {
     /// The use cases.
     pub app: G,
     /// Caller, request id, address, now.

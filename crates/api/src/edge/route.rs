@@ -11,6 +11,7 @@ use super::text::{self, Pairs};
 use super::{json, system};
 use axum::body::Bytes;
 use axum::response::Response;
+use charter_app::App;
 use charter_kernel::{OrganizationId, Problem, ProblemKind, RequestId, Revision};
 use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
@@ -101,7 +102,7 @@ pub(crate) enum Run<G: Gate> {
 }
 
 /// One route.
-pub struct Route<G: Gate> {
+pub struct Route<G: Gate = App> {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) guard: Guard,
@@ -209,7 +210,7 @@ impl<G: Gate> Route<G> {
                     body,
                     app: arrived.app,
                     ctx: arrived.ctx,
-                    page: arrived.page,
+                    page_asked: arrived.page,
                     precondition: arrived.precondition,
                     at_least: arrived.at_least,
                     request: arrived.request,
@@ -410,7 +411,7 @@ impl<G: Gate> fmt::Debug for Route<G> {
 
 /// All routes.
 #[derive(Debug)]
-pub struct Routes<G: Gate> {
+pub struct Routes<G: Gate = App> {
     rows: Vec<Route<G>>,
 }
 

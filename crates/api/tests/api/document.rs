@@ -106,3 +106,25 @@ async fn the_document_and_its_page_are_served_to_anybody() {
     let style = service.send(ask("GET", "/docs/style.css", &[], "")).await;
     assert_eq!((style.status, style.header("content-type")), (200, "text/css; charset=utf-8"));
 }
+
+/// Regenerate with `CHARTER_WRITE_OPENAPI=1 cargo nextest run -p charter-api the_kept_document`.
+#[test]
+fn the_kept_document_is_the_one_the_routes_give() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/api/openapi.json");
+    let mut document = serde_json::to_string_pretty(&charter_api::routes().openapi()).unwrap();
+    document.push('\n');
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the switch that writes the document is for people at a terminal"
+    )]
+    if std::env::var_os("CHARTER_WRITE_OPENAPI").is_some() {
+        std::fs::write(path, &document).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(kept == document, "docs/api/openapi.json is old: run `cargo xtask openapi`");
+}
+
+#[test]
+fn the_services_table_has_no_faults() {
+    assert_eq!(charter_api::routes().faults(), Vec::<String>::new());
+}

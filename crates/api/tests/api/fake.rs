@@ -249,9 +249,9 @@ async fn list(call: Call<(), ToyFilter, (), Fake>) -> Result<Reply<Items<Toy>>, 
     if matches!(call.query.colour, Some(Colour::Red | Colour::Blue)) || call.query.is_cheap {
         all.truncate(60);
     }
-    let after = call.page.after.clone().unwrap_or_default();
+    let after = call.page_asked.after.clone().unwrap_or_default();
     let mut rest = all.into_iter().filter(|name| *name > after);
-    let items: Vec<String> = rest.by_ref().take(call.page.limit as usize).collect();
+    let items: Vec<String> = rest.by_ref().take(call.page_asked.limit as usize).collect();
     let next = rest.next().and_then(|_| items.last().cloned());
     Ok(call.items(items, next))
 }

@@ -151,3 +151,33 @@ async fn stopping_waits_for_running_requests_and_closes_idle_ones() {
     assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
     drop(idle);
 }
+
+#[tokio::test]
+async fn http_2_is_spoken_to_those_who_begin_with_it() {
+    let running = start(Bounds { header_timeout: Duration::from_secs(5), ..patient() }).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    // An empty SETTINGS frame; GET /healthz as a HEADERS frame: indexed :method GET, :scheme http, literal :path, :authority.
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+    let mut block = vec![0x82, 0x86, 0x04, 8];
+    block.extend_from_slice(b"/healthz");
+    block.extend_from_slice(&[0x01, 1, b'x']);
+    stream.write_all(&[0, 0, u8::try_from(block.len()).unwrap(), 1, 5, 0, 0, 0, 1]).await.unwrap();
+    stream.write_all(&block).await.unwrap();
+    let mut kinds = Vec::new();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        stream.read_exact(&mut payload).await.unwrap();
+        kinds.push(head[3]);
+        if head[3] == 0 {
+            assert!(String::from_utf8(payload).unwrap().contains("alive"));
+            break;
+        }
+    }
+    assert!(kinds.contains(&4) && kinds.contains(&1), "{kinds:?}");
+    drop(stream);
+    running.end().await;
+}

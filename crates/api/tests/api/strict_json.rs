@@ -2,6 +2,7 @@
 
 use crate::fake::{Service, ToyDraft};
 use charter_api::edge::json::{check, read};
+use proptest::prelude::*;
 use serde_json::Value;
 
 const TOYS: &str = "/api/v1/organizations/toys/toys";
@@ -120,4 +121,99 @@ fn a_key_that_stands_twice_among_many_is_found() {
 fn brackets_and_quotes_inside_texts_mean_nothing() {
     assert!(check(br#"{"a": "{\"a\":[", "b": "}]\\", "c": "\""}"#).is_ok());
     assert!(read::<Value>(br#"{"a": "\\", "a": 1}"#).is_err());
+}
+
+/// A JSON value whose objects may hold a key twice.
+#[derive(Debug, Clone)]
+enum Tree {
+    Leaf(&'static str),
+    List(Vec<Tree>),
+    Object(Vec<(String, bool, Tree)>),
+}
+
+impl Tree {
+    fn has_a_key_twice(&self) -> bool {
+        match self {
+            Self::Leaf(_) => false,
+            Self::List(items) => items.iter().any(Self::has_a_key_twice),
+            Self::Object(fields) => {
+                let names: std::collections::BTreeSet<&str> =
+                    fields.iter().map(|(name, _, _)| name.as_str()).collect();
+                names.len() < fields.len() || fields.iter().any(|(_, _, value)| value.has_a_key_twice())
+            }
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        match self {
+            Self::Leaf(text) => out.push_str(text),
+            Self::List(items) => {
+                out.push('[');
+                for (at, item) in items.iter().enumerate() {
+                    out.push_str(if at > 0 { " , " } else { "" });
+                    item.write(out);
+                }
+                out.push(']');
+            }
+            Self::Object(fields) => {
+                out.push('{');
+                for (at, (name, is_escaped, value)) in fields.iter().enumerate() {
+                    out.push_str(if at > 0 { "," } else { "" });
+                    if *is_escaped {
+                        let escaped: String =
+                            name.chars().map(|letter| format!("\\u{:04x}", u32::from(letter))).collect();
+                        out.push_str(&format!("\"{escaped}\""));
+                    } else {
+                        out.push_str(&serde_json::to_string(name).unwrap());
+                    }
+                    out.push_str(" : ");
+                    value.write(out);
+                }
+                out.push('}');
+            }
+        }
+    }
+}
+
+fn trees() -> impl Strategy<Value = Tree> {
+    let leaf = prop::sample::select(vec![
+        "1",
+        "-0.5e3",
+        "null",
+        "true",
+        "\"\"",
+        "\"{\\\"a\\\":[\"",
+        "\"\\\\\"",
+        "\"\\ud83d\\ude00,\"",
+        "{}",
+        "[]",
+    ]);
+    leaf.prop_map(Tree::Leaf).prop_recursive(6, 60, 8, |inner| {
+        let field = ("[ab\"\\\\{},:]{0,2}", any::<bool>(), inner.clone());
+        prop_oneof![
+            prop::collection::vec(inner, 0..5).prop_map(Tree::List),
+            prop::collection::vec(field, 0..5).prop_map(Tree::Object),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+    #[test]
+    fn a_key_is_found_twice_exactly_when_it_stands_twice(tree in trees()) {
+        let mut text = String::new();
+        tree.write(&mut text);
+        prop_assert!(serde_json::from_str::<Value>(&text).is_ok(), "{text}");
+        prop_assert_eq!(check(text.as_bytes()).is_err(), tree.has_a_key_twice(), "{}", text);
+    }
+
+    #[test]
+    fn nothing_that_arrives_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..60), text in "[\\[\\]{}\",:\\\\u0d8a-f]{0,60}") {
+        for body in [bytes.as_slice(), text.as_bytes()] {
+            if read::<Value>(body).is_ok() {
+                prop_assert!(serde_json::from_slice::<Value>(body).is_ok());
+            }
+        }
+    }
 }
