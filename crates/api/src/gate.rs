@@ -3,7 +3,7 @@
 use crate::edge::{Call, Claim, Claimed, Gate, Items, Readiness, Reply, StoredAnswer};
 use charter_app::idempotency::{self, KeptAnswer};
 use charter_app::{App, Caller, Listing, Page, Permit, RequestContext};
-use charter_kernel::{OrganizationId, Problem, RequestId, Revision, Timestamp};
+use charter_kernel::{OrganizationId, Problem, RequestId, Revision};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -11,10 +11,6 @@ impl Gate for App {
     type Caller = Caller;
     type Context = RequestContext;
     type Permit = Permit;
-
-    fn now(&self) -> Timestamp {
-        Self::now(self)
-    }
 
     fn fresh_id(&self) -> u128 {
         Self::fresh_id(self)

@@ -1,7 +1,7 @@
 //! What the edge asks of the floor below: who is calling, may they, what time is it, and where stored answers are kept.
 //! A trait, so that the machinery is tested without a database; `charter_app::App` is the one real gate.
 
-use charter_kernel::{OrganizationId, Problem, RequestId, Revision, Timestamp};
+use charter_kernel::{OrganizationId, Problem, RequestId, Revision};
 use std::future::Future;
 use std::net::IpAddr;
 
@@ -13,9 +13,6 @@ pub trait Gate: Clone + Send + Sync + 'static {
     type Context: Clone + Send + Sync + 'static;
     /// Proof of a permission in an organization.
     type Permit: Send + Sync + 'static;
-
-    /// This instant.
-    fn now(&self) -> Timestamp;
 
     /// A fresh id, ordered by time.
     fn fresh_id(&self) -> u128;

@@ -2,7 +2,7 @@
 //! of the bytes finds what a parser would let pass; serde_json does the rest, and only a failed parse pays for its path.
 
 use charter_kernel::{Problem, ProblemKind};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use std::borrow::Cow;
 
 /// Objects and arrays inside each other, at most.
@@ -11,12 +11,12 @@ pub const DEPTH_MAX: usize = 32;
 /// Keys up to which an object is searched one by one; larger ones are sorted at their end.
 const FEW_KEYS: usize = 24;
 
-/// Reads a value. Unreadable text is `Malformed`, readable text with wrong values is `Invalid` with the field's name.
-pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+/// Reads a value, which may borrow from the bytes. Unreadable text is `Malformed`, readable text with wrong values is `Invalid` with the field's name.
+pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     let text = check(bytes)?;
     match serde_json::from_str(text) {
         Ok(value) => Ok(value),
-        Err(_) => read_again::<T>(text),
+        Err(_) => read_again(text),
     }
 }
 
@@ -191,7 +191,7 @@ fn lone_surrogate() -> Problem {
 
 /// The slow path: parses once more to learn where it went wrong.
 #[cold]
-fn read_again<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+fn read_again<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let flaw = match serde_path_to_error::deserialize::<_, T>(&mut parser) {
         Ok(value) => {

@@ -16,6 +16,23 @@ fn references(value: &Value, found: &mut Vec<String>) {
     }
 }
 
+/// The first tag that is closed out of turn.
+fn unbalanced(html: &str) -> Option<String> {
+    let mut open: Vec<&str> = Vec::new();
+    for piece in html.split('<').skip(1) {
+        let tag = piece.split('>').next().unwrap_or_default();
+        let name = tag.trim_start_matches('/').split_whitespace().next().unwrap_or_default();
+        if tag.starts_with('/') {
+            if open.pop() != Some(name) {
+                return Some(format!("</{name}> inside {open:?}"));
+            }
+        } else if !tag.starts_with('!') && !["meta", "link", "br"].contains(&name) {
+            open.push(name);
+        }
+    }
+    (!open.is_empty()).then(|| format!("{open:?} left open"))
+}
+
 #[test]
 fn the_table_has_no_faults() {
     assert_eq!(routes().faults(), Vec::<String>::new());
@@ -103,6 +120,7 @@ async fn the_document_and_its_page_are_served_to_anybody() {
         let target = link.split('"').next().unwrap();
         assert!(page.text.contains(&format!("id=\"{target}\"")), "#{target} leads nowhere");
     }
+    assert_eq!(unbalanced(&page.text), None);
     let style = service.send(ask("GET", "/docs/style.css", &[], "")).await;
     assert_eq!((style.status, style.header("content-type")), (200, "text/css; charset=utf-8"));
 }

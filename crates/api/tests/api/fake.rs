@@ -5,7 +5,7 @@ use axum::body::Body;
 use charter_api::edge::{
     Call, Claim, Claimed, ETag, Gate, Guard, Items, Readiness, Reply, Route, Routes, Settings, StoredAnswer,
 };
-use charter_kernel::{OrganizationId, Problem, ProblemKind, Reason, RequestId, Revision, Timestamp};
+use charter_kernel::{OrganizationId, Problem, ProblemKind, Reason, RequestId, Revision};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use schemars::JsonSchema;
@@ -66,10 +66,6 @@ impl Gate for Fake {
     type Caller = Who;
     type Context = Context;
     type Permit = Permit;
-
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(1_800_000_000)
-    }
 
     fn fresh_id(&self) -> u128 {
         u128::from(self.ids.fetch_add(1, Ordering::Relaxed)) + 0xabc0
