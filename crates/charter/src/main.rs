@@ -1,1 +1,16 @@
-fn main() {}
+//! The `charter` program: reads configuration, wires the floors, serves, runs commands.
+
+mod client;
+mod command;
+mod config;
+mod failure;
+mod folder;
+mod installation;
+mod log;
+mod operation;
+mod output;
+
+#[expect(clippy::disallowed_methods, reason = "the arguments of the process are read here")]
+fn main() -> std::process::ExitCode {
+    command::run(std::env::args_os())
+}

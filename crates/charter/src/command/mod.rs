@@ -1,0 +1,109 @@
+//! Commands. A few are written by hand, because people type them all day or because they are not about the API
+//! (`serve`, `config`, `migrate`); all others are made from the operations of the API (`generic.rs`).
+
+mod arguments;
+mod config;
+mod generic;
+mod migrate;
+mod serve;
+mod show;
+mod tree;
+
+use crate::config::{Loaded, load, report};
+use crate::failure::{Failure, Outcome, Result};
+use crate::{log, operation, output};
+use clap::ArgMatches;
+use clap::error::ErrorKind;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+const DENIED: u8 = 1;
+const FAULT: u8 = 2;
+
+/// Runs the command that the arguments name.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let operations = operation::read(&crate::installation::document());
+    let matches = match tree::root(&operations).try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return ExitCode::from(if is_help { 0 } else { FAULT });
+        }
+    };
+    match dispatch(&operations, &matches) {
+        Ok(Outcome::Good) => ExitCode::SUCCESS,
+        Ok(Outcome::Denied) => ExitCode::from(DENIED),
+        Err(failure) => {
+            output::complain(&format!("charter: {failure}"));
+            ExitCode::from(FAULT)
+        }
+    }
+}
+
+/// The words of the command and what was given to it.
+fn leaf(matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
+    let (mut words, mut matches) = (Vec::new(), matches);
+    while let Some((word, inner)) = matches.subcommand() {
+        words.push(word);
+        matches = inner;
+    }
+    (words, matches)
+}
+
+/// What every command is given.
+pub struct Invocation<'a> {
+    /// Its arguments.
+    pub matches: &'a ArgMatches,
+    /// The configuration.
+    pub loaded: &'a Loaded,
+    /// Whether raw JSON is asked for.
+    pub is_json: bool,
+}
+
+fn dispatch(operations: &[operation::Operation], matches: &ArgMatches) -> Result {
+    let (words, matches) = leaf(matches);
+    let loaded = load(matches);
+    let invocation = Invocation { matches, loaded: &loaded, is_json: matches.get_flag(arguments::JSON) };
+    let words = words.join(" ");
+    match words.as_str() {
+        "version" => return version(&invocation),
+        "config check" => return config::check(&invocation),
+        "config show" => return config::show(&invocation),
+        _ => {}
+    }
+    if !loaded.faults.is_empty() {
+        return Err(Failure::new(report::faults(loaded.faults.iter()).trim_end().to_owned()));
+    }
+    log::start(&loaded.configuration, words == "serve");
+    match words.as_str() {
+        "serve" => runtime(true)?.block_on(serve::run(&invocation)),
+        "migrate up" | "migrate down" | "migrate status" => runtime(false)?.block_on(migrate::run(&words, &invocation)),
+        _ => {
+            let id = words.replace(' ', ".");
+            match operations.iter().find(|operation| operation.id == id) {
+                Some(operation) => runtime(false)?.block_on(generic::run(operation, &invocation)),
+                None => Err(Failure::new(format!("`charter {words}` needs one more word: see `charter {words} --help`"))),
+            }
+        }
+    }
+}
+
+fn version(invocation: &Invocation<'_>) -> Result {
+    let version = env!("CARGO_PKG_VERSION");
+    if invocation.is_json {
+        output::print(&serde_json::json!({ "version": version }).to_string());
+    } else {
+        output::print(&format!("charter {version}"));
+    }
+    Ok(Outcome::Good)
+}
+
+fn runtime(is_server: bool) -> Result<tokio::runtime::Runtime> {
+    let mut builder = if is_server {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    builder.enable_all().build().map_err(|error| Failure::new(format!("no runtime can be started: {error}")))
+}

@@ -1,0 +1,109 @@
+//! Answers of the API for people: lists as tables, things as lines, or the raw JSON when it is asked for.
+
+use crate::output;
+use serde_json::{Map, Value};
+
+/// How wide a cell of a list may grow before it is cut.
+const CELL_MAX: usize = 60;
+
+/// Raw JSON, indented.
+pub fn raw(value: &Value) {
+    output::print(&format!("{value:#}"));
+}
+
+/// One page of a list.
+pub fn page(page: &Value, is_json: bool) {
+    if is_json {
+        return raw(page);
+    }
+    let items: &[Value] = page.get("items").and_then(Value::as_array).map_or(&[], Vec::as_slice);
+    output::print(&list(items));
+    if let Some(cursor) = page.get("next_cursor").and_then(Value::as_str).filter(|cursor| !cursor.is_empty()) {
+        output::complain(&format!("there are more: add --all, or --cursor {cursor}"));
+    }
+}
+
+/// Any answer.
+pub fn value(value: &Value, is_json: bool) {
+    match value {
+        Value::Null if is_json => {}
+        Value::Null => output::print("done"),
+        value if is_json => raw(value),
+        Value::Object(fields) => output::print(&thing(fields)),
+        Value::Array(items) => output::print(&list(items)),
+        value => output::print(&cell(value)),
+    }
+}
+
+/// Items as a table; columns without any value are left out.
+pub fn list(items: &[Value]) -> String {
+    if items.is_empty() {
+        return "none".to_owned();
+    }
+    let mut columns: Vec<&str> = Vec::new();
+    for (name, value) in items.iter().filter_map(Value::as_object).flatten() {
+        if !is_blank(value) && !columns.contains(&name.as_str()) {
+            columns.push(name);
+        }
+    }
+    if columns.is_empty() {
+        return items.iter().map(|item| cell(item) + "\n").collect();
+    }
+    let heading: Vec<String> = columns.iter().map(|name| name.replace('_', " ").to_uppercase()).collect();
+    let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
+    let rows: Vec<Vec<String>> = items
+        .iter()
+        .map(|item| columns.iter().map(|name| item.get(*name).map(cell).map(cut).unwrap_or_default()).collect())
+        .collect();
+    output::table(&heading, &rows)
+}
+
+/// One thing: a line for each of its values, tables for lists inside.
+pub fn thing(fields: &Map<String, Value>) -> String {
+    let is_list = |value: &Value| matches!(value, Value::Array(items) if items.iter().any(Value::is_object));
+    let width = fields.keys().map(|name| name.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for (name, value) in fields.iter().filter(|(_, value)| !is_blank(value) && !is_list(value)) {
+        text.push_str(&format!("{:width$}  {}\n", name.replace('_', " "), cell(value)));
+    }
+    for (name, value) in fields.iter().filter(|(_, value)| is_list(value)) {
+        let items = value.as_array().map_or(&[][..], Vec::as_slice);
+        text.push_str(&format!("\n{}:\n{}", name.replace('_', " "), list(items)));
+    }
+    if text.is_empty() { "done\n".to_owned() } else { text }
+}
+
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.values().all(is_blank),
+        _ => false,
+    }
+}
+
+/// A value on one line.
+pub fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(_, value)| !is_blank(value))
+            .map(|(name, value)| format!("{name}={}", cell(value)))
+            .collect::<Vec<_>>()
+            .join(" "),
+        value => value.to_string(),
+    }
+}
+
+fn cut(text: String) -> String {
+    if text.chars().count() <= CELL_MAX {
+        return text;
+    }
+    text.chars().take(CELL_MAX - 1).chain(['…']).collect()
+}

@@ -1,0 +1,94 @@
+//! The tree of commands: those written by hand, and one for every other operation of the API.
+
+use super::{arguments, config, generic, migrate, serve};
+use crate::operation::Operation;
+use clap::Command;
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+struct Node {
+    command: Option<Command>,
+    children: BTreeMap<String, Node>,
+}
+
+impl Node {
+    fn place(&mut self, words: &[&str], command: Command) {
+        match words {
+            [] => {
+                if self.command.is_none() {
+                    self.command = Some(command);
+                }
+            }
+            [first, rest @ ..] => self.children.entry((*first).to_owned()).or_default().place(rest, command),
+        }
+    }
+
+    fn into_command(self, name: &str) -> Command {
+        let words: Vec<&str> = self.children.keys().map(String::as_str).collect();
+        let about = format!("{}: {}", upper_first(&name.replace('-', " ")), words.join(", "));
+        let has_work = self.command.is_some();
+        let mut command = match self.command {
+            Some(command) => command.name(name.to_owned()),
+            None => Command::new(name.to_owned()).about(about),
+        };
+        if !self.children.is_empty() {
+            command = if has_work {
+                command.subcommand_negates_reqs(true).args_conflicts_with_subcommands(true)
+            } else {
+                command.subcommand_required(true).arg_required_else_help(true)
+            };
+        }
+        for (word, child) in self.children {
+            command = command.subcommand(child.into_command(&word));
+        }
+        command
+    }
+}
+
+fn upper_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
+}
+
+/// The commands written by hand, each with its words.
+fn written() -> Vec<(&'static [&'static str], Command)> {
+    vec![
+        (&["serve"], serve::command()),
+        (&["config", "check"], config::check_command()),
+        (&["config", "show"], config::show_command()),
+        (&["migrate", "up"], migrate::up_command()),
+        (&["migrate", "down"], migrate::down_command()),
+        (&["migrate", "status"], migrate::status_command()),
+        (&["version"], Command::new("version").about("Print the version")),
+    ]
+}
+
+/// The whole tree.
+pub fn root(operations: &[Operation]) -> Command {
+    let mut top = Node::default();
+    for (words, command) in written() {
+        top.place(words, command);
+    }
+    for operation in operations {
+        let words: Vec<&str> = operation.id.split('.').collect();
+        top.place(&words, generic::command(operation));
+    }
+    let mut command = Command::new("charter")
+        .about("Access, entitlements and audit of multi-tenant business software")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .max_term_width(110)
+        .after_help(
+            "Commands talk to the service that runs on the data folder, or do their work themselves when none runs.\n\
+             Exit codes: 0 done or allowed, 1 denied or different, 2 an error.",
+        );
+    command = arguments::common(command);
+    let first = ["serve", "setup", "check", "who-can", "what-can", "list-resources", "policy", "catalogue"];
+    for (word, node) in top.children {
+        let order = first.iter().position(|known| *known == word).unwrap_or(first.len());
+        command = command.subcommand(node.into_command(&word).display_order(order));
+    }
+    command
+}

@@ -1,0 +1,155 @@
+//! The one list of settings: each flag, each variable, each key of `charter.toml`, each row of the guide comes from here.
+
+/// What a setting's text has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Address and port.
+    Address,
+    /// A file or folder.
+    Path,
+    /// `sqlite:` or `postgres:` address.
+    Database,
+    /// `http:` or `https:` address.
+    Url,
+    /// Networks, separated by commas.
+    Networks,
+    /// A span of time between two bounds, in seconds.
+    Duration(u64, u64),
+    /// Bytes between two bounds.
+    Size(u64, u64),
+    /// A whole number between two bounds.
+    Count(u64, u64),
+    /// `true` or `false`.
+    Switch,
+    /// One of some words.
+    Choice(&'static [&'static str]),
+    /// A filter of log messages.
+    Filter,
+    /// Any text.
+    Text,
+}
+
+/// Who reads a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Every command.
+    Everyone,
+    /// The server.
+    Server,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Key in `charter.toml`; flag and variable follow from it.
+    pub key: &'static str,
+    /// What its text has to be.
+    pub kind: Kind,
+    /// The text when nobody sets it; none is "not set", or worked out from other settings.
+    pub default: Option<&'static str>,
+    /// How the default is described where it is not a text.
+    pub otherwise: &'static str,
+    /// Never shown, and no flag: other users of the machine can read the arguments of a process.
+    pub secret: bool,
+    /// Who reads it.
+    pub reader: Reader,
+    /// One sentence.
+    pub summary: &'static str,
+}
+
+impl Setting {
+    /// Name of the environment variable.
+    pub fn variable(&self) -> String {
+        format!("CHARTER_{}", self.key.to_uppercase())
+    }
+
+    /// The flag without its hyphens in front, for settings that have one.
+    pub fn flag(&self) -> Option<String> {
+        (!self.secret).then(|| self.key.replace('_', "-"))
+    }
+
+    /// The default as a person reads it.
+    pub fn default_text(&self) -> &'static str {
+        self.default.unwrap_or(self.otherwise)
+    }
+}
+
+const fn setting(
+    key: &'static str,
+    kind: Kind,
+    default: Result<&'static str, &'static str>,
+    reader: Reader,
+    summary: &'static str,
+) -> Setting {
+    let (default, otherwise) = match default {
+        Ok(text) => (Some(text), ""),
+        Err(otherwise) => (None, otherwise),
+    };
+    Setting { key, kind, default, otherwise, secret: false, reader, summary }
+}
+
+const fn secret(setting: Setting) -> Setting {
+    Setting { secret: true, ..setting }
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// Every setting, in the order they are shown.
+pub const SETTINGS: &[Setting] = &[
+    setting("config", Kind::Path, Err("charter.toml, when it is there"), Reader::Everyone, "The configuration file"),
+    setting("data", Kind::Path, Ok("./charter-data"), Reader::Everyone, "The data folder"),
+    setting("database", Kind::Database, Err("charter.db in the data folder"), Reader::Everyone,
+        "Address of the database: `sqlite:///path/to/file` or `postgres://user:password@host/name`"),
+    setting("database_file", Kind::Path, Err("not set"), Reader::Everyone,
+        "A file that holds the address of the database, in place of `database`"),
+    setting("database_pool", Kind::Count(1, 500), Ok("8"), Reader::Server,
+        "Connections to PostgreSQL, or readers of SQLite"),
+    setting("production", Kind::Switch, Ok("false"), Reader::Everyone,
+        "Refuse to start on anything that is good enough only for trying out"),
+    setting("listen", Kind::Address, Ok("127.0.0.1:8080"), Reader::Server, "Address and port to listen on"),
+    setting("public_url", Kind::Url, Err("http:// and `listen`"), Reader::Server,
+        "The address clients know the service by"),
+    setting("issuer", Kind::Url, Err("`public_url`"), Reader::Server, "Issuer named in access tokens"),
+    setting("trusted_proxies", Kind::Networks, Err("none"), Reader::Server,
+        "Addresses or networks of the proxies whose `X-Forwarded-For` counts, separated by commas"),
+    secret(setting("key_encryption_key", Kind::Text, Err("generated into the data folder"), Reader::Everyone,
+        "Secret that seals signing keys in the database: 32 random bytes as base64 or hex")),
+    setting("key_encryption_key_file", Kind::Path, Err("not set"), Reader::Everyone,
+        "A file that holds it, in place of `key_encryption_key`"),
+    secret(setting("pepper", Kind::Text, Err("generated into the data folder"), Reader::Everyone,
+        "Secret mixed into the hashes of service tokens: 32 random bytes as base64 or hex")),
+    setting("pepper_file", Kind::Path, Err("not set"), Reader::Everyone, "A file that holds it, in place of `pepper`"),
+    setting("token_life", Kind::Duration(MINUTE, DAY), Ok("10m"), Reader::Server, "Life of an access token"),
+    setting("max_staleness", Kind::Duration(2, HOUR), Ok("30s"), Reader::Server,
+        "How long decisions go on from memory when the database is away"),
+    setting("forget_organizations_after", Kind::Duration(MINUTE, 365 * DAY), Ok("1h"), Reader::Server,
+        "How long an organization nobody asks about stays in memory"),
+    setting("legacy_super_admin", Kind::Switch, Ok("false"), Reader::Server,
+        "Give super administrators a bypass of permissions, as former systems did; shown as a warning"),
+    setting("body_limit", Kind::Size(4 * KIB, 256 * MIB), Ok("1MiB"), Reader::Server, "Largest request body"),
+    setting("request_timeout", Kind::Duration(1, HOUR), Ok("30s"), Reader::Server,
+        "How long one request may take"),
+    setting("shutdown_timeout", Kind::Duration(1, HOUR), Ok("20s"), Reader::Server,
+        "How long requests under way may take to end when the server stops"),
+    setting("shutdown_delay", Kind::Duration(0, 10 * MINUTE), Ok("0s"), Reader::Server,
+        "How long the server still takes requests after it says that it is not ready, before it stops"),
+    setting("log", Kind::Filter, Ok("info"), Reader::Everyone,
+        "Which messages are logged: a level, or a filter such as `info,charter_db=debug`"),
+    setting("log_format", Kind::Choice(&["auto", "text", "json"]), Ok("auto"), Reader::Everyone,
+        "Form of the log: `text`, `json`, or `auto` (text in a terminal, JSON otherwise)"),
+    setting("url", Kind::Url, Err("the service of the data folder"), Reader::Everyone,
+        "A running service that commands talk to"),
+    secret(setting("token", Kind::Text, Err("the operator token of the data folder"), Reader::Everyone,
+        "The credential commands send: an access token or a service token")),
+    setting("organization", Kind::Text, Err("not set"), Reader::Everyone,
+        "The organization commands are about when they do not say"),
+];
+
+/// The setting of a key.
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}

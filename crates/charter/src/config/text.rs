@@ -1,0 +1,95 @@
+//! Texts of settings and what they mean: spans of time, sizes, networks, addresses.
+
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A span of time: `10m`, `90s`, `1h`, `7d`, `500ms`.
+pub fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: u64 = number.parse().ok()?;
+    let milliseconds = match unit.trim() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(milliseconds)?))
+}
+
+/// A number of bytes: `1MiB`, `512KiB`, `1048576`.
+pub fn size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: u64 = number.parse().ok()?;
+    let factor = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+/// Networks separated by commas; a single address is a network of one. The part that is none, otherwise.
+pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            part.parse::<IpNet>()
+                .or_else(|_| part.parse::<IpAddr>().map(IpNet::from))
+                .map_err(|_| part.to_owned())
+        })
+        .collect()
+}
+
+/// Address and port; `localhost:8080` and `:8080` are the loopback address.
+pub fn address(text: &str) -> Option<SocketAddr> {
+    let text = text.trim();
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let port = text.strip_prefix("localhost:").or_else(|| text.strip_prefix(':'))?;
+    Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)))
+}
+
+/// An `http:` or `https:` address without a slash at the end.
+pub fn url(text: &str) -> Option<String> {
+    let text = text.trim().trim_end_matches('/');
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let host = rest.split('/').next().unwrap_or_default();
+    let fits = !host.is_empty()
+        && !rest.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '@'));
+    fits.then(|| text.to_owned())
+}
+
+/// An address of a database with its password hidden.
+pub fn without_password(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let authority = rest.find(['/', '?']).unwrap_or(rest.len());
+    let hidden = rest.get(..authority).and_then(|authority| authority.rsplit_once('@')).map(|(user, host)| {
+        let name = user.split(':').next().unwrap_or_default();
+        let stars = if user.contains(':') { ":***" } else { "" };
+        format!("{name}{stars}@{host}")
+    });
+    let tail = rest.get(authority..).unwrap_or_default();
+    let (path, query) = tail.split_once('?').map_or((tail, None), |(path, query)| (path, Some(query)));
+    let query = query.map_or(String::new(), |query| {
+        let parts: Vec<String> = query
+            .split('&')
+            .map(|part| match part.split_once('=') {
+                Some(("password", _)) => "password=***".to_owned(),
+                _ => part.to_owned(),
+            })
+            .collect();
+        format!("?{}", parts.join("&"))
+    });
+    format!("{scheme}://{}{path}{query}", hidden.as_deref().unwrap_or_else(|| rest.get(..authority).unwrap_or_default()))
+}

@@ -1,0 +1,51 @@
+//! Why a command could not do its work: told on standard error, exit code 2.
+
+use charter_kernel::Problem;
+use std::fmt;
+
+/// What went wrong and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure(String);
+
+impl Failure {
+    /// A failure of its text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(format!("{}: {}", problem.kind.title(), problem.detail))
+    }
+}
+
+/// How a command ended that did its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done; for a check, allowed.
+    Good,
+    /// For a check, denied; for a test or a comparison, something differs.
+    Denied,
+}
+
+/// What a command gives.
+pub type Result<T = Outcome> = std::result::Result<T, Failure>;

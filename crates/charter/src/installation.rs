@@ -1,0 +1,133 @@
+//! The installation as a process opens it: secrets, database, application, routes.
+
+use crate::config::{Configuration, Fault, Secret};
+use crate::failure::{Failure, Result};
+use crate::folder::{Folder, Lock};
+use axum::Router;
+use charter_app::{App, World};
+use charter_db::{Conn, Database, Options, Scope, Tx};
+use charter_kernel::{Problem, Timestamp};
+use charter_store as store;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Setting of an installation that holds the demo company.
+const DEMO: &str = "demo";
+const PATIENCE: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// This instant.
+pub fn now() -> Timestamp {
+    World::system().now()
+}
+
+/// The OpenAPI document of every route.
+pub fn document() -> Value {
+    charter_api::routes().openapi()
+}
+
+/// The routes over an application.
+pub fn router(app: &App, configuration: &Configuration) -> Router {
+    let settings = charter_api::Settings {
+        trusted_proxies: configuration.trusted_proxies.clone(),
+        timeout: configuration.request_timeout,
+        is_https: configuration.public_url.starts_with("https://"),
+        public_url: configuration.public_url.clone(),
+    };
+    charter_api::routes().into_router(app.clone(), settings)
+}
+
+/// Takes the lock of a folder, or tells who has it.
+pub async fn lock(folder: &Folder) -> Result<Lock> {
+    for _ in 0..PATIENCE {
+        if let Some(lock) = folder.try_lock()? {
+            return Ok(lock);
+        }
+        if folder.service().is_some() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let path = folder.path().display();
+    Err(match folder.service() {
+        Some(service) => Failure::new(format!(
+            "another service is at work in {path}: process {} at {}, since {}. Stop it first, or name another folder with --data",
+            service.pid, service.address, service.started_at
+        )),
+        None => Failure::new(format!("another charter command is at work in {path}: try again when it has ended")),
+    })
+}
+
+fn options(configuration: &Configuration) -> Options {
+    Options { pool_size: configuration.database_pool, ..Options::new(configuration.database.clone()) }
+}
+
+/// The database alone.
+pub async fn database(configuration: &Configuration) -> Result<Database> {
+    Database::open(&options(configuration)).await.map_err(|error| Failure::from(Problem::from(error)))
+}
+
+/// A configured secret, or one of the folder. Production never comes here without one.
+fn secret(folder: &Folder, configured: &Option<Secret>, name: &str) -> Result<Secret> {
+    match configured {
+        Some(secret) => Ok(secret.clone()),
+        None => Ok(folder.secret(name)?),
+    }
+}
+
+fn seconds(span: Duration) -> u32 {
+    u32::try_from(span.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// Opens the application; the caller holds the lock of the folder.
+pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App> {
+    let key = secret(folder, &configuration.key_encryption_key, "key-encryption-key")?;
+    let pepper = secret(folder, &configuration.pepper, "pepper")?;
+    let operator_token = folder.operator_token()?;
+    let settings = charter_app::Settings {
+        database: options(configuration),
+        migrate: true,
+        max_staleness_seconds: seconds(configuration.max_staleness),
+        drop_unused_seconds: seconds(configuration.forget_organizations_after),
+        identity: (),
+    };
+    Ok(App::open(settings, World::system()).await?)
+}
+
+/// Notes that the installation holds the demo company; it is never forgotten.
+pub async fn mark_demo(app: &App) -> Result<()> {
+    let now = app.now();
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move { store::setting::put(tx, DEMO, "true", now).await })
+        })
+        .await
+        .map_err(Problem::from)?;
+    Ok(())
+}
+
+/// Demo data and demo passwords in the database, as faults of production.
+pub async fn trial_data(configuration: &Configuration) -> Vec<Fault> {
+    if let Some(path) = configuration.database.strip_prefix("sqlite://")
+        && !std::path::Path::new(path).exists()
+    {
+        return Vec::new();
+    }
+    let database = match Database::open(&options(configuration)).await {
+        Ok(database) => database,
+        Err(error) => {
+            return vec![Fault::new("database", format!("cannot be opened: {error}"), "check the address, and that the server is up")];
+        }
+    };
+    let is_demo = database
+        .read(Scope::Installation, |conn: &mut Conn| Box::pin(async move { store::setting::get(conn, DEMO).await }))
+        .await;
+    let _ = database.close().await;
+    match is_demo {
+        Ok(Some(_)) => vec![
+            Fault::new("database", "holds the demo company", "use an empty database: demo data is not for production"),
+            Fault::new("database", "has accounts with the published demo password", "use an empty database, and let `charter setup` make the first administrator"),
+        ],
+        _ => Vec::new(),
+    }
+}
