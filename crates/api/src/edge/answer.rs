@@ -19,6 +19,7 @@ pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 #[derive(Debug)]
 pub struct Reply<T> {
     value: T,
+    status: Option<StatusCode>,
     etag: Option<ETag>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -26,7 +27,12 @@ pub struct Reply<T> {
 impl<T> Reply<T> {
     /// An answer with a body.
     pub fn new(value: T) -> Self {
-        Self { value, etag: None, headers: Vec::new() }
+        Self { value, status: None, etag: None, headers: Vec::new() }
+    }
+
+    /// Another status than the one the route declares, as where nothing was made after all.
+    pub fn status(self, status: StatusCode) -> Self {
+        Self { status: Some(status), ..self }
     }
 
     /// The version of the thing, for `ETag` and later `If-Match`.
@@ -69,6 +75,7 @@ impl Reply<()> {
 impl<T: Serialize + JsonSchema + 'static> Reply<T> {
     /// The bytes to send.
     pub(crate) fn into_answer(self, status: StatusCode) -> Result<Answer, Problem> {
+        let status = self.status.unwrap_or(status);
         let mut answer = if TypeId::of::<T>() == TypeId::of::<()>() {
             Answer { status, content_type: None, headers: self.headers, etag: self.etag, body: Bytes::new() }
         } else {

@@ -1,11 +1,13 @@
-//! The edge: everything about HTTP that is not a concept. `route` is the table, `pipeline` the way of a request, `openapi`
+//! The edge: everything about HTTP that is not a concept. `route` is a row, `table` all of them, `pipeline` the way of a request, `openapi`
 //! and `pages` are written from the table, `serve` is the server. What a concept's file needs is exported here.
 
 mod address;
 mod answer;
+mod body;
 mod call;
 mod gate;
 pub mod json;
+mod once;
 mod openapi;
 mod page;
 mod pages;
@@ -17,6 +19,7 @@ mod route;
 mod seal;
 mod serve;
 mod system;
+mod table;
 mod text;
 pub mod wire;
 
@@ -29,6 +32,7 @@ pub use pipeline::{LocalCaller, Settings, address_of};
 pub use precondition::{ETag, Precondition};
 pub use problem::{PROBLEM_JSON, ProblemDocument, Refusal, TYPE_PREFIX};
 pub use raw::RawCall;
-pub use route::{BODY_LIMIT, Guard, Route, Routes};
+pub use route::{BODY_LIMIT, Guard, Route};
 pub use seal::X_REQUEST_ID;
 pub use serve::{Bounds, Served, serve};
+pub use table::Routes;

@@ -3,7 +3,8 @@
 use super::gate::Gate;
 use super::page::{LIMIT_DEFAULT, LIMIT_MAX};
 use super::problem::ProblemDocument;
-use super::route::{Guard, Route, Routes};
+use super::route::{Guard, Route};
+use super::table::Routes;
 use charter_kernel::ProblemKind;
 use http::Method;
 use schemars::generate::SchemaSettings;

@@ -2,37 +2,37 @@
 //! rather than a stack of layers: each layer would box a future, and the order would stand nowhere.
 
 use super::address::client_address;
-use super::answer::Answer;
-use super::gate::{Claim, Claimed, Gate, StoredAnswer};
+use super::body::{lenient, typed_body};
+use super::gate::Gate;
+use super::once::{claim, once};
 use super::page::PageAsked;
 use super::precondition::Precondition;
 use super::problem::Refusal;
 use super::raw::RawCall;
-use super::route::{Arrived, Guard, Route, Routes, Run};
-use super::seal::{seal, sent_id};
+use super::route::{Arrived, Guard, Route, Run};
+use super::seal::{X_REQUEST_ID, seal, sent_id, sent_text};
 use super::system::Documents;
+use super::table::Routes;
 use super::text::{self, Pairs};
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request};
 use axum::response::Response;
 use axum::routing::any;
-use charter_kernel::{OrganizationId, Problem, ProblemKind, RequestId, Revision};
+use base64::Engine as _;
+use charter_kernel::{Problem, ProblemKind, RequestId, Revision};
 use futures_util::FutureExt;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
-use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const AT_LEAST: HeaderName = HeaderName::from_static("charter-at-least");
 
 /// What an installation decides about the edge.
@@ -124,6 +124,7 @@ impl<G: Gate> Routes<G> {
 
 async fn answer<G: Gate>(edge: Arc<Edge<G>>, place: Option<Arc<Place<G>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let sent = sent_text(&parts.headers);
     let id = sent_id(&parts.headers).unwrap_or_else(|| RequestId(edge.gate.fresh_id()));
     let settings = &edge.shared.settings;
     let route = place.as_ref().and_then(|place| place.route(&parts.method));
@@ -158,6 +159,9 @@ async fn answer<G: Gate>(edge: Arc<Edge<G>>, place: Option<Arc<Place<G>>>, reque
     let status = response.status().as_u16();
     tracing::debug!(request = %id, %method, path = route.map(Route::path), status, "answered");
     seal(response.headers_mut(), id, settings.is_https);
+    if let Some(sent) = sent {
+        response.headers_mut().insert(X_REQUEST_ID, sent);
+    }
     response
 }
 
@@ -291,13 +295,6 @@ fn signed_in<G: Gate>(ctx: &G::Context) -> Result<(), Problem> {
     Err(Problem::new(ProblemKind::Unauthenticated, detail))
 }
 
-fn lenient<G: Gate>(route: &Route<G>, problem: Problem) -> Problem {
-    if route.is_lenient && matches!(problem.kind, ProblemKind::Invalid | ProblemKind::UnsupportedMediaType) {
-        return Problem { kind: ProblemKind::Malformed, ..problem };
-    }
-    problem
-}
-
 async fn context<G: Gate>(
     edge: &Edge<G>,
     route: &Route<G>,
@@ -308,6 +305,7 @@ async fn context<G: Gate>(
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let address = client_address(peer, &parts.headers, &edge.shared.settings.trusted_proxies);
     let bearer = bearer(&parts.headers)?;
+    let bearer = bearer.as_deref();
     let caller = if let Some(LocalCaller(caller)) = parts.extensions.remove::<LocalCaller<G::Caller>>() {
         caller
     } else if matches!(route.guard, Guard::Public(_)) {
@@ -320,7 +318,7 @@ async fn context<G: Gate>(
 }
 
 /// The token of the one `Authorization` header.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+fn bearer(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -328,12 +326,44 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
     let token = value.to_str().ok().and_then(|text| {
         let (scheme, token) = text.split_once(' ')?;
-        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token.trim_matches(' '))
+        let token = token.trim_matches(' ');
+        if scheme.eq_ignore_ascii_case("basic") {
+            return basic(token).map(Cow::Owned);
+        }
+        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(Cow::Borrowed(token))
     });
     match token {
         Some(token) => Ok(Some(token)),
         None => Err(Problem::new(ProblemKind::Unauthenticated, "expected `Authorization: Bearer <token>`")),
     }
+}
+
+/// The service token that Basic credentials carry as password, its key id as user name: some clients can send nothing else.
+/// People's passwords never travel this way: what is not a service token is no credential.
+fn basic(encoded: &str) -> Option<String> {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (user, password) = text.split_once(':')?;
+    let (user, password) = (form_decoded(user)?, form_decoded(password)?);
+    let key_id = password.strip_prefix("chs_")?.split('_').nth(1)?;
+    (user == key_id).then_some(password)
+}
+
+/// Form decoding: `%41` and `+`.
+fn form_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+            }
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 async fn path_pairs(parts: &mut Parts) -> Result<Pairs, Problem> {
@@ -353,161 +383,6 @@ fn at_least(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
             "Charter-At-Least is not a revision: expected a whole number",
         )),
     }
-}
-
-async fn typed_body<G: Gate>(route: &Route<G>, parts: &Parts, body: Body) -> Result<Bytes, Problem> {
-    if route.takes_body() {
-        json_only(&parts.headers)?;
-    } else if !matches!(route.method, Method::POST | Method::PUT | Method::PATCH) {
-        return Ok(Bytes::new());
-    }
-    read_body(&parts.headers, body, route.body_limit).await
-}
-
-/// Refuses a body that is not plain JSON.
-pub(crate) fn json_only(headers: &HeaderMap) -> Result<(), Problem> {
-    let refuse = |detail: &str| Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return refuse("Content-Encoding is not understood: send the body as it is");
-    }
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let is_json = match (values.next(), values.next()) {
-        (Some(value), None) if value == "application/json" => true,
-        (Some(value), None) => value.to_str().is_ok_and(|text| {
-            let mut parts = text.split(';').map(str::trim);
-            parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
-                && parts.all(|part| part.is_empty() || part.eq_ignore_ascii_case("charset=utf-8"))
-        }),
-        _ => false,
-    };
-    if is_json { Ok(()) } else { refuse("the body has to be JSON: send Content-Type: application/json") }
-}
-
-/// Reads a body as far as a limit.
-pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let too_large =
-        || Problem::new(ProblemKind::TooLarge, format!("the body may have {limit} bytes at most"));
-    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|declared| declared > limit as u64) {
-        return Err(too_large());
-    }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(flaw) if flaw.is::<LengthLimitError>() => Err(too_large()),
-        Err(flaw) => Err(Problem::new(ProblemKind::Malformed, format!("the body could not be read: {flaw}"))),
-    }
-}
-
-/// The idempotency key of a request that may be done once only.
-fn claim<G: Gate>(
-    route: &Route<G>,
-    organization: Option<OrganizationId>,
-    parts: &Parts,
-    body: &Bytes,
-) -> Result<Option<Claim>, Problem> {
-    let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    // Other methods may be repeated as they are, and a caller nobody knows has no keys.
-    if route.method != Method::POST || matches!(route.guard, Guard::Public(_)) {
-        return Ok(None);
-    }
-    let wrong = |detail: &str| Problem::new(ProblemKind::Malformed, detail);
-    if !route.keeps_answers {
-        return Err(wrong(
-            "this operation answers with a secret and keeps no answers: send no Idempotency-Key",
-        ));
-    }
-    if values.next().is_some() {
-        return Err(wrong("two Idempotency-Key headers: send one"));
-    }
-    let key = value.as_bytes();
-    if !(1..=64).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
-        return Err(wrong("Idempotency-Key is not one: expected 1 to 64 visible ASCII characters"));
-    }
-    let mut sum = Sha256::new();
-    sum.update(parts.method.as_str().as_bytes());
-    sum.update([0]);
-    sum.update(parts.uri.path().as_bytes());
-    sum.update([0]);
-    sum.update(parts.uri.query().unwrap_or_default().as_bytes());
-    sum.update([0]);
-    sum.update(body);
-    let key = key.iter().copied().map(char::from).collect();
-    Ok(Some(Claim { organization, key, request: sum.finalize().into() }))
-}
-
-/// Does the work once for a key: later requests get the answer of the first.
-async fn once<G: Gate>(
-    gate: &G,
-    ctx: &G::Context,
-    claim: &Claim,
-    id: RequestId,
-    work: impl Future<Output = Result<Answer, Problem>>,
-    route: &Route<G>,
-) -> Result<Answer, Refusal> {
-    match gate.idempotency_begin(ctx, claim).await? {
-        Claimed::Fresh => {}
-        Claimed::Answered(stored) => return Ok(replayed(stored)),
-        Claimed::Mismatch => {
-            let detail = "the key came with another request before: take a new one";
-            return Err(Problem::new(ProblemKind::IdempotencyMismatch, detail).into());
-        }
-        Claimed::InProgress => {
-            let detail = "the same request is being worked on, or its outcome was lost: ask again in a moment, then read what is there and go on with a new key";
-            return Err(Problem::new(ProblemKind::InProgress, detail).retry_after(1).into());
-        }
-    }
-    let answer = match work.await.map_err(|problem| lenient(route, problem)) {
-        Ok(answer) => answer,
-        // It may have been done: the key stays claimed, so that it is not done twice.
-        Err(problem) if matches!(problem.kind, ProblemKind::OutcomeUnknown | ProblemKind::Internal) => {
-            return Err(problem.into());
-        }
-        // Not done for a reason that may pass: the next try may do it.
-        Err(problem) if matches!(problem.kind, ProblemKind::Unavailable | ProblemKind::Throttled) => {
-            gate.idempotency_abandon(ctx, claim).await?;
-            return Err(problem.into());
-        }
-        Err(problem) => Refusal::from(problem).answer(id),
-    };
-    if let Err(problem) = gate.idempotency_finish(ctx, claim, &stored(&answer)).await {
-        // The work is done and the client is told so; only a repeated request will find no answer.
-        tracing::error!(request = %id, %problem, "the answer could not be kept for its idempotency key");
-    }
-    Ok(answer)
-}
-
-fn stored(answer: &Answer) -> StoredAnswer {
-    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
-    let content_type =
-        answer.content_type.iter().map(|value| (CONTENT_TYPE.as_str().to_owned(), text(value)));
-    let headers = answer.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
-    StoredAnswer {
-        status: answer.status.as_u16(),
-        headers: content_type.chain(headers).collect(),
-        body: answer.body.to_vec(),
-    }
-}
-
-fn replayed(stored: StoredAnswer) -> Answer {
-    let mut answer = Answer {
-        status: StatusCode::from_u16(stored.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        content_type: None,
-        headers: vec![(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"))],
-        etag: None,
-        body: Bytes::from(stored.body),
-    };
-    for (name, value) in stored.headers {
-        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
-            continue;
-        };
-        if name == CONTENT_TYPE {
-            answer.content_type = Some(value);
-        } else {
-            answer.headers.push((name, value));
-        }
-    }
-    answer
 }
 
 /// The client's address as the edge sees it, for handlers outside the table.

@@ -1,6 +1,6 @@
 //! Versions on the wire: strong entity tags, `If-Match` against lost updates, `If-None-Match` against needless bytes.
 
-use charter_kernel::{Problem, ProblemKind};
+use charter_kernel::{Problem, ProblemKind, Revision};
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
@@ -14,6 +14,11 @@ impl ETag {
     /// The tag of a row's version.
     pub fn version(version: u64) -> Self {
         Self(format!("\"v{version}\""))
+    }
+
+    /// The tag of an organization's facts at a revision.
+    pub fn revision(revision: Revision) -> Self {
+        Self(format!("\"r{revision}\""))
     }
 
     /// The tag of bytes.
@@ -112,11 +117,20 @@ impl Precondition {
     /// The one row version `If-Match` names; none when it was not sent or is `*`. A tag that is no row version can never
     /// match: 412.
     pub fn expected_version(&self) -> Result<Option<u64>, Problem> {
+        self.expected("\"v")
+    }
+
+    /// The one revision of an organization's facts `If-Match` names, by the same rules.
+    pub fn expected_revision(&self) -> Result<Option<Revision>, Problem> {
+        Ok(self.expected("\"r")?.map(Revision))
+    }
+
+    fn expected(&self, prefix: &str) -> Result<Option<u64>, Problem> {
         match &self.if_match {
             None | Some(Tags::Any) => Ok(None),
             Some(Tags::Listed(tags)) => {
                 let [tag] = tags.as_slice() else { return Err(changed()) };
-                let version = tag.strip_prefix("\"v").and_then(|rest| rest.strip_suffix('"'));
+                let version = tag.strip_prefix(prefix).and_then(|rest| rest.strip_suffix('"'));
                 version.and_then(|digits| digits.parse().ok()).map(Some).ok_or_else(changed)
             }
         }

@@ -1,8 +1,9 @@
 //! Raw calls: a handler that reads its request and writes its response itself, after the guard.
 
+use super::body::{json_only, read_body};
 use super::gate::Gate;
 use super::json;
-use super::pipeline::{Shared, json_only, read_body};
+use super::pipeline::Shared;
 use axum::body::{Body, Bytes};
 use charter_app::App;
 use charter_kernel::{OrganizationId, Problem, ProblemKind, RequestId, Revision};
@@ -39,6 +40,11 @@ impl<G: Gate> RawCall<G> {
     /// The organization the permission was decided in.
     pub fn organization(&self) -> Result<OrganizationId, Problem> {
         self.organization.ok_or_else(|| Problem::new(ProblemKind::Internal, "the route has no organization"))
+    }
+
+    /// The address of this service as clients know it.
+    pub fn public_url(&self) -> &str {
+        &self.shared.settings.public_url
     }
 
     /// Reads the body, as far as the route's limit; it is empty afterwards.

@@ -28,6 +28,15 @@ pub fn sent_id(headers: &HeaderMap) -> Option<RequestId> {
     (id != 0).then_some(RequestId(id))
 }
 
+/// What a client sent as request id, to be sent back byte for byte: its own text, of whatever form.
+pub fn sent_text(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut values = headers.get_all(X_REQUEST_ID).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) if !value.is_empty() && value.len() <= 512 => Some(value.clone()),
+        _ => None,
+    }
+}
+
 /// Puts the headers on; one that a handler set stays.
 pub fn seal(headers: &mut HeaderMap, request: RequestId, is_https: bool) {
     headers.reserve(10);

@@ -33,6 +33,8 @@ forms! {
     Effect = { "type": "string", "enum": ["allow", "deny"] };
     /// A revision of an organization's facts.
     Revision = { "type": "integer", "minimum": 0 };
+    /// An object of the shape another document describes.
+    AnyObject = { "type": "object" };
     /// Any JSON value.
     Json = {};
 }
