@@ -142,8 +142,8 @@ fn parameters() -> Value {
 fn headers() -> Value {
     json!({
         "request_id": {
-            "description": "The request's id: the one you sent, or a new one.",
-            "schema": { "type": "string", "format": "uuid" },
+            "description": "The request's id: what you sent, or a new one.",
+            "schema": { "type": "string" },
         },
     })
 }

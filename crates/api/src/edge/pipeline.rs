@@ -304,7 +304,9 @@ async fn context<G: Gate>(
     let gate = &edge.gate;
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let address = client_address(peer, &parts.headers, &edge.shared.settings.trusted_proxies);
-    let bearer = bearer(&parts.headers)?;
+    if parts.headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+        return Err(Problem::new(ProblemKind::Malformed, "two Authorization headers: send one"));
+    }
     let bearer = bearer.as_deref();
     let caller = if let Some(LocalCaller(caller)) = parts.extensions.remove::<LocalCaller<G::Caller>>() {
         caller
@@ -312,18 +314,14 @@ async fn context<G: Gate>(
         // A stale token must not keep anybody from signing in.
         gate.authenticate(None, address).await?
     } else {
-        gate.authenticate(bearer, address).await?
+        gate.authenticate(bearer(&parts.headers)?, address).await?
     };
     Ok(gate.context(caller, id, address))
 }
 
-/// The token of the one `Authorization` header.
-fn bearer(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Problem> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(Problem::new(ProblemKind::Malformed, "two Authorization headers: send one"));
-    }
+/// The token of the `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
     let token = value.to_str().ok().and_then(|text| {
         let (scheme, token) = text.split_once(' ')?;
         let token = token.trim_matches(' ');

@@ -28,11 +28,13 @@ pub fn sent_id(headers: &HeaderMap) -> Option<RequestId> {
     (id != 0).then_some(RequestId(id))
 }
 
-/// What a client sent as request id, to be sent back byte for byte: its own text, of whatever form.
+/// What a client sent as request id, to be sent back byte for byte: up to 128 visible characters of its own choice.
 pub fn sent_text(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut values = headers.get_all(X_REQUEST_ID).iter();
     match (values.next(), values.next()) {
-        (Some(value), None) if !value.is_empty() && value.len() <= 512 => Some(value.clone()),
+        (Some(value), None) if (1..=128).contains(&value.len()) => {
+            value.as_bytes().iter().all(u8::is_ascii_graphic).then(|| value.clone())
+        }
         _ => None,
     }
 }

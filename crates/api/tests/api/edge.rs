@@ -65,8 +65,11 @@ async fn credentials_come_in_one_authorization_header_only() {
     let in_query = format!("{BEAR}?access_token=ann");
     assert_eq!(service.send(ask("GET", &in_query, &[], "")).await.status, 401);
     // A stale token does not keep anybody from a public route.
-    let answer = service.send(ask("GET", "/api/v1/hello", &[("authorization", "Bearer stale")], "")).await;
-    assert_eq!((answer.status, answer.json()["who"].as_str().unwrap()), (200, "Nobody"));
+    for stale in ["Bearer stale", "Basic YW5uOmFubg=="] {
+        let answer = service.send(ask("GET", "/api/v1/hello", &[("authorization", stale)], "")).await;
+        assert_eq!((answer.status, answer.json()["who"].as_str().unwrap()), (200, "Nobody"), "{stale}");
+    }
+    assert_eq!(service.send(ask("GET", "/api/v1/hello", &twice, "")).await.status, 400);
 }
 
 #[tokio::test]
@@ -144,22 +147,27 @@ async fn every_answer_carries_the_headers_that_protect_browsers() {
 }
 
 #[tokio::test]
-async fn a_request_id_is_kept_when_it_is_one() {
+async fn a_request_id_is_sent_back_and_kept_when_it_is_a_uuid() {
     let service = Service::default();
-    let sent = "0193e7a0-1111-7222-8333-444455556666";
-    for (id, kept) in [
-        (sent, true),
-        ("0193E7A011117222833344445555 6666", false),
-        ("0193e7a0111172228333444455556666", true),
-        ("<script>", false),
-        ("", false),
-        ("00000000-0000-0000-0000-000000000000", false),
+    let uuid = "0193e7a0-1111-7222-8333-444455556666";
+    let long = "x".repeat(129);
+    // What is sent, whether it is sent back, whether it is also the id in the log and on audit events.
+    for (sent, is_echoed, is_kept) in [
+        (uuid, true, true),
+        ("0193E7A0111172228333444455556666", true, true),
+        ("trace:7/1", true, false),
+        ("00000000-0000-0000-0000-000000000000", true, false),
+        ("two words", false, false),
+        ("", false, false),
+        (&long, false, false),
     ] {
-        let answer = service.send(ask("GET", "/nowhere", &[("x-request-id", id)], "")).await;
-        let echoed = answer.header("x-request-id");
-        assert_eq!(echoed == sent, kept, "{id}: {echoed}");
-        assert_eq!(echoed.len(), 36);
-        assert_eq!(answer.json()["request_id"], echoed);
+        let answer = service.send(ask("GET", "/nowhere", &[("x-request-id", sent)], "")).await;
+        let (echoed, document) = (answer.header("x-request-id"), answer.json());
+        let id = document["request_id"].as_str().unwrap();
+        assert_eq!(echoed == sent, is_echoed, "{sent}: {echoed}");
+        assert_eq!(id.len(), 36);
+        assert_eq!(id == uuid, is_kept, "{sent}: {id}");
+        assert!(is_echoed || echoed == id, "{sent}: {echoed}");
     }
 }
 
