@@ -26,6 +26,8 @@ problems! {
     Malformed = "malformed", 400, "The request cannot be read";
     /// No or no valid credential.
     Unauthenticated = "unauthenticated", 401, "Sign in first";
+    /// Login and password, or a one-time code, do not fit.
+    InvalidCredentials = "invalid-credentials", 401, "Login or password is wrong";
     /// Known, but not allowed.
     Forbidden = "forbidden", 403, "Not allowed";
     /// Not there, or the caller may not know that it is.
