@@ -5,6 +5,7 @@ mod address;
 mod answer;
 mod body;
 mod call;
+mod credential;
 mod gate;
 pub mod json;
 mod once;

@@ -3,6 +3,7 @@
 
 use super::address::client_address;
 use super::body::{lenient, typed_body};
+use super::credential::bearer;
 use super::gate::Gate;
 use super::once::{claim, once};
 use super::page::PageAsked;
@@ -19,14 +20,12 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request};
 use axum::response::Response;
 use axum::routing::any;
-use base64::Engine as _;
 use charter_kernel::{Problem, ProblemKind, RequestId, Revision};
 use futures_util::FutureExt;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -307,61 +306,15 @@ async fn context<G: Gate>(
     if parts.headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Err(Problem::new(ProblemKind::Malformed, "two Authorization headers: send one"));
     }
-    let bearer = bearer.as_deref();
     let caller = if let Some(LocalCaller(caller)) = parts.extensions.remove::<LocalCaller<G::Caller>>() {
         caller
     } else if matches!(route.guard, Guard::Public(_)) {
         // A stale token must not keep anybody from signing in.
         gate.authenticate(None, address).await?
     } else {
-        gate.authenticate(bearer(&parts.headers)?, address).await?
+        gate.authenticate(bearer(&parts.headers)?.as_deref(), address).await?
     };
     Ok(gate.context(caller, id, address))
-}
-
-/// The token of the `Authorization` header.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
-    let token = value.to_str().ok().and_then(|text| {
-        let (scheme, token) = text.split_once(' ')?;
-        let token = token.trim_matches(' ');
-        if scheme.eq_ignore_ascii_case("basic") {
-            return basic(token).map(Cow::Owned);
-        }
-        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(Cow::Borrowed(token))
-    });
-    match token {
-        Some(token) => Ok(Some(token)),
-        None => Err(Problem::new(ProblemKind::Unauthenticated, "expected `Authorization: Bearer <token>`")),
-    }
-}
-
-/// The service token that Basic credentials carry as password, its key id as user name: some clients can send nothing else.
-/// People's passwords never travel this way: what is not a service token is no credential.
-fn basic(encoded: &str) -> Option<String> {
-    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
-    let text = String::from_utf8(bytes).ok()?;
-    let (user, password) = text.split_once(':')?;
-    let (user, password) = (form_decoded(user)?, form_decoded(password)?);
-    let key_id = password.strip_prefix("chs_")?.split('_').nth(1)?;
-    (user == key_id).then_some(password)
-}
-
-/// Form decoding: `%41` and `+`.
-fn form_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-            }
-            other => bytes.push(other),
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 async fn path_pairs(parts: &mut Parts) -> Result<Pairs, Problem> {

@@ -36,7 +36,8 @@ pub fn take(pairs: &mut Pairs, name: &str) -> Option<String> {
     Some(pairs.remove(at).1)
 }
 
-fn decode(text: &str) -> Result<String, Problem> {
+/// Undoes form encoding: `%41` and `+`.
+pub(crate) fn decode(text: &str) -> Result<String, Problem> {
     let wrong = || Problem::new(ProblemKind::Malformed, "the query string is not percent-encoded UTF-8");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -62,6 +62,17 @@ async fn credentials_come_in_one_authorization_header_only() {
         assert!(answer.header("www-authenticate").contains("invalid_token"), "{wrong}");
     }
     assert_eq!(service.send(ask("GET", BEAR, &[("authorization", "bearer ann")], "")).await.status, 200);
+    // Some clients speak Basic only: the key id as user, the service token as password, and never a person's password.
+    for (basic, status) in [
+        ("azE6Y2hzX2xpdmVfazFfc19j", 200),
+        ("k1%3Achs_live_k1_s_c", 401),
+        ("YW5uOmNoc19saXZlX2sxX3NfYw==", 401),
+        ("YW5uOmFubg==", 401),
+    ] {
+        let headers = [("authorization", format!("Basic {basic}"))];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        assert_eq!(service.send(ask("GET", BEAR, &headers, "")).await.status, status, "{basic}");
+    }
     let in_query = format!("{BEAR}?access_token=ann");
     assert_eq!(service.send(ask("GET", &in_query, &[], "")).await.status, 401);
     // A stale token does not keep anybody from a public route.
