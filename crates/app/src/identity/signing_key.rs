@@ -2,7 +2,7 @@
 //! `retiring` (verifies what it signed; its private part is destroyed), `retired` (gone), or `revoked` (refused at once).
 //!
 //! The private part is sealed (`seal.rs`) and named by the key's id. The id is the thumbprint of the public part (RFC 7638), so an id can
-//! never come to mean another key. Here: the set of keys in memory and its public document; the rows are made in `keys.rs`.
+//! never come to mean another key. Here: the set of keys in memory and its public document; the rows are made in `lineage.rs`.
 
 use super::seal::Sealer;
 use aws_lc_rs::digest;
@@ -10,66 +10,12 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_kernel::{Problem, ProblemKind, Timestamp};
+use charter_store::signing_key::{KeyState, SigningKey};
 use serde_json::json;
 use std::collections::HashMap;
 
-/// Where a key is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum KeyState {
-    /// Published, does not sign yet.
-    Pending,
-    /// Signs.
-    Active,
-    /// Verifies only.
-    Retiring,
-    /// Gone.
-    Retired,
-    /// Refused at once.
-    Revoked,
-}
-
-impl KeyState {
-    /// The word used in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::Retiring => "retiring",
-            Self::Retired => "retired",
-            Self::Revoked => "revoked",
-        }
-    }
-
-    /// The state a word names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Pending, Self::Active, Self::Retiring, Self::Retired, Self::Revoked]
-            .into_iter()
-            .find(|state| state.as_str() == word)
-    }
-}
-
-/// One key as it is kept.
-#[derive(Clone, PartialEq, Eq)]
-pub struct KeptKey {
-    /// Its id.
-    pub kid: String,
-    /// Where it is in its life.
-    pub state: KeyState,
-    /// The public part: 32 bytes.
-    pub public: Vec<u8>,
-    /// The private part, sealed.
-    pub sealed_private: Option<Vec<u8>>,
-    /// From when it signs.
-    pub activates_at: Timestamp,
-    /// When it stopped signing.
-    pub retired_at: Option<Timestamp>,
-}
-
-impl std::fmt::Debug for KeptKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeptKey").field("kid", &self.kid).field("state", &self.state).finish_non_exhaustive()
-    }
-}
+/// The lineage whose keys sign access tokens.
+pub const ACCESS: &str = "access";
 
 /// A key that verifies.
 #[derive(Debug, Clone)]
@@ -111,7 +57,7 @@ pub struct KeySet {
     signer: Option<Signer>,
     document: String,
     etag: String,
-    kept: Vec<KeptKey>,
+    kept: Vec<SigningKey>,
 }
 
 impl std::fmt::Debug for KeySet {
@@ -126,7 +72,7 @@ fn wrong(kid: &str, what: impl std::fmt::Display) -> Problem {
 
 impl KeySet {
     /// The set of what is kept. The private part of the active key must open.
-    pub fn new(mut kept: Vec<KeptKey>, sealer: &Sealer) -> Result<Self, Problem> {
+    pub fn new(mut kept: Vec<SigningKey>, sealer: &Sealer) -> Result<Self, Problem> {
         kept.sort_by(|a, b| (a.activates_at, &a.kid).cmp(&(b.activates_at, &b.kid)));
         let mut set = Self::default();
         let mut published = Vec::new();
@@ -138,13 +84,13 @@ impl KeySet {
                     "alg": "EdDSA",
                     "use": "sig",
                     "kid": key.kid,
-                    "x": URL_SAFE_NO_PAD.encode(&key.public),
+                    "x": URL_SAFE_NO_PAD.encode(&key.public_key),
                 }));
             }
             if key.state == KeyState::Active {
                 let sealed = key.sealed_private.as_deref().ok_or_else(|| wrong(&key.kid, "its private part is missing"))?;
                 let seed = sealer.open(&key.kid, sealed).map_err(|error| wrong(&key.kid, error))?;
-                let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &key.public)
+                let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &key.public_key)
                     .map_err(|_| wrong(&key.kid, "its two parts do not belong together"))?;
                 set.signer = Some(Signer { kid: key.kid.clone(), pair });
             }
@@ -152,7 +98,7 @@ impl KeySet {
                 key.kid.clone(),
                 VerifyingKey {
                     state: key.state,
-                    public: UnparsedPublicKey::new(&ED25519, key.public.clone()),
+                    public: UnparsedPublicKey::new(&ED25519, key.public_key.clone()),
                     activates_at: key.activates_at,
                     retired_at: key.retired_at,
                 },
@@ -196,7 +142,7 @@ impl KeySet {
     }
 
     /// Whether the set was made of exactly these keys.
-    pub fn is_of(&self, kept: &[KeptKey]) -> bool {
+    pub fn is_of(&self, kept: &[SigningKey]) -> bool {
         self.kept.len() == kept.len() && kept.iter().all(|key| self.kept.contains(key))
     }
 }
@@ -207,13 +153,28 @@ pub fn generate(
     nonce: [u8; 12],
     sealer: &Sealer,
     state: KeyState,
+    now: Timestamp,
     activates_at: Timestamp,
-) -> Result<KeptKey, Problem> {
+) -> Result<SigningKey, Problem> {
     let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| wrong("new", "could not be made"))?;
     let public = pair.public_key().as_ref().to_vec();
     let kid = thumbprint(&public);
     let sealed = sealer.seal(&kid, seed, nonce).map_err(|error| wrong(&kid, error))?;
-    Ok(KeptKey { kid, state, public, sealed_private: Some(sealed), activates_at, retired_at: None })
+    Ok(SigningKey {
+        kid,
+        purpose: ACCESS.to_owned(),
+        alg: "EdDSA".to_owned(),
+        state,
+        public_key: public,
+        sealed_private: Some(sealed),
+        created_at: now,
+        published_at: now,
+        activates_at,
+        retired_at: None,
+        removed_at: None,
+        revoked_at: None,
+        revoke_reason: None,
+    })
 }
 
 /// The thumbprint of an Ed25519 key (RFC 7638, RFC 8037).
@@ -230,8 +191,8 @@ mod tests {
         Sealer::new(&[1; 32]).unwrap()
     }
 
-    fn key(seed: u8, state: KeyState) -> KeptKey {
-        let mut key = generate(&[seed; 32], [seed; 12], &sealer(), state, Timestamp::from_seconds(1_000)).unwrap();
+    fn key(seed: u8, state: KeyState) -> SigningKey {
+        let mut key = generate(&[seed; 32], [seed; 12], &sealer(), state, Timestamp::from_seconds(1_000), Timestamp::from_seconds(1_000)).unwrap();
         if state != KeyState::Active && state != KeyState::Pending {
             key.sealed_private = None;
             key.retired_at = Some(Timestamp::from_seconds(2_000));
@@ -250,7 +211,7 @@ mod tests {
     fn pending_active_and_retiring_keys_are_published_and_nothing_private_is() {
         let states =
             [KeyState::Pending, KeyState::Active, KeyState::Retiring, KeyState::Retired, KeyState::Revoked];
-        let kept: Vec<KeptKey> = states.iter().zip(1..).map(|(state, seed)| key(seed, *state)).collect();
+        let kept: Vec<SigningKey> = states.iter().zip(1..).map(|(state, seed)| key(seed, *state)).collect();
         let set = KeySet::new(kept.clone(), &sealer()).unwrap();
         let document: serde_json::Value = serde_json::from_str(set.document()).unwrap();
         let mut kids: Vec<&str> =
@@ -277,13 +238,5 @@ mod tests {
     fn the_wrong_key_encryption_key_is_said_so() {
         let problem = KeySet::new(vec![key(1, KeyState::Active)], &Sealer::new(&[9; 32]).unwrap()).unwrap_err();
         assert!(problem.detail.contains("key-encryption key"), "{problem}");
-    }
-
-    #[test]
-    fn states_have_one_word_each() {
-        for state in [KeyState::Pending, KeyState::Active, KeyState::Retiring, KeyState::Retired, KeyState::Revoked] {
-            assert_eq!(KeyState::from_word(state.as_str()), Some(state));
-        }
-        assert_eq!(KeyState::from_word("gone"), None);
     }
 }

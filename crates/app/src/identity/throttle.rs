@@ -100,6 +100,15 @@ impl Throttle {
         Ok(())
     }
 
+    /// Gives the last guess of an address back: it was none.
+    pub fn give_back_to_address(&self, address: Option<IpAddr>) {
+        let Some(address) = address else { return };
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(full_at) = addresses.get_mut(&bucket(address)) {
+            *full_at = Timestamp(full_at.micros() - MICROS_PER_GUESS);
+        }
+    }
+
     /// Counts a guess at an account before it is looked at, so that guesses made at the same time all count; refused while the
     /// account's delay lasts, and then not counted.
     pub fn take_from_account(&self, account: AccountKey, now: Timestamp) -> Result<(), Problem> {
@@ -200,6 +209,9 @@ mod tests {
         throttle.take_from_address(address, at(2)).unwrap_err();
         throttle.take_from_address(Some("192.0.2.2".parse().unwrap()), at(0)).unwrap();
         throttle.take_from_address(None, at(0)).unwrap();
+        throttle.give_back_to_address(address);
+        throttle.take_from_address(address, at(2)).unwrap();
+        throttle.take_from_address(address, at(2)).unwrap_err();
     }
 
     /// Attack 60, and the mapped form of an IPv4 address.

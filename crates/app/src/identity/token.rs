@@ -324,10 +324,11 @@ impl<'de> Visitor<'de> for Once {
 #[cfg(test)]
 mod tests {
     use super::super::seal::Sealer;
-    use super::super::signing_key::{KeptKey, KeySet, KeyState, generate};
+    use super::super::signing_key::{KeySet, generate};
     use super::*;
     use aws_lc_rs::hmac;
     use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+    use charter_store::signing_key::{KeyState, SigningKey};
     use serde_json::{Value, json};
 
     const NOW: i64 = 1_800_000_000;
@@ -350,11 +351,11 @@ mod tests {
         }
     }
 
-    fn kept(seed: u8, state: KeyState) -> KeptKey {
-        generate(&[seed; 32], [seed; 12], &sealer(), state, at(NOW - 30 * DAY)).unwrap()
+    fn kept(seed: u8, state: KeyState) -> SigningKey {
+        generate(&[seed; 32], [seed; 12], &sealer(), state, at(NOW - 31 * DAY), at(NOW - 30 * DAY)).unwrap()
     }
 
-    fn set(keys: Vec<KeptKey>) -> KeySet {
+    fn set(keys: Vec<SigningKey>) -> KeySet {
         KeySet::new(keys, &sealer()).unwrap()
     }
 
@@ -436,7 +437,7 @@ mod tests {
     /// Attacks 2, 3, 4.
     #[test]
     fn a_token_signed_with_our_public_key_as_a_shared_secret_is_refused() {
-        let public = kept(1, KeyState::Active).public;
+        let public = kept(1, KeyState::Active).public_key;
         let prefix = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
         let der = [&prefix[..], &public].concat();
         let pem = format!(
@@ -662,7 +663,7 @@ mod tests {
         let token = mint(&keys(), &claims()).unwrap();
         let (signed, signature) = token.rsplit_once('.').unwrap();
         let mut bytes = URL_SAFE_NO_PAD.decode(signature).unwrap();
-        assert!(UnparsedPublicKey::new(&ED25519, kept(1, KeyState::Active).public).verify(signed.as_bytes(), &bytes).is_ok());
+        assert!(UnparsedPublicKey::new(&ED25519, kept(1, KeyState::Active).public_key).verify(signed.as_bytes(), &bytes).is_ok());
         let mut carry = 0u16;
         for (byte, order) in bytes[32..].iter_mut().zip(ORDER) {
             let sum = u16::from(*byte) + u16::from(order) + carry;

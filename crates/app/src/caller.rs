@@ -1,0 +1,132 @@
+//! Who is asking, and what came with the request.
+
+use charter_kernel::audit::Actor;
+use charter_kernel::facts::PrincipalKind;
+use charter_kernel::{CredentialId, OrganizationId, PrincipalId, RequestId, SessionId, Timestamp};
+use charter_policy::PermissionSet;
+use std::net::IpAddr;
+
+/// Who is asking.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// Nobody known.
+    Anonymous,
+    /// The operator at the machine: whoever may read the data folder or its operator token.
+    Operator {
+        /// Name of the operating system's account.
+        account: String,
+    },
+    /// A signed-in user or service account.
+    Principal(SignedIn),
+}
+
+/// A signed-in principal and the credential that proved it.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// The principal.
+    pub id: PrincipalId,
+    /// User or service account.
+    pub kind: PrincipalKind,
+    /// Login at this moment.
+    pub login: String,
+    /// Shown name.
+    pub name: String,
+    /// The session, for users.
+    pub session: Option<SessionId>,
+    /// The credential, for service tokens.
+    pub credential: Option<CredentialId>,
+    /// The organization the credential was issued for.
+    pub organization: Option<OrganizationId>,
+    /// What the credential is limited to; none is no limit.
+    pub ceiling: Option<PermissionSet>,
+    /// How the principal proved itself (RFC 8176).
+    pub amr: Vec<String>,
+    /// When the credential ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// One request: the caller, its id, where it came from, and the one "now" it is decided with.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// Who is asking.
+    pub caller: Caller,
+    /// The request's id.
+    pub request: RequestId,
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// The instant everything in this request is judged at.
+    pub now: Timestamp,
+}
+
+impl RequestContext {
+    /// The caller as the audit trail names it.
+    pub fn actor(&self) -> Actor {
+        match &self.caller {
+            Caller::Anonymous => Actor::Nobody,
+            Caller::Operator { account } => Actor::Operator { account: account.clone() },
+            Caller::Principal(principal) => {
+                Actor::Principal { id: principal.id, login: principal.login.clone() }
+            }
+        }
+    }
+
+    /// The principal, when one is signed in.
+    pub fn principal(&self) -> Option<&SignedIn> {
+        match &self.caller {
+            Caller::Principal(principal) => Some(principal),
+            _ => None,
+        }
+    }
+
+    /// Whether the operator at the machine is asking.
+    pub fn is_operator(&self) -> bool {
+        matches!(self.caller, Caller::Operator { .. })
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The last key of the page before.
+    pub after: Option<String>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+impl Page {
+    /// The first page of a size.
+    pub fn first(limit: u32) -> Self {
+        Self { after: None, limit }
+    }
+
+    /// Puts a list in the order of its keys and cuts it to the page: the items after the cursor, at most `limit`, and the next cursor.
+    pub fn cut<T>(&self, items: impl IntoIterator<Item = T>, key: impl Fn(&T) -> String) -> Listing<T> {
+        let limit = self.limit.max(1) as usize;
+        let mut keyed: Vec<(String, T)> = items
+            .into_iter()
+            .map(|item| (key(&item), item))
+            .filter(|(key, _)| self.after.as_ref().is_none_or(|after| key > after))
+            .collect();
+        keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let more = keyed.len() > limit;
+        keyed.truncate(limit);
+        let next = if more { keyed.last().map(|(key, _)| key.clone()) } else { None };
+        Listing { items: keyed.into_iter().map(|(_, item)| item).collect(), next }
+    }
+}
+
+/// The items of one page, and where the next begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Key to ask the next page with; none at the end.
+    pub next: Option<String>,
+}
+
+impl<T> Listing<T> {
+    /// The same page with each item turned into something else.
+    pub fn map<U>(self, turn: impl FnMut(T) -> U) -> Listing<U> {
+        Listing { items: self.items.into_iter().map(turn).collect(), next: self.next }
+    }
+}

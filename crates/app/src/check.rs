@@ -1,0 +1,347 @@
+//! Checks: may this principal do this to that, here, now? One, many, and the searches; and who may ask about whom.
+
+use crate::caller::{Caller, RequestContext};
+use crate::denial::Denial;
+use crate::snapshot::Snapshot;
+use crate::{App, text};
+use charter_kernel::facts::{Level, OrganizationFacts, PrincipalKind};
+use charter_kernel::id::parse_uuid;
+use charter_kernel::{
+    DecidedBy, Decision, OrganizationId, PermissionCode, PrincipalId, Problem, ProblemKind, Reason, ResourceRef, Revision,
+    Timestamp,
+};
+use charter_policy::reference::{self, Explanation};
+use charter_policy::{Check, CheckResource, Context, Index, PermissionIndex, WhoCan};
+use charter_store as store;
+use serde_json::{Map, Value};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// A permission code.
+    Permission(&'a str),
+    /// An action on a type of resource; a full code as the action works too.
+    Action {
+        /// The type.
+        kind: &'a str,
+        /// The action.
+        action: &'a str,
+    },
+}
+
+/// One question about one principal.
+#[derive(Debug, Clone, Default)]
+pub struct Question<'a> {
+    /// Login or id of the principal.
+    pub subject: &'a str,
+    /// Kind of principal, when the caller said so; another kind is an unknown subject.
+    pub subject_kind: Option<PrincipalKind>,
+    /// What is asked for.
+    pub asked: Option<Asked<'a>>,
+    /// Type and id of the resource.
+    pub resource: Option<(&'a str, &'a str)>,
+    /// Address the principal's request came from.
+    pub address: Option<IpAddr>,
+    /// The principal proved a second factor.
+    pub mfa: bool,
+    /// How the principal proved itself.
+    pub amr: Vec<&'a str>,
+    /// Attributes of the subject the caller sends.
+    pub subject_properties: Option<&'a Map<String, Value>>,
+    /// Attributes of the action the caller sends.
+    pub action_properties: Option<&'a Map<String, Value>>,
+    /// Attributes of the resource the caller sends.
+    pub resource_properties: Option<&'a Map<String, Value>>,
+    /// Context the caller sends.
+    pub context: Option<&'a Map<String, Value>>,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// The decision.
+    pub decision: Decision,
+    /// How old the facts may be, in seconds: more than a second or two means that the database is away.
+    pub age_seconds: i64,
+}
+
+fn denied(reason: Reason, revision: Revision) -> Decision {
+    Decision { reason, decided_by: DecidedBy::Nothing, revision, valid_until: None, in_grace: false }
+}
+
+impl<'a> Question<'a> {
+    /// What is known of the request the question is about.
+    pub(crate) fn circumstances(&'a self) -> Context<'a> {
+        Context {
+            address: self.address,
+            mfa: self.mfa,
+            amr: &self.amr,
+            subject_properties: self.subject_properties,
+            action_properties: self.action_properties,
+            resource_properties: self.resource_properties,
+            context: self.context,
+        }
+    }
+}
+
+/// The code of the permission a question names, where it names one.
+pub fn permission_of(index: &Index, question: &Question<'_>) -> Option<PermissionCode> {
+    resolve(index, question).ok().and_then(|(permission, _)| index.code(permission).cloned())
+}
+
+/// What a question names: the permission and the lowest level it asks for.
+pub(crate) fn resolve(index: &Index, question: &Question<'_>) -> Result<(PermissionIndex, Option<Level>), Reason> {
+    match question.asked {
+        None => Err(Reason::UnknownPermission),
+        Some(Asked::Permission(code)) => {
+            index.permission(code).map(|permission| (permission, None)).ok_or(Reason::UnknownPermission)
+        }
+        Some(Asked::Action { kind, action }) => {
+            if index.kind(kind).is_none() {
+                return Err(Reason::UnknownType);
+            }
+            index
+                .resolve(kind, action)
+                .or_else(|| index.permission(action).map(|permission| (permission, None)))
+                .ok_or(Reason::UnknownPermission)
+        }
+    }
+}
+
+impl App {
+    /// Who may ask about others: the operator, whoever may see permissions in the organization, and whoever may see all organizations.
+    pub async fn may_ask(
+        &self,
+        ctx: &RequestContext,
+        organization: OrganizationId,
+        about: Option<PrincipalId>,
+    ) -> Result<(), Problem> {
+        match &ctx.caller {
+            Caller::Operator { .. } => return Ok(()),
+            Caller::Anonymous => {
+                return Err(Problem::new(
+                    ProblemKind::Unauthenticated,
+                    "no credential came with the request: send `Authorization: Bearer <token>`",
+                ));
+            }
+            Caller::Principal(principal) if about == Some(principal.id) => {
+                // About oneself, as long as one may know the organization at all.
+                let snapshot = self.snapshots().snapshot(organization, ctx.now).await?;
+                if snapshot.shard().is_member(principal.id, ctx.now) {
+                    return Ok(());
+                }
+            }
+            Caller::Principal(_) => {}
+        }
+        let Err(here) = self.require(ctx, organization, "admin.permissions.read").await else { return Ok(()) };
+        if here.kind == ProblemKind::Unavailable {
+            return Err(here);
+        }
+        match self.require(ctx, self.platform(), "platform.organizations.read").await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(here),
+        }
+    }
+
+    /// The principal a question is about.
+    pub async fn subject_of(
+        &self,
+        organization: OrganizationId,
+        snapshot: &Snapshot,
+        subject: &str,
+    ) -> Result<Option<PrincipalId>, Problem> {
+        if let Some(bits) = parse_uuid(subject.as_bytes()) {
+            return Ok(Some(PrincipalId(bits)));
+        }
+        self.snapshots().principal_by_login(organization, snapshot, &text::fold_login(subject)).await
+    }
+
+    /// Decides one question. The caller was let through by `may_ask`.
+    pub async fn decide(
+        &self,
+        ctx: &RequestContext,
+        organization: OrganizationId,
+        snapshot: &Snapshot,
+        question: &Question<'_>,
+    ) -> Result<Decision, Problem> {
+        let shard = snapshot.shard();
+        let (permission, minimum_level) = match resolve(snapshot.index(), question) {
+            Ok(found) => found,
+            Err(reason) => return Ok(denied(reason, shard.revision())),
+        };
+        let Some(subject) = self.subject_of(organization, snapshot, question.subject).await? else {
+            return Ok(denied(Reason::UnknownSubject, shard.revision()));
+        };
+        if question.subject_kind.is_some_and(|kind| shard.kind_of(subject).is_some_and(|is| is != kind)) {
+            return Ok(denied(Reason::UnknownSubject, shard.revision()));
+        }
+        let context = question.circumstances();
+        let mut check = Check {
+            subject,
+            permission,
+            minimum_level,
+            resource: question.resource.map(|(kind, id)| CheckResource { kind, id, registered_elsewhere: false }),
+            now: ctx.now,
+            context: &context,
+            ceiling: None,
+        };
+        let decision = shard.decide(&check);
+        // Whether another organization registered the resource matters only where the answer would be yes.
+        if decision.is_allow()
+            && let Some((kind, id)) = question.resource
+            && !shard.is_registered(kind, id)
+            && self.registered_elsewhere(organization, snapshot.index(), kind, id).await?
+        {
+            check.resource = Some(CheckResource { kind, id, registered_elsewhere: true });
+            return Ok(shard.decide(&check));
+        }
+        Ok(decision)
+    }
+
+    pub(crate) async fn registered_elsewhere(
+        &self,
+        organization: OrganizationId,
+        index: &Index,
+        kind: &str,
+        id: &str,
+    ) -> Result<bool, Problem> {
+        let Some(known) = index.kind(kind) else { return Ok(false) };
+        let id: Arc<str> = id.into();
+        for name in index.kind_names(known) {
+            if !self.snapshots().is_kind_registered(name) {
+                continue;
+            }
+            let Ok(kind) = name.parse() else { continue };
+            let resource = ResourceRef { kind, id: Arc::clone(&id) };
+            let found = reading_all!(self.database(), |conn| async move {
+                store::resource::registered_elsewhere(conn, organization, &resource).await
+            })?;
+            if found {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes note of a denial a caller was told, for the audit trail.
+    pub async fn note_denial(
+        &self,
+        ctx: &RequestContext,
+        organization: OrganizationId,
+        snapshot: &Snapshot,
+        question: &Question<'_>,
+        decision: &Decision,
+    ) {
+        if decision.is_allow() {
+            return;
+        }
+        let Ok(Some(principal)) = self.subject_of(organization, snapshot, question.subject).await else { return };
+        let permission = match question.asked {
+            Some(Asked::Permission(code)) => code.to_owned(),
+            Some(Asked::Action { kind, action }) => format!("{kind}:{action}"),
+            None => String::new(),
+        };
+        let short = |text: String| text.chars().take(300).collect::<String>();
+        self.denials().record(Denial {
+            organization,
+            principal,
+            login: short(question.subject.to_owned()),
+            permission: short(permission),
+            resource: question.resource.map(|(kind, id)| short(format!("{kind}:{id}"))),
+            reason: decision.reason,
+            address: question.address.or(ctx.address),
+            request: Some(ctx.request),
+            at: ctx.now,
+        });
+    }
+
+    /// How old the facts may be.
+    pub fn age_seconds(&self, ctx: &RequestContext) -> i64 {
+        (ctx.now.micros() - self.snapshots().read_at().micros()).max(0) / 1_000_000
+    }
+}
+
+/// Answers one question and takes note of a denial.
+pub async fn check(
+    app: &App,
+    ctx: &RequestContext,
+    organization: OrganizationId,
+    at_least: Option<Revision>,
+    question: &Question<'_>,
+) -> Result<Answer, Problem> {
+    let snapshot = pinned(app, ctx, organization, at_least).await?;
+    let decision = app.decide(ctx, organization, &snapshot, question).await?;
+    app.note_denial(ctx, organization, &snapshot, question, &decision).await;
+    Ok(Answer { decision, age_seconds: app.age_seconds(ctx) })
+}
+
+/// The snapshot every part of one request is answered from.
+pub async fn pinned(
+    app: &App,
+    ctx: &RequestContext,
+    organization: OrganizationId,
+    at_least: Option<Revision>,
+) -> Result<Arc<Snapshot>, Problem> {
+    match at_least {
+        Some(revision) => app.snapshots().at_least(organization, revision, ctx.now).await,
+        None => app.snapshots().snapshot(organization, ctx.now).await,
+    }
+}
+
+/// Answers one question by the plain reference path over the facts, with every row that decided and what would change the answer;
+/// as of another instant when asked, by the facts of today.
+pub async fn explain(
+    app: &App,
+    ctx: &RequestContext,
+    organization: OrganizationId,
+    at: Option<Timestamp>,
+    question: &Question<'_>,
+) -> Result<(Explanation, OrganizationFacts), Problem> {
+    app.snapshots().require_fresh(ctx.now)?;
+    let facts = crate::facts(app, organization).await?;
+    let index = app.snapshots().index();
+    let revision = facts.organization.revision;
+    let (permission, minimum_level) = match resolve(&index, question) {
+        Ok(found) => found,
+        Err(reason) => return Ok((Explanation::of(denied(reason, revision)), facts)),
+    };
+    let folded = text::fold_login(question.subject);
+    let by_id = parse_uuid(question.subject.as_bytes()).map(PrincipalId);
+    let known = facts
+        .members
+        .iter()
+        .find(|member| Some(member.principal) == by_id || member.login == folded)
+        .filter(|member| question.subject_kind.is_none_or(|kind| kind == member.kind))
+        .map(|member| member.principal);
+    let Some(subject) = known.or(by_id) else {
+        return Ok((Explanation::of(denied(Reason::UnknownSubject, revision)), facts));
+    };
+    let registered_here = |kind: &str, id: &str| {
+        facts.resources.iter().any(|row| {
+            index.kind(row.resource.kind.as_str()) == index.kind(kind) && &*row.resource.id == id
+        })
+    };
+    let registered_elsewhere = match question.resource {
+        Some((kind, id)) if !registered_here(kind, id) => {
+            app.registered_elsewhere(organization, &index, kind, id).await?
+        }
+        _ => false,
+    };
+    let context = question.circumstances();
+    let explanation = reference::decide(
+        &index,
+        &facts,
+        &Check {
+            subject,
+            permission,
+            minimum_level,
+            resource: question.resource.map(|(kind, id)| CheckResource { kind, id, registered_elsewhere }),
+            now: at.unwrap_or(ctx.now),
+            context: &context,
+            ceiling: None,
+        },
+    );
+    Ok((explanation, facts))
+}

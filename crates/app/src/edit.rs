@@ -1,0 +1,252 @@
+//! The one way an organization's access policy changes. An edit loads the facts under the organization's row lock, lets the use case
+//! change them as a value, checks the result as a whole, writes the difference row by row with its audit events, and puts the new
+//! snapshot in force before it answers. A dry run does all of it but the writing, and tells by name who gains and who loses what.
+//!
+//! Because every use case goes through here, the rules that protect an organization stand once, in `rules.rs`.
+
+use crate::caller::RequestContext;
+use crate::guard::Permit;
+use crate::change::{Change, changes};
+use crate::transaction::{Committed, Transaction};
+use crate::{App, execute, rules};
+use charter_db::{BoxFuture, Scope};
+use charter_kernel::facts::OrganizationFacts;
+use charter_kernel::{OrganizationId, Problem, ProblemKind, Revision, Timestamp};
+use charter_policy::preview::{self, AccessChange};
+use charter_store as store;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How an edit is to be made.
+#[derive(Debug, Clone, Default)]
+pub struct EditOptions {
+    /// Tell what would happen and write nothing.
+    pub dry_run: bool,
+    /// Refuse when the organization is no longer at this revision.
+    pub if_revision: Option<Revision>,
+    /// Accept separation-of-duty conflicts of severity block, for this reason; the rows that cause them must have an end.
+    pub accept_conflicts: Option<String>,
+    /// Why, for the audit trail.
+    pub reason: String,
+}
+
+impl EditOptions {
+    /// A plain edit.
+    pub fn apply() -> Self {
+        Self::default()
+    }
+}
+
+/// What an edit did, or would do.
+#[derive(Debug, Clone)]
+pub struct Edited<T> {
+    /// What the use case made.
+    pub value: T,
+    /// The revision the edit made, or the present one after a dry run or when nothing changed.
+    pub revision: Revision,
+    /// The rows that changed, or would.
+    pub changes: Vec<ChangedRow>,
+    /// Who gained and lost what.
+    pub access: Vec<AccessChange>,
+    /// Conflicts and other things an administrator should know.
+    pub warnings: Vec<String>,
+    /// Nothing was written.
+    pub dry_run: bool,
+}
+
+/// One row that changed, as the audit trail tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedRow {
+    /// What happened, as `noun.verb`.
+    pub action: &'static str,
+    /// To which row: a login, key or id.
+    pub target: String,
+    /// The row before, a JSON text, where there was one.
+    pub before: Option<String>,
+    /// The row after, a JSON text, where there is one.
+    pub after: Option<String>,
+}
+
+fn changed_rows(ctx: &RequestContext, organization: OrganizationId, changes: &[Change]) -> Vec<ChangedRow> {
+    changes
+        .iter()
+        .map(|change| execute::event(ctx, organization, change, ""))
+        .map(|event| ChangedRow { action: event.action, target: event.target, before: event.before, after: event.after })
+        .collect()
+}
+
+impl<T> Edited<T> {
+    /// The same result with another value.
+    pub fn map<U>(self, turn: impl FnOnce(T) -> U) -> Edited<U> {
+        Edited {
+            value: turn(self.value),
+            revision: self.revision,
+            changes: self.changes,
+            access: self.access,
+            warnings: self.warnings,
+            dry_run: self.dry_run,
+        }
+    }
+}
+
+/// What a use case sees while it changes the facts.
+pub struct Bench<'a> {
+    /// The facts, to be changed in place.
+    pub facts: &'a mut OrganizationFacts,
+    /// The instant of the edit.
+    pub now: Timestamp,
+    /// Who edits.
+    pub ctx: &'a RequestContext,
+    /// The application, for the catalogue and fresh ids.
+    pub app: &'a App,
+}
+
+struct Prepared<T> {
+    value: T,
+    before: OrganizationFacts,
+    after: OrganizationFacts,
+    changes: Vec<Change>,
+    warnings: Vec<String>,
+}
+
+fn prepare<T>(
+    app: &App,
+    ctx: &RequestContext,
+    options: &EditOptions,
+    before: OrganizationFacts,
+    mutate: impl FnOnce(&mut Bench<'_>) -> Result<T, Problem>,
+) -> Result<Prepared<T>, Problem> {
+    if let Some(expected) = options.if_revision
+        && expected != before.organization.revision
+    {
+        return Err(Problem::new(
+            ProblemKind::Changed,
+            format!(
+                "the organization is at revision {}, not {expected}: read it again and repeat the change",
+                before.organization.revision
+            ),
+        ));
+    }
+    let mut after = before.clone();
+    let value = mutate(&mut Bench { facts: &mut after, now: ctx.now, ctx, app })?;
+    let changes = changes(&before, &after);
+    let warnings = rules::check(app, ctx, options, &before, &after)?;
+    Ok(Prepared { value, before, after, changes, warnings })
+}
+
+/// Makes one edit of an organization's access policy.
+pub async fn edit<T, F>(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    options: EditOptions,
+    mutate: F,
+) -> Result<Edited<T>, Problem>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Bench<'_>) -> Result<T, Problem> + Send + 'static,
+{
+    let organization = permit.organization();
+    if options.dry_run {
+        let before = crate::facts(app, organization).await?;
+        let prepared = prepare(app, ctx, &options, before, mutate)?;
+        let access = access_changes(app, &prepared.before, &prepared.after, ctx.now)?;
+        return Ok(Edited {
+            value: prepared.value,
+            revision: prepared.before.organization.revision,
+            changes: changed_rows(ctx, organization, &prepared.changes),
+            access,
+            warnings: prepared.warnings,
+            dry_run: true,
+        });
+    }
+    let (prepared, revision) = match write(app, ctx, organization, options, mutate).await? {
+        Written::Changed(prepared, revision) => (prepared, revision),
+        Written::Nothing(prepared) => {
+            return Ok(Edited {
+                revision: prepared.before.organization.revision,
+                value: prepared.value,
+                changes: Vec::new(),
+                access: Vec::new(),
+                warnings: prepared.warnings,
+                dry_run: false,
+            });
+        }
+    };
+    let access = access_changes(app, &prepared.before, &prepared.after, ctx.now)?;
+    let mut after = prepared.after;
+    after.organization.revision = revision;
+    app.snapshots().swap(organization, app.snapshots().compile(&after)?);
+    Ok(Edited {
+        value: prepared.value,
+        revision,
+        changes: changed_rows(ctx, organization, &prepared.changes),
+        access,
+        warnings: prepared.warnings,
+        dry_run: false,
+    })
+}
+
+enum Written<T> {
+    Changed(Prepared<T>, Revision),
+    Nothing(Prepared<T>),
+}
+
+async fn write<T, F>(
+    app: &App,
+    ctx: &RequestContext,
+    organization: OrganizationId,
+    options: EditOptions,
+    mutate: F,
+) -> Result<Written<T>, Problem>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Bench<'_>) -> Result<T, Problem> + Send + 'static,
+{
+    let (app_inside, ctx) = (app.clone(), ctx.clone());
+    let unchanged: Arc<Mutex<Option<Prepared<T>>>> = Arc::default();
+    let unchanged_inside = Arc::clone(&unchanged);
+    let written = app.write(Scope::Installation, organization, ctx.now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            let app = app_inside;
+            let mut before = store::facts::read(transaction.tx(), organization)
+                .await?
+                .ok_or_else(|| Problem::not_found("no such organization"))?;
+            // The lock is held and the revision bumped already; the facts are those of the revision before.
+            before.organization.revision = Revision(transaction.revision().0.saturating_sub(1));
+            let prepared = prepare(&app, &ctx, &options, before, mutate)?;
+            let mut events = Vec::new();
+            for change in &prepared.changes {
+                execute::change(&mut transaction, &ctx, organization, change, &options.reason).await?;
+                events.push(execute::event(&ctx, organization, change, &options.reason));
+            }
+            for warning in &prepared.warnings {
+                let why = options.accept_conflicts.as_deref().unwrap_or(&options.reason);
+                events.push(execute::warning(&ctx, organization, warning, why));
+            }
+            if prepared.changes.is_empty() {
+                // Nothing to write and so nothing to record: the transaction, with its bumped revision, is given up.
+                *unchanged_inside.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
+                return Err(Problem::new(ProblemKind::Internal, "the edit changes nothing"));
+            }
+            let first = events.remove(0);
+            transaction.commit(first, events, prepared).await
+        }) as BoxFuture<'_, Result<Committed<Prepared<T>>, Problem>>
+    })
+    .await;
+    let nothing = unchanged.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (written, nothing) {
+        (_, Some(prepared)) => Ok(Written::Nothing(prepared)),
+        (written, None) => written.map(|(prepared, revision)| Written::Changed(prepared, revision)),
+    }
+}
+
+fn access_changes(
+    app: &App,
+    before: &OrganizationFacts,
+    after: &OrganizationFacts,
+    now: Timestamp,
+) -> Result<Vec<AccessChange>, Problem> {
+    let index: Arc<charter_policy::Index> = app.snapshots().index();
+    preview::compare(&index, before, after, now)
+        .map_err(|error| Problem::new(ProblemKind::Internal, format!("facts do not compile: {error}")))
+}

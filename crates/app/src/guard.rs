@@ -1,0 +1,102 @@
+//! The guard: asks the engine, and gives a `Permit` when it allows. A use case takes a `Permit`; nothing else makes one.
+
+use crate::caller::{Caller, RequestContext};
+use crate::{App, denial};
+use charter_kernel::{Decision, OrganizationId, Problem, ProblemKind, Reason};
+use charter_policy::{Check, Context};
+
+/// Proof that this caller may do this in this organization, at the instant of the request.
+#[derive(Debug, Clone)]
+pub struct Permit {
+    organization: OrganizationId,
+    permission: &'static str,
+}
+
+impl Permit {
+    /// The organization it is for.
+    pub fn organization(&self) -> OrganizationId {
+        self.organization
+    }
+
+    /// The permission it proves.
+    pub fn permission(&self) -> &'static str {
+        self.permission
+    }
+}
+
+impl App {
+    /// Lets a caller through who holds the permission in the organization, or says why not: 401 unknown caller, 404 for
+    /// who may not know the organization exists, 403 with the reason otherwise. Each refusal is recorded.
+    pub async fn require(
+        &self,
+        ctx: &RequestContext,
+        organization: OrganizationId,
+        permission: &'static str,
+    ) -> Result<Permit, Problem> {
+        let principal = match &ctx.caller {
+            Caller::Operator { .. } => return Ok(Permit { organization, permission }),
+            Caller::Anonymous => {
+                return Err(Problem::new(
+                    ProblemKind::Unauthenticated,
+                    "no credential came with the request: send `Authorization: Bearer <token>`",
+                ));
+            }
+            Caller::Principal(principal) => principal,
+        };
+        let snapshot = self.snapshots().snapshot(organization, ctx.now).await?;
+        let Some(index) = snapshot.index().permission(permission) else {
+            return Err(Problem::new(ProblemKind::Internal, format!("permission {permission} is not in the catalogue")));
+        };
+        let amr: Vec<&str> = principal.amr.iter().map(String::as_str).collect();
+        let context = Context { address: ctx.address, mfa: amr.len() > 1, amr: &amr, ..Context::default() };
+        let decision = snapshot.shard().decide(&Check {
+            subject: principal.id,
+            permission: index,
+            minimum_level: None,
+            resource: None,
+            now: ctx.now,
+            context: &context,
+            ceiling: principal.ceiling.as_ref(),
+        });
+        if decision.is_allow() {
+            return Ok(Permit { organization, permission });
+        }
+        self.denials().record(denial::Denial {
+            organization,
+            principal: principal.id,
+            login: principal.login.clone(),
+            permission: permission.to_owned(),
+            resource: None,
+            reason: decision.reason,
+            address: ctx.address,
+            request: Some(ctx.request),
+            at: ctx.now,
+        });
+        Err(refusal(permission, &decision))
+    }
+
+    /// Lets anybody who is signed in through.
+    pub fn require_signed_in(&self, ctx: &RequestContext) -> Result<(), Problem> {
+        match ctx.caller {
+            Caller::Anonymous => Err(Problem::new(
+                ProblemKind::Unauthenticated,
+                "no credential came with the request: send `Authorization: Bearer <token>`",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The problem a refused caller is told.
+pub fn refusal(permission: &str, decision: &Decision) -> Problem {
+    match decision.reason {
+        Reason::NotAMember | Reason::NotFound | Reason::UnknownSubject => {
+            Problem::not_found("no such organization, or you are not a member of it")
+        }
+        Reason::PrincipalInactive => {
+            Problem::new(ProblemKind::Unauthenticated, "the account is not active: ask an administrator")
+        }
+        reason => Problem::new(ProblemKind::Forbidden, format!("{permission} is needed: {}", reason.sentence()))
+            .because(reason),
+    }
+}

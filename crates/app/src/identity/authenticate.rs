@@ -1,0 +1,106 @@
+//! From a bearer token to a `Caller`, from memory: the database is asked only when a session or service token is seen for the first time
+//! here, or what is remembered is old. Outside there is one answer to every bad credential; what was wrong is counted (`refusal.rs`).
+
+use super::seal::is_same;
+use super::service_token;
+use super::token::{self, TokenFault};
+use super::{OPERATOR_PREFIX, credential, lineage, session};
+use crate::App;
+use crate::caller::{Caller, SignedIn};
+use charter_kernel::{Problem, ProblemKind, Timestamp};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Why nobody is let in: refused, or not to be judged now.
+pub(super) enum Stop {
+    /// The credential is bad.
+    Refused(TokenFault),
+    /// It cannot be judged, or not now.
+    Problem(Problem),
+}
+
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<TokenFault> for Stop {
+    fn from(fault: TokenFault) -> Self {
+        Self::Refused(fault)
+    }
+}
+
+impl App {
+    /// The caller a bearer token proves; without one the anonymous caller.
+    pub async fn authenticate(&self, bearer: Option<&str>, address: Option<IpAddr>) -> Result<Caller, Problem> {
+        let Some(bearer) = bearer else { return Ok(Caller::Anonymous) };
+        let now = self.now();
+        let judged = if bearer.starts_with(service_token::PREFIX) {
+            credential::caller(self, bearer, address, now).await
+        } else if bearer.starts_with(OPERATOR_PREFIX) {
+            operator(self, bearer)
+        } else {
+            signed_in(self, bearer, now).await
+        };
+        judged.map_err(|stop| match stop {
+            Stop::Problem(problem) => problem,
+            Stop::Refused(fault) => {
+                self.identity().refusals.record(fault, address, now);
+                tracing::debug!(fault = fault.as_str(), "a credential was refused");
+                Problem::new(
+                    ProblemKind::Unauthenticated,
+                    "the credential is not valid, or no longer: sign in again, or ask for a new token",
+                )
+            }
+        })
+    }
+}
+
+fn operator(app: &App, bearer: &str) -> Result<Caller, Stop> {
+    match &app.identity().settings.operator {
+        Some(operator) if is_same(operator.token.as_bytes(), bearer.as_bytes()) => {
+            Ok(Caller::Operator { account: operator.account.clone() })
+        }
+        _ => Err(TokenFault::ServiceToken.into()),
+    }
+}
+
+async fn signed_in(app: &App, bearer: &str, now: Timestamp) -> Result<Caller, Stop> {
+    let identity = app.identity();
+    let claims = match identity.verified.get(&identity.terms, bearer, now) {
+        Some(claims) => claims,
+        None => {
+            let claims = match token::verify(&identity.keys(), &identity.terms, bearer, now) {
+                // Another node may have begun to sign with a key this one has not read yet.
+                Err(TokenFault::UnknownKey) if lineage::reload_for_unknown(app, now).await? => {
+                    token::verify(&identity.keys(), &identity.terms, bearer, now)
+                }
+                judged => judged,
+            }?;
+            let claims = Arc::new(claims);
+            identity.verified.put(&identity.terms, bearer, Arc::clone(&claims), now);
+            claims
+        }
+    };
+    identity.require_fresh(app, now)?;
+    let known = session::known(app, claims.sid, now).await?.ok_or(TokenFault::Session)?;
+    if known.principal != claims.sub {
+        return Err(TokenFault::Session.into());
+    }
+    if !known.is_active {
+        return Err(TokenFault::Principal.into());
+    }
+    Ok(Caller::Principal(SignedIn {
+        id: known.principal,
+        kind: known.kind,
+        login: known.login.clone(),
+        name: known.name.clone(),
+        session: Some(claims.sid),
+        credential: None,
+        organization: claims.org,
+        ceiling: None,
+        amr: claims.amr.clone(),
+        expires_at: Some(Timestamp::from_seconds(claims.exp)),
+    }))
+}

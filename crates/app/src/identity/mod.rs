@@ -1,0 +1,222 @@
+//! Identity: passwords, sessions, access tokens, signing keys, service tokens, the first administrator.
+//!
+//! Pure parts judge (`password.rs`, `token.rs`, `signing_key.rs`, `service_token.rs`, `throttle.rs`, `seal.rs`); use cases write
+//! (`sign_in.rs`, `session.rs`, `own_password.rs`, `credential.rs`, `setup.rs`, `lineage.rs`); `authenticate.rs` turns a bearer token
+//! into a `Caller` from memory. What a principal may do is never decided here: a token says who, the engine says what.
+
+pub mod authenticate;
+pub mod credential;
+pub mod lineage;
+pub mod own_password;
+pub mod password;
+pub mod refusal;
+pub mod seal;
+pub mod service_token;
+pub mod session;
+pub mod setup;
+mod shelf;
+pub mod sign_in;
+pub mod signing_key;
+pub mod throttle;
+pub mod token;
+mod verified_tokens;
+
+use crate::App;
+use crate::clock::World;
+use arc_swap::ArcSwap;
+use charter_db::Database;
+use charter_kernel::{Problem, ProblemKind, Timestamp};
+use charter_store as store;
+use password::{HashCost, Hasher};
+use seal::{Pepper, Sealer};
+use signing_key::KeySet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use throttle::Throttle;
+use token::TokenTerms;
+
+/// What only the configuration knows.
+#[derive(Clone, Copy)]
+pub struct Secrets {
+    /// Seals private keys in the database.
+    pub key_encryption_key: [u8; 32],
+    /// Goes into every keyed hash.
+    pub pepper: [u8; 32],
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets(..)")
+    }
+}
+
+/// The token that makes its bearer the operator at the machine.
+#[derive(Clone)]
+pub struct OperatorToken {
+    /// The token: `cho_` and at least 32 more characters.
+    pub token: String,
+    /// The operating system's account the installation runs as, for the audit trail.
+    pub account: String,
+}
+
+impl std::fmt::Debug for OperatorToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OperatorToken(account: {})", self.account)
+    }
+}
+
+/// What every operator token begins with.
+pub const OPERATOR_PREFIX: &str = "cho_";
+
+/// How sign-in works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `iss` of our tokens: the address the service is reached at.
+    pub issuer: String,
+    /// `aud` of our tokens.
+    pub audience: String,
+    /// How long an access token lives.
+    pub access_token_seconds: u32,
+    /// How long a session lasts at most.
+    pub session_seconds: u32,
+    /// How long a session lasts that is not renewed.
+    pub session_idle_seconds: u32,
+    /// The secrets of the configuration.
+    pub secrets: Secrets,
+    /// The operator's token, where there is one.
+    pub operator: Option<OperatorToken>,
+    /// A real installation: its service tokens say `live`, the others' `test`, and neither takes the other's.
+    pub is_live: bool,
+    /// What hashing a password costs.
+    pub hash_cost: HashCost,
+    /// Cores of the machine; one fewer hashes passwords at a time.
+    pub cores: usize,
+}
+
+impl Settings {
+    /// The defaults for an address and the secrets.
+    pub fn new(issuer: impl Into<String>, secrets: Secrets) -> Self {
+        Self {
+            issuer: issuer.into(),
+            audience: "charter".to_owned(),
+            access_token_seconds: 600,
+            session_seconds: 12 * 3_600,
+            session_idle_seconds: 8 * 3_600,
+            secrets,
+            operator: None,
+            is_live: false,
+            hash_cost: HashCost::default(),
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        }
+    }
+}
+
+/// How far the clocks of two nodes may be apart.
+const LEEWAY_SECONDS: i64 = 60;
+const SESSIONS_MAX: usize = 100_000;
+const CREDENTIALS_MAX: usize = 50_000;
+
+/// Everything a node keeps in memory to know who is asking.
+pub struct Identity {
+    settings: Settings,
+    terms: TokenTerms,
+    sealer: Sealer,
+    pepper: Pepper,
+    hasher: Hasher,
+    throttle: Throttle,
+    token_throttle: Throttle,
+    keys: ArcSwap<KeySet>,
+    keys_read_at: AtomicI64,
+    verified: verified_tokens::VerifiedTokens,
+    sessions: shelf::Shelf<charter_kernel::SessionId, session::Remembered>,
+    credentials: shelf::Shelf<Box<str>, credential::Remembered>,
+    refusals: refusal::Refusals,
+    read_at: AtomicI64,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// With the keys the database has. The first key is made by the first `refresh`, because that writes.
+    pub async fn open(database: &Database, world: &World, settings: &Settings) -> Result<Self, Problem> {
+        let unusable = |error| Problem::new(ProblemKind::Internal, format!("the key-encryption key: {error}"));
+        let sealer = Sealer::new(&settings.secrets.key_encryption_key).map_err(unusable)?;
+        let kept = reading_all!(database, |conn| store::signing_key::of_purpose(conn, signing_key::ACCESS))?;
+        let now = world.now();
+        Ok(Self {
+            terms: TokenTerms {
+                issuer: settings.issuer.clone(),
+                audience: settings.audience.clone(),
+                life_seconds: i64::from(settings.access_token_seconds),
+                leeway_seconds: LEEWAY_SECONDS,
+            },
+            keys: ArcSwap::from_pointee(KeySet::new(kept, &sealer)?),
+            keys_read_at: AtomicI64::new(now.micros()),
+            sealer,
+            pepper: Pepper::new(&settings.secrets.pepper),
+            hasher: Hasher::new(settings.hash_cost, settings.cores, filler(world)),
+            throttle: Throttle::default(),
+            token_throttle: Throttle::default(),
+            verified: verified_tokens::VerifiedTokens::default(),
+            sessions: shelf::Shelf::new(SESSIONS_MAX),
+            credentials: shelf::Shelf::new(CREDENTIALS_MAX),
+            refusals: refusal::Refusals::default(),
+            read_at: AtomicI64::new(now.micros()),
+            settings: settings.clone(),
+        })
+    }
+
+    /// The keys in force.
+    pub fn keys(&self) -> Arc<KeySet> {
+        self.keys.load_full()
+    }
+
+    /// How sign-in works.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Counts guesses.
+    pub fn throttle(&self) -> &Throttle {
+        &self.throttle
+    }
+
+    /// Brings keys and ended sessions up to date, makes the first signing key, and writes the refusals that wait. Called about once a
+    /// second, and once at start.
+    pub async fn refresh(&self, app: &App) -> Result<(), Problem> {
+        let started = app.now();
+        lineage::reload(app).await?;
+        if !self.keys().has_signer() {
+            lineage::ensure_active(app).await?;
+        }
+        session::learn_ended(app, self.read_at()).await?;
+        self.read_at.fetch_max(started.micros(), Ordering::AcqRel);
+        refusal::flush(app).await
+    }
+
+    fn read_at(&self) -> Timestamp {
+        Timestamp(self.read_at.load(Ordering::Acquire))
+    }
+
+    /// Refuses when a session may have ended without this node knowing.
+    fn require_fresh(&self, app: &App, now: Timestamp) -> Result<(), Problem> {
+        let limit = i64::from(app.settings().max_staleness_seconds);
+        if self.read_at().plus_seconds(limit + 1) > now {
+            return Ok(());
+        }
+        Err(Problem::new(
+            ProblemKind::Unavailable,
+            format!("ended sessions could not be read for more than {limit} s: nobody is let in until the database answers"),
+        )
+        .retry_after(1))
+    }
+}
+
+/// What stands for the password of accounts that do not exist.
+fn filler(world: &World) -> [u8; 48] {
+    world.random()
+}

@@ -1,0 +1,99 @@
+//! Changing a password: one's own, with the present one; or somebody's, by the operator. Either ends the sessions that were begun with
+//! the old one.
+
+use super::password::{Password, Verified};
+use super::session::{self, session_of};
+use super::sign_in::{SignIn, acting_as, begin, issue};
+use crate::App;
+use crate::audit;
+use crate::caller::RequestContext;
+use crate::text;
+use crate::transaction::{Committed, Transaction};
+use charter_db::{BoxFuture, Scope};
+use charter_kernel::facts::PrincipalKind;
+use charter_kernel::{Problem, ProblemKind};
+use charter_store as store;
+use zeroize::Zeroizing;
+
+/// Changes one's own password. Every session ends; a new one begins here and now.
+pub async fn change(
+    app: &App,
+    ctx: &RequestContext,
+    current: Zeroizing<String>,
+    new: Zeroizing<String>,
+) -> Result<SignIn, Problem> {
+    let (caller, old) = session_of(ctx)?;
+    let (identity, now, platform, who) = (app.identity(), ctx.now, app.platform(), caller.id);
+    identity.throttle.take_from_address(ctx.address, now)?;
+    let account = identity.pepper.of_login(&caller.login);
+    identity.throttle.take_from_account(account, now)?;
+    let (principal, session) = reading_all!(app.database(), |conn| async move {
+        Ok::<_, charter_db::Error>((store::principal::by_id(conn, who).await?, store::session::get(conn, old).await?))
+    })?;
+    let gone = || Problem::new(ProblemKind::Unauthenticated, "the session has ended: sign in again");
+    let (principal, session) = (principal.ok_or_else(gone)?, session.ok_or_else(gone)?);
+    let stored = principal.password_hash.clone();
+    let verified = identity.hasher.verify(Password::typed(&current), stored, app.world().random()).await?;
+    if verified == Verified::Wrong {
+        return Err(Problem::new(ProblemKind::InvalidCredentials, "the current password is wrong"));
+    }
+    identity.throttle.forgive(account);
+    let chosen = Password::chosen("new_password", &new, &principal.login_folded)?;
+    if *current == *new {
+        return Err(Problem::invalid("new_password", "it is the current password: choose another"));
+    }
+    let hash = identity.hasher.hash(chosen, app.world().random()).await?;
+    let mut begun = begin(app, ctx, &principal, session.organization, session.user_agent.clone());
+    begun.amr = session.amr;
+    let (ctx_inside, new_session) = (acting_as(ctx, &principal), begun.clone());
+    let (ended, _) = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                store::principal::set_password(transaction.tx(), who, Some(&hash), now).await?;
+                let reason = "the password was changed";
+                let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
+                store::session::insert(transaction.tx(), &new_session).await?;
+                let organization = new_session.organization.unwrap_or(platform);
+                let mut event = audit::event(&ctx_inside, organization, "password.change", "principal", who.to_string());
+                event.after = Some(format!(r#"{{"sessions_ended":{}}}"#, ended.len()));
+                let begin = session::event(&ctx_inside, platform, &new_session, "session.begin", reason);
+                transaction.commit(event, vec![begin], ended).await
+            }) as BoxFuture<'_, Result<Committed<_>, Problem>>
+        })
+        .await?;
+    session::forget(app, &ended);
+    issue(app, begun, now)
+}
+
+/// Sets the password of a user; for the operator only. Tells how many sessions ended.
+pub async fn set(app: &App, ctx: &RequestContext, login: &str, new: Zeroizing<String>) -> Result<usize, Problem> {
+    if !ctx.is_operator() {
+        return Err(Problem::new(ProblemKind::Forbidden, "only the operator at the machine sets others' passwords"));
+    }
+    let (now, platform) = (ctx.now, app.platform());
+    let folded = text::email("login", login)?;
+    let wanted = folded.clone();
+    let found = reading_all!(app.database(), |conn| async move { store::principal::by_login(conn, &wanted).await })?;
+    let principal = found
+        .filter(|principal| principal.kind == PrincipalKind::User)
+        .ok_or_else(|| Problem::not_found(format!("no user {folded}")))?;
+    let chosen = Password::chosen("password", &new, &folded)?;
+    let hash = app.identity().hasher.hash(chosen, app.world().random()).await?;
+    let (ctx_inside, who) = (ctx.clone(), principal.id);
+    let (ended, _) = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                store::principal::set_password(transaction.tx(), who, Some(&hash), now).await?;
+                let reason = "the operator set the password";
+                let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
+                let mut event = audit::event(&ctx_inside, platform, "password.set", "principal", who.to_string());
+                event.reason = reason.to_owned();
+                event.after = Some(format!(r#"{{"login":{},"sessions_ended":{}}}"#, serde_json::json!(folded), ended.len()));
+                transaction.commit(event, Vec::new(), ended).await
+            }) as BoxFuture<'_, Result<Committed<_>, Problem>>
+        })
+        .await?;
+    session::forget(app, &ended);
+    app.identity().throttle.forgive(app.identity().pepper.of_login(&principal.login_folded));
+    Ok(ended.len())
+}

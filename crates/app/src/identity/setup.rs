@@ -1,0 +1,178 @@
+//! The first administrator. An installation that has none gets a one-time code, printed where the operator looks; whoever presents it
+//! within a day becomes the first superadmin. Once only: after that the code opens nothing, and no other is made.
+
+use super::password::Password;
+use super::session;
+use super::sign_in::{SignIn, acting_as, begin, issue};
+use crate::App;
+use crate::audit;
+use crate::caller::RequestContext;
+use crate::rules::PLATFORM_ADMINISTRATOR;
+use crate::text;
+use crate::transaction::{Committed, Transaction};
+use charter_db::{BoxFuture, Conn, Scope};
+use charter_kernel::facts::{AssignmentFact, PrincipalKind, PrincipalStatus, Subject};
+use charter_kernel::{AssignmentId, OrganizationId, PrincipalId, Problem, ProblemKind, RoleKey, Window};
+use charter_store as store;
+use charter_store::assignment::AssignmentRow;
+use charter_store::principal::Principal;
+use zeroize::Zeroizing;
+
+/// How long a code can be used.
+const CODE_SECONDS: i64 = 24 * 3_600;
+/// No letters that are read as digits or as each other: 5 bits a character, 30 characters, 150 bits.
+const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const GROUPS: usize = 6;
+const GROUP: usize = 5;
+
+/// The first administrator, as they introduce themselves.
+pub struct SetupDraft {
+    /// The one-time code.
+    pub code: Zeroizing<String>,
+    /// E-mail.
+    pub login: String,
+    /// Shown name; the login when left out.
+    pub name: Option<String>,
+    /// Password.
+    pub password: Zeroizing<String>,
+}
+
+impl std::fmt::Debug for SetupDraft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SetupDraft").field("login", &self.login).finish_non_exhaustive()
+    }
+}
+
+fn administrator() -> Result<RoleKey, Problem> {
+    PLATFORM_ADMINISTRATOR.parse().map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))
+}
+
+async fn has_administrator(conn: &mut Conn, platform: OrganizationId, role: &RoleKey) -> Result<bool, Problem> {
+    let found = store::assignment::of_role(conn, platform, role, AssignmentId(0), 1).await?;
+    Ok(!found.rows.is_empty())
+}
+
+/// Whether the installation still waits for its first administrator.
+pub async fn is_needed(app: &App) -> Result<bool, Problem> {
+    let (platform, role) = (app.platform(), administrator()?);
+    app.database()
+        .read(Scope::Installation, move |conn: &mut Conn| {
+            Box::pin(async move { has_administrator(conn, platform, &role).await.map(|has| !has) })
+                as BoxFuture<'_, Result<bool, Problem>>
+        })
+        .await
+}
+
+/// Brings a typed code into the form it was made in: case, blanks and hyphens do not matter, O is 0, I and L are 1.
+fn normal(code: &str) -> String {
+    code.chars()
+        .filter(|c| !c.is_whitespace() && *c != '-')
+        .map(|c| match c.to_ascii_uppercase() {
+            'O' => '0',
+            'I' | 'L' => '1',
+            other => other,
+        })
+        .collect()
+}
+
+/// Makes a one-time code for an installation without administrator; codes made before and not used stop working.
+pub async fn code(app: &App) -> Result<Option<Zeroizing<String>>, Problem> {
+    if !is_needed(app).await? {
+        return Ok(None);
+    }
+    let random: [u8; GROUPS * GROUP] = app.world().random();
+    let letters: Vec<char> =
+        random.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 32)).copied().map(char::from)).collect();
+    let groups: Vec<String> = letters.chunks(GROUP).map(|group| group.iter().collect()).collect();
+    let code = Zeroizing::new(groups.join("-"));
+    let hash = app.identity().pepper.of_code(&normal(&code));
+    let (platform, now) = (app.platform(), app.now());
+    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            store::setup_code::replace(transaction.tx(), &hash, now, now.plus_seconds(CODE_SECONDS)).await?;
+            let event = audit::system_event("setup", platform, now, "setup.code", "installation", "installation");
+            transaction.commit(event, Vec::new(), ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await?;
+    Ok(Some(code))
+}
+
+/// Makes the first administrator and signs them in.
+pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Result<SignIn, Problem> {
+    let (identity, now, platform) = (app.identity(), ctx.now, app.platform());
+    identity.throttle.take_from_address(ctx.address, now)?;
+    let login = text::email("login", &draft.login)?;
+    let name = draft.name.as_deref().map(|name| text::name("name", name)).transpose()?.unwrap_or_else(|| login.clone());
+    let password = Password::chosen("password", &draft.password, &login)?;
+    // All guesses at codes are one account: the code is long, and this keeps hashing for others.
+    let account = identity.pepper.of_login("\0setup");
+    identity.throttle.take_from_account(account, now)?;
+    let code = identity.pepper.of_code(&normal(&draft.code));
+    let hash = identity.hasher.hash(password, app.world().random()).await?;
+    let principal = Principal {
+        id: PrincipalId(app.fresh_id()),
+        kind: PrincipalKind::User,
+        login: login.clone(),
+        login_folded: login.clone(),
+        name,
+        status: PrincipalStatus::Active,
+        password_hash: Some(hash),
+        password_changed_at: Some(now),
+        created_at: now,
+        updated_at: now,
+    };
+    let assignment = AssignmentRow {
+        assignment: AssignmentFact {
+            id: AssignmentId(app.fresh_id()),
+            role: administrator()?,
+            subject: Subject::Principal(principal.id),
+            window: Window::ALWAYS,
+            condition: None,
+        },
+        reason: "first administrator".to_owned(),
+        given: store::Given { by: None, at: now },
+    };
+    let begun = begin(app, ctx, &principal, Some(platform), None);
+    let (ctx_inside, session) = (acting_as(ctx, &principal), begun.clone());
+    let ((), revision) = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let tx = transaction.tx();
+                if !store::setup_code::use_up(tx, &code, now).await?
+                    || has_administrator(tx, platform, &assignment.assignment.role).await?
+                {
+                    return Err(Problem::new(
+                        ProblemKind::InvalidCredentials,
+                        "the code is unknown, used, or older than a day: `charter serve` prints a new one while there is no administrator",
+                    ));
+                }
+                if store::principal::login_taken(tx, &login).await? {
+                    return Err(Problem::new(ProblemKind::Taken, format!("{login} has an account already: take another e-mail")));
+                }
+                store::principal::insert(tx, &principal).await?;
+                store::membership::insert(tx, platform, principal.id, Window::ALWAYS, "{}", now).await?;
+                store::assignment::insert(tx, platform, &assignment).await?;
+                store::session::insert(tx, &session).await?;
+                let mut event = audit::event(&ctx_inside, platform, "setup.complete", "principal", principal.id.to_string());
+                event.after = Some(serde_json::json!({ "login": login, "role": PLATFORM_ADMINISTRATOR }).to_string());
+                let begin = session::event(&ctx_inside, platform, &session, "session.begin", "set up the installation");
+                transaction.commit(event, vec![begin], ()).await
+            }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+        })
+        .await?;
+    identity.throttle.forgive(account);
+    app.snapshots().hear(platform, revision).await?;
+    issue(app, begun, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_read_however_it_was_typed() {
+        assert_eq!(normal("ab1-O0 il\n"), "AB10011");
+        assert!(LETTERS.iter().all(|letter| normal(&char::from(*letter).to_string()) == char::from(*letter).to_string()));
+    }
+}

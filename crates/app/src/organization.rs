@@ -1,0 +1,245 @@
+//! Organizations: create, list, change, suspend, close; and the directory that turns a key into an id.
+
+use crate::caller::{Listing, Page, RequestContext};
+use crate::guard::Permit;
+use crate::transaction::{Committed, Transaction};
+use crate::{App, audit, text};
+use charter_db::{BoxFuture, Scope};
+use charter_kernel::facts::{OrganizationFact, OrganizationKind, OrganizationStatus};
+use charter_kernel::{Key, OrganizationId, Problem, ProblemKind, Revision, Timestamp};
+use charter_store as store;
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+/// Keys that were looked up: a key never changes its organization, so an entry never goes stale.
+#[derive(Default)]
+pub struct Directory {
+    known: RwLock<HashMap<Key, OrganizationId>>,
+}
+
+/// An organization to be created.
+#[derive(Debug, Clone)]
+pub struct OrganizationDraft {
+    /// Its key.
+    pub key: Key,
+    /// Its name.
+    pub name: String,
+    /// The legacy `enabled_modules` document, if it comes from an older system.
+    pub enabled_modules: Option<String>,
+}
+
+/// What may change about an organization.
+#[derive(Debug, Clone, Default)]
+pub struct OrganizationUpdate {
+    /// Its name.
+    pub name: Option<String>,
+    /// The legacy `enabled_modules` document; `Some(None)` removes it.
+    pub enabled_modules: Option<Option<String>>,
+    /// Which attributes a caller may assert with a check.
+    pub assertable: Option<Vec<String>>,
+    /// Active, suspended or closed.
+    pub status: Option<OrganizationStatus>,
+    /// Why, for the audit trail.
+    pub reason: String,
+    /// Refuse when the organization is no longer at this revision.
+    pub if_revision: Option<Revision>,
+}
+
+/// An organization with its times.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrganizationView {
+    /// The organization.
+    pub organization: OrganizationFact,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl From<store::organization::OrganizationRow> for OrganizationView {
+    fn from(row: store::organization::OrganizationRow) -> Self {
+        Self { organization: row.organization, created_at: row.created_at, updated_at: row.updated_at }
+    }
+}
+
+fn missing() -> Problem {
+    Problem::not_found("no such organization, or you are not a member of it")
+}
+
+/// The organization as the audit trail keeps it.
+fn record(organization: &OrganizationFact) -> String {
+    serde_json::json!({
+        "key": organization.key,
+        "name": organization.name,
+        "kind": organization.kind.as_str(),
+        "status": organization.status.as_str(),
+        "enabled_modules": organization.enabled_modules,
+        "assertable": organization.assertable,
+    })
+    .to_string()
+}
+
+impl App {
+    /// The id of the organization a text names, by id or key.
+    pub async fn resolve_organization(&self, text: &str) -> Result<OrganizationId, Problem> {
+        if let Ok(id) = text.parse::<OrganizationId>() {
+            return Ok(id);
+        }
+        if let Some(id) = self.organization_in_memory(text) {
+            return Ok(id);
+        }
+        let key: Key = text.parse().map_err(|_| missing())?;
+        let wanted = key.clone();
+        let found =
+            reading_all!(self.database(), |conn| async move { store::organization::by_key(conn, &wanted).await })?;
+        let id = found.ok_or_else(missing)?;
+        self.organizations().known.write().unwrap_or_else(PoisonError::into_inner).insert(key, id);
+        Ok(id)
+    }
+
+    /// The same without asking the database.
+    pub fn organization_in_memory(&self, key: &str) -> Option<OrganizationId> {
+        self.organizations().known.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    }
+}
+
+/// Creates an organization. Members, a plan and an administrator come next.
+pub async fn create(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    draft: OrganizationDraft,
+) -> Result<OrganizationView, Problem> {
+    let organization = OrganizationFact {
+        id: OrganizationId(app.fresh_id()),
+        key: draft.key,
+        name: text::name("name", &draft.name)?,
+        kind: OrganizationKind::Customer,
+        status: OrganizationStatus::Active,
+        enabled_modules: draft.enabled_modules,
+        revision: Revision(1),
+        assertable: Vec::new(),
+    };
+    let (ctx_inside, fact) = (ctx.clone(), organization.clone());
+    app.write(Scope::Installation, permit.organization(), ctx.now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            let wanted = fact.key.clone();
+            if store::organization::by_key(transaction.tx(), &wanted).await?.is_some() {
+                return Err(Problem::new(ProblemKind::Taken, format!("there is an organization {wanted} already")));
+            }
+            let now = ctx_inside.now;
+            store::organization::insert(transaction.tx(), &fact, now).await?;
+            transaction.touch(fact.id).await?;
+            let mut event =
+                audit::event(&ctx_inside, fact.id, "organization.create", "organization", fact.key.to_string());
+            event.after = Some(record(&fact));
+            let mut seen = event.clone();
+            seen.organization = transaction.organization();
+            transaction.commit(seen, vec![event], ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await?;
+    Ok(OrganizationView { organization, created_at: ctx.now, updated_at: ctx.now })
+}
+
+
+/// Changes an organization.
+pub async fn update(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    id: OrganizationId,
+    update: OrganizationUpdate,
+) -> Result<OrganizationView, Problem> {
+    let name = update.name.as_deref().map(|name| text::name("name", name)).transpose()?;
+    if let Some(assertable) = &update.assertable {
+        for pattern in assertable {
+            let known = ["subject.", "resource."].iter().any(|of| pattern.strip_prefix(of).is_some_and(|rest| !rest.is_empty()));
+            if !known {
+                return Err(Problem::invalid(
+                    "assertable",
+                    format!("{pattern:?}: subject.<attribute> or resource.<attribute> is expected, * for every attribute"),
+                ));
+            }
+        }
+    }
+    let reason = if update.status.is_some() {
+        text::demanded_reason("reason", &update.reason)?
+    } else {
+        text::reason("reason", &update.reason)?
+    };
+    let (ctx_inside, platform) = (ctx.clone(), permit.organization());
+    let ((before, after), revision) = app
+        .write(Scope::Installation, id, ctx.now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let before = store::organization::get(transaction.tx(), id).await?.ok_or_else(missing)?;
+                let mut after = before.clone();
+                let at = Revision(transaction.revision().0.saturating_sub(1));
+                if update.if_revision.is_some_and(|expected| expected != at) {
+                    return Err(Problem::new(
+                        ProblemKind::Changed,
+                        format!("the organization is at revision {at}: read it again and repeat the change"),
+                    ));
+                }
+                let fact = &mut after.organization;
+                if let Some(name) = name {
+                    fact.name = name;
+                }
+                if let Some(modules) = update.enabled_modules {
+                    fact.enabled_modules = modules;
+                }
+                if let Some(assertable) = update.assertable {
+                    fact.assertable = assertable;
+                }
+                if let Some(status) = update.status {
+                    if fact.kind == OrganizationKind::Platform && status != OrganizationStatus::Active {
+                        return Err(Problem::new(
+                            ProblemKind::Forbidden,
+                            "the platform organization runs the installation: it cannot be suspended or closed",
+                        ));
+                    }
+                    fact.status = status;
+                }
+                store::organization::update(transaction.tx(), fact, ctx_inside.now).await?;
+                let action = match update.status {
+                    Some(OrganizationStatus::Suspended) => "organization.suspend",
+                    Some(OrganizationStatus::Closed) => "organization.close",
+                    Some(OrganizationStatus::Active) => "organization.resume",
+                    None => "organization.update",
+                };
+                let mut event = audit::event(&ctx_inside, id, action, "organization", fact.key.to_string());
+                event.before = Some(record(&before.organization));
+                event.after = Some(record(fact));
+                event.reason = reason;
+                let mut more = Vec::new();
+                if platform != id {
+                    more.push(charter_kernel::audit::AuditEvent { organization: platform, ..event.clone() });
+                }
+                transaction.commit(event, more, (before, after)).await
+            }) as BoxFuture<'_, Result<Committed<_>, Problem>>
+        })
+        .await?;
+    drop(before);
+    app.snapshots().hear(id, revision).await?;
+    let mut view = OrganizationView::from(after);
+    view.organization.revision = revision;
+    view.updated_at = ctx.now;
+    Ok(view)
+}
+
+/// One organization.
+pub async fn get(app: &App, id: OrganizationId) -> Result<OrganizationView, Problem> {
+    reading!(app.database(), id, |conn| store::organization::get(conn, id))?.map(Into::into).ok_or_else(missing)
+}
+
+/// All organizations in the order they were made, one page.
+pub async fn list(app: &App, _permit: &Permit, page: &Page) -> Result<Listing<OrganizationView>, Problem> {
+    let after = match &page.after {
+        Some(text) => text.parse().map_err(|_| Problem::invalid("cursor", "not a cursor of this list"))?,
+        None => OrganizationId(0),
+    };
+    let limit = page.limit;
+    let found = reading_all!(app.database(), |conn| store::organization::page(conn, after, limit))?;
+    let next = if found.more { found.rows.last().map(|row| row.organization.id.to_string()) } else { None };
+    Ok(Listing { items: found.rows.into_iter().map(Into::into).collect(), next })
+}

@@ -1,0 +1,423 @@
+//! The snapshot service: one immutable shard per organization, built when first asked for, swapped by the writer before it answers,
+//! brought up to date from other nodes' changes, and dropped when long unused. Readers take no lock.
+//!
+//! Freshness: the node reads the change sequence about once a second (and at once when told by a notification). A node that has
+//! not read it for `max_staleness` decides nothing. Next: `check.rs` asks; `edit.rs` swaps.
+
+use crate::clock::World;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use charter_db::Database;
+use charter_kernel::catalogue::Catalogue;
+use charter_kernel::facts::OrganizationFacts;
+use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Revision, Timestamp};
+use charter_policy::{Index, Interner, Shard};
+use charter_store as store;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The organizations are spread over this many maps, so that adding one copies little.
+const SPREAD: usize = 1024;
+
+/// Hashes of the shipped and the own document.
+pub(crate) type CatalogueSignature = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+type Names = HashMap<Box<str>, PrincipalId>;
+type Slots = HashMap<OrganizationId, Arc<Slot>>;
+
+/// One organization at one revision.
+pub struct Snapshot {
+    shard: Shard,
+    index: Arc<Index>,
+    names: OnceLock<Names>,
+}
+
+impl Snapshot {
+    /// The compiled facts.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// The compiled catalogue they were compiled with.
+    pub fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+}
+
+struct Slot {
+    snapshot: ArcSwapOption<Snapshot>,
+    build: tokio::sync::Mutex<()>,
+    /// The newest revision anybody spoke of: a build that ends below it is done again.
+    heard: AtomicU64,
+    last_used_seconds: AtomicI64,
+}
+
+/// Counters of the service, for metrics and readiness.
+#[derive(Debug, Default)]
+pub struct SnapshotCounters {
+    /// Shards built from the database.
+    pub built: AtomicU64,
+    /// Shards dropped because nobody asked for long.
+    pub dropped: AtomicU64,
+}
+
+/// See the module.
+pub struct Snapshots {
+    database: Database,
+    world: World,
+    index: ArcSwap<Index>,
+    catalogue: ArcSwap<Catalogue>,
+    catalogue_signature: ArcSwap<CatalogueSignature>,
+    interner: Interner,
+    registered_kinds: ArcSwap<HashSet<String>>,
+    slots: Box<[ArcSwap<Slots>]>,
+    adding: Mutex<()>,
+    read_at: AtomicI64,
+    max_staleness_seconds: i64,
+    counters: SnapshotCounters,
+}
+
+impl Snapshots {
+    /// A service over a database, with the catalogue it starts with.
+    pub fn new(
+        database: Database,
+        world: World,
+        catalogue: Arc<Catalogue>,
+        index: Arc<Index>,
+        max_staleness_seconds: u32,
+    ) -> Self {
+        let read_at = AtomicI64::new(world.now().micros());
+        Self {
+            database,
+            world,
+            index: ArcSwap::new(index),
+            catalogue: ArcSwap::new(catalogue),
+            catalogue_signature: ArcSwap::default(),
+            interner: Interner::default(),
+            registered_kinds: ArcSwap::default(),
+            slots: (0..SPREAD).map(|_| ArcSwap::default()).collect(),
+            adding: Mutex::new(()),
+            read_at,
+            max_staleness_seconds: i64::from(max_staleness_seconds),
+            counters: SnapshotCounters::default(),
+        }
+    }
+
+    /// The catalogue in force.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.load_full()
+    }
+
+    /// The compiled catalogue in force.
+    pub fn index(&self) -> Arc<Index> {
+        self.index.load_full()
+    }
+
+    /// Whether other documents are installed than those the catalogue in force was read from.
+    pub(crate) fn catalogue_changed(&self, signature: &CatalogueSignature) -> bool {
+        **self.catalogue_signature.load() != *signature
+    }
+
+    /// Remembers which documents the catalogue in force was read from.
+    pub(crate) fn catalogue_seen(&self, signature: CatalogueSignature) {
+        self.catalogue_signature.store(Arc::new(signature));
+    }
+
+    /// Shares equal sets between shards.
+    pub fn interner(&self) -> &Interner {
+        &self.interner
+    }
+
+    /// Counters.
+    pub fn counters(&self) -> &SnapshotCounters {
+        &self.counters
+    }
+
+    /// When the change sequence was last read.
+    pub fn read_at(&self) -> Timestamp {
+        Timestamp(self.read_at.load(Ordering::Acquire))
+    }
+
+    /// Refuses when the facts may be older than `max_staleness`.
+    pub fn require_fresh(&self, now: Timestamp) -> Result<(), Problem> {
+        let age_seconds = (now.micros() - self.read_at().micros()).div_euclid(1_000_000);
+        if age_seconds <= self.max_staleness_seconds {
+            return Ok(());
+        }
+        Err(Problem {
+            retry_after_seconds: Some(1),
+            ..Problem::new(
+                ProblemKind::Unavailable,
+                format!(
+                    "changes could not be read for {age_seconds} s (at most {} s are allowed): no decision is given until the database answers",
+                    self.max_staleness_seconds
+                ),
+            )
+        })
+    }
+
+    fn slots_of(&self, organization: OrganizationId) -> Option<&ArcSwap<Slots>> {
+        self.slots.get((organization.bits() as usize ^ (organization.bits() >> 64) as usize) % SPREAD)
+    }
+
+    fn slot(&self, organization: OrganizationId) -> Option<Arc<Slot>> {
+        self.slots_of(organization)?.load().get(&organization).cloned()
+    }
+
+    fn add_slot(&self, organization: OrganizationId) -> Option<Arc<Slot>> {
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots_of(organization)?;
+        let current = slots.load_full();
+        if let Some(slot) = current.get(&organization) {
+            return Some(Arc::clone(slot));
+        }
+        let slot = Arc::new(Slot {
+            snapshot: ArcSwapOption::empty(),
+            build: tokio::sync::Mutex::new(()),
+            heard: AtomicU64::new(0),
+            last_used_seconds: AtomicI64::new(0),
+        });
+        let mut grown = Slots::clone(&current);
+        grown.insert(organization, Arc::clone(&slot));
+        slots.store(Arc::new(grown));
+        Some(slot)
+    }
+
+    /// The snapshot of an organization, fresh enough to decide from; built now when it is not in memory.
+    pub async fn snapshot(&self, organization: OrganizationId, now: Timestamp) -> Result<Arc<Snapshot>, Problem> {
+        self.require_fresh(now)?;
+        if let Some(snapshot) = self.in_memory(organization, now) {
+            return Ok(snapshot);
+        }
+        self.build(organization, Revision(0), now).await
+    }
+
+    /// The snapshot when it is in memory already: no lock, no await.
+    pub fn in_memory(&self, organization: OrganizationId, now: Timestamp) -> Option<Arc<Snapshot>> {
+        let slots = self.slots_of(organization)?.load();
+        let slot = slots.get(&organization)?;
+        let snapshot = slot.snapshot.load_full()?;
+        let seconds = now.seconds();
+        if slot.last_used_seconds.load(Ordering::Relaxed) + 30 < seconds {
+            slot.last_used_seconds.store(seconds, Ordering::Relaxed);
+        }
+        Some(snapshot)
+    }
+
+    /// A snapshot at least as new as `revision` (the `Charter-At-Least` header).
+    pub async fn at_least(
+        &self,
+        organization: OrganizationId,
+        revision: Revision,
+        now: Timestamp,
+    ) -> Result<Arc<Snapshot>, Problem> {
+        let snapshot = self.snapshot(organization, now).await?;
+        if snapshot.shard().revision() >= revision {
+            return Ok(snapshot);
+        }
+        let snapshot = self.build(organization, revision, now).await?;
+        if snapshot.shard().revision() >= revision {
+            return Ok(snapshot);
+        }
+        Err(Problem {
+            retry_after_seconds: Some(1),
+            ..Problem::new(
+                ProblemKind::Unavailable,
+                format!("revision {revision} is not known yet: the newest is {}", snapshot.shard().revision()),
+            )
+        })
+    }
+
+    async fn build(
+        &self,
+        organization: OrganizationId,
+        wanted: Revision,
+        now: Timestamp,
+    ) -> Result<Arc<Snapshot>, Problem> {
+        let missing = || Problem::not_found("no such organization, or you are not a member of it");
+        // Unknown ids get no slot: a stranger's guesses must not grow the map.
+        let known = match self.slot(organization) {
+            Some(slot) => slot,
+            None => {
+                if reading!(self.database, organization, |conn| store::organization::get(conn, organization))?.is_none() {
+                    return Err(missing());
+                }
+                self.add_slot(organization).ok_or_else(missing)?
+            }
+        };
+        let _one_at_a_time = known.build.lock().await;
+        if let Some(snapshot) = known.snapshot.load_full()
+            && wanted > Revision(0)
+            && snapshot.shard().revision() >= wanted
+        {
+            return Ok(snapshot);
+        } else if let Some(snapshot) = known.snapshot.load_full()
+            && wanted == Revision(0)
+        {
+            return Ok(snapshot);
+        }
+        loop {
+            let facts = store::facts::load(&self.database, organization).await?.ok_or_else(missing)?;
+            let snapshot = self.compile(&facts)?;
+            self.counters.built.fetch_add(1, Ordering::Relaxed);
+            known.last_used_seconds.store(now.seconds(), Ordering::Relaxed);
+            let revision = snapshot.shard().revision();
+            let in_force = offer(&known, snapshot);
+            // A change that was announced while this build read the facts is read now, not at the next poll.
+            if known.heard.load(Ordering::Acquire) <= in_force.shard().revision().0 || revision < wanted {
+                return Ok(in_force);
+            }
+        }
+    }
+
+    /// Compiles facts with the catalogue in force.
+    pub fn compile(&self, facts: &OrganizationFacts) -> Result<Arc<Snapshot>, Problem> {
+        let index = self.index();
+        let shard = Shard::compile(&index, facts, &self.interner)
+            .map_err(|error| Problem::new(ProblemKind::Internal, format!("facts do not compile: {error}")))?;
+        Ok(Arc::new(Snapshot { shard, index, names: OnceLock::new() }))
+    }
+
+    /// Whether any organization may have registered a resource of this type.
+    pub fn is_kind_registered(&self, kind: &str) -> bool {
+        self.registered_kinds.load().contains(kind)
+    }
+
+    async fn read_registered_kinds(&self) -> Result<(), Problem> {
+        let kinds = reading_all!(self.database, |conn| store::resource::kinds(conn))?;
+        self.registered_kinds.store(Arc::new(kinds.into_iter().collect()));
+        Ok(())
+    }
+
+    /// Puts a newer snapshot in force; an older one changes nothing.
+    pub fn swap(&self, organization: OrganizationId, snapshot: Arc<Snapshot>) {
+        if let Some(slot) = self.add_slot(organization) {
+            slot.last_used_seconds.store(self.world.now().seconds(), Ordering::Relaxed);
+            offer(&slot, snapshot);
+        }
+    }
+
+    /// Reads the change sequence and brings every organization in memory up to date. An organization that cannot be brought up to
+    /// date is dropped from memory, so that nobody decides by its old facts; the others are not held up by it.
+    pub async fn catch_up(&self) -> Result<usize, Problem> {
+        const PAGE: u32 = 1_000;
+        let started = self.world.now();
+        let since = self.read_at();
+        let mut refreshed = 0;
+        let mut page = reading_all!(self.database, |conn| store::revision::changed_since(conn, since, PAGE))?;
+        loop {
+            for change in &page.rows {
+                match self.hear(change.organization, change.revision).await {
+                    Ok(true) => refreshed += 1,
+                    Ok(false) => {}
+                    Err(problem) if problem.kind == ProblemKind::Unavailable => return Err(problem),
+                    Err(problem) => {
+                        tracing::error!(organization = %change.organization, %problem, "dropped from memory: its facts could not be read");
+                        self.drop_one(change.organization);
+                    }
+                }
+            }
+            let Some(last) = page.rows.last().copied().filter(|_| page.more) else { break };
+            page = reading_all!(self.database, |conn| async move { store::revision::changed_after(conn, &last, PAGE).await })?;
+        }
+        self.read_registered_kinds().await?;
+        self.read_at.fetch_max(started.micros(), Ordering::AcqRel);
+        Ok(refreshed)
+    }
+
+    /// Takes note that an organization is at a revision now, and reads it when this node is behind.
+    pub async fn hear(&self, organization: OrganizationId, revision: Revision) -> Result<bool, Problem> {
+        let Some(slot) = self.slot(organization) else { return Ok(false) };
+        slot.heard.fetch_max(revision.0, Ordering::AcqRel);
+        let behind = slot.snapshot.load_full().is_some_and(|snapshot| snapshot.shard().revision() < revision);
+        if behind {
+            self.build(organization, revision, self.world.now()).await?;
+        }
+        Ok(behind)
+    }
+
+    fn drop_one(&self, organization: OrganizationId) {
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slots) = self.slots_of(organization) {
+            let mut kept = Slots::clone(&slots.load_full());
+            kept.remove(&organization);
+            slots.store(Arc::new(kept));
+        }
+    }
+
+    /// Drops organizations nobody asked for since `before`, and returns how many.
+    pub fn drop_unused(&self, before: Timestamp) -> usize {
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut dropped = 0;
+        for slots in &self.slots {
+            let current = slots.load_full();
+            let kept: Slots = current
+                .iter()
+                .filter(|(_, slot)| slot.last_used_seconds.load(Ordering::Relaxed) >= before.seconds())
+                .map(|(organization, slot)| (*organization, Arc::clone(slot)))
+                .collect();
+            if kept.len() < current.len() {
+                dropped += current.len() - kept.len();
+                slots.store(Arc::new(kept));
+            }
+        }
+        self.counters.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+        dropped
+    }
+
+    /// Bytes that the snapshots in memory take, and how many there are.
+    pub fn memory(&self) -> (usize, usize) {
+        let mut bytes = 0;
+        let mut count = 0;
+        for slots in &self.slots {
+            for slot in slots.load().values() {
+                if let Some(snapshot) = slot.snapshot.load_full() {
+                    bytes += snapshot.shard().memory_bytes() + size_of::<Slot>();
+                    count += 1;
+                }
+            }
+        }
+        (bytes, count)
+    }
+
+    /// Puts another catalogue in force; every organization is compiled anew when next asked for.
+    pub fn replace_catalogue(&self, catalogue: Arc<Catalogue>, index: Arc<Index>) {
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        self.catalogue.store(catalogue);
+        self.index.store(index);
+        for slots in &self.slots {
+            slots.store(Arc::default());
+        }
+    }
+
+    /// The principal a login names in an organization; the names are read once per snapshot, when first asked for.
+    pub async fn principal_by_login(
+        &self,
+        organization: OrganizationId,
+        snapshot: &Snapshot,
+        login_folded: &str,
+    ) -> Result<Option<PrincipalId>, Problem> {
+        if let Some(names) = snapshot.names.get() {
+            return Ok(names.get(login_folded).copied());
+        }
+        let facts = store::facts::load(&self.database, organization).await?;
+        let members = facts.map(|facts| facts.members).unwrap_or_default();
+        let names = members.into_iter().map(|member| (member.login.into_boxed_str(), member.principal)).collect();
+        Ok(snapshot.names.get_or_init(|| names).get(login_folded).copied())
+    }
+}
+
+/// Stores the snapshot unless a newer one is there already, and returns the one in force.
+fn offer(slot: &Slot, offered: Arc<Snapshot>) -> Arc<Snapshot> {
+    slot.snapshot.rcu(|current| match current {
+        Some(current)
+            if current.shard().revision() > offered.shard().revision()
+                || (current.shard().revision() == offered.shard().revision()
+                    && Arc::ptr_eq(&current.index, &offered.index)) =>
+        {
+            Some(Arc::clone(current))
+        }
+        _ => Some(Arc::clone(&offered)),
+    });
+    slot.snapshot.load_full().unwrap_or(offered)
+}

@@ -1,0 +1,152 @@
+//! Opening the application: migrations, the catalogue, the platform organization, the snapshots, identity.
+
+use crate::clock::World;
+use crate::identity::{self, Identity};
+use crate::transaction::{Committed, Transaction};
+use crate::{App, Inner, audit, catalogue, denial, organization, snapshot};
+use charter_db::{BoxFuture, Database, Options, Scope};
+use charter_kernel::facts::{OrganizationFact, OrganizationKind, OrganizationStatus};
+use charter_kernel::{OrganizationId, Problem, ProblemKind, Revision};
+use charter_policy::Index;
+use charter_store as store;
+use std::sync::Arc;
+
+/// Key of the organization that runs the installation.
+pub const PLATFORM: &str = "platform";
+
+/// What the application is opened with.
+#[derive(Clone)]
+pub struct Settings {
+    /// The database.
+    pub database: Options,
+    /// Bring the schema up to date at start; otherwise an old schema is refused.
+    pub migrate: bool,
+    /// Seconds without news of changes after which nothing is decided any more.
+    pub max_staleness_seconds: u32,
+    /// Seconds after which an organization nobody asks for is dropped from memory.
+    pub drop_unused_seconds: u32,
+    /// Sign-in and tokens.
+    pub identity: identity::Settings,
+}
+
+impl App {
+    /// Opens the application on a database that may be empty.
+    pub async fn open(settings: Settings, world: World) -> Result<Self, Problem> {
+        let database = Database::open(&settings.database).await?;
+        if settings.migrate {
+            store::migration::migrate_up(&database, world.now()).await.map_err(schema)?;
+        } else if let Some(missing) =
+            store::migration::states(&database).await.map_err(schema)?.iter().find(|state| state.applied_at.is_none())
+        {
+            return Err(Problem::new(
+                ProblemKind::Unavailable,
+                format!("the schema is older than this program: {} is missing, run `charter migrate up`", missing.name),
+            ));
+        }
+        let installed = catalogue::installed(&database, world.now()).await?;
+        let index = Arc::new(
+            Index::new(&installed)
+                .map_err(|error| Problem::new(ProblemKind::Internal, format!("the catalogue does not compile: {error}")))?,
+        );
+        let platform = platform(&database, &world).await?;
+        let snapshots = snapshot::Snapshots::new(
+            database.clone(),
+            world.clone(),
+            Arc::new(installed),
+            index,
+            settings.max_staleness_seconds,
+        );
+        let identity = Identity::open(&database, &world, &settings.identity).await?;
+        let app = Self {
+            inner: Arc::new(Inner {
+                database,
+                world,
+                snapshots,
+                denials: denial::Denials::default(),
+                identity,
+                organizations: organization::Directory::default(),
+                platform: platform.0,
+                settings,
+            }),
+        };
+        if platform.1 {
+            app.create_platform().await?;
+        }
+        app.snapshots().catch_up().await?;
+        Ok(app)
+    }
+
+    async fn create_platform(&self) -> Result<(), Problem> {
+        let (id, now) = (self.platform(), self.now());
+        let created = self
+            .database()
+            .write(Scope::Installation, move |tx: &mut charter_db::Tx| {
+                Box::pin(async move {
+                    let key = PLATFORM.parse().map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))?;
+                    if store::organization::by_key(tx, &key).await?.is_some() {
+                        return Ok(false);
+                    }
+                    let fact = OrganizationFact {
+                        id,
+                        key,
+                        name: "Platform".to_owned(),
+                        kind: OrganizationKind::Platform,
+                        status: OrganizationStatus::Active,
+                        enabled_modules: None,
+                        revision: Revision(0),
+                        assertable: Vec::new(),
+                    };
+                    store::organization::insert(tx, &fact, now).await?;
+                    Ok(true)
+                }) as BoxFuture<'_, Result<bool, Problem>>
+            })
+            .await?;
+        if !created {
+            return Err(Problem::new(ProblemKind::Unavailable, "another node made the platform organization: start again")
+                .retry_after(1));
+        }
+        self.write(Scope::Installation, id, now, move |transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let event = audit::system_event("start", id, now, "organization.create", "organization", PLATFORM);
+                transaction.commit(event, Vec::new(), ()).await
+            }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Keeps what is in memory up to date, until dropped: call about once a second.
+    pub async fn tick(&self) -> Result<(), Problem> {
+        catalogue::follow(self).await?;
+        self.snapshots().catch_up().await?;
+        self.identity().refresh(self).await?;
+        self.flush_denials().await
+    }
+
+    /// Drops organizations nobody asked for lately.
+    pub fn drop_unused(&self) -> usize {
+        let before = self.now().plus_seconds(-i64::from(self.settings().drop_unused_seconds));
+        self.snapshots().drop_unused(before)
+    }
+
+    /// Writes what waits and closes the database; the last thing before the process ends.
+    pub async fn close(&self) -> Result<(), Problem> {
+        self.flush_denials().await?;
+        self.database().close().await?;
+        Ok(())
+    }
+}
+
+/// The platform organization's id, and whether it still has to be made.
+async fn platform(database: &Database, world: &World) -> Result<(OrganizationId, bool), Problem> {
+    let key = PLATFORM.parse().map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))?;
+    let found = reading_all!(database, |conn| async move { store::organization::by_key(conn, &key).await })?;
+    Ok(match found {
+        Some(id) => (id, false),
+        None => (OrganizationId(world.fresh_id()), true),
+    })
+}
+
+fn schema(error: store::migration::MigrationError) -> Problem {
+    Problem::new(ProblemKind::Unavailable, format!("the schema could not be brought up to date: {error}"))
+}
