@@ -135,7 +135,10 @@ fn case(table: &Table<'_, '_>, faults: &mut Faults) -> Option<Case> {
         let text = value.text(faults)?;
         let parsed = text.parse().ok();
         if parsed.is_none() {
-            value.fault(faults, format!("`{text}` is no address: IPv4 or IPv6 is expected, for example 10.1.2.3"));
+            value.fault(
+                faults,
+                format!("`{text}` is no address: IPv4 or IPv6 is expected, for example 10.1.2.3"),
+            );
         }
         parsed
     });
@@ -145,12 +148,21 @@ fn case(table: &Table<'_, '_>, faults: &mut Faults) -> Option<Case> {
     let action_properties = properties(table, "action_properties", faults);
     let resource_properties = properties(table, "resource_properties", faults);
     let context = properties(table, "context", faults);
-    let expect = table.need("expect", faults).and_then(|value| value.word(faults, &["allow", "deny"], Effect::from_word));
+    let expect = table
+        .need("expect", faults)
+        .and_then(|value| value.word(faults, &["allow", "deny"], Effect::from_word));
     let reason = table.maybe("reason").and_then(|value| {
         let words: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
         let reason = value.word(faults, &words, Reason::from_word)?;
         if let Some(expect) = expect.filter(|expect| *expect != reason.effect()) {
-            value.fault(faults, format!("`{reason}` is a reason to {}, but the case expects {}", reason.effect().as_str(), expect.as_str()));
+            value.fault(
+                faults,
+                format!(
+                    "`{reason}` is a reason to {}, but the case expects {}",
+                    reason.effect().as_str(),
+                    expect.as_str()
+                ),
+            );
         }
         Some(reason)
     });
@@ -273,7 +285,8 @@ impl fmt::Display for CaseReport {
             if result.question != result.name {
                 writeln!(f, "       {}", result.question)?;
             }
-            let expected_reason = result.expected_reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let expected_reason =
+                result.expected_reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
             writeln!(f, "     - expected {}{expected_reason}", result.expected)?;
             writeln!(f, "     + got      {} ({}): {}", result.got, result.got_reason, result.got_sentence)?;
             if !result.because.is_empty() {

@@ -66,7 +66,9 @@ impl Entry {
         match reach {
             Reach::Organization => {}
             Reach::Type(kind) => self.line("type", quote(kind.as_str())),
-            Reach::Resource(resource) => self.line("resource", quote(&format!("{}:{}", resource.kind, resource.id))),
+            Reach::Resource(resource) => {
+                self.line("resource", quote(&format!("{}:{}", resource.kind, resource.id)))
+            }
         }
     }
 
@@ -181,9 +183,12 @@ fn roles(facts: &OrganizationFacts, out: &mut Entry) {
 }
 
 fn rows(facts: &OrganizationFacts, names: &Names<'_>, out: &mut Entry) {
-    let mut assignments: Vec<_> = facts.assignments.iter().map(|row| (names.subject(row.subject), row)).collect();
+    let mut assignments: Vec<_> =
+        facts.assignments.iter().map(|row| (names.subject(row.subject), row)).collect();
     assignments.sort_by(|(a_name, a), (b_name, b)| {
-        let order = |row: &charter_kernel::facts::AssignmentFact| (row.role.clone(), row.window.from(), row.window.to(), row.id);
+        let order = |row: &charter_kernel::facts::AssignmentFact| {
+            (row.role.clone(), row.window.from(), row.window.to(), row.id)
+        };
         (a_name, order(a)).cmp(&(b_name, order(b)))
     });
     for (named, row) in assignments {
@@ -209,8 +214,11 @@ fn rows(facts: &OrganizationFacts, names: &Names<'_>, out: &mut Entry) {
         out.condition(row.condition.as_ref());
         out.line("reason", quote(&row.reason));
     }
-    let mut blocks: Vec<_> = facts.blocks.iter().map(|row| (names.block_subject(&row.subject), row)).collect();
-    blocks.sort_by(|(a_name, a), (b_name, b)| (a_name, &a.pattern, &a.reach, a.id).cmp(&(b_name, &b.pattern, &b.reach, b.id)));
+    let mut blocks: Vec<_> =
+        facts.blocks.iter().map(|row| (names.block_subject(&row.subject), row)).collect();
+    blocks.sort_by(|(a_name, a), (b_name, b)| {
+        (a_name, &a.pattern, &a.reach, a.id).cmp(&(b_name, &b.pattern, &b.reach, b.id))
+    });
     for (named, row) in blocks {
         out.raw("\n[[blocks]]");
         out.line("id", quote(&row.id.to_string()));
@@ -240,7 +248,7 @@ fn resources(facts: &OrganizationFacts, names: &Names<'_>, out: &mut Entry) {
             Some(serde_json::Value::Object(map)) if map.is_empty() => {}
             Some(json) => match to_toml(&json) {
                 Some(text) => out.line("attributes", text),
-                None => out.line("attributes_json", quote(&row.attributes)),
+                None => out.line("attributes_json", quote(&crate::text::sorted(&json).to_string())),
             },
             None => out.line("attributes_json", quote(&row.attributes)),
         }

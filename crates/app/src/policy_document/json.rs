@@ -7,7 +7,8 @@ use toml::de::DeValue;
 
 /// A key as TOML writes it.
 pub fn key(text: &str) -> String {
-    let bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    let bare =
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     if bare { text.to_owned() } else { quote(text) }
 }
 
@@ -57,7 +58,9 @@ fn convert(value: &DeValue<'_>) -> Result<Json, &'static str> {
             .and_then(Number::from_f64)
             .map(Json::Number)
             .ok_or("a finite number is expected"),
-        DeValue::Array(items) => items.iter().map(|item| convert(item.get_ref())).collect::<Result<Vec<_>, _>>().map(Json::Array),
+        DeValue::Array(items) => {
+            items.iter().map(|item| convert(item.get_ref())).collect::<Result<Vec<_>, _>>().map(Json::Array)
+        }
         DeValue::Table(table) => {
             let mut map = Map::new();
             for (name, value) in table {

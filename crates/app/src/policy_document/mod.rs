@@ -24,7 +24,9 @@ pub use read::parse;
 pub use resolve::resolve;
 
 use charter_kernel::facts::Level;
-use charter_kernel::{Condition, ConditionKey, Effect, Key, Pattern, Reach, ResourceRef, RoleKey, TeamKey, Timestamp};
+use charter_kernel::{
+    Condition, ConditionKey, Effect, Key, Pattern, Reach, ResourceRef, RoleKey, TeamKey, Timestamp,
+};
 
 /// The format this crate writes and reads.
 pub const FORMAT: &str = "charter-policy/1";

@@ -1,8 +1,8 @@
 //! Text to document: form only. Names are looked up by `resolve`.
 
 use super::{
-    AssignmentEntry, BlockEntry, ConditionEntry, FORMAT, Fault, GrantEntry, Named, PolicyDocument, ResourceEntry, RoleEntry, Span,
-    Spot, TeamEntry, json,
+    AssignmentEntry, BlockEntry, ConditionEntry, FORMAT, Fault, GrantEntry, Named, PolicyDocument,
+    ResourceEntry, RoleEntry, Span, Spot, TeamEntry, json,
 };
 use charter_catalogue::document::{self, Faults, Table, Value};
 use charter_kernel::facts::Level;
@@ -16,7 +16,8 @@ const RESOURCE_ID_MAX: usize = 256;
 pub fn parse(text: &str) -> Result<PolicyDocument, Vec<Fault>> {
     document::read(text, |root, faults| {
         format_is(root, FORMAT, faults);
-        let organization = root.need("organization", faults).and_then(|value| spot(&value, faults, Value::text));
+        let organization =
+            root.need("organization", faults).and_then(|value| spot(&value, faults, Value::text));
         let conditions = keyed(root, "conditions", faults, condition);
         let teams = keyed(root, "teams", faults, team);
         let roles = keyed(root, "roles", faults, role);
@@ -24,7 +25,16 @@ pub fn parse(text: &str) -> Result<PolicyDocument, Vec<Fault>> {
         let grants = listed(root, "grants", faults, grant);
         let blocks = listed(root, "blocks", faults, block);
         let resources = listed(root, "resources", faults, resource);
-        Some(PolicyDocument { organization: organization?, conditions, teams, roles, assignments, grants, blocks, resources })
+        Some(PolicyDocument {
+            organization: organization?,
+            conditions,
+            teams,
+            roles,
+            assignments,
+            grants,
+            blocks,
+            resources,
+        })
     })
 }
 
@@ -162,7 +172,14 @@ fn id(table: &Table<'_, '_>, faults: &mut Faults) -> Option<Spot<u128>> {
     match parse_uuid(text.value.as_bytes()) {
         Some(bits) => Some(Spot { line: text.line, at: text.at, value: bits }),
         None => {
-            value.fault(faults, format!("`{}` is {}; leave `id` out for a new entry", text.value, charter_kernel::id::NotAnId));
+            value.fault(
+                faults,
+                format!(
+                    "`{}` is {}; leave `id` out for a new entry",
+                    text.value,
+                    charter_kernel::id::NotAnId
+                ),
+            );
             None
         }
     }
@@ -171,10 +188,22 @@ fn id(table: &Table<'_, '_>, faults: &mut Faults) -> Option<Spot<u128>> {
 /// Whom the entry is about: exactly one of a few keys.
 fn subject(table: &Table<'_, '_>, of_block: bool, faults: &mut Faults) -> Option<Spot<Named>> {
     let mut found = Vec::new();
-    found.extend(table.maybe("principal").map(|value| spot(&value, faults, |value, faults| value.text(faults).map(Named::Principal))));
-    found.extend(table.maybe("team").map(|value| spot(&value, faults, |value, faults| value.text(faults).map(Named::Team))));
+    found.extend(
+        table
+            .maybe("principal")
+            .map(|value| spot(&value, faults, |value, faults| value.text(faults).map(Named::Principal))),
+    );
+    found.extend(
+        table
+            .maybe("team")
+            .map(|value| spot(&value, faults, |value, faults| value.text(faults).map(Named::Team))),
+    );
     if of_block {
-        found.extend(table.maybe("role").map(|value| spot(&value, faults, |value, faults| value.text(faults).map(Named::Role))));
+        found.extend(
+            table
+                .maybe("role")
+                .map(|value| spot(&value, faults, |value, faults| value.text(faults).map(Named::Role))),
+        );
         found.extend(table.maybe("everyone").map(|value| {
             let said = spot(&value, faults, Value::flag)?;
             if !said.value {
@@ -211,9 +240,11 @@ pub(super) fn resource_ref(value: &Value<'_, '_>, faults: &mut Faults) -> Option
 
 fn reach(table: &Table<'_, '_>, faults: &mut Faults) -> Option<Spot<Reach>> {
     match (table.maybe("resource"), table.maybe("type")) {
-        (None, None) => {
-            Some(Spot { line: faults.line_of(table.offset), at: table.at.clone(), value: Reach::Organization })
-        }
+        (None, None) => Some(Spot {
+            line: faults.line_of(table.offset),
+            at: table.at.clone(),
+            value: Reach::Organization,
+        }),
         (Some(value), None) => {
             spot(&value, faults, |value, faults| resource_ref(value, faults).map(Reach::Resource))
         }
@@ -228,7 +259,8 @@ fn reach(table: &Table<'_, '_>, faults: &mut Faults) -> Option<Spot<Reach>> {
 fn window(table: &Table<'_, '_>, faults: &mut Faults) -> Option<Spot<Span>> {
     let (from, to) = (table.maybe("from"), table.maybe("to"));
     let place = to.as_ref().or(from.as_ref());
-    let (offset, at) = place.map_or((table.offset, table.at.clone()), |value| (value.offset, value.at.clone()));
+    let (offset, at) =
+        place.map_or((table.offset, table.at.clone()), |value| (value.offset, value.at.clone()));
     let mut time = |value: Option<Value<'_, '_>>| match value {
         None => Some(None),
         Some(value) => value.time(faults).map(Some),
@@ -253,7 +285,9 @@ fn assignment(table: &Table<'_, '_>, faults: &mut Faults) -> Option<AssignmentEn
 fn grant(table: &Table<'_, '_>, faults: &mut Faults) -> Option<GrantEntry> {
     let id = id(table, faults);
     let subject = subject(table, false, faults);
-    let effect = table.need("effect", faults).and_then(|value| value.word(faults, &["allow", "deny"], Effect::from_word));
+    let effect = table
+        .need("effect", faults)
+        .and_then(|value| value.word(faults, &["allow", "deny"], Effect::from_word));
     let permission = need_pattern(table, faults);
     let reach = reach(table, faults);
     let window = window(table, faults);

@@ -2,22 +2,26 @@
 //! every edit (nobody gives beyond their own, duties stay apart, an administrator remains) stand in `crate::rules` and run after this.
 
 use super::{
-    AssignmentEntry, BlockEntry, Fault, GrantEntry, Named, PolicyDocument, ResourceEntry, RoleEntry, Span, Spot, TeamEntry,
+    AssignmentEntry, BlockEntry, Fault, GrantEntry, Named, PolicyDocument, ResourceEntry, RoleEntry, Span,
+    Spot, TeamEntry,
 };
 use crate::text;
 use charter_catalogue::document::nearest;
 use charter_kernel::catalogue::Catalogue;
 use charter_kernel::facts::{
-    AssignmentFact, BlockFact, BlockSubject, ConditionFact, GrantFact, OrganizationFacts, OrganizationKind, ResourceFact, RoleFact,
-    RolePermission, TeamFact,
+    AssignmentFact, BlockFact, BlockSubject, ConditionFact, GrantFact, OrganizationFacts, OrganizationKind,
+    ResourceFact, RoleFact, RolePermission, TeamFact,
 };
 use charter_kernel::id::parse_uuid;
 use charter_kernel::{
-    AssignmentId, BlockId, Condition, ConditionKey, GrantId, Key, Pattern, PrincipalId, Problem, Reach, RoleKey, Subject, TeamId,
-    Timestamp, Window,
+    AssignmentId, BlockId, Condition, ConditionKey, GrantId, Key, Pattern, PrincipalId, Problem, Reach,
+    RoleKey, Subject, TeamId, Timestamp, Window,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
+
+/// What makes two assignments say the same.
+type SaidOfAssignment = (RoleKey, Subject, Window, Option<ConditionKey>);
 
 /// Deepest nesting of roles and of teams.
 const DEPTH_MAX: usize = 8;
@@ -74,7 +78,8 @@ impl Row for AssignmentFact {
         self.id = AssignmentId(id);
     }
     fn says_the_same(&self, other: &Self) -> bool {
-        (&self.role, self.subject, self.window, &self.condition) == (&other.role, other.subject, other.window, &other.condition)
+        (&self.role, self.subject, self.window, &self.condition)
+            == (&other.role, other.subject, other.window, &other.condition)
     }
 }
 
@@ -123,7 +128,8 @@ fn identify<T: Row>(
             faults.push(id.fault("this id stands here twice: leave it out of the new entry"));
         }
     }
-    let places: HashMap<u128, usize> = before.iter().enumerate().map(|(place, row)| (row.id(), place)).collect();
+    let places: HashMap<u128, usize> =
+        before.iter().enumerate().map(|(place, row)| (row.id(), place)).collect();
     let mut rows = Vec::with_capacity(made.len());
     for (id, mut row) in made {
         let id = match id {
@@ -140,7 +146,11 @@ fn identify<T: Row>(
     in_old_places(rows, &places, Row::id)
 }
 
-fn in_old_places<T, K: Hash + Eq>(mut rows: Vec<T>, places: &HashMap<K, usize>, key: impl Fn(&T) -> K) -> Vec<T> {
+fn in_old_places<T, K: Hash + Eq>(
+    mut rows: Vec<T>,
+    places: &HashMap<K, usize>,
+    key: impl Fn(&T) -> K,
+) -> Vec<T> {
     rows.sort_by_key(|row| places.get(&key(row)).copied().unwrap_or(usize::MAX));
     rows
 }
@@ -165,12 +175,21 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(document: &'a PolicyDocument, before: &'a OrganizationFacts, catalogue: &'a Catalogue, now: Timestamp) -> Self {
+    fn new(
+        document: &'a PolicyDocument,
+        before: &'a OrganizationFacts,
+        catalogue: &'a Catalogue,
+        now: Timestamp,
+    ) -> Self {
         let of_blocks = before.blocks.iter().filter_map(|row| match row.subject {
             BlockSubject::Principal(id) => Some(id),
             _ => None,
         });
-        let of_rows = before.assignments.iter().map(|row| row.subject).chain(before.grants.iter().map(|row| row.subject));
+        let of_rows = before
+            .assignments
+            .iter()
+            .map(|row| row.subject)
+            .chain(before.grants.iter().map(|row| row.subject));
         let of_rows = of_rows.filter_map(|subject| match subject {
             Subject::Principal(id) => Some(id),
             Subject::Team(_) => None,
@@ -220,7 +239,8 @@ impl<'a> Run<'a> {
             return Some(*id);
         }
         let by_id = parse_uuid(folded.as_bytes()).map(PrincipalId);
-        let known = by_id.filter(|id| self.referred.contains(id) || self.logins.values().any(|member| member == id));
+        let known =
+            by_id.filter(|id| self.referred.contains(id) || self.logins.values().any(|member| member == id));
         if known.is_none() {
             let words: Vec<&str> = self.logins.keys().copied().collect();
             let hint = nearest(&folded, &words)
@@ -252,8 +272,10 @@ impl<'a> Run<'a> {
         if !(self.role_exists(name) || (unchanged && missing_before)) {
             let mut words: Vec<&str> = self.own_roles.iter().copied().collect();
             words.extend(self.catalogue.roles.iter().map(|role| role.role.key.as_str()));
-            let hint = nearest(name, &words)
-                .map_or_else(|| "add it under [roles] or name a shipped one".to_owned(), |near| format!("did you mean `{near}`?"));
+            let hint = nearest(name, &words).map_or_else(
+                || "add it under [roles] or name a shipped one".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
             self.fault(key, format!("no role `{name}`; {hint}"));
         }
     }
@@ -263,7 +285,10 @@ impl<'a> Run<'a> {
         if !self.platform && self.catalogue.role(&key.value).is_some_and(|role| role.system) {
             self.fault(
                 key,
-                format!("`{}` works across organizations: it can be given in the platform organization only", key.value),
+                format!(
+                    "`{}` works across organizations: it can be given in the platform organization only",
+                    key.value
+                ),
             );
         }
     }
@@ -272,8 +297,10 @@ impl<'a> Run<'a> {
         let key = key?;
         if !self.conditions.contains(key.value.as_str()) {
             let words: Vec<&str> = self.conditions.iter().copied().collect();
-            let hint = nearest(key.value.as_str(), &words)
-                .map_or_else(|| "add it under [conditions]".to_owned(), |near| format!("did you mean `{near}`?"));
+            let hint = nearest(key.value.as_str(), &words).map_or_else(
+                || "add it under [conditions]".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
             self.fault(key, format!("no condition `{}` in the document; {hint}", key.value));
         }
         Some(key.value.clone())
@@ -281,18 +308,26 @@ impl<'a> Run<'a> {
 
     fn pattern(&mut self, pattern: &Spot<Pattern>) {
         if !self.catalogue.permissions.iter().any(|permission| pattern.value.matches(&permission.code)) {
-            let words: Vec<&str> = self.catalogue.permissions.iter().map(|permission| permission.code.as_str()).collect();
-            let hint = nearest(pattern.value.as_str(), &words)
-                .map_or_else(|| "see `charter catalogue show`".to_owned(), |near| format!("did you mean `{near}`?"));
-            self.fault(pattern, format!("`{}` matches no permission of the catalogue; {hint}", pattern.value));
+            let words: Vec<&str> =
+                self.catalogue.permissions.iter().map(|permission| permission.code.as_str()).collect();
+            let hint = nearest(pattern.value.as_str(), &words).map_or_else(
+                || "see `charter catalogue show`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            self.fault(
+                pattern,
+                format!("`{}` matches no permission of the catalogue; {hint}", pattern.value),
+            );
         }
     }
 
     fn kind<T>(&mut self, spot: &Spot<T>, kind: &Key) {
         if !self.kinds.contains(kind.as_str()) {
             let words: Vec<&str> = self.kinds.iter().copied().collect();
-            let hint = nearest(kind.as_str(), &words)
-                .map_or_else(|| "add it to the catalogue first".to_owned(), |near| format!("did you mean `{near}`?"));
+            let hint = nearest(kind.as_str(), &words).map_or_else(
+                || "add it to the catalogue first".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
             self.fault(spot, format!("`{kind}` is not a type of resource in the catalogue; {hint}"));
         }
     }
@@ -318,7 +353,10 @@ impl<'a> Run<'a> {
     /// A row that is over before it is written helps nobody and is mostly a slip of the pen.
     fn not_over(&mut self, span: &Spot<Span>) {
         if let Some(to) = span.value.to.filter(|to| *to <= self.now) {
-            self.fault(span, format!("the window ended at {to}, before now; correct it or take the entry out"));
+            self.fault(
+                span,
+                format!("the window ended at {to}, before now; correct it or take the entry out"),
+            );
         }
     }
 
@@ -344,7 +382,9 @@ impl<'a> Run<'a> {
             .document
             .teams
             .iter()
-            .map(|entry| (entry.key.value.as_str(), entry.parent.iter().map(|parent| parent.value.as_str()).collect()))
+            .map(|entry| {
+                (entry.key.value.as_str(), entry.parent.iter().map(|parent| parent.value.as_str()).collect())
+            })
             .collect();
         let mut made = Vec::new();
         for entry in &self.document.teams {
@@ -408,7 +448,10 @@ impl<'a> Run<'a> {
             }
         }
         if depth > DEPTH_MAX {
-            self.fault(key, format!("{noun} `{start}` would stand deeper than {DEPTH_MAX} levels: flatten the tree"));
+            self.fault(
+                key,
+                format!("{noun} `{start}` would stand deeper than {DEPTH_MAX} levels: flatten the tree"),
+            );
         }
     }
 
@@ -425,7 +468,12 @@ impl<'a> Run<'a> {
             let fact = ConditionFact { key: entry.key.value.clone(), condition: entry.condition.clone() };
             for team in teams_in(&entry.condition) {
                 if !self.teams.contains_key(team.as_str()) {
-                    self.fault(&entry.key, format!("no team `{team}` in the document; add it under [teams] or correct the condition"));
+                    self.fault(
+                        &entry.key,
+                        format!(
+                            "no team `{team}` in the document; add it under [teams] or correct the condition"
+                        ),
+                    );
                 }
             }
             if !self.before.conditions.contains(&fact)
@@ -435,7 +483,8 @@ impl<'a> Run<'a> {
             }
             made.push(fact);
         }
-        let places = self.before.conditions.iter().enumerate().map(|(place, row)| (row.key.clone(), place)).collect();
+        let places =
+            self.before.conditions.iter().enumerate().map(|(place, row)| (row.key.clone(), place)).collect();
         in_old_places(made, &places, |row| row.key.clone())
     }
 
@@ -444,14 +493,17 @@ impl<'a> Run<'a> {
             .document
             .roles
             .iter()
-            .map(|entry| (entry.key.value.as_str(), entry.parents.iter().map(|parent| parent.value.as_str()).collect()))
+            .map(|entry| {
+                (entry.key.value.as_str(), entry.parents.iter().map(|parent| parent.value.as_str()).collect())
+            })
             .collect();
         let mut made = Vec::new();
         for entry in &self.document.roles {
             made.push(self.one_role(entry));
             self.tree(&entry.key, &parents, "role", "inherit from itself");
         }
-        let places = self.before.roles.iter().enumerate().map(|(place, row)| (row.key.clone(), place)).collect();
+        let places =
+            self.before.roles.iter().enumerate().map(|(place, row)| (row.key.clone(), place)).collect();
         in_old_places(made, &places, |row| row.key.clone())
     }
 
@@ -460,14 +512,19 @@ impl<'a> Run<'a> {
         if self.catalogue.role(&key.value).is_some() {
             self.fault(
                 key,
-                format!("`{}` is a shipped role: make a role of your own that inherits from it, and change that", key.value),
+                format!(
+                    "`{}` is a shipped role: make a role of your own that inherits from it, and change that",
+                    key.value
+                ),
             );
         }
         let old = self.before.roles.iter().find(|role| role.key == key.value);
         let mut permissions = Vec::new();
         for (pattern, condition) in &entry.permissions {
-            let line =
-                RolePermission { pattern: pattern.value.clone(), condition: self.condition(condition.as_ref()) };
+            let line = RolePermission {
+                pattern: pattern.value.clone(),
+                condition: self.condition(condition.as_ref()),
+            };
             let known = old.is_some_and(|old| old.permissions.contains(&line));
             if !known {
                 self.pattern(pattern);
@@ -496,7 +553,9 @@ impl<'a> Run<'a> {
             Some(old) => old.name.clone(),
             None => self.checked(&entry.name, text::name("name", &entry.name.value)),
         };
-        let order = |a: &RolePermission, b: &RolePermission| (&a.pattern, &a.condition).cmp(&(&b.pattern, &b.condition));
+        let order = |a: &RolePermission, b: &RolePermission| {
+            (&a.pattern, &a.condition).cmp(&(&b.pattern, &b.condition))
+        };
         permissions.sort_by(order);
         parents.sort();
         if let Some(old) = old {
@@ -515,7 +574,7 @@ impl<'a> Run<'a> {
 
     fn assignments(&mut self, new_id: &mut dyn FnMut() -> u128) -> Vec<AssignmentFact> {
         let mut made: Vec<(Option<Spot<u128>>, AssignmentFact)> = Vec::new();
-        let mut lines: HashMap<(Key, Subject, Window, Option<ConditionKey>), (usize, bool)> = HashMap::new();
+        let mut lines: HashMap<SaidOfAssignment, (usize, bool)> = HashMap::new();
         for entry in &self.document.assignments {
             let Some(row) = self.one_assignment(entry) else { continue };
             let says = (row.role.clone(), row.subject, row.window, row.condition.clone());
@@ -645,7 +704,10 @@ impl<'a> Run<'a> {
             if let Some(conflict) = &entry.conflict
                 && !self.catalogue.conflicts.iter().any(|known| known.key == conflict.value)
             {
-                self.fault(conflict, format!("no conflict `{}` in the catalogue; correct it or leave it out", conflict.value));
+                self.fault(
+                    conflict,
+                    format!("no conflict `{}` in the catalogue; correct it or leave it out", conflict.value),
+                );
             }
         }
         if !known {
@@ -663,7 +725,13 @@ impl<'a> Run<'a> {
             }
             made.push(self.one_resource(entry));
         }
-        let places = self.before.resources.iter().enumerate().map(|(place, row)| (row.resource.clone(), place)).collect();
+        let places = self
+            .before
+            .resources
+            .iter()
+            .enumerate()
+            .map(|(place, row)| (row.resource.clone(), place))
+            .collect();
         in_old_places(made, &places, |row| row.resource.clone())
     }
 

@@ -7,11 +7,13 @@ use charter_kernel::catalogue::Catalogue;
 use charter_kernel::condition::{AttributeOf, Scalar, Weekday};
 use charter_kernel::facts::*;
 use charter_kernel::*;
+use std::sync::OnceLock;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_780_000_000);
 
-fn catalogue() -> Catalogue {
-    charter_catalogue::shipped().unwrap()
+fn catalogue() -> &'static Catalogue {
+    static SHIPPED: OnceLock<Catalogue> = OnceLock::new();
+    SHIPPED.get_or_init(|| charter_catalogue::shipped().unwrap())
 }
 
 fn key(text: &str) -> Key {
@@ -69,7 +71,10 @@ fn empty() -> OrganizationFacts {
 /// One with a bit of everything, in no particular order.
 fn toys() -> OrganizationFacts {
     let mut it = empty();
-    let line = |text: &str, condition: Option<&str>| RolePermission { pattern: pattern(text), condition: condition.map(key) };
+    let line = |text: &str, condition: Option<&str>| RolePermission {
+        pattern: pattern(text),
+        condition: condition.map(key),
+    };
     it.teams = vec![
         TeamFact {
             id: TeamId(21),
@@ -78,10 +83,19 @@ fn toys() -> OrganizationFacts {
             parent: Some(TeamId(20)),
             members: vec![PrincipalId(12), PrincipalId(10)],
         },
-        TeamFact { id: TeamId(20), key: key("production"), name: "Production".to_owned(), parent: None, members: Vec::new() },
+        TeamFact {
+            id: TeamId(20),
+            key: key("production"),
+            name: "Production".to_owned(),
+            parent: None,
+            members: Vec::new(),
+        },
     ];
     it.conditions = vec![
-        ConditionFact { key: key("office"), condition: Condition::Address { ranges: vec!["10.0.0.0/8".to_owned()] } },
+        ConditionFact {
+            key: key("office"),
+            condition: Condition::Address { ranges: vec!["10.0.0.0/8".to_owned()] },
+        },
         ConditionFact {
             key: key("careful"),
             condition: Condition::All {
@@ -89,7 +103,11 @@ fn toys() -> OrganizationFacts {
                     Condition::Team { team: key("sewing") },
                     Condition::Any {
                         of: vec![
-                            Condition::AtMost { of: AttributeOf::Resource, attribute: "amount".to_owned(), limit: 1000.0 },
+                            Condition::AtMost {
+                                of: AttributeOf::Resource,
+                                attribute: "amount".to_owned(),
+                                limit: 1000.0,
+                            },
                             Condition::OneOf {
                                 of: AttributeOf::Context,
                                 attribute: "a.b".to_owned(),
@@ -111,7 +129,9 @@ fn toys() -> OrganizationFacts {
                     },
                     Condition::Between { from: Some(NOW), to: None },
                     Condition::Assurance { mfa: true, any_of: Vec::new() },
-                    Condition::Cel { expression: "context.n == 1 &&\n resource.name != \"q\"".to_owned() },
+                    Condition::Cel {
+                        expression: "context.n == 1 &&\n resource.properties.name != \"q\"".to_owned(),
+                    },
                 ],
             },
         },
@@ -203,7 +223,12 @@ fn toys() -> OrganizationFacts {
     };
     it.resources = vec![
         registered("warehouse", "w2", None, "{}"),
-        registered("invoices", "1042", Some(PrincipalId(10)), r#"{"amount": 12.0, "b": {"c d": [1, true, "x"]}, "a": -7}"#),
+        registered(
+            "invoices",
+            "1042",
+            Some(PrincipalId(10)),
+            r#"{"amount": 12.0, "b": {"c d": [1, true, "x"]}, "a": -7}"#,
+        ),
         registered("invoices", "1041", None, r#"{"gone":null,"big":18446744073709551615}"#),
     ];
     it
@@ -219,13 +244,13 @@ fn counter(start: u128) -> impl FnMut() -> u128 {
 
 fn applied(text: &str, before: &OrganizationFacts) -> OrganizationFacts {
     let document = parse(text).unwrap_or_else(|faults| panic!("{faults:#?}"));
-    resolve(&document, before, &catalogue(), &mut counter(0x1000), NOW, Some(PrincipalId(11)))
+    resolve(&document, before, catalogue(), &mut counter(0x1000), NOW, Some(PrincipalId(11)))
         .unwrap_or_else(|faults| panic!("{faults:#?}"))
 }
 
 fn faults(text: &str, before: &OrganizationFacts) -> Vec<String> {
     let document = parse(text).unwrap_or_else(|faults| panic!("{faults:#?}"));
-    resolve(&document, before, &catalogue(), &mut counter(0x1000), NOW, None)
+    resolve(&document, before, catalogue(), &mut counter(0x1000), NOW, None)
         .unwrap_err()
         .iter()
         .map(ToString::to_string)
@@ -266,7 +291,10 @@ fn an_export_reads_well_and_is_sorted_whatever_the_order_of_rows() {
     }
     let text = export(&toys());
     assert_eq!(export(&turned), text);
-    assert!(text.starts_with("format = \"charter-policy/1\"\norganization = \"toys\"\n\n[conditions.careful]\n"), "{text}");
+    assert!(
+        text.starts_with("format = \"charter-policy/1\"\norganization = \"toys\"\n\n[conditions.careful]\n"),
+        "{text}"
+    );
     assert!(
         text.contains(
             "\n[teams.sewing]\nname = \"Sewing \\\"A\\\"\"\nparent = \"production\"\nmembers = [\n  \"ann@toys.example\",\n  \"robot\",\n]\n"
@@ -282,7 +310,10 @@ fn an_export_reads_well_and_is_sorted_whatever_the_order_of_rows() {
         "{text}"
     );
     assert!(text.contains("  { permission = \"sales.orders.update\", condition = \"office\" },\n"), "{text}");
-    assert!(text.contains("attributes = { a = -7, amount = 12.0, b = { \"c d\" = [1, true, \"x\"] } }\n"), "{text}");
+    assert!(
+        text.contains("attributes = { a = -7, amount = 12.0, b = { \"c d\" = [1, true, \"x\"] } }\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -324,7 +355,10 @@ fn an_edited_row_stays_the_same_row_and_only_it_is_given_anew() {
 #[test]
 fn a_new_entry_gets_an_id_once_and_applying_it_again_changes_nothing() {
     let before = toys();
-    let text = format!("{}\n[[assignments]]\nteam = \"production\"\nrole = \"planner\"\nto = \"2026-12-31T00:00:00+01:00\"\n", export(&before));
+    let text = format!(
+        "{}\n[[assignments]]\nteam = \"production\"\nrole = \"planner\"\nto = \"2026-12-31T00:00:00+01:00\"\n",
+        export(&before)
+    );
     let after = applied(&text, &before);
     let rows = changes(&before, &after);
     let [Change::Assignment(Edit::Insert(row))] = rows.as_slice() else { panic!("{rows:#?}") };
@@ -336,7 +370,11 @@ fn a_new_entry_gets_an_id_once_and_applying_it_again_changes_nothing() {
 #[test]
 fn ids_may_be_left_out_everywhere() {
     let before = toys();
-    let text: String = export(&before).lines().filter(|line| !line.starts_with("id = ")).map(|line| format!("{line}\n")).collect();
+    let text: String = export(&before)
+        .lines()
+        .filter(|line| !line.starts_with("id = "))
+        .map(|line| format!("{line}\n"))
+        .collect();
     assert_eq!(changes(&before, &applied(&text, &before)), []);
 }
 
@@ -438,8 +476,8 @@ fn two_entries_that_say_the_same_are_told_and_trees_are_at_most_eight_deep() {
     assert_eq!(
         faults(&text, &empty()),
         [
-            "line 27: teams.t9: team `t9` would stand deeper than 8 levels: flatten the tree",
-            "line 35: assignments[2].role: says the same as the entry at line 32: remove one",
+            "line 26: teams.t9: team `t9` would stand deeper than 8 levels: flatten the tree",
+            "line 34: assignments[2].role: says the same as the entry at line 31: remove one",
         ]
     );
 }
@@ -537,7 +575,7 @@ fn no_mutation_of_a_document_makes_the_reader_panic() {
         }
         let turned = turned.join("\n");
         if let Ok(document) = parse(&turned) {
-            let _ = resolve(&document, &toys(), &catalogue(), &mut counter(1), NOW, None);
+            let _ = resolve(&document, &toys(), catalogue(), &mut counter(1), NOW, None);
         }
         let _ = PolicyCases::parse(&turned);
     }
@@ -627,7 +665,10 @@ fn faulty_cases_are_told_at_once_by_line() {
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.starts_with(expected), "{found:?} instead of {expected:?}");
     }
-    let none: Vec<String> =
-        PolicyCases::parse("format = \"charter-policy-cases/1\"\n").unwrap_err().iter().map(ToString::to_string).collect();
+    let none: Vec<String> = PolicyCases::parse("format = \"charter-policy-cases/1\"\n")
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(none, ["line 1: there are no cases; add at least one [[cases]]"]);
 }
