@@ -33,7 +33,11 @@ impl From<TokenFault> for Stop {
 
 impl App {
     /// The caller a bearer token proves; without one the anonymous caller.
-    pub async fn authenticate(&self, bearer: Option<&str>, address: Option<IpAddr>) -> Result<Caller, Problem> {
+    pub async fn authenticate(
+        &self,
+        bearer: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<Caller, Problem> {
         let Some(bearer) = bearer else { return Ok(Caller::Anonymous) };
         let now = self.now();
         let judged = if bearer.starts_with(service_token::PREFIX) {

@@ -69,7 +69,9 @@ async fn read(app: &App, key_id: &str) -> Result<Option<Arc<Found>>, Problem> {
         Ok::<_, charter_db::Error>(principal.map(|principal| (credential, revision, principal)))
     })?;
     let Some((credential, revision, principal)) = read else { return Ok(None) };
-    let broken = |what: &str| Problem::new(ProblemKind::Internal, format!("service token {}: {what}", credential.key_id));
+    let broken = |what: &str| {
+        Problem::new(ProblemKind::Internal, format!("service token {}: {what}", credential.key_id))
+    };
     let scopes: Option<Vec<Pattern>> = credential
         .scopes
         .as_ref()
@@ -216,7 +218,10 @@ pub async fn create(
     draft: ServiceTokenDraft,
 ) -> Result<NewServiceToken, Problem> {
     if ctx.principal().is_some_and(|caller| caller.credential.is_some()) {
-        return Err(Problem::new(ProblemKind::Forbidden, "a service token makes no service tokens: sign in as a user"));
+        return Err(Problem::new(
+            ProblemKind::Forbidden,
+            "a service token makes no service tokens: sign in as a user",
+        ));
     }
     let (identity, organization, now) = (app.identity(), permit.organization(), ctx.now);
     let name = text::name("name", &draft.name)?;
@@ -226,15 +231,24 @@ pub async fn create(
     let index = app.snapshots().index();
     if let Some(scopes) = &draft.scopes {
         if scopes.is_empty() || scopes.len() > LIST_MAX {
-            return Err(Problem::invalid("scopes", format!("1 to {LIST_MAX} patterns are expected; leave it out for no limit")));
+            return Err(Problem::invalid(
+                "scopes",
+                format!("1 to {LIST_MAX} patterns are expected; leave it out for no limit"),
+            ));
         }
         if let Some(empty) = scopes.iter().find(|scope| index.pattern(scope).is_empty()) {
-            return Err(Problem::invalid("scopes", format!("{empty} matches no permission of the catalogue")));
+            return Err(Problem::invalid(
+                "scopes",
+                format!("{empty} matches no permission of the catalogue"),
+            ));
         }
     }
     if let Some(blocks) = &draft.addresses {
         if blocks.is_empty() || blocks.len() > LIST_MAX {
-            return Err(Problem::invalid("addresses", format!("1 to {LIST_MAX} blocks are expected; leave it out for no limit")));
+            return Err(Problem::invalid(
+                "addresses",
+                format!("1 to {LIST_MAX} blocks are expected; leave it out for no limit"),
+            ));
         }
         if let Some(wrong) = blocks.iter().find(|block| AddressBlock::parse(block).is_none()) {
             return Err(Problem::invalid(
@@ -258,7 +272,9 @@ pub async fn create(
         if let Some(code) = beyond.iter().next().and_then(|first| index.code(first)) {
             return Err(Problem::new(
                 ProblemKind::BeyondGiver,
-                format!("the token could do what you may not ({code}): limit it with scopes, or ask somebody who may"),
+                format!(
+                    "the token could do what you may not ({code}): limit it with scopes, or ask somebody who may"
+                ),
             ));
         }
     }
@@ -293,8 +309,13 @@ pub async fn create(
         .write(Scope::Installation, organization, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 store::credential::insert(transaction.tx(), &row).await?;
-                let mut event =
-                    audit::event(&ctx_inside, organization, "credential.issue", "credential", row.id.to_string());
+                let mut event = audit::event(
+                    &ctx_inside,
+                    organization,
+                    "credential.issue",
+                    "credential",
+                    row.id.to_string(),
+                );
                 event.after = Some(record(&row));
                 transaction.commit(event, Vec::new(), ()).await
             }) as BoxFuture<'_, Result<Committed<()>, Problem>>
@@ -333,7 +354,12 @@ pub async fn list(app: &App, permit: &Permit, page: &Page) -> Result<Listing<Cre
         None => CredentialId(0),
         Some(text) => text.parse().map_err(|_| Problem::invalid("cursor", "not a cursor of this list"))?,
     };
-    let found = reading!(app.database(), organization, |conn| store::credential::page(conn, organization, after, limit))?;
+    let found = reading!(app.database(), organization, |conn| store::credential::page(
+        conn,
+        organization,
+        after,
+        limit
+    ))?;
     let next = if found.more { found.rows.last().map(|row| row.id.to_string()) } else { None };
     Ok(Listing { items: found.rows, next })
 }
@@ -353,12 +379,22 @@ pub async fn revoke(
         .write(Scope::Installation, organization, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 let by = ctx_inside.principal().map(|caller| caller.id);
-                let before = store::credential::get(transaction.tx(), organization, id).await?.ok_or_else(|| missing(id))?;
+                let before = store::credential::get(transaction.tx(), organization, id)
+                    .await?
+                    .ok_or_else(|| missing(id))?;
                 if !store::credential::revoke(transaction.tx(), organization, id, by, &reason, now).await? {
                     return Err(Problem::new(ProblemKind::InUse, "the token was revoked before"));
                 }
-                let after = store::credential::get(transaction.tx(), organization, id).await?.ok_or_else(|| missing(id))?;
-                let mut event = audit::event(&ctx_inside, organization, "credential.revoke", "credential", id.to_string());
+                let after = store::credential::get(transaction.tx(), organization, id)
+                    .await?
+                    .ok_or_else(|| missing(id))?;
+                let mut event = audit::event(
+                    &ctx_inside,
+                    organization,
+                    "credential.revoke",
+                    "credential",
+                    id.to_string(),
+                );
                 event.reason = reason;
                 event.before = Some(record(&before));
                 transaction.commit(event, Vec::new(), after).await

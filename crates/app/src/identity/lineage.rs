@@ -42,7 +42,8 @@ pub async fn ensure_active(app: &App) -> Result<(), Problem> {
     let (identity, platform, now) = (app.identity(), app.platform(), app.now());
     // Active from a little earlier, so that a node whose clock is behind can sign with it at once.
     let from = now.plus_seconds(-LEEWAY_SECONDS);
-    let key = generate(&app.world().random(), app.world().random(), &identity.sealer, KeyState::Active, now, from)?;
+    let key =
+        generate(&app.world().random(), app.world().random(), &identity.sealer, KeyState::Active, now, from)?;
     let kid = key.kid.clone();
     let written = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
@@ -52,7 +53,14 @@ pub async fn ensure_active(app: &App) -> Result<(), Problem> {
                     return Err(Problem::new(ProblemKind::Taken, "a key signs already"));
                 }
                 store::signing_key::insert(transaction.tx(), &key).await?;
-                let event = audit::system_event("identity", platform, now, "signing_key.activate", "signing_key", kid);
+                let event = audit::system_event(
+                    "identity",
+                    platform,
+                    now,
+                    "signing_key.activate",
+                    "signing_key",
+                    kid,
+                );
                 transaction.commit(event, Vec::new(), ()).await
             }) as BoxFuture<'_, Result<Committed<()>, Problem>>
         })

@@ -143,7 +143,8 @@ impl std::fmt::Debug for Identity {
 impl Identity {
     /// With the keys the database has. The first key is made by the first `refresh`, because that writes.
     pub async fn open(database: &Database, world: &World, settings: &Settings) -> Result<Self, Problem> {
-        let unusable = |error| Problem::new(ProblemKind::Internal, format!("the key-encryption key: {error}"));
+        let unusable =
+            |error| Problem::new(ProblemKind::Internal, format!("the key-encryption key: {error}"));
         let sealer = Sealer::new(&settings.secrets.key_encryption_key).map_err(unusable)?;
         let kept = reading_all!(database, |conn| store::signing_key::of_purpose(conn, signing_key::ACCESS))?;
         let now = world.now();

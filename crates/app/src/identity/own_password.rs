@@ -11,7 +11,7 @@ use crate::text;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
 use charter_kernel::facts::PrincipalKind;
-use charter_kernel::{Problem, ProblemKind};
+use charter_kernel::{Problem, ProblemKind, SessionId};
 use charter_store as store;
 use zeroize::Zeroizing;
 
@@ -28,7 +28,10 @@ pub async fn change(
     let account = identity.pepper.of_login(&caller.login);
     identity.throttle.take_from_account(account, now)?;
     let (principal, session) = reading_all!(app.database(), |conn| async move {
-        Ok::<_, charter_db::Error>((store::principal::by_id(conn, who).await?, store::session::get(conn, old).await?))
+        Ok::<_, charter_db::Error>((
+            store::principal::by_id(conn, who).await?,
+            store::session::get(conn, old).await?,
+        ))
     })?;
     let gone = || Problem::new(ProblemKind::Unauthenticated, "the session has ended: sign in again");
     let (principal, session) = (principal.ok_or_else(gone)?, session.ok_or_else(gone)?);
@@ -54,11 +57,12 @@ pub async fn change(
                 let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
                 store::session::insert(transaction.tx(), &new_session).await?;
                 let organization = new_session.organization.unwrap_or(platform);
-                let mut event = audit::event(&ctx_inside, organization, "password.change", "principal", who.to_string());
+                let mut event =
+                    audit::event(&ctx_inside, organization, "password.change", "principal", who.to_string());
                 event.after = Some(format!(r#"{{"sessions_ended":{}}}"#, ended.len()));
                 let begin = session::event(&ctx_inside, platform, &new_session, "session.begin", reason);
                 transaction.commit(event, vec![begin], ended).await
-            }) as BoxFuture<'_, Result<Committed<_>, Problem>>
+            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
         })
         .await?;
     session::forget(app, &ended);
@@ -66,14 +70,23 @@ pub async fn change(
 }
 
 /// Sets the password of a user; for the operator only. Tells how many sessions ended.
-pub async fn set(app: &App, ctx: &RequestContext, login: &str, new: Zeroizing<String>) -> Result<usize, Problem> {
+pub async fn set(
+    app: &App,
+    ctx: &RequestContext,
+    login: &str,
+    new: Zeroizing<String>,
+) -> Result<usize, Problem> {
     if !ctx.is_operator() {
-        return Err(Problem::new(ProblemKind::Forbidden, "only the operator at the machine sets others' passwords"));
+        return Err(Problem::new(
+            ProblemKind::Forbidden,
+            "only the operator at the machine sets others' passwords",
+        ));
     }
     let (now, platform) = (ctx.now, app.platform());
     let folded = text::email("login", login)?;
     let wanted = folded.clone();
-    let found = reading_all!(app.database(), |conn| async move { store::principal::by_login(conn, &wanted).await })?;
+    let found =
+        reading_all!(app.database(), |conn| async move { store::principal::by_login(conn, &wanted).await })?;
     let principal = found
         .filter(|principal| principal.kind == PrincipalKind::User)
         .ok_or_else(|| Problem::not_found(format!("no user {folded}")))?;
@@ -86,11 +99,16 @@ pub async fn set(app: &App, ctx: &RequestContext, login: &str, new: Zeroizing<St
                 store::principal::set_password(transaction.tx(), who, Some(&hash), now).await?;
                 let reason = "the operator set the password";
                 let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
-                let mut event = audit::event(&ctx_inside, platform, "password.set", "principal", who.to_string());
+                let mut event =
+                    audit::event(&ctx_inside, platform, "password.set", "principal", who.to_string());
                 event.reason = reason.to_owned();
-                event.after = Some(format!(r#"{{"login":{},"sessions_ended":{}}}"#, serde_json::json!(folded), ended.len()));
+                event.after = Some(format!(
+                    r#"{{"login":{},"sessions_ended":{}}}"#,
+                    serde_json::json!(folded),
+                    ended.len()
+                ));
                 transaction.commit(event, Vec::new(), ended).await
-            }) as BoxFuture<'_, Result<Committed<_>, Problem>>
+            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
         })
         .await?;
     session::forget(app, &ended);

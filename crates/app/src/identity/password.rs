@@ -84,7 +84,9 @@ impl Password {
         let login = login.to_lowercase();
         let local = login.split('@').next().unwrap_or_default();
         if folded == login || (local.len() >= 3 && is_dressed_up(&folded, local)) {
-            return Err(refused("the login with additions is the first thing an attacker tries: choose another".to_owned()));
+            return Err(refused(
+                "the login with additions is the first thing an attacker tries: choose another".to_owned(),
+            ));
         }
         if is_common(&folded) {
             return Err(refused("it is among the passwords attackers try first: choose another".to_owned()));
@@ -108,7 +110,11 @@ fn is_common(folded: &str) -> bool {
     });
     let steps = |by: i64| {
         characters.windows(2).all(|pair| match pair {
-            [a, b] => i64::from(u32::from(*b)) - i64::from(u32::from(*a)) == by || (*a, *b) == ('9', '0') || (*a, *b) == ('0', '9'),
+            [a, b] => {
+                i64::from(u32::from(*b)) - i64::from(u32::from(*a)) == by
+                    || (*a, *b) == ('9', '0')
+                    || (*a, *b) == ('0', '9')
+            }
             _ => true,
         })
     };
@@ -144,7 +150,8 @@ impl Drop for Place {
 }
 
 fn busy() -> Problem {
-    Problem::new(ProblemKind::Unavailable, "too many sign-ins at this moment: try again in a second").retry_after(1)
+    Problem::new(ProblemKind::Unavailable, "too many sign-ins at this moment: try again in a second")
+        .retry_after(1)
 }
 
 fn broken(error: impl std::fmt::Display) -> Problem {
@@ -211,7 +218,8 @@ impl Hasher {
         let (cost, nobody) = (self.cost, Arc::clone(&self.nobody));
         self.run(move || {
             let is_possible = password.is_some() && stored.is_some();
-            let password = password.unwrap_or_else(|| Password(Zeroizing::new("nothing fits this one".to_owned())));
+            let password =
+                password.unwrap_or_else(|| Password(Zeroizing::new("nothing fits this one".to_owned())));
             let verified = verify(cost, &password, stored.as_deref().unwrap_or(&nobody), &salt)?;
             Ok(if is_possible { verified } else { Verified::Wrong })
         })
@@ -262,7 +270,8 @@ mod tests {
         let hasher = hasher();
         let stored = hasher.hash(typed("correct horse battery").unwrap(), [1; 16]).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{stored}");
-        let right = hasher.verify(typed("correct horse battery"), Some(stored.clone()), [2; 16]).await.unwrap();
+        let right =
+            hasher.verify(typed("correct horse battery"), Some(stored.clone()), [2; 16]).await.unwrap();
         assert_eq!(right, Verified::Right);
         let wrong = hasher.verify(typed("correct horse batterie"), Some(stored), [2; 16]).await.unwrap();
         assert_eq!(wrong, Verified::Wrong);
@@ -303,7 +312,8 @@ mod tests {
     #[tokio::test]
     async fn a_hash_with_monstrous_parameters_is_refused_before_any_work() {
         let monster = format!("$argon2id$v=19$m=4194304,t=2,p=1${}${}", "A".repeat(22), "A".repeat(43));
-        let problem = hasher().verify(typed("correct horse battery"), Some(monster), [2; 16]).await.unwrap_err();
+        let problem =
+            hasher().verify(typed("correct horse battery"), Some(monster), [2; 16]).await.unwrap_err();
         assert_eq!(problem.kind, ProblemKind::Internal);
     }
 
@@ -319,7 +329,10 @@ mod tests {
 
     #[test]
     fn composed_and_decomposed_forms_are_one_password() {
-        assert_eq!(*Password::typed("caf\u{e9} con leche").unwrap().0, *Password::typed("cafe\u{301} con leche").unwrap().0);
+        assert_eq!(
+            *Password::typed("caf\u{e9} con leche").unwrap().0,
+            *Password::typed("cafe\u{301} con leche").unwrap().0
+        );
     }
 
     #[test]
@@ -350,8 +363,13 @@ mod tests {
             assert!(Password::chosen("password", text, login).is_err(), "{text:?} passes");
         }
         assert!(Password::chosen("password", &"x9 ".repeat(400), "ann@toys.example").is_err());
-        let accepted =
-            ["correct horse battery", "annually paid rent", "Kh7-t9Qz!mW2x", "пароль для медведя", "            a bear"];
+        let accepted = [
+            "correct horse battery",
+            "annually paid rent",
+            "Kh7-t9Qz!mW2x",
+            "пароль для медведя",
+            "            a bear",
+        ];
         for text in accepted {
             Password::chosen("password", text, "ann@toys.example").unwrap();
         }

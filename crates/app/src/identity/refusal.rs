@@ -65,7 +65,8 @@ pub async fn flush(app: &App) -> Result<(), Problem> {
     let mut events: Vec<_> = tallies
         .iter()
         .map(|(fault, tally)| {
-            let mut event = audit::system_event("identity", platform, now, "token.refuse", "token", fault.as_str());
+            let mut event =
+                audit::system_event("identity", platform, now, "token.refuse", "token", fault.as_str());
             event.actor = Actor::Nobody;
             event.outcome = Outcome::Denied;
             event.address = tally.address.map(|address| address.to_string());

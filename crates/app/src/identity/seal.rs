@@ -88,8 +88,13 @@ impl Pepper {
     /// With a pepper of the configuration.
     pub fn new(pepper: &[u8; 32]) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, pepper);
-        let key = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, purpose.as_bytes()).as_ref());
-        Self { tokens: key("charter service tokens 1"), logins: key("charter logins 1"), codes: key("charter codes 1") }
+        let key =
+            |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, purpose.as_bytes()).as_ref());
+        Self {
+            tokens: key("charter service tokens 1"),
+            logins: key("charter logins 1"),
+            codes: key("charter codes 1"),
+        }
     }
 
     /// The hash of a token.
@@ -150,7 +155,12 @@ mod tests {
     #[test]
     fn one_text_hashes_differently_for_each_purpose_and_pepper() {
         let pepper = Pepper::new(&[1; 32]);
-        let all = [pepper.of_token("x"), pepper.of_login("x"), pepper.of_code("x"), Pepper::new(&[2; 32]).of_token("x")];
+        let all = [
+            pepper.of_token("x"),
+            pepper.of_login("x"),
+            pepper.of_code("x"),
+            Pepper::new(&[2; 32]).of_token("x"),
+        ];
         for (at, hash) in all.iter().enumerate() {
             assert!(all.iter().skip(at + 1).all(|other| other != hash));
         }

@@ -56,8 +56,11 @@ pub fn read(text: &str) -> Option<Presented<'_>> {
         "test" => false,
         _ => return None,
     };
-    let is_word = |word: &str, length: usize| word.len() == length && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let is_whole = parts.next().is_none() && is_word(id, ID) && is_word(secret, SECRET) && is_word(check, CHECK);
+    let is_word = |word: &str, length: usize| {
+        word.len() == length && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let is_whole =
+        parts.next().is_none() && is_word(id, ID) && is_word(secret, SECRET) && is_word(check, CHECK);
     (is_whole && check == check_of(signed)).then_some(Presented { id, is_live, text })
 }
 
@@ -82,7 +85,11 @@ pub fn generate(is_live: bool, mut random: impl FnMut() -> [u8; 64]) -> NewToken
         while word.len() < length {
             // 248 is four times 62: a byte below it gives each digit with the same probability.
             let fitting = random().into_iter().filter(|byte| *byte < 248);
-            word.extend(fitting.filter_map(|byte| DIGITS.get(usize::from(byte % 62)).copied().map(char::from)).take(length - word.len()));
+            word.extend(
+                fitting
+                    .filter_map(|byte| DIGITS.get(usize::from(byte % 62)).copied().map(char::from))
+                    .take(length - word.len()),
+            );
         }
         word
     };
@@ -309,7 +316,8 @@ mod tests {
         assert_eq!(judged(Some(&dated), None, 50), Ok(()));
         assert_eq!(judged(Some(&dated), None, 99), Ok(()));
         assert_eq!(judged(Some(&dated), None, 100), Err(Refused::Time));
-        let blocks = ["192.0.2.0/24", "2001:db8::/32"].map(|text| AddressBlock::parse(text).unwrap()).to_vec();
+        let blocks =
+            ["192.0.2.0/24", "2001:db8::/32"].map(|text| AddressBlock::parse(text).unwrap()).to_vec();
         let placed = TokenRecord { addresses: Some(blocks), ..good };
         for inside in ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8:1::1"] {
             assert_eq!(judged(Some(&placed), Some(inside), 100), Ok(()), "{inside}");
@@ -325,10 +333,22 @@ mod tests {
         for text in ["0.0.0.0/0", "::/0", "192.0.2.1", "192.0.2.1/32", "2001:db8::/64", "::1"] {
             assert!(AddressBlock::parse(text).is_some(), "{text}");
         }
-        for text in ["", "192.0.2.1/24", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2.0/", "2001:db8::/129", "x/8", "192.0.2"] {
+        for text in [
+            "",
+            "192.0.2.1/24",
+            "192.0.2.0/33",
+            "192.0.2.0/-1",
+            "192.0.2.0/",
+            "2001:db8::/129",
+            "x/8",
+            "192.0.2",
+        ] {
             assert!(AddressBlock::parse(text).is_none(), "{text}");
         }
         let everything = AddressBlock::parse("::/0").unwrap();
-        assert!(everything.holds("2001:db8::1".parse().unwrap()) && !everything.holds("192.0.2.1".parse().unwrap()));
+        assert!(
+            everything.holds("2001:db8::1".parse().unwrap())
+                && !everything.holds("192.0.2.1".parse().unwrap())
+        );
     }
 }

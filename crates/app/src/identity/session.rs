@@ -84,7 +84,9 @@ pub(super) async fn known(app: &App, id: SessionId, now: Timestamp) -> Result<Op
         ends_at: session.expires_at.min(session.idle_expires_at),
         read_at: now,
     });
-    identity.sessions.put(id, Remembered::Live(Arc::clone(&known)), |there| matches!(there, Remembered::Ended));
+    identity
+        .sessions
+        .put(id, Remembered::Live(Arc::clone(&known)), |there| matches!(there, Remembered::Ended));
     // It may have ended while it was read.
     let has_ended = matches!(identity.sessions.get(&id), Some(Remembered::Ended));
     Ok((!has_ended && session.is_live(now)).then_some(known))
@@ -130,7 +132,10 @@ pub fn principal_of(ctx: &RequestContext) -> Result<&SignedIn, Problem> {
 pub fn session_of(ctx: &RequestContext) -> Result<(&SignedIn, SessionId), Problem> {
     let principal = principal_of(ctx)?;
     let session = principal.session.ok_or_else(|| {
-        Problem::new(ProblemKind::Forbidden, "a service token has no session: this is for people who signed in")
+        Problem::new(
+            ProblemKind::Forbidden,
+            "a service token has no session: this is for people who signed in",
+        )
     })?;
     Ok((principal, session))
 }
@@ -154,12 +159,13 @@ async fn end(
     id: SessionId,
     reason: &'static str,
 ) -> Result<(), Problem> {
-    let missing = || Problem::not_found(format!("you have no session {id}"));
+    let missing = move || Problem::not_found(format!("you have no session {id}"));
     let ctx_inside = ctx.clone();
     let platform = app.platform();
     app.write(Scope::Installation, platform, ctx.now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
-            let found = store::session::get(transaction.tx(), id).await?.filter(|session| session.principal == owner);
+            let found =
+                store::session::get(transaction.tx(), id).await?.filter(|session| session.principal == owner);
             let session = found.ok_or_else(missing)?;
             if !store::session::end(transaction.tx(), id, reason, ctx_inside.now).await? {
                 return Err(missing());
@@ -193,11 +199,14 @@ pub async fn list_own(app: &App, ctx: &RequestContext, page: &Page) -> Result<Li
     let (owner, limit, now) = (principal.id, page.limit, ctx.now);
     let mut after = match &page.after {
         None => (Timestamp::MIN, SessionId(0)),
-        Some(cursor) => read_cursor(cursor).ok_or_else(|| Problem::invalid("cursor", "not a cursor of this list"))?,
+        Some(cursor) => {
+            read_cursor(cursor).ok_or_else(|| Problem::invalid("cursor", "not a cursor of this list"))?
+        }
     };
     let mut items: Vec<Session> = Vec::new();
     loop {
-        let found = reading_all!(app.database(), |conn| store::session::of_principal(conn, owner, after, limit))?;
+        let found =
+            reading_all!(app.database(), |conn| store::session::of_principal(conn, owner, after, limit))?;
         for session in found.rows {
             after = (session.created_at, session.id);
             if session.is_live(now) {

@@ -47,7 +47,11 @@ fn administrator() -> Result<RoleKey, Problem> {
     PLATFORM_ADMINISTRATOR.parse().map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))
 }
 
-async fn has_administrator(conn: &mut Conn, platform: OrganizationId, role: &RoleKey) -> Result<bool, Problem> {
+async fn has_administrator(
+    conn: &mut Conn,
+    platform: OrganizationId,
+    role: &RoleKey,
+) -> Result<bool, Problem> {
     let found = store::assignment::of_role(conn, platform, role, AssignmentId(0), 1).await?;
     Ok(!found.rows.is_empty())
 }
@@ -81,8 +85,10 @@ pub async fn code(app: &App) -> Result<Option<Zeroizing<String>>, Problem> {
         return Ok(None);
     }
     let random: [u8; GROUPS * GROUP] = app.world().random();
-    let letters: Vec<char> =
-        random.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 32)).copied().map(char::from)).collect();
+    let letters: Vec<char> = random
+        .iter()
+        .filter_map(|byte| LETTERS.get(usize::from(byte % 32)).copied().map(char::from))
+        .collect();
     let groups: Vec<String> = letters.chunks(GROUP).map(|group| group.iter().collect()).collect();
     let code = Zeroizing::new(groups.join("-"));
     let hash = app.identity().pepper.of_code(&normal(&code));
@@ -90,7 +96,8 @@ pub async fn code(app: &App) -> Result<Option<Zeroizing<String>>, Problem> {
     app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
             store::setup_code::replace(transaction.tx(), &hash, now, now.plus_seconds(CODE_SECONDS)).await?;
-            let event = audit::system_event("setup", platform, now, "setup.code", "installation", "installation");
+            let event =
+                audit::system_event("setup", platform, now, "setup.code", "installation", "installation");
             transaction.commit(event, Vec::new(), ()).await
         }) as BoxFuture<'_, Result<Committed<()>, Problem>>
     })
@@ -103,7 +110,12 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
     let (identity, now, platform) = (app.identity(), ctx.now, app.platform());
     identity.throttle.take_from_address(ctx.address, now)?;
     let login = text::email("login", &draft.login)?;
-    let name = draft.name.as_deref().map(|name| text::name("name", name)).transpose()?.unwrap_or_else(|| login.clone());
+    let name = draft
+        .name
+        .as_deref()
+        .map(|name| text::name("name", name))
+        .transpose()?
+        .unwrap_or_else(|| login.clone());
     let password = Password::chosen("password", &draft.password, &login)?;
     // All guesses at codes are one account: the code is long, and this keeps hashing for others.
     let account = identity.pepper.of_login("\0setup");
@@ -173,6 +185,10 @@ mod tests {
     #[test]
     fn a_code_is_read_however_it_was_typed() {
         assert_eq!(normal("ab1-O0 il\n"), "AB10011");
-        assert!(LETTERS.iter().all(|letter| normal(&char::from(*letter).to_string()) == char::from(*letter).to_string()));
+        assert!(
+            LETTERS
+                .iter()
+                .all(|letter| normal(&char::from(*letter).to_string()) == char::from(*letter).to_string())
+        );
     }
 }

@@ -73,11 +73,20 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
     let account = identity.pepper.of_login(&login);
     identity.throttle.take_from_account(account, now)?;
     let wanted = login.clone();
-    let found = reading_all!(app.database(), |conn| async move { store::principal::by_login(conn, &wanted).await })?;
-    let stored = found.as_ref().filter(|principal| principal.kind == PrincipalKind::User).and_then(|it| it.password_hash.clone());
-    let verified = identity.hasher.verify(Password::typed(&draft.password), stored, app.world().random()).await?;
+    let found =
+        reading_all!(app.database(), |conn| async move { store::principal::by_login(conn, &wanted).await })?;
+    let stored = found
+        .as_ref()
+        .filter(|principal| principal.kind == PrincipalKind::User)
+        .and_then(|it| it.password_hash.clone());
+    let verified =
+        identity.hasher.verify(Password::typed(&draft.password), stored, app.world().random()).await?;
     let principal = match (found, &verified) {
-        (Some(principal), Verified::Right | Verified::Rehashed(_)) if principal.status == PrincipalStatus::Active => principal,
+        (Some(principal), Verified::Right | Verified::Rehashed(_))
+            if principal.status == PrincipalStatus::Active =>
+        {
+            principal
+        }
         (found, _) => {
             record_failure(app, ctx, found, &account).await?;
             return Err(invalid_credentials());
@@ -98,7 +107,8 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
                 store::principal::set_password(transaction.tx(), principal.id, Some(hash), set_at).await?;
             }
             store::session::insert(transaction.tx(), &session).await?;
-            let event = session::event(&ctx_inside, platform, &session, "session.begin", "signed in with a password");
+            let event =
+                session::event(&ctx_inside, platform, &session, "session.begin", "signed in with a password");
             transaction.commit(event, Vec::new(), ()).await
         }) as BoxFuture<'_, Result<Committed<()>, Problem>>
     })
@@ -119,13 +129,16 @@ async fn record_failure(
     event.outcome = Outcome::Denied;
     event.reason = match &found {
         None => "unknown login".to_owned(),
-        Some(principal) if principal.status != PrincipalStatus::Active => format!("account {}", principal.status.as_str()),
+        Some(principal) if principal.status != PrincipalStatus::Active => {
+            format!("account {}", principal.status.as_str())
+        }
         Some(_) => "wrong password".to_owned(),
     };
     // The same guesses can be told apart from others without keeping what was typed, which may have been a password.
     event.after = Some(format!(r#"{{"login_hash":"{}"}}"#, audit::hex(account.get(..8).unwrap_or_default())));
     app.write(Scope::Installation, platform, now, move |transaction: Transaction<'_>| {
-        Box::pin(async move { transaction.commit(event, Vec::new(), ()).await }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+        Box::pin(async move { transaction.commit(event, Vec::new(), ()).await })
+            as BoxFuture<'_, Result<Committed<()>, Problem>>
     })
     .await
     .map(|_| ())
@@ -191,7 +204,8 @@ pub(super) fn issue(app: &App, session: Session, now: Timestamp) -> Result<SignI
         session.expires_at,
     );
     let token = token::mint(&identity.keys(), &claims).ok_or_else(|| {
-        Problem::new(ProblemKind::Unavailable, "no signing key is active yet: try again in a second").retry_after(1)
+        Problem::new(ProblemKind::Unavailable, "no signing key is active yet: try again in a second")
+            .retry_after(1)
     })?;
     Ok(SignIn { token: Zeroizing::new(token), expires_at: Timestamp::from_seconds(claims.exp), session })
 }
@@ -201,15 +215,25 @@ fn is_live(member: &MemberFact, now: Timestamp) -> bool {
 }
 
 /// The organization a text names, when the principal is a member of it now.
-async fn membership(app: &App, principal: &Principal, text: &str, now: Timestamp) -> Result<OrganizationId, Problem> {
+async fn membership(
+    app: &App,
+    principal: &Principal,
+    text: &str,
+    now: Timestamp,
+) -> Result<OrganizationId, Problem> {
     let organization = app.resolve_organization(text).await?;
     let who = principal.id;
-    let found = reading!(app.database(), organization, |conn| store::membership::get(conn, organization, who))?;
+    let found =
+        reading!(app.database(), organization, |conn| store::membership::get(conn, organization, who))?;
     found.filter(|member| is_live(member, now)).map(|_| organization).ok_or_else(no_organization)
 }
 
 /// The one organization the principal is a member of now, if it is one.
-async fn only_membership(app: &App, principal: &Principal, now: Timestamp) -> Result<Option<OrganizationId>, Problem> {
+async fn only_membership(
+    app: &App,
+    principal: &Principal,
+    now: Timestamp,
+) -> Result<Option<OrganizationId>, Problem> {
     let live: Vec<_> = memberships(app, principal.id, now).await?.into_iter().map(|found| found.id).collect();
     Ok(match live.as_slice() {
         [only] => Some(*only),
@@ -245,7 +269,12 @@ async fn memberships(
             }
             if let Some(row) = store::organization::get(conn, id).await? {
                 let fact = row.organization;
-                found.push(OwnMembership { id, key: fact.key.to_string(), name: fact.name, status: fact.status });
+                found.push(OwnMembership {
+                    id,
+                    key: fact.key.to_string(),
+                    name: fact.name,
+                    status: fact.status,
+                });
             }
         }
         Ok::<_, charter_db::Error>(found)
@@ -277,12 +306,19 @@ pub async fn me(app: &App, ctx: &RequestContext) -> Result<Me, Problem> {
 }
 
 /// A new token. For another organization a new session replaces the present one; for the same the session goes on.
-pub async fn switch(app: &App, ctx: &RequestContext, organization: Option<String>) -> Result<SignIn, Problem> {
+pub async fn switch(
+    app: &App,
+    ctx: &RequestContext,
+    organization: Option<String>,
+) -> Result<SignIn, Problem> {
     let (caller, id) = session_of(ctx)?;
     let (who, now, platform) = (caller.id, ctx.now, app.platform());
     let gone = || Problem::new(ProblemKind::Unauthenticated, "the session has ended: sign in again");
     let (old, principal) = reading_all!(app.database(), |conn| async move {
-        Ok::<_, charter_db::Error>((store::session::get(conn, id).await?, store::principal::by_id(conn, who).await?))
+        Ok::<_, charter_db::Error>((
+            store::session::get(conn, id).await?,
+            store::principal::by_id(conn, who).await?,
+        ))
     })?;
     let old = old.filter(|session| session.is_live(now)).ok_or_else(gone)?;
     let principal = principal.filter(|it| it.status == PrincipalStatus::Active).ok_or_else(gone)?;
@@ -302,8 +338,13 @@ pub async fn switch(app: &App, ctx: &RequestContext, organization: Option<String
     let (ctx_inside, session, before) = (ctx.clone(), new.clone(), old.clone());
     app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
-            if !store::session::end(transaction.tx(), before.id, "turned to another organization", now).await? {
-                return Err(Problem::new(ProblemKind::Unauthenticated, "the session has ended: sign in again"));
+            if !store::session::end(transaction.tx(), before.id, "turned to another organization", now)
+                .await?
+            {
+                return Err(Problem::new(
+                    ProblemKind::Unauthenticated,
+                    "the session has ended: sign in again",
+                ));
             }
             store::session::insert(transaction.tx(), &session).await?;
             let reason = "turned to another organization";

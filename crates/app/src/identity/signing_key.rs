@@ -88,7 +88,10 @@ impl KeySet {
                 }));
             }
             if key.state == KeyState::Active {
-                let sealed = key.sealed_private.as_deref().ok_or_else(|| wrong(&key.kid, "its private part is missing"))?;
+                let sealed = key
+                    .sealed_private
+                    .as_deref()
+                    .ok_or_else(|| wrong(&key.kid, "its private part is missing"))?;
                 let seed = sealer.open(&key.kid, sealed).map_err(|error| wrong(&key.kid, error))?;
                 let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &key.public_key)
                     .map_err(|_| wrong(&key.kid, "its two parts do not belong together"))?;
@@ -192,7 +195,15 @@ mod tests {
     }
 
     fn key(seed: u8, state: KeyState) -> SigningKey {
-        let mut key = generate(&[seed; 32], [seed; 12], &sealer(), state, Timestamp::from_seconds(1_000), Timestamp::from_seconds(1_000)).unwrap();
+        let mut key = generate(
+            &[seed; 32],
+            [seed; 12],
+            &sealer(),
+            state,
+            Timestamp::from_seconds(1_000),
+            Timestamp::from_seconds(1_000),
+        )
+        .unwrap();
         if state != KeyState::Active && state != KeyState::Pending {
             key.sealed_private = None;
             key.retired_at = Some(Timestamp::from_seconds(2_000));
@@ -236,7 +247,8 @@ mod tests {
 
     #[test]
     fn the_wrong_key_encryption_key_is_said_so() {
-        let problem = KeySet::new(vec![key(1, KeyState::Active)], &Sealer::new(&[9; 32]).unwrap()).unwrap_err();
+        let problem =
+            KeySet::new(vec![key(1, KeyState::Active)], &Sealer::new(&[9; 32]).unwrap()).unwrap_err();
         assert!(problem.detail.contains("key-encryption key"), "{problem}");
     }
 }

@@ -34,7 +34,9 @@ impl Guesses {
     fn delay_seconds(self) -> i64 {
         match self.count.checked_sub(FREE) {
             None => 0,
-            Some(beyond) => 1i64.checked_shl(beyond.min(30)).unwrap_or(DELAY_SECONDS_MAX).min(DELAY_SECONDS_MAX),
+            Some(beyond) => {
+                1i64.checked_shl(beyond.min(30)).unwrap_or(DELAY_SECONDS_MAX).min(DELAY_SECONDS_MAX)
+            }
         }
     }
 
@@ -188,7 +190,9 @@ mod tests {
         let taken: usize = std::thread::scope(|scope| {
             let guessers: Vec<_> = (0..8)
                 .map(|_| {
-                    scope.spawn(|| (0..100).filter(|_| throttle.take_from_account([1; 32], at(0)).is_ok()).count())
+                    scope.spawn(|| {
+                        (0..100).filter(|_| throttle.take_from_account([1; 32], at(0)).is_ok()).count()
+                    })
                 })
                 .collect();
             guessers.into_iter().map(|guesser| guesser.join().unwrap()).sum()
@@ -219,7 +223,8 @@ mod tests {
     fn one_host_is_one_bucket() {
         let throttle = Throttle::default();
         let rotating = |low: u128| Some(IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | low)));
-        let taken = (0..1_000).filter(|low| throttle.take_from_address(rotating(*low), at(0)).is_ok()).count();
+        let taken =
+            (0..1_000).filter(|low| throttle.take_from_address(rotating(*low), at(0)).is_ok()).count();
         assert_eq!(taken, 30);
         throttle.take_from_address(rotating(1 << 64), at(0)).unwrap();
         assert_eq!(bucket("::ffff:192.0.2.1".parse().unwrap()), bucket("192.0.2.1".parse().unwrap()));

@@ -411,11 +411,20 @@ mod tests {
     fn a_token_says_what_was_put_in_and_has_the_form_of_the_profile() {
         let token = mint(&keys(), &claims()).unwrap();
         assert_eq!(verify(&keys(), &terms(), &token, at(NOW)), Ok(claims()));
-        assert_eq!(verify(&keys(), &terms(), &signed(&header().to_string(), &json!(claims()).to_string()), at(NOW)), Ok(claims()));
-        let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap()).unwrap();
+        assert_eq!(
+            verify(&keys(), &terms(), &signed(&header().to_string(), &json!(claims()).to_string()), at(NOW)),
+            Ok(claims())
+        );
+        let header: Value =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap())
+                .unwrap();
         assert_eq!((&header["alg"], &header["typ"]), (&json!("EdDSA"), &json!("at+jwt")));
-        let payload: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
-        for claim in ["iss", "aud", "sub", "client_id", "iat", "exp", "nbf", "jti", "org", "sid", "amr", "auth_time"] {
+        let payload: Value =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap())
+                .unwrap();
+        for claim in
+            ["iss", "aud", "sub", "client_id", "iat", "exp", "nbf", "jti", "org", "sid", "amr", "auth_time"]
+        {
             assert!(payload.get(claim).is_some(), "{claim} is missing");
         }
         assert!(token.len() < 760, "{} bytes", token.len());
@@ -428,7 +437,11 @@ mod tests {
             let header = json!({ "alg": alg, "typ": "at+jwt", "kid": keys().signer_kid().unwrap() });
             let unsigned = format!("{}.{}.", part(header.to_string()), part(json!(claims()).to_string()));
             assert_eq!(fault(&unsigned), TokenFault::Algorithm, "{alg:?}");
-            assert_eq!(fault(&with_header(|header| header["alg"] = json!(alg))), TokenFault::Algorithm, "{alg:?}");
+            assert_eq!(
+                fault(&with_header(|header| header["alg"] = json!(alg))),
+                TokenFault::Algorithm,
+                "{alg:?}"
+            );
         }
         let unsigned = format!("{}.{}.", part(header().to_string()), part(json!(claims()).to_string()));
         assert_eq!(fault(&unsigned), TokenFault::Signature);
@@ -444,14 +457,18 @@ mod tests {
             "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
             base64::engine::general_purpose::STANDARD.encode(&der)
         );
-        for (alg, kind) in [("HS256", hmac::HMAC_SHA256), ("HS384", hmac::HMAC_SHA384), ("HS512", hmac::HMAC_SHA512)] {
+        for (alg, kind) in
+            [("HS256", hmac::HMAC_SHA256), ("HS384", hmac::HMAC_SHA384), ("HS512", hmac::HMAC_SHA512)]
+        {
             for secret in [public.clone(), der.clone(), pem.clone().into_bytes()] {
                 for named in [alg, "RS256", "ES256", "EdDSA"] {
                     let mut header = header();
                     header["alg"] = json!(named);
-                    let signed = format!("{}.{}", part(header.to_string()), part(json!(claims()).to_string()));
+                    let signed =
+                        format!("{}.{}", part(header.to_string()), part(json!(claims()).to_string()));
                     let tag = hmac::sign(&hmac::Key::new(kind, &secret), signed.as_bytes());
-                    let expected = if named == "EdDSA" { TokenFault::Signature } else { TokenFault::Algorithm };
+                    let expected =
+                        if named == "EdDSA" { TokenFault::Signature } else { TokenFault::Algorithm };
                     assert_eq!(fault(&format!("{signed}.{}", part(tag))), expected);
                 }
             }
@@ -463,7 +480,11 @@ mod tests {
     fn a_key_id_is_short_plain_text_or_refused() {
         let long = "a".repeat(10_000);
         for kid in ["../../etc/passwd", "' or 1=1 --", "a\0b", "", "é", "a b"] {
-            assert_eq!(fault(&with_header(|header| header["kid"] = json!(kid))), TokenFault::KeyId, "{kid:?}");
+            assert_eq!(
+                fault(&with_header(|header| header["kid"] = json!(kid))),
+                TokenFault::KeyId,
+                "{kid:?}"
+            );
         }
         assert!(matches!(
             fault(&with_header(|header| header["kid"] = json!(long))),
@@ -487,13 +508,17 @@ mod tests {
             let keys = set(vec![kept(1, state), kept(2, KeyState::Active)]);
             assert_eq!(verify(&keys, &terms(), &token, at(NOW)), Err(TokenFault::KeyState), "{state:?}");
         }
-        assert_eq!(verify(&set(vec![kept(2, KeyState::Active)]), &terms(), &token, at(NOW)), Err(TokenFault::UnknownKey));
+        assert_eq!(
+            verify(&set(vec![kept(2, KeyState::Active)]), &terms(), &token, at(NOW)),
+            Err(TokenFault::UnknownKey)
+        );
     }
 
     /// Attack 7.
     #[test]
     fn a_header_brings_no_keys_addresses_or_extensions() {
-        let own = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+        let own =
+            json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
         let extras = [
             ("jwk", own),
             ("jku", json!("https://evil.example/keys")),
@@ -506,7 +531,11 @@ mod tests {
             ("cty", json!("JWT")),
         ];
         for (name, value) in extras {
-            assert_eq!(fault(&with_header(|header| header[name] = value.clone())), TokenFault::Header, "{name}");
+            assert_eq!(
+                fault(&with_header(|header| header[name] = value.clone())),
+                TokenFault::Header,
+                "{name}"
+            );
         }
     }
 
@@ -514,14 +543,17 @@ mod tests {
     #[test]
     fn an_expiry_is_demanded_as_a_whole_number_and_kept() {
         let exp = |value: Value| fault(&with_claims(|claims| claims["exp"] = value.clone()));
-        for value in [json!("1800000600"), json!(1_800_000_600.5), json!(null), json!([1_800_000_600]), json!(true)] {
+        for value in
+            [json!("1800000600"), json!(1_800_000_600.5), json!(null), json!([1_800_000_600]), json!(true)]
+        {
             assert_eq!(exp(value.clone()), TokenFault::Claims, "{value}");
         }
         assert_eq!(exp(json!(-1)), TokenFault::Claims);
         assert_eq!(exp(json!(u64::MAX)), TokenFault::Claims);
         let huge = json!(claims()).to_string().replace(&format!("\"exp\":{}", NOW + 600), "\"exp\":1e400");
         assert_eq!(fault(&signed(&header().to_string(), &huge)), TokenFault::Claims);
-        for claim in ["exp", "iat", "nbf", "iss", "aud", "sub", "sid", "jti", "auth_time", "amr", "client_id"] {
+        for claim in ["exp", "iat", "nbf", "iss", "aud", "sub", "sid", "jti", "auth_time", "amr", "client_id"]
+        {
             let without = with_claims(|claims| {
                 claims.as_object_mut().unwrap().remove(claim);
             });
@@ -554,7 +586,9 @@ mod tests {
         let iss = |value: Value| fault(&with_claims(|claims| claims["iss"] = value.clone()));
         assert_eq!(iss(json!("https://evil.example")), TokenFault::Issuer);
         assert_eq!(iss(json!(["https://charter.example"])), TokenFault::Claims);
-        let aud = |value: Value| verify(&keys(), &terms(), &with_claims(|claims| claims["aud"] = value.clone()), at(NOW));
+        let aud = |value: Value| {
+            verify(&keys(), &terms(), &with_claims(|claims| claims["aud"] = value.clone()), at(NOW))
+        };
         assert_eq!(aud(json!("other")), Err(TokenFault::Audience));
         assert_eq!(aud(json!([])), Err(TokenFault::Audience));
         assert_eq!(aud(json!(["other", "charters"])), Err(TokenFault::Audience));
@@ -565,7 +599,14 @@ mod tests {
     /// Attack 11.
     #[test]
     fn another_type_of_token_is_no_access_token() {
-        for typ in [json!("JWT"), json!("id+jwt"), json!("logout+jwt"), json!("invite+jwt"), json!("AT+JWT"), json!(null)] {
+        for typ in [
+            json!("JWT"),
+            json!("id+jwt"),
+            json!("logout+jwt"),
+            json!("invite+jwt"),
+            json!("AT+JWT"),
+            json!(null),
+        ] {
             assert_eq!(fault(&with_header(|header| header["typ"] = typ.clone())), TokenFault::Type, "{typ}");
         }
     }
@@ -657,13 +698,17 @@ mod tests {
     #[test]
     fn a_signature_has_one_form() {
         const ORDER: [u8; 32] = [
-            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
         ];
         let token = mint(&keys(), &claims()).unwrap();
         let (signed, signature) = token.rsplit_once('.').unwrap();
         let mut bytes = URL_SAFE_NO_PAD.decode(signature).unwrap();
-        assert!(UnparsedPublicKey::new(&ED25519, kept(1, KeyState::Active).public_key).verify(signed.as_bytes(), &bytes).is_ok());
+        assert!(
+            UnparsedPublicKey::new(&ED25519, kept(1, KeyState::Active).public_key)
+                .verify(signed.as_bytes(), &bytes)
+                .is_ok()
+        );
         let mut carry = 0u16;
         for (byte, order) in bytes[32..].iter_mut().zip(ORDER) {
             let sum = u16::from(*byte) + u16::from(order) + carry;

@@ -91,7 +91,16 @@ mod tests {
 
     fn claims(sid: u128) -> Arc<Claims> {
         let now = Timestamp::from_seconds(1_000);
-        Arc::new(terms().claims(now, 1, PrincipalId(2), None, SessionId(sid), Vec::new(), now, Timestamp::MAX))
+        Arc::new(terms().claims(
+            now,
+            1,
+            PrincipalId(2),
+            None,
+            SessionId(sid),
+            Vec::new(),
+            now,
+            Timestamp::MAX,
+        ))
     }
 
     #[test]
