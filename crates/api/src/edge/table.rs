@@ -31,6 +31,14 @@ impl<G: Gate> Routes<G> {
         self
     }
 
+    /// The same with another limit for the bodies of routes that set none of their own.
+    pub fn limit_bodies(mut self, body_limit: usize) -> Self {
+        for row in self.rows.iter_mut().filter(|row| row.body_limit == super::BODY_LIMIT) {
+            row.body_limit = body_limit;
+        }
+        self
+    }
+
     /// Each route, in the order they were added.
     pub fn iter(&self) -> std::slice::Iter<'_, Route<G>> {
         self.rows.iter()
