@@ -3,6 +3,7 @@
 //! however it ends, so a `service.json` beside a free lock is a leftover.
 
 use crate::config::Secret;
+use charter_app::identity::OPERATOR_PREFIX;
 use charter_kernel::Timestamp;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -71,7 +72,11 @@ impl Folder {
     /// Takes the lock, or tells that another process has it.
     pub fn try_lock(&self) -> Result<Option<Lock>, String> {
         let path = self.path.join(LOCK);
-        let file = private().create(true).truncate(false).open(&path).map_err(|error| failed(&path, "opened", &error))?;
+        let file = private()
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|error| failed(&path, "opened", &error))?;
         match file.try_lock() {
             Ok(()) => {
                 let _ = std::fs::remove_file(self.path.join(SERVICE));
@@ -110,7 +115,7 @@ impl Folder {
 
     /// The token by which commands on this machine prove that they may read the folder.
     pub fn operator_token(&self) -> Result<Secret, String> {
-        self.read_or_generate(&self.path.join(OPERATOR_TOKEN))
+        self.read_or_generate(&self.path.join(OPERATOR_TOKEN), OPERATOR_PREFIX)
     }
 
     /// The same, if a server has made one.
@@ -122,14 +127,14 @@ impl Folder {
     pub fn secret(&self, name: &str) -> Result<Secret, String> {
         let folder = self.path.join(SECRETS);
         make_folder(&folder)?;
-        self.read_or_generate(&folder.join(name))
+        self.read_or_generate(&folder.join(name), "")
     }
 
-    fn read_or_generate(&self, path: &Path) -> Result<Secret, String> {
+    fn read_or_generate(&self, path: &Path, prefix: &str) -> Result<Secret, String> {
         if let Some(secret) = read_secret(path)? {
             return Ok(secret);
         }
-        let secret = Secret::generate()?;
+        let secret = Secret::generate(prefix)?;
         write_private(path, &format!("{}\n", secret.reveal()))?;
         Ok(secret)
     }
@@ -138,9 +143,10 @@ impl Folder {
 fn read_secret(path: &Path) -> Result<Option<Secret>, String> {
     let mut text = String::new();
     match File::open(path).and_then(|mut file| file.read_to_string(&mut text)) {
-        Ok(_) if text.trim().is_empty() => {
-            Err(format!("{} is empty: put the secret back from a backup; only if nothing was stored with it, delete the file", path.display()))
-        }
+        Ok(_) if text.trim().is_empty() => Err(format!(
+            "{} is empty: put the secret back from a backup; only if nothing was stored with it, delete the file",
+            path.display()
+        )),
         Ok(_) => Ok(Some(Secret::new(&text))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(path, "read", &error)),

@@ -4,6 +4,7 @@ use crate::config::{Configuration, Fault, Secret};
 use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock};
 use axum::Router;
+use charter_app::identity::{self, OperatorToken, Secrets};
 use charter_app::{App, World};
 use charter_db::{Conn, Database, Options, Scope, Tx};
 use charter_kernel::{Problem, Timestamp};
@@ -34,7 +35,7 @@ pub fn router(app: &App, configuration: &Configuration) -> Router {
         is_https: configuration.public_url.starts_with("https://"),
         public_url: configuration.public_url.clone(),
     };
-    charter_api::routes().into_router(app.clone(), settings)
+    charter_api::routes().limit_bodies(configuration.body_limit).into_router(app.clone(), settings)
 }
 
 /// Takes the lock of a folder, or tells who has it.
@@ -54,7 +55,9 @@ pub async fn lock(folder: &Folder) -> Result<Lock> {
             "another service is at work in {path}: process {} at {}, since {}. Stop it first, or name another folder with --data",
             service.pid, service.address, service.started_at
         )),
-        None => Failure::new(format!("another charter command is at work in {path}: try again when it has ended")),
+        None => {
+            Failure::new(format!("another charter command is at work in {path}: try again when it has ended"))
+        }
     })
 }
 
@@ -83,13 +86,23 @@ fn seconds(span: Duration) -> u32 {
 pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App> {
     let key = secret(folder, &configuration.key_encryption_key, "key-encryption-key")?;
     let pepper = secret(folder, &configuration.pepper, "pepper")?;
-    let operator_token = folder.operator_token()?;
+    let operator = OperatorToken {
+        token: folder.operator_token()?.reveal().to_owned(),
+        account: configuration.account.clone(),
+    };
+    let secrets = Secrets { key_encryption_key: key.bytes(), pepper: pepper.bytes() };
+    let identity = identity::Settings {
+        access_token_seconds: seconds(configuration.token_life),
+        operator: Some(operator),
+        is_live: configuration.production,
+        ..identity::Settings::new(configuration.issuer.clone(), secrets)
+    };
     let settings = charter_app::Settings {
         database: options(configuration),
         migrate: true,
         max_staleness_seconds: seconds(configuration.max_staleness),
         drop_unused_seconds: seconds(configuration.forget_organizations_after),
-        identity: (),
+        identity,
     };
     Ok(App::open(settings, World::system()).await?)
 }
@@ -116,17 +129,31 @@ pub async fn trial_data(configuration: &Configuration) -> Vec<Fault> {
     let database = match Database::open(&options(configuration)).await {
         Ok(database) => database,
         Err(error) => {
-            return vec![Fault::new("database", format!("cannot be opened: {error}"), "check the address, and that the server is up")];
+            return vec![Fault::new(
+                "database",
+                format!("cannot be opened: {error}"),
+                "check the address, and that the server is up",
+            )];
         }
     };
     let is_demo = database
-        .read(Scope::Installation, |conn: &mut Conn| Box::pin(async move { store::setting::get(conn, DEMO).await }))
+        .read(Scope::Installation, |conn: &mut Conn| {
+            Box::pin(async move { store::setting::get(conn, DEMO).await })
+        })
         .await;
     let _ = database.close().await;
     match is_demo {
         Ok(Some(_)) => vec![
-            Fault::new("database", "holds the demo company", "use an empty database: demo data is not for production"),
-            Fault::new("database", "has accounts with the published demo password", "use an empty database, and let `charter setup` make the first administrator"),
+            Fault::new(
+                "database",
+                "holds the demo company",
+                "use an empty database: demo data is not for production",
+            ),
+            Fault::new(
+                "database",
+                "has accounts with the published demo password",
+                "use an empty database, and let `charter setup` make the first administrator",
+            ),
         ],
         _ => Vec::new(),
     }

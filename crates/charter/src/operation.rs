@@ -169,7 +169,10 @@ fn body_fields(document: &Value, schema: &Value) -> Vec<Field> {
 }
 
 fn field(document: &Value, name: &str, schema: &Value, is_required: bool) -> Field {
-    let summary = [schema, resolve(document, schema)].iter().map(|schema| text(schema, "description")).find(|it| !it.is_empty());
+    let summary = [schema, resolve(document, schema)]
+        .iter()
+        .map(|schema| text(schema, "description"))
+        .find(|it| !it.is_empty());
     let (form, words) = form(document, schema, 0);
     let summary = summary.unwrap_or_default();
     Field { name: name.to_owned(), form, is_required, summary, words }

@@ -62,11 +62,14 @@ impl Local {
             Err(never) => match never {},
         };
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| Failure::new(format!("the answer broke off: {error}")))?;
+        let body =
+            body.collect().await.map_err(|error| Failure::new(format!("the answer broke off: {error}")))?;
         let headers = parts
             .headers
             .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
             .collect();
         Ok(Answer { status: parts.status.as_u16(), headers, body: body.to_bytes().to_vec() })
     }

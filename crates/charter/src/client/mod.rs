@@ -59,7 +59,9 @@ impl Call {
 pub fn escape(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
             byte => format!("%{byte:02X}"),
         })
         .collect()
@@ -82,8 +84,9 @@ impl Answer {
         if self.body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|_| Failure::new(format!("the service answered {} with something that is not JSON", self.status)))
+        serde_json::from_slice(&self.body).map_err(|_| {
+            Failure::new(format!("the service answered {} with something that is not JSON", self.status))
+        })
     }
 
     /// The body as text.
@@ -121,7 +124,10 @@ impl Answer {
             message.push_str("\n  commands send CHARTER_TOKEN, or the operator token of the data folder");
         }
         if self.status >= 500 && !text("request_id").is_empty() {
-            message.push_str(&format!("\n  the log of the service has more under request {}", text("request_id")));
+            message.push_str(&format!(
+                "\n  the log of the service has more under request {}",
+                text("request_id")
+            ));
         }
         Failure::new(message)
     }
@@ -257,5 +263,7 @@ fn credential_for(configuration: &Configuration, url: &str) -> Result<Secret> {
         let folder = Folder::at(&configuration.data);
         return folder.existing_operator_token().ok_or_else(|| no_token(folder.path()));
     }
-    Err(Failure::new(format!("{url} is on another machine: set CHARTER_TOKEN to an access token or a service token")))
+    Err(Failure::new(format!(
+        "{url} is on another machine: set CHARTER_TOKEN to an access token or a service token"
+    )))
 }

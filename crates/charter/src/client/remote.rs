@@ -60,8 +60,10 @@ impl Remote {
 
     /// Sends a call.
     pub async fn send(&self, call: &Call) -> Result<Answer> {
-        let method: Method =
-            call.method.parse().map_err(|_| Failure::new(format!("{} is not an HTTP method", call.method)))?;
+        let method: Method = call
+            .method
+            .parse()
+            .map_err(|_| Failure::new(format!("{} is not an HTTP method", call.method)))?;
         let mut request = self.http.request(method, format!("{}{}", self.base, call.target()));
         request = request.bearer_auth(self.token.reveal());
         for (name, value) in &call.headers {
@@ -75,7 +77,9 @@ impl Remote {
         let headers = response
             .headers()
             .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
             .collect();
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?.to_vec();
         Ok(Answer { status, headers, body })

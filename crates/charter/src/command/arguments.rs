@@ -34,13 +34,14 @@ fn value_name(kind: Kind) -> &'static str {
 
 /// Flags of every command.
 pub fn common(command: Command) -> Command {
-    let settings = SETTINGS.iter().filter(|setting| setting.reader == Reader::Everyone).filter_map(|setting| {
-        let mut arg = flag(setting)?.global(true).hide(!SHOWN.contains(&setting.key));
-        if setting.key == "organization" {
-            arg = arg.alias("org").value_name("KEY");
-        }
-        Some(arg)
-    });
+    let settings =
+        SETTINGS.iter().filter(|setting| setting.reader == Reader::Everyone).filter_map(|setting| {
+            let mut arg = flag(setting)?.global(true).hide(!SHOWN.contains(&setting.key));
+            if setting.key == "organization" {
+                arg = arg.alias("org").value_name("KEY");
+            }
+            Some(arg)
+        });
     let json = Arg::new(JSON).long(JSON).action(ArgAction::SetTrue).global(true);
     command.args(settings).arg(json.help("Print the raw JSON").help_heading("Settings"))
 }
@@ -57,7 +58,9 @@ pub fn server(command: Command) -> Command {
 /// Whether a flag's name belongs to a common flag.
 pub fn is_taken(name: &str) -> bool {
     let is_ours = |setting: &Setting| {
-        setting.reader == Reader::Everyone && setting.key != "organization" && setting.flag().as_deref() == Some(name)
+        setting.reader == Reader::Everyone
+            && setting.key != "organization"
+            && setting.flag().as_deref() == Some(name)
     };
     matches!(name, "json" | "help" | "version" | "body" | "all" | "organization" | "org" | "limit" | "cursor")
         || SETTINGS.iter().any(is_ours)

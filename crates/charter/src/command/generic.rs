@@ -120,7 +120,9 @@ fn argument(flag: &Flag<'_>) -> Arg {
         .help(help.trim().to_owned())
         .required(field.is_required && matches!(flag.place, Place::Path | Place::Query));
     match field.form {
-        Form::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false"),
+        Form::Switch => {
+            arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false")
+        }
         Form::Texts => arg.action(ArgAction::Append).value_name("TEXT,..."),
         Form::Number => arg.value_name("NUMBER").allow_hyphen_values(true),
         Form::Json => arg.value_name("JSON"),
@@ -137,7 +139,12 @@ pub async fn run(operation: &Operation, invocation: &Invocation<'_>) -> Result {
     done
 }
 
-async fn follow(operation: &Operation, invocation: &Invocation<'_>, client: &Client, mut call: Call) -> Result {
+async fn follow(
+    operation: &Operation,
+    invocation: &Invocation<'_>,
+    client: &Client,
+    mut call: Call,
+) -> Result {
     if !operation.is_paged {
         let answer = client.call(&call).await?;
         print(&answer, invocation.is_json)?;
@@ -197,8 +204,13 @@ fn call(operation: &Operation, invocation: &Invocation<'_>) -> Result<Call> {
         let organization = organization.ok_or_else(no_organization)?;
         call.path = call.path.replace("{organization}", &escape(organization));
     } else if operation.query_fields.iter().any(|field| field.name == ORGANIZATION) {
-        call.query.extend(organization.map(|organization| (ORGANIZATION.to_owned(), organization.to_owned())));
-    } else if operation.body_fields.iter().flatten().any(|field| takes_organization(operation, Place::Body, field))
+        call.query
+            .extend(organization.map(|organization| (ORGANIZATION.to_owned(), organization.to_owned())));
+    } else if operation
+        .body_fields
+        .iter()
+        .flatten()
+        .any(|field| takes_organization(operation, Place::Body, field))
         && let Some(organization) = organization
     {
         body.insert(ORGANIZATION.to_owned(), organization.into());

@@ -32,7 +32,12 @@ pub fn down_command() -> Command {
                 .value_parser(clap::value_parser!(u32))
                 .help("Undo every migration after this number; 0 empties the database"),
         )
-        .arg(Arg::new(YES).long(YES).action(ArgAction::SetTrue).help("Really do it; without it, say what would be undone"))
+        .arg(
+            Arg::new(YES)
+                .long(YES)
+                .action(ArgAction::SetTrue)
+                .help("Really do it; without it, say what would be undone"),
+        )
 }
 
 pub fn status_command() -> Command {
@@ -108,7 +113,8 @@ fn show(report: &Value, is_json: bool) {
             .collect();
         return output::print(&output::table(&["MIGRATION", "APPLIED"], &rows));
     }
-    for (what, sentence) in [("applied", "applied"), ("undone", "undone"), ("would_undo", "would be undone")] {
+    for (what, sentence) in [("applied", "applied"), ("undone", "undone"), ("would_undo", "would be undone")]
+    {
         let Some(names) = report.get(what).and_then(Value::as_array) else { continue };
         if names.is_empty() {
             output::print("nothing to do");
@@ -117,7 +123,9 @@ fn show(report: &Value, is_json: bool) {
             output::print(&format!("{name} {sentence}"));
         }
         if what == "would_undo" && !names.is_empty() {
-            output::complain("nothing was undone: add --yes to do it; what these migrations added will be lost");
+            output::complain(
+                "nothing was undone: add --yes to do it; what these migrations added will be lost",
+            );
         }
     }
 }

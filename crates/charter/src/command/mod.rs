@@ -78,12 +78,16 @@ fn dispatch(operations: &[operation::Operation], matches: &ArgMatches) -> Result
     log::start(&loaded.configuration, words == "serve");
     match words.as_str() {
         "serve" => runtime(true)?.block_on(serve::run(&invocation)),
-        "migrate up" | "migrate down" | "migrate status" => runtime(false)?.block_on(migrate::run(&words, &invocation)),
+        "migrate up" | "migrate down" | "migrate status" => {
+            runtime(false)?.block_on(migrate::run(&words, &invocation))
+        }
         _ => {
             let id = words.replace(' ', ".");
             match operations.iter().find(|operation| operation.id == id) {
                 Some(operation) => runtime(false)?.block_on(generic::run(operation, &invocation)),
-                None => Err(Failure::new(format!("`charter {words}` needs one more word: see `charter {words} --help`"))),
+                None => Err(Failure::new(format!(
+                    "`charter {words}` needs one more word: see `charter {words} --help`"
+                ))),
             }
         }
     }

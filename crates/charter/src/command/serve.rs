@@ -39,9 +39,14 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let folder = Folder::create(&configuration.data)?;
     let lock = installation::lock(&folder).await?;
     let listener = TcpListener::bind(configuration.listen).await.map_err(|error| {
-        Failure::new(format!("cannot listen on {}: {error}; choose another with --listen", configuration.listen))
+        Failure::new(format!(
+            "cannot listen on {}: {error}; choose another with --listen",
+            configuration.listen
+        ))
     })?;
-    let bound = listener.local_addr().map_err(|error| Failure::new(format!("the listener has no address: {error}")))?;
+    let bound = listener
+        .local_addr()
+        .map_err(|error| Failure::new(format!("the listener has no address: {error}")))?;
     configuration.listen_on(bound);
     let app = installation::open(&configuration, &folder).await?;
     let served = serve(&app, &configuration, &folder, listener, bound, is_demo).await;
@@ -86,17 +91,19 @@ async fn serve(
     is_demo: bool,
 ) -> Result<()> {
     let address = reachable(bound);
-    welcome(app, &address, is_demo).await?;
+    let _ = is_demo;
     let service = Service {
-        address,
+        address: address.clone(),
         pid: std::process::id(),
         started_at: installation::now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let announcement = folder.announce(&service)?;
     let router = installation::router(app, configuration);
-    let bounds = charter_api::Bounds { drain: configuration.shutdown_timeout, ..charter_api::Bounds::default() };
+    let bounds =
+        charter_api::Bounds { drain: configuration.shutdown_timeout, ..charter_api::Bounds::default() };
     let signal = stop_signal()?;
+    welcome(app, &address).await?;
     tracing::info!(address = %bound, data = %folder.path().display(), "serving");
     let stop = async {
         signal.await;
@@ -133,7 +140,9 @@ async fn stay_fresh(app: &App) {
         clock.tick().await;
         let outcome = app.tick().await;
         match &outcome {
-            Err(problem) if was_well => tracing::warn!(%problem, "changes cannot be read: going on from memory"),
+            Err(problem) if was_well => {
+                tracing::warn!(%problem, "changes cannot be read: going on from memory")
+            }
             Ok(()) if !was_well => tracing::info!("changes are read again"),
             _ => {}
         }
@@ -190,8 +199,17 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
     })
 }
 
-/// What the person who started the server is told.
-async fn welcome(_app: &App, address: &str, _is_demo: bool) -> Result<()> {
-    output::print(&format!("Charter {} listens on {address}\nAPI: {address}/docs", env!("CARGO_PKG_VERSION")));
+/// What the person who started the server is told; an empty line ends it.
+async fn welcome(app: &App, address: &str) -> Result<()> {
+    let mut text =
+        format!("Charter {} listens on {address}\nAPI: {address}/docs\n", env!("CARGO_PKG_VERSION"));
+    if let Some(code) = charter_app::identity::setup::code(app).await? {
+        text.push_str(&format!(
+            "\nThis installation has no administrator. Make the first one within a day, with this one-time code:\n\
+             \n  charter setup --code {} --login you@example.com\n",
+            code.as_str()
+        ));
+    }
+    output::print(&format!("{text}\n"));
     Ok(())
 }

@@ -18,7 +18,8 @@ pub fn page(page: &Value, is_json: bool) {
     }
     let items: &[Value] = page.get("items").and_then(Value::as_array).map_or(&[], Vec::as_slice);
     output::print(&list(items));
-    if let Some(cursor) = page.get("next_cursor").and_then(Value::as_str).filter(|cursor| !cursor.is_empty()) {
+    if let Some(cursor) = page.get("next_cursor").and_then(Value::as_str).filter(|cursor| !cursor.is_empty())
+    {
         output::complain(&format!("there are more: add --all, or --cursor {cursor}"));
     }
 }
@@ -53,7 +54,9 @@ pub fn list(items: &[Value]) -> String {
     let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
     let rows: Vec<Vec<String>> = items
         .iter()
-        .map(|item| columns.iter().map(|name| item.get(*name).map(cell).map(cut).unwrap_or_default()).collect())
+        .map(|item| {
+            columns.iter().map(|name| item.get(*name).map(cell).map(cut).unwrap_or_default()).collect()
+        })
         .collect();
     output::table(&heading, &rows)
 }

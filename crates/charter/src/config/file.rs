@@ -22,7 +22,11 @@ pub fn parse(path: &Path, text: &str) -> (BTreeMap<&'static str, FileValue>, Vec
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let line = error.span().map_or(1, |span| line_of(text, span.start));
-        faults.push(Fault::new(place(path, line), format!("not TOML: {}", error.message()), "correct the line"));
+        faults.push(Fault::new(
+            place(path, line),
+            format!("not TOML: {}", error.message()),
+            "correct the line",
+        ));
     }
     if !faults.is_empty() {
         return (values, faults);

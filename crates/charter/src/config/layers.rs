@@ -64,7 +64,9 @@ impl Layers {
     ) -> Self {
         let mut layers = Self { strange_variables: strange(variables), ..Self::default() };
         for setting in SETTINGS {
-            if let Some(found) = from_flag(setting, flags).or_else(|| from_variable(setting, variables, faults)) {
+            if let Some(found) =
+                from_flag(setting, flags).or_else(|| from_variable(setting, variables, faults))
+            {
                 layers.found.insert(setting.key, found);
             }
         }
@@ -89,7 +91,9 @@ impl Layers {
     ) -> BTreeMap<&'static str, FileValue> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => return BTreeMap::new(),
+            Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => {
+                return BTreeMap::new();
+            }
             Err(error) => {
                 faults.push(Fault::new(
                     "config",
@@ -142,6 +146,7 @@ fn from_variable(
     let name = setting.variable();
     let value = variables.get(std::ffi::OsStr::new(&name))?;
     match value.to_str() {
+        Some(text) if text.trim().is_empty() => None,
         Some(text) => Some(Found { text: text.to_owned(), source: Source::Variable(name) }),
         None => {
             faults.push(Fault::new(name, "is not UTF-8", "set it to a readable text"));

@@ -261,9 +261,8 @@ impl Reading<'_> {
 
     fn duration(&mut self, key: &'static str) -> Duration {
         let (least, most) = bounds(key);
-        let within = |span: &Duration| {
-            (Duration::from_secs(least)..=Duration::from_secs(most)).contains(span)
-        };
+        let within =
+            |span: &Duration| (Duration::from_secs(least)..=Duration::from_secs(most)).contains(span);
         let expected = format!("a span of time from {least}s to {most}s, such as 30s, 10m, 1h or 7d");
         self.read(key, |text| text::duration(text).filter(within), &expected)
             .or_else(|| text::duration(setting::find(key)?.default?))
@@ -290,17 +289,24 @@ impl Reading<'_> {
             Some(Kind::Choice(words)) => words,
             _ => &[],
         };
-        let parse = |text: &str| words.iter().find(|word| **word == text.trim()).map(|word| (*word).to_owned());
+        let parse =
+            |text: &str| words.iter().find(|word| **word == text.trim()).map(|word| (*word).to_owned());
         let expected = format!("one of {}", words.join(", "));
-        self.read(key, parse, &expected).or_else(|| words.first().map(|word| (*word).to_owned())).unwrap_or_default()
+        self.read(key, parse, &expected)
+            .or_else(|| words.first().map(|word| (*word).to_owned()))
+            .unwrap_or_default()
     }
 
     fn filter(&mut self, key: &'static str) -> String {
         let parse = |text: &str| {
             tracing_subscriber::EnvFilter::builder().parse(text).ok().map(|_| text.trim().to_owned())
         };
-        self.read(key, parse, "a level (error, warn, info, debug, trace) or a filter such as info,charter_db=debug")
-            .unwrap_or_else(|| "info".to_owned())
+        self.read(
+            key,
+            parse,
+            "a level (error, warn, info, debug, trace) or a filter such as info,charter_db=debug",
+        )
+        .unwrap_or_else(|| "info".to_owned())
     }
 
     /// The text of a file that a setting names.
@@ -344,7 +350,8 @@ impl Reading<'_> {
         let (key, found) = match (self.layers.set("database").cloned(), from_file) {
             (Some(found), _) => ("database", found),
             (None, Some(text)) => {
-                let source = self.layers.set("database_file").map_or(Source::Default, |found| found.source.clone());
+                let source =
+                    self.layers.set("database_file").map_or(Source::Default, |found| found.source.clone());
                 ("database_file", Found { text, source })
             }
             (None, None) => return None,
@@ -372,7 +379,9 @@ impl Reading<'_> {
 
 fn bounds(key: &str) -> (u64, u64) {
     match setting::find(key).map(|setting| setting.kind) {
-        Some(Kind::Duration(least, most) | Kind::Size(least, most) | Kind::Count(least, most)) => (least, most),
+        Some(Kind::Duration(least, most) | Kind::Size(least, most) | Kind::Count(least, most)) => {
+            (least, most)
+        }
         _ => (0, u64::MAX),
     }
 }
@@ -397,7 +406,9 @@ fn shown(setting: &'static Setting, layers: &Layers, configuration: &Configurati
     };
     let hidden = |found: &Found| format!("(hidden, {} characters)", Secret::new(&found.text).length());
     let value = match (setting.key, found) {
-        ("database", _) if configuration.database_is_set && found.is_none() => "(from database_file)".to_owned(),
+        ("database", _) if configuration.database_is_set && found.is_none() => {
+            "(from database_file)".to_owned()
+        }
         ("database", _) => text::without_password(&configuration.database),
         ("public_url", _) => configuration.public_url.clone(),
         ("issuer", _) => configuration.issuer.clone(),

@@ -27,7 +27,10 @@ fn secrets(configuration: &Configuration, faults: &mut Vec<Fault>) {
         None => faults.push(Fault::new(
             key,
             "is missing; a generated one would be lost with the data folder",
-            format!("{RANDOM}, keep it in a vault, and pass it as CHARTER_{} or in a file named by {key}_file", key.to_uppercase()),
+            format!(
+                "{RANDOM}, keep it in a vault, and pass it as CHARTER_{} or in a file named by {key}_file",
+                key.to_uppercase()
+            ),
         )),
         Some(value) => {
             if let Some(weakness) = value.weakness() {
@@ -40,17 +43,27 @@ fn secrets(configuration: &Configuration, faults: &mut Vec<Fault>) {
     if let (Some(key), Some(pepper)) = (&configuration.key_encryption_key, &configuration.pepper)
         && key.bytes() == pepper.bytes()
     {
-        faults.push(Fault::new("pepper", "is the same secret as key_encryption_key", format!("give each its own: {RANDOM}")));
+        faults.push(Fault::new(
+            "pepper",
+            "is the same secret as key_encryption_key",
+            format!("give each its own: {RANDOM}"),
+        ));
     }
     if let Some(wrong) = database_password(&configuration.database) {
-        faults.push(Fault::new("database", wrong, "give the account of the database a password of its own, or peer authentication"));
+        faults.push(Fault::new(
+            "database",
+            wrong,
+            "give the account of the database a password of its own, or peer authentication",
+        ));
     }
 }
 
 /// What is wrong with the password in an address of a database.
 fn database_password(address: &str) -> Option<String> {
-    const DEFAULTS: &[&str] =
-        &["postgres", "password", "charter", "changeme", "admin", "root", "secret", "test", "demo", "example", "123456"];
+    const DEFAULTS: &[&str] = &[
+        "postgres", "password", "charter", "changeme", "admin", "root", "secret", "test", "demo", "example",
+        "123456",
+    ];
     let authority = address.split_once("://")?.1.split(['/', '?']).next()?;
     let (user, password) = authority.rsplit_once('@')?.0.split_once(':')?;
     let lower = password.to_lowercase();
@@ -68,16 +81,24 @@ fn network(configuration: &Configuration, faults: &mut Vec<Fault>) {
         } else {
             "is not set, and plain HTTP would carry credentials in the clear".to_owned()
         };
-        let remedy = "put a proxy with TLS in front and set its address, for example https://charter.example.com";
+        let remedy =
+            "put a proxy with TLS in front and set its address, for example https://charter.example.com";
         faults.push(Fault::new("public_url", wrong, remedy));
     }
     if is_https && !configuration.issuer.starts_with("https://") {
-        faults.push(Fault::new("issuer", format!("{} is not https", configuration.issuer), "use public_url, or an https address"));
+        faults.push(Fault::new(
+            "issuer",
+            format!("{} is not https", configuration.issuer),
+            "use public_url, or an https address",
+        ));
     }
     if !configuration.listen.ip().is_loopback() && configuration.trusted_proxies.is_empty() {
         faults.push(Fault::new(
             "listen",
-            format!("{} is plain HTTP that other machines can reach, and no proxy is declared", configuration.listen),
+            format!(
+                "{} is plain HTTP that other machines can reach, and no proxy is declared",
+                configuration.listen
+            ),
             "list the proxies that end TLS in trusted_proxies, or listen on 127.0.0.1",
         ));
     }

@@ -9,7 +9,17 @@ pub fn as_json(loaded: &Loaded) -> Value {
     let settings: Vec<Value> = loaded
         .shown
         .iter()
-        .map(|shown| json!({ "key": shown.setting.key, "value": shown.value, "source": shown.source }))
+        .map(|shown| {
+            json!({
+                "key": shown.setting.key,
+                "value": shown.value,
+                "source": shown.source,
+                "flag": shown.setting.flag().map(|flag| format!("--{flag}")),
+                "variable": shown.setting.variable(),
+                "default": shown.setting.default_text(),
+                "summary": shown.setting.summary,
+            })
+        })
         .collect();
     let faults: Vec<Value> = loaded
         .all_faults()
@@ -36,20 +46,40 @@ pub fn table(loaded: &Loaded) -> String {
 
 /// Everything that is wrong, for a person.
 pub fn faults<'a>(faults: impl Iterator<Item = &'a Fault>) -> String {
-    let texts: Vec<String> = faults.map(|fault| format!("
+    let texts: Vec<String> = faults
+        .map(|fault| {
+            format!(
+                "
   {fault}
-")).collect();
+"
+            )
+        })
+        .collect();
     match texts.len() {
         0 => String::new(),
-        1 => format!("1 fault in the configuration:
-{}", texts.concat()),
-        count => format!("{count} faults in the configuration:
-{}", texts.concat()),
+        1 => format!(
+            "1 fault in the configuration:
+{}",
+            texts.concat()
+        ),
+        count => format!(
+            "{count} faults in the configuration:
+{}",
+            texts.concat()
+        ),
     }
 }
 
 /// What is allowed and yet worth a look, for a person.
 pub fn warnings(loaded: &Loaded) -> String {
-    loaded.warnings.iter().map(|warning| format!("warning: {warning}
-")).collect()
+    loaded
+        .warnings
+        .iter()
+        .map(|warning| {
+            format!(
+                "warning: {warning}
+"
+            )
+        })
+        .collect()
 }

@@ -18,11 +18,42 @@ impl fmt::Debug for Secret {
 
 /// Texts people put where a secret should be.
 const PLACEHOLDERS: &[&str] = &[
-    "changeme", "changethis", "change-me", "change_me", "replaceme", "replace-me", "replace_me", "password",
-    "passw0rd", "placeholder", "insecure", "example", "letmein", "mysecret", "my-secret", "my_secret",
-    "supersecret", "super-secret", "super_secret", "yoursecret", "your-secret", "your_secret", "secretkey",
-    "secret-key", "secret_key", "notsecret", "not-secret", "development", "qwerty", "0123456789", "1234567890",
-    "abcdefgh", "lorem", "charter", "deadbeef", "cafebabe",
+    "changeme",
+    "changethis",
+    "change-me",
+    "change_me",
+    "replaceme",
+    "replace-me",
+    "replace_me",
+    "password",
+    "passw0rd",
+    "placeholder",
+    "insecure",
+    "example",
+    "letmein",
+    "mysecret",
+    "my-secret",
+    "my_secret",
+    "supersecret",
+    "super-secret",
+    "super_secret",
+    "yoursecret",
+    "your-secret",
+    "your_secret",
+    "secretkey",
+    "secret-key",
+    "secret_key",
+    "notsecret",
+    "not-secret",
+    "development",
+    "qwerty",
+    "0123456789",
+    "1234567890",
+    "abcdefgh",
+    "lorem",
+    "charter",
+    "deadbeef",
+    "cafebabe",
 ];
 const SHORTEST: usize = 32;
 const LEAST_BITS: f64 = 96.0;
@@ -33,12 +64,15 @@ impl Secret {
         Self(text.trim().to_owned())
     }
 
-    /// A new random one: 32 bytes as base64.
-    #[expect(clippy::disallowed_methods, reason = "the binary makes the secrets of a development installation")]
-    pub fn generate() -> Result<Self, String> {
+    /// A new random one: 32 bytes as base64 after a prefix.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the binary makes the secrets of a development installation"
+    )]
+    pub fn generate(prefix: &str) -> Result<Self, String> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|error| format!("the system gives no random bytes: {error}"))?;
-        Ok(Self(URL_SAFE_NO_PAD.encode(bytes)))
+        Ok(Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))))
     }
 
     /// The text, to be sent or written down, never shown.

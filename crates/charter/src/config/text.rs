@@ -74,11 +74,12 @@ pub fn url(text: &str) -> Option<String> {
 pub fn without_password(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
     let authority = rest.find(['/', '?']).unwrap_or(rest.len());
-    let hidden = rest.get(..authority).and_then(|authority| authority.rsplit_once('@')).map(|(user, host)| {
-        let name = user.split(':').next().unwrap_or_default();
-        let stars = if user.contains(':') { ":***" } else { "" };
-        format!("{name}{stars}@{host}")
-    });
+    let hidden =
+        rest.get(..authority).and_then(|authority| authority.rsplit_once('@')).map(|(user, host)| {
+            let name = user.split(':').next().unwrap_or_default();
+            let stars = if user.contains(':') { ":***" } else { "" };
+            format!("{name}{stars}@{host}")
+        });
     let tail = rest.get(authority..).unwrap_or_default();
     let (path, query) = tail.split_once('?').map_or((tail, None), |(path, query)| (path, Some(query)));
     let query = query.map_or(String::new(), |query| {
@@ -91,5 +92,8 @@ pub fn without_password(address: &str) -> String {
             .collect();
         format!("?{}", parts.join("&"))
     });
-    format!("{scheme}://{}{path}{query}", hidden.as_deref().unwrap_or_else(|| rest.get(..authority).unwrap_or_default()))
+    format!(
+        "{scheme}://{}{path}{query}",
+        hidden.as_deref().unwrap_or_else(|| rest.get(..authority).unwrap_or_default())
+    )
 }

@@ -1,0 +1,15 @@
+//! The real program, run in temporary folders.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod configuration;
+mod folder;
+mod guide;
+mod production;
+mod program;
