@@ -68,6 +68,7 @@ struct Inner {
     organizations: organization::Directory,
     platform: OrganizationId,
     settings: Settings,
+    is_stopping: std::sync::atomic::AtomicBool,
 }
 
 impl App {

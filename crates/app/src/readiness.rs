@@ -2,6 +2,7 @@
 
 use crate::App;
 use charter_store as store;
+use std::sync::atomic::Ordering;
 
 /// One thing that has to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,11 @@ pub struct ReadyCheck {
 }
 
 impl App {
+    /// Says that the process is about to end: it answers on, and tells load balancers to look elsewhere.
+    pub fn stop(&self) {
+        self.inner.is_stopping.store(true, Ordering::Relaxed);
+    }
+
     /// Asks the database and looks at the age of what decisions are made from.
     pub async fn readiness(&self) -> Vec<ReadyCheck> {
         let (database, schema) = match store::migration::states(self.database()).await {
@@ -27,7 +33,9 @@ impl App {
             }
         };
         let facts = self.snapshots().require_fresh(self.now()).err().map(|problem| problem.detail);
-        [("database", database), ("schema", schema), ("facts", facts)]
+        let is_stopping = self.inner.is_stopping.load(Ordering::Relaxed);
+        let process = is_stopping.then(|| "is stopping".to_owned());
+        [("process", process), ("database", database), ("schema", schema), ("facts", facts)]
             .map(|(name, fault)| ReadyCheck { name, fault })
             .to_vec()
     }
