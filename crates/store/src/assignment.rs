@@ -1,10 +1,11 @@
 //! Assignments: roles given to principals and teams.
 
-use charter_db::{Conn, RowRef, Tx, Value};
+use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::facts::AssignmentFact;
 use charter_kernel::{AssignmentId, OrganizationId, PrincipalId, RoleKey, TeamId};
 
-use crate::{Given, Page, Result, row};
+use crate::row::{self, Span};
+use crate::{Given, Page, Result};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -30,6 +31,8 @@ statements! {
     OF_TEAM = select!("where organization_id = $1 and team_id = $2 order by assignment_id");
     OF_ROLE = select!("where organization_id = $1 and role_key = $2 and assignment_id > $3 order by assignment_id limit $4");
     FACTS = "select organization_id, assignment_id, role_key, principal_id, team_id, starts_at, ends_at, condition_key from assignments \
+             where organization_id = $1 order by assignment_id";
+    ALL_FACTS = "select organization_id, assignment_id, role_key, principal_id, team_id, starts_at, ends_at, condition_key from assignments \
              where organization_id >= $1 and organization_id <= $2 order by organization_id, assignment_id";
 }
 
@@ -164,12 +167,8 @@ pub async fn of_role(
 
 pub(crate) async fn each(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, AssignmentFact) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, AssignmentFact) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS, range, |row| {
-        f(row::organization(row)?, fact(row)?);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&FACTS, &ALL_FACTS], fact, f).await
 }

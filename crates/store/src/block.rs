@@ -1,10 +1,11 @@
 //! Blocks: denials that nothing overrides.
 
-use charter_db::{Conn, RowRef, Tx, Value};
+use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::facts::{BlockFact, BlockSubject};
 use charter_kernel::{BlockId, OrganizationId, PrincipalId, RoleKey, TeamId};
 
-use crate::{Given, Page, Result, row};
+use crate::row::{self, Span};
+use crate::{Given, Page, Result};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -28,7 +29,8 @@ statements! {
     PAGE = select!("where organization_id = $1 and block_id > $2 order by block_id limit $3");
     OF_PRINCIPAL = select!("where organization_id = $1 and principal_id = $2 order by block_id");
     OF_ROLE = select!("where organization_id = $1 and role_key = $2 order by block_id");
-    FACTS = select!("where organization_id >= $1 and organization_id <= $2 order by organization_id, block_id");
+    FACTS = select!("where organization_id = $1 order by block_id");
+    ALL_FACTS = select!("where organization_id >= $1 and organization_id <= $2 order by organization_id, block_id");
 }
 
 /// A block with who set it.
@@ -64,6 +66,10 @@ fn block(row: RowRef<'_>) -> Result<BlockRow> {
         },
         given: Given { by: row.get_opt_id(14)?.map(PrincipalId), at: row::time(row, 15)? },
     })
+}
+
+fn fact(row: RowRef<'_>) -> Result<BlockFact> {
+    Ok(block(row)?.block)
 }
 
 /// Adds a block.
@@ -151,12 +157,8 @@ pub async fn of_role(conn: &mut Conn, organization: OrganizationId, role: &RoleK
 
 pub(crate) async fn each(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, BlockFact) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, BlockFact) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS, range, |row| {
-        f(row::organization(row)?, block(row)?.block);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&FACTS, &ALL_FACTS], fact, f).await
 }

@@ -1,11 +1,12 @@
 //! Conditions: named predicates of an organization, kept as documents.
 
-use charter_db::{Conn, Error, RowRef, Tx, Value};
+use charter_db::{Conn, Error, RowRef, Tx};
 use charter_kernel::facts::ConditionFact;
 use charter_kernel::{ConditionKey, OrganizationId, Timestamp};
 
 use crate::param::Document;
-use crate::{Page, Result, row};
+use crate::row::{self, Span};
+use crate::{Page, Result};
 
 statements! {
     INSERT = "insert into conditions (organization_id, condition_key, condition, created_at, updated_at) values ($1, $2, $3, $4, $4)";
@@ -14,7 +15,8 @@ statements! {
     GET = "select organization_id, condition_key, condition from conditions where organization_id = $1 and condition_key = $2";
     PAGE = "select organization_id, condition_key, condition from conditions \
             where organization_id = $1 and condition_key > $2 order by condition_key limit $3";
-    FACTS = "select organization_id, condition_key, condition from conditions \
+    FACTS = "select organization_id, condition_key, condition from conditions where organization_id = $1 order by condition_key";
+    ALL_FACTS = "select organization_id, condition_key, condition from conditions \
              where organization_id >= $1 and organization_id <= $2 order by organization_id, condition_key";
 }
 
@@ -79,12 +81,8 @@ pub async fn page(
 
 pub(crate) async fn each(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, ConditionFact) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, ConditionFact) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS, range, |row| {
-        f(row::organization(row)?, condition(row)?);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&FACTS, &ALL_FACTS], condition, f).await
 }

@@ -4,7 +4,8 @@ use charter_db::{Conn, RowRef, Statement, Tx, Value};
 use charter_kernel::entitlement::{EntitlementFact, EntitlementSource, EntitlementStatus};
 use charter_kernel::{ModuleKey, OrganizationId, PrincipalId, SubmoduleKey};
 
-use crate::{Given, Result, row};
+use crate::row::{self, Span};
+use crate::{Given, Result};
 
 macro_rules! select {
     (module, $rest:literal) => {
@@ -52,8 +53,8 @@ statements! {
     BUMP_VERSION = "insert into org_entitlement_versions (organization_id, version) values ($1, 1) \
                     on conflict (organization_id) do update set version = org_entitlement_versions.version + 1 returning version";
     VERSION = "select version from org_entitlement_versions where organization_id = $1";
-    FACTS = select!(module, "where organization_id >= $1 and organization_id <= $2 order by organization_id, module_key, source, source_id");
-    FACTS_SUB = select!(submodule, "where organization_id >= $1 and organization_id <= $2 \
+    ALL_FACTS = select!(module, "where organization_id >= $1 and organization_id <= $2 order by organization_id, module_key, source, source_id");
+    ALL_FACTS_SUB = select!(submodule, "where organization_id >= $1 and organization_id <= $2 \
                         order by organization_id, module_key, submodule_key, source, source_id");
 }
 
@@ -203,29 +204,16 @@ pub async fn version(conn: &mut Conn, organization: OrganizationId) -> Result<u6
 
 pub(crate) async fn each(
     conn: &mut Conn,
-    range: &[Value],
+    span: Span,
     f: impl FnMut(OrganizationId, EntitlementFact) + Send,
 ) -> Result<()> {
-    each_of(conn, &FACTS, range, f).await
+    row::each(conn, span, [&LIST, &ALL_FACTS], fact, f).await
 }
 
 pub(crate) async fn each_sub(
     conn: &mut Conn,
-    range: &[Value],
+    span: Span,
     f: impl FnMut(OrganizationId, EntitlementFact) + Send,
 ) -> Result<()> {
-    each_of(conn, &FACTS_SUB, range, f).await
-}
-
-async fn each_of(
-    conn: &mut Conn,
-    statement: &Statement,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, EntitlementFact) + Send,
-) -> Result<()> {
-    conn.for_each(statement, range, |row| {
-        f(row::organization(row)?, fact(row)?);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&LIST_SUB, &ALL_FACTS_SUB], fact, f).await
 }

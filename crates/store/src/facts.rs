@@ -1,15 +1,16 @@
 //! The facts of an organization, put together from the rows of all concepts; of one organization, or of every one in bulk.
 //!
-//! Both ways run the same statements over a range of organization ids. Rows come ordered by organization, so one pass over each table
-//! merges them; in bulk a range covers some thousand organizations at a time, which bounds the memory.
+//! Both ways walk the same path over a span of organizations. Rows come ordered by organization, so one pass over each table merges them;
+//! in bulk a span covers some thousand organizations at a time, which bounds the memory.
 
 use std::collections::HashMap;
 
-use charter_db::{Conn, Database, Scope, Value};
+use charter_db::{Conn, Database, Scope};
 use charter_kernel::entitlement::PlanLimit;
 use charter_kernel::facts::OrganizationFacts;
 use charter_kernel::{Key, OrganizationId};
 
+use crate::row::Span;
 use crate::{
     Result, assignment, block, condition, entitlement, grant, limit, membership, organization, plan, preview,
     resource, role, subscription, team,
@@ -30,7 +31,7 @@ pub async fn load(database: &Database, organization: OrganizationId) -> Result<O
 pub async fn read(conn: &mut Conn, organization: OrganizationId) -> Result<Option<OrganizationFacts>> {
     let Some(found) = organization::get(conn, organization).await? else { return Ok(None) };
     let mut facts = vec![empty(found)];
-    fill(conn, &mut facts, &mut PlanLimits::new()).await?;
+    fill(conn, Span::One(organization), &mut facts, &mut PlanLimits::new()).await?;
     Ok(facts.pop())
 }
 
@@ -50,10 +51,11 @@ where
     let (mut after, mut count, mut limits) = (OrganizationId(0), 0, PlanLimits::new());
     loop {
         let page = organization::page(conn, after, ORGANIZATIONS_AT_ONCE).await?;
-        let Some(last) = page.rows.last() else { return Ok(count) };
+        let (Some(first), Some(last)) = (page.rows.first(), page.rows.last()) else { return Ok(count) };
+        let span = Span::Between(first.organization.id, last.organization.id);
         after = last.organization.id;
         let mut facts: Vec<_> = page.rows.into_iter().map(empty).collect();
-        fill(conn, &mut facts, &mut limits).await?;
+        fill(conn, span, &mut facts, &mut limits).await?;
         for one in facts {
             count += 1;
             f(one)?;
@@ -101,15 +103,17 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Fills organizations sorted by id from one pass over each table.
-async fn fill(conn: &mut Conn, facts: &mut [OrganizationFacts], limits: &mut PlanLimits) -> Result<()> {
-    let (Some(first), Some(last)) = (facts.first(), facts.last()) else { return Ok(()) };
-    let range = &[Value::Id(first.organization.id.0), Value::Id(last.organization.id.0)];
-
+/// Fills the organizations of a span, sorted by id, from one pass over each table.
+async fn fill(
+    conn: &mut Conn,
+    span: Span,
+    facts: &mut [OrganizationFacts],
+    limits: &mut PlanLimits,
+) -> Result<()> {
     macro_rules! pass {
         ($each:path => $list:ident) => {
             let mut walk = Walk::along(facts);
-            $each(conn, range, |organization, fact| {
+            $each(conn, span, |organization, fact| {
                 if let Some(facts) = walk.to(organization) {
                     facts.$list.push(fact);
                 }
@@ -121,7 +125,7 @@ async fn fill(conn: &mut Conn, facts: &mut [OrganizationFacts], limits: &mut Pla
     pass!(membership::each => members);
     pass!(team::each => teams);
     let mut walk = Walk::along(facts);
-    team::each_member(conn, range, |organization, team, principal| {
+    team::each_member(conn, span, |organization, (team, principal)| {
         let teams = walk.to(organization).map(|facts| facts.teams.as_mut_slice()).unwrap_or_default();
         if let Some(team) =
             teams.binary_search_by(|one| one.id.cmp(&team)).ok().and_then(|at| teams.get_mut(at))
@@ -132,7 +136,7 @@ async fn fill(conn: &mut Conn, facts: &mut [OrganizationFacts], limits: &mut Pla
     .await?;
     pass!(role::each => roles);
     let mut walk = Walk::along(facts);
-    role::each_parent(conn, range, |organization, key, parent| {
+    role::each_parent(conn, span, |organization, (key, parent)| {
         let role = walk.to(organization).and_then(|facts| role::find(&mut facts.roles, &key));
         if let Some(role) = role {
             role.parents.push(parent);
@@ -140,7 +144,7 @@ async fn fill(conn: &mut Conn, facts: &mut [OrganizationFacts], limits: &mut Pla
     })
     .await?;
     let mut walk = Walk::along(facts);
-    role::each_permission(conn, range, |organization, key, line| {
+    role::each_permission(conn, span, |organization, (key, line)| {
         let role = walk.to(organization).and_then(|facts| role::find(&mut facts.roles, &key));
         if let Some(role) = role {
             role.permissions.push(line);

@@ -1,10 +1,11 @@
 //! Grants: rights and denials outside roles.
 
-use charter_db::{Conn, RowRef, Tx, Value};
+use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::facts::GrantFact;
 use charter_kernel::{Effect, GrantId, OrganizationId, PrincipalId, ResourceRef, TeamId};
 
-use crate::{Page, Result, row};
+use crate::row::{self, Span};
+use crate::{Page, Result};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -31,7 +32,8 @@ statements! {
     OF_PRINCIPAL = select!("where organization_id = $1 and principal_id = $2 order by grant_id");
     OF_TEAM = select!("where organization_id = $1 and team_id = $2 order by grant_id");
     OF_RESOURCE = select!("where organization_id = $1 and resource_kind = $2 and resource_id = $3 order by grant_id");
-    FACTS = select!("where organization_id >= $1 and organization_id <= $2 order by organization_id, grant_id");
+    FACTS = select!("where organization_id = $1 order by grant_id");
+    ALL_FACTS = select!("where organization_id >= $1 and organization_id <= $2 order by organization_id, grant_id");
 }
 
 fn grant(row: RowRef<'_>) -> Result<GrantFact> {
@@ -155,12 +157,8 @@ pub async fn of_resource(
 
 pub(crate) async fn each(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, GrantFact) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, GrantFact) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS, range, |row| {
-        f(row::organization(row)?, grant(row)?);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&FACTS, &ALL_FACTS], grant, f).await
 }

@@ -4,7 +4,8 @@ use charter_db::{Conn, RowRef, Tx, Value};
 use charter_kernel::entitlement::{Enforcement, LimitMode, LimitOverrideFact};
 use charter_kernel::{Key, LimitOverrideId, OrganizationId};
 
-use crate::{Given, Result, row};
+use crate::row::{self, Span};
+use crate::{Given, Result};
 
 statements! {
     INSERT = "insert into org_limit_overrides (organization_id, limit_key, override_id, mode, value, enforcement, starts_at, ends_at, \
@@ -14,7 +15,7 @@ statements! {
     DELETE = "delete from org_limit_overrides where organization_id = $1 and limit_key = $2 and override_id = $3";
     LIST = "select organization_id, limit_key, override_id, mode, value, enforcement, starts_at, ends_at, reason \
             from org_limit_overrides where organization_id = $1 order by limit_key, override_id";
-    FACTS = "select organization_id, limit_key, override_id, mode, value, enforcement, starts_at, ends_at, reason \
+    ALL_FACTS = "select organization_id, limit_key, override_id, mode, value, enforcement, starts_at, ends_at, reason \
              from org_limit_overrides where organization_id >= $1 and organization_id <= $2 \
              order by organization_id, limit_key, override_id";
 }
@@ -88,12 +89,8 @@ pub async fn list(conn: &mut Conn, organization: OrganizationId) -> Result<Vec<L
 
 pub(crate) async fn each(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, LimitOverrideFact) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, LimitOverrideFact) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS, range, |row| {
-        f(row::organization(row)?, limit(row)?);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&LIST, &ALL_FACTS], limit, f).await
 }

@@ -1,11 +1,12 @@
 //! Memberships: principals in organizations, and the directory of a principal's organizations.
 
-use charter_db::{Conn, RowRef, Tx, Value};
+use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::facts::{MemberFact, PrincipalKind, PrincipalStatus};
 use charter_kernel::{OrganizationId, PrincipalId, Timestamp, Window};
 
 use crate::param::Document;
-use crate::{Page, Result, row};
+use crate::row::{self, Span};
+use crate::{Page, Result};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -30,7 +31,8 @@ statements! {
     PAGE = select!("where m.organization_id = $1 and m.principal_id > $2 order by m.principal_id limit $3");
     COUNT = "select count(*) from memberships where organization_id = $1";
     OF_PRINCIPAL = "select organization_id from principal_memberships where principal_id = $1 order by organization_id";
-    FACTS = select!("where m.organization_id >= $1 and m.organization_id <= $2 order by m.organization_id, m.principal_id");
+    FACTS = select!("where m.organization_id = $1 order by m.principal_id");
+    ALL_FACTS = select!("where m.organization_id >= $1 and m.organization_id <= $2 order by m.organization_id, m.principal_id");
 }
 
 fn member(row: RowRef<'_>) -> Result<MemberFact> {
@@ -115,12 +117,8 @@ pub async fn organizations_of(conn: &mut Conn, principal: PrincipalId) -> Result
 
 pub(crate) async fn each(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, MemberFact) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, MemberFact) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS, range, |row| {
-        f(row::organization(row)?, member(row)?);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&FACTS, &ALL_FACTS], member, f).await
 }

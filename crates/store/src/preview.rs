@@ -1,10 +1,11 @@
 //! Preview lists: principals who may use a module of which the organization has a preview.
 
-use charter_db::{Conn, RowRef, Tx, Value};
+use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::entitlement::PreviewFact;
 use charter_kernel::{OrganizationId, PrincipalId};
 
-use crate::{Given, Result, row};
+use crate::row::{self, Span};
+use crate::{Given, Result};
 
 statements! {
     ADD = "insert into org_previews (organization_id, module_key, principal_id, added_by, added_at) values ($1, $2, $3, $4, $5) \
@@ -13,7 +14,7 @@ statements! {
     REMOVE_PRINCIPAL = "delete from org_previews where organization_id = $1 and principal_id = $2";
     LIST = "select organization_id, module_key, principal_id from org_previews where organization_id = $1 \
             order by module_key, principal_id";
-    FACTS = "select organization_id, module_key, principal_id from org_previews \
+    ALL_FACTS = "select organization_id, module_key, principal_id from org_previews \
              where organization_id >= $1 and organization_id <= $2 order by organization_id, module_key, principal_id";
 }
 
@@ -53,12 +54,8 @@ pub async fn list(conn: &mut Conn, organization: OrganizationId) -> Result<Vec<P
 
 pub(crate) async fn each(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, PreviewFact) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, PreviewFact) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS, range, |row| {
-        f(row::organization(row)?, preview(row)?);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&LIST, &ALL_FACTS], preview, f).await
 }

@@ -1,11 +1,12 @@
 //! Registered resources, and the directory of the organizations they are registered in.
 
-use charter_db::{Conn, RowRef, Tx, Value};
+use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::facts::ResourceFact;
 use charter_kernel::{OrganizationId, PrincipalId, ResourceRef, ResourceTypeKey, Timestamp};
 
 use crate::param::Document;
-use crate::{Page, Result, row};
+use crate::row::{self, Span};
+use crate::{Page, Result};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -33,7 +34,8 @@ statements! {
                         order by resource_kind, resource_id limit $5");
     ELSEWHERE = "select organization_id from resource_homes where resource_kind = $2 and resource_id = $3 and organization_id <> $1 \
                  limit 1";
-    FACTS = select!("where organization_id >= $1 and organization_id <= $2 order by organization_id, resource_kind, resource_id");
+    FACTS = select!("where organization_id = $1 order by resource_kind, resource_id");
+    ALL_FACTS = select!("where organization_id >= $1 and organization_id <= $2 order by organization_id, resource_kind, resource_id");
 }
 
 fn resource(row: RowRef<'_>) -> Result<ResourceFact> {
@@ -123,12 +125,8 @@ pub async fn registered_elsewhere(
 
 pub(crate) async fn each(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, ResourceFact) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, ResourceFact) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS, range, |row| {
-        f(row::organization(row)?, resource(row)?);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&FACTS, &ALL_FACTS], resource, f).await
 }

@@ -1,10 +1,11 @@
 //! Roles an organization made itself, with their parents and lines; the shipped ones live in the catalogue.
 
-use charter_db::{Conn, RowRef, Tx, Value};
+use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::facts::{Level, RoleFact, RolePermission};
 use charter_kernel::{OrganizationId, RoleKey, Timestamp};
 
-use crate::{Page, Result, row};
+use crate::row::{self, Span};
+use crate::{Page, Result};
 
 statements! {
     INSERT = "insert into roles (organization_id, role_key, name, level, created_at, updated_at) values ($1, $2, $3, $4, $5, $5)";
@@ -23,11 +24,16 @@ statements! {
                where organization_id = $1 and role_key >= $2 and role_key <= $3 order by role_key, position";
     PERMISSIONS = "select organization_id, role_key, pattern, condition_key from role_permissions \
                    where organization_id = $1 and role_key >= $2 and role_key <= $3 order by role_key, position";
-    FACTS = "select organization_id, role_key, name, level from roles \
+    FACTS = "select organization_id, role_key, name, level from roles where organization_id = $1 order by role_key";
+    ALL_FACTS = "select organization_id, role_key, name, level from roles \
              where organization_id >= $1 and organization_id <= $2 order by organization_id, role_key";
     FACTS_PARENTS = "select organization_id, role_key, parent_key from role_parents \
+                     where organization_id = $1 order by role_key, position";
+    ALL_FACTS_PARENTS = "select organization_id, role_key, parent_key from role_parents \
                      where organization_id >= $1 and organization_id <= $2 order by organization_id, role_key, position";
     FACTS_PERMISSIONS = "select organization_id, role_key, pattern, condition_key from role_permissions \
+                         where organization_id = $1 order by role_key, position";
+    ALL_FACTS_PERMISSIONS = "select organization_id, role_key, pattern, condition_key from role_permissions \
                          where organization_id >= $1 and organization_id <= $2 order by organization_id, role_key, position";
 }
 
@@ -162,38 +168,24 @@ pub(crate) fn find<'a>(roles: &'a mut [RoleFact], key: &RoleKey) -> Option<&'a m
 
 pub(crate) async fn each(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, RoleFact) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, RoleFact) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS, range, |row| {
-        f(row::organization(row)?, role(row)?);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&FACTS, &ALL_FACTS], role, f).await
 }
 
 pub(crate) async fn each_parent(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, RoleKey, RoleKey) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, (RoleKey, RoleKey)) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS_PARENTS, range, |row| {
-        let (key, parent) = parent(row)?;
-        f(row::organization(row)?, key, parent);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&FACTS_PARENTS, &ALL_FACTS_PARENTS], parent, f).await
 }
 
 pub(crate) async fn each_permission(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, RoleKey, RolePermission) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, (RoleKey, RolePermission)) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS_PERMISSIONS, range, |row| {
-        let (key, line) = permission(row)?;
-        f(row::organization(row)?, key, line);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&FACTS_PERMISSIONS, &ALL_FACTS_PERMISSIONS], permission, f).await
 }

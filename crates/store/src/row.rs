@@ -139,6 +139,35 @@ pub(crate) async fn page<T>(
     Ok(Page { rows, more })
 }
 
+/// Whose facts are read: one organization's, or those of every one whose id lies between two (both included).
+///
+/// They take two statements. A range in place of one id would do for both, but PostgreSQL then plans for a share of the table, with
+/// parallel workers, and one organization takes 12 ms in place of 1.
+#[derive(Clone, Copy)]
+pub(crate) enum Span {
+    One(OrganizationId),
+    Between(OrganizationId, OrganizationId),
+}
+
+/// Hands over the rows of a span, each of which begins with its organization.
+pub(crate) async fn each<T>(
+    conn: &mut Conn,
+    span: Span,
+    [one, between]: [&Statement; 2],
+    map: fn(RowRef<'_>) -> Result<T>,
+    mut f: impl FnMut(OrganizationId, T) + Send,
+) -> Result<()> {
+    let (statement, params) = match span {
+        Span::One(id) => (one, vec![Value::Id(id.0)]),
+        Span::Between(first, last) => (between, vec![Value::Id(first.0), Value::Id(last.0)]),
+    };
+    let hand_over = |row: RowRef<'_>| -> Result<()> {
+        f(organization(row)?, map(row)?);
+        Ok(())
+    };
+    conn.for_each(statement, &params, hand_over).await
+}
+
 /// Whether a statement gives a row.
 pub(crate) async fn exists(conn: &mut Conn, statement: &Statement, params: &[Value]) -> Result<bool> {
     Ok(!conn.query(statement, params).await?.is_empty())

@@ -1,10 +1,11 @@
 //! Subscriptions of organizations to plans, add-ons and trials.
 
-use charter_db::{Conn, RowRef, Tx, Value};
+use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::entitlement::{SubscriptionFact, SubscriptionKind};
 use charter_kernel::{Key, OrganizationId, SubscriptionId, Timestamp};
 
-use crate::{Result, row};
+use crate::Result;
+use crate::row::{self, Span};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -26,7 +27,8 @@ statements! {
     GET = select!("where organization_id = $1 and subscription_id = $2");
     LIST = select!("where organization_id = $1 order by subscription_id");
     DUE = select!("where organization_id = $1 and status = $2 and ends_at <= $3 order by ends_at, subscription_id");
-    FACTS = select!("where organization_id >= $1 and organization_id <= $2 and status <> 'ended' \
+    FACTS = select!("where organization_id = $1 and status <> 'ended' order by subscription_id");
+    ALL_FACTS = select!("where organization_id >= $1 and organization_id <= $2 and status <> 'ended' \
                      order by organization_id, subscription_id");
 }
 
@@ -199,12 +201,8 @@ pub async fn due(
 
 pub(crate) async fn each(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, SubscriptionFact) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, SubscriptionFact) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS, range, |row| {
-        f(row::organization(row)?, fact(row)?);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&FACTS, &ALL_FACTS], fact, f).await
 }

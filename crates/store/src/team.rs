@@ -1,10 +1,11 @@
 //! Teams and their direct members.
 
-use charter_db::{Conn, RowRef, Tx, Value};
+use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::facts::TeamFact;
 use charter_kernel::{OrganizationId, PrincipalId, TeamId, TeamKey, Timestamp};
 
-use crate::{Page, Result, row};
+use crate::row::{self, Span};
+use crate::{Page, Result};
 
 statements! {
     INSERT = "insert into teams (organization_id, team_id, team_key, name, parent_id, created_at, updated_at) \
@@ -23,9 +24,12 @@ statements! {
     MEMBERS = "select organization_id, team_id, principal_id from team_members \
                where organization_id = $1 and team_id >= $2 and team_id <= $3 order by team_id, principal_id";
     OF_PRINCIPAL = "select team_id from team_members where organization_id = $1 and principal_id = $2 order by team_id";
-    FACTS = "select organization_id, team_id, team_key, name, parent_id from teams \
+    FACTS = "select organization_id, team_id, team_key, name, parent_id from teams where organization_id = $1 order by team_id";
+    ALL_FACTS = "select organization_id, team_id, team_key, name, parent_id from teams \
              where organization_id >= $1 and organization_id <= $2 order by organization_id, team_id";
     FACTS_MEMBERS = "select organization_id, team_id, principal_id from team_members \
+                     where organization_id = $1 order by team_id, principal_id";
+    ALL_FACTS_MEMBERS = "select organization_id, team_id, principal_id from team_members \
                      where organization_id >= $1 and organization_id <= $2 order by organization_id, team_id, principal_id";
 }
 
@@ -155,25 +159,16 @@ pub async fn of_principal(
 
 pub(crate) async fn each(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, TeamFact) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, TeamFact) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS, range, |row| {
-        f(row::organization(row)?, team(row)?);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&FACTS, &ALL_FACTS], team, f).await
 }
 
 pub(crate) async fn each_member(
     conn: &mut Conn,
-    range: &[Value],
-    mut f: impl FnMut(OrganizationId, TeamId, PrincipalId) + Send,
+    span: Span,
+    f: impl FnMut(OrganizationId, (TeamId, PrincipalId)) + Send,
 ) -> Result<()> {
-    conn.for_each(&FACTS_MEMBERS, range, |row| {
-        let (team, principal) = member(row)?;
-        f(row::organization(row)?, team, principal);
-        Ok(())
-    })
-    .await
+    row::each(conn, span, [&FACTS_MEMBERS, &ALL_FACTS_MEMBERS], member, f).await
 }

@@ -184,10 +184,13 @@ both_engines!(grants_are_found_by_whom_and_on_what, async |db: TestDatabase| {
     let first = toys.grants[0].clone();
     let Reach::Resource(invoice) = first.reach.clone() else { panic!("a resource") };
     let (a, b) = (invoice.clone(), invoice.clone());
-    assert_eq!(crate::read!(db, conn => grant::of_resource(conn, organization, &a)), [first.clone()]);
+    assert_eq!(
+        crate::read!(db, conn => grant::of_resource(conn, organization, &a)),
+        std::slice::from_ref(&first)
+    );
     assert_eq!(
         crate::read!(db, conn => grant::of_principal(conn, organization, PrincipalId(1001))),
-        [first.clone()]
+        std::slice::from_ref(&first)
     );
     assert_eq!(crate::read!(db, conn => grant::of_team(conn, organization, TeamId(1011))), toys.grants[1..]);
     let mut changed = first.clone();
