@@ -1,2 +1,3 @@
+drop table resource_kinds;
 drop table resource_homes;
 drop table resources;

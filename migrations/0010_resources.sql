@@ -20,3 +20,8 @@ create table resource_homes (
     organization_id {id} not null,
     primary key (resource_kind, resource_id, organization_id)
 ){clustered};
+
+-- The types of which anything is registered anywhere: a check of another type need not ask the directory.
+create table resource_kinds (
+    resource_kind {text} not null primary key
+){clustered};

@@ -249,6 +249,7 @@ both_engines!(resources_are_registered_here_and_known_elsewhere, async |db: Test
     let (a, b, c, d) = (only_here.clone(), only_here.clone(), only_here.clone(), invoice.clone());
     assert!(crate::read!(db, conn => resource::registered_elsewhere(conn, there, &a)));
     assert!(!crate::read!(db, conn => resource::registered_elsewhere(conn, here, &b)));
+    assert_eq!(crate::read!(db, conn => resource::kinds(conn)), ["invoice", "report", "warehouse"]);
     let page = crate::read!(db, conn => resource::page(conn, here, ("invoice", "1042"), 1));
     assert_eq!((page.rows[0].resource.clone(), page.more), (only_here.clone(), true));
     let page = crate::read!(db, conn => resource::of_kind(conn, here, &key("invoice"), "", 9));
