@@ -11,7 +11,10 @@ use std::collections::BTreeMap;
 /// Every permission a role gives in an organization, with what it inherits and what stands under a condition.
 pub fn role_codes(index: &Index, facts: &OrganizationFacts, role: &RoleKey) -> PermissionSet {
     let roles = Roles::new(index, facts, &mut Vec::new());
-    roles.get(role).map(|(_, role)| role.lines.iter().fold(role.set, |set, (more, _)| set.union(more))).unwrap_or_default()
+    roles
+        .get(role)
+        .map(|(_, role)| role.lines.iter().fold(role.set, |set, (more, _)| set.union(more)))
+        .unwrap_or_default()
 }
 
 /// The same for every role an organization knows.
@@ -54,6 +57,11 @@ impl Shard {
 impl Explanation {
     /// The explanation of a decision that needed no facts: a name nobody knows.
     pub fn of(decision: Decision) -> Self {
-        Self { decision, path: Vec::new(), remedies: Vec::new(), sentence: decision.reason.sentence().to_owned() }
+        Self {
+            decision,
+            path: Vec::new(),
+            remedies: Vec::new(),
+            sentence: decision.reason.sentence().to_owned(),
+        }
     }
 }

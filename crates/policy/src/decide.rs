@@ -35,7 +35,7 @@ impl Scene<'_> {
     }
 }
 
-fn find<'a, T>(list: &'a [T], principal: PrincipalId, key: impl Fn(&T) -> PrincipalId) -> Option<&'a T> {
+fn find<T>(list: &[T], principal: PrincipalId, key: impl Fn(&T) -> PrincipalId) -> Option<&T> {
     list.binary_search_by_key(&principal, key).ok().and_then(|at| list.get(at))
 }
 

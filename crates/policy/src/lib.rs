@@ -5,6 +5,7 @@
 //! step by step over the plain rows and says why; the tests hold the two together on random worlds. Searching, previews,
 //! separation of duties, limits and legacy documents live beside. Next floor up: `charter-app`.
 
+mod about;
 mod cel;
 mod check;
 pub mod condition;
@@ -22,6 +23,7 @@ mod set;
 mod shard;
 pub mod sod;
 
+pub use about::{all_role_codes, role_codes};
 pub use check::{Assertable, Check, CheckResource, Context};
 pub use index::{ADMINISTRATOR, Index, IndexError, KindIndex};
 pub use interner::Interner;

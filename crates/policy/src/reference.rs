@@ -18,6 +18,7 @@ use charter_kernel::{
     ConditionKey, DecidedBy, Decision, Effect, Key, Layer, PermissionCode, PrincipalId, Reach, Reason,
     ResourceRef, RoleKey, Subject, TeamId, Timestamp, Window,
 };
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One step of the way to a decision.
@@ -216,7 +217,7 @@ struct Walk<'a> {
     teams_all: BTreeSet<TeamId>,
     teams_sound: BTreeSet<TeamId>,
     team_list: Vec<(Key, bool)>,
-    conditions: BTreeMap<&'a ConditionKey, CompiledCondition>,
+    conditions: BTreeMap<&'a ConditionKey, OnceCell<CompiledCondition>>,
     assertable: Assertable,
     subject_stored: Option<Attributes>,
     resource_stored: Option<Attributes>,
@@ -321,13 +322,7 @@ impl<'a> Walk<'a> {
             .collect::<BTreeMap<TeamId, (Key, bool)>>()
             .into_values()
             .collect();
-        let mut conditions: BTreeMap<&ConditionKey, CompiledCondition> = BTreeMap::new();
-        for fact in &facts.conditions {
-            let doubtful =
-                facts.conditions.iter().any(|it| it.key == fact.key && it.condition != fact.condition);
-            let compiled = if doubtful { None } else { compile(&fact.condition).ok() };
-            conditions.insert(&fact.key, compiled.unwrap_or_else(CompiledCondition::broken));
-        }
+        let conditions = facts.conditions.iter().map(|fact| (&fact.key, OnceCell::new())).collect();
         let members = || facts.members.iter().filter(|member| member.principal == check.subject);
         let kind = check.resource.and_then(|resource| index.kind(resource.kind));
         let registered = || {
@@ -396,6 +391,12 @@ impl<'a> Walk<'a> {
             Assume::Nothing => {}
         }
         let Some(condition) = self.conditions.get(key) else { return Outcome::Unknown };
+        let facts = self.facts;
+        let condition = condition.get_or_init(|| {
+            let mut rows = facts.conditions.iter().filter(|row| row.key == *key);
+            let first = rows.next().filter(|first| rows.all(|row| row.condition == first.condition));
+            first.and_then(|row| compile(&row.condition).ok()).unwrap_or_else(CompiledCondition::broken)
+        });
         let next = condition.next_change(self.check.now);
         let outcome = condition.evaluate(self);
         self.keep_until(next);
@@ -618,6 +619,9 @@ impl<'a> Walk<'a> {
     }
 
     fn administers(&mut self) -> bool {
+        if !self.facts.members.iter().any(|member| member.principal == self.check.subject) {
+            return false;
+        }
         for held in self.held() {
             let administers =
                 self.gives(&held.assignment.role).iter().any(|role| role.as_str() == ADMINISTRATOR);
@@ -1060,6 +1064,9 @@ impl<'a> Walk<'a> {
                 ));
             }
             Reason::SystemScope => remedies.push(plain("ask in the platform organization".to_owned())),
+            Reason::OrganizationClosed => {
+                remedies.push(plain("open the organization again, if it was closed by mistake".to_owned()));
+            }
             Reason::OrganizationSuspended => {
                 remedies.push(plain("make the organization active again".to_owned()))
             }

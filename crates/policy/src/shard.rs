@@ -236,6 +236,9 @@ pub(crate) struct Registered {
     pub attributes: Option<Attributes>,
 }
 
+/// Keys of teams, and whether membership is beyond doubt.
+type TeamList = Box<[(Key, bool)]>;
+
 /// Whatever most organizations lack.
 #[derive(Debug, Default)]
 pub(crate) struct Rare {
@@ -252,7 +255,7 @@ pub(crate) struct Rare {
     pub resources: Box<[Registered]>,
     pub team_keys: Box<[Key]>,
     /// Teams of each member, and whether each is beyond doubt.
-    pub teams: Box<[(PrincipalId, Box<[(Key, bool)]>)]>,
+    pub teams: Box<[(PrincipalId, TeamList)]>,
     pub assertable: Assertable,
     pub faults: Box<[String]>,
 }
@@ -417,7 +420,7 @@ impl Roles {
                     }
                     continue;
                 }
-                if !role.gives_anything {
+                if !role.gives_anything && *above != at {
                     faults.push(format!(
                         "role {}: inherits from {}, which does not exist",
                         self.key(at),
@@ -687,7 +690,7 @@ impl Shard {
         let mut overlays: Vec<Vec<u32>> = Vec::new();
         let mut overlay_numbers: HashMap<Vec<u32>, u32> = HashMap::new();
         let mut extras: Vec<(PrincipalId, PrincipalStatus, Window)> = Vec::new();
-        let mut team_lists: Vec<(PrincipalId, Box<[(Key, bool)]>)> = Vec::new();
+        let mut team_lists: Vec<(PrincipalId, TeamList)> = Vec::new();
         let mut attributes: Vec<(PrincipalId, Attributes)> = Vec::new();
         let mut members: Vec<&charter_kernel::facts::MemberFact> = facts.members.iter().collect();
         members.sort_by_key(|member| member.principal);
@@ -942,7 +945,7 @@ impl Shard {
                 // Attributes are JSON trees; 256 bytes each is what a handful of words takes.
                 + rare.attributes.len() * (size_of::<(PrincipalId, Attributes)>() + 256)
                 + rare.resources.iter().map(|it| size_of::<Registered>() + it.id.len() + 256 * usize::from(it.attributes.is_some())).sum::<usize>()
-                + rare.teams.iter().map(|(_, teams)| size_of::<(PrincipalId, Box<[(Key, bool)]>)>() + teams.len() * 40).sum::<usize>()
+                + rare.teams.iter().map(|(_, teams)| size_of::<(PrincipalId, TeamList)>() + teams.len() * 40).sum::<usize>()
                 + rare.team_keys.len() * 40
                 + rare.faults.iter().map(|fault| size_of::<String>() + fault.len()).sum::<usize>()
         });
