@@ -123,7 +123,9 @@ async fn install(tx: &mut Tx, catalogue: &Catalogue, now: Timestamp) -> Result<(
     store::catalogue::install(tx, catalogue, now).await?;
     for plan in &catalogue.plans {
         let latest = store::plan::latest(tx, &plan.key).await?;
-        let version = latest.as_ref().map_or(1, |latest| latest.version + 1);
+        // A draft that somebody wrote may hold the next number already.
+        let newest = store::plan::versions(tx, &plan.key).await?.last().map(|plan| plan.version);
+        let version = newest.map_or(1, |newest| newest + 1);
         let row = plan_row(plan, version, now);
         let same = latest.as_ref().is_some_and(|latest| {
             (&latest.name, &latest.description, latest.rank, latest.trial_days)

@@ -4,8 +4,8 @@ use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::entitlement::{SubscriptionFact, SubscriptionKind};
 use charter_kernel::{Key, OrganizationId, SubscriptionId, Timestamp};
 
-use crate::Result;
 use crate::row::{self, Span};
+use crate::{Page, Result};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -27,6 +27,11 @@ statements! {
     GET = select!("where organization_id = $1 and subscription_id = $2");
     LIST = select!("where organization_id = $1 order by subscription_id");
     DUE = select!("where organization_id = $1 and status = $2 and ends_at <= $3 order by ends_at, subscription_id");
+    ORGANIZATIONS_DUE = "select distinct organization_id from org_subscriptions where organization_id > $2 and \
+                         ((status = 'scheduled' and starts_at <= $1) or (status <> 'ended' and ends_at <= $1)) \
+                         order by organization_id limit $3";
+    ORGANIZATIONS_OF_PLAN = "select distinct organization_id from org_subscriptions where plan_key = $1 and version <> $2 \
+                             and status <> 'ended' and organization_id > $3 order by organization_id limit $4";
     FACTS = select!("where organization_id = $1 and status <> 'ended' order by subscription_id");
     ALL_FACTS = select!("where organization_id >= $1 and organization_id <= $2 and status <> 'ended' \
                      order by organization_id, subscription_id");
@@ -197,6 +202,29 @@ pub async fn due(
 ) -> Result<Vec<SubscriptionRow>> {
     let active = SubscriptionStatus::Active.as_str();
     row::list(conn, &DUE, params![organization, active, now], subscription).await
+}
+
+/// The organizations after one in which a subscription has begun or ended without its status saying so. Reads across organizations, so in the
+/// installation's scope.
+pub async fn organizations_due(
+    conn: &mut Conn,
+    now: Timestamp,
+    after: OrganizationId,
+    limit: u32,
+) -> Result<Page<OrganizationId>> {
+    row::page(conn, &ORGANIZATIONS_DUE, params![now, after], limit, row::organization).await
+}
+
+/// The organizations after one that have the plan in another version than this. Reads across organizations, so in the installation's scope.
+pub async fn organizations_of_plan(
+    conn: &mut Conn,
+    plan: &Key,
+    version: u32,
+    after: OrganizationId,
+    limit: u32,
+) -> Result<Page<OrganizationId>> {
+    let params = params![plan, version, after];
+    row::page(conn, &ORGANIZATIONS_OF_PLAN, params, limit, row::organization).await
 }
 
 pub(crate) async fn each(

@@ -14,11 +14,15 @@ statements! {
                   updated_at = excluded.updated_at where org_usage.used + excluded.used <= $6 returning used";
     SET = "insert into org_usage (organization_id, limit_key, period_start, used, updated_at) values ($1, $2, $3, $4, $5) \
            on conflict (organization_id, limit_key, period_start) do update set used = excluded.used, updated_at = excluded.updated_at";
+    SET_NEWER = "insert into org_usage (organization_id, limit_key, period_start, used, updated_at) values ($1, $2, $3, $4, $5) \
+                 on conflict (organization_id, limit_key, period_start) do update set used = excluded.used, \
+                 updated_at = excluded.updated_at where org_usage.updated_at <= excluded.updated_at";
     GET = "select used from org_usage where organization_id = $1 and limit_key = $2 and period_start = $3";
     LIST = "select limit_key, period_start, used, updated_at from org_usage where organization_id = $1 order by limit_key, period_start";
     RECORD = "insert into usage_events (organization_id, event_key, limit_key, amount, at) values ($1, $2, $3, $4, $5) \
               on conflict (organization_id, event_key) do nothing";
     PURGE = "delete from usage_events where organization_id = $1 and at < $2";
+    PURGE_ALL = "delete from usage_events where at < $1";
 }
 
 /// Start of the period of a gauge, which has none.
@@ -89,6 +93,19 @@ pub async fn set(
     Ok(())
 }
 
+/// The same, unless a later count is there already.
+pub async fn set_newer(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    limit: &Key,
+    period_start: Timestamp,
+    used: i64,
+    counted_at: Timestamp,
+) -> Result<()> {
+    tx.execute(&SET_NEWER, params![organization, limit, period_start, used, counted_at]).await?;
+    Ok(())
+}
+
 /// What was used of a limit in a period.
 pub async fn get(
     conn: &mut Conn,
@@ -120,4 +137,9 @@ pub async fn record(
 /// Forgets events from before a time; their counts stay.
 pub async fn purge(tx: &mut Tx, organization: OrganizationId, before: Timestamp) -> Result<u64> {
     tx.execute(&PURGE, params![organization, before]).await
+}
+
+/// The same for every organization; in the installation's scope.
+pub async fn purge_all(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+    tx.execute(&PURGE_ALL, params![before]).await
 }

@@ -38,7 +38,12 @@ pub struct Entry {
 
 impl Entry {
     /// An entry about a thing, to be filled in.
-    pub fn new(action: &'static str, target_kind: &'static str, target: impl Into<String>, reason: &str) -> Self {
+    pub fn new(
+        action: &'static str,
+        target_kind: &'static str,
+        target: impl Into<String>,
+        reason: &str,
+    ) -> Self {
         Self {
             action,
             target_kind,

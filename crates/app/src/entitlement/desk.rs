@@ -91,7 +91,8 @@ impl State {
             .filter(|row| row.status != SubscriptionStatus::Ended)
             .map(|row| {
                 let mut fact = row.subscription.clone();
-                fact.limits = self.plan(&fact.plan, fact.version).map(|plan| plan.limits.clone()).unwrap_or_default();
+                fact.limits =
+                    self.plan(&fact.plan, fact.version).map(|plan| plan.limits.clone()).unwrap_or_default();
                 fact
             })
             .collect();
@@ -297,7 +298,8 @@ where
                 let rows = write(transaction.tx(), organization, &by, &before, &state).await?;
                 let Some(first) = entries.first().filter(|_| rows > 0) else {
                     // Nothing to write and so nothing to record: the transaction, with its bumped revision, is given up.
-                    *unchanged_inside.lock().unwrap_or_else(PoisonError::into_inner) = Some((value, revision));
+                    *unchanged_inside.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some((value, revision));
                     return Err(Problem::new(ProblemKind::Internal, "the change changes nothing"));
                 };
                 let origin = Origin {

@@ -101,9 +101,9 @@ fn before(until: Option<Timestamp>, now: Timestamp) -> bool {
 
 /// The row to show among several that give the same: the one that lasts longest, then by source.
 fn longest<'a>(rows: &[&'a EntitlementFact]) -> Option<&'a EntitlementFact> {
-    rows.iter()
-        .copied()
-        .min_by_key(|row| (std::cmp::Reverse(row.window.to().map_or(i64::MAX, Timestamp::micros)), row.source))
+    rows.iter().copied().min_by_key(|row| {
+        (std::cmp::Reverse(row.window.to().map_or(i64::MAX, Timestamp::micros)), row.source)
+    })
 }
 
 impl<'a> Standings<'a> {
@@ -225,10 +225,9 @@ impl<'a> Standings<'a> {
                 }
         };
         let refused = |row| Standing::denied(Reason::SubmoduleNotEntitled, row);
-        let enabled = rows
-            .iter()
-            .copied()
-            .find(|row| row.status == EntitlementStatus::Enabled && (row.window.is_live(now) || runs_on(row)));
+        let enabled = rows.iter().copied().find(|row| {
+            row.status == EntitlementStatus::Enabled && (row.window.is_live(now) || runs_on(row))
+        });
         if enabled.is_some() {
             return Standing { row: enabled, ..whole };
         }
@@ -253,7 +252,12 @@ impl<'a> Standings<'a> {
     }
 
     /// The next instant at which the answer about a module, or a part of it, becomes another by itself.
-    pub fn until(&self, module: &Module, submodule: Option<&SubmoduleKey>, now: Timestamp) -> Option<Timestamp> {
+    pub fn until(
+        &self,
+        module: &Module,
+        submodule: Option<&SubmoduleKey>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let rows = self.rows.get(module.key.as_str())?;
         let mut edges: Vec<Timestamp> = rows
             .own
@@ -282,7 +286,10 @@ impl<'a> Standings<'a> {
             .depends_on
             .iter()
             .filter(|needed| {
-                index.catalogue().module(needed.as_str()).is_none_or(|needed| !self.module(needed, now).is_usable())
+                index
+                    .catalogue()
+                    .module(needed.as_str())
+                    .is_none_or(|needed| !self.module(needed, now).is_usable())
             })
             .cloned()
             .collect()
