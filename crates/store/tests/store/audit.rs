@@ -8,6 +8,7 @@ use charter_store::denial::{self, DenialCount};
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 
+use crate::filling::*;
 use crate::world::*;
 
 fn event(organization: OrganizationId, actor: Actor, action: &'static str, seconds: i64) -> AuditEvent {

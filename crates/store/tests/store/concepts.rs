@@ -9,6 +9,7 @@ use charter_store::{
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 
+use crate::filling::*;
 use crate::world::*;
 
 both_engines!(organizations_are_found_by_key_and_listed, async |db: TestDatabase| {

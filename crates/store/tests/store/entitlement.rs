@@ -8,6 +8,7 @@ use charter_store::{entitlement, limit, preview, subscription, usage};
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 
+use crate::filling::*;
 use crate::world::*;
 
 both_engines!(an_entitlement_changes_only_from_the_version_that_was_read, async |db: TestDatabase| {

@@ -7,6 +7,7 @@ use charter_store::subscription::{self, SubscriptionStatus};
 use charter_store::{facts, organization, revision};
 use charter_testkit::both_engines;
 
+use crate::filling::*;
 use crate::world::*;
 
 both_engines!(facts_loaded_equal_what_was_inserted, async |db: charter_testkit::database::TestDatabase| {

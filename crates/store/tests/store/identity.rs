@@ -10,6 +10,7 @@ use charter_store::{setting, setup_code};
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 
+use crate::filling::*;
 use crate::world::*;
 
 fn session(id: u128, principal: u128) -> Session {

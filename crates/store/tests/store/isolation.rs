@@ -5,6 +5,7 @@ use charter_kernel::*;
 use charter_store::{grant, membership, migration, organization};
 use charter_testkit::database::{TestDatabase, postgres};
 
+use crate::filling::*;
 use crate::world::*;
 
 /// Tables that say where something is: read before the organization is known.

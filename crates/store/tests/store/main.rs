@@ -7,6 +7,7 @@ mod catalogue;
 mod concepts;
 mod entitlement;
 mod facts;
+mod filling;
 mod identity;
 mod isolation;
 mod migration;
