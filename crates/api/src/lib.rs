@@ -2,12 +2,41 @@
 //! concept: its wire types, its routes, its handlers, in the order of reading. Decisions and changes are made one floor down,
 //! in `charter-app`.
 
+mod assignment;
+mod audit;
+mod block;
+mod catalogue;
+mod check;
+mod condition;
 pub mod edge;
 mod gate;
+mod grant;
+mod legacy;
+mod member;
+mod organization;
+mod resource;
+mod role;
+mod search;
+mod shown;
+mod team;
 
 use edge::Routes;
 
 /// Every route of the service. A concept adds its own by one line here: `.with(role::routes())`.
 pub fn routes() -> Routes {
     Routes::new()
+        .with(organization::routes())
+        .with(member::routes())
+        .with(team::routes())
+        .with(role::routes())
+        .with(assignment::routes())
+        .with(grant::routes())
+        .with(block::routes())
+        .with(condition::routes())
+        .with(resource::routes())
+        .with(check::routes())
+        .with(search::routes())
+        .with(audit::routes())
+        .with(catalogue::routes())
+        .with(legacy::routes())
 }

@@ -7,11 +7,11 @@ use crate::{App, text};
 use charter_kernel::facts::{Level, OrganizationFacts, PrincipalKind};
 use charter_kernel::id::parse_uuid;
 use charter_kernel::{
-    DecidedBy, Decision, OrganizationId, PermissionCode, PrincipalId, Problem, ProblemKind, Reason, ResourceRef, Revision,
-    Timestamp,
+    DecidedBy, Decision, OrganizationId, PermissionCode, PrincipalId, Problem, ProblemKind, Reason,
+    ResourceRef, Revision, Timestamp,
 };
 use charter_policy::reference::{self, Explanation};
-use charter_policy::{Check, CheckResource, Context, Index, PermissionIndex, WhoCan};
+use charter_policy::{Check, CheckResource, Context, Index, PermissionIndex};
 use charter_store as store;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
@@ -92,7 +92,10 @@ pub fn permission_of(index: &Index, question: &Question<'_>) -> Option<Permissio
 }
 
 /// What a question names: the permission and the lowest level it asks for.
-pub(crate) fn resolve(index: &Index, question: &Question<'_>) -> Result<(PermissionIndex, Option<Level>), Reason> {
+pub(crate) fn resolve(
+    index: &Index,
+    question: &Question<'_>,
+) -> Result<(PermissionIndex, Option<Level>), Reason> {
     match question.asked {
         None => Err(Reason::UnknownPermission),
         Some(Asked::Permission(code)) => {
@@ -135,7 +138,9 @@ impl App {
             }
             Caller::Principal(_) => {}
         }
-        let Err(here) = self.require(ctx, organization, "admin.permissions.read").await else { return Ok(()) };
+        let Err(here) = self.require(ctx, organization, "admin.permissions.read").await else {
+            return Ok(());
+        };
         if here.kind == ProblemKind::Unavailable {
             return Err(here);
         }
@@ -182,7 +187,11 @@ impl App {
             subject,
             permission,
             minimum_level,
-            resource: question.resource.map(|(kind, id)| CheckResource { kind, id, registered_elsewhere: false }),
+            resource: question.resource.map(|(kind, id)| CheckResource {
+                kind,
+                id,
+                registered_elsewhere: false,
+            }),
             now: ctx.now,
             context: &context,
             ceiling: None,
@@ -237,7 +246,9 @@ impl App {
         if decision.is_allow() {
             return;
         }
-        let Ok(Some(principal)) = self.subject_of(organization, snapshot, question.subject).await else { return };
+        let Ok(Some(principal)) = self.subject_of(organization, snapshot, question.subject).await else {
+            return;
+        };
         let permission = match question.asked {
             Some(Asked::Permission(code)) => code.to_owned(),
             Some(Asked::Action { kind, action }) => format!("{kind}:{action}"),
@@ -319,9 +330,10 @@ pub async fn explain(
         return Ok((Explanation::of(denied(Reason::UnknownSubject, revision)), facts));
     };
     let registered_here = |kind: &str, id: &str| {
-        facts.resources.iter().any(|row| {
-            index.kind(row.resource.kind.as_str()) == index.kind(kind) && &*row.resource.id == id
-        })
+        facts
+            .resources
+            .iter()
+            .any(|row| index.kind(row.resource.kind.as_str()) == index.kind(kind) && &*row.resource.id == id)
     };
     let registered_elsewhere = match question.resource {
         Some((kind, id)) if !registered_here(kind, id) => {

@@ -5,7 +5,9 @@ use crate::caller::{Listing, Page, RequestContext};
 use crate::edit::{Bench, EditOptions, Edited, edit};
 use crate::guard::Permit;
 use crate::text;
-use charter_kernel::facts::{BlockSubject, MemberFact, OrganizationFacts, PrincipalKind, PrincipalStatus, Subject};
+use charter_kernel::facts::{
+    BlockSubject, MemberFact, OrganizationFacts, PrincipalKind, PrincipalStatus, Subject,
+};
 use charter_kernel::{Effect, PrincipalId, Problem, ProblemKind, Timestamp, Window};
 use charter_store as store;
 
@@ -71,10 +73,16 @@ pub async fn add(
         PrincipalKind::User => text::login("login", &draft.login)?,
         PrincipalKind::ServiceAccount => text::service_account_login("login", &draft.login)?,
     };
-    let name = draft.name.as_deref().map(|name| text::name("name", name)).transpose()?.unwrap_or_else(|| login.clone());
+    let name = draft
+        .name
+        .as_deref()
+        .map(|name| text::name("name", name))
+        .transpose()?
+        .unwrap_or_else(|| login.clone());
     let attributes = text::json_object("attributes", &draft.attributes)?;
     let wanted = login.clone();
-    let known = reading_all!(app.database(), |conn| async move { store::principal::by_login(conn, &wanted).await })?;
+    let known =
+        reading_all!(app.database(), |conn| async move { store::principal::by_login(conn, &wanted).await })?;
     if let Some(known) = &known
         && known.kind != draft.kind
     {
@@ -112,10 +120,12 @@ pub async fn update(
     update: MemberUpdate,
 ) -> Result<Edited<MemberFact>, Problem> {
     let name = update.name.as_deref().map(|name| text::name("name", name)).transpose()?;
-    let attributes = update.attributes.as_deref().map(|text| text::json_object("attributes", text)).transpose()?;
+    let attributes =
+        update.attributes.as_deref().map(|text| text::json_object("attributes", text)).transpose()?;
     if (name.is_some() || update.status.is_some()) && !ctx.is_operator() {
         let principal = find(&crate::facts(app, permit.organization()).await?, &who)?.principal;
-        let elsewhere = reading_all!(app.database(), |conn| store::membership::organizations_of(conn, principal))?;
+        let elsewhere =
+            reading_all!(app.database(), |conn| store::membership::organizations_of(conn, principal))?;
         if elsewhere.iter().any(|organization| *organization != permit.organization()) {
             return Err(Problem::new(
                 ProblemKind::Forbidden,
@@ -134,7 +144,8 @@ pub async fn update(
         if update.from.is_some() || update.to.is_some() {
             let from = update.from.unwrap_or(member.window.from());
             let to = update.to.unwrap_or(member.window.to());
-            member.window = Window::new(from, to).map_err(|error| Problem::invalid("to", error.to_string()))?;
+            member.window =
+                Window::new(from, to).map_err(|error| Problem::invalid("to", error.to_string()))?;
         }
         if let Some(attributes) = attributes {
             member.attributes = attributes;
@@ -196,7 +207,12 @@ pub async fn list(app: &App, permit: &Permit, page: &Page) -> Result<Listing<Mem
         None => PrincipalId(0),
     };
     let limit = page.limit;
-    let found = reading!(app.database(), organization, |conn| store::membership::page(conn, organization, after, limit))?;
+    let found = reading!(app.database(), organization, |conn| store::membership::page(
+        conn,
+        organization,
+        after,
+        limit
+    ))?;
     let next = if found.more { found.rows.last().map(|member| member.principal.to_string()) } else { None };
     Ok(Listing { items: found.rows, next })
 }

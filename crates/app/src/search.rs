@@ -38,7 +38,9 @@ pub async fn who_can(
     let snapshot = pinned(app, ctx, organization, at_least).await?;
     let shard = snapshot.shard();
     let after = match &page.after {
-        Some(text) => Some(text.parse().map_err(|_| Problem::invalid("cursor", "not a cursor of this list"))?),
+        Some(text) => {
+            Some(text.parse().map_err(|_| Problem::invalid("cursor", "not a cursor of this list"))?)
+        }
         None => None,
     };
     let nobody = Listing { items: Vec::new(), next: None };
@@ -59,8 +61,9 @@ pub async fn who_can(
     };
     let limit = page.limit.max(1) as usize;
     let wanted = question.subject_kind;
-    let mut found =
-        shard.who_can(&asked, after).filter(|id| wanted.is_none_or(|wanted| shard.kind_of(*id) == Some(wanted)));
+    let mut found = shard
+        .who_can(&asked, after)
+        .filter(|id| wanted.is_none_or(|wanted| shard.kind_of(*id) == Some(wanted)));
     let items: Vec<PrincipalId> = found.by_ref().take(limit).collect();
     let next = if found.next().is_some() { items.last().map(PrincipalId::to_string) } else { None };
     Ok(Listing { items, next })
@@ -78,19 +81,30 @@ pub async fn what_can(
     let snapshot = pinned(app, ctx, organization, at_least).await?;
     let (shard, index) = (snapshot.shard(), snapshot.index());
     let nothing = Listing { items: Vec::new(), next: None };
-    let Some(subject) = app.subject_of(organization, &snapshot, question.subject).await? else { return Ok(nothing) };
+    let Some(subject) = app.subject_of(organization, &snapshot, question.subject).await? else {
+        return Ok(nothing);
+    };
     let context = question.circumstances();
     let at_large = shard.what_can(subject, ctx.now, &context);
     let allowed = match question.resource {
         None => at_large.allowed,
         Some((kind, id)) => {
-            if !shard.is_registered(kind, id) && app.registered_elsewhere(organization, index, kind, id).await? {
+            if !shard.is_registered(kind, id)
+                && app.registered_elsewhere(organization, index, kind, id).await?
+            {
                 return Ok(nothing);
             }
             let resource = Some(CheckResource { kind, id, registered_elsewhere: false });
             let on_it = |permission| {
-                let check =
-                    Check { subject, permission, minimum_level: None, resource, now: ctx.now, context: &context, ceiling: None };
+                let check = Check {
+                    subject,
+                    permission,
+                    minimum_level: None,
+                    resource,
+                    now: ctx.now,
+                    context: &context,
+                    ceiling: None,
+                };
                 shard.decide(&check).is_allow()
             };
             index.all().iter().filter(|permission| on_it(*permission)).collect()
@@ -139,14 +153,25 @@ pub async fn resources(
     let shard = snapshot.shard();
     let nothing = Listing { items: Vec::new(), next: None };
     let Ok((permission, minimum_level)) = resolve(snapshot.index(), question) else { return Ok(nothing) };
-    let Some(subject) = app.subject_of(organization, &snapshot, question.subject).await? else { return Ok(nothing) };
+    let Some(subject) = app.subject_of(organization, &snapshot, question.subject).await? else {
+        return Ok(nothing);
+    };
     let context = question.circumstances();
-    let check =
-        Check { subject, permission, minimum_level, resource: None, now: ctx.now, context: &context, ceiling: None };
+    let check = Check {
+        subject,
+        permission,
+        minimum_level,
+        resource: None,
+        now: ctx.now,
+        context: &context,
+        ceiling: None,
+    };
     let limit = page.limit.max(1) as usize;
     let mut items: Vec<String> = Vec::new();
     for id in shard.resources(&check, kind, page.after.as_deref()) {
-        if !shard.is_registered(kind, id) && app.registered_elsewhere(organization, snapshot.index(), kind, id).await? {
+        if !shard.is_registered(kind, id)
+            && app.registered_elsewhere(organization, snapshot.index(), kind, id).await?
+        {
             continue;
         }
         if items.len() == limit {
@@ -171,7 +196,9 @@ pub async fn actions(
     let shard = snapshot.shard();
     let nothing = Listing { items: Vec::new(), next: None };
     let Some((kind, id)) = question.resource else { return Ok(nothing) };
-    let Some(subject) = app.subject_of(organization, &snapshot, question.subject).await? else { return Ok(nothing) };
+    let Some(subject) = app.subject_of(organization, &snapshot, question.subject).await? else {
+        return Ok(nothing);
+    };
     if question.subject_kind.is_some_and(|kind| shard.kind_of(subject).is_some_and(|is| is != kind)) {
         return Ok(nothing);
     }
@@ -179,7 +206,15 @@ pub async fn actions(
         && app.registered_elsewhere(organization, snapshot.index(), kind, id).await?;
     let Some(permission) = snapshot.index().all().iter().next() else { return Ok(nothing) };
     let context = question.circumstances();
-    let check = Check { subject, permission, minimum_level: None, resource: None, now: ctx.now, context: &context, ceiling: None };
+    let check = Check {
+        subject,
+        permission,
+        minimum_level: None,
+        resource: None,
+        now: ctx.now,
+        context: &context,
+        ceiling: None,
+    };
     let found = shard.actions(&check, CheckResource { kind, id, registered_elsewhere });
     Ok(page.cut(found.into_iter().map(|(name, _)| name.to_owned()), String::clone))
 }

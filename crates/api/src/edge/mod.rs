@@ -21,7 +21,7 @@ mod seal;
 mod serve;
 mod system;
 mod table;
-mod text;
+pub(crate) mod text;
 pub mod wire;
 
 pub use address::client_address;

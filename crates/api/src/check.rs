@@ -1,0 +1,487 @@
+//! Checks: may this principal do this to that, here, now? One, many, and with reasons for administrators.
+
+use crate::edge::{Call, Guard, Reply, Route, wire};
+use charter_app::check::{self, Answer, Asked, Question};
+use charter_app::{App, RequestContext};
+use charter_kernel::{Decision, OrganizationId, Problem, ProblemKind, Revision, Timestamp};
+use charter_policy::{PathStep, Remedy};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::net::IpAddr;
+
+/// Checks in one batch at most.
+pub const BATCH_MAX: usize = 1_000;
+
+/// The thing a check is about.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "CheckedResource")]
+pub struct ResourceAsked {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+    /// Its attributes, as the caller says; they count as far as the organization lets callers assert them.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::AnyObject>")]
+    pub properties: Option<Map<String, Value>>,
+}
+
+/// The words all questions have in common.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "CheckDefaults")]
+pub struct Words {
+    /// Login or id of the principal; the caller itself when left out.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// The permission.
+    #[serde(default)]
+    pub permission: Option<String>,
+    /// In place of a permission: an action on a type of resource.
+    #[serde(default)]
+    pub action: Option<String>,
+    /// The type of resource, where no resource names it.
+    #[serde(default, rename = "type")]
+    pub kind: Option<String>,
+    /// The thing it is about; the organization as a whole when left out.
+    #[serde(default)]
+    pub resource: Option<ResourceAsked>,
+    /// Attributes of the principal, as the caller says.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::AnyObject>")]
+    pub subject_properties: Option<Map<String, Value>>,
+    /// Attributes of the action, as the caller says.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::AnyObject>")]
+    pub action_properties: Option<Map<String, Value>>,
+    /// The principal's request: `address` (where it comes from), `mfa` (a second factor was proved), `amr` (how the principal
+    /// signed in, RFC 8176), and whatever else conditions read.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::AnyObject>")]
+    pub context: Option<Map<String, Value>>,
+}
+
+impl Words {
+    /// The same with what is left out taken from defaults.
+    pub(crate) fn or(self, defaults: &Self) -> Self {
+        let names_something = self.permission.is_some() || self.action.is_some();
+        Self {
+            subject: self.subject.or_else(|| defaults.subject.clone()),
+            permission: if names_something { self.permission } else { defaults.permission.clone() },
+            action: if names_something { self.action } else { defaults.action.clone() },
+            kind: self.kind.or_else(|| defaults.kind.clone()),
+            resource: self.resource.or_else(|| defaults.resource.clone()),
+            subject_properties: self.subject_properties.or_else(|| defaults.subject_properties.clone()),
+            action_properties: self.action_properties.or_else(|| defaults.action_properties.clone()),
+            context: self.context.or_else(|| defaults.context.clone()),
+        }
+    }
+
+    /// Whether the question is about the caller itself.
+    pub(crate) fn is_about_caller(&self, ctx: &RequestContext) -> bool {
+        let Some(caller) = ctx.principal() else { return false };
+        self.subject.as_deref().is_none_or(|subject| {
+            charter_app::text::fold_login(subject) == caller.login || subject.parse() == Ok(caller.id)
+        })
+    }
+
+    /// The permission, or the action on a type, that is asked for.
+    pub(crate) fn asked(&self, at: &str) -> Result<Asked<'_>, Problem> {
+        let field = |name: &str| format!("{at}{name}");
+        match (&self.permission, &self.action) {
+            (Some(_), Some(_)) => Err(Problem::invalid(
+                field("action"),
+                "a permission or an action on a type is expected, not both",
+            )),
+            (Some(code), None) => Ok(Asked::Permission(code)),
+            (None, Some(action)) => {
+                let kind = match (&self.kind, &self.resource) {
+                    (Some(kind), Some(resource)) if *kind != resource.kind => {
+                        return Err(Problem::invalid(
+                            field("type"),
+                            format!("the resource is a {}: leave one of them out", resource.kind),
+                        ));
+                    }
+                    (Some(kind), _) => kind,
+                    (None, Some(resource)) => &resource.kind,
+                    (None, None) => {
+                        return Err(Problem::invalid(
+                            field("type"),
+                            "an action needs the type of resource it is done to",
+                        ));
+                    }
+                };
+                Ok(Asked::Action { kind, action })
+            }
+            (None, None) => Err(Problem::invalid(
+                field("permission"),
+                "is missing: a permission, or an action and a type, is expected",
+            )),
+        }
+    }
+
+    /// The question in the words of the floor below; `asked` and the subject are still to be filled in.
+    pub(crate) fn question<'a>(&'a self, ctx: &'a RequestContext, at: &str) -> Result<Question<'a>, Problem> {
+        let wrong = |name: &str, what: &str| Problem::invalid(format!("{at}context.{name}"), what.to_owned());
+        let context = self.context.as_ref();
+        let get = |name: &str| context.and_then(|context| context.get(name));
+        let address = match get("address") {
+            None => None,
+            Some(Value::String(text)) => {
+                let parsed: Result<IpAddr, _> = text.parse();
+                Some(parsed.map_err(|_| wrong("address", "an address is expected, for example 192.0.2.7"))?)
+            }
+            Some(_) => return Err(wrong("address", "an address is expected, for example 192.0.2.7")),
+        };
+        let mut amr: Vec<&str> = match get("amr") {
+            None => Vec::new(),
+            Some(Value::Array(methods)) => methods
+                .iter()
+                .map(|method| method.as_str().ok_or_else(|| wrong("amr", "a list of texts is expected")))
+                .collect::<Result<_, _>>()?,
+            Some(_) => {
+                return Err(wrong("amr", "a list of texts is expected, for example [\"pwd\", \"otp\"]"));
+            }
+        };
+        let mut mfa = match get("mfa") {
+            None => amr.len() > 1,
+            Some(Value::Bool(mfa)) => *mfa,
+            Some(_) => return Err(wrong("mfa", "true or false is expected")),
+        };
+        let mut question = Question {
+            subject: self.subject.as_deref().unwrap_or_default(),
+            resource: self.resource.as_ref().map(|resource| (resource.kind.as_str(), resource.id.as_str())),
+            address,
+            subject_properties: self.subject_properties.as_ref(),
+            action_properties: self.action_properties.as_ref(),
+            resource_properties: self.resource.as_ref().and_then(|resource| resource.properties.as_ref()),
+            context,
+            ..Question::default()
+        };
+        if let Some(caller) = ctx.principal()
+            && self.is_about_caller(ctx)
+        {
+            // About oneself, this very request is the request unless another one is described.
+            if self.subject.is_none() {
+                question.subject = &caller.login;
+            }
+            question.address = question.address.or(ctx.address);
+            if get("amr").is_none() && get("mfa").is_none() {
+                amr = caller.amr.iter().map(String::as_str).collect();
+                mfa = amr.len() > 1;
+            }
+        }
+        if question.subject.is_empty() {
+            return Err(Problem::invalid(format!("{at}subject"), "is missing: a login or id is expected"));
+        }
+        question.amr = amr;
+        question.mfa = mfa;
+        Ok(question)
+    }
+}
+
+/// One check.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// Login or id of the principal; the caller itself when left out.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// The permission.
+    #[serde(default)]
+    pub permission: Option<String>,
+    /// In place of a permission: an action on a type of resource.
+    #[serde(default)]
+    pub action: Option<String>,
+    /// The type of resource, where no resource names it.
+    #[serde(default, rename = "type")]
+    pub kind: Option<String>,
+    /// The thing it is about; the organization as a whole when left out.
+    #[serde(default)]
+    pub resource: Option<ResourceAsked>,
+    /// Attributes of the principal, as the caller says.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::AnyObject>")]
+    pub subject_properties: Option<Map<String, Value>>,
+    /// Attributes of the action, as the caller says.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::AnyObject>")]
+    pub action_properties: Option<Map<String, Value>>,
+    /// The principal's request: `address`, `mfa`, `amr` (RFC 8176), and whatever else conditions read.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::AnyObject>")]
+    pub context: Option<Map<String, Value>>,
+    /// Tell which rows decided and what would change the answer; needs admin.permissions.read.
+    #[serde(default)]
+    pub explain: bool,
+    /// Explain as of another instant, by the facts of today.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::Time>")]
+    pub at: Option<Timestamp>,
+}
+
+/// Many checks, answered from the same facts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckBatch {
+    /// What every check has that does not say otherwise.
+    #[serde(default)]
+    pub defaults: Words,
+    /// The checks, at most 1,000.
+    pub checks: Vec<Words>,
+}
+
+/// The row that decided.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DecidedBy {
+    /// `block`, `grant`, `assignment` or `roles`.
+    pub kind: &'static str,
+    /// Id of the row; roles held without window or condition have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<wire::Id>")]
+    pub id: Option<String>,
+}
+
+impl DecidedBy {
+    fn of(decided_by: charter_kernel::DecidedBy) -> Option<Self> {
+        use charter_kernel::DecidedBy as By;
+        let (kind, id) = match decided_by {
+            By::Nothing => return None,
+            By::Block(id) => ("block", Some(id.to_string())),
+            By::Grant(id) => ("grant", Some(id.to_string())),
+            By::Assignment(id) => ("assignment", Some(id.to_string())),
+            By::Roles => ("roles", None),
+        };
+        Some(Self { kind, id })
+    }
+}
+
+/// One row on the way to a decision.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExplainedStep {
+    /// Which step of the order: organization, principal, membership, resource, ceiling, entitlement, block, grant, role.
+    pub step: &'static str,
+    /// The row, as its kind and id or key, where there is one.
+    pub row: Option<String>,
+    /// What it says.
+    pub words: String,
+}
+
+impl From<PathStep> for ExplainedStep {
+    fn from(step: PathStep) -> Self {
+        Self { step: step.step, row: step.row, words: step.words }
+    }
+}
+
+/// What would allow what was denied.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExplainedRemedy {
+    /// The layer to change: organization, entitlement or permission.
+    pub layer: &'static str,
+    /// What to do.
+    pub words: String,
+    /// Roles that would do.
+    pub roles: Vec<String>,
+    /// Plans that would do.
+    pub plans: Vec<String>,
+    /// When it becomes allowed by itself, if it does.
+    #[schemars(with = "Option<wire::Time>")]
+    pub at: Option<Timestamp>,
+}
+
+impl From<Remedy> for ExplainedRemedy {
+    fn from(remedy: Remedy) -> Self {
+        Self {
+            layer: remedy.layer.as_str(),
+            words: remedy.words,
+            roles: remedy.roles.iter().map(ToString::to_string).collect(),
+            plans: remedy.plans.iter().map(ToString::to_string).collect(),
+            at: remedy.at,
+        }
+    }
+}
+
+/// The answer to a check.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "CheckAnswer")]
+pub struct CheckAnswer {
+    /// `allow` or `deny`.
+    pub decision: &'static str,
+    /// Why, a word that never changes.
+    pub reason: &'static str,
+    /// The layer that decided: organization, entitlement or permission.
+    pub layer: &'static str,
+    /// Why, as a sentence.
+    pub sentence: String,
+    /// The permission that was asked for; null when the question named none of the catalogue.
+    #[schemars(with = "Option<wire::Code>")]
+    pub permission: Option<String>,
+    /// The row that decided, where one did.
+    pub decided_by: Option<DecidedBy>,
+    /// The revision of the organization's facts it was read from.
+    pub revision: u64,
+    /// How long the answer may be kept at most; null when no fact that decided has an end.
+    #[schemars(with = "Option<wire::Time>")]
+    pub valid_until: Option<Timestamp>,
+    /// The entitlement ran out and its grace period runs.
+    pub in_grace: bool,
+    /// How old the facts may be; more than a second or two means that the database is away.
+    pub age_seconds: i64,
+    /// The rows on the way, in the order of the steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Vec<ExplainedStep>>,
+    /// What would allow it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedies: Option<Vec<ExplainedRemedy>>,
+}
+
+impl CheckAnswer {
+    pub(crate) fn of(decision: &Decision, age_seconds: i64, permission: Option<String>) -> Self {
+        let reason = decision.reason;
+        Self {
+            decision: decision.effect().as_str(),
+            reason: reason.as_str(),
+            layer: reason.layer().as_str(),
+            sentence: reason.sentence().to_owned(),
+            permission,
+            decided_by: DecidedBy::of(decision.decided_by),
+            revision: decision.revision.0,
+            valid_until: decision.valid_until,
+            in_grace: decision.in_grace,
+            age_seconds,
+            path: None,
+            remedies: None,
+        }
+    }
+}
+
+/// The answers to many checks, in their order.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CheckAnswers {
+    /// One answer a check.
+    pub answers: Vec<CheckAnswer>,
+    /// The revision all of them were read from.
+    pub revision: u64,
+}
+
+/// The place of questions about an organization.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct AskedPath {
+    /// Key or id of the organization.
+    pub organization: String,
+}
+
+/// The organization a caller asks about, once it is known that the caller may ask: about itself, or about others.
+pub(crate) async fn may_ask(
+    app: &App,
+    ctx: &RequestContext,
+    organization: &str,
+    about_self: bool,
+) -> Result<OrganizationId, Problem> {
+    let id = app.resolve_organization(organization).await?;
+    let about = ctx.principal().filter(|_| about_self).map(|caller| caller.id);
+    app.may_ask(ctx, id, about).await?;
+    Ok(id)
+}
+
+pub(crate) fn permission_of(app: &App, question: &Question<'_>) -> Option<String> {
+    check::permission_of(&app.snapshots().index(), question).map(|code| code.to_string())
+}
+
+async fn one(call: Call<AskedPath, (), Check>) -> Result<Reply<CheckAnswer>, Problem> {
+    let Check {
+        subject,
+        permission,
+        action,
+        kind,
+        resource,
+        subject_properties,
+        action_properties,
+        context,
+        explain,
+        at,
+    } = call.body;
+    let words =
+        Words { subject, permission, action, kind, resource, subject_properties, action_properties, context };
+    let (app, ctx) = (&call.app, &call.ctx);
+    let about_self = words.is_about_caller(ctx) && !explain;
+    let organization = may_ask(app, ctx, &call.path.organization, about_self).await?;
+    if at.is_some() && !explain {
+        return Err(Problem::invalid(
+            "at",
+            "only an explanation can be given for another instant: set explain",
+        ));
+    }
+    let question = Question { asked: Some(words.asked("")?), ..words.question(ctx, "")? };
+    let permission = permission_of(app, &question);
+    if explain {
+        let (explanation, _) = check::explain(app, ctx, organization, at, &question).await?;
+        let mut answer = CheckAnswer::of(&explanation.decision, 0, permission);
+        answer.sentence = explanation.sentence;
+        answer.path = Some(explanation.path.into_iter().map(Into::into).collect());
+        answer.remedies = Some(explanation.remedies.into_iter().map(Into::into).collect());
+        let revision = explanation.decision.revision;
+        return Ok(Reply::new(answer).revision(revision));
+    }
+    let Answer { decision, age_seconds } =
+        check::check(app, ctx, organization, call.at_least, &question).await?;
+    Ok(Reply::new(CheckAnswer::of(&decision, age_seconds, permission)).revision(decision.revision))
+}
+
+async fn batch(call: Call<AskedPath, (), CheckBatch>) -> Result<Reply<CheckAnswers>, Problem> {
+    let (app, ctx) = (&call.app, &call.ctx);
+    let CheckBatch { defaults, checks } = call.body;
+    let checks: Vec<Words> = checks.into_iter().map(|words| words.or(&defaults)).collect();
+    let about_self = !checks.is_empty() && checks.iter().all(|words| words.is_about_caller(ctx));
+    let organization = may_ask(app, ctx, &call.path.organization, about_self).await?;
+    if checks.len() > BATCH_MAX {
+        return Err(Problem::invalid(
+            "checks",
+            format!("at most {BATCH_MAX} checks are expected, not {}", checks.len()),
+        ));
+    }
+    let mut questions = Vec::with_capacity(checks.len());
+    for (at, words) in checks.iter().enumerate() {
+        let at = format!("checks.{at}.");
+        questions.push(Question { asked: Some(words.asked(&at)?), ..words.question(ctx, &at)? });
+    }
+    let snapshot = check::pinned(app, ctx, organization, call.at_least).await?;
+    let age_seconds = app.age_seconds(ctx);
+    let mut answers = Vec::with_capacity(questions.len());
+    for question in &questions {
+        let decision = app.decide(ctx, organization, &snapshot, question).await?;
+        app.note_denial(ctx, organization, &snapshot, question, &decision).await;
+        answers.push(CheckAnswer::of(&decision, age_seconds, permission_of(app, question)));
+    }
+    let revision: Revision = snapshot.shard().revision();
+    Ok(Reply::new(CheckAnswers { answers, revision: revision.0 }).revision(revision))
+}
+
+/// Why questions need no permission of the route's own.
+pub(crate) const WHY: &str =
+    "the handler lets members ask about themselves, and holders of admin.permissions.read about everybody";
+
+/// The routes of checks.
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/api/v1/organizations/{organization}/checks", Guard::SignedIn(WHY), one)
+            .named("check", "Checks", "Answers whether a principal may do something now.")
+            .described("A denial is an answer like an allowance: status 200.")
+            .problems(&[ProblemKind::NotFound, ProblemKind::Forbidden])
+            .keeps_no_answers()
+            .example(
+                r#"{"subject": "ann@toys.example", "permission": "finance.invoices.approve", "resource": {"type": "invoice", "id": "1042"}}"#,
+            ),
+        Route::post("/api/v1/organizations/{organization}/checks/batch", Guard::SignedIn(WHY), batch)
+            .named("check-batch", "Checks", "Answers up to 1,000 checks from the same facts.")
+            .problems(&[ProblemKind::NotFound, ProblemKind::Forbidden])
+            .keeps_no_answers()
+            .body_limit(4 * 1024 * 1024)
+            .example(
+                r#"{"defaults": {"subject": "ann@toys.example"}, "checks": [{"permission": "finance.invoices.read"}, {"permission": "finance.invoices.approve"}]}"#,
+            ),
+    ]
+}
