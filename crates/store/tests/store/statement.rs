@@ -28,6 +28,9 @@ const ACROSS: &[(&str, &str)] = &[
     ("organization::PAGE", "the list of organizations"),
     ("revision::CHANGED", "the poll for changes"),
     ("credential::BY_KEY_ID", "the caller is not known yet; the directory leads to one row"),
+    ("subscription::ORGANIZATIONS_DUE", "the sweeper asks which organizations have work, then works in each"),
+    ("subscription::ORGANIZATIONS_OF_PLAN", "a plan's move asks who has it, then works in each"),
+    ("usage::PURGE_ALL", "a job of the installation; no decision reads the rows it forgets"),
 ];
 
 /// Statements whose plan reads a table that grows, and why they may.
