@@ -29,7 +29,7 @@ pub fn document() -> Value {
 
 /// The routes over an application.
 pub fn router(app: &App, configuration: &Configuration) -> Router {
-    let settings = charter_api::Settings {
+    let settings = charter_api::edge::Settings {
         trusted_proxies: configuration.trusted_proxies.clone(),
         timeout: configuration.request_timeout,
         is_https: configuration.public_url.starts_with("https://"),

@@ -9,6 +9,7 @@ mod installation;
 mod log;
 mod operation;
 mod output;
+mod terminal;
 
 #[expect(clippy::disallowed_methods, reason = "the arguments of the process are read here")]
 fn main() -> std::process::ExitCode {

@@ -56,6 +56,12 @@ pub enum Form {
     Switch,
     /// A list of texts.
     Texts,
+    /// One of several names with a text: `member:ann@toys.example`.
+    Tagged,
+    /// A type, or one thing of it: `invoice` or `invoice:1042`.
+    Thing,
+    /// A password: never an argument, because arguments can be read by others.
+    Password,
     /// Anything else, as JSON.
     Json,
 }
@@ -175,6 +181,7 @@ fn field(document: &Value, name: &str, schema: &Value, is_required: bool) -> Fie
         .find(|it| !it.is_empty());
     let (form, words) = form(document, schema, 0);
     let summary = summary.unwrap_or_default();
+    let form = if form == Form::Text && name.ends_with("password") { Form::Password } else { form };
     Field { name: name.to_owned(), form, is_required, summary, words }
 }
 
@@ -186,6 +193,12 @@ fn form(document: &Value, schema: &Value, depth: usize) -> (Form, Vec<String>) {
     }
     if let Some(words) = words(schema) {
         return (Form::Text, words);
+    }
+    if let Some(tags) = tags(schema) {
+        return (Form::Tagged, tags);
+    }
+    if is_thing(schema) {
+        return (Form::Thing, Vec::new());
     }
     for key in ["anyOf", "oneOf", "allOf"] {
         let Some(parts) = schema.get(key).and_then(Value::as_array) else { continue };
@@ -221,6 +234,27 @@ fn form(document: &Value, schema: &Value, depth: usize) -> (Form, Vec<String>) {
         },
         _ => (Form::Json, Vec::new()),
     }
+}
+
+/// The names of a choice between objects of one text each.
+fn tags(schema: &Value) -> Option<Vec<String>> {
+    let choices = schema.get("oneOf").and_then(Value::as_array)?;
+    choices
+        .iter()
+        .map(|choice| {
+            let mut properties = choice.get("properties")?.as_object()?.iter();
+            match (properties.next(), properties.next()) {
+                (Some((name, value)), None) if text(value, "type") == "string" => Some(name.clone()),
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+/// Whether an object is a type and an id.
+fn is_thing(schema: &Value) -> bool {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return false };
+    properties.len() == 2 && properties.contains_key("type") && properties.contains_key("id")
 }
 
 /// The words of `enum`, `const`, or of a choice of constants.

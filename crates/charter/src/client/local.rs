@@ -8,7 +8,7 @@ use crate::installation;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
-use charter_api::LocalCaller;
+use charter_api::edge::LocalCaller;
 use charter_app::{App, Caller};
 use http_body_util::BodyExt;
 use tower::ServiceExt;

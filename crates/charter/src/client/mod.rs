@@ -7,6 +7,7 @@ mod remote;
 use crate::config::{Configuration, Secret};
 use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock};
+use crate::operation::Operation;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -29,6 +30,16 @@ impl Call {
     /// A call without a body.
     pub fn new(method: &str, path: impl Into<String>) -> Self {
         Self { method: method.to_owned(), path: path.into(), ..Self::default() }
+    }
+
+    /// A call of an operation; the names in its path are still there.
+    pub fn of(operation: &Operation) -> Self {
+        Self::new(&operation.method, operation.path.clone())
+    }
+
+    /// The same for an organization.
+    pub fn within(self, organization: &str) -> Self {
+        Self { path: self.path.replace("{organization}", &escape(organization)), ..self }
     }
 
     /// The same with a JSON body.

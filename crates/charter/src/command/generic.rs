@@ -5,6 +5,7 @@ use super::{Invocation, arguments, show};
 use crate::client::{Answer, Call, Client, escape, no_organization};
 use crate::failure::{Failure, Outcome, Result};
 use crate::operation::{Field, Form, Operation};
+use crate::terminal;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 use std::io::Read;
@@ -14,7 +15,8 @@ const BODY: &str = "body";
 const ALL: &str = "all";
 const LIMIT: &str = "limit";
 const CURSOR: &str = "cursor";
-const PAGE: &str = "200";
+/// Items of a page, at most.
+pub const PAGE: usize = 200;
 
 /// Where a value goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +87,8 @@ pub fn command(operation: &Operation) -> Command {
     if !operation.description.is_empty() {
         after = format!("{}\n\n{after}", operation.description);
     }
-    for flag in flags(operation) {
-        command = command.arg(argument(&flag));
+    for flag in flags(operation).iter().filter(|flag| flag.field.form != Form::Password) {
+        command = command.arg(argument(flag));
     }
     if let Some(fields) = &operation.body_fields {
         let help = "The whole body: a JSON file, or - for standard input; flags win over it";
@@ -109,7 +111,10 @@ pub fn command(operation: &Operation) -> Command {
 fn argument(flag: &Flag<'_>) -> Arg {
     let field = flag.field;
     let mut help = field.summary.lines().next().unwrap_or_default().trim_end_matches('.').to_owned();
-    if !field.words.is_empty() {
+    if field.form == Form::Tagged {
+        let forms: Vec<String> = field.words.iter().map(|word| format!("{word}:...")).collect();
+        help = format!("{help} [{}]", forms.join(", "));
+    } else if !field.words.is_empty() {
         help = format!("{help} [{}]", field.words.join(", "));
     }
     if field.is_required && flag.place == Place::Body {
@@ -126,7 +131,9 @@ fn argument(flag: &Flag<'_>) -> Arg {
         Form::Texts => arg.action(ArgAction::Append).value_name("TEXT,..."),
         Form::Number => arg.value_name("NUMBER").allow_hyphen_values(true),
         Form::Json => arg.value_name("JSON"),
-        Form::Text => arg.value_name("TEXT").allow_hyphen_values(true),
+        Form::Tagged => arg.value_name("KIND:TEXT"),
+        Form::Thing => arg.value_name("TYPE[:ID]"),
+        Form::Text | Form::Password => arg.value_name("TEXT").allow_hyphen_values(true),
     }
 }
 
@@ -152,7 +159,7 @@ async fn follow(
     }
     let matches = invocation.matches;
     let is_all = matches.get_flag(ALL);
-    let limit = matches.get_one::<String>(LIMIT).cloned().or_else(|| is_all.then(|| PAGE.to_owned()));
+    let limit = matches.get_one::<String>(LIMIT).cloned().or_else(|| is_all.then(|| PAGE.to_string()));
     call.query.extend(limit.map(|limit| (LIMIT.to_owned(), limit)));
     call.query.extend(matches.get_one::<String>(CURSOR).map(|cursor| (CURSOR.to_owned(), cursor.clone())));
     if !is_all {
@@ -167,19 +174,26 @@ async fn follow(
 
 /// The items of all pages of a list.
 pub async fn every_page(client: &Client, call: Call) -> Result<Vec<Value>> {
+    pages(client, call, None).await
+}
+
+/// The items of a list, page by page, to its end or until there are enough.
+pub async fn pages(client: &Client, call: Call, most: Option<usize>) -> Result<Vec<Value>> {
     let mut items = Vec::new();
-    let mut next: Option<String> = None;
+    let mut call = call;
     loop {
-        let mut call = call.clone();
-        if let Some(cursor) = next.take() {
-            call.query.retain(|(name, _)| name != CURSOR);
-            call.query.push((CURSOR.to_owned(), cursor));
-        }
         let page = client.call(&call).await?.json()?;
         items.extend(page.get("items").and_then(Value::as_array).cloned().unwrap_or_default());
-        match page.get("next_cursor").and_then(Value::as_str) {
-            Some(cursor) if !cursor.is_empty() => next = Some(cursor.to_owned()),
-            _ => return Ok(items),
+        if most.is_some_and(|most| items.len() >= most) {
+            items.truncate(most.unwrap_or_default());
+            return Ok(items);
+        }
+        match page.get("next_cursor").and_then(Value::as_str).filter(|cursor| !cursor.is_empty()) {
+            Some(cursor) => {
+                call.query.retain(|(name, _)| name != CURSOR);
+                call.query.push((CURSOR.to_owned(), cursor.to_owned()));
+            }
+            None => return Ok(items),
         }
     }
 }
@@ -247,14 +261,42 @@ fn plain(value: &Value) -> String {
     }
 }
 
+/// Asks for a password that the operation takes.
+fn ask(flag: &Flag<'_>) -> Result<Value> {
+    let what = flag.field.name.replace('_', " ");
+    let is_new = flag.field.name.starts_with("new");
+    let secret = if is_new { terminal::new_password(&what) } else { terminal::password(&what) }?;
+    Ok(Value::String(secret.reveal().to_owned()))
+}
+
 /// What was given for a flag, in the form of its field.
 fn given(flag: &Flag<'_>, matches: &ArgMatches) -> Result<Option<Value>> {
+    if flag.field.form == Form::Password {
+        return if flag.field.is_required && !matches.contains_id(BODY) {
+            ask(flag).map(Some)
+        } else {
+            Ok(None)
+        };
+    }
     let Some(texts) = matches.get_many::<String>(&flag.name) else { return Ok(None) };
     let texts: Vec<&String> = texts.collect();
     let text = texts.last().map(|text| text.as_str()).unwrap_or_default();
     let wrong = |expected: &str| Failure::new(format!("--{} {text}: {expected} is expected", flag.name));
     Ok(Some(match flag.field.form {
-        Form::Text => Value::String(text.to_owned()),
+        Form::Text | Form::Password => Value::String(text.to_owned()),
+        Form::Tagged if !text.starts_with('{') => match text.split_once(':') {
+            Some((tag, value)) if flag.field.words.iter().any(|word| word == tag) => json!({ tag: value }),
+            _ => {
+                return Err(wrong(&format!(
+                    "one of {} with a colon and a text",
+                    flag.field.words.join(", ")
+                )));
+            }
+        },
+        Form::Thing if !text.starts_with('{') => match text.split_once(':') {
+            Some((kind, id)) => json!({ "type": kind, "id": id }),
+            None => json!({ "type": text }),
+        },
         Form::Number => match serde_json::from_str(text) {
             Ok(Value::Number(number)) => Value::Number(number),
             _ => return Err(wrong("a number")),
@@ -271,7 +313,7 @@ fn given(flag: &Flag<'_>, matches: &ArgMatches) -> Result<Option<Value>> {
             .filter(|text| !text.is_empty())
             .map(Value::from)
             .collect(),
-        Form::Json => match serde_json::from_str(text) {
+        Form::Json | Form::Tagged | Form::Thing => match serde_json::from_str(text) {
             Ok(value) => value,
             Err(_) if !text.starts_with(['{', '[', '"']) => Value::String(text.to_owned()),
             Err(error) => return Err(Failure::new(format!("--{} is not JSON: {error}", flag.name))),

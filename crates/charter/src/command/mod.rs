@@ -2,15 +2,22 @@
 //! (`serve`, `config`, `migrate`); all others are made from the operations of the API (`generic.rs`).
 
 mod arguments;
+mod audit;
+mod catalogue;
 mod config;
+mod document;
 mod generic;
 mod migrate;
+mod people;
+mod policy;
+mod question;
 mod serve;
 mod show;
 mod tree;
 
 use crate::config::{Loaded, load, report};
 use crate::failure::{Failure, Outcome, Result};
+use crate::operation::Operation;
 use crate::{log, operation, output};
 use clap::ArgMatches;
 use clap::error::ErrorKind;
@@ -59,12 +66,25 @@ pub struct Invocation<'a> {
     pub loaded: &'a Loaded,
     /// Whether raw JSON is asked for.
     pub is_json: bool,
+    /// What the API has.
+    pub operations: &'a [Operation],
 }
 
-fn dispatch(operations: &[operation::Operation], matches: &ArgMatches) -> Result {
+impl Invocation<'_> {
+    /// The operation of an id; it is missing only when the API was renamed and this program was not.
+    pub fn operation(&self, id: &str) -> Result<&Operation> {
+        self.operations
+            .iter()
+            .find(|operation| operation.id == id)
+            .ok_or_else(|| Failure::new(format!("this version of the API has no operation {id}")))
+    }
+}
+
+fn dispatch(operations: &[Operation], matches: &ArgMatches) -> Result {
     let (words, matches) = leaf(matches);
     let loaded = load(matches);
-    let invocation = Invocation { matches, loaded: &loaded, is_json: matches.get_flag(arguments::JSON) };
+    let invocation =
+        Invocation { matches, loaded: &loaded, is_json: matches.get_flag(arguments::JSON), operations };
     let words = words.join(" ");
     match words.as_str() {
         "version" => return version(&invocation),
@@ -81,6 +101,21 @@ fn dispatch(operations: &[operation::Operation], matches: &ArgMatches) -> Result
         "migrate up" | "migrate down" | "migrate status" => {
             runtime(false)?.block_on(migrate::run(&words, &invocation))
         }
+        "check" => runtime(false)?.block_on(question::check(&invocation)),
+        "who-can" | "what-can" | "list-resources" => {
+            runtime(false)?.block_on(question::search(&words, &invocation))
+        }
+        "policy export" => runtime(false)?.block_on(policy::export(&invocation)),
+        "policy plan" => runtime(false)?.block_on(policy::change("policy.plan", &invocation)),
+        "policy apply" => runtime(false)?.block_on(policy::change("policy.apply", &invocation)),
+        "policy test" => runtime(false)?.block_on(policy::test(&invocation)),
+        "catalogue lint" => runtime(false)?.block_on(catalogue::propose("catalogue.lint", &invocation)),
+        "catalogue diff" => runtime(false)?.block_on(catalogue::propose("catalogue.diff", &invocation)),
+        "catalogue apply" => runtime(false)?.block_on(catalogue::propose("catalogue.apply", &invocation)),
+        "catalogue export" => runtime(false)?.block_on(catalogue::export(&invocation)),
+        "setup" => runtime(false)?.block_on(people::setup(&invocation)),
+        "password set" => runtime(false)?.block_on(people::set_password(&invocation)),
+        "audit verify" => runtime(false)?.block_on(audit::verify(&invocation)),
         _ => {
             let id = words.replace(' ', ".");
             match operations.iter().find(|operation| operation.id == id) {

@@ -101,7 +101,7 @@ async fn serve(
     let announcement = folder.announce(&service)?;
     let router = installation::router(app, configuration);
     let bounds =
-        charter_api::Bounds { drain: configuration.shutdown_timeout, ..charter_api::Bounds::default() };
+        charter_api::edge::Bounds { drain: configuration.shutdown_timeout, ..charter_api::edge::Bounds::default() };
     let signal = stop_signal()?;
     welcome(app, &address).await?;
     tracing::info!(address = %bound, data = %folder.path().display(), "serving");
@@ -112,7 +112,7 @@ async fn serve(
         tokio::time::sleep(configuration.shutdown_delay).await;
     };
     let served = tokio::select! {
-        served = charter_api::serve(listener, router, bounds, stop) => served,
+        served = charter_api::edge::serve(listener, router, bounds, stop) => served,
         () = stay_fresh(app) => unreachable(),
         () = hear_changes(app) => unreachable(),
     };
@@ -126,8 +126,8 @@ async fn serve(
 }
 
 /// The two loops beside the server never end by themselves.
-fn unreachable() -> charter_api::Served {
-    charter_api::Served { cut_off: 0 }
+fn unreachable() -> charter_api::edge::Served {
+    charter_api::edge::Served { cut_off: 0 }
 }
 
 /// Once a second: changes of other nodes, keys, refusals on their way to the trail; once a minute: forget the unused.
@@ -153,8 +153,8 @@ async fn stay_fresh(app: &App) {
             if dropped > 0 {
                 tracing::debug!(dropped, "organizations nobody asks about left memory");
             }
-            if let Err(problem) = app.sweep().await {
-                tracing::warn!(%problem, "what has expired could not be removed");
+            if let Err(problem) = charter_app::plan::sweep(app).await {
+                tracing::warn!(%problem, "what has run out could not be noted");
             }
         }
     }

@@ -63,17 +63,29 @@ pub fn list(items: &[Value]) -> String {
 
 /// One thing: a line for each of its values, tables for lists inside.
 pub fn thing(fields: &Map<String, Value>) -> String {
-    let is_list = |value: &Value| matches!(value, Value::Array(items) if items.iter().any(Value::is_object));
+    let is_list = |value: &Value| match value {
+        Value::Array(items) => items.iter().any(Value::is_object),
+        Value::Object(fields) => fields.len() > 2,
+        _ => false,
+    };
     let width = fields.keys().map(|name| name.chars().count()).max().unwrap_or_default();
     let mut text = String::new();
     for (name, value) in fields.iter().filter(|(_, value)| !is_blank(value) && !is_list(value)) {
         text.push_str(&format!("{:width$}  {}\n", name.replace('_', " "), cell(value)));
     }
     for (name, value) in fields.iter().filter(|(_, value)| is_list(value)) {
-        let items = value.as_array().map_or(&[][..], Vec::as_slice);
-        text.push_str(&format!("\n{}:\n{}", name.replace('_', " "), list(items)));
+        let inside = match value {
+            Value::Object(fields) => indented(&thing(fields)),
+            Value::Array(items) => list(items),
+            value => cell(value),
+        };
+        text.push_str(&format!("\n{}:\n{inside}", name.replace('_', " ")));
     }
     if text.is_empty() { "done\n".to_owned() } else { text }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
 fn is_blank(value: &Value) -> bool {

@@ -1,6 +1,6 @@
 //! The tree of commands: those written by hand, and one for every other operation of the API.
 
-use super::{arguments, config, generic, migrate, serve};
+use super::{arguments, audit, catalogue, config, generic, migrate, people, policy, question, serve};
 use crate::operation::Operation;
 use clap::Command;
 use std::collections::BTreeMap;
@@ -62,9 +62,27 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
         (&["migrate", "up"], migrate::up_command()),
         (&["migrate", "down"], migrate::down_command()),
         (&["migrate", "status"], migrate::status_command()),
+        (&["check"], question::check_command()),
+        (&["who-can"], question::who_can_command()),
+        (&["what-can"], question::what_can_command()),
+        (&["list-resources"], question::list_resources_command()),
+        (&["policy", "export"], policy::export_command()),
+        (&["policy", "plan"], policy::plan_command()),
+        (&["policy", "apply"], policy::apply_command()),
+        (&["policy", "test"], policy::test_command()),
+        (&["catalogue", "lint"], catalogue::lint_command()),
+        (&["catalogue", "diff"], catalogue::diff_command()),
+        (&["catalogue", "apply"], catalogue::apply_command()),
+        (&["catalogue", "export"], catalogue::export_command()),
+        (&["setup"], people::setup_command()),
+        (&["password", "set"], people::password_command()),
+        (&["audit", "verify"], audit::verify_command()),
         (&["version"], Command::new("version").about("Print the version")),
     ]
 }
+
+/// Operations that a command written by hand stands for.
+const COVERED: &[&str] = &["setup.complete", "users.set-password", "catalogue.own"];
 
 /// The whole tree.
 pub fn root(operations: &[Operation]) -> Command {
@@ -72,7 +90,7 @@ pub fn root(operations: &[Operation]) -> Command {
     for (words, command) in written() {
         top.place(words, command);
     }
-    for operation in operations {
+    for operation in operations.iter().filter(|operation| !COVERED.contains(&operation.id.as_str())) {
         let words: Vec<&str> = operation.id.split('.').collect();
         top.place(&words, generic::command(operation));
     }

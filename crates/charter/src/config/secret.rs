@@ -64,6 +64,11 @@ impl Secret {
         Self(text.trim().to_owned())
     }
 
+    /// A secret of exactly this text.
+    pub fn exact(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// A new random one: 32 bytes as base64 after a prefix.
     #[expect(
         clippy::disallowed_methods,
