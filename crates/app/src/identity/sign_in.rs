@@ -69,7 +69,9 @@ fn no_organization() -> Problem {
 pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Result<SignIn, Problem> {
     let (identity, now) = (app.identity(), ctx.now);
     identity.throttle.take_from_address(ctx.address, now)?;
-    let login = if draft.login.len() <= LOGIN_MAX { text::fold_login(&draft.login) } else { String::new() };
+    // What cannot be anybody's login goes the way of one that is nobody's.
+    let is_possible = draft.login.len() <= LOGIN_MAX && !draft.login.contains('\0');
+    let login = if is_possible { text::fold_login(&draft.login) } else { String::new() };
     let account = identity.pepper.of_login(&login);
     identity.throttle.take_from_account(account, now)?;
     let wanted = login.clone();
@@ -277,6 +279,7 @@ async fn memberships(
                 });
             }
         }
+        found.sort_by(|a: &OwnMembership, b| a.key.cmp(&b.key));
         Ok::<_, charter_db::Error>(found)
     })
 }
