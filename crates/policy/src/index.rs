@@ -3,11 +3,13 @@
 
 use crate::graph::closures;
 use crate::set::{PermissionIndex, PermissionSet};
+use crate::shard::Roles;
 use charter_kernel::catalogue::{Catalogue, ModuleScope};
-use charter_kernel::facts::{Level, RoleFact};
+use charter_kernel::facts::{Level, OrganizationKind, RoleFact};
 use charter_kernel::{ConditionKey, Key, Pattern, PermissionCode, RoleKey};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 /// Number of a kind of resource; the singular and the plural name of one kind share it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,6 +130,8 @@ pub struct Index {
     pub(crate) roles: Vec<ShippedRole>,
     role_numbers: HashMap<RoleKey, usize>,
     modules: HashMap<Key, u16>,
+    /// For customers and for the platform organization.
+    shipped_roles: [Arc<Roles>; 2],
 }
 
 /// Key of the role whose holders administer an organization.
@@ -171,6 +175,7 @@ impl Index {
             roles: Vec::new(),
             role_numbers: HashMap::new(),
             modules,
+            shipped_roles: Default::default(),
             catalogue: catalogue.clone(),
         };
         let mut parts: Vec<Part> = Vec::new();
@@ -228,6 +233,8 @@ impl Index {
         this.parts = parts.into();
         this.name_kinds();
         this.expand_roles()?;
+        this.shipped_roles = [OrganizationKind::Customer, OrganizationKind::Platform]
+            .map(|kind| Arc::new(Roles::shipped(&this, kind)));
         Ok(this)
     }
 
@@ -430,8 +437,9 @@ impl Index {
         self.kind_names.get(usize::from(kind.0)).into_iter().flatten().map(|name| &**name)
     }
 
-    /// The permission that a type of resource and an action name, with the level the type demands, if any. A full
-    /// permission code as action stands for itself.
+    /// The permission that a type of resource and an action name, with the level the type demands, if any: an action of the
+    /// type, else the one code with one of the kind's names as its middle word. A full permission code as action stands
+    /// for itself.
     pub fn resolve(&self, kind: &str, action: &str) -> Option<(PermissionIndex, Option<Level>)> {
         if action.contains('.') {
             return self.permission(action).map(|permission| (permission, None));
@@ -445,12 +453,10 @@ impl Index {
             return Some(found);
         }
         let same_thing = self.kind(kind).and_then(|kind| self.kind_names(kind).find_map(of_type));
-        let mut codes = self
-            .by_resource
-            .get(kind)
-            .into_iter()
-            .flat_map(PermissionSet::iter)
-            .filter(|permission| self.code(*permission).is_some_and(|code| code.action() == action));
+        let names = self.kind(kind).into_iter().flat_map(|kind| self.kind_names(kind));
+        let named = names.filter_map(|name| self.by_resource.get(name)).flat_map(PermissionSet::iter);
+        let mut codes =
+            named.filter(|permission| self.code(*permission).is_some_and(|code| code.action() == action));
         match (codes.next(), codes.next()) {
             (Some(permission), None) => match same_thing {
                 Some((of_type, level)) if of_type == permission => Some((permission, level)),
@@ -477,6 +483,18 @@ impl Index {
         names.into_iter().collect()
     }
 
+    /// The permissions that the actions of a kind of resource stand for.
+    pub fn kind_permissions(&self, kind: &str) -> PermissionSet {
+        let named = self.kind(kind).into_iter().flat_map(|number| self.kind_names(number));
+        named.fold(PermissionSet::EMPTY, |set, name| {
+            let of_type = self.catalogue.resource_types.iter().filter(|it| it.key.as_str() == name);
+            let actions = of_type.flat_map(|it| &it.actions);
+            let stood_for =
+                actions.filter_map(|action| self.permission(action.permission.as_str())).collect();
+            set.union(&stood_for).union(&self.by_resource.get(name).copied().unwrap_or_default())
+        })
+    }
+
     pub(crate) fn part(&self, permission: PermissionIndex) -> Option<(usize, &Part)> {
         let at = usize::from(*self.part_of.get(usize::from(permission.0))?);
         Some((at, self.parts.get(at)?))
@@ -498,6 +516,11 @@ impl Index {
 
     pub(crate) fn role_number(&self, role: &RoleKey) -> Option<usize> {
         self.role_numbers.get(role).copied()
+    }
+
+    pub(crate) fn shipped_roles(&self, kind: OrganizationKind) -> Arc<Roles> {
+        let [customer, platform] = &self.shipped_roles;
+        Arc::clone(if kind == OrganizationKind::Platform { platform } else { customer })
     }
 
     /// What a shipped role gives without a condition, its parents included.

@@ -6,7 +6,7 @@ use crate::set::{PermissionIndex, PermissionSet};
 use charter_kernel::Condition;
 use charter_kernel::facts::Level;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// What one combination of roles gives without condition or window.
@@ -31,6 +31,36 @@ impl RoleSet {
     }
 }
 
+/// A hash of parts that nobody outside chooses to collide: equality is checked, and buckets are small.
+struct Folding(u64);
+
+impl Hasher for Folding {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 29
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
+        }
+        for byte in rest {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(u64::from(byte));
+    }
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word as u64);
+    }
+}
+
 struct Pool<T> {
     buckets: HashMap<u64, Vec<Weak<T>>>,
     sweep_at: usize,
@@ -44,7 +74,7 @@ impl<T> Default for Pool<T> {
 
 impl<T: Eq + Hash> Pool<T> {
     fn share(&mut self, value: T) -> Arc<T> {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = Folding(0);
         value.hash(&mut hasher);
         if self.buckets.len() >= self.sweep_at {
             self.buckets.retain(|_, bucket| {

@@ -1,14 +1,15 @@
 //! What a change would do: who gains and who loses what. Conditions are not evaluated, as nobody knows the circumstances to
 //! come: access is never, at times (when a condition holds), or always, and a change between these is reported.
 //!
-//! A line about one resource appears only where it says something else than the line about the organization as a whole.
+//! A line about one resource appears only where it says something else than the line about the organization as a whole;
+//! of a resource that comes or goes, only the permissions that its own actions stand for are told.
 
 use crate::check::{Assume, Check, CheckResource, Context};
 use crate::index::{Index, KindIndex};
 use crate::interner::Interner;
 use crate::reference::Access;
 use crate::set::{PermissionIndex, PermissionSet};
-use crate::shard::{CompileError, Overlay, Shard};
+use crate::shard::{CompileError, Row, Shard, WHOLE};
 use charter_kernel::facts::OrganizationFacts;
 use charter_kernel::{PermissionCode, PrincipalId, Reach, ResourceRef, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,16 +139,66 @@ impl Side<'_> {
         }
     }
 
-    /// The permissions that rows of a narrow reach are about, for one member.
-    fn narrow(&self, principal: PrincipalId) -> PermissionSet {
+    /// The rows of a narrow reach that concern one member.
+    fn narrow(&self, principal: PrincipalId) -> Narrow<'_> {
+        let rare = self.shard.rare.as_deref();
         let overlay = self.shard.slot(principal).and_then(|slot| self.shard.overlay(slot));
-        let everyone = self.shard.rare.as_deref().and_then(|rare| rare.everyone.as_ref());
-        let mut set = PermissionSet::EMPTY;
-        for overlay in [overlay, everyone].into_iter().flatten() {
-            let overlay: &Overlay = overlay;
-            set.add(&overlay.narrow);
+        let mut narrow = Narrow { permissions: PermissionSet::EMPTY, rows: Vec::new(), shard: self.shard };
+        for overlay in [overlay, rare.and_then(|rare| rare.everyone.as_ref())].into_iter().flatten() {
+            if !overlay.narrow.is_empty() {
+                narrow.permissions.add(&overlay.narrow);
+                narrow.rows.extend(overlay.rows().iter().filter(|row| row.kind != WHOLE));
+            }
         }
-        set
+        narrow
+    }
+}
+
+/// Rows that reach a type or one resource.
+struct Narrow<'a> {
+    permissions: PermissionSet,
+    rows: Vec<&'a Row>,
+    shard: &'a Shard,
+}
+
+impl Narrow<'_> {
+    fn concerns(&self, permission: Option<PermissionIndex>, resource: &ResourceRef) -> bool {
+        let Some(permission) = permission.filter(|permission| self.permissions.contains(*permission)) else {
+            return false;
+        };
+        let Some(kind) = self.shard.index.kind(resource.kind.as_str()) else { return false };
+        let about = |row: &Row| {
+            let sets = self.shard.rare.as_deref().map(|rare| &rare.sets);
+            sets.and_then(|sets| sets.get(row.set as usize)).is_some_and(|set| set.contains(permission))
+        };
+        self.rows.iter().any(|row| {
+            row.kind == kind.0 && row.resource.as_deref().is_none_or(|id| *id == *resource.id) && about(row)
+        })
+    }
+}
+
+/// How a resource stands before and after.
+struct Place {
+    /// It comes or goes with the change: its type demands that resources are registered, or is itself new or gone.
+    appears: bool,
+    permissions: [PermissionSet; 2],
+}
+
+impl Place {
+    fn new(shards: &[Shard; 2], resource: &ResourceRef) -> Self {
+        let [before, after] = shards.each_ref().map(|shard| {
+            shard.index.kind(resource.kind.as_str()).is_some_and(|kind| {
+                !shard.index.is_registered(kind) || shard.registered(kind, &resource.id).is_some()
+            })
+        });
+        let permissions = shards.each_ref().map(|shard| shard.index.kind_permissions(resource.kind.as_str()));
+        Self { appears: before != after, permissions }
+    }
+
+    /// Of a resource that comes or goes only the permissions its own actions stand for are told.
+    fn is_about(&self, old: Option<PermissionIndex>, new: Option<PermissionIndex>) -> bool {
+        let [before, after] = &self.permissions;
+        old.is_some_and(|old| before.contains(old)) || new.is_some_and(|new| after.contains(new))
     }
 }
 
@@ -163,13 +214,8 @@ fn compare_shards(shards: &[Shard; 2], facts: [&OrganizationFacts; 2], now: Time
         .map(|code| (code, [before.index.permission(code.as_str()), after.index.permission(code.as_str())]))
         .collect();
     let resources = resources(&after.index, facts);
-    // A type whose resources must all be registered answers by the registry: there every permission may differ.
-    let registry_decides = |resource: &ResourceRef| {
-        shards.iter().any(|shard| {
-            shard.index.kind(resource.kind.as_str()).is_none_or(|kind| shard.index.is_registered(kind))
-        })
-    };
-    let decided_by_registry: Vec<bool> = resources.iter().map(registry_decides).collect();
+    let places: Vec<Place> = resources.iter().map(|resource| Place::new(shards, resource)).collect();
+    let any_by_registry = places.iter().any(|place| place.appears);
     let mut principals: Vec<PrincipalId> = before.members();
     principals.extend(after.members());
     principals.sort_unstable();
@@ -184,8 +230,7 @@ fn compare_shards(shards: &[Shard; 2], facts: [&OrganizationFacts; 2], now: Time
         let sides = [side(before), side(after)];
         let [was, is] = &sides;
         let narrow = [was.narrow(principal), is.narrow(principal)];
-        let nothing_narrow =
-            narrow.iter().all(PermissionSet::is_empty) && !decided_by_registry.contains(&true);
+        let nothing_narrow = narrow.iter().all(|narrow| narrow.rows.is_empty()) && !any_by_registry;
         if same_index && nothing_narrow && was.never_less == is.never_less && was.never_more == is.never_more
         {
             continue;
@@ -202,10 +247,19 @@ fn compare_shards(shards: &[Shard; 2], facts: [&OrganizationFacts; 2], now: Time
                 });
             }
             let [narrow_old, narrow_new] = &narrow;
-            let is_narrow = old.is_some_and(|old| narrow_old.contains(old))
-                || new.is_some_and(|new| narrow_new.contains(new));
-            for (resource, by_registry) in resources.iter().zip(&decided_by_registry) {
-                if !is_narrow && !by_registry {
+            let is_narrow = old.is_some_and(|old| narrow_old.permissions.contains(old))
+                || new.is_some_and(|new| narrow_new.permissions.contains(new));
+            if !is_narrow && !any_by_registry {
+                continue;
+            }
+            for (resource, place) in resources.iter().zip(&places) {
+                if place.appears && !place.is_about(*old, *new) {
+                    continue;
+                }
+                if !place.appears
+                    && !narrow_old.concerns(*old, resource)
+                    && !narrow_new.concerns(*new, resource)
+                {
                     continue;
                 }
                 let on_it =

@@ -276,6 +276,7 @@ pub struct Shard {
 }
 
 /// A role as it stands in one organization.
+#[derive(Debug)]
 pub(crate) struct Role {
     pub key: RoleKey,
     pub level: Level,
@@ -291,32 +292,50 @@ pub(crate) struct Role {
 }
 
 /// The roles an organization knows: shipped, own, and names that only rows mention.
+#[derive(Debug, Default)]
 pub(crate) struct Roles {
     pub roles: Vec<Role>,
     pub numbers: HashMap<RoleKey, usize>,
 }
 
 impl Roles {
-    pub(crate) fn new(index: &Index, facts: &OrganizationFacts, faults: &mut Vec<String>) -> Self {
-        let platform = facts.organization.kind == OrganizationKind::Platform;
-        let mut roles: Vec<Role> = Vec::new();
-        let mut numbers: HashMap<RoleKey, usize> = HashMap::new();
-        let shipped = &index.roles;
-        let is_used = !facts.roles.is_empty() || !facts.blocks.is_empty();
-        for (at, role) in shipped.iter().enumerate() {
-            let usable = platform || !role.system;
+    /// The shipped roles as they stand in every organization of a kind.
+    pub(crate) fn shipped(index: &Index, kind: OrganizationKind) -> Self {
+        let mut roles = Vec::with_capacity(index.roles.len());
+        let mut numbers = HashMap::with_capacity(index.roles.len());
+        for (at, role) in index.roles.iter().enumerate() {
+            let usable = kind == OrganizationKind::Platform || !role.system;
+            let all: BTreeSet<usize> = role.gives.iter().copied().collect();
             roles.push(Role {
                 key: role.fact.key.clone(),
                 level: role.fact.level,
                 set: if usable { role.set } else { PermissionSet::EMPTY },
                 lines: if usable { role.lines.clone() } else { Vec::new() },
-                gives: if usable { role.gives.iter().copied().collect() } else { BTreeSet::from([at]) },
-                is: if is_used { role.gives.iter().copied().collect() } else { BTreeSet::new() },
+                gives: if usable { all.clone() } else { BTreeSet::from([at]) },
+                is: all,
                 gives_anything: usable,
                 sod_exempt: role.sod_exempt && usable,
             });
             numbers.insert(role.fact.key.clone(), at);
         }
+        Self { roles, numbers }
+    }
+
+    /// The roles of an organization; those of one without roles of its own are shared.
+    pub(crate) fn new(index: &Index, facts: &OrganizationFacts, faults: &mut Vec<String>) -> Arc<Self> {
+        let base = index.shipped_roles(facts.organization.kind);
+        let is_shipped = |key: &RoleKey| base.numbers.contains_key(key);
+        let in_block = |subject: &BlockSubject| match subject {
+            BlockSubject::Role(role) => is_shipped(role),
+            _ => true,
+        };
+        if facts.roles.is_empty()
+            && facts.assignments.iter().all(|row| is_shipped(&row.role))
+            && facts.blocks.iter().all(|block| in_block(&block.subject))
+        {
+            return base;
+        }
+        let Self { mut roles, mut numbers } = Self::shipped(index, facts.organization.kind);
         let mut own: BTreeMap<&RoleKey, Vec<&charter_kernel::facts::RoleFact>> = BTreeMap::new();
         for fact in &facts.roles {
             if index.role_number(&fact.key).is_some() {
@@ -356,12 +375,9 @@ impl Roles {
             numbers.insert(key.clone(), roles.len());
             roles.push(blank(key, Level::Viewer, false));
         }
-        if roles.len() > shipped.len() {
-            let mut this = Self { roles, numbers };
-            this.expand_own(index, &own, faults);
-            return this;
-        }
-        Self { roles, numbers }
+        let mut this = Self { roles, numbers };
+        this.expand_own(index, &own, faults);
+        Arc::new(this)
     }
 
     fn expand_own(

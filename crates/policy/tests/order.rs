@@ -471,6 +471,7 @@ fn types_and_actions_name_permissions() {
     assert_eq!(named("invoice", "place"), Some(("sales.orders.create", Some(Level::Developer))));
     assert_eq!(named("orders", "create"), Some(("sales.orders.create", None)));
     assert_eq!(named("orders", "sales.invoices.read"), Some((READ, None)));
+    assert_eq!(named("item", "update"), Some(("stock.items.update", None)));
     assert_eq!(named("orders", "fly"), None);
     assert_eq!(named("unicorn", "read"), None);
     assert_eq!(INDEX.actions("invoices"), ["approve", "export", "place", "read"]);
@@ -522,7 +523,7 @@ fn an_explanation_names_the_rows_and_what_would_help() {
 
 #[test]
 fn a_catalogue_that_cannot_be_compiled_says_why() {
-    let error = |change: &dyn Fn(&mut charter_kernel::catalogue::Catalogue)| {
+    let error = |change: &dyn Fn(&mut catalogue::Catalogue)| {
         let mut catalogue = catalogue();
         change(&mut catalogue);
         charter_policy::Index::new(&catalogue).unwrap_err().to_string()
@@ -530,7 +531,7 @@ fn a_catalogue_that_cannot_be_compiled_says_why() {
     let many = error(&|catalogue| {
         let first = catalogue.permissions[0].clone();
         catalogue.permissions = (0..1025)
-            .map(|number| charter_kernel::catalogue::Permission {
+            .map(|number| catalogue::Permission {
                 code: format!("sales.things.do_{number}").parse().unwrap(),
                 ..first.clone()
             })

@@ -327,6 +327,22 @@ fn brute_force(
                 push(None, whole);
             }
             for resource in resources {
+                let stands = |(index, facts): (&Index, &OrganizationFacts)| {
+                    let kind = |kind: &Key| index.kind(kind.as_str());
+                    let asked = kind(&resource.kind);
+                    let registered = facts
+                        .resources
+                        .iter()
+                        .any(|it| it.resource.id == resource.id && kind(&it.resource.kind) == asked);
+                    asked.is_some_and(|asked| registered || !index.is_registered(asked))
+                };
+                let named = |(index, _): (&Index, &OrganizationFacts)| {
+                    let own = index.kind_permissions(resource.kind.as_str());
+                    index.permission(code.as_str()).is_some_and(|permission| own.contains(permission))
+                };
+                if stands(before) != stands(after) && !named(before) && !named(after) {
+                    continue;
+                }
                 let one = preview::change(access(before, Some(resource)), access(after, Some(resource)));
                 if let Some(one) = one.filter(|_| one != whole) {
                     push(Some(resource), one);
