@@ -6,7 +6,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a benchmark: it measures time and stops at the first surprise"
@@ -39,7 +38,7 @@ impl Random {
 
     fn uuid(&mut self) -> u128 {
         let random = u128::from(self.next()) << 64 | u128::from(self.next());
-        id::uuid_v7(1_790_000_000_000 + self.next() % 1_000_000, random)
+        uuid_v7(1_790_000_000_000 + self.next() % 1_000_000, random)
     }
 }
 
@@ -332,7 +331,7 @@ fn main() {
     });
     measure("by texts, mixed", &questions, empty, |question| {
         let Some(permission) = index.permission(black_box(&question.code)) else { return false };
-        let Some(subject) = id::parse_uuid(black_box(question.subject.as_bytes())) else { return false };
+        let Some(subject) = parse_uuid(black_box(question.subject.as_bytes())) else { return false };
         shard
             .decide(&Check { permission, subject: PrincipalId(subject), ..check(question, &context) })
             .is_allow()

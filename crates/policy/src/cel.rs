@@ -9,7 +9,8 @@ use crate::condition::{
 };
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 use cel::objects::{Key, Map as CelMap};
-use cel::{ExecutionError, Program, Value};
+use cel::parser::PrattParser;
+use cel::{ExecutionError, Value};
 use charter_kernel::condition::AttributeOf;
 use charter_kernel::facts::PrincipalKind;
 use charter_kernel::time::Timestamp;
@@ -22,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 /// A checked expression.
 #[derive(Debug)]
 pub(crate) struct Expression {
-    program: Program,
+    root: IdedExpr,
     uses: Uses,
 }
 
@@ -38,6 +39,7 @@ struct Uses {
 const SOURCE_MAX: usize = 2048;
 const NESTING_MAX: usize = 16;
 const TOKENS_MAX: usize = 320;
+const RECURSION_MAX: u16 = 64;
 
 fn error<T>(message: impl Into<String>) -> Result<T, ConditionError> {
     Err(ConditionError(message.into()))
@@ -420,7 +422,7 @@ impl Checker {
     }
 }
 
-fn root() -> &'static cel::Context<'static, 'static> {
+fn functions() -> &'static cel::Context<'static, 'static> {
     static ROOT: OnceLock<cel::Context<'static, 'static>> = OnceLock::new();
     ROOT.get_or_init(|| {
         let mut context = cel::Context::default();
@@ -564,9 +566,14 @@ impl Expression {
     /// Parses and checks an expression.
     pub(crate) fn compile(source: &str) -> Result<Self, ConditionError> {
         bounded(source)?;
-        let parsed = catch_unwind(AssertUnwindSafe(|| Program::compile(source)));
-        let program = match parsed {
-            Ok(Ok(program)) => program,
+        let parsed = catch_unwind(AssertUnwindSafe(|| {
+            let parser = PrattParser::new()
+                .max_recursion_depth(RECURSION_MAX)
+                .max_expression_node_count(TOKENS_MAX * 2);
+            parser.parse(source)
+        }));
+        let root = match parsed {
+            Ok(Ok(root)) => root,
             Ok(Err(errors)) => {
                 let first = errors.to_string();
                 let first =
@@ -576,11 +583,11 @@ impl Expression {
             Err(_) => return error("expression: cannot be read: write it in another way"),
         };
         let mut checker = Checker { uses: Uses::default(), left: TOKENS_MAX * 2 };
-        let found = checker.infer(program.expression())?;
+        let found = checker.infer(&root)?;
         if !found.fits(Type::Bool) {
             return error(format!("expression: gives {}, but must give true or false", found.name()));
         }
-        Ok(Self { program, uses: checker.uses })
+        Ok(Self { root, uses: checker.uses })
     }
 
     pub(crate) fn reads(&self) -> Reads {
@@ -590,7 +597,7 @@ impl Expression {
     /// Whether it holds. Whatever goes wrong inside, a fault of the interpreter included, means that it cannot be said.
     pub(crate) fn evaluate(&self, asked: &impl Asked) -> Outcome {
         let run = || {
-            let mut scope = root().new_inner_scope();
+            let mut scope = functions().new_inner_scope();
             if self.uses.subject {
                 scope.add_variable_from_value("subject", subject(asked));
             }
@@ -603,7 +610,7 @@ impl Expression {
             if self.uses.context {
                 scope.add_variable_from_value("context", context(asked));
             }
-            self.program.execute(&scope)
+            Value::resolve(&self.root, &scope)
         };
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(Value::Bool(value))) => value.into(),

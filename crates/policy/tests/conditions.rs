@@ -433,7 +433,7 @@ fn what_cannot_be_compiled_says_what_to_do() {
         (cel("in_range(context.ip)"), "cannot take"),
         (cel("hour(context.time, 'Mars/Base') == 1"), "IANA"),
         (cel("subject['id'] == 'x'"), "directly on a variable"),
-        (cel("subject.?id == 'x'"), "is not known"),
+        (cel("subject.?id == 'x'"), "cannot be read"),
         (cel("Msg{a: 1} == 1"), "type name"),
         (cel("b'abc' == b'abc'"), "byte texts"),
         (cel("'a\nb' == subject.id"), "not closed"),
@@ -497,7 +497,7 @@ fn texts_meant_to_hurt_are_refused_soon_and_never_panic() {
         "==", "&&", "\\", "has(", "r'",
     ];
     let mut seed = 7u64;
-    for _ in 0..1500 {
+    for _ in 0..6000 {
         let mut text = String::new();
         for _ in 0..1 + seed % 9 {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -512,10 +512,10 @@ fn texts_meant_to_hurt_are_refused_soon_and_never_panic() {
             evaluate(&condition, &CASE);
         }
         let took = one.elapsed();
-        assert!(took.as_millis() < 4000, "{text:?} took {took:?}");
+        assert!(took.as_millis() < 1000, "{text:?} took {took:?}");
     }
     let took = begun.elapsed();
-    assert!(took.as_secs() < 120, "{} texts took {took:?}", texts.len());
+    assert!(took.as_secs() < 60, "{} texts took {took:?}", texts.len());
 }
 
 #[test]
