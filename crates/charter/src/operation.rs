@@ -122,7 +122,7 @@ fn read_operation(document: &Value, path: &str, method: &str, operation: &Value)
         id,
         method: method.to_uppercase(),
         path: path.to_owned(),
-        summary: text(operation, "summary"),
+        summary: text(operation, "summary").trim_end_matches('.').to_owned(),
         description: text(operation, "description"),
         path_fields,
         query_fields,

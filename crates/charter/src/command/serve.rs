@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 const DEMO: &str = "demo";
 const TICK: Duration = Duration::from_secs(1);
 const TICKS_A_MINUTE: u32 = 60;
+const TICKS_A_DAY: u32 = 24 * 60 * TICKS_A_MINUTE;
 
 pub fn command() -> Command {
     arguments::server(Command::new("serve")).about("Run the service").arg(
@@ -100,8 +101,10 @@ async fn serve(
     };
     let announcement = folder.announce(&service)?;
     let router = installation::router(app, configuration);
-    let bounds =
-        charter_api::edge::Bounds { drain: configuration.shutdown_timeout, ..charter_api::edge::Bounds::default() };
+    let bounds = charter_api::edge::Bounds {
+        drain: configuration.shutdown_timeout,
+        ..charter_api::edge::Bounds::default()
+    };
     let signal = stop_signal()?;
     welcome(app, &address).await?;
     tracing::info!(address = %bound, data = %folder.path().display(), "serving");
@@ -147,16 +150,25 @@ async fn stay_fresh(app: &App) {
             _ => {}
         }
         was_well = outcome.is_ok();
-        round = (round + 1) % TICKS_A_MINUTE;
-        if round == 0 {
-            let dropped = app.drop_unused();
-            if dropped > 0 {
-                tracing::debug!(dropped, "organizations nobody asks about left memory");
-            }
-            if let Err(problem) = charter_app::plan::sweep(app).await {
-                tracing::warn!(%problem, "what has run out could not be noted");
-            }
+        round = (round + 1) % TICKS_A_DAY;
+        if round.is_multiple_of(TICKS_A_MINUTE) {
+            each_minute(app).await;
         }
+        if round == 0
+            && let Err(problem) = charter_app::plan::forget_usage_events(app).await
+        {
+            tracing::warn!(%problem, "old usage events could not be removed");
+        }
+    }
+}
+
+async fn each_minute(app: &App) {
+    let dropped = app.drop_unused();
+    if dropped > 0 {
+        tracing::debug!(dropped, "organizations nobody asks about left memory");
+    }
+    if let Err(problem) = charter_app::plan::sweep(app).await {
+        tracing::warn!(%problem, "what has run out could not be noted");
     }
 }
 

@@ -36,6 +36,11 @@ pub fn value(value: &Value, is_json: bool) {
     }
 }
 
+/// Columns that help nobody at a glance; `--json` has them.
+fn is_left_out(name: &str) -> bool {
+    name.ends_with("hash") || matches!(name, "request_id" | "updated_at" | "before" | "after")
+}
+
 /// Items as a table; columns without any value are left out.
 pub fn list(items: &[Value]) -> String {
     if items.is_empty() {
@@ -43,7 +48,7 @@ pub fn list(items: &[Value]) -> String {
     }
     let mut columns: Vec<&str> = Vec::new();
     for (name, value) in items.iter().filter_map(Value::as_object).flatten() {
-        if !is_blank(value) && !columns.contains(&name.as_str()) {
+        if !is_blank(value) && !is_left_out(name) && !columns.contains(&name.as_str()) {
             columns.push(name);
         }
     }
@@ -54,11 +59,47 @@ pub fn list(items: &[Value]) -> String {
     let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
     let rows: Vec<Vec<String>> = items
         .iter()
-        .map(|item| {
-            columns.iter().map(|name| item.get(*name).map(cell).map(cut).unwrap_or_default()).collect()
-        })
+        .map(|item| columns.iter().map(|name| item.get(*name).map(brief).unwrap_or_default()).collect())
         .collect();
     output::table(&heading, &rows)
+}
+
+/// A value in a table: things by their name, lists of things by their number, times to the second.
+fn brief(value: &Value) -> String {
+    match value {
+        Value::Array(items) if items.iter().any(Value::is_object) => format!("{} of them", items.len()),
+        Value::String(text) => cut(to_the_second(text)),
+        value => cut(cell(value)),
+    }
+}
+
+/// A time of the API without its fraction of a second; any other text as it is.
+fn to_the_second(text: &str) -> String {
+    let is_time = text.len() == 27
+        && text.ends_with('Z')
+        && text.get(10..11) == Some("T")
+        && text.get(19..20) == Some(".");
+    match text.get(..19).filter(|_| is_time) {
+        Some(start) => format!("{start}Z"),
+        None => text.to_owned(),
+    }
+}
+
+/// The one text that names a thing: `member:ann@toys.example`, `invoice:1042`, a login, a key.
+fn name_of(fields: &Map<String, Value>) -> Option<String> {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    if let (Some(kind), 2) = (text("type"), fields.len())
+        && let Some(id) = text("id")
+    {
+        return Some(format!("{kind}:{id}"));
+    }
+    if let (Some((name, Value::String(value))), 1) = (fields.iter().next(), fields.len()) {
+        return Some(if name == "permission" { value.clone() } else { format!("{name}:{value}") });
+    }
+    if fields.contains_key("kind") {
+        return text("login").or_else(|| text("key")).map(str::to_owned);
+    }
+    None
 }
 
 /// One thing: a line for each of its values, tables for lists inside.
@@ -106,12 +147,10 @@ pub fn cell(value: &Value) -> String {
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) => fields
-            .iter()
-            .filter(|(_, value)| !is_blank(value))
-            .map(|(name, value)| format!("{name}={}", cell(value)))
-            .collect::<Vec<_>>()
-            .join(" "),
+        Value::Object(fields) => name_of(fields).unwrap_or_else(|| {
+            let parts = fields.iter().filter(|(_, value)| !is_blank(value));
+            parts.map(|(name, value)| format!("{name}={}", cell(value))).collect::<Vec<_>>().join(" ")
+        }),
         value => value.to_string(),
     }
 }

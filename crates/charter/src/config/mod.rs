@@ -2,6 +2,7 @@
 //! fault is found in one go. `setting.rs` is the list; `layers.rs` knows where a value came from; `production.rs` says
 //! what is good enough only for trying out.
 
+mod account;
 mod fault;
 mod file;
 mod layers;
@@ -74,7 +75,7 @@ pub struct Configuration {
     pub token: Option<Secret>,
     /// The organization of commands that name none.
     pub organization: Option<String>,
-    /// Name of the account this process runs as, as the environment tells it.
+    /// Name of the account this process runs as.
     pub account: String,
     /// Files that hold secrets and were read.
     pub secret_files: Vec<PathBuf>,
@@ -136,12 +137,7 @@ fn load_from(flags: &ArgMatches, variables: &BTreeMap<OsString, OsString>) -> Lo
     let layers = Layers::gather(flags, variables, &mut faults);
     let mut reading = Reading { layers: &layers, faults, secret_files: Vec::new() };
     let mut configuration = reading.configuration();
-    configuration.account = ["USER", "LOGNAME", "USERNAME"]
-        .iter()
-        .find_map(|name| variables.get(std::ffi::OsStr::new(name))?.to_str())
-        .filter(|name| !name.is_empty())
-        .unwrap_or("operator")
-        .to_owned();
+    configuration.account = account::name(variables);
     let faults = reading.faults;
     let mut warnings: Vec<String> = layers
         .strange_variables

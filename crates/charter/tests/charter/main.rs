@@ -8,7 +8,9 @@
     reason = "tests"
 )]
 
+mod commands;
 mod configuration;
+mod crash;
 mod folder;
 mod guide;
 mod production;
