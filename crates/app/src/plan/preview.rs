@@ -176,7 +176,8 @@ impl Preview {
                 let old = before.subscription(row.subscription.id);
                 old.is_some_and(|old| {
                     old.status != SubscriptionStatus::Ended
-                        && old.subscription.window != row.subscription.window
+                        && (row.status == SubscriptionStatus::Ended
+                            || old.subscription.window != row.subscription.window)
                 })
             })
             .map(|row| EndingAddon {

@@ -254,17 +254,19 @@ pub(super) fn add(desk: &mut Desk<'_>, row: SubscriptionRow, plan: &PlanRow, rea
     desk.state.subscriptions.push(row);
 }
 
-/// Moves the end of a subscription and of its rows.
+/// Moves the end of a subscription and of its rows. One that would end before it was ever in force is over, and its rows go.
 pub(super) fn move_end(desk: &mut Desk<'_>, id: SubscriptionId, end: Option<Timestamp>) {
     let now = desk.now;
     let Some(row) = desk.state.subscriptions.iter_mut().find(|row| row.subscription.id == id) else { return };
-    let from = row.subscription.window.from();
-    // What began at this very instant still ends after it began.
-    let end = end.map(|end| from.map_or(end, |from| end.max(Timestamp(from.0 + 1))));
-    let Ok(window) = Window::new(from, end) else { return };
-    row.subscription.window = window;
     row.updated_at = now;
-    if end.is_some_and(|end| end <= now.max(from.map_or(now, |from| Timestamp(from.0 + 1)))) {
+    let Ok(window) = Window::new(row.subscription.window.from(), end) else {
+        row.status = SubscriptionStatus::Ended;
+        let row = row.clone();
+        desk.state.facts.entitlements.retain(|fact| !is_of(fact, &row));
+        return;
+    };
+    row.subscription.window = window;
+    if window.is_over(now) {
         row.status = SubscriptionStatus::Ended;
     }
     let row = row.clone();

@@ -1,0 +1,13 @@
+//! Use cases over both databases.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod entitlement;
+mod identity;
+mod world;
