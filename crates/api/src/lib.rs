@@ -4,6 +4,7 @@
 
 mod assignment;
 mod audit;
+mod auth;
 mod block;
 mod catalogue;
 mod check;
@@ -17,6 +18,7 @@ mod organization;
 mod resource;
 mod role;
 mod search;
+mod service_token;
 mod shown;
 mod team;
 
@@ -39,4 +41,6 @@ pub fn routes() -> Routes {
         .with(audit::routes())
         .with(catalogue::routes())
         .with(legacy::routes())
+        .with(auth::routes())
+        .with(service_token::routes())
 }

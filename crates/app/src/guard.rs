@@ -43,9 +43,27 @@ impl App {
             }
             Caller::Principal(principal) => principal,
         };
+        // A credential made for one organization opens no other, whoever's it is: the answer is that of an unknown one.
+        if principal.organization.is_some_and(|of| of != organization) {
+            self.denials().record(denial::Denial {
+                organization,
+                principal: principal.id,
+                login: principal.login.clone(),
+                permission: permission.to_owned(),
+                resource: None,
+                reason: Reason::NotAMember,
+                address: ctx.address,
+                request: Some(ctx.request),
+                at: ctx.now,
+            });
+            return Err(Problem::not_found("no such organization, or you are not a member of it"));
+        }
         let snapshot = self.snapshots().snapshot(organization, ctx.now).await?;
         let Some(index) = snapshot.index().permission(permission) else {
-            return Err(Problem::new(ProblemKind::Internal, format!("permission {permission} is not in the catalogue")));
+            return Err(Problem::new(
+                ProblemKind::Internal,
+                format!("permission {permission} is not in the catalogue"),
+            ));
         };
         let amr: Vec<&str> = principal.amr.iter().map(String::as_str).collect();
         let context = Context { address: ctx.address, mfa: amr.len() > 1, amr: &amr, ..Context::default() };
@@ -96,7 +114,9 @@ pub fn refusal(permission: &str, decision: &Decision) -> Problem {
         Reason::PrincipalInactive => {
             Problem::new(ProblemKind::Unauthenticated, "the account is not active: ask an administrator")
         }
-        reason => Problem::new(ProblemKind::Forbidden, format!("{permission} is needed: {}", reason.sentence()))
-            .because(reason),
+        reason => {
+            Problem::new(ProblemKind::Forbidden, format!("{permission} is needed: {}", reason.sentence()))
+                .because(reason)
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use axum::body::Bytes;
-use charter_kernel::{Problem, ProblemKind, RequestId};
+use charter_kernel::{Problem, RequestId};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
@@ -91,7 +91,7 @@ impl Refusal {
         if let Some(seconds) = retry_after_seconds {
             answer.headers.push((RETRY_AFTER, HeaderValue::from(*seconds)));
         }
-        if *kind == ProblemKind::Unauthenticated {
+        if kind.status() == 401 {
             let challenge = if self.had_credential {
                 HeaderValue::from_static("Bearer realm=\"charter\", error=\"invalid_token\"")
             } else {

@@ -4,7 +4,7 @@
 use super::seal::is_same;
 use super::service_token;
 use super::token::{self, TokenFault};
-use super::{OPERATOR_PREFIX, credential, lineage, session};
+use super::{OPERATOR_PREFIX, lineage, service_caller, session};
 use crate::App;
 use crate::caller::{Caller, SignedIn};
 use charter_kernel::{Problem, ProblemKind, Timestamp};
@@ -41,7 +41,7 @@ impl App {
         let Some(bearer) = bearer else { return Ok(Caller::Anonymous) };
         let now = self.now();
         let judged = if bearer.starts_with(service_token::PREFIX) {
-            credential::caller(self, bearer, address, now).await
+            service_caller::caller(self, bearer, address, now).await
         } else if bearer.starts_with(OPERATOR_PREFIX) {
             operator(self, bearer)
         } else {

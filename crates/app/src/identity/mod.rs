@@ -11,6 +11,7 @@ pub mod own_password;
 pub mod password;
 pub mod refusal;
 pub mod seal;
+pub mod service_caller;
 pub mod service_token;
 pub mod session;
 pub mod setup;
@@ -113,6 +114,8 @@ impl Settings {
 
 /// How far the clocks of two nodes may be apart.
 const LEEWAY_SECONDS: i64 = 60;
+/// How often sessions that are long over are forgotten.
+const PURGE_EVERY_SECONDS: i64 = 3_600;
 const SESSIONS_MAX: usize = 100_000;
 const CREDENTIALS_MAX: usize = 50_000;
 
@@ -129,9 +132,10 @@ pub struct Identity {
     keys_read_at: AtomicI64,
     verified: verified_tokens::VerifiedTokens,
     sessions: shelf::Shelf<charter_kernel::SessionId, session::Remembered>,
-    credentials: shelf::Shelf<Box<str>, credential::Remembered>,
+    credentials: shelf::Shelf<Box<str>, service_caller::Remembered>,
     refusals: refusal::Refusals,
     read_at: AtomicI64,
+    purged_at: AtomicI64,
 }
 
 impl std::fmt::Debug for Identity {
@@ -167,6 +171,7 @@ impl Identity {
             credentials: shelf::Shelf::new(CREDENTIALS_MAX),
             refusals: refusal::Refusals::default(),
             read_at: AtomicI64::new(now.micros()),
+            purged_at: AtomicI64::new(0),
             settings: settings.clone(),
         })
     }
@@ -196,6 +201,11 @@ impl Identity {
         }
         session::learn_ended(app, self.read_at()).await?;
         self.read_at.fetch_max(started.micros(), Ordering::AcqRel);
+        let purged_at = Timestamp(self.purged_at.load(Ordering::Acquire));
+        if purged_at.plus_seconds(PURGE_EVERY_SECONDS) <= started {
+            session::purge(app, started).await?;
+            self.purged_at.store(started.micros(), Ordering::Release);
+        }
         refusal::flush(app).await
     }
 
@@ -221,3 +231,6 @@ impl Identity {
 fn filler(world: &World) -> [u8; 48] {
     world.random()
 }
+
+#[cfg(test)]
+mod token_attacks;

@@ -7,7 +7,7 @@ use crate::App;
 use crate::audit;
 use crate::caller::{Caller, Listing, Page, RequestContext, SignedIn};
 use crate::transaction::{Committed, Transaction};
-use charter_db::{BoxFuture, Scope};
+use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
@@ -18,6 +18,8 @@ use std::sync::Arc;
 const READ_AGAIN_SECONDS: i64 = 30;
 /// The poll reaches back this far before the last: longer than a change may take to become final.
 const OVERLAP_SECONDS: i64 = 60;
+/// How long a session that is over is kept.
+const KEPT_SECONDS: i64 = 30 * 86_400;
 
 /// What a node remembers of a session.
 #[derive(Debug, Clone)]
@@ -111,6 +113,17 @@ pub(super) async fn learn_ended(app: &App, since: Timestamp) -> Result<(), Probl
         app.identity().sessions.put(id, Remembered::Ended, |_| false);
     }
     Ok(())
+}
+
+/// Forgets sessions that have been over for a month; what became of them is in the trail.
+pub(super) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
+    let before = now.plus_seconds(-KEPT_SECONDS);
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move { store::session::purge(tx, before).await.map(|_| ()).map_err(Into::into) })
+                as BoxFuture<'_, Result<(), Problem>>
+        })
+        .await
 }
 
 /// The signed-in principal, or the problem why there is none.
