@@ -7,7 +7,7 @@
 
 use crate::check::{Assertable, Assume, Check, Context};
 use crate::condition::{Asked, Outcome, Owner, Stored};
-use crate::entitle::Entitled;
+use crate::entitle::{Entitled, PartState, View};
 use crate::index::KindIndex;
 use crate::set::{PermissionIndex, PermissionSet};
 use crate::shard::{ALWAYS, Attributes, NONE, Overlay, Rare, Registered, Row, Section, Shard, Slot, WHOLE};
@@ -200,7 +200,6 @@ impl<'a> Walk<'a> {
 
 impl Shard {
     /// Answers a question. Takes no lock and never allocates, but for a condition written in CEL.
-    #[inline]
     pub fn decide(&self, check: &Check<'_>) -> Decision {
         match self.decide_plain(check) {
             Some(decision) => decision,
@@ -209,7 +208,7 @@ impl Shard {
     }
 
     /// The answer, where nothing but roles has a say.
-    #[inline]
+    #[inline(always)]
     fn decide_plain(&self, check: &Check<'_>) -> Option<Decision> {
         let permission = check.permission;
         if self.status != OrganizationStatus::Active {
@@ -226,7 +225,11 @@ impl Shard {
             }
         }
         let (view, until) = self.timeline.at(check.now);
-        if !view.allowed.contains(permission) || view.grace.contains(permission) {
+        if !view.allowed.contains(permission) {
+            let reason = self.denied(view, permission)?;
+            return Some(self.answer(reason, DecidedBy::Nothing, until));
+        }
+        if view.grace.contains(permission) {
             return None;
         }
         if let Some(rare) = self.rare.as_deref() {
@@ -246,7 +249,25 @@ impl Shard {
         } else {
             (Reason::NoGrant, DecidedBy::Nothing)
         };
-        Some(Decision { reason, decided_by, revision: self.revision(), valid_until: until, in_grace: false })
+        Some(self.answer(reason, decided_by, until))
+    }
+
+    #[inline]
+    fn answer(&self, reason: Reason, decided_by: DecidedBy, valid_until: Option<Timestamp>) -> Decision {
+        Decision { reason, decided_by, revision: self.revision(), valid_until, in_grace: false }
+    }
+
+    /// The denial that a permission outside the view gets from everybody, if it is the same for everybody.
+    #[inline]
+    fn denied(&self, view: &View, permission: PermissionIndex) -> Option<Reason> {
+        if self.index.system.contains(permission) {
+            return (self.kind != OrganizationKind::Platform).then_some(Reason::SystemScope);
+        }
+        let (at, _) = self.index.part(permission)?;
+        match view.parts.get(at)? {
+            PartState::Denied(reason) => Some(*reason),
+            _ => None,
+        }
     }
 
     pub(crate) fn registered(&self, kind: KindIndex, id: &str) -> Option<&Registered> {

@@ -40,15 +40,18 @@ const FREE: u16 = u16::MAX;
 fn hash_text(text: &[u8]) -> u64 {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = text.len() as u64;
-    let (words, rest) = text.as_chunks::<8>();
-    for word in words {
-        hash = (hash.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(K);
+    let mut mix = |word: u64| hash = (hash.rotate_left(23) ^ word).wrapping_mul(K);
+    if let Some(last) = text.last_chunk::<8>() {
+        let (words, _) = text.as_chunks::<8>();
+        for word in words {
+            mix(u64::from_le_bytes(*word));
+        }
+        mix(u64::from_le_bytes(*last));
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        mix(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)));
+    } else {
+        mix(text.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
     }
-    let mut tail = 0u64;
-    for byte in rest {
-        tail = tail << 8 | u64::from(*byte);
-    }
-    hash = (hash.rotate_left(23) ^ tail).wrapping_mul(K);
     hash ^ hash >> 32
 }
 

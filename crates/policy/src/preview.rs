@@ -162,23 +162,39 @@ struct Narrow<'a> {
 }
 
 impl Narrow<'_> {
-    fn concerns(&self, permission: Option<PermissionIndex>, resource: &ResourceRef) -> bool {
+    /// The rows about a permission.
+    fn about(&self, permission: Option<PermissionIndex>) -> Vec<&Row> {
         let Some(permission) = permission.filter(|permission| self.permissions.contains(*permission)) else {
-            return false;
+            return Vec::new();
         };
-        let Some(kind) = self.shard.index.kind(resource.kind.as_str()) else { return false };
-        let about = |row: &Row| {
-            let sets = self.shard.rare.as_deref().map(|rare| &rare.sets);
-            sets.and_then(|sets| sets.get(row.set as usize)).is_some_and(|set| set.contains(permission))
-        };
-        self.rows.iter().any(|row| {
-            row.kind == kind.0 && row.resource.as_deref().is_none_or(|id| *id == *resource.id) && about(row)
-        })
+        let sets = self.shard.rare.as_deref().map(|rare| &*rare.sets).unwrap_or_default();
+        let about = |row: &&&Row| sets.get(row.set as usize).is_some_and(|set| set.contains(permission));
+        self.rows.iter().filter(about).copied().collect()
     }
+}
+
+/// How rows reach a resource.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reached {
+    Not,
+    ByType,
+    ByItself,
+}
+
+fn reached(rows: &[&Row], kind: Option<KindIndex>, id: &str) -> Reached {
+    let of_kind = rows.iter().filter(|row| kind.is_some_and(|kind| kind.0 == row.kind));
+    of_kind.fold(Reached::Not, |reached, row| match row.resource.as_deref() {
+        None => reached.max(Reached::ByType),
+        Some(own) if own == id => Reached::ByItself,
+        Some(_) => reached,
+    })
 }
 
 /// How a resource stands before and after.
 struct Place {
+    /// Its kind and whether it exists, before and after: resources that agree in it differ by rows of their own only.
+    class: [Option<KindIndex>; 2],
+    stands: [bool; 2],
     /// It comes or goes with the change: its type demands that resources are registered, or is itself new or gone.
     appears: bool,
     permissions: [PermissionSet; 2],
@@ -186,13 +202,15 @@ struct Place {
 
 impl Place {
     fn new(shards: &[Shard; 2], resource: &ResourceRef) -> Self {
-        let [before, after] = shards.each_ref().map(|shard| {
+        let class = shards.each_ref().map(|shard| shard.index.kind(resource.kind.as_str()));
+        let stands = shards.each_ref().map(|shard| {
             shard.index.kind(resource.kind.as_str()).is_some_and(|kind| {
                 !shard.index.is_registered(kind) || shard.registered(kind, &resource.id).is_some()
             })
         });
+        let [before, after] = stands;
         let permissions = shards.each_ref().map(|shard| shard.index.kind_permissions(resource.kind.as_str()));
-        Self { appears: before != after, permissions }
+        Self { class, stands, appears: before != after, permissions }
     }
 
     /// Of a resource that comes or goes only the permissions its own actions stand for are told.
@@ -252,18 +270,32 @@ fn compare_shards(shards: &[Shard; 2], facts: [&OrganizationFacts; 2], now: Time
             if !is_narrow && !any_by_registry {
                 continue;
             }
+            let rows = [narrow_old.about(*old), narrow_new.about(*new)];
+            let mut by_class: Vec<(&Place, Option<(Direction, bool)>)> = Vec::new();
             for (resource, place) in resources.iter().zip(&places) {
                 if place.appears && !place.is_about(*old, *new) {
                     continue;
                 }
-                if !place.appears
-                    && !narrow_old.concerns(*old, resource)
-                    && !narrow_new.concerns(*new, resource)
-                {
+                let [rows_old, rows_new] = &rows;
+                let [kind_old, kind_new] = place.class;
+                let reach =
+                    reached(rows_old, kind_old, &resource.id).max(reached(rows_new, kind_new, &resource.id));
+                if reach == Reached::Not && !place.appears {
                     continue;
                 }
-                let on_it =
-                    change(was.on(principal, *old, resource, now), is.on(principal, *new, resource, now));
+                let same = |it: &&(&Place, Option<(Direction, bool)>)| {
+                    (it.0.class, it.0.stands) == (place.class, place.stands)
+                };
+                let known = if reach == Reached::ByItself { None } else { by_class.iter().find(same) };
+                let on_it = match known {
+                    Some((_, on_it)) => *on_it,
+                    None => {
+                        change(was.on(principal, *old, resource, now), is.on(principal, *new, resource, now))
+                    }
+                };
+                if reach != Reached::ByItself && known.is_none() {
+                    by_class.push((place, on_it));
+                }
                 if let Some((direction, conditional)) = on_it
                     && on_it != whole
                 {

@@ -8,7 +8,7 @@ const WORDS: usize = 16;
 
 /// A set of permissions: 1,024 bits, so that the 445 codes shipped and as many of an installation's own fit without a
 /// heap. A catalogue with more permissions is refused when it is compiled, never cut off.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PermissionSet([u64; WORDS]);
 
 impl PermissionSet {

@@ -105,7 +105,7 @@ pub(crate) const WHOLE: u16 = u16::MAX;
 pub(crate) const ALWAYS: u32 = u32::MAX;
 
 /// One row of an overlay.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Row {
     pub section: Section,
     /// Kind of resource reached, or [`WHOLE`].
@@ -158,7 +158,16 @@ pub(crate) struct Overlay {
 
 impl Overlay {
     fn new(mut rows: Vec<Row>, sets: &[PermissionSet]) -> Self {
-        rows.sort_unstable();
+        // By what rows say, never by the order in which they came: numbers of sets depend on it, the sets do not.
+        let place = |row: &Row| (row.section, row.kind, row.id, row.deny, row.level);
+        let set = |row: &Row| sets.get(row.set as usize);
+        rows.sort_unstable_by(|a, b| {
+            (a.section, a.kind, &a.resource)
+                .cmp(&(b.section, b.kind, &b.resource))
+                .then_with(|| place(a).cmp(&place(b)))
+                .then_with(|| set(a).cmp(&set(b)))
+                .then_with(|| (a.from, a.to, a.conditions).cmp(&(b.from, b.to, b.conditions)))
+        });
         rows.dedup();
         let (mut touched, mut narrow) = (PermissionSet::EMPTY, PermissionSet::EMPTY);
         let mut ends = [0u32; Section::COUNT];
@@ -663,7 +672,9 @@ impl Shard {
             conditions: Vec::new(),
         };
         let mut reads = Reads::default();
-        for fact in &facts.conditions {
+        let mut conditions: Vec<&charter_kernel::facts::ConditionFact> = facts.conditions.iter().collect();
+        conditions.sort_by(|a, b| a.key.cmp(&b.key));
+        for fact in conditions {
             let compiled = interner.condition(&fact.condition);
             let at = match (compiled, build.condition_numbers.get(&fact.key)) {
                 (Ok(condition), None) => {
