@@ -11,7 +11,6 @@ mod operation;
 mod output;
 mod terminal;
 
-#[expect(clippy::disallowed_methods, reason = "the arguments of the process are read here")]
 fn main() -> std::process::ExitCode {
     command::run(std::env::args_os())
 }

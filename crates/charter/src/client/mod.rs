@@ -181,7 +181,7 @@ impl Client {
 
     /// The organization the command is about.
     pub fn organization(&self) -> Result<&str> {
-        self.organization.as_deref().ok_or_else(|| no_organization())
+        self.organization.as_deref().ok_or_else(no_organization)
     }
 
     /// Ends the work in this process, if there was any.

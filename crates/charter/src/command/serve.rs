@@ -211,7 +211,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
     })
 }
 
-/// What the person who started the server is told; an empty line ends it.
+/// What the person who started the server is told; two empty lines end it.
 async fn welcome(app: &App, address: &str) -> Result<()> {
     let mut text =
         format!("Charter {} listens on {address}\nAPI: {address}/docs\n", env!("CARGO_PKG_VERSION"));
@@ -222,6 +222,6 @@ async fn welcome(app: &App, address: &str) -> Result<()> {
             code.as_str()
         ));
     }
-    output::print(&format!("{text}\n"));
+    output::print(&format!("{text}\n\n"));
     Ok(())
 }

@@ -15,3 +15,4 @@ mod folder;
 mod guide;
 mod production;
 mod program;
+mod serving;

@@ -88,10 +88,20 @@ impl Place {
 
     /// Starts a server on a free port and waits until it tells its address.
     pub fn serve(&self, arguments: &[&str]) -> Server {
+        self.serve_with(arguments, &[])
+    }
+
+    pub fn serve_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Server {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend_from_slice(arguments);
         let log = std::fs::File::create(self.path("log")).unwrap();
-        let mut child = self.command(&all).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut child = self
+            .command(&all)
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut greeting = String::new();
         let address = loop {
@@ -105,14 +115,14 @@ impl Place {
                 break address.to_owned();
             }
         };
-        // The greeting ends with an empty line.
-        loop {
+        // The greeting ends with two empty lines.
+        let mut blank = 0;
+        while blank < 2 {
             let mut line = String::new();
-            if out.read_line(&mut line).unwrap() == 0
-                || line.trim().is_empty() && greeting.lines().count() > 1
-            {
+            if out.read_line(&mut line).unwrap() == 0 {
                 break;
             }
+            blank = if line.trim().is_empty() { blank + 1 } else { 0 };
             greeting.push_str(&line);
         }
         let rest = std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()).map(drop));
