@@ -193,7 +193,7 @@ pub fn routes() -> Vec<Route> {
             .status(StatusCode::CREATED)
             .problems(&[ProblemKind::LastAdministrator])
             .example(
-                r#"{"subject": {"role": "contractor"}, "permission": "finance.*.export", "reason": "contractors take no data out"}"#,
+                r#"{"subject": {"team": "contractors"}, "permission": "finance.*.export", "reason": "contractors take no data out"}"#,
             ),
         Route::get(BLOCK, Guard::Permission("admin.permissions.read"), get).named(
             "blocks.get",

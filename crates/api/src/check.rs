@@ -473,7 +473,7 @@ pub fn routes() -> Vec<Route> {
             .problems(&[ProblemKind::NotFound, ProblemKind::Forbidden])
             .keeps_no_answers()
             .example(
-                r#"{"subject": "ann@toys.example", "permission": "finance.invoices.approve", "resource": {"type": "invoice", "id": "1042"}}"#,
+                r#"{"subject": "ann@toys.example", "permission": "finance.vouchers.approve", "resource": {"type": "vouchers", "id": "1042"}}"#,
             ),
         Route::post("/api/v1/organizations/{organization}/checks/batch", Guard::SignedIn(WHY), batch)
             .named("check-batch", "Checks", "Answers up to 1,000 checks from the same facts.")
@@ -481,7 +481,7 @@ pub fn routes() -> Vec<Route> {
             .keeps_no_answers()
             .body_limit(4 * 1024 * 1024)
             .example(
-                r#"{"defaults": {"subject": "ann@toys.example"}, "checks": [{"permission": "finance.invoices.read"}, {"permission": "finance.invoices.approve"}]}"#,
+                r#"{"defaults": {"subject": "ann@toys.example"}, "checks": [{"permission": "sales.invoices.read"}, {"permission": "finance.vouchers.approve"}]}"#,
             ),
     ]
 }

@@ -205,7 +205,7 @@ pub fn routes() -> Vec<Route> {
             .status(StatusCode::CREATED)
             .problems(&[ProblemKind::BeyondGiver, ProblemKind::Conflict])
             .example(
-                r#"{"subject": {"member": "ann@toys.example"}, "permission": "finance.invoices.approve", "reach": {"type": "invoice", "id": "1042"}, "to": "2027-01-01T00:00:00Z", "reason": "covers for Bo"}"#,
+                r#"{"subject": {"member": "ann@toys.example"}, "permission": "finance.vouchers.approve", "reach": {"type": "vouchers", "id": "1042"}, "to": "2027-01-01T00:00:00Z", "reason": "covers for Bo"}"#,
             ),
         Route::get(GRANT, Guard::Permission("admin.permissions.read"), get).named(
             "grants.get",

@@ -285,7 +285,7 @@ pub fn routes() -> Vec<Route> {
             .named("permissions.check", TAG, "Answers a check with yes or no.")
             .problems(&[ProblemKind::NotFound, ProblemKind::Forbidden])
             .keeps_no_answers()
-            .example(r#"{"user_id": "ann@toys.example", "permission": "finance.invoices.approve"}"#),
+            .example(r#"{"user_id": "ann@toys.example", "permission": "finance.vouchers.approve"}"#),
         Route::get("/api/v1/permissions/me", Guard::SignedIn(SELF), mine)
             .named("permissions.me", TAG, "Lists everything the caller may do.")
             .problems(&[ProblemKind::NotFound]),
@@ -297,7 +297,7 @@ pub fn routes() -> Vec<Route> {
             .status(StatusCode::CREATED)
             .problems(&[ProblemKind::BeyondGiver, ProblemKind::Conflict])
             .example(
-                r#"{"user_id": "ann@toys.example", "permission": "finance.invoices.approve", "reason": "covers for Bo"}"#,
+                r#"{"user_id": "ann@toys.example", "permission": "finance.vouchers.approve", "reason": "covers for Bo"}"#,
             ),
         Route::delete("/api/v1/permissions/revoke", Guard::Permission("admin.permissions.revoke"), revoke)
             .named("permissions.revoke", TAG, "Takes back what was granted to a user.")

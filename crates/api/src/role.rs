@@ -278,7 +278,7 @@ pub fn routes() -> Vec<Route> {
             .status(StatusCode::CREATED)
             .problems(&[ProblemKind::Taken, ProblemKind::BeyondGiver])
             .example(
-                r#"{"key": "invoice_clerk", "name": "Invoice clerk", "permissions": [{"permission": "finance.invoices.read"}]}"#,
+                r#"{"key": "invoice_clerk", "name": "Invoice clerk", "permissions": [{"permission": "sales.invoices.read"}]}"#,
             ),
         Route::get(ROLE, Guard::Permission("admin.roles.read"), get).named("roles.get", "Roles", "Shows one role."),
         Route::patch(ROLE, Guard::Permission("admin.roles.update"), update)

@@ -363,7 +363,7 @@ pub fn routes() -> Vec<Route> {
         .problems(&[ProblemKind::NotFound, ProblemKind::Forbidden])
         .keeps_no_answers()
         .example(
-            r#"{"permission": "finance.invoices.approve", "resource": {"type": "invoice", "id": "1042"}}"#,
+            r#"{"permission": "finance.vouchers.approve", "resource": {"type": "vouchers", "id": "1042"}}"#,
         ),
         paged(Route::post(
             "/api/v1/organizations/{organization}/search/what-can",
@@ -386,7 +386,7 @@ pub fn routes() -> Vec<Route> {
         )
         .problems(&[ProblemKind::NotFound, ProblemKind::Forbidden])
         .keeps_no_answers()
-        .example(r#"{"subject": "ann@toys.example", "type": "invoice", "action": "approve"}"#),
+        .example(r#"{"subject": "ann@toys.example", "type": "vouchers", "action": "approve"}"#),
         Route::raw(
             Method::GET,
             "/api/v1/me/permissions",

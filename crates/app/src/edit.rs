@@ -5,8 +5,8 @@
 //! Because every use case goes through here, the rules that protect an organization stand once, in `rules.rs`.
 
 use crate::caller::RequestContext;
+use crate::change::{Change, Edit, changes};
 use crate::guard::Permit;
-use crate::change::{Change, changes};
 use crate::transaction::{Committed, Transaction};
 use crate::{App, execute, rules};
 use charter_db::{BoxFuture, Scope};
@@ -70,7 +70,12 @@ fn changed_rows(ctx: &RequestContext, organization: OrganizationId, changes: &[C
     changes
         .iter()
         .map(|change| execute::event(ctx, organization, change, ""))
-        .map(|event| ChangedRow { action: event.action, target: event.target, before: event.before, after: event.after })
+        .map(|event| ChangedRow {
+            action: event.action,
+            target: event.target,
+            before: event.before,
+            after: event.after,
+        })
         .collect()
 }
 
@@ -175,6 +180,10 @@ where
     let access = access_changes(app, &prepared.before, &prepared.after, ctx.now)?;
     let mut after = prepared.after;
     after.organization.revision = revision;
+    app.snapshots().note_registered_kinds(prepared.changes.iter().filter_map(|change| match change {
+        Change::Resource(Edit::Insert(row)) => Some(row.resource.kind.to_string()),
+        _ => None,
+    }));
     app.snapshots().swap(organization, app.snapshots().compile(&after)?);
     Ok(Edited {
         value: prepared.value,
@@ -205,34 +214,35 @@ where
     let (app_inside, ctx) = (app.clone(), ctx.clone());
     let unchanged: Arc<Mutex<Option<Prepared<T>>>> = Arc::default();
     let unchanged_inside = Arc::clone(&unchanged);
-    let written = app.write(Scope::Installation, organization, ctx.now, move |mut transaction: Transaction<'_>| {
-        Box::pin(async move {
-            let app = app_inside;
-            let mut before = store::facts::read(transaction.tx(), organization)
-                .await?
-                .ok_or_else(|| Problem::not_found("no such organization"))?;
-            // The lock is held and the revision bumped already; the facts are those of the revision before.
-            before.organization.revision = Revision(transaction.revision().0.saturating_sub(1));
-            let prepared = prepare(&app, &ctx, &options, before, mutate)?;
-            let mut events = Vec::new();
-            for change in &prepared.changes {
-                execute::change(&mut transaction, &ctx, organization, change, &options.reason).await?;
-                events.push(execute::event(&ctx, organization, change, &options.reason));
-            }
-            for warning in &prepared.warnings {
-                let why = options.accept_conflicts.as_deref().unwrap_or(&options.reason);
-                events.push(execute::warning(&ctx, organization, warning, why));
-            }
-            if prepared.changes.is_empty() {
-                // Nothing to write and so nothing to record: the transaction, with its bumped revision, is given up.
-                *unchanged_inside.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
-                return Err(Problem::new(ProblemKind::Internal, "the edit changes nothing"));
-            }
-            let first = events.remove(0);
-            transaction.commit(first, events, prepared).await
-        }) as BoxFuture<'_, Result<Committed<Prepared<T>>, Problem>>
-    })
-    .await;
+    let written = app
+        .write(Scope::Installation, organization, ctx.now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let app = app_inside;
+                let mut before = store::facts::read(transaction.tx(), organization)
+                    .await?
+                    .ok_or_else(|| Problem::not_found("no such organization"))?;
+                // The lock is held and the revision bumped already; the facts are those of the revision before.
+                before.organization.revision = Revision(transaction.revision().0.saturating_sub(1));
+                let prepared = prepare(&app, &ctx, &options, before, mutate)?;
+                let mut events = Vec::new();
+                for change in &prepared.changes {
+                    execute::change(&mut transaction, &ctx, organization, change, &options.reason).await?;
+                    events.push(execute::event(&ctx, organization, change, &options.reason));
+                }
+                for warning in &prepared.warnings {
+                    let why = options.accept_conflicts.as_deref().unwrap_or(&options.reason);
+                    events.push(execute::warning(&ctx, organization, warning, why));
+                }
+                if prepared.changes.is_empty() {
+                    // Nothing to write and so nothing to record: the transaction, with its bumped revision, is given up.
+                    *unchanged_inside.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
+                    return Err(Problem::new(ProblemKind::Internal, "the edit changes nothing"));
+                }
+                let first = events.remove(0);
+                transaction.commit(first, events, prepared).await
+            }) as BoxFuture<'_, Result<Committed<Prepared<T>>, Problem>>
+        })
+        .await;
     let nothing = unchanged.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (written, nothing) {
         (_, Some(prepared)) => Ok(Written::Nothing(prepared)),

@@ -5,12 +5,14 @@
 use crate::App;
 use crate::caller::RequestContext;
 use crate::edit::EditOptions;
-use charter_kernel::facts::{
-    AssignmentFact, BlockSubject, OrganizationFacts, OrganizationKind, PrincipalKind, PrincipalStatus, Reach, Subject,
-};
 use charter_kernel::catalogue::{CatalogueRole, Severity};
+use charter_kernel::facts::{
+    AssignmentFact, BlockSubject, OrganizationFacts, OrganizationKind, PrincipalKind, PrincipalStatus, Reach,
+    Subject,
+};
 use charter_kernel::{
-    ConditionKey, Effect, Pattern, PrincipalId, Problem, ProblemKind, ResourceTypeKey, RoleKey, TeamId, Timestamp,
+    ConditionKey, Effect, Pattern, PrincipalId, Problem, ProblemKind, ResourceTypeKey, RoleKey, TeamId,
+    Timestamp,
 };
 use charter_policy::{Index, PermissionSet, all_role_codes, condition, role_codes, sod};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -66,17 +68,26 @@ fn names(index: &Index, before: &OrganizationFacts, after: &OrganizationFacts) -
     let teams: HashSet<TeamId> = after.teams.iter().map(|team| team.id).collect();
     let members: HashSet<PrincipalId> = after.members.iter().map(|member| member.principal).collect();
     let role = |key: &RoleKey, field: &str| {
-        if roles.contains(key) { Ok(()) } else { Err(Problem::invalid(field, format!("no role {key}: see the list of roles"))) }
+        if roles.contains(key) {
+            Ok(())
+        } else {
+            Err(Problem::invalid(field, format!("no role {key}: see the list of roles")))
+        }
     };
     let condition = |key: &Option<ConditionKey>| match key {
-        Some(key) if !conditions.contains(key) => {
-            Err(Problem::invalid("condition", format!("no condition {key} in this organization: create it first")))
-        }
+        Some(key) if !conditions.contains(key) => Err(Problem::invalid(
+            "condition",
+            format!("no condition {key} in this organization: create it first"),
+        )),
         _ => Ok(()),
     };
     let subject = |subject: Subject| match subject {
-        Subject::Principal(id) if !members.contains(&id) => Err(Problem::invalid("subject", format!("{id} is not a member"))),
-        Subject::Team(id) if !teams.contains(&id) => Err(Problem::invalid("subject", format!("no team {id}"))),
+        Subject::Principal(id) if !members.contains(&id) => {
+            Err(Problem::invalid("subject", format!("{id} is not a member")))
+        }
+        Subject::Team(id) if !teams.contains(&id) => {
+            Err(Problem::invalid("subject", format!("no team {id}")))
+        }
         _ => Ok(()),
     };
     let kind = |kind: &ResourceTypeKey| {
@@ -99,7 +110,10 @@ fn names(index: &Index, before: &OrganizationFacts, after: &OrganizationFacts) -
         if shipped(index, &row.role).is_some_and(|role| role.system) && !platform {
             return Err(Problem::invalid(
                 "role",
-                format!("{} works across organizations: it can be given in the platform organization only", row.role),
+                format!(
+                    "{} works across organizations: it can be given in the platform organization only",
+                    row.role
+                ),
             ));
         }
     }
@@ -136,13 +150,19 @@ fn names(index: &Index, before: &OrganizationFacts, after: &OrganizationFacts) -
             pattern(index, &line.pattern, "permissions")?;
             condition(&line.condition)?;
             if line.pattern.as_str() == "*" && !platform {
-                return Err(Problem::invalid("permissions", "a lone * reaches the platform: use *.*.*".to_owned()));
+                return Err(Problem::invalid(
+                    "permissions",
+                    "a lone * reaches the platform: use *.*.*".to_owned(),
+                ));
             }
         }
     }
     for row in new(&before.teams, &after.teams) {
         if let Some(missing) = row.members.iter().find(|member| !members.contains(member)) {
-            return Err(Problem::invalid("members", format!("{missing} is not a member of the organization")));
+            return Err(Problem::invalid(
+                "members",
+                format!("{missing} is not a member of the organization"),
+            ));
         }
     }
     for row in new(&before.resources, &after.resources) {
@@ -163,35 +183,49 @@ fn new<'a, T: PartialEq>(before: &'a [T], after: &'a [T]) -> impl Iterator<Item 
 }
 
 fn trees(facts: &OrganizationFacts) -> Result<(), Problem> {
-    let parents: HashMap<TeamId, Option<TeamId>> = facts.teams.iter().map(|team| (team.id, team.parent)).collect();
+    let parents: HashMap<TeamId, Option<TeamId>> =
+        facts.teams.iter().map(|team| (team.id, team.parent)).collect();
     for team in &facts.teams {
         let mut above = team.parent;
         let mut depth = 1;
         while let Some(id) = above {
             depth += 1;
             if id == team.id {
-                return Err(Problem::invalid("parent", format!("team {} would stand above itself", team.key)));
+                return Err(Problem::invalid(
+                    "parent",
+                    format!("team {} would stand above itself", team.key),
+                ));
             }
             if depth > DEPTH_MAX {
-                return Err(Problem::invalid("parent", format!("team {} would stand deeper than {DEPTH_MAX} levels", team.key)));
+                return Err(Problem::invalid(
+                    "parent",
+                    format!("team {} would stand deeper than {DEPTH_MAX} levels", team.key),
+                ));
             }
-            above = *parents
-                .get(&id)
-                .ok_or_else(|| Problem::invalid("parent", format!("the team above {} does not exist", team.key)))?;
+            above = *parents.get(&id).ok_or_else(|| {
+                Problem::invalid("parent", format!("the team above {} does not exist", team.key))
+            })?;
         }
     }
-    let roles: HashMap<&RoleKey, &[RoleKey]> = facts.roles.iter().map(|role| (&role.key, role.parents.as_slice())).collect();
+    let roles: HashMap<&RoleKey, &[RoleKey]> =
+        facts.roles.iter().map(|role| (&role.key, role.parents.as_slice())).collect();
     for role in &facts.roles {
         let mut level: BTreeSet<&RoleKey> = role.parents.iter().collect();
         for depth in 1.. {
             if level.contains(&role.key) {
-                return Err(Problem::invalid("parents", format!("role {} would inherit from itself", role.key)));
+                return Err(Problem::invalid(
+                    "parents",
+                    format!("role {} would inherit from itself", role.key),
+                ));
             }
             if level.is_empty() {
                 break;
             }
             if depth >= DEPTH_MAX {
-                return Err(Problem::invalid("parents", format!("role {} would inherit through more than {DEPTH_MAX} levels", role.key)));
+                return Err(Problem::invalid(
+                    "parents",
+                    format!("role {} would inherit through more than {DEPTH_MAX} levels", role.key),
+                ));
             }
             level = level.iter().flat_map(|key| roles.get(*key).copied().unwrap_or_default()).collect();
         }
@@ -203,6 +237,14 @@ fn conditions(after: &OrganizationFacts, before: &OrganizationFacts) -> Result<(
     for row in new(&before.conditions, &after.conditions) {
         condition::compile(&row.condition)
             .map_err(|error| Problem::invalid("condition", format!("{}: {error}", row.key)))?;
+        for team in row.condition.teams() {
+            if !after.teams.iter().any(|known| known.key == *team) {
+                return Err(Problem::invalid(
+                    "condition",
+                    format!("{}: no team {team} in this organization: create it first", row.key),
+                ));
+            }
+        }
     }
     Ok(())
 }
@@ -216,7 +258,8 @@ struct Potential {
 
 impl Potential {
     fn new(index: &Index, facts: &OrganizationFacts) -> Self {
-        let parents: HashMap<TeamId, Option<TeamId>> = facts.teams.iter().map(|team| (team.id, team.parent)).collect();
+        let parents: HashMap<TeamId, Option<TeamId>> =
+            facts.teams.iter().map(|team| (team.id, team.parent)).collect();
         let mut above: HashMap<TeamId, Vec<TeamId>> = HashMap::new();
         for team in &facts.teams {
             let mut chain = vec![team.id];
@@ -274,11 +317,19 @@ pub(crate) fn may_hold(index: &Index, facts: &OrganizationFacts, principal: Prin
 }
 
 /// What the giver holds now by roles and grants of the whole organization, without condition.
-pub(crate) fn held_by(index: &Index, facts: &OrganizationFacts, giver: PrincipalId, now: Timestamp) -> PermissionSet {
+pub(crate) fn held_by(
+    index: &Index,
+    facts: &OrganizationFacts,
+    giver: PrincipalId,
+    now: Timestamp,
+) -> PermissionSet {
     let mut certain = facts.clone();
     certain.assignments.retain(|row| row.window.is_live(now) && row.condition.is_none());
     certain.grants.retain(|row| {
-        row.window.is_live(now) && row.condition.is_none() && row.effect == Effect::Allow && row.reach == Reach::Organization
+        row.window.is_live(now)
+            && row.condition.is_none()
+            && row.effect == Effect::Allow
+            && row.reach == Reach::Organization
     });
     for role in &mut certain.roles {
         role.permissions.retain(|line| line.condition.is_none());
@@ -287,8 +338,12 @@ pub(crate) fn held_by(index: &Index, facts: &OrganizationFacts, giver: Principal
 }
 
 fn first_codes(index: &Index, codes: &PermissionSet) -> String {
-    let shown: Vec<&str> =
-        codes.iter().take(5).filter_map(|code| index.code(code)).map(charter_kernel::PermissionCode::as_str).collect();
+    let shown: Vec<&str> = codes
+        .iter()
+        .take(5)
+        .filter_map(|code| index.code(code))
+        .map(charter_kernel::PermissionCode::as_str)
+        .collect();
     let more = codes.len().saturating_sub(shown.len());
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }
@@ -305,11 +360,15 @@ fn rows_beyond(
         (!codes.is_empty()).then_some((codes, what))
     };
     // A condition that changed may hold where it did not: every row under it counts as given anew.
-    let changed: HashSet<&ConditionKey> = new(&before.conditions, &after.conditions).map(|row| &row.key).collect();
-    let under = |condition: &Option<ConditionKey>| condition.as_ref().is_some_and(|key| changed.contains(key));
+    let changed: HashSet<&ConditionKey> =
+        new(&before.conditions, &after.conditions).map(|row| &row.key).collect();
+    let under =
+        |condition: &Option<ConditionKey>| condition.as_ref().is_some_and(|key| changed.contains(key));
     let assignments = new(&before.assignments, &after.assignments)
         .chain(after.assignments.iter().filter(|row| under(&row.condition)))
-        .find_map(|row| beyond(role_codes(index, after, &row.role), format!("with the role {}, the subject", row.role)));
+        .find_map(|row| {
+            beyond(role_codes(index, after, &row.role), format!("with the role {}, the subject", row.role))
+        });
     let grants = new(&before.grants, &after.grants)
         .chain(after.grants.iter().filter(|row| under(&row.condition)))
         .filter(|row| row.effect == Effect::Allow)
@@ -344,7 +403,10 @@ fn beyond_giver(
     let refuse = |gained: &PermissionSet, whom: &str| {
         Problem::new(
             ProblemKind::BeyondGiver,
-            format!("{whom} would get {}, which you do not hold yourself: ask somebody who does", first_codes(index, gained)),
+            format!(
+                "{whom} would get {}, which you do not hold yourself: ask somebody who does",
+                first_codes(index, gained)
+            ),
         )
     };
     rows_beyond(index, &held, before, after).map_or(Ok(()), |(codes, what)| Err(refuse(&codes, &what)))?;
@@ -372,7 +434,9 @@ fn beyond_giver(
             .grants
             .iter()
             .filter(|row| row.effect == Effect::Deny && mine(row.subject) && !row.window.is_over(now))
-            .map(|row| format!("denial {} {:?}", row.id, (&row.pattern, &row.reach, row.window, &row.condition)));
+            .map(|row| {
+                format!("denial {} {:?}", row.id, (&row.pattern, &row.reach, row.window, &row.condition))
+            });
         let blocks = facts
             .blocks
             .iter()
@@ -383,7 +447,9 @@ fn beyond_giver(
                 BlockSubject::Role(key) => roles.contains(key),
                 BlockSubject::Everyone => false,
             })
-            .map(|row| format!("block {} {:?}", row.id, (&row.pattern, &row.reach, row.window, &row.condition)));
+            .map(|row| {
+                format!("block {} {:?}", row.id, (&row.pattern, &row.reach, row.window, &row.condition))
+            });
         denials.chain(blocks).collect()
     };
     if let Some(lifted) = stops_giver(before).difference(&stops_giver(after)).next() {
@@ -394,7 +460,11 @@ fn beyond_giver(
         ));
     }
     let attributes = |facts: &OrganizationFacts| {
-        facts.members.iter().find(|member| member.principal == giver).map(|member| (member.attributes.clone(), member.window))
+        facts
+            .members
+            .iter()
+            .find(|member| member.principal == giver)
+            .map(|member| (member.attributes.clone(), member.window))
     };
     if attributes(before) != attributes(after) {
         return Err(Problem::new(
@@ -411,7 +481,10 @@ fn administrators(facts: &OrganizationFacts, now: Timestamp) -> usize {
         OrganizationKind::Customer => ORGANIZATION_ADMINISTRATOR,
     };
     let holds = |row: &&AssignmentFact| {
-        row.role.as_str() == role && row.condition.is_none() && row.window.is_live(now) && row.window.to().is_none()
+        row.role.as_str() == role
+            && row.condition.is_none()
+            && row.window.is_live(now)
+            && row.window.to().is_none()
     };
     let direct: HashSet<PrincipalId> = facts
         .assignments
@@ -435,7 +508,11 @@ fn administrators(facts: &OrganizationFacts, now: Timestamp) -> usize {
         .count()
 }
 
-fn last_administrator(before: &OrganizationFacts, after: &OrganizationFacts, now: Timestamp) -> Result<(), Problem> {
+fn last_administrator(
+    before: &OrganizationFacts,
+    after: &OrganizationFacts,
+    now: Timestamp,
+) -> Result<(), Problem> {
     if administrators(before, now) > 0 && administrators(after, now) == 0 {
         return Err(Problem::new(
             ProblemKind::LastAdministrator,
@@ -461,12 +538,15 @@ fn duties(
         if found.is_empty() {
             continue;
         }
-        let earlier: HashSet<_> = was.conflicts(member.principal).into_iter().map(|held| held.conflict).collect();
+        let earlier: HashSet<_> =
+            was.conflicts(member.principal).into_iter().map(|held| held.conflict).collect();
         for held in found.into_iter().filter(|held| !earlier.contains(&held.conflict)) {
             if is_resolved(index, after, member.principal, &held, now) {
                 continue;
             }
-            let first = |side: &[sod::Held]| side.first().map_or_else(String::new, |held| held.permission.to_string());
+            let first = |side: &[sod::Held]| {
+                side.first().map_or_else(String::new, |held| held.permission.to_string())
+            };
             let sentence = format!(
                 "{} would hold both sides of {}: {} and {} ({})",
                 member.login,
@@ -477,7 +557,9 @@ fn duties(
             );
             match held.severity {
                 Severity::Warn => warnings.push(sentence),
-                Severity::Block if options.accept_conflicts.is_some() => warnings.push(format!("accepted: {sentence}")),
+                Severity::Block if options.accept_conflicts.is_some() => {
+                    warnings.push(format!("accepted: {sentence}"))
+                }
                 Severity::Block => refused.push(sentence),
             }
         }
@@ -487,14 +569,20 @@ fn duties(
         let others = if more == 0 { String::new() } else { format!(" (and {more} more)") };
         return Err(Problem::new(
             ProblemKind::Conflict,
-            format!("{first}{others}: choose another person, block one side for them, or accept it with a reason and an end date"),
+            format!(
+                "{first}{others}: choose another person, block one side for them, or accept it with a reason and an end date"
+            ),
         ));
     }
     if warnings.iter().any(|warning| warning.starts_with("accepted: ")) {
         let endless = new(&before.assignments, &after.assignments).any(|row| row.window.to().is_none())
-            || new(&before.grants, &after.grants).any(|row| row.effect == Effect::Allow && row.window.to().is_none());
+            || new(&before.grants, &after.grants)
+                .any(|row| row.effect == Effect::Allow && row.window.to().is_none());
         if endless {
-            return Err(Problem::invalid("to", "a conflict can be accepted only for a time: give the new rows an end"));
+            return Err(Problem::invalid(
+                "to",
+                "a conflict can be accepted only for a time: give the new rows an end",
+            ));
         }
     }
     Ok(warnings)
@@ -516,7 +604,8 @@ fn is_resolved(
         .filter(|block| block.window.is_live(now) && block.window.to().is_none())
         .fold(PermissionSet::default(), |all, block| all.union(&index.pattern(&block.pattern)));
     let stopped = |side: &[sod::Held]| {
-        side.iter().all(|held| index.permission(held.permission.as_str()).is_some_and(|code| blocked.contains(code)))
+        side.iter()
+            .all(|held| index.permission(held.permission.as_str()).is_some_and(|code| blocked.contains(code)))
     };
     stopped(&held.left) || stopped(&held.right)
 }

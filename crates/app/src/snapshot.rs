@@ -184,7 +184,11 @@ impl Snapshots {
     }
 
     /// The snapshot of an organization, fresh enough to decide from; built now when it is not in memory.
-    pub async fn snapshot(&self, organization: OrganizationId, now: Timestamp) -> Result<Arc<Snapshot>, Problem> {
+    pub async fn snapshot(
+        &self,
+        organization: OrganizationId,
+        now: Timestamp,
+    ) -> Result<Arc<Snapshot>, Problem> {
         self.require_fresh(now)?;
         if let Some(snapshot) = self.in_memory(organization, now) {
             return Ok(snapshot);
@@ -223,7 +227,10 @@ impl Snapshots {
             retry_after_seconds: Some(1),
             ..Problem::new(
                 ProblemKind::Unavailable,
-                format!("revision {revision} is not known yet: the newest is {}", snapshot.shard().revision()),
+                format!(
+                    "revision {revision} is not known yet: the newest is {}",
+                    snapshot.shard().revision()
+                ),
             )
         })
     }
@@ -239,7 +246,9 @@ impl Snapshots {
         let known = match self.slot(organization) {
             Some(slot) => slot,
             None => {
-                if reading!(self.database, organization, |conn| store::organization::get(conn, organization))?.is_none() {
+                if reading!(self.database, organization, |conn| store::organization::get(conn, organization))?
+                    .is_none()
+                {
                     return Err(missing());
                 }
                 self.add_slot(organization).ok_or_else(missing)?
@@ -285,8 +294,21 @@ impl Snapshots {
 
     async fn read_registered_kinds(&self) -> Result<(), Problem> {
         let kinds = reading_all!(self.database, |conn| store::resource::kinds(conn))?;
-        self.registered_kinds.store(Arc::new(kinds.into_iter().collect()));
+        self.note_registered_kinds(kinds);
         Ok(())
+    }
+
+    /// Takes note that resources of these types are registered somewhere. A type is never forgotten: asking about one that is gone
+    /// costs a look, forgetting one that a writer has just told of would open another organization's resource.
+    pub(crate) fn note_registered_kinds(&self, kinds: impl IntoIterator<Item = String>) {
+        let fresh: Vec<String> = kinds.into_iter().filter(|kind| !self.is_kind_registered(kind)).collect();
+        if !fresh.is_empty() {
+            self.registered_kinds.rcu(|known| {
+                let mut all = HashSet::clone(known);
+                all.extend(fresh.iter().cloned());
+                all
+            });
+        }
     }
 
     /// Puts a newer snapshot in force; an older one changes nothing.
@@ -318,7 +340,9 @@ impl Snapshots {
                 }
             }
             let Some(last) = page.rows.last().copied().filter(|_| page.more) else { break };
-            page = reading_all!(self.database, |conn| async move { store::revision::changed_after(conn, &last, PAGE).await })?;
+            page = reading_all!(self.database, |conn| async move {
+                store::revision::changed_after(conn, &last, PAGE).await
+            })?;
         }
         self.read_registered_kinds().await?;
         self.read_at.fetch_max(started.micros(), Ordering::AcqRel);
@@ -402,7 +426,8 @@ impl Snapshots {
         }
         let facts = store::facts::load(&self.database, organization).await?;
         let members = facts.map(|facts| facts.members).unwrap_or_default();
-        let names = members.into_iter().map(|member| (member.login.into_boxed_str(), member.principal)).collect();
+        let names =
+            members.into_iter().map(|member| (member.login.into_boxed_str(), member.principal)).collect();
         Ok(snapshot.names.get_or_init(|| names).get(login_folded).copied())
     }
 }

@@ -50,7 +50,9 @@ fn find_mut<'a>(facts: &'a mut OrganizationFacts, key: &str) -> Result<&'a mut T
 fn parent_id(facts: &OrganizationFacts, parent: Option<&TeamKey>) -> Result<Option<TeamId>, Problem> {
     parent
         .map(|key| {
-            find(facts, key.as_str()).map(|team| team.id).map_err(|problem| Problem::invalid("parent", problem.detail))
+            find(facts, key.as_str())
+                .map(|team| team.id)
+                .map_err(|problem| Problem::invalid("parent", problem.detail))
         })
         .transpose()
 }
@@ -71,7 +73,9 @@ pub async fn create(
         }
         let mut members = Vec::new();
         for who in &draft.members {
-            let id = member::find(bench.facts, who).map_err(|problem| Problem::invalid("members", problem.detail))?.principal;
+            let id = member::find(bench.facts, who)
+                .map_err(|problem| Problem::invalid("members", problem.detail))?
+                .principal;
             if !members.contains(&id) {
                 members.push(id);
             }
@@ -130,7 +134,16 @@ pub async fn delete(
         {
             return Err(Problem::new(
                 ProblemKind::InUse,
-                format!("block {} stops this team: lift it first, so that nobody gains by the deletion unseen", block.id),
+                format!(
+                    "block {} stops this team: lift it first, so that nobody gains by the deletion unseen",
+                    block.id
+                ),
+            ));
+        }
+        if let Some(row) = bench.facts.conditions.iter().find(|row| row.condition.teams().contains(&&team.key)) {
+            return Err(Problem::new(
+                ProblemKind::InUse,
+                format!("condition {} names this team: change it first", row.key),
             ));
         }
         let gone = Subject::Team(team.id);

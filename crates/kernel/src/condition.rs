@@ -138,3 +138,14 @@ pub enum Condition {
         expression: String,
     },
 }
+
+impl Condition {
+    /// The teams the condition names, in any of its parts.
+    pub fn teams(&self) -> Vec<&Key> {
+        match self {
+            Self::Team { team } => vec![team],
+            Self::All { of } | Self::Any { of } => of.iter().flat_map(Self::teams).collect(),
+            _ => Vec::new(),
+        }
+    }
+}

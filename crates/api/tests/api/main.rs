@@ -14,4 +14,5 @@ mod fake;
 mod once;
 mod pages;
 mod server;
+mod stories;
 mod strict_json;

@@ -1,0 +1,78 @@
+use super::{ANN, BOB, Story};
+use charter_testkit::both_engines;
+use serde_json::{Value, json};
+
+const CONDITIONS: &str = "/api/v1/organizations/toys/conditions";
+
+both_engines!(a_condition_opens_and_closes_what_hangs_on_it, async |database| {
+    let story = Story::company(database).await;
+    let office = format!("{CONDITIONS}/office");
+    let says = |ranges: Value| json!({"condition": {"form": "address", "ranges": ranges}});
+    story.put(ANN, &office, says(json!(["10.0.0.0/8"]))).await.is(200);
+    let body = json!({
+        "subject": {"member": "bob@toys.example"}, "permission": "sales.invoices.read", "condition": "office", "reason": "on site",
+    });
+    let told = story.post(ANN, "/api/v1/organizations/toys/grants", body).await.is(201);
+    assert_eq!(told.body["access_changes"][0]["conditional"], true);
+    let from = async |address: &str| {
+        let check = json!({"permission": "sales.invoices.read", "context": {"address": address}});
+        story.decision("toys", BOB, check).await["reason"].clone()
+    };
+    assert_eq!(from("10.1.2.3").await, "granted_to_subject");
+    assert_eq!(from("::ffff:10.1.2.3").await, "granted_to_subject");
+    assert_eq!(from("192.0.2.7").await, "condition_not_met");
+    assert!(!story.allows("toys", BOB, "sales.invoices.read").await);
+
+    story.delete(ANN, &office).await.is_problem(409, "in-use");
+    story.put(ANN, &office, says(json!(["192.0.2.0/24"]))).await.is(200);
+    assert_eq!(from("192.0.2.7").await, "granted_to_subject");
+    assert_eq!(from("10.1.2.3").await, "condition_not_met");
+    assert_eq!(story.get(ANN, &office).await.is(200).body["condition"]["ranges"], json!(["192.0.2.0/24"]));
+});
+
+both_engines!(a_condition_that_cannot_be_evaluated_is_refused_when_it_is_written, async |database| {
+    let story = Story::company(database).await;
+    for condition in [
+        json!({"form": "address", "ranges": ["10.0.0.0/99"]}),
+        json!({"form": "hours", "zone": "Atlantis/Center", "from": "08:00", "to": "17:00"}),
+        json!({"form": "hours", "zone": "Europe/Berlin", "from": "25:00", "to": "17:00"}),
+        json!({"form": "between", "from": "2028-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}),
+        json!({"form": "cel", "expression": "resource.amount <"}),
+        json!({"form": "team", "team": "nowhere"}),
+        json!({"form": "magic"}),
+        json!({"form": "owner", "extra": 1}),
+        json!({"ranges": []}),
+    ] {
+        let told = story.put(ANN, &format!("{CONDITIONS}/c"), json!({"condition": condition})).await;
+        assert_eq!(told.status.as_u16(), 422, "{condition} {:#}", told.body);
+    }
+    story.put(ANN, &format!("{CONDITIONS}/No%20Key"), json!({"condition": {"form": "owner"}})).await.is(404);
+    assert!(story.all(ANN, CONDITIONS, 9, "/key").await.is_empty());
+});
+
+both_engines!(every_form_of_condition_is_kept_as_it_was_written, async |database| {
+    let story = Story::company(database).await;
+    let forms = [
+        json!({"form": "between", "from": "2027-01-01T00:00:00Z"}),
+        json!({"form": "hours", "zone": "Europe/Berlin", "weekdays": ["mon", "fri"], "from": "08:00", "to": "17:00"}),
+        json!({"form": "address", "ranges": ["10.0.0.0/8", "2001:db8::/32"]}),
+        json!({"form": "assurance", "mfa": true, "any_of": []}),
+        json!({"form": "at_most", "of": "resource", "attribute": "amount", "limit": 1000.0}),
+        json!({"form": "equals", "of": "subject", "attribute": "department", "value": "sales"}),
+        json!({"form": "one_of", "of": "context", "attribute": "channel", "values": ["web", 7, true]}),
+        json!({"form": "owner"}),
+        json!({"form": "all", "of": [{"form": "owner"}, {"form": "any", "of": [{"form": "owner"}]}]}),
+        json!({"form": "cel", "expression": "resource.properties.amount < 1000"}),
+    ];
+    for (number, form) in forms.iter().enumerate() {
+        let place = format!("{CONDITIONS}/c{number}");
+        story.put(ANN, &place, json!({"condition": form})).await.is(200);
+        assert_eq!(&story.get(ANN, &place).await.is(200).body["condition"], form);
+        story.put(ANN, &place, json!({"condition": form})).await.is(200);
+    }
+    assert_eq!(story.all(ANN, CONDITIONS, 3, "/key").await.len(), forms.len());
+    let before = story.revision("toys").await;
+    story.put(ANN, &format!("{CONDITIONS}/c0"), json!({"condition": forms[0]})).await.is(200);
+    assert_eq!(story.revision("toys").await, before, "the same again changes nothing");
+    story.delete(ANN, &format!("{CONDITIONS}/c0")).await.is(200);
+});

@@ -1,0 +1,120 @@
+//! Walks the route table: who is not signed in, who lacks the permission, and who belongs elsewhere get nowhere, and each refusal is
+//! on the audit trail.
+
+use super::{BOB, EVE, Story, Who};
+use charter_api::edge::{Guard, Route};
+use charter_testkit::both_engines;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// A path with something in each of its places.
+pub fn filled(path: &str, organization: &str, value: impl Fn(&str) -> String) -> String {
+    let part = |part: &str| match part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        None => part.to_owned(),
+        Some("organization") => organization.to_owned(),
+        Some(name) => value(name),
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+/// A value that has the form of whatever may be asked for.
+fn some(name: &str) -> String {
+    match name {
+        "seq" | "version" => "1".to_owned(),
+        "type" => "vouchers".to_owned(),
+        _ => "0193e7a0-0000-7000-8000-000000000001".to_owned(),
+    }
+}
+
+fn body_of(route: &Route) -> Option<Value> {
+    let example = route.body_example().map_or_else(|| "{}".to_owned(), str::to_owned);
+    route.takes_body().then(|| serde_json::from_str(&example).unwrap())
+}
+
+#[test]
+fn the_route_table_has_no_fault() {
+    assert_eq!(charter_api::routes().faults(), Vec::<String>::new());
+}
+
+/// Routes without a permission of their own are few; who adds one adds it here.
+#[test]
+fn routes_open_to_anybody_and_to_whoever_is_signed_in_are_these() {
+    let routes = charter_api::routes();
+    let names = |wanted: fn(&Guard) -> bool| -> BTreeSet<&str> {
+        routes.iter().filter(|route| wanted(&route.guard())).map(Route::name).collect()
+    };
+    let open: Vec<&str> = names(|guard| matches!(guard, Guard::Public(_))).into_iter().collect();
+    assert_eq!(open, OPEN);
+    let signed_in: Vec<&str> = names(|guard| matches!(guard, Guard::SignedIn(_))).into_iter().collect();
+    assert_eq!(signed_in, SIGNED_IN);
+    for route in &routes {
+        if let Guard::Public(why) | Guard::SignedIn(why) = route.guard() {
+            assert!(why.len() > 20, "{route:?} says why");
+        }
+    }
+}
+
+const OPEN: &[&str] = &[];
+
+const SIGNED_IN: &[&str] = &[];
+
+both_engines!(nobody_unknown_gets_past_a_guard, async |database| {
+    let story = Story::company(database).await;
+    for route in &charter_api::routes() {
+        if matches!(route.guard(), Guard::Public(_)) {
+            continue;
+        }
+        let path = filled(route.path(), "toys", some);
+        let told = story.send(Who::Nobody, route.method().clone(), &path, &[], body_of(route)).await;
+        assert_eq!(told.status.as_u16(), 401, "{route:?}: {:#}", told.body);
+        assert!(told.header("www-authenticate").starts_with("Bearer"), "{route:?}");
+    }
+});
+
+both_engines!(nobody_without_the_permission_gets_past_a_guard_and_each_refusal_is_kept, async |database| {
+    let story = Story::company(database).await;
+    let (mut here, mut on_the_platform) = (BTreeSet::new(), BTreeSet::new());
+    let revisions = (story.revision("toys").await, story.revision("platform").await);
+    for route in &charter_api::routes() {
+        let Some(code) = route.guard().permission() else { continue };
+        let path = filled(route.path(), "toys", some);
+        let told = story.send(BOB, route.method().clone(), &path, &[], body_of(route)).await;
+        if matches!(route.guard(), Guard::PlatformPermission(_)) {
+            // Bob is no member of the platform organization, and learns nothing of it.
+            assert_eq!(told.status.as_u16(), 404, "{route:?}: {:#}", told.body);
+            on_the_platform.insert(code.to_owned());
+        } else {
+            assert_eq!(told.status.as_u16(), 403, "{route:?}: {:#}", told.body);
+            here.insert(code.to_owned());
+        }
+    }
+    assert!(here.len() > 15 && on_the_platform.len() > 4);
+    assert_eq!((story.revision("toys").await, story.revision("platform").await), revisions);
+    story.app.flush_denials().await.unwrap();
+    for (organization, codes) in [("toys", here), ("platform", on_the_platform)] {
+        let path = format!("/api/v1/organizations/{organization}/audit/events?actor={}", story.id_of(BOB));
+        let kept: BTreeSet<String> = story.all(Who::Operator, &path, 200, "/target").await.into_iter().collect();
+        assert!(kept.is_superset(&codes), "{organization}: {:?} are not on the trail", codes.difference(&kept));
+    }
+});
+
+both_engines!(whoever_belongs_elsewhere_is_told_that_there_is_nothing, async |database| {
+    let story = Story::company(database).await;
+    let toys = story.app.resolve_organization("toys").await.unwrap().to_string();
+    let revision = story.revision("toys").await;
+    for route in &charter_api::routes() {
+        let names_it = route.path_names().contains(&"organization");
+        if matches!(route.guard(), Guard::Public(_)) || !(names_it || route.takes_organization_in_query()) {
+            continue;
+        }
+        for organization in ["toys", &toys, "nowhere"] {
+            let mut path = filled(route.path(), organization, some);
+            if !names_it {
+                path = format!("{path}?organization={organization}");
+            }
+            let told = story.send(EVE, route.method().clone(), &path, &[], body_of(route)).await;
+            assert_eq!(told.status.as_u16(), 404, "{route:?} {path}: {:#}", told.body);
+        }
+    }
+    assert_eq!(story.revision("toys").await, revision);
+});

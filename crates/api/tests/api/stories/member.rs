@@ -1,0 +1,117 @@
+use super::{ANN, BOB, PAT, Story, Who};
+use charter_testkit::both_engines;
+use serde_json::json;
+
+const MEMBERS: &str = "/api/v1/organizations/toys/members";
+
+both_engines!(a_member_is_added_shown_changed_and_removed, async |database| {
+    let story = Story::company(database).await;
+    let body = json!({
+        "login": " Dan@Toys.Example ", "name": "Dan", "to": "2028-01-01T00:00:00+01:00", "attributes": {"department": "sales"},
+    });
+    let told = story.post(ANN, MEMBERS, body.clone()).await.is(201);
+    let member = &told.body["member"];
+    assert_eq!(member["login"], "dan@toys.example");
+    assert_eq!(member["to"], "2027-12-31T23:00:00Z");
+    assert_eq!(member["status"], "active");
+    assert_eq!(told.body["dry_run"], false);
+    let place = told.header("location").to_owned();
+    assert!(place.ends_with(&format!("/members/{}", member["id"].as_str().unwrap())));
+
+    story.post(ANN, MEMBERS, body).await.is_problem(409, "taken");
+
+    let shown = story.get(ANN, &place).await.is(200);
+    assert_eq!(shown.body["attributes"]["department"], "sales");
+    assert_eq!(story.get(ANN, &format!("{MEMBERS}/DAN@toys.example")).await.is(200).body, shown.body);
+
+    let change = json!({"name": "Daniel", "to": null, "attributes": {"department": "finance"}});
+    let told = story.patch(ANN, &place, change).await.is(200);
+    assert_eq!(told.body["member"]["name"], "Daniel");
+    assert_eq!(told.body["member"]["to"], json!(null));
+    assert_eq!(told.body["member"]["attributes"], json!({"department": "finance"}));
+
+    let told = story.patch(ANN, &place, json!({"status": "suspended", "reason": "long leave"})).await.is(200);
+    assert_eq!(told.body["member"]["status"], "suspended");
+
+    story.delete(ANN, &format!("{place}?reason=left")).await.is(200);
+    story.get(ANN, &place).await.is_problem(404, "not-found");
+});
+
+both_engines!(a_member_that_says_too_much_or_too_little_is_refused_by_field, async |database| {
+    let story = Story::company(database).await;
+    let before = story.revision("toys").await;
+    for (body, field) in [
+        (json!({}), "login"),
+        (json!({"login": "dan@"}), "login"),
+        (json!({"login": "dan@toys.example", "nickname": "d"}), "nickname"),
+        (json!({"login": "dan@toys.example", "kind": "robot"}), "kind"),
+        (json!({"login": "dan@toys.example", "from": "2027-02-01"}), "from"),
+        (json!({"login": "dan@toys.example", "from": "2028-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}), "to"),
+        (json!({"login": "dan@toys.example", "attributes": [1]}), "attributes"),
+        (json!({"login": "dan@toys.example", "name": "tab\there"}), "name"),
+    ] {
+        let told = story.post(ANN, MEMBERS, body).await.is_problem(422, "invalid");
+        assert!(told.body["fields"].to_string().contains(field), "{:#}", told.body);
+    }
+    assert_eq!(story.revision("toys").await, before);
+});
+
+both_engines!(members_are_listed_page_by_page_each_once, async |database| {
+    let story = Story::company(database).await;
+    for number in 0..23 {
+        let body = json!({"login": format!("person{number}@toys.example")});
+        story.post(Who::Operator, MEMBERS, body).await.is(201);
+    }
+    let whole = story.all(ANN, MEMBERS, 200, "/login").await;
+    assert_eq!(whole.len(), 26);
+    for limit in [1, 7, 26] {
+        assert_eq!(story.all(ANN, MEMBERS, limit, "/login").await, whole);
+    }
+    let cursor = story.get(ANN, &format!("{MEMBERS}?limit=5")).await.body["next_cursor"].as_str().unwrap().to_owned();
+    story.get(ANN, &format!("/api/v1/organizations/toys/teams?cursor={cursor}")).await.is_problem(400, "malformed");
+    story.get(ANN, &format!("{MEMBERS}?limit=0")).await.is_problem(400, "malformed");
+    story.get(ANN, &format!("{MEMBERS}?limit=201")).await.is_problem(400, "malformed");
+});
+
+both_engines!(a_dry_run_tells_everything_and_writes_nothing, async |database| {
+    let story = Story::company(database).await;
+    let before = story.revision("toys").await;
+    let told = story.post(ANN, &format!("{MEMBERS}?dry_run=true"), json!({"login": "dan@toys.example"})).await.is(200);
+    assert_eq!(told.body["dry_run"], true);
+    assert_eq!(told.body["revision"], before);
+    assert_eq!(told.header("location"), "");
+    story.get(ANN, &format!("{MEMBERS}/dan@toys.example")).await.is(404);
+    assert_eq!(story.revision("toys").await, before);
+});
+
+both_engines!(the_last_administrator_is_neither_suspended_nor_removed_nor_ended, async |database| {
+    let story = Story::company(database).await;
+    let ann = format!("{MEMBERS}/ann@toys.example");
+    story.patch(Who::Operator, &ann, json!({"status": "suspended"})).await.is_problem(409, "last-administrator");
+    story.patch(Who::Operator, &ann, json!({"to": "2028-01-01T00:00:00Z"})).await.is_problem(409, "last-administrator");
+    story.delete(Who::Operator, &ann).await.is_problem(409, "last-administrator");
+    assert!(story.allows("toys", ANN, "admin.users.read").await);
+
+    story.assign(Who::Operator, "toys", BOB, "org_admin").await.is(201);
+    story.patch(Who::Operator, &ann, json!({"status": "suspended"})).await.is(200);
+    assert!(!story.allows("toys", ANN, "admin.users.read").await);
+});
+
+both_engines!(an_account_of_several_organizations_is_suspended_by_none_of_them, async |database| {
+    let story = Story::company(database).await;
+    story.post(Who::Operator, "/api/v1/organizations/trade/members", json!({"login": "bob@toys.example"})).await.is(201);
+    let bob = format!("{MEMBERS}/bob@toys.example");
+    story.patch(ANN, &bob, json!({"status": "deactivated"})).await.is_problem(403, "forbidden");
+    story.patch(ANN, &bob, json!({"to": "2028-01-01T00:00:00Z"})).await.is(200);
+});
+
+both_engines!(changing_a_status_needs_its_own_permission, async |database| {
+    let story = Story::company(database).await;
+    let grant = json!({"subject": {"member": "bob@toys.example"}, "permission": "admin.users.update", "reason": "help desk"});
+    story.post(ANN, "/api/v1/organizations/toys/grants", grant).await.is(201);
+    let cat = format!("{MEMBERS}/cat@toys.example");
+    story.patch(BOB, &cat, json!({"name": "Cat"})).await.is(200);
+    let told = story.patch(BOB, &cat, json!({"status": "suspended"})).await.is_problem(403, "forbidden");
+    assert_eq!(told.body["reason"], "no_grant");
+    story.get(PAT, &cat).await.is_problem(404, "not-found");
+});
