@@ -10,11 +10,14 @@ mod catalogue;
 mod check;
 mod condition;
 pub mod edge;
+mod entitlement;
 mod gate;
 mod grant;
 mod legacy;
+mod limit;
 mod member;
 mod organization;
+mod plan;
 mod resource;
 mod role;
 mod search;
@@ -40,6 +43,9 @@ pub fn routes() -> Routes {
         .with(search::routes())
         .with(audit::routes())
         .with(catalogue::routes())
+        .with(entitlement::routes())
+        .with(plan::routes())
+        .with(limit::routes())
         .with(legacy::routes())
         .with(auth::routes())
         .with(service_token::routes())

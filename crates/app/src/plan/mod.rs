@@ -9,7 +9,7 @@ mod sweep;
 pub use migrate::{MigrateOptions, MigrationReport, migrate};
 pub use preview::{AffectedUser, BrokenDependency, EndingAddon, EndingModule, LoweredLimit, Preview};
 pub use subscription::{
-    AddonDraft, SubscribeDraft, Subscribed, TrialDraft, TrialEnd, When, add_addon, end, start_trial,
+    AddonDraft, Ending, SubscribeDraft, Subscribed, TrialDraft, TrialEnd, When, add_addon, end, start_trial,
     subscribe, subscriptions,
 };
 pub use sweep::{Swept, forget_usage_events, sweep};

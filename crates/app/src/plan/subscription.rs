@@ -754,6 +754,17 @@ pub async fn start_trial(
     .await
 }
 
+/// What is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// Its kind, when only that kind is meant.
+    pub kind: Option<SubscriptionKind>,
+    /// When; at once when left out.
+    pub at: Option<Timestamp>,
+}
+
 /// Ends a plan, add-on or trial at once, or at an instant; one that has not begun is withdrawn, and what it was to replace goes on.
 pub async fn end(
     app: &App,
@@ -761,8 +772,7 @@ pub async fn end(
     _permit: &Permit,
     organization: OrganizationId,
     options: ChangeOptions,
-    id: SubscriptionId,
-    at: Option<Timestamp>,
+    Ending { subscription: id, kind, at }: Ending,
     reason: &str,
 ) -> Result<Changed<Subscribed>, Problem> {
     let reason = text::demanded_reason("reason", reason)?;
@@ -772,8 +782,9 @@ pub async fn end(
         let row = desk
             .state
             .subscription(id)
+            .filter(|row| kind.is_none_or(|kind| row.subscription.kind == kind))
             .cloned()
-            .ok_or_else(|| Problem::not_found(format!("no subscription {id} in this organization")))?;
+            .ok_or_else(|| Problem::not_found(format!("no such subscription {id} in this organization")))?;
         if row.status == SubscriptionStatus::Ended {
             return Err(Problem::new(ProblemKind::InUse, format!("the subscription {id} has ended already")));
         }

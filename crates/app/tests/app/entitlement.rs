@@ -5,7 +5,7 @@ use charter_app::entitlement::{self, Access, ChangeOptions, OverrideDraft, Overr
 use charter_app::limit::{self, LimitDraft, LimitState, UsageEvent};
 use charter_app::organization::{self, OrganizationUpdate};
 use charter_app::plan::{
-    self, AddonDraft, MigrateOptions, PlanDraft, PlanEntitlement, SubscribeDraft, SubscriptionStatus,
+    self, AddonDraft, Ending, MigrateOptions, PlanDraft, PlanEntitlement, SubscribeDraft, SubscriptionStatus,
     TrialDraft, TrialEnd, When,
 };
 use charter_app::{Caller, Page, RequestContext, SignedIn, audit};
@@ -19,7 +19,8 @@ use charter_kernel::facts::{
     PrincipalKind, PrincipalStatus, Subject,
 };
 use charter_kernel::{
-    AssignmentId, Key, OrganizationId, PrincipalId, Problem, ProblemKind, Reason, Revision, Timestamp, Window,
+    AssignmentId, Key, OrganizationId, PrincipalId, Problem, ProblemKind, Reason, Revision,
+    SubscriptionId, Timestamp, Window,
 };
 use charter_policy::{Check, Context, Index, Interner, Shard};
 use charter_testkit::both_engines;
@@ -172,6 +173,10 @@ async fn recorded(node: &Node, action: &str) {
     let events = entitlement::events(&node.app, node.toys(), None, &Page::first(200)).await.unwrap();
     let found = events.items.iter().find(|event| event.action == action).expect(action);
     assert!(!found.reason.is_empty());
+}
+
+fn ending(subscription: SubscriptionId) -> Ending {
+    Ending { subscription, kind: None, at: None }
 }
 
 async fn company(db: &TestDatabase) -> Node {
@@ -370,7 +375,7 @@ both_engines!(a_scheduled_change_is_withdrawn_and_what_it_cut_short_goes_on, asy
     assert_eq!(growth().await.subscription.window.to(), Some(later));
     let permit = node.permit(node.app.platform()).await;
     let id = scheduled.subscription.subscription.id;
-    plan::end(&node.app, &node.operator(), &permit, node.toys(), apply(), id, None, "they stay")
+    plan::end(&node.app, &node.operator(), &permit, node.toys(), apply(), ending(id), "they stay")
         .await
         .unwrap();
     assert_eq!(growth().await.subscription.window.to(), None);
@@ -386,7 +391,7 @@ both_engines!(a_scheduled_change_is_withdrawn_and_what_it_cut_short_goes_on, asy
     assert_eq!(decides(&node, "production.work_orders.create").await, "allow", "its grace runs");
     let old = growth().await.subscription.id;
     let refused =
-        plan::end(&node.app, &node.operator(), &permit, node.toys(), apply(), old, None, "again").await;
+        plan::end(&node.app, &node.operator(), &permit, node.toys(), apply(), ending(old), "again").await;
     assert_eq!(refused.unwrap_err().kind, ProblemKind::InUse);
     recorded(&node, "subscription.withdraw").await;
 });
@@ -403,7 +408,7 @@ both_engines!(
         assert_eq!(decides(&node, "sales.orders.read").await, "not_entitled");
         let permit = node.permit(node.app.platform()).await;
         let id = scheduled.subscription.subscription.id;
-        plan::end(&node.app, &node.operator(), &permit, node.toys(), apply(), id, None, "not yet")
+        plan::end(&node.app, &node.operator(), &permit, node.toys(), apply(), ending(id), "not yet")
             .await
             .unwrap();
         node.clock.forward(20 * DAY);

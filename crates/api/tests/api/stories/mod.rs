@@ -9,6 +9,7 @@ mod block;
 mod catalogue;
 mod check;
 mod condition;
+mod entitlement;
 pub mod every_route;
 mod grant;
 mod isolation;

@@ -1,0 +1,456 @@
+//! Limits and usage of an organization.
+
+use crate::edge::{Call, Guard, Items, Reply, Route, wire};
+use crate::entitlement::{READERS, options, readable};
+use crate::organization::OrganizationPath;
+use crate::plan::Enforcement;
+use crate::shown::{self, EditQuery};
+use charter_app::entitlement::Changed;
+use charter_app::limit::{self, LimitDraft, LimitView};
+use charter_kernel::entitlement::LimitOverrideFact;
+use charter_kernel::{Key, LimitOverrideId, Problem, ProblemKind, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whether an override replaces or adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitMode {
+    /// Stands in place of what plan, add-ons and trials say.
+    #[default]
+    Set,
+    /// Comes on top.
+    Add,
+}
+
+impl From<LimitMode> for charter_kernel::entitlement::LimitMode {
+    fn from(mode: LimitMode) -> Self {
+        match mode {
+            LimitMode::Set => Self::Set,
+            LimitMode::Add => Self::Add,
+        }
+    }
+}
+
+/// A limit changed for one organization.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LimitOverride {
+    /// Its id.
+    #[schemars(with = "wire::Id")]
+    pub id: LimitOverrideId,
+    /// The limit.
+    #[schemars(with = "wire::Key")]
+    pub limit: Key,
+    /// Replace or add.
+    pub mode: LimitMode,
+    /// The value; null is unlimited.
+    pub value: Option<i64>,
+    /// How it is kept.
+    pub enforcement: Enforcement,
+    /// First instant at which it counts.
+    #[schemars(with = "Option<wire::Time>")]
+    pub from: Option<Timestamp>,
+    /// First instant at which it no longer counts.
+    #[schemars(with = "Option<wire::Time>")]
+    pub to: Option<Timestamp>,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<LimitOverrideFact> for LimitOverride {
+    fn from(row: LimitOverrideFact) -> Self {
+        Self {
+            id: row.id,
+            limit: row.limit,
+            mode: match row.mode {
+                charter_kernel::entitlement::LimitMode::Set => LimitMode::Set,
+                charter_kernel::entitlement::LimitMode::Add => LimitMode::Add,
+            },
+            value: row.value,
+            enforcement: row.enforcement.into(),
+            from: row.window.from(),
+            to: row.window.to(),
+            reason: row.reason,
+        }
+    }
+}
+
+/// A limit of an organization with what is used of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LimitInForce {
+    /// The limit.
+    #[schemars(with = "wire::Key")]
+    pub limit: Key,
+    /// What is counted.
+    pub description: String,
+    /// The unit.
+    pub unit: String,
+    /// `gauge` for what exists now, `counter` for what happened in the period.
+    pub kind: &'static str,
+    /// Its value; null is unlimited.
+    pub value: Option<i64>,
+    /// How it is kept.
+    pub enforcement: Enforcement,
+    /// Warn from this share of the value on.
+    pub warn_percent: u8,
+    /// The rows the value comes from, in the order in which they were applied.
+    pub comes_from: Vec<String>,
+    /// What is used.
+    pub used: i64,
+    /// Start of the period of a counter.
+    #[schemars(with = "Option<wire::Time>")]
+    pub period_start: Option<Timestamp>,
+    /// `ok`, `warning`, `reached` or `beyond`.
+    pub state: &'static str,
+    /// When the value may change by itself.
+    #[schemars(with = "Option<wire::Time>")]
+    pub until: Option<Timestamp>,
+    /// The overrides of it, in force or not.
+    pub overrides: Vec<LimitOverride>,
+}
+
+impl From<LimitView> for LimitInForce {
+    fn from(view: LimitView) -> Self {
+        Self {
+            limit: view.limit.key,
+            description: view.limit.description,
+            unit: view.limit.unit,
+            kind: view.limit.kind.as_str(),
+            value: view.effective.value,
+            enforcement: view.effective.enforcement.into(),
+            warn_percent: view.effective.warn_percent,
+            comes_from: view.effective.from,
+            used: view.used,
+            period_start: view.period_start,
+            state: view.state.as_str(),
+            until: view.effective.next_change,
+            overrides: view.overrides.into_iter().map(LimitOverride::from).collect(),
+        }
+    }
+}
+
+/// A limit to be changed for one organization.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutLimit {
+    /// Replace or add.
+    #[serde(default)]
+    pub mode: LimitMode,
+    /// The value; null is unlimited.
+    pub value: Option<i64>,
+    /// How it is kept.
+    #[serde(default)]
+    pub enforcement: Enforcement,
+    /// First instant at which it counts; at once when left out.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::Time>")]
+    pub from: Option<Timestamp>,
+    /// First instant at which it no longer counts; never when left out.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::Time>")]
+    pub to: Option<Timestamp>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What changing a limit did, or would do.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LimitChanged {
+    /// The overrides written, or taken back.
+    pub overrides: Vec<LimitOverride>,
+    /// The revision of the organization after it.
+    pub revision: u64,
+    /// Nothing was written.
+    pub dry_run: bool,
+}
+
+fn changed(done: Changed<Vec<LimitOverrideFact>>) -> Reply<LimitChanged> {
+    let answer = LimitChanged {
+        overrides: done.value.into_iter().map(LimitOverride::from).collect(),
+        revision: done.revision.0,
+        dry_run: done.dry_run,
+    };
+    shown::versioned(answer, done.revision)
+}
+
+/// A limit of an organization.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct LimitPath {
+    /// Key or id of the organization.
+    pub organization: String,
+    /// Key of the limit.
+    #[schemars(with = "wire::Key")]
+    pub limit: Key,
+}
+
+/// Which overrides are taken back.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitRemoval {
+    /// Tell what would happen and write nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Only the one that sets, or that adds; both when left out.
+    #[serde(default)]
+    pub mode: Option<LimitMode>,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What was used in one period.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Usage {
+    /// The limit.
+    #[schemars(with = "wire::Key")]
+    pub limit: Key,
+    /// Start of the period; null for what exists now.
+    #[schemars(with = "Option<wire::Time>")]
+    pub period_start: Option<Timestamp>,
+    /// How much.
+    pub used: i64,
+    /// When it was last counted.
+    #[schemars(with = "wire::Time")]
+    pub updated_at: Timestamp,
+}
+
+/// One use to be counted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsageEvent {
+    /// Chosen by the caller: the same event counts once.
+    pub key: String,
+    /// The limit.
+    #[schemars(with = "wire::Key")]
+    pub limit: Key,
+    /// How many more of a counter; the whole count of a gauge.
+    pub amount: i64,
+    /// When it happened; now when left out.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::Time>")]
+    pub at: Option<Timestamp>,
+}
+
+/// Uses to be counted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsageEvents {
+    /// Key or id of the organization that used it.
+    pub organization: String,
+    /// At most 1,000 events.
+    pub events: Vec<UsageEvent>,
+}
+
+/// What became of a batch of uses.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct UsageCounted {
+    /// Events counted now.
+    pub counted: usize,
+    /// Events that were counted before.
+    pub repeated: usize,
+    /// Limits that are reached or exceeded.
+    pub reached: Vec<ReachedLimit>,
+}
+
+/// A limit that is reached or exceeded.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ReachedLimit {
+    /// The limit.
+    #[schemars(with = "wire::Key")]
+    pub limit: Key,
+    /// What is used of it.
+    pub used: i64,
+}
+
+/// A use that must stay within the limit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Consumption {
+    /// How many; less than zero gives back of a gauge.
+    pub amount: i64,
+    /// Chosen by the caller: the same use counts once.
+    #[serde(default)]
+    pub key: Option<String>,
+}
+
+/// What is known after something was used.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Consumed {
+    /// The limit.
+    #[schemars(with = "wire::Key")]
+    pub limit: Key,
+    /// Used, with this.
+    pub used: i64,
+    /// The value; null is unlimited.
+    pub value: Option<i64>,
+    /// How it is kept.
+    pub enforcement: Enforcement,
+    /// `ok`, `warning`, `reached` or `beyond`.
+    pub state: &'static str,
+    /// It was counted before, by its key.
+    pub repeated: bool,
+    /// What somebody should know.
+    pub warning: Option<String>,
+}
+
+/// An amount to be checked.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AmountAsked {
+    /// How many more; 1 when left out.
+    #[serde(default = "one")]
+    pub amount: i64,
+}
+
+fn one() -> i64 {
+    1
+}
+
+/// Whether an amount is within a limit.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LimitAnswer {
+    /// Whether it may go on.
+    pub allowed: bool,
+    /// Why not.
+    pub reason: Option<&'static str>,
+    /// Used until now.
+    pub used: i64,
+    /// The value; null is unlimited.
+    pub value: Option<i64>,
+    /// How it is kept.
+    pub enforcement: Enforcement,
+    /// What somebody should know.
+    pub warning: Option<String>,
+}
+
+async fn list(call: Call<OrganizationPath>) -> Result<Reply<Items<LimitInForce>>, Problem> {
+    let id = readable(&call.app, &call.ctx, &call.path.organization).await?;
+    let found = limit::of_organization(&call.app, id, call.ctx.now).await?;
+    let page = call.page().cut(found, |view| view.limit.key.to_string());
+    Ok(call.listing(page))
+}
+
+async fn put(call: Call<LimitPath, EditQuery, PutLimit>) -> Result<Reply<LimitChanged>, Problem> {
+    let id = call.app.resolve_organization(&call.path.organization).await?;
+    let options = options(&call.precondition, call.query.dry_run)?;
+    let body = &call.body;
+    let draft = LimitDraft {
+        limit: call.path.limit.clone(),
+        mode: body.mode.into(),
+        value: body.value,
+        enforcement: body.enforcement.into(),
+        window: shown::window(body.from, body.to)?,
+        reason: body.reason.clone(),
+    };
+    let done = limit::put_override(&call.app, &call.ctx, call.permit()?, id, options, draft).await?;
+    Ok(changed(done.map(|row| vec![row])))
+}
+
+async fn remove(call: Call<LimitPath, LimitRemoval>) -> Result<Reply<LimitChanged>, Problem> {
+    let id = call.app.resolve_organization(&call.path.organization).await?;
+    let options = options(&call.precondition, call.query.dry_run)?;
+    let what = (call.path.limit.clone(), call.query.mode.map(Into::into));
+    let reason = &call.query.reason;
+    limit::delete_override(&call.app, &call.ctx, call.permit()?, id, options, what, reason).await.map(changed)
+}
+
+async fn check(call: Call<LimitPath, AmountAsked>) -> Result<Reply<LimitAnswer>, Problem> {
+    let id = readable(&call.app, &call.ctx, &call.path.organization).await?;
+    let found = limit::check(&call.app, id, &call.path.limit, call.query.amount, call.ctx.now).await?;
+    Ok(Reply::new(LimitAnswer {
+        allowed: found.allowed,
+        reason: found.reason.map(|reason| reason.as_str()),
+        used: found.used,
+        value: found.effective.value,
+        enforcement: found.effective.enforcement.into(),
+        warning: found.warning,
+    }))
+}
+
+async fn consume(call: Call<LimitPath, (), Consumption>) -> Result<Reply<Consumed>, Problem> {
+    let id = call.app.resolve_organization(&call.path.organization).await?;
+    let limit = call.path.limit.clone();
+    let Consumption { amount, key } = &call.body;
+    let done =
+        limit::consume(&call.app, call.permit()?, id, limit, *amount, key.clone(), call.ctx.now).await?;
+    Ok(Reply::new(Consumed {
+        limit: done.limit,
+        used: done.used,
+        value: done.value,
+        enforcement: done.enforcement.into(),
+        state: done.state.as_str(),
+        repeated: done.repeated,
+        warning: done.warning,
+    }))
+}
+
+async fn usage(call: Call<OrganizationPath>) -> Result<Reply<Items<Usage>>, Problem> {
+    let id = readable(&call.app, &call.ctx, &call.path.organization).await?;
+    let found = limit::usage(&call.app, id).await?;
+    let page = call.page().cut(found, |row| format!("{} {:020}", row.limit, row.period_start.0));
+    Ok(call.viewed(page.map(|row| Usage {
+        limit: row.limit,
+        period_start: Some(row.period_start).filter(|start| start.0 != 0),
+        used: row.used,
+        updated_at: row.updated_at,
+    })))
+}
+
+async fn record(call: Call<(), (), UsageEvents>) -> Result<Reply<UsageCounted>, Problem> {
+    let id = call.app.resolve_organization(&call.body.organization).await?;
+    let now = call.ctx.now;
+    let events = call.body.events.iter().map(|event| limit::UsageEvent {
+        key: event.key.clone(),
+        limit: event.limit.clone(),
+        amount: event.amount,
+        at: event.at.unwrap_or(now),
+    });
+    let done = limit::record_usage(&call.app, call.permit()?, id, events.collect(), now).await?;
+    Ok(Reply::new(UsageCounted {
+        counted: done.counted,
+        repeated: done.repeated,
+        reached: done.reached.into_iter().map(|(limit, used)| ReachedLimit { limit, used }).collect(),
+    }))
+}
+
+const LIMIT: &str = "/api/v1/organizations/{organization}/limits/{limit}";
+const CHANGE: Guard = Guard::PlatformPermission("platform.entitlements.update");
+const FOUND: &[ProblemKind] = &[ProblemKind::NotFound];
+const READABLE: &[ProblemKind] = &[ProblemKind::NotFound, ProblemKind::Forbidden];
+
+/// The routes of limits and usage.
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::list("/api/v1/organizations/{organization}/limits", Guard::SignedIn(READERS), list)
+            .named("limits.list", "Limits", "Lists an organization's limits, where they come from and what is used of them.")
+            .problems(READABLE),
+        Route::put(LIMIT, CHANGE, put)
+            .named("limits.override", "Limits", "Changes a limit for one organization.")
+            .problems(FOUND)
+            .example(r#"{"value": 25, "reason": "agreed on the phone"}"#),
+        Route::delete(LIMIT, CHANGE, remove)
+            .named("limits.remove-override", "Limits", "Takes the changes of a limit back.")
+            .problems(FOUND),
+        Route::get(
+            "/api/v1/organizations/{organization}/limits/{limit}/check",
+            Guard::SignedIn(READERS),
+            check,
+        )
+        .named("limits.check", "Limits", "Tells whether some more is within a limit; counts nothing.")
+        .problems(READABLE),
+        Route::post("/api/v1/organizations/{organization}/limits/{limit}/consume", CHANGE, consume)
+            .named("limits.consume", "Limits", "Uses some of a limit, and refuses what would go beyond a hard one.")
+            .described("Two at once never exceed a hard limit together. An amount below zero gives back of a gauge.")
+            .problems(&[ProblemKind::NotFound, ProblemKind::LimitReached])
+            .example(r#"{"amount": 1, "key": "warehouse-17"}"#),
+        Route::list("/api/v1/organizations/{organization}/usage", Guard::SignedIn(READERS), usage)
+            .named("usage.list", "Limits", "Lists what an organization used, period by period.")
+            .problems(READABLE),
+        Route::post("/api/v1/usage/events", CHANGE, record)
+            .named("usage.record", "Limits", "Counts a batch of uses; an event whose key was counted before counts no more.")
+            .problems(FOUND)
+            .example(
+                r#"{"organization": "toys", "events": [{"key": "invoice-1042", "limit": "invoices_posted", "amount": 1}]}"#,
+            ),
+    ]
+}
