@@ -129,7 +129,10 @@ impl App {
                     "no credential came with the request: send `Authorization: Bearer <token>`",
                 ));
             }
-            Caller::Principal(principal) if about == Some(principal.id) => {
+            Caller::Principal(principal)
+                if about == Some(principal.id)
+                    && principal.organization.is_none_or(|of| of == organization) =>
+            {
                 // About oneself, as long as one may know the organization at all.
                 let snapshot = self.snapshots().snapshot(organization, ctx.now).await?;
                 if snapshot.shard().is_member(principal.id, ctx.now) {

@@ -43,6 +43,8 @@ impl App {
             }
             Caller::Principal(principal) => principal,
         };
+        // An organization that is not there has no trail a refusal could stand on.
+        let snapshot = self.snapshots().snapshot(organization, ctx.now).await?;
         // A credential made for one organization opens no other, whoever's it is: the answer is that of an unknown one.
         if principal.organization.is_some_and(|of| of != organization) {
             self.denials().record(denial::Denial {
@@ -58,7 +60,6 @@ impl App {
             });
             return Err(Problem::not_found("no such organization, or you are not a member of it"));
         }
-        let snapshot = self.snapshots().snapshot(organization, ctx.now).await?;
         let Some(index) = snapshot.index().permission(permission) else {
             return Err(Problem::new(
                 ProblemKind::Internal,

@@ -28,9 +28,7 @@ both_engines!(an_assignment_gives_a_role_until_it_is_taken_back, async |database
 
 both_engines!(an_assignment_counts_inside_its_window_only, async |database| {
     let story = Story::company(database).await;
-    let body = |from: &str, to: &str| {
-        json!({"role": "accountant", "subject": {"member": "bob@toys.example"}, "from": from, "to": to})
-    };
+    let body = |from: &str, to: &str| json!({"role": "accountant", "subject": {"member": "bob@toys.example"}, "from": from, "to": to});
     let told = story.post(ANN, ASSIGNMENTS, body("2027-01-15T07:00:00Z", "2027-01-15T07:59:59Z")).await;
     told.is_problem(422, "invalid");
     let told = story.post(ANN, ASSIGNMENTS, body("2027-01-15T10:00:00Z", "2027-01-15T09:00:00Z")).await;
@@ -54,7 +52,10 @@ both_engines!(an_assignment_that_names_nothing_is_refused_by_field, async |datab
         (json!({"role": "accountant", "subject": {"team": "nowhere"}}), "subject"),
         (json!({"role": "accountant", "subject": {"role": "accountant"}}), "subject"),
         (json!({"role": "accountant", "subject": "bob@toys.example"}), "subject"),
-        (json!({"role": "accountant", "subject": {"member": "bob@toys.example"}, "condition": "none"}), "condition"),
+        (
+            json!({"role": "accountant", "subject": {"member": "bob@toys.example"}, "condition": "none"}),
+            "condition",
+        ),
         (json!({"role": "superadmin", "subject": {"member": "bob@toys.example"}}), "role"),
     ] {
         let told = story.post(Who::Operator, ASSIGNMENTS, body).await.is_problem(422, "invalid");
@@ -64,7 +65,9 @@ both_engines!(an_assignment_that_names_nothing_is_refused_by_field, async |datab
 
 both_engines!(duties_stay_apart_unless_the_conflict_is_accepted_for_a_time, async |database| {
     let story = Story::company(database).await;
-    for (key, permission) in [("writer", "procurement.vendor_bills.create"), ("passer", "procurement.vendor_bills.approve")] {
+    for (key, permission) in
+        [("writer", "procurement.vendor_bills.create"), ("passer", "procurement.vendor_bills.approve")]
+    {
         let body = json!({"key": key, "name": key, "permissions": [{"permission": permission}]});
         story.post(ANN, "/api/v1/organizations/toys/roles", body).await.is(201);
     }
@@ -88,9 +91,15 @@ both_engines!(assignments_are_listed_by_member_team_and_role, async |database| {
     story.assign(ANN, "toys", CAT, "planner").await.is(201);
     story.post(ANN, ASSIGNMENTS, json!({"role": "planner", "subject": {"team": "desk"}})).await.is(201);
     assert_eq!(story.all(ANN, ASSIGNMENTS, 2, "/id").await.len(), 5);
-    assert_eq!(story.all(ANN, &format!("{ASSIGNMENTS}?member=cat@toys.example"), 1, "/role").await, ["accountant", "planner"]);
+    assert_eq!(
+        story.all(ANN, &format!("{ASSIGNMENTS}?member=cat@toys.example"), 1, "/role").await,
+        ["accountant", "planner"]
+    );
     assert_eq!(story.all(ANN, &format!("{ASSIGNMENTS}?team=desk"), 9, "/subject/team").await, ["desk"]);
-    assert_eq!(story.all(ANN, &format!("{ASSIGNMENTS}?role=accountant"), 1, "/subject/member").await.len(), 2);
+    assert_eq!(
+        story.all(ANN, &format!("{ASSIGNMENTS}?role=accountant"), 1, "/subject/member").await.len(),
+        2
+    );
     story.get(ANN, &format!("{ASSIGNMENTS}?member=a&team=b")).await.is_problem(422, "invalid");
     story.get(ANN, &format!("{ASSIGNMENTS}?colour=red")).await.is_problem(400, "malformed");
 });

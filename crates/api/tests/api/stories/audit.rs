@@ -32,8 +32,14 @@ both_engines!(the_trail_is_read_by_action_actor_and_target, async |database| {
     story.assign(ANN, "toys", BOB, "planner").await.is(201);
     let all = story.all(Who::Operator, EVENTS, 3, "/action").await;
     assert_eq!(all.len(), story.get(ANN, EVENTS).await.is(200).body["items"].as_array().unwrap().len());
-    assert_eq!(story.all(ANN, &format!("{EVENTS}?action=role.assign"), 1, "/actor/login").await, ["ann@toys.example", "keeper"]);
-    assert_eq!(story.all(ANN, &format!("{EVENTS}?actor=ann@toys.example"), 9, "/action").await, ["role.assign"]);
+    assert_eq!(
+        story.all(ANN, &format!("{EVENTS}?action=role.assign"), 1, "/actor/login").await,
+        ["ann@toys.example", "keeper"]
+    );
+    assert_eq!(
+        story.all(ANN, &format!("{EVENTS}?actor=ann@toys.example"), 9, "/action").await,
+        ["role.assign"]
+    );
     let of_bob = format!("{EVENTS}?target_kind=member&target=bob@toys.example");
     assert_eq!(story.all(ANN, &of_bob, 9, "/action").await, ["member.add"]);
     story.get(ANN, &format!("{EVENTS}?action=a&actor=ann@toys.example")).await.is_problem(422, "invalid");
@@ -62,7 +68,10 @@ both_engines!(refusals_are_events_too_and_the_same_ones_are_counted, async |data
     for _ in 0..5 {
         story.get(BOB, "/api/v1/organizations/toys/members").await.is_problem(403, "forbidden");
     }
-    story.post(BOB, "/api/v1/organizations/toys/checks", json!({"permission": "finance.vouchers.approve"})).await.is(200);
+    story
+        .post(BOB, "/api/v1/organizations/toys/checks", json!({"permission": "finance.vouchers.approve"}))
+        .await
+        .is(200);
     story.app.flush_denials().await.unwrap();
     let told = story.get(ANN, &format!("{EVENTS}?actor=bob@toys.example")).await.is(200);
     let items = told.body["items"].as_array().unwrap();

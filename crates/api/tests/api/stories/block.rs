@@ -8,7 +8,14 @@ both_engines!(a_block_beats_every_right_of_whom_it_stops, async |database| {
     let story = Story::company(database).await;
     story.assign(ANN, "toys", BOB, "accountant").await.is(201);
     story.assign(ANN, "toys", CAT, "accountant").await.is(201);
-    story.post(ANN, "/api/v1/organizations/toys/teams", json!({"key": "interns", "name": "Interns", "members": ["bob@toys.example"]})).await.is(201);
+    story
+        .post(
+            ANN,
+            "/api/v1/organizations/toys/teams",
+            json!({"key": "interns", "name": "Interns", "members": ["bob@toys.example"]}),
+        )
+        .await
+        .is(201);
     for (subject, stops_cat) in [
         (json!({"member": "bob@toys.example"}), false),
         (json!({"team": "interns"}), false),

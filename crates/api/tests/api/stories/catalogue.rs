@@ -19,7 +19,10 @@ both_engines!(own_entries_are_linted_compared_and_put_in_force_by_the_platform, 
     let story = Story::company(database).await;
     let document = json!({"document": EXTENSION});
     for verb in ["lint", "diff", "apply"] {
-        story.post(ANN, &format!("/api/v1/catalogue/{verb}"), document.clone()).await.is_problem(404, "not-found");
+        story
+            .post(ANN, &format!("/api/v1/catalogue/{verb}"), document.clone())
+            .await
+            .is_problem(404, "not-found");
     }
     let told = story.post(PAT, "/api/v1/catalogue/lint", document.clone()).await.is(200);
     assert_eq!(told.body["may_apply"], true, "{:#}", told.body);
@@ -44,7 +47,10 @@ both_engines!(own_entries_are_linted_compared_and_put_in_force_by_the_platform, 
 both_engines!(a_document_with_faults_names_each_with_its_line, async |database| {
     let story = Story::company(database).await;
     let broken = EXTENSION.replace("name = ", "nome = ");
-    let told = story.post(PAT, "/api/v1/catalogue/apply", json!({"document": broken})).await.is_problem(422, "invalid");
+    let told = story
+        .post(PAT, "/api/v1/catalogue/apply", json!({"document": broken}))
+        .await
+        .is_problem(422, "invalid");
     assert!(told.body["fields"][0]["field"].as_str().unwrap().starts_with("line "), "{:#}", told.body);
     story.post(PAT, "/api/v1/catalogue/lint", json!({"document": "= what"})).await.is_problem(422, "invalid");
 });

@@ -33,9 +33,15 @@ both_engines!(an_action_on_a_type_names_a_permission, async |database| {
     story.assign(ANN, "toys", BOB, "accountant").await.is(201);
     let ask = async |body: Value| story.decision("toys", BOB, body).await;
     let told = ask(json!({"type": "vouchers", "action": "create"})).await;
-    assert_eq!((&told["decision"], &told["permission"]), (&json!("allow"), &json!("finance.vouchers.create")));
+    assert_eq!(
+        (&told["decision"], &told["permission"]),
+        (&json!("allow"), &json!("finance.vouchers.create"))
+    );
     let told = ask(json!({"resource": {"type": "product", "id": "bear"}, "action": "read"})).await;
-    assert_eq!((&told["decision"], &told["permission"]), (&json!("allow"), &json!("inventory.products.read")));
+    assert_eq!(
+        (&told["decision"], &told["permission"]),
+        (&json!("allow"), &json!("inventory.products.read"))
+    );
     assert_eq!(ask(json!({"type": "product", "action": "delete"})).await["decision"], "deny");
     assert_eq!(ask(json!({"type": "dragon", "action": "ride"})).await["reason"], "unknown_type");
     assert_eq!(ask(json!({"type": "vouchers", "action": "ride"})).await["reason"], "unknown_permission");
@@ -46,8 +52,14 @@ both_engines!(an_action_on_a_type_names_a_permission, async |database| {
 both_engines!(members_ask_about_themselves_and_administrators_about_everybody, async |database| {
     let story = Story::company(database).await;
     let about = |subject: &str| json!({"subject": subject, "permission": "admin.users.read"});
-    assert_eq!(story.post(ANN, CHECKS, json!({"permission": "admin.users.read"})).await.is(200).body["decision"], "allow");
-    assert_eq!(story.post(BOB, CHECKS, json!({"permission": "admin.users.read"})).await.is(200).body["decision"], "deny");
+    assert_eq!(
+        story.post(ANN, CHECKS, json!({"permission": "admin.users.read"})).await.is(200).body["decision"],
+        "allow"
+    );
+    assert_eq!(
+        story.post(BOB, CHECKS, json!({"permission": "admin.users.read"})).await.is(200).body["decision"],
+        "deny"
+    );
     story.post(BOB, CHECKS, about("bob@toys.example")).await.is(200);
     story.post(BOB, CHECKS, about("cat@toys.example")).await.is_problem(403, "forbidden");
     story.post(ANN, CHECKS, about("cat@toys.example")).await.is(200);
@@ -63,7 +75,8 @@ both_engines!(members_ask_about_themselves_and_administrators_about_everybody, a
 
 both_engines!(an_explanation_names_the_rows_and_what_would_help, async |database| {
     let story = Story::company(database).await;
-    let body = json!({"subject": "bob@toys.example", "permission": "finance.vouchers.approve", "explain": true});
+    let body =
+        json!({"subject": "bob@toys.example", "permission": "finance.vouchers.approve", "explain": true});
     let told = story.post(ANN, CHECKS, body.clone()).await.is(200);
     assert_eq!(told.body["reason"], "no_grant");
     let roles = told.body["remedies"][0]["roles"].to_string();
@@ -126,9 +139,13 @@ both_engines!(a_batch_is_answered_from_one_revision_with_defaults, async |databa
     assert_eq!(told.body["answers"].as_array().unwrap().len(), 1_000);
     let too_many: Vec<Value> = (0..1_001).map(|_| json!({"permission": "finance.vouchers.create"})).collect();
     story.post(BOB, &batch, json!({"checks": too_many})).await.is_problem(422, "invalid");
-    let others = json!({"checks": [{"permission": "a.b.c"}, {"permission": "a.b.c", "subject": "cat@toys.example"}]});
+    let others =
+        json!({"checks": [{"permission": "a.b.c"}, {"permission": "a.b.c", "subject": "cat@toys.example"}]});
     story.post(BOB, &batch, others).await.is_problem(403, "forbidden");
-    let told = story.post(ANN, &batch, json!({"checks": [{"permission": "a.b.c"}, {}]})).await.is_problem(422, "invalid");
+    let told = story
+        .post(ANN, &batch, json!({"checks": [{"permission": "a.b.c"}, {}]}))
+        .await
+        .is_problem(422, "invalid");
     assert_eq!(told.body["fields"][0]["field"], "checks.1.permission");
 });
 

@@ -76,3 +76,30 @@ both_engines!(every_form_of_condition_is_kept_as_it_was_written, async |database
     assert_eq!(story.revision("toys").await, before, "the same again changes nothing");
     story.delete(ANN, &format!("{CONDITIONS}/c0")).await.is(200);
 });
+
+#[test]
+fn the_document_lists_the_forms_the_kernel_reads() {
+    let document = charter_api::routes().openapi();
+    let forms = document["components"]["schemas"]["ConditionForm"]["oneOf"].as_array().unwrap();
+    let listed: Vec<&str> =
+        forms.iter().map(|form| form["properties"]["form"]["const"].as_str().unwrap()).collect();
+    let unknown = serde_json::from_value::<charter_kernel::Condition>(json!({"form": "magic"})).unwrap_err();
+    let expected: Vec<String> = listed.iter().map(|form| format!("`{form}`")).collect();
+    assert!(unknown.to_string().ends_with(&expected.join(", ")), "{unknown} against {listed:?}");
+    for form in forms {
+        let mut example = json!({"form": form["properties"]["form"]["const"]});
+        for name in form["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()) {
+            if name != "form" {
+                example[name] = match name {
+                    "ranges" | "values" => json!(["x"]),
+                    "of" if form["properties"]["of"]["type"] == "array" => json!([{"form": "owner"}]),
+                    "of" => json!("subject"),
+                    "limit" => json!(1.0),
+                    _ => json!("x"),
+                };
+            }
+        }
+        serde_json::from_value::<charter_kernel::Condition>(example.clone())
+            .unwrap_or_else(|flaw| panic!("{example}: {flaw}"));
+    }
+}

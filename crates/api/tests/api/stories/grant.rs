@@ -19,11 +19,15 @@ both_engines!(a_grant_reaches_what_it_says_until_it_is_revoked, async |database|
     assert_eq!(changes(&told), ["bob@toys.example gained finance.vouchers.approve"]);
     assert_eq!(told.body["access_changes"][0]["resource"], json!({"type": "vouchers", "id": "1042"}));
     let on = async |id: &str| {
-        let check = json!({"permission": "finance.vouchers.approve", "resource": {"type": "vouchers", "id": id}});
+        let check =
+            json!({"permission": "finance.vouchers.approve", "resource": {"type": "vouchers", "id": id}});
         story.decision("toys", BOB, check).await
     };
     let decision = on("1042").await;
-    assert_eq!((&decision["decision"], &decision["reason"]), (&json!("allow"), &json!("granted_on_resource")));
+    assert_eq!(
+        (&decision["decision"], &decision["reason"]),
+        (&json!("allow"), &json!("granted_on_resource"))
+    );
     assert_eq!(decision["decided_by"], json!({"kind": "grant", "id": told.body["grant"]["id"]}));
     assert_eq!(on("1043").await["reason"], "no_grant");
 

@@ -10,9 +10,15 @@ use std::collections::BTreeMap;
 /// What toys has, by the name a path gives it.
 async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
     let toys = |rest: &str| format!("/api/v1/organizations/toys/{rest}");
-    story.post(ANN, &toys("teams"), json!({"key": "plush", "name": "Plush", "members": ["bob@toys.example"]})).await.is(201);
+    story
+        .post(ANN, &toys("teams"), json!({"key": "plush", "name": "Plush", "members": ["bob@toys.example"]}))
+        .await
+        .is(201);
     let lines = json!([{"permission": "sales.orders.read"}]);
-    story.post(ANN, &toys("roles"), json!({"key": "plusher", "name": "Plusher", "permissions": lines})).await.is(201);
+    story
+        .post(ANN, &toys("roles"), json!({"key": "plusher", "name": "Plusher", "permissions": lines}))
+        .await
+        .is(201);
     let condition = json!({"condition": {"form": "owner"}});
     story.put(ANN, &toys("conditions/plush"), condition).await.is(200);
     story.put(ANN, &toys("resources/vouchers/plush-1"), json!({"owner": "bob@toys.example"})).await.is(200);
@@ -20,7 +26,8 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
     let assignment = story.post(ANN, &toys("assignments"), assignment).await.is(201);
     let grant = json!({"subject": {"member": "bob@toys.example"}, "permission": "sales.invoices.read", "reason": "helps"});
     let grant = story.post(ANN, &toys("grants"), grant).await.is(201);
-    let block = json!({"subject": {"team": "plush"}, "permission": "sales.invoices.delete", "reason": "never"});
+    let block =
+        json!({"subject": {"team": "plush"}, "permission": "sales.invoices.delete", "reason": "never"});
     let block = story.post(ANN, &toys("blocks"), block).await.is(201);
     let id = |told: &super::Told, thing: &str| told.body[thing]["id"].as_str().unwrap().to_owned();
     BTreeMap::from([
@@ -69,12 +76,17 @@ both_engines!(ids_of_another_organization_mean_nothing_in_ones_own, async |datab
         let names = route.path_names();
         let is_about_a_thing = names.iter().any(|name| *name != "organization");
         let is_known = names.iter().all(|name| *name == "organization" || theirs.contains_key(name));
-        if matches!(route.guard(), Guard::Public(_)) || !is_about_a_thing || !is_known || creates.contains(&route.name()) {
+        if matches!(route.guard(), Guard::Public(_))
+            || !is_about_a_thing
+            || !is_known
+            || creates.contains(&route.name())
+        {
             continue;
         }
         let path = filled(route.path(), "trade", |name| theirs[name].clone());
-        let body = body_that_works(route.name())
-            .or_else(|| route.takes_body().then(|| serde_json::from_str(route.body_example().unwrap_or("{}")).unwrap()));
+        let body = body_that_works(route.name()).or_else(|| {
+            route.takes_body().then(|| serde_json::from_str(route.body_example().unwrap_or("{}")).unwrap())
+        });
         let told = story.send(EVE, route.method().clone(), &path, &[], body).await;
         assert_eq!(told.status.as_u16(), 404, "{route:?} {path}: {:#}", told.body);
         tried.push(route.name());
@@ -98,7 +110,10 @@ both_engines!(names_of_another_organization_in_a_body_or_query_are_refused, asyn
         ("assignments", json!({"role": "accountant", "subject": bob})),
         ("assignments", json!({"role": "accountant", "subject": team})),
         ("assignments", json!({"role": "plusher", "subject": {"member": "eve@trade.example"}})),
-        ("assignments", json!({"role": "accountant", "subject": {"member": "eve@trade.example"}, "condition": "plush"})),
+        (
+            "assignments",
+            json!({"role": "accountant", "subject": {"member": "eve@trade.example"}, "condition": "plush"}),
+        ),
         ("grants", json!({"subject": bob, "permission": "sales.orders.read", "reason": "x"})),
         ("grants", json!({"subject": team, "permission": "sales.orders.read", "reason": "x"})),
         ("blocks", json!({"subject": bob, "permission": "sales.orders.read", "reason": "x"})),
@@ -106,7 +121,10 @@ both_engines!(names_of_another_organization_in_a_body_or_query_are_refused, asyn
         ("teams", json!({"key": "mine", "name": "Mine", "parent": "plush"})),
         ("teams", json!({"key": "mine", "name": "Mine", "members": [theirs["member"]]})),
         ("roles", json!({"key": "mine", "name": "Mine", "parents": ["plusher"]})),
-        ("roles", json!({"key": "mine", "name": "Mine", "permissions": [{"permission": "sales.orders.read", "condition": "plush"}]})),
+        (
+            "roles",
+            json!({"key": "mine", "name": "Mine", "permissions": [{"permission": "sales.orders.read", "condition": "plush"}]}),
+        ),
     ] {
         let told = story.post(EVE, &trade(path), body.clone()).await;
         assert_eq!(told.status.as_u16(), 422, "{path} {body}: {:#}", told.body);
@@ -115,7 +133,9 @@ both_engines!(names_of_another_organization_in_a_body_or_query_are_refused, asyn
     story.put(EVE, &trade("resources/vouchers/7"), owner).await.is_problem(422, "invalid");
     let condition = json!({"condition": {"form": "team", "team": "plush"}});
     story.put(EVE, &trade("conditions/mine"), condition).await.is_problem(422, "invalid");
-    for path in ["assignments?team=plush", "grants?team=plush", &format!("grants?member={}", theirs["member"])] {
+    for path in
+        ["assignments?team=plush", "grants?team=plush", &format!("grants?member={}", theirs["member"])]
+    {
         let told = story.get(EVE, &trade(path)).await;
         assert_eq!(told.status.as_u16(), 422, "{path}: {:#}", told.body);
     }
@@ -125,7 +145,8 @@ both_engines!(names_of_another_organization_in_a_body_or_query_are_refused, asyn
 both_engines!(nothing_of_another_organization_changes_an_answer, async |database| {
     let story = Story::company(database).await;
     let theirs = belongings(&story).await;
-    let ask = async |body: Value| story.post(EVE, "/api/v1/organizations/trade/checks", body).await.is(200).body;
+    let ask =
+        async |body: Value| story.post(EVE, "/api/v1/organizations/trade/checks", body).await.is(200).body;
     for subject in [theirs["member"].as_str(), "bob@toys.example"] {
         let told = ask(json!({"subject": subject, "permission": "sales.invoices.read"})).await;
         assert_eq!(told["decision"], "deny", "{told:#}");
@@ -137,8 +158,22 @@ both_engines!(nothing_of_another_organization_changes_an_answer, async |database
     let anybody = json!({"permission": "sales.invoices.read"});
     let told = story.post(EVE, "/api/v1/organizations/trade/search/who-can", anybody).await.is(200);
     assert_eq!(told.each("/login"), ["eve@trade.example"]);
-    let path = format!("/api/v1/organizations/trade/audit/events?target_kind=grant&target={}", theirs["grant"]);
+    let path =
+        format!("/api/v1/organizations/trade/audit/events?target_kind=grant&target={}", theirs["grant"]);
     assert_eq!(story.get(EVE, &path).await.is(200).body["items"], json!([]));
     let list = story.all(EVE, "/api/v1/organizations/trade/members", 9, "/login").await;
     assert_eq!(list, ["eve@trade.example"]);
 });
+
+both_engines!(
+    a_credential_for_one_organization_answers_nothing_about_another_its_owner_belongs_to,
+    async |database| {
+        let story = Story::company(database).await;
+        let member = json!({"login": "bob@toys.example"});
+        story.post(Who::Operator, "/api/v1/organizations/trade/members", member).await.is(201);
+        let own = json!({"permission": "sales.invoices.read"});
+        story.post(BOB, "/api/v1/organizations/toys/checks", own.clone()).await.is(200);
+        story.post(BOB, "/api/v1/organizations/trade/checks", own).await.is_problem(404, "not-found");
+        story.get(BOB, "/api/v1/me/permissions?organization=trade").await.is_problem(404, "not-found");
+    }
+);

@@ -13,7 +13,10 @@ both_engines!(the_plain_forms_give_check_list_and_revoke, async |database| {
         "expires_at": "2028-01-01T00:00:00Z",
     });
     story.post(BOB, "/api/v1/permissions/grant", grant.clone()).await.is_problem(403, "forbidden");
-    story.post(EVE, "/api/v1/permissions/grant?organization=toys", grant.clone()).await.is_problem(404, "not-found");
+    story
+        .post(EVE, "/api/v1/permissions/grant?organization=toys", grant.clone())
+        .await
+        .is_problem(404, "not-found");
     story.post(EVE, "/api/v1/permissions/grant", grant.clone()).await.is_problem(422, "invalid");
     story.post(ANN, "/api/v1/permissions/grant", grant).await.is(201);
     assert_eq!(story.post(ANN, "/api/v1/permissions/check", check).await.is(200).body["allowed"], true);
@@ -41,5 +44,8 @@ both_engines!(a_plain_form_that_says_half_is_refused, async |database| {
     story.post(ANN, "/api/v1/permissions/check", half).await.is_problem(422, "invalid");
     let half = json!({"user_id": "bob@toys.example", "permission": "sales.invoices.read", "reason": "x", "resource_id": "1"});
     story.post(ANN, "/api/v1/permissions/grant", half).await.is_problem(422, "invalid");
-    story.delete(ANN, "/api/v1/permissions/revoke?user_id=bob@toys.example").await.is_problem(400, "malformed");
+    story
+        .delete(ANN, "/api/v1/permissions/revoke?user_id=bob@toys.example")
+        .await
+        .is_problem(400, "malformed");
 });

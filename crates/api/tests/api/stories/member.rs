@@ -46,7 +46,10 @@ both_engines!(a_member_that_says_too_much_or_too_little_is_refused_by_field, asy
         (json!({"login": "dan@toys.example", "nickname": "d"}), "nickname"),
         (json!({"login": "dan@toys.example", "kind": "robot"}), "kind"),
         (json!({"login": "dan@toys.example", "from": "2027-02-01"}), "from"),
-        (json!({"login": "dan@toys.example", "from": "2028-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}), "to"),
+        (
+            json!({"login": "dan@toys.example", "from": "2028-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}),
+            "to",
+        ),
         (json!({"login": "dan@toys.example", "attributes": [1]}), "attributes"),
         (json!({"login": "dan@toys.example", "name": "tab\there"}), "name"),
     ] {
@@ -67,8 +70,12 @@ both_engines!(members_are_listed_page_by_page_each_once, async |database| {
     for limit in [1, 7, 26] {
         assert_eq!(story.all(ANN, MEMBERS, limit, "/login").await, whole);
     }
-    let cursor = story.get(ANN, &format!("{MEMBERS}?limit=5")).await.body["next_cursor"].as_str().unwrap().to_owned();
-    story.get(ANN, &format!("/api/v1/organizations/toys/teams?cursor={cursor}")).await.is_problem(400, "malformed");
+    let cursor =
+        story.get(ANN, &format!("{MEMBERS}?limit=5")).await.body["next_cursor"].as_str().unwrap().to_owned();
+    story
+        .get(ANN, &format!("/api/v1/organizations/toys/teams?cursor={cursor}"))
+        .await
+        .is_problem(400, "malformed");
     story.get(ANN, &format!("{MEMBERS}?limit=0")).await.is_problem(400, "malformed");
     story.get(ANN, &format!("{MEMBERS}?limit=201")).await.is_problem(400, "malformed");
 });
@@ -76,7 +83,10 @@ both_engines!(members_are_listed_page_by_page_each_once, async |database| {
 both_engines!(a_dry_run_tells_everything_and_writes_nothing, async |database| {
     let story = Story::company(database).await;
     let before = story.revision("toys").await;
-    let told = story.post(ANN, &format!("{MEMBERS}?dry_run=true"), json!({"login": "dan@toys.example"})).await.is(200);
+    let told = story
+        .post(ANN, &format!("{MEMBERS}?dry_run=true"), json!({"login": "dan@toys.example"}))
+        .await
+        .is(200);
     assert_eq!(told.body["dry_run"], true);
     assert_eq!(told.body["revision"], before);
     assert_eq!(told.header("location"), "");
@@ -87,8 +97,14 @@ both_engines!(a_dry_run_tells_everything_and_writes_nothing, async |database| {
 both_engines!(the_last_administrator_is_neither_suspended_nor_removed_nor_ended, async |database| {
     let story = Story::company(database).await;
     let ann = format!("{MEMBERS}/ann@toys.example");
-    story.patch(Who::Operator, &ann, json!({"status": "suspended"})).await.is_problem(409, "last-administrator");
-    story.patch(Who::Operator, &ann, json!({"to": "2028-01-01T00:00:00Z"})).await.is_problem(409, "last-administrator");
+    story
+        .patch(Who::Operator, &ann, json!({"status": "suspended"}))
+        .await
+        .is_problem(409, "last-administrator");
+    story
+        .patch(Who::Operator, &ann, json!({"to": "2028-01-01T00:00:00Z"}))
+        .await
+        .is_problem(409, "last-administrator");
     story.delete(Who::Operator, &ann).await.is_problem(409, "last-administrator");
     assert!(story.allows("toys", ANN, "admin.users.read").await);
 
@@ -99,7 +115,10 @@ both_engines!(the_last_administrator_is_neither_suspended_nor_removed_nor_ended,
 
 both_engines!(an_account_of_several_organizations_is_suspended_by_none_of_them, async |database| {
     let story = Story::company(database).await;
-    story.post(Who::Operator, "/api/v1/organizations/trade/members", json!({"login": "bob@toys.example"})).await.is(201);
+    story
+        .post(Who::Operator, "/api/v1/organizations/trade/members", json!({"login": "bob@toys.example"}))
+        .await
+        .is(201);
     let bob = format!("{MEMBERS}/bob@toys.example");
     story.patch(ANN, &bob, json!({"status": "deactivated"})).await.is_problem(403, "forbidden");
     story.patch(ANN, &bob, json!({"to": "2028-01-01T00:00:00Z"})).await.is(200);

@@ -31,7 +31,10 @@ both_engines!(an_organization_is_shown_to_its_own_and_to_the_platform, async |da
     story.get(BOB, "/api/v1/organizations/toys").await.is_problem(403, "forbidden");
     story.get(EVE, "/api/v1/organizations/toys").await.is_problem(404, "not-found");
     story.get(ANN, "/api/v1/organizations/nowhere").await.is_problem(404, "not-found");
-    story.get(ANN, "/api/v1/organizations/0193e7a0-0000-7000-8000-000000000001").await.is_problem(404, "not-found");
+    story
+        .get(ANN, "/api/v1/organizations/0193e7a0-0000-7000-8000-000000000001")
+        .await
+        .is_problem(404, "not-found");
     story.get(Who::Nobody, "/api/v1/organizations/toys").await.is_problem(401, "unauthenticated");
 });
 
@@ -40,9 +43,13 @@ both_engines!(an_organization_changes_its_name_and_what_callers_may_assert, asyn
     let place = "/api/v1/organizations/toys";
     let etag = story.get(ANN, place).await.is(200).header("etag").to_owned();
     let change = json!({"name": "Softer Toys", "assertable": ["resource.amount", "subject.*"]});
-    let told = story.send(ANN, Method::PATCH, place, &[("if-match", &etag)], Some(change.clone())).await.is(200);
+    let told =
+        story.send(ANN, Method::PATCH, place, &[("if-match", &etag)], Some(change.clone())).await.is(200);
     assert_eq!((&told.body["name"], &told.body["assertable"]), (&change["name"], &change["assertable"]));
-    story.send(ANN, Method::PATCH, place, &[("if-match", &etag)], Some(change)).await.is_problem(412, "changed");
+    story
+        .send(ANN, Method::PATCH, place, &[("if-match", &etag)], Some(change))
+        .await
+        .is_problem(412, "changed");
     story.patch(ANN, place, json!({"assertable": ["everything"]})).await.is_problem(422, "invalid");
     story.patch(BOB, place, json!({"name": "Mine"})).await.is_problem(403, "forbidden");
     assert_eq!(story.get(ANN, place).await.body["revision"], told.body["revision"]);
@@ -50,7 +57,8 @@ both_engines!(an_organization_changes_its_name_and_what_callers_may_assert, asyn
 
 both_engines!(what_is_asserted_counts_once_the_organization_says_so, async |database| {
     let story = Story::company(database).await;
-    let small = json!({"condition": {"form": "at_most", "of": "resource", "attribute": "amount", "limit": 1000}});
+    let small =
+        json!({"condition": {"form": "at_most", "of": "resource", "attribute": "amount", "limit": 1000}});
     story.put(ANN, "/api/v1/organizations/toys/conditions/small", small).await.is(200);
     let grant = json!({
         "subject": {"member": "bob@toys.example"}, "permission": "finance.vouchers.approve", "condition": "small", "reason": "small ones",
@@ -79,8 +87,14 @@ both_engines!(a_suspended_organization_denies_until_it_is_resumed, async |databa
     story.get(ANN, "/api/v1/organizations/toys/members").await.is(200);
     let told = turn(PAT, "close", json!({"reason": "left"})).await.is(200);
     assert_eq!(told.body["status"], "closed");
-    assert_eq!(story.decision("toys", ANN, json!({"permission": "admin.users.read"})).await["reason"], "org_closed");
-    story.post(PAT, "/api/v1/organizations/platform/suspend", json!({"reason": "x"})).await.is_problem(403, "forbidden");
+    assert_eq!(
+        story.decision("toys", ANN, json!({"permission": "admin.users.read"})).await["reason"],
+        "org_closed"
+    );
+    story
+        .post(PAT, "/api/v1/organizations/platform/suspend", json!({"reason": "x"}))
+        .await
+        .is_problem(403, "forbidden");
 });
 
 both_engines!(the_modules_of_an_older_system_are_kept_by_the_platform, async |database| {

@@ -7,10 +7,14 @@ const RESOURCES: &str = "/api/v1/organizations/toys/resources";
 both_engines!(what_is_registered_of_a_resource_wins_over_what_a_caller_says, async |database| {
     let story = Story::company(database).await;
     let place = format!("{RESOURCES}/vouchers/V%2F1");
-    let told = story.put(ANN, &place, json!({"owner": "bob@toys.example", "attributes": {"amount": 900}})).await.is(200);
+    let told = story
+        .put(ANN, &place, json!({"owner": "bob@toys.example", "attributes": {"amount": 900}}))
+        .await
+        .is(200);
     assert_eq!(told.body["resource"]["id"], "V/1");
     assert_eq!(told.body["resource"]["owner"], "bob@toys.example");
-    let small = json!({"condition": {"form": "at_most", "of": "resource", "attribute": "amount", "limit": 1000}});
+    let small =
+        json!({"condition": {"form": "at_most", "of": "resource", "attribute": "amount", "limit": 1000}});
     story.put(ANN, "/api/v1/organizations/toys/conditions/small", small).await.is(200);
     let body = json!({
         "subject": {"member": "bob@toys.example"}, "permission": "finance.vouchers.approve", "condition": "small", "reason": "small ones",
@@ -18,7 +22,9 @@ both_engines!(what_is_registered_of_a_resource_wins_over_what_a_caller_says, asy
     story.post(ANN, "/api/v1/organizations/toys/grants", body).await.is(201);
     let with = async |amount: i64| {
         let resource = json!({"type": "vouchers", "id": "V/1", "properties": {"amount": amount}});
-        story.decision("toys", BOB, json!({"permission": "finance.vouchers.approve", "resource": resource})).await
+        story
+            .decision("toys", BOB, json!({"permission": "finance.vouchers.approve", "resource": resource}))
+            .await
     };
     assert_eq!(with(5_000).await["decision"], "allow");
     story.put(ANN, &place, json!({"attributes": {"amount": 5000}})).await.is(200);
@@ -30,7 +36,8 @@ both_engines!(what_is_registered_of_a_resource_wins_over_what_a_caller_says, asy
 
 both_engines!(a_resource_of_another_organization_is_denied_at_once, async |database| {
     let story = Story::company(database).await;
-    let check = json!({"permission": "finance.vouchers.approve", "resource": {"type": "vouchers", "id": "1"}});
+    let check =
+        json!({"permission": "finance.vouchers.approve", "resource": {"type": "vouchers", "id": "1"}});
     assert_eq!(story.decision("trade", EVE, check.clone()).await["decision"], "allow");
     story.put(ANN, &format!("{RESOURCES}/vouchers/1"), json!({})).await.is(200);
     assert_eq!(story.decision("trade", EVE, check.clone()).await["reason"], "cross_organization");
@@ -44,13 +51,20 @@ both_engines!(a_resource_of_another_organization_is_denied_at_once, async |datab
 
 both_engines!(resources_are_listed_by_type, async |database| {
     let story = Story::company(database).await;
-    for (kind, id) in [("vouchers", "2"), ("vouchers", "10"), ("product", "bear"), ("product", "\u{e4}ffle")] {
+    for (kind, id) in [("vouchers", "2"), ("vouchers", "10"), ("product", "bear"), ("product", "\u{e4}ffle")]
+    {
         let id: String = id.bytes().map(|byte| format!("%{byte:02x}")).collect();
         story.put(ANN, &format!("{RESOURCES}/{kind}/{id}"), json!({})).await.is(200);
     }
     assert_eq!(story.all(ANN, RESOURCES, 3, "/id").await.len(), 4);
     assert_eq!(story.all(ANN, &format!("{RESOURCES}?type=vouchers"), 1, "/id").await, ["10", "2"]);
     story.put(ANN, &format!("{RESOURCES}/dragon/1"), json!({})).await.is_problem(422, "invalid");
-    story.put(ANN, &format!("{RESOURCES}/vouchers/3"), json!({"owner": "eve@trade.example"})).await.is_problem(422, "invalid");
-    story.put(ANN, &format!("{RESOURCES}/vouchers/3"), json!({"attributes": 7})).await.is_problem(422, "invalid");
+    story
+        .put(ANN, &format!("{RESOURCES}/vouchers/3"), json!({"owner": "eve@trade.example"}))
+        .await
+        .is_problem(422, "invalid");
+    story
+        .put(ANN, &format!("{RESOURCES}/vouchers/3"), json!({"attributes": 7}))
+        .await
+        .is_problem(422, "invalid");
 });

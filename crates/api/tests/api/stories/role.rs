@@ -6,7 +6,8 @@ const ROLES: &str = "/api/v1/organizations/toys/roles";
 
 both_engines!(an_own_role_gives_what_it_says_and_what_it_inherits, async |database| {
     let story = Story::company(database).await;
-    let body = json!({"key": "reader", "name": "Reader", "permissions": [{"permission": "sales.invoices.read"}]});
+    let body =
+        json!({"key": "reader", "name": "Reader", "permissions": [{"permission": "sales.invoices.read"}]});
     let told = story.post(ANN, ROLES, body).await.is(201);
     assert_eq!(told.body["role"]["level"], "viewer");
     let body = json!({
@@ -36,12 +37,17 @@ both_engines!(a_role_that_cannot_be_is_refused, async |database| {
     create(json!({"key": "c", "name": "C", "permissions": [{"permission": "finance.dragons.ride"}]}))
         .await
         .is_problem(422, "invalid");
-    create(json!({"key": "c", "name": "C", "permissions": [{"permission": "finance"}]})).await.is_problem(422, "invalid");
+    create(json!({"key": "c", "name": "C", "permissions": [{"permission": "finance"}]}))
+        .await
+        .is_problem(422, "invalid");
     create(json!({"key": "c", "name": "C", "permissions": [{"permission": "sales.invoices.read", "condition": "none"}]}))
         .await
         .is_problem(422, "invalid");
     story.patch(ANN, &format!("{ROLES}/a"), json!({"parents": ["b"]})).await.is_problem(422, "invalid");
-    story.patch(ANN, &format!("{ROLES}/accountant"), json!({"name": "Mine"})).await.is_problem(403, "forbidden");
+    story
+        .patch(ANN, &format!("{ROLES}/accountant"), json!({"name": "Mine"}))
+        .await
+        .is_problem(403, "forbidden");
     story.delete(ANN, &format!("{ROLES}/accountant")).await.is_problem(403, "forbidden");
     story.get(ANN, &format!("{ROLES}/c")).await.is_problem(404, "not-found");
 });

@@ -5,7 +5,14 @@ use serde_json::{Value, json};
 
 const SEARCH: &str = "/api/v1/organizations/toys/search";
 
-async fn every(story: &Story, who: Who, path: &str, body: &Value, limit: usize, pointer: &str) -> Vec<String> {
+async fn every(
+    story: &Story,
+    who: Who,
+    path: &str,
+    body: &Value,
+    limit: usize,
+    pointer: &str,
+) -> Vec<String> {
     let (mut found, mut cursor) = (Vec::new(), String::new());
     loop {
         let told = story.post(who, &format!("{path}?limit={limit}{cursor}"), body.clone()).await.is(200);
@@ -21,7 +28,10 @@ both_engines!(who_can_lists_everybody_a_check_allows_and_nobody_else, async |dat
     let story = Story::company(database).await;
     let people: Vec<String> = (0..12).map(|number| format!("p{number}@toys.example")).collect();
     for (number, login) in people.iter().enumerate() {
-        story.post(Who::Operator, "/api/v1/organizations/toys/members", json!({"login": login})).await.is(201);
+        story
+            .post(Who::Operator, "/api/v1/organizations/toys/members", json!({"login": login}))
+            .await
+            .is(201);
         if number % 3 == 0 {
             let body = json!({"role": "accountant", "subject": {"member": login}});
             story.post(ANN, "/api/v1/organizations/toys/assignments", body).await.is(201);
@@ -64,7 +74,8 @@ both_engines!(what_can_lists_every_permission_a_check_allows, async |database| {
     let codes = story.get(BOB, "/api/v1/rbac/permissions").await.is(200).body["permissions"].clone();
     let checks: Vec<Value> =
         codes.as_array().unwrap().iter().map(|code| json!({"permission": code})).collect();
-    let told = story.post(BOB, "/api/v1/organizations/toys/checks/batch", json!({"checks": checks})).await.is(200);
+    let told =
+        story.post(BOB, "/api/v1/organizations/toys/checks/batch", json!({"checks": checks})).await.is(200);
     let answers = told.body["answers"].as_array().unwrap();
     let brute: Vec<&str> = answers
         .iter()

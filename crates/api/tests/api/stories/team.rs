@@ -17,12 +17,21 @@ both_engines!(a_member_of_a_team_holds_what_the_teams_above_hold, async |databas
     assert_eq!(told.body["access_changes_count"], 0);
     assert!(!story.allows("toys", BOB, "sales.invoices.read").await);
 
-    let joined = story.send(ANN, http::Method::PUT, &format!("{TEAMS}/payables/members/bob@toys.example"), &[], None).await;
+    let joined = story
+        .send(ANN, http::Method::PUT, &format!("{TEAMS}/payables/members/bob@toys.example"), &[], None)
+        .await;
     let joined = joined.is(200);
     assert_eq!(joined.body["team"]["members_count"], 1);
-    assert!(changes(&joined).contains(&"bob@toys.example gained sales.invoices.read".to_owned()), "{:#}", joined.body);
+    assert!(
+        changes(&joined).contains(&"bob@toys.example gained sales.invoices.read".to_owned()),
+        "{:#}",
+        joined.body
+    );
     assert!(story.allows("toys", BOB, "sales.invoices.read").await);
-    assert_eq!(story.all(ANN, &format!("{TEAMS}/payables/members"), 10, "/login").await, ["bob@toys.example"]);
+    assert_eq!(
+        story.all(ANN, &format!("{TEAMS}/payables/members"), 10, "/login").await,
+        ["bob@toys.example"]
+    );
 
     let left = story.delete(ANN, &format!("{TEAMS}/payables/members/bob@toys.example")).await.is(200);
     assert!(changes(&left).contains(&"bob@toys.example lost sales.invoices.read".to_owned()));
@@ -44,7 +53,8 @@ both_engines!(teams_make_a_tree_that_has_no_cycle_and_an_end, async |database| {
     story.post(ANN, TEAMS, json!({"key": "t3", "name": "again"})).await.is_problem(409, "taken");
     story.post(ANN, TEAMS, json!({"key": "T 3", "name": "no key"})).await.is_problem(422, "invalid");
 
-    let told = story.patch(ANN, &format!("{TEAMS}/t3"), json!({"parent": null, "name": "Third"})).await.is(200);
+    let told =
+        story.patch(ANN, &format!("{TEAMS}/t3"), json!({"parent": null, "name": "Third"})).await.is(200);
     assert_eq!(told.body["team"]["parent"], Value::Null);
     assert_eq!(told.body["team"]["name"], "Third");
     story.delete(ANN, &format!("{TEAMS}/t2")).await.is(200);
@@ -62,6 +72,8 @@ both_engines!(a_team_is_made_of_members_of_its_organization, async |database| {
     assert!(members.contains(&story.id_of(CAT).to_string()));
     let body = json!({"key": "other", "name": "Other", "members": ["eve@trade.example"]});
     story.post(ANN, TEAMS, body).await.is_problem(422, "invalid");
-    let told = story.send(ANN, http::Method::PUT, &format!("{TEAMS}/sales/members/eve@trade.example"), &[], None).await;
+    let told = story
+        .send(ANN, http::Method::PUT, &format!("{TEAMS}/sales/members/eve@trade.example"), &[], None)
+        .await;
     told.is_problem(404, "not-found");
 });

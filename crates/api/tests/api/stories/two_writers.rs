@@ -7,7 +7,10 @@ use tokio::task::JoinSet;
 
 both_engines!(twenty_writers_at_once_lose_no_update, async |database| {
     let story = Arc::new(Story::company(database).await);
-    story.post(ANN, "/api/v1/organizations/toys/teams", json!({"key": "crowd", "name": "Crowd"})).await.is(201);
+    story
+        .post(ANN, "/api/v1/organizations/toys/teams", json!({"key": "crowd", "name": "Crowd"}))
+        .await
+        .is(201);
     for number in 0..20 {
         let body = json!({"login": format!("p{number}@toys.example")});
         story.post(Who::Operator, "/api/v1/organizations/toys/members", body).await.is(201);
@@ -27,7 +30,8 @@ both_engines!(twenty_writers_at_once_lose_no_update, async |database| {
     assert_eq!(revisions, (before + 1..=before + 20).collect::<Vec<_>>());
     let path = "/api/v1/organizations/toys/teams/crowd/members";
     assert_eq!(story.all(ANN, path, 7, "/login").await.len(), 20);
-    let told = story.send(Who::Operator, Method::POST, "/api/v1/organizations/toys/audit/verify", &[], None).await;
+    let told =
+        story.send(Who::Operator, Method::POST, "/api/v1/organizations/toys/audit/verify", &[], None).await;
     assert_eq!(told.is(200).body["verified"], true);
 });
 
@@ -66,7 +70,8 @@ both_engines!(once_a_revocation_is_answered_nobody_is_let_through_by_the_old_fac
         let body = json!({"subject": {"member": "bob@toys.example"}, "permission": "sales.invoices.read", "reason": "a moment"});
         let told = story.post(ANN, "/api/v1/organizations/toys/grants", body).await.is(201);
         assert!(story.allows("toys", BOB, "sales.invoices.read").await);
-        let place = format!("/api/v1/organizations/toys/grants/{}", told.body["grant"]["id"].as_str().unwrap());
+        let place =
+            format!("/api/v1/organizations/toys/grants/{}", told.body["grant"]["id"].as_str().unwrap());
         story.delete(ANN, &place).await.is(200);
         assert!(!story.allows("toys", BOB, "sales.invoices.read").await);
     }
