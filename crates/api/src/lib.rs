@@ -18,6 +18,7 @@ mod limit;
 mod member;
 mod organization;
 mod plan;
+mod policy;
 mod resource;
 mod role;
 mod search;
@@ -45,6 +46,7 @@ pub fn routes() -> Routes {
         .with(catalogue::routes())
         .with(entitlement::routes())
         .with(plan::routes())
+        .with(policy::routes())
         .with(limit::routes())
         .with(legacy::routes())
         .with(auth::routes())
