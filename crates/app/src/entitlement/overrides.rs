@@ -3,7 +3,7 @@
 
 use super::chain::{Cause, Entry};
 use super::desk::{By, ChangeOptions, Changed, Desk, change};
-use super::standing::Standings;
+use super::standing::{Access, Standings};
 use super::{legacy, member, part, row_json};
 use crate::App;
 use crate::caller::RequestContext;
@@ -131,7 +131,7 @@ pub async fn put_override(
         changeable(module)?;
         let starts = draft.window.from().map_or(desk.now, |from| from.max(desk.now));
         let before = dependents(desk, module, &[starts]);
-        legacy::keep_legacy_word(desk, &[draft.module.clone()], None, &reason);
+        legacy::keep_legacy_word(desk, std::slice::from_ref(&draft.module), None, &reason);
         let row = EntitlementFact {
             module: draft.module.clone(),
             submodule: draft.submodule.clone(),
@@ -172,6 +172,15 @@ pub async fn put_override(
                 "{submodule} still cannot be used: the module {} itself cannot ({})",
                 module.key,
                 standings.module(module, starts).reason
+            ));
+        }
+        if draft.kind == OverrideKind::Preview
+            && draft.submodule.is_none()
+            && standings.module(module, starts).access == Access::Full
+        {
+            warnings.push(format!(
+                "{} is on for everybody by another row: the preview changes nothing",
+                module.key
             ));
         }
         let mut entry = Entry::new("entitlement.override", "module", target(&row), &reason);

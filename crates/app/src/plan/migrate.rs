@@ -1,7 +1,7 @@
 //! Moving subscriptions to another version of their plan: first printed per organization, then made, each in a transaction of its own.
 
 use super::preview::Preview;
-use super::subscription::{add, cut_json, json, move_end};
+use super::rows::{add, cut_json, json, move_end};
 use super::{PlanStatus, SubscriptionStatus};
 use crate::caller::RequestContext;
 use crate::entitlement::desk::{By, ChangeOptions, Changed, CutShort, Desk, change};

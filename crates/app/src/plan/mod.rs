@@ -1,18 +1,20 @@
-//! Plans: versions that never change once published, the draft that becomes the next one, and (in `subscription.rs`, `preview.rs`,
-//! `migrate.rs`, `sweep.rs`) what organizations subscribe to.
+//! Plans: versions that never change once published, the draft that becomes the next one, and (in `subscription.rs`, `addon.rs`,
+//! `trial.rs`, `rows.rs`, `preview.rs`, `migrate.rs`, `sweep.rs`) what organizations subscribe to.
 
+mod addon;
 mod migrate;
 mod preview;
+mod rows;
 mod subscription;
 mod sweep;
+mod trial;
 
+pub use addon::{AddonDraft, add_addon};
 pub use migrate::{MigrateOptions, MigrationReport, migrate};
 pub use preview::{AffectedUser, BrokenDependency, EndingAddon, EndingModule, LoweredLimit, Preview};
-pub use subscription::{
-    AddonDraft, Ending, SubscribeDraft, Subscribed, TrialDraft, TrialEnd, When, add_addon, end, start_trial,
-    subscribe, subscriptions,
-};
+pub use subscription::{Ending, SubscribeDraft, Subscribed, When, end, subscribe, subscriptions};
 pub use sweep::{Swept, forget_usage_events, sweep};
+pub use trial::{TrialDraft, TrialEnd, start_trial};
 
 pub use charter_store::plan::{PlanEntitlement, PlanRow, PlanStatus};
 pub use charter_store::subscription::{EndAction, SubscriptionRow, SubscriptionStatus};

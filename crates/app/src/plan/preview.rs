@@ -262,6 +262,9 @@ fn members_of(facts: &OrganizationFacts, team: TeamId) -> BTreeSet<PrincipalId> 
     members
 }
 
+/// The modules that somebody's roles and grants point to, with those roles and grants.
+type Pointing = (BTreeSet<ModuleKey>, BTreeSet<RoleKey>, BTreeSet<GrantId>);
+
 fn affected(
     facts: &OrganizationFacts,
     index: &Index,
@@ -280,8 +283,7 @@ fn affected(
     for AssignmentFact { role, .. } in &facts.assignments {
         by_role.entry(role).or_insert_with(|| pointing(&role_set(facts, index, role, &mut BTreeSet::new())));
     }
-    let mut users: HashMap<PrincipalId, (BTreeSet<ModuleKey>, BTreeSet<RoleKey>, BTreeSet<GrantId>)> =
-        HashMap::new();
+    let mut users: HashMap<PrincipalId, Pointing> = HashMap::new();
     let holders = |subject: Subject| match subject {
         Subject::Principal(principal) => BTreeSet::from([principal]),
         Subject::Team(team) => members_of(facts, team),

@@ -1,7 +1,7 @@
 //! The job that moves the status of subscriptions that have begun or ended. Decisions do not wait for it: the rows carry their instants.
 //! Two nodes may run it at once, for each organization is worked on under its row lock, from what is there then.
 
-use super::subscription::json;
+use super::rows::json;
 use super::{SubscriptionRow, SubscriptionStatus};
 use crate::App;
 use crate::entitlement::Entry;
