@@ -1,21 +1,19 @@
-//! Entitlements: what an organization may use, the rows behind it, what people change by hand, and the trail of it.
+//! Entitlements: what an organization may use, the rows behind it, and what people change by hand.
 
-use crate::audit::AuditVerification;
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
 use crate::organization::OrganizationPath;
-use crate::plan::Subscription;
 use crate::shown::{self, EditQuery, RemovalQuery};
+use crate::subscription::Subscription;
 use charter_app::entitlement::{
-    self, ChangeOptions, Changed, EntitlementCheck, EntitlementEvent, EntitlementRow, LegacyReport,
-    OrganizationEntitlements, OverrideDraft, OverrideKind, OverrideView, StandingView,
+    self, ChangeOptions, Changed, EntitlementCheck, EntitlementRow, OrganizationEntitlements, OverrideDraft,
+    OverrideKind, OverrideView, StandingView,
 };
-use charter_app::{App, RequestContext, audit as trail};
+use charter_app::{App, RequestContext};
 use charter_kernel::catalogue::{self, ModuleScope};
 use charter_kernel::entitlement::{EntitlementFact, PreviewFact};
-use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, ProblemKind, RequestId, Timestamp};
+use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, ProblemKind, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Why a sign-in is enough for routes that read one organization's entitlements.
 pub(crate) const READERS: &str = "the handler asks for admin.org_entitlements.read there or platform.entitlements.read in the platform organization";
@@ -23,12 +21,8 @@ pub(crate) const READERS: &str = "the handler asks for admin.org_entitlements.re
 /// The organization a text names, for somebody who may read its entitlements: its own people, and those of the platform.
 pub(crate) async fn readable(app: &App, ctx: &RequestContext, text: &str) -> Result<OrganizationId, Problem> {
     let id = app.resolve_organization(text).await?;
-    if let Err(here) = app.require(ctx, id, "admin.org_entitlements.read").await {
-        if here.kind == ProblemKind::Unavailable {
-            return Err(here);
-        }
-        app.require(ctx, app.platform(), "platform.entitlements.read").await.map_err(|_| here)?;
-    }
+    let (here, on_platform) = ("admin.org_entitlements.read", "platform.entitlements.read");
+    app.require_here_or_on_platform(ctx, id, here, on_platform).await?;
     Ok(id)
 }
 
@@ -451,166 +445,6 @@ pub struct ChangeReason {
     pub reason: String,
 }
 
-/// An event of the chain of entitlements.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct EntitlementHappened {
-    /// Its number in the chain of the organization, from 1.
-    pub seq: u64,
-    /// When.
-    #[schemars(with = "wire::Time")]
-    pub at: Timestamp,
-    /// Who: a login, `operator:` and an account, or the part of Charter.
-    pub actor: String,
-    /// `api`, `sweeper`, `migration` or `plan_publish`.
-    pub cause: &'static str,
-    /// What, as `noun.verb`.
-    pub action: String,
-    /// The module, where it is about one.
-    #[schemars(with = "Option<wire::Key>")]
-    pub module: Option<Key>,
-    /// The part, where it is about one.
-    #[schemars(with = "Option<wire::Key>")]
-    pub submodule: Option<Key>,
-    /// The limit, where it is about one.
-    #[schemars(with = "Option<wire::Key>")]
-    pub limit: Option<Key>,
-    /// The thing before.
-    #[schemars(with = "Option<wire::Json>")]
-    pub before: Option<Value>,
-    /// The thing after; for a change of plan with what it means.
-    #[schemars(with = "Option<wire::Json>")]
-    pub after: Option<Value>,
-    /// Why.
-    pub reason: String,
-    /// The request that caused it.
-    #[schemars(with = "Option<wire::Id>")]
-    pub request_id: Option<RequestId>,
-    /// Hash of the event before it, in hexadecimal.
-    pub previous_hash: String,
-    /// Its own hash, in hexadecimal.
-    pub hash: String,
-}
-
-impl From<EntitlementEvent> for EntitlementHappened {
-    fn from(event: EntitlementEvent) -> Self {
-        Self {
-            seq: event.seq,
-            at: event.at,
-            actor: event.actor,
-            cause: event.cause.as_str(),
-            action: event.action,
-            module: event.module,
-            submodule: event.submodule,
-            limit: event.limit,
-            before: event.before.as_deref().map(shown::json_value),
-            after: event.after.as_deref().map(shown::json_value),
-            reason: event.reason,
-            request_id: event.correlation,
-            previous_hash: trail::hex(&event.prev_hash),
-            hash: trail::hex(&event.hash),
-        }
-    }
-}
-
-/// Which events are looked for.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EntitlementEventFilter {
-    /// Only those about this module.
-    #[serde(default)]
-    #[schemars(with = "Option<wire::Key>")]
-    pub module: Option<Key>,
-}
-
-/// Which `enabled_modules` documents are taken over.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MigrateLegacy {
-    /// Key or id of one organization; every one when left out.
-    #[serde(default)]
-    pub organization: Option<String>,
-    /// Tell what would happen and write nothing.
-    #[serde(default)]
-    pub dry_run: bool,
-    /// Why.
-    pub reason: String,
-}
-
-/// What taking over one organization's document did, or would do.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct LegacyTakeover {
-    /// The organization.
-    #[schemars(with = "wire::Id")]
-    pub organization: OrganizationId,
-    /// Its key.
-    #[schemars(with = "wire::Key")]
-    pub key: Key,
-    /// Modules that are on from now on by a row.
-    #[schemars(with = "Vec<wire::Key>")]
-    pub enabled: Vec<Key>,
-    /// Modules that are off from now on by a row.
-    #[schemars(with = "Vec<wire::Key>")]
-    pub disabled: Vec<Key>,
-    /// Modules that had a row already.
-    #[schemars(with = "Vec<wire::Key>")]
-    pub kept: Vec<Key>,
-    /// Modules several names of the document fold to: on wins.
-    #[schemars(with = "Vec<wire::Key>")]
-    pub folded_twice: Vec<Key>,
-    /// Names of the document that are no module.
-    pub unknown: Vec<String>,
-    /// The document cannot be read; nothing is written until it is mended.
-    pub unreadable: bool,
-    /// What somebody should know.
-    pub warnings: Vec<String>,
-    /// It was written.
-    pub written: bool,
-}
-
-impl From<Changed<LegacyReport>> for LegacyTakeover {
-    fn from(done: Changed<LegacyReport>) -> Self {
-        let it = done.value;
-        Self {
-            organization: it.organization,
-            key: it.key,
-            enabled: it.enabled,
-            disabled: it.disabled,
-            kept: it.kept,
-            folded_twice: it.folded_twice,
-            unknown: it.unknown,
-            unreadable: it.unreadable,
-            warnings: it.warnings,
-            written: done.wrote,
-        }
-    }
-}
-
-/// What taking over the documents did, or would do.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct LegacyTakeovers {
-    /// One report an organization.
-    pub organizations: Vec<LegacyTakeover>,
-    /// Nothing was to be written.
-    pub dry_run: bool,
-}
-
-/// What the emergency exit removed, or would remove.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct TruncatedEntitlements {
-    /// Rows of modules.
-    pub modules: usize,
-    /// Rows of parts.
-    pub submodules: usize,
-    /// Places on preview lists.
-    pub previews: usize,
-    /// Subscriptions that were ended.
-    pub subscriptions: usize,
-    /// The revision of the organization after it.
-    pub revision: u64,
-    /// Nothing was written.
-    pub dry_run: bool,
-}
-
 async fn modules(call: Call) -> Result<Reply<Items<ListedModule>>, Problem> {
     let page = call.page().cut(entitlement::modules(&call.app), |module| module.key.to_string());
     Ok(call.listing(page))
@@ -728,57 +562,14 @@ pub struct ReasonQuery {
     pub reason: String,
 }
 
-async fn events(
-    call: Call<OrganizationPath, EntitlementEventFilter>,
-) -> Result<Reply<Items<EntitlementHappened>>, Problem> {
-    let id = readable(&call.app, &call.ctx, &call.path.organization).await?;
-    let found = entitlement::events(&call.app, id, call.query.module.clone(), &call.page()).await?;
-    Ok(call.listing(found))
-}
-
-async fn verify(call: Call<OrganizationPath>) -> Result<Reply<AuditVerification>, Problem> {
-    let id = readable(&call.app, &call.ctx, &call.path.organization).await?;
-    Ok(Reply::new(entitlement::verify(&call.app, id).await?.into()))
-}
-
-async fn migrate_legacy(call: Call<(), (), MigrateLegacy>) -> Result<Reply<LegacyTakeovers>, Problem> {
-    let MigrateLegacy { organization, dry_run, reason } = &call.body;
-    let (app, ctx, permit) = (&call.app, &call.ctx, call.permit()?);
-    let reports = match organization {
-        Some(text) => {
-            let id = app.resolve_organization(text).await?;
-            vec![entitlement::migrate_legacy(app, ctx, permit, id, *dry_run, reason).await?]
-        }
-        None => entitlement::migrate_legacy_all(app, ctx, permit, *dry_run, reason).await?,
-    };
-    let organizations = reports.into_iter().map(LegacyTakeover::from).collect();
-    Ok(Reply::new(LegacyTakeovers { organizations, dry_run: *dry_run }))
-}
-
-async fn truncate(
-    call: Call<OrganizationPath, EditQuery, ChangeReason>,
-) -> Result<Reply<TruncatedEntitlements>, Problem> {
-    let id = call.app.resolve_organization(&call.path.organization).await?;
-    let options = options(&call.precondition, call.query.dry_run)?;
-    let reason = &call.body.reason;
-    let done = entitlement::truncate(&call.app, &call.ctx, call.permit()?, id, options, reason).await?;
-    let answer = TruncatedEntitlements {
-        modules: done.value.modules,
-        submodules: done.value.submodules,
-        previews: done.value.previews,
-        subscriptions: done.value.subscriptions,
-        revision: done.revision.0,
-        dry_run: done.dry_run,
-    };
-    Ok(shown::versioned(answer, done.revision))
-}
-
 const MODULE: &str = "/api/v1/organizations/{organization}/entitlements/{module}";
 const PART: &str = "/api/v1/organizations/{organization}/entitlements/{module}/{submodule}";
 const PREVIEW: &str = "/api/v1/organizations/{organization}/previews/{module}/{member}";
-const CHANGE: Guard = Guard::PlatformPermission("platform.entitlements.update");
+/// Who may change what organizations are entitled to.
+pub(crate) const CHANGE: Guard = Guard::PlatformPermission("platform.entitlements.update");
 const REFUSED: &[ProblemKind] = &[ProblemKind::InUse, ProblemKind::NotFound];
-const TAG: &str = "Entitlements";
+/// The tag of these routes.
+pub(crate) const TAG: &str = "Entitlements";
 
 /// The routes of entitlements.
 pub fn routes() -> Vec<Route> {
@@ -830,38 +621,5 @@ pub fn routes() -> Vec<Route> {
         Route::delete(PREVIEW, CHANGE, remove_preview)
             .named("previews.remove", TAG, "Takes a member off the preview list of a module.")
             .problems(&[ProblemKind::NotFound]),
-        Route::list(
-            "/api/v1/organizations/{organization}/entitlement-events",
-            Guard::SignedIn(READERS),
-            events,
-        )
-        .named("entitlements.events", TAG, "Lists what changed in an organization's entitlements, newest first.")
-        .problems(&[ProblemKind::NotFound, ProblemKind::Forbidden]),
-        Route::get(
-            "/api/v1/organizations/{organization}/entitlement-events/verification",
-            Guard::SignedIn(READERS),
-            verify,
-        )
-        .named("entitlements.verify", TAG, "Reads the whole chain of entitlement events and tells what does not fit.")
-        .problems(&[ProblemKind::NotFound, ProblemKind::Forbidden])
-        .timeout(std::time::Duration::from_secs(300)),
-        Route::post("/api/v1/entitlements/migrate-legacy", CHANGE, migrate_legacy)
-            .named("entitlements.migrate-legacy", TAG, "Takes enabled_modules documents over as rows.")
-            .described("A row for every module without one. Done again, it writes nothing.")
-            .problems(&[ProblemKind::NotFound])
-            .timeout(std::time::Duration::from_secs(3_600))
-            .example(r#"{"organization": "toys", "dry_run": true, "reason": "going over to plans"}"#),
-        Route::post(
-            "/api/v1/organizations/{organization}/truncate-entitlements",
-            CHANGE,
-            truncate,
-        )
-        .named("entitlements.truncate", TAG, "Removes an organization's entitlement rows, so that enabled_modules rules again.")
-        .described(
-            "The emergency exit after a takeover that went wrong: rows and preview lists go, subscriptions end; events, usage and \
-             limit overrides stay.",
-        )
-        .problems(&[ProblemKind::NotFound])
-        .example(r#"{"reason": "the takeover went wrong"}"#),
     ]
 }

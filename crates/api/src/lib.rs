@@ -11,6 +11,7 @@ mod check;
 mod condition;
 pub mod edge;
 mod entitlement;
+mod entitlement_event;
 mod gate;
 mod grant;
 mod legacy;
@@ -24,6 +25,8 @@ mod role;
 mod search;
 mod service_token;
 mod shown;
+mod subscription;
+mod takeover;
 mod team;
 
 use edge::Routes;
@@ -45,7 +48,10 @@ pub fn routes() -> Routes {
         .with(audit::routes())
         .with(catalogue::routes())
         .with(entitlement::routes())
+        .with(entitlement_event::routes())
+        .with(takeover::routes())
         .with(plan::routes())
+        .with(subscription::routes())
         .with(policy::routes())
         .with(limit::routes())
         .with(legacy::routes())

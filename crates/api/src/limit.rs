@@ -1,7 +1,7 @@
 //! Limits and usage of an organization.
 
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
-use crate::entitlement::{READERS, options, readable};
+use crate::entitlement::{CHANGE, READERS, options, readable};
 use crate::organization::OrganizationPath;
 use crate::plan::Enforcement;
 use crate::shown::{self, EditQuery};
@@ -414,7 +414,6 @@ async fn record(call: Call<(), (), UsageEvents>) -> Result<Reply<UsageCounted>, 
 }
 
 const LIMIT: &str = "/api/v1/organizations/{organization}/limits/{limit}";
-const CHANGE: Guard = Guard::PlatformPermission("platform.entitlements.update");
 const FOUND: &[ProblemKind] = &[ProblemKind::NotFound];
 const READABLE: &[ProblemKind] = &[ProblemKind::NotFound, ProblemKind::Forbidden];
 
