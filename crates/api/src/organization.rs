@@ -139,13 +139,8 @@ async fn create(call: Call<(), (), NewOrganization>) -> Result<Reply<Organizatio
 
 async fn get(call: Call<OrganizationPath>) -> Result<Reply<Organization>, Problem> {
     let id = call.app.resolve_organization(&call.path.organization).await?;
-    if let Err(here) = call.app.require(&call.ctx, id, "admin.org_settings.read").await {
-        if here.kind == ProblemKind::Unavailable {
-            return Err(here);
-        }
-        let platform = call.app.platform();
-        call.app.require(&call.ctx, platform, "platform.organizations.read").await.map_err(|_| here)?;
-    }
+    let (here, on_platform) = ("admin.org_settings.read", "platform.organizations.read");
+    call.app.require_here_or_on_platform(&call.ctx, id, here, on_platform).await?;
     Ok(reply(organization::get(&call.app, id).await?))
 }
 

@@ -141,16 +141,8 @@ impl App {
             }
             Caller::Principal(_) => {}
         }
-        let Err(here) = self.require(ctx, organization, "admin.permissions.read").await else {
-            return Ok(());
-        };
-        if here.kind == ProblemKind::Unavailable {
-            return Err(here);
-        }
-        match self.require(ctx, self.platform(), "platform.organizations.read").await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(here),
-        }
+        let (here, on_platform) = ("admin.permissions.read", "platform.organizations.read");
+        self.require_here_or_on_platform(ctx, organization, here, on_platform).await
     }
 
     /// The principal a question is about.

@@ -94,6 +94,32 @@ impl App {
         Err(refusal(permission, &decision))
     }
 
+    /// Lets a caller read who holds one permission in the organization or the other in the platform organization. A credential of the
+    /// platform is judged there alone, so that its readings leave no refusals on the organization's trail.
+    pub async fn require_here_or_on_platform(
+        &self,
+        ctx: &RequestContext,
+        organization: OrganizationId,
+        here: &'static str,
+        on_platform: &'static str,
+    ) -> Result<(), Problem> {
+        let of_platform = ctx.principal().is_some_and(|caller| caller.organization == Some(self.platform()));
+        if of_platform && organization != self.platform() {
+            return match self.require(ctx, self.platform(), on_platform).await {
+                Ok(_) => Ok(()),
+                Err(problem) if problem.kind == ProblemKind::Forbidden => {
+                    Err(Problem::not_found("no such organization, or you are not a member of it"))
+                }
+                Err(problem) => Err(problem),
+            };
+        }
+        let Err(refused) = self.require(ctx, organization, here).await else { return Ok(()) };
+        if refused.kind == ProblemKind::Unavailable {
+            return Err(refused);
+        }
+        self.require(ctx, self.platform(), on_platform).await.map(drop).map_err(|_| refused)
+    }
+
     /// Lets anybody who is signed in through.
     pub fn require_signed_in(&self, ctx: &RequestContext) -> Result<(), Problem> {
         match ctx.caller {

@@ -31,7 +31,7 @@ pub(crate) fn claim<G: Gate>(
     let wrong = |detail: &str| Problem::new(ProblemKind::Malformed, detail);
     if !route.keeps_answers {
         return Err(wrong(
-            "this operation answers with a secret and keeps no answers: send no Idempotency-Key",
+            "this operation keeps no answers, because they hold a secret or are true for a moment only: send no Idempotency-Key",
         ));
     }
     if values.next().is_some() {

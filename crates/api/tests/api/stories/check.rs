@@ -163,3 +163,15 @@ both_engines!(a_check_waits_for_the_revision_it_asks_for, async |database| {
     story.assign(ANN, "toys", CAT, "accountant").await.is(201);
     at_least(revision + 1).await.is(200);
 });
+
+both_engines!(questions_from_the_platform_leave_no_refusal_on_the_trail, async |database| {
+    let story = Story::company(database).await;
+    story
+        .post(PAT, CHECKS, json!({"subject": "bob@toys.example", "permission": "admin.users.read"}))
+        .await
+        .is(200);
+    story.get(PAT, "/api/v1/organizations/toys").await.is(200);
+    story.app.flush_denials().await.unwrap();
+    let by_pat = format!("/api/v1/organizations/toys/audit/events?actor={}", story.id_of(PAT));
+    assert!(story.all(Who::Operator, &by_pat, 9, "/action").await.is_empty());
+});

@@ -104,6 +104,7 @@ impl Told {
 
     /// The answer, once it is this kind of problem.
     #[track_caller]
+    #[allow(clippy::wrong_self_convention, reason = "a story reads as a sentence")]
     pub fn is_problem(self, status: u16, slug: &str) -> Self {
         let told = self.is(status);
         assert_eq!(told.body["type"], format!("urn:charter:problem:{slug}"), "{:#}", told.body);
