@@ -60,8 +60,8 @@ fn told(id: &str, answer: &Value, may_apply: bool) -> String {
         text.push_str(&format!("{} {} ({}): {}\n", part("severity"), part("at"), part("rule"), part("what")));
     }
     text.push_str(match () {
-        () if flag("applied") => "in force\n",
         () if flag("same") => "it says what is in force already\n",
+        () if flag("applied") => "in force\n",
         () if !may_apply => "it may not be applied\n",
         () if id == "catalogue.lint" => "no errors\n",
         () => "it may be applied\n",

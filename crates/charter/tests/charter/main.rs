@@ -11,6 +11,7 @@
 mod commands;
 mod configuration;
 mod crash;
+mod documents;
 mod folder;
 mod guide;
 mod production;
