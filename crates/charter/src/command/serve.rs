@@ -92,7 +92,9 @@ async fn serve(
     is_demo: bool,
 ) -> Result<()> {
     let address = reachable(bound);
-    let _ = is_demo;
+    if is_demo {
+        installation::mark_demo(app).await?;
+    }
     let service = Service {
         address: address.clone(),
         pid: std::process::id(),

@@ -149,3 +149,13 @@ fn serve_names_everything_at_once_and_makes_nothing() {
     }
     assert!(!place.path("charter-data").exists(), "a refused start leaves nothing behind");
 }
+
+#[test]
+fn a_database_that_held_the_demo_company_is_refused() {
+    let place = Place::new();
+    place.serve(&["--demo"]).stop();
+    let address = format!("sqlite://{}", place.path("charter-data/charter.db").display());
+    let run = check(&place, &[("CHARTER_DATABASE", &address)]).ended(2);
+    assert!(run.err.contains("2 faults"), "{}", run.err);
+    assert!(run.err.contains("holds the demo company") && run.err.contains("demo password"), "{}", run.err);
+}
