@@ -1,9 +1,9 @@
 //! The endpoints other systems expect, as thin forms of the same use cases. The organization is the one the credential was issued
 //! for, or the one in the query.
 
-use crate::check::{ResourceAsked, Words};
 use crate::edge::{Call, ETag, Guard, Reply, Route, wire};
-use crate::search::{codes_hash, held_by_caller, organization_meant};
+use crate::mine::{codes_hash, held_by_caller, organization_meant};
+use crate::question::{ResourceAsked, Words};
 use crate::shown;
 use charter_app::check::{self, Question};
 use charter_app::grant::{self, GrantDraft};

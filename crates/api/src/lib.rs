@@ -17,9 +17,11 @@ mod grant;
 mod legacy;
 mod limit;
 mod member;
+mod mine;
 mod organization;
 mod plan;
 mod policy;
+mod question;
 mod resource;
 mod role;
 mod search;
@@ -45,6 +47,7 @@ pub fn routes() -> Routes {
         .with(resource::routes())
         .with(check::routes())
         .with(search::routes())
+        .with(mine::routes())
         .with(audit::routes())
         .with(catalogue::routes())
         .with(entitlement::routes())
