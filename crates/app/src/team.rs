@@ -140,7 +140,9 @@ pub async fn delete(
                 ),
             ));
         }
-        if let Some(row) = bench.facts.conditions.iter().find(|row| row.condition.teams().contains(&&team.key)) {
+        if let Some(row) =
+            bench.facts.conditions.iter().find(|row| row.condition.teams().contains(&&team.key))
+        {
             return Err(Problem::new(
                 ProblemKind::InUse,
                 format!("condition {} names this team: change it first", row.key),
