@@ -273,6 +273,33 @@ pub async fn subscribe(
     .await
 }
 
+/// The plan that was to follow at the end of a subscription follows at its earlier end.
+fn follow_on(
+    desk: &mut Desk<'_>,
+    ended: &SubscriptionRow,
+    at: Timestamp,
+    reason: &str,
+) -> Result<(), Problem> {
+    let EndAction::FallbackPlan(Some(key)) = &ended.end_action else { return Ok(()) };
+    let end = ended.subscription.window.to();
+    let follows = desk
+        .state
+        .subscriptions
+        .iter()
+        .find(|row| {
+            row.status == SubscriptionStatus::Scheduled
+                && row.subscription.kind == SubscriptionKind::Plan
+                && row.subscription.plan == *key
+                && row.subscription.window.from() == end
+        })
+        .map(|row| row.subscription.id);
+    if let Some(id) = follows {
+        withdraw(desk, id);
+        add_fallback(desk, key, at, reason)?;
+    }
+    Ok(())
+}
+
 /// What is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
@@ -320,6 +347,7 @@ pub async fn end(
             ("subscription.withdraw", row.subscription.window.from().unwrap_or(desk.now))
         } else {
             move_end(desk, id, Some(at));
+            follow_on(desk, &row, at, &reason)?;
             let action = match row.subscription.kind {
                 SubscriptionKind::Plan => "plan.end",
                 SubscriptionKind::Addon => "addon.end",

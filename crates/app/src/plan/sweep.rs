@@ -7,7 +7,7 @@ use crate::App;
 use crate::entitlement::Entry;
 use crate::entitlement::desk::{By, ChangeOptions, Desk, change};
 use charter_db::{BoxFuture, Scope, Tx};
-use charter_kernel::{OrganizationId, Problem};
+use charter_kernel::{OrganizationId, Problem, ProblemKind};
 use charter_store as store;
 
 /// Usage events are kept this long: the time within which the same event may be sent again.
@@ -64,8 +64,17 @@ pub async fn sweep(app: &App) -> Result<Swept, Problem> {
         })?;
         for organization in &page.rows {
             let by = By::sweeper(app.now());
-            let done =
-                change(app, by, *organization, ChangeOptions::default(), |desk| Ok(step(desk))).await?;
+            let done = match change(app, by, *organization, ChangeOptions::default(), |desk| Ok(step(desk)))
+                .await
+            {
+                Ok(done) => done,
+                Err(problem) if problem.kind == ProblemKind::Unavailable => return Err(problem),
+                Err(problem) => {
+                    // One organization must not hold up the others.
+                    tracing::error!(%organization, %problem, "subscriptions that have fallen due were not moved");
+                    continue;
+                }
+            };
             if done.wrote {
                 swept.begun += done.value.begun;
                 swept.ended += done.value.ended;

@@ -19,8 +19,8 @@ use charter_kernel::facts::{
     PrincipalKind, PrincipalStatus, Subject,
 };
 use charter_kernel::{
-    AssignmentId, Key, OrganizationId, PrincipalId, Problem, ProblemKind, Reason, Revision,
-    SubscriptionId, Timestamp, Window,
+    AssignmentId, Key, OrganizationId, PrincipalId, Problem, ProblemKind, Reason, Revision, SubscriptionId,
+    Timestamp, Window,
 };
 use charter_policy::{Check, Context, Index, Interner, Shard};
 use charter_testkit::both_engines;
@@ -458,6 +458,22 @@ both_engines!(a_trial_over_a_plan_falls_back_to_it_at_once, async |db: TestDatab
     node.clock.forward(10 * DAY);
     assert_eq!(decides(&node, "production.work_orders.create").await, "expired");
     assert_eq!(decides(&node, "crm.leads.create").await, "allow");
+});
+
+both_engines!(a_trial_that_ends_early_is_followed_by_its_plan_at_once, async |db: TestDatabase| {
+    let node = company(&db).await;
+    let started = trial(&node, "growth", 30, TrialEnd::Plan(key("starter")), false).await.unwrap();
+    node.clock.forward(DAY);
+    let permit = node.permit(node.app.platform()).await;
+    let id = started.subscription.subscription.id;
+    let done =
+        plan::end(&node.app, &node.operator(), &permit, node.toys(), apply(), ending(id), "seen enough")
+            .await;
+    assert_eq!(done.unwrap().value.subscription.status, SubscriptionStatus::Ended);
+    assert_eq!(decides(&node, "crm.leads.create").await, "allow");
+    assert_eq!(decides(&node, "production.work_orders.create").await, "expired");
+    let view = entitlement::of_organization(&node.app, node.toys(), node.now()).await.unwrap();
+    assert_eq!(view.plan, Some((key("starter"), 1)));
 });
 
 async fn published(node: &Node, plan_key: &str, draft: PlanDraft) -> u32 {
