@@ -30,7 +30,7 @@ const FLOORS: &[Floor] = &[
     Floor { name: "charter-kernel", may_use: &[], kind: Kind::Pure },
     Floor { name: "charter-catalogue", may_use: &["charter-kernel"], kind: Kind::Pure },
     Floor { name: "charter-policy", may_use: &["charter-kernel"], kind: Kind::Pure },
-    Floor { name: "charter-db", may_use: &[], kind: Kind::Seam },
+    Floor { name: "charter-db", may_use: &["charter-kernel"], kind: Kind::Seam },
     Floor { name: "charter-store", may_use: &["charter-kernel", "charter-db"], kind: Kind::Ordinary },
     Floor {
         name: "charter-app",

@@ -33,8 +33,13 @@ pub async fn assign(
     edit(app, ctx, permit, options, move |bench: &mut Bench<'_>| {
         subject::not_over(draft.window, bench.now)?;
         let subject = subject::resolve(bench.facts, &draft.subject)?;
-        let row =
-            AssignmentFact { id, role: draft.role, subject, window: draft.window, condition: draft.condition };
+        let row = AssignmentFact {
+            id,
+            role: draft.role,
+            subject,
+            window: draft.window,
+            condition: draft.condition,
+        };
         let same = |other: &&AssignmentFact| {
             other.role == row.role
                 && other.subject == row.subject
@@ -42,7 +47,10 @@ pub async fn assign(
                 && other.condition == row.condition
         };
         if let Some(other) = bench.facts.assignments.iter().find(same) {
-            return Err(Problem::new(ProblemKind::Taken, format!("assignment {} says the same already", other.id)));
+            return Err(Problem::new(
+                ProblemKind::Taken,
+                format!("assignment {} says the same already", other.id),
+            ));
         }
         bench.facts.assignments.push(row.clone());
         Ok(row)

@@ -92,7 +92,12 @@ pub async fn append(tx: &mut Tx, events: impl IntoIterator<Item = AuditEvent>) -
 }
 
 /// Events, newest first, one page; the cursor is the number of the last event seen.
-pub async fn list(app: &App, permit: &Permit, filter: Filter, page: &Page) -> Result<Listing<AuditRow>, Problem> {
+pub async fn list(
+    app: &App,
+    permit: &Permit,
+    filter: Filter,
+    page: &Page,
+) -> Result<Listing<AuditRow>, Problem> {
     let (organization, limit) = (permit.organization(), page.limit);
     let below = match &page.after {
         Some(text) => text.parse().map_err(|_| Problem::invalid("cursor", "not a cursor of this list"))?,
@@ -138,7 +143,11 @@ async fn walk(conn: &mut Conn, organization: OrganizationId) -> Result<Verificat
             }
         };
         if row.seq != found.seq + 1 {
-            fault(format!("follows event {}: {} events are missing", found.seq, row.seq.saturating_sub(found.seq + 1)));
+            fault(format!(
+                "follows event {}: {} events are missing",
+                found.seq,
+                row.seq.saturating_sub(found.seq + 1)
+            ));
         } else if row.previous_hash != previous {
             fault("does not follow the event before it: one of the two was changed or replaced".to_owned());
         }
@@ -153,7 +162,10 @@ async fn walk(conn: &mut Conn, organization: OrganizationId) -> Result<Verificat
     .await?;
     match head {
         Some(head) if head.seq != found.seq => {
-            found.faults.push(format!("the trail ends at event {}, its head says {}: events were cut off", found.seq, head.seq));
+            found.faults.push(format!(
+                "the trail ends at event {}, its head says {}: events were cut off",
+                found.seq, head.seq
+            ));
         }
         Some(head) if head.hash != previous => {
             found.faults.push(format!("the head's hash is not that of event {}", found.seq));
@@ -218,6 +230,9 @@ pub fn system_event(
 pub fn broken(verification: &Verification) -> Problem {
     Problem::new(
         ProblemKind::Internal,
-        format!("the audit chain does not verify: {}", verification.faults.first().map_or("", String::as_str)),
+        format!(
+            "the audit chain does not verify: {}",
+            verification.faults.first().map_or("", String::as_str)
+        ),
     )
 }

@@ -37,7 +37,11 @@ pub struct CatalogueChange {
 pub fn problem_of(faults: &[Fault]) -> Problem {
     let mut problem = Problem::new(
         ProblemKind::Invalid,
-        format!("the document has {} faults: {}", faults.len(), faults.first().map_or(String::new(), ToString::to_string)),
+        format!(
+            "the document has {} faults: {}",
+            faults.len(),
+            faults.first().map_or(String::new(), ToString::to_string)
+        ),
     );
     problem.fields = faults
         .iter()
@@ -73,13 +77,15 @@ struct Installed {
 }
 
 async fn documents(database: &Database) -> Result<Installed, Problem> {
-    let shipped = reading_all!(database, |conn| store::catalogue::latest_document(conn, DocumentKind::Shipped))?;
+    let shipped =
+        reading_all!(database, |conn| store::catalogue::latest_document(conn, DocumentKind::Shipped))?;
     let own = reading_all!(database, |conn| store::catalogue::latest_document(conn, DocumentKind::Own))?;
     Ok(Installed { shipped, own })
 }
 
 fn read(installed: &Installed) -> Result<Catalogue, Problem> {
-    let text = installed.shipped.as_ref().map_or(charter_catalogue::SHIPPED, |document| document.text.as_str());
+    let text =
+        installed.shipped.as_ref().map_or(charter_catalogue::SHIPPED, |document| document.text.as_str());
     let shipped = charter_catalogue::parse(text).map_err(|faults| broken(&faults))?;
     match &installed.own {
         None => Ok(shipped),
@@ -168,7 +174,8 @@ pub(crate) async fn installed(database: &Database, now: Timestamp) -> Result<Cat
 fn proposed(installed: &Installed, text: &str) -> Result<(DocumentKind, String, Catalogue), Problem> {
     if text.contains("charter-catalogue-extension/") {
         let own: OwnCatalogue = charter_catalogue::parse_own(text).map_err(|faults| problem_of(&faults))?;
-        let shipped = installed.shipped.as_ref().map_or(charter_catalogue::SHIPPED, |document| document.text.as_str());
+        let shipped =
+            installed.shipped.as_ref().map_or(charter_catalogue::SHIPPED, |document| document.text.as_str());
         let shipped = charter_catalogue::parse(shipped).map_err(|faults| broken(&faults))?;
         let merged = charter_catalogue::merge(&shipped, &own).map_err(|faults| problem_of(&faults))?;
         Ok((DocumentKind::Own, own.catalogue.version, merged))
@@ -223,8 +230,9 @@ pub async fn apply(
         let detail = format!("the catalogue is not applied: {}: {}", first.field, first.detail);
         return Err(Problem { fields: errors, ..Problem::new(ProblemKind::Invalid, detail) });
     }
-    let index = Index::new(&catalogue)
-        .map_err(|error| Problem::new(ProblemKind::Invalid, format!("the catalogue is not applied: {error}")))?;
+    let index = Index::new(&catalogue).map_err(|error| {
+        Problem::new(ProblemKind::Invalid, format!("the catalogue is not applied: {error}"))
+    })?;
     if diff.is_empty() && found.shipped.as_ref().is_some_and(|document| document.text == text) {
         return Ok(CatalogueChange { diff, lint, applied: false });
     }
@@ -238,8 +246,9 @@ pub async fn apply(
             install(transaction.tx(), &inside, now).await?;
             let mut event = audit::event(&ctx_inside, platform, "catalogue.apply", "catalogue", version);
             event.before = Some(serde_json::json!({ "version": before }).to_string());
-            event.after =
-                Some(serde_json::json!({ "version": inside.version, "sha256": audit::hex(&row.hash) }).to_string());
+            event.after = Some(
+                serde_json::json!({ "version": inside.version, "sha256": audit::hex(&row.hash) }).to_string(),
+            );
             transaction.commit(event, Vec::new(), ()).await
         }) as BoxFuture<'_, Result<Committed<()>, Problem>>
     })
@@ -256,15 +265,17 @@ pub async fn own_text(app: &App) -> Result<Option<String>, Problem> {
 /// Takes over a catalogue that another node applied.
 pub(crate) async fn follow(app: &App) -> Result<(), Problem> {
     let found = documents(app.database()).await?;
-    let signature = |document: &Option<CatalogueDocument>| document.as_ref().map(|document| document.hash.clone());
+    let signature =
+        |document: &Option<CatalogueDocument>| document.as_ref().map(|document| document.hash.clone());
     let now = (signature(&found.shipped), signature(&found.own));
     if !app.snapshots().catalogue_changed(&now) {
         return Ok(());
     }
     let catalogue = read(&found)?;
     if catalogue != *app.snapshots().catalogue() {
-        let index = Index::new(&catalogue)
-            .map_err(|error| Problem::new(ProblemKind::Internal, format!("the catalogue does not compile: {error}")))?;
+        let index = Index::new(&catalogue).map_err(|error| {
+            Problem::new(ProblemKind::Internal, format!("the catalogue does not compile: {error}"))
+        })?;
         app.snapshots().replace_catalogue(Arc::new(catalogue), Arc::new(index));
     }
     app.snapshots().catalogue_seen(now);

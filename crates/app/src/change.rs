@@ -2,7 +2,8 @@
 //! what is referred to comes before what refers to it, and deletions the other way round.
 
 use charter_kernel::facts::{
-    AssignmentFact, BlockFact, ConditionFact, GrantFact, MemberFact, OrganizationFacts, ResourceFact, RoleFact, TeamFact,
+    AssignmentFact, BlockFact, ConditionFact, GrantFact, MemberFact, OrganizationFacts, ResourceFact,
+    RoleFact, TeamFact,
 };
 use charter_kernel::{PrincipalId, TeamId};
 use std::collections::HashMap;
@@ -59,7 +60,11 @@ pub enum Change {
     Block(Edit<BlockFact>),
 }
 
-fn edits<T: PartialEq + Clone, K: Hash + Eq>(before: &[T], after: &[T], key: impl Fn(&T) -> K) -> Vec<Edit<T>> {
+fn edits<T: PartialEq + Clone, K: Hash + Eq>(
+    before: &[T],
+    after: &[T],
+    key: impl Fn(&T) -> K,
+) -> Vec<Edit<T>> {
     // Rows keep their places but for what was touched: the common head and tail are no difference.
     let head = before.iter().zip(after).take_while(|(a, b)| a == b).count();
     let (before, after) = (before.get(head..).unwrap_or_default(), after.get(head..).unwrap_or_default());
@@ -75,7 +80,8 @@ fn edits<T: PartialEq + Clone, K: Hash + Eq>(before: &[T], after: &[T], key: imp
             Some(_) => {}
         }
     }
-    found.extend(before.iter().filter(|row| old.contains_key(&key(row))).map(|row| Edit::Delete(row.clone())));
+    found
+        .extend(before.iter().filter(|row| old.contains_key(&key(row))).map(|row| Edit::Delete(row.clone())));
     found
 }
 
@@ -96,7 +102,11 @@ pub fn changes(before: &OrganizationFacts, after: &OrganizationFacts) -> Vec<Cha
     for edit in &teams {
         // A new team is written with its members, a deleted one goes with them.
         if let Edit::Update(was, is) = edit {
-            let one = |principal: &PrincipalId, joins| Change::TeamMember { team: is.id, principal: *principal, joins };
+            let one = |principal: &PrincipalId, joins| Change::TeamMember {
+                team: is.id,
+                principal: *principal,
+                joins,
+            };
             joins.extend(was.members.iter().filter(|id| !is.members.contains(id)).map(|id| one(id, false)));
             joins.extend(is.members.iter().filter(|id| !was.members.contains(id)).map(|id| one(id, true)));
         }
@@ -105,7 +115,12 @@ pub fn changes(before: &OrganizationFacts, after: &OrganizationFacts) -> Vec<Cha
         Edit::Update(was, is) => (&was.key, &was.name, was.parent) != (&is.key, &is.name, is.parent),
         _ => true,
     });
-    fn split<T>(edits: Vec<Edit<T>>, wrap: fn(Edit<T>) -> Change, first: &mut Vec<Change>, last: &mut Vec<Change>) {
+    fn split<T>(
+        edits: Vec<Edit<T>>,
+        wrap: fn(Edit<T>) -> Change,
+        first: &mut Vec<Change>,
+        last: &mut Vec<Change>,
+    ) {
         for edit in edits {
             if matches!(edit, Edit::Delete(_)) { last.push(wrap(edit)) } else { first.push(wrap(edit)) }
         }
@@ -156,8 +171,9 @@ fn roles_in_order(edits: Vec<Edit<RoleFact>>) -> Vec<Edit<RoleFact>> {
     let mut ordered: Vec<Edit<RoleFact>> = Vec::with_capacity(waiting.len());
     while !waiting.is_empty() {
         let keys: Vec<_> = waiting.iter().map(|edit| edit.row().key.clone()).collect();
-        let (ready, rest): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|edit| !edit.row().parents.iter().any(|parent| keys.contains(parent) && *parent != edit.row().key));
+        let (ready, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|edit| {
+            !edit.row().parents.iter().any(|parent| keys.contains(parent) && *parent != edit.row().key)
+        });
         if ready.is_empty() {
             // A cycle, which the rules refuse before anything is written.
             ordered.extend(rest);

@@ -16,9 +16,17 @@ fn user_of(facts: &OrganizationFacts, key: &str) -> Option<String> {
         .find(|row| is(&row.condition))
         .map(|row| format!("grant {}", row.id))
         .or_else(|| facts.blocks.iter().find(|row| is(&row.condition)).map(|row| format!("block {}", row.id)))
-        .or_else(|| facts.assignments.iter().find(|row| is(&row.condition)).map(|row| format!("assignment {}", row.id)))
         .or_else(|| {
-            let uses = |role: &&charter_kernel::facts::RoleFact| role.permissions.iter().any(|line| is(&line.condition));
+            facts
+                .assignments
+                .iter()
+                .find(|row| is(&row.condition))
+                .map(|row| format!("assignment {}", row.id))
+        })
+        .or_else(|| {
+            let uses = |role: &&charter_kernel::facts::RoleFact| {
+                role.permissions.iter().any(|line| is(&line.condition))
+            };
             facts.roles.iter().find(uses).map(|role| format!("role {}", role.key))
         })
 }
@@ -53,9 +61,13 @@ pub async fn delete(
 ) -> Result<Edited<ConditionFact>, Problem> {
     edit(app, ctx, permit, options, move |bench: &mut Bench<'_>| {
         let at = bench.facts.conditions.iter().position(|row| row.key.as_str() == key);
-        let at = at.ok_or_else(|| Problem::not_found(format!("no condition {key:?} in this organization")))?;
+        let at =
+            at.ok_or_else(|| Problem::not_found(format!("no condition {key:?} in this organization")))?;
         if let Some(user) = user_of(bench.facts, &key) {
-            return Err(Problem::new(ProblemKind::InUse, format!("{user} uses condition {key}: change it first")));
+            return Err(Problem::new(
+                ProblemKind::InUse,
+                format!("{user} uses condition {key}: change it first"),
+            ));
         }
         Ok(bench.facts.conditions.remove(at))
     })

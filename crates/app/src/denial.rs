@@ -150,7 +150,8 @@ impl App {
             let written: Result<(), Problem> = self
                 .database()
                 .write(Scope::Organization(organization.bits()), move |tx: &mut Tx| {
-                    Box::pin(async move { audit::append(tx, events).await }) as BoxFuture<'_, Result<(), Problem>>
+                    Box::pin(async move { audit::append(tx, events).await })
+                        as BoxFuture<'_, Result<(), Problem>>
                 })
                 .await;
             if let Err(problem) = written {

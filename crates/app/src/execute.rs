@@ -6,8 +6,8 @@ use crate::change::{Change, Edit};
 use crate::transaction::Transaction;
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::facts::{
-    AssignmentFact, BlockFact, BlockSubject, ConditionFact, GrantFact, MemberFact, Reach, ResourceFact, RoleFact, Subject,
-    TeamFact,
+    AssignmentFact, BlockFact, BlockSubject, ConditionFact, GrantFact, MemberFact, Reach, ResourceFact,
+    RoleFact, Subject, TeamFact,
 };
 use charter_kernel::{OrganizationId, Problem, Timestamp, Window};
 use charter_store as store;
@@ -32,7 +32,9 @@ pub async fn change(
         Change::TeamMember { team, principal, joins: false } => {
             store::team::remove_member(transaction.tx(), organization, *team, *principal).await?;
         }
-        Change::Team(Edit::Insert(team)) => store::team::insert(transaction.tx(), organization, team, now).await?,
+        Change::Team(Edit::Insert(team)) => {
+            store::team::insert(transaction.tx(), organization, team, now).await?
+        }
         Change::Team(Edit::Update(_, team)) => {
             store::team::update(transaction.tx(), organization, team, now).await?;
         }
@@ -48,7 +50,9 @@ pub async fn change(
         Change::Condition(Edit::Delete(row)) => {
             store::condition::delete(transaction.tx(), organization, &row.key).await?;
         }
-        Change::Role(Edit::Insert(role)) => store::role::insert(transaction.tx(), organization, role, now).await?,
+        Change::Role(Edit::Insert(role)) => {
+            store::role::insert(transaction.tx(), organization, role, now).await?
+        }
         Change::Role(Edit::Update(_, role)) => {
             store::role::update(transaction.tx(), organization, role, now).await?;
         }
@@ -68,7 +72,9 @@ pub async fn change(
                 given,
             };
             match edit {
-                Edit::Insert(it) => store::assignment::insert(transaction.tx(), organization, &row(it)).await?,
+                Edit::Insert(it) => {
+                    store::assignment::insert(transaction.tx(), organization, &row(it)).await?
+                }
                 Edit::Update(was, it) if (&was.role, was.subject) == (&it.role, it.subject) => {
                     store::assignment::update(transaction.tx(), organization, &row(it)).await?;
                 }
@@ -129,7 +135,15 @@ async fn member(
                 store::principal::insert(transaction.tx(), &principal).await?;
             }
             let (window, attributes) = (member.window, member.attributes.as_str());
-            store::membership::insert(transaction.tx(), organization, member.principal, window, attributes, now).await?;
+            store::membership::insert(
+                transaction.tx(),
+                organization,
+                member.principal,
+                window,
+                attributes,
+                now,
+            )
+            .await?;
         }
         Edit::Update(was, member) => {
             if (was.status, &was.name) != (member.status, &member.name) {
@@ -146,7 +160,15 @@ async fn member(
                 }
             }
             let (window, attributes) = (member.window, member.attributes.as_str());
-            store::membership::update(transaction.tx(), organization, member.principal, window, attributes, now).await?;
+            store::membership::update(
+                transaction.tx(),
+                organization,
+                member.principal,
+                window,
+                attributes,
+                now,
+            )
+            .await?;
         }
     }
     Ok(())
@@ -247,18 +269,37 @@ fn told<T>(
         Edit::Update(..) => update,
         Edit::Delete(_) => delete,
     };
-    Told { action, kind, target: target(edit.row()), before: edit.before().map(&turn), after: edit.after().map(&turn) }
+    Told {
+        action,
+        kind,
+        target: target(edit.row()),
+        before: edit.before().map(&turn),
+        after: edit.after().map(&turn),
+    }
 }
 
 /// The audit event of one change.
-pub fn event(ctx: &RequestContext, organization: OrganizationId, change: &Change, reason: &str) -> AuditEvent {
+pub fn event(
+    ctx: &RequestContext,
+    organization: OrganizationId,
+    change: &Change,
+    reason: &str,
+) -> AuditEvent {
     let told = match change {
-        Change::Member(edit) => {
-            told(edit, "member", ["member.add", "member.update", "member.remove"], |row| row.login.clone(), member_json)
-        }
-        Change::Team(edit) => {
-            told(edit, "team", ["team.create", "team.update", "team.delete"], |row| row.key.to_string(), team_json)
-        }
+        Change::Member(edit) => told(
+            edit,
+            "member",
+            ["member.add", "member.update", "member.remove"],
+            |row| row.login.clone(),
+            member_json,
+        ),
+        Change::Team(edit) => told(
+            edit,
+            "team",
+            ["team.create", "team.update", "team.delete"],
+            |row| row.key.to_string(),
+            team_json,
+        ),
         Change::TeamMember { team, principal, joins } => Told {
             action: if *joins { "team.join" } else { "team.leave" },
             kind: "team",
@@ -273,9 +314,13 @@ pub fn event(ctx: &RequestContext, organization: OrganizationId, change: &Change
             |row| row.key.to_string(),
             condition_json,
         ),
-        Change::Role(edit) => {
-            told(edit, "role", ["role.create", "role.update", "role.delete"], |row| row.key.to_string(), role_json)
-        }
+        Change::Role(edit) => told(
+            edit,
+            "role",
+            ["role.create", "role.update", "role.delete"],
+            |row| row.key.to_string(),
+            role_json,
+        ),
         Change::Resource(edit) => told(
             edit,
             "resource",
@@ -290,12 +335,20 @@ pub fn event(ctx: &RequestContext, organization: OrganizationId, change: &Change
             |row| row.id.to_string(),
             assignment_json,
         ),
-        Change::Grant(edit) => {
-            told(edit, "grant", ["grant.give", "grant.update", "grant.revoke"], |row| row.id.to_string(), grant_json)
-        }
-        Change::Block(edit) => {
-            told(edit, "block", ["block.set", "block.update", "block.lift"], |row| row.id.to_string(), block_json)
-        }
+        Change::Grant(edit) => told(
+            edit,
+            "grant",
+            ["grant.give", "grant.update", "grant.revoke"],
+            |row| row.id.to_string(),
+            grant_json,
+        ),
+        Change::Block(edit) => told(
+            edit,
+            "block",
+            ["block.set", "block.update", "block.lift"],
+            |row| row.id.to_string(),
+            block_json,
+        ),
     };
     let mut event = audit::event(ctx, organization, told.action, told.kind, told.target);
     event.reason = reason.to_owned();
@@ -305,7 +358,12 @@ pub fn event(ctx: &RequestContext, organization: OrganizationId, change: &Change
 }
 
 /// The audit event of something an administrator was warned of, such as an accepted conflict.
-pub fn warning(ctx: &RequestContext, organization: OrganizationId, warning: &str, reason: &str) -> AuditEvent {
+pub fn warning(
+    ctx: &RequestContext,
+    organization: OrganizationId,
+    warning: &str,
+    reason: &str,
+) -> AuditEvent {
     let mut event = audit::event(ctx, organization, "policy.warn", "policy", "policy");
     event.reason = reason.to_owned();
     event.after = Some(json!({ "warning": warning }).to_string());

@@ -91,7 +91,10 @@ impl App {
         let key: Key = text.parse().map_err(|_| missing())?;
         let wanted = key.clone();
         let found =
-            reading_all!(self.database(), |conn| async move { store::organization::by_key(conn, &wanted).await })?;
+            reading_all!(
+                self.database(),
+                |conn| async move { store::organization::by_key(conn, &wanted).await }
+            )?;
         let id = found.ok_or_else(missing)?;
         self.organizations().known.write().unwrap_or_else(PoisonError::into_inner).insert(key, id);
         Ok(id)
@@ -121,27 +124,39 @@ pub async fn create(
         assertable: Vec::new(),
     };
     let (ctx_inside, fact) = (ctx.clone(), organization.clone());
-    app.write(Scope::Installation, permit.organization(), ctx.now, move |mut transaction: Transaction<'_>| {
-        Box::pin(async move {
-            let wanted = fact.key.clone();
-            if store::organization::by_key(transaction.tx(), &wanted).await?.is_some() {
-                return Err(Problem::new(ProblemKind::Taken, format!("there is an organization {wanted} already")));
-            }
-            let now = ctx_inside.now;
-            store::organization::insert(transaction.tx(), &fact, now).await?;
-            transaction.touch(fact.id).await?;
-            let mut event =
-                audit::event(&ctx_inside, fact.id, "organization.create", "organization", fact.key.to_string());
-            event.after = Some(record(&fact));
-            let mut seen = event.clone();
-            seen.organization = transaction.organization();
-            transaction.commit(seen, vec![event], ()).await
-        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
-    })
+    app.write(
+        Scope::Installation,
+        permit.organization(),
+        ctx.now,
+        move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let wanted = fact.key.clone();
+                if store::organization::by_key(transaction.tx(), &wanted).await?.is_some() {
+                    return Err(Problem::new(
+                        ProblemKind::Taken,
+                        format!("there is an organization {wanted} already"),
+                    ));
+                }
+                let now = ctx_inside.now;
+                store::organization::insert(transaction.tx(), &fact, now).await?;
+                transaction.touch(fact.id).await?;
+                let mut event = audit::event(
+                    &ctx_inside,
+                    fact.id,
+                    "organization.create",
+                    "organization",
+                    fact.key.to_string(),
+                );
+                event.after = Some(record(&fact));
+                let mut seen = event.clone();
+                seen.organization = transaction.organization();
+                transaction.commit(seen, vec![event], ()).await
+            }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+        },
+    )
     .await?;
     Ok(OrganizationView { organization, created_at: ctx.now, updated_at: ctx.now })
 }
-
 
 /// Changes an organization.
 pub async fn update(
@@ -154,11 +169,15 @@ pub async fn update(
     let name = update.name.as_deref().map(|name| text::name("name", name)).transpose()?;
     if let Some(assertable) = &update.assertable {
         for pattern in assertable {
-            let known = ["subject.", "resource."].iter().any(|of| pattern.strip_prefix(of).is_some_and(|rest| !rest.is_empty()));
+            let known = ["subject.", "resource."]
+                .iter()
+                .any(|of| pattern.strip_prefix(of).is_some_and(|rest| !rest.is_empty()));
             if !known {
                 return Err(Problem::invalid(
                     "assertable",
-                    format!("{pattern:?}: subject.<attribute> or resource.<attribute> is expected, * for every attribute"),
+                    format!(
+                        "{pattern:?}: subject.<attribute> or resource.<attribute> is expected, * for every attribute"
+                    ),
                 ));
             }
         }
@@ -229,7 +248,9 @@ pub async fn update(
 
 /// One organization.
 pub async fn get(app: &App, id: OrganizationId) -> Result<OrganizationView, Problem> {
-    reading!(app.database(), id, |conn| store::organization::get(conn, id))?.map(Into::into).ok_or_else(missing)
+    reading!(app.database(), id, |conn| store::organization::get(conn, id))?
+        .map(Into::into)
+        .ok_or_else(missing)
 }
 
 /// All organizations in the order they were made, one page.

@@ -19,7 +19,8 @@ pub async fn read(app: &App, permit: &Permit) -> Result<(String, Revision), Prob
 /// The faults of a document as a problem with one field each.
 fn problem_of(faults: &[Fault]) -> Problem {
     let first = faults.first().map_or_else(String::new, ToString::to_string);
-    let mut problem = Problem::new(ProblemKind::Invalid, format!("the document has {} faults; {first}", faults.len()));
+    let mut problem =
+        Problem::new(ProblemKind::Invalid, format!("the document has {} faults; {first}", faults.len()));
     problem.fields = faults
         .iter()
         .map(|fault| FieldProblem {
@@ -44,7 +45,10 @@ pub async fn apply(
     if named.ok() != Some(permit.organization()) {
         return Err(Problem::invalid(
             format!("line {}: organization", document.organization.line),
-            format!("the document is about {}, the command about another organization", document.organization.value),
+            format!(
+                "the document is about {}, the command about another organization",
+                document.organization.value
+            ),
         ));
     }
     if options.reason.is_empty() {
@@ -63,7 +67,12 @@ pub async fn apply(
 }
 
 /// Runs expected decisions and tells which came otherwise. Nothing is recorded: nobody was refused.
-pub async fn test(app: &App, ctx: &RequestContext, permit: &Permit, text: &str) -> Result<CaseReport, Problem> {
+pub async fn test(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    text: &str,
+) -> Result<CaseReport, Problem> {
     let cases = PolicyCases::parse(text).map_err(|faults| problem_of(&faults))?;
     let organization = permit.organization();
     if let Some(named) = &cases.organization

@@ -18,7 +18,9 @@ macro_rules! reading {
             .read(
                 ::charter_db::Scope::Organization($organization.bits()),
                 move |$conn: &mut ::charter_db::Conn| {
-                    $crate::reading::boxed(async move { $body.await.map_err(::charter_kernel::Problem::from) })
+                    $crate::reading::boxed(
+                        async move { $body.await.map_err(::charter_kernel::Problem::from) },
+                    )
                 },
             )
             .await

@@ -28,7 +28,10 @@ pub struct ResourceDraft {
 /// A resource id within the limits.
 pub fn id(field: &str, text: &str) -> Result<Arc<str>, Problem> {
     if text.is_empty() || text.len() > ID_MAX || text.chars().any(char::is_control) {
-        return Err(Problem::invalid(field, format!("1 to {ID_MAX} bytes without control characters are expected")));
+        return Err(Problem::invalid(
+            field,
+            format!("1 to {ID_MAX} bytes without control characters are expected"),
+        ));
     }
     Ok(text.into())
 }
@@ -81,7 +84,9 @@ pub async fn remove(
         let gone = find(bench.facts, &kind, &id)?.clone();
         let reach = Reach::Resource(gone.resource.clone());
         let facts = &mut *bench.facts;
-        if facts.grants.iter().any(|row| row.reach == reach) || facts.blocks.iter().any(|row| row.reach == reach) {
+        if facts.grants.iter().any(|row| row.reach == reach)
+            || facts.blocks.iter().any(|row| row.reach == reach)
+        {
             return Err(Problem::new(
                 ProblemKind::InUse,
                 format!("grants or blocks reach {kind}:{id}: take them back first"),

@@ -64,7 +64,9 @@ fn not_shipped(app: &App, key: &str) -> Result<(), Problem> {
     if catalogue.roles.iter().any(|role| role.role.key.as_str() == key) {
         return Err(Problem::new(
             ProblemKind::Forbidden,
-            format!("{key} is a shipped role: make a role of your own that inherits from it, and change that"),
+            format!(
+                "{key} is a shipped role: make a role of your own that inherits from it, and change that"
+            ),
         ));
     }
     Ok(())
@@ -159,8 +161,13 @@ pub async fn delete(
         if let Some(child) = facts.roles.iter().find(|other| other.parents.contains(&role.key)) {
             return Err(Problem::new(ProblemKind::InUse, format!("role {} inherits from {key}", child.key)));
         }
-        if let Some(block) = facts.blocks.iter().find(|block| block.subject == BlockSubject::Role(role.key.clone())) {
-            return Err(Problem::new(ProblemKind::InUse, format!("block {} stops the holders of {key}", block.id)));
+        if let Some(block) =
+            facts.blocks.iter().find(|block| block.subject == BlockSubject::Role(role.key.clone()))
+        {
+            return Err(Problem::new(
+                ProblemKind::InUse,
+                format!("block {} stops the holders of {key}", block.id),
+            ));
         }
         facts.roles.retain(|other| other.key != role.key);
         Ok(role)
@@ -197,7 +204,8 @@ pub async fn get(app: &App, permit: &Permit, key: &str) -> Result<RoleView, Prob
 pub async fn list(app: &App, permit: &Permit, page: &Page) -> Result<Listing<RoleView>, Problem> {
     let facts = crate::facts(app, permit.organization()).await?;
     let catalogue = app.snapshots().catalogue();
-    let mut roles: Vec<&RoleFact> = facts.roles.iter().chain(catalogue.roles.iter().map(|role| &role.role)).collect();
+    let mut roles: Vec<&RoleFact> =
+        facts.roles.iter().chain(catalogue.roles.iter().map(|role| &role.role)).collect();
     roles.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(page.cut(roles, |role| role.key.to_string()).map(|role| view(app, &facts, role)))
 }

@@ -35,19 +35,24 @@ impl App {
         let database = Database::open(&settings.database).await?;
         if settings.migrate {
             store::migration::migrate_up(&database, world.now()).await.map_err(schema)?;
-        } else if let Some(missing) =
-            store::migration::states(&database).await.map_err(schema)?.iter().find(|state| state.applied_at.is_none())
+        } else if let Some(missing) = store::migration::states(&database)
+            .await
+            .map_err(schema)?
+            .iter()
+            .find(|state| state.applied_at.is_none())
         {
             return Err(Problem::new(
                 ProblemKind::Unavailable,
-                format!("the schema is older than this program: {} is missing, run `charter migrate up`", missing.name),
+                format!(
+                    "the schema is older than this program: {} is missing, run `charter migrate up`",
+                    missing.name
+                ),
             ));
         }
         let installed = catalogue::installed(&database, world.now()).await?;
-        let index = Arc::new(
-            Index::new(&installed)
-                .map_err(|error| Problem::new(ProblemKind::Internal, format!("the catalogue does not compile: {error}")))?,
-        );
+        let index = Arc::new(Index::new(&installed).map_err(|error| {
+            Problem::new(ProblemKind::Internal, format!("the catalogue does not compile: {error}"))
+        })?);
         let platform = platform(&database, &world).await?;
         let snapshots = snapshot::Snapshots::new(
             database.clone(),
@@ -67,12 +72,14 @@ impl App {
                 organizations: organization::Directory::default(),
                 platform: platform.0,
                 settings,
+                is_stopping: std::sync::atomic::AtomicBool::new(false),
             }),
         };
         if platform.1 {
             app.create_platform().await?;
         }
         app.snapshots().catch_up().await?;
+        app.identity().refresh(&app).await?;
         Ok(app)
     }
 
@@ -82,7 +89,9 @@ impl App {
             .database()
             .write(Scope::Installation, move |tx: &mut charter_db::Tx| {
                 Box::pin(async move {
-                    let key = PLATFORM.parse().map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))?;
+                    let key = PLATFORM
+                        .parse()
+                        .map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))?;
                     if store::organization::by_key(tx, &key).await?.is_some() {
                         return Ok(false);
                     }
@@ -102,12 +111,16 @@ impl App {
             })
             .await?;
         if !created {
-            return Err(Problem::new(ProblemKind::Unavailable, "another node made the platform organization: start again")
-                .retry_after(1));
+            return Err(Problem::new(
+                ProblemKind::Unavailable,
+                "another node made the platform organization: start again",
+            )
+            .retry_after(1));
         }
         self.write(Scope::Installation, id, now, move |transaction: Transaction<'_>| {
             Box::pin(async move {
-                let event = audit::system_event("start", id, now, "organization.create", "organization", PLATFORM);
+                let event =
+                    audit::system_event("start", id, now, "organization.create", "organization", PLATFORM);
                 transaction.commit(event, Vec::new(), ()).await
             }) as BoxFuture<'_, Result<Committed<()>, Problem>>
         })

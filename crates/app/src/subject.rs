@@ -16,7 +16,9 @@ pub enum SubjectRef {
 /// The subject a name means in an organization.
 pub fn resolve(facts: &OrganizationFacts, subject: &SubjectRef) -> Result<Subject, Problem> {
     let found = match subject {
-        SubjectRef::Member(who) => member::find(facts, who).map(|member| Subject::Principal(member.principal)),
+        SubjectRef::Member(who) => {
+            member::find(facts, who).map(|member| Subject::Principal(member.principal))
+        }
         SubjectRef::Team(key) => team::find(facts, key).map(|team| Subject::Team(team.id)),
     };
     found.map_err(|problem| Problem::invalid("subject", problem.detail))

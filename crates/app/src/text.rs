@@ -29,7 +29,9 @@ pub fn email(field: &str, text: &str) -> Result<String, Problem> {
     let right = !local.is_empty()
         && folded.len() <= 254
         && domain.split('.').all(|label| !label.is_empty())
-        && !folded.chars().any(|c| is_unwanted(c) || c.is_whitespace() || matches!(c, '<' | '>' | '"' | ',' | ';' | '\\'))
+        && !folded
+            .chars()
+            .any(|c| is_unwanted(c) || c.is_whitespace() || matches!(c, '<' | '>' | '"' | ',' | ';' | '\\'))
         && !local.contains('@');
     if right { Ok(folded) } else { Err(expected()) }
 }
@@ -41,7 +43,11 @@ pub fn login(field: &str, text: &str) -> Result<String, Problem> {
         return email(field, text);
     }
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if folded.is_empty() || folded.len() > 64 || !folded.chars().all(plain) || folded.parse::<charter_kernel::PrincipalId>().is_ok() {
+    if folded.is_empty()
+        || folded.len() > 64
+        || !folded.chars().all(plain)
+        || folded.parse::<charter_kernel::PrincipalId>().is_ok()
+    {
         return Err(Problem::invalid(
             field,
             "an e-mail address is expected, or a user name of at most 64 letters, digits, dots, underscores and dashes",
@@ -56,7 +62,10 @@ pub fn service_account_login(field: &str, text: &str) -> Result<String, Problem>
     if Key::is_valid(&folded) {
         Ok(folded)
     } else {
-        Err(Problem::invalid(field, "a service account's name has 1 to 64 characters from a-z, 0-9, _ and -, beginning with a letter"))
+        Err(Problem::invalid(
+            field,
+            "a service account's name has 1 to 64 characters from a-z, 0-9, _ and -, beginning with a letter",
+        ))
     }
 }
 
@@ -64,7 +73,10 @@ pub fn service_account_login(field: &str, text: &str) -> Result<String, Problem>
 pub fn name(field: &str, text: &str) -> Result<String, Problem> {
     let trimmed: String = text.trim().nfc().collect();
     if trimmed.is_empty() || trimmed.chars().count() > NAME_MAX || trimmed.chars().any(is_unwanted) {
-        return Err(Problem::invalid(field, format!("1 to {NAME_MAX} characters without control characters are expected")));
+        return Err(Problem::invalid(
+            field,
+            format!("1 to {NAME_MAX} characters without control characters are expected"),
+        ));
     }
     Ok(trimmed)
 }
@@ -73,7 +85,10 @@ pub fn name(field: &str, text: &str) -> Result<String, Problem> {
 pub fn reason(field: &str, text: &str) -> Result<String, Problem> {
     let trimmed: String = text.trim().nfc().collect();
     if trimmed.chars().count() > REASON_MAX || trimmed.chars().any(|c| is_unwanted(c) && c != '\n') {
-        return Err(Problem::invalid(field, format!("at most {REASON_MAX} characters without control characters are expected")));
+        return Err(Problem::invalid(
+            field,
+            format!("at most {REASON_MAX} characters without control characters are expected"),
+        ));
     }
     Ok(trimmed)
 }

@@ -72,8 +72,11 @@ impl<'a> Transaction<'a> {
     ) -> Result<Committed<T>, Problem> {
         // Other nodes read changes again from 60 s back: one that is stamped earlier than that must not become final.
         if self.world.now() > self.now.plus_seconds(LONGEST_SECONDS) {
-            return Err(Problem::new(ProblemKind::Unavailable, "the change took too long and was given up: try again")
-                .retry_after(1));
+            return Err(Problem::new(
+                ProblemKind::Unavailable,
+                "the change took too long and was given up: try again",
+            )
+            .retry_after(1));
         }
         audit::append(self.tx, std::iter::once(event).chain(more)).await?;
         Ok(Committed { value, revision: self.revision })

@@ -246,7 +246,7 @@ fn plans(it: &Catalogue) -> Entries {
 
 fn resource_types(it: &Catalogue) -> Entries {
     let entry = |kind: &charter_kernel::catalogue::ResourceType| {
-        let mut made = fields([("name", kind.name.clone())]);
+        let mut made = fields([("name", kind.name.clone()), ("registered", kind.registered.to_string())]);
         for action in &kind.actions {
             let text = format!("{} from level {}", action.permission, action.minimum_level.as_str());
             made.insert(format!("actions.{}", action.action), text);

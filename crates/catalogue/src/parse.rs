@@ -358,6 +358,7 @@ fn plan(plan_key: Key, table: &Table<'_, '_>, faults: &mut Faults) -> Option<Pla
 
 fn resource_type(key: Key, table: &Table<'_, '_>, faults: &mut Faults) -> Option<ResourceType> {
     let name = text(table, "name", faults);
+    let registered = table.maybe("registered").and_then(|value| value.flag(faults)).unwrap_or(false);
     let mut actions = Vec::new();
     if let Some(inner) = table.need("actions", faults).and_then(|value| value.table(faults)) {
         for (action, _, value) in inner.entries() {
@@ -371,5 +372,5 @@ fn resource_type(key: Key, table: &Table<'_, '_>, faults: &mut Faults) -> Option
         }
     }
     table.finish(faults);
-    Some(ResourceType { key, name: name?, actions })
+    Some(ResourceType { key, name: name?, registered, actions })
 }

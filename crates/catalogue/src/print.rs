@@ -156,6 +156,9 @@ fn text(mut own: OwnCatalogue, extension: bool) -> Result<String, std::fmt::Erro
     for kind in &catalogue.resource_types {
         writeln!(out, "\n[resource_types.{}]", kind.key)?;
         writeln!(out, "name = {}", quote(&kind.name))?;
+        if kind.registered {
+            writeln!(out, "registered = true")?;
+        }
         writeln!(out, "[resource_types.{}.actions]", kind.key)?;
         for action in &kind.actions {
             writeln!(

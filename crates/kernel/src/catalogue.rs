@@ -152,6 +152,8 @@ pub struct ResourceType {
     pub key: ResourceTypeKey,
     /// Its name.
     pub name: String,
+    /// Every resource of the type is registered: a check of an id that is not is denied, and no search finds anything for it.
+    pub registered: bool,
     /// Its actions.
     pub actions: Vec<ResourceAction>,
 }

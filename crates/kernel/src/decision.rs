@@ -101,6 +101,8 @@ reasons! {
     UnknownPermission = "unknown_permission", Organization, Deny, "the permission is not in the catalogue";
     /// The type of resource is not in the catalogue.
     UnknownType = "unknown_type", Organization, Deny, "the type of resource is not in the catalogue";
+    /// The type's resources are all registered, and this one is not.
+    UnknownResource = "unknown_resource", Organization, Deny, "no such resource";
     /// No such principal.
     UnknownSubject = "unknown_subject", Organization, Deny, "no such user or service account";
     /// No such organization, or none the caller may know of.
