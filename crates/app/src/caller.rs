@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 /// Who is asking.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one per request; a box would be an allocation on every check")]
 pub enum Caller {
     /// Nobody known.
     Anonymous,

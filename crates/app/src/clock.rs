@@ -38,7 +38,8 @@ pub struct SystemRandomness;
 impl Randomness for SystemRandomness {
     #[expect(
         clippy::expect_used,
-        reason = "without randomness from the system no secret may be made: stopping is right"
+        clippy::disallowed_methods,
+        reason = "the one place that asks the system for randomness; without it no secret may be made, so stopping is right"
     )]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random bytes");

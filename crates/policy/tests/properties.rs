@@ -199,7 +199,7 @@ proptest! {
             let first = shard.decide(check);
             let explained = reference::decide(&INDEX, &facts, check).decision;
             for until in [first.valid_until, explained.valid_until] {
-                for now in later.iter().copied().filter(|now| until.is_none_or(|until| *now < until)) {
+                at present in later.iter().copied().filter(|now| until.is_none_or(|until| *now < until)) {
                     let then = shard.decide(&Check { now, ..*check });
                     assert_eq!(
                         (then.reason, then.in_grace), (first.reason, first.in_grace),

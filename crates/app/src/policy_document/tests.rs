@@ -1,5 +1,4 @@
 //! The document, proven: export and apply are inverse, names are looked up, faults come all at once by line, and cases are told plainly.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use super::{CaseReport, PolicyCases, export, parse, resolve};
 use crate::change::{Change, Edit, changes};
