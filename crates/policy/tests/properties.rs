@@ -199,11 +199,11 @@ proptest! {
             let first = shard.decide(check);
             let explained = reference::decide(&INDEX, &facts, check).decision;
             for until in [first.valid_until, explained.valid_until] {
-                at present in later.iter().copied().filter(|now| until.is_none_or(|until| *now < until)) {
-                    let then = shard.decide(&Check { now, ..*check });
+                for instant in later.iter().copied().filter(|instant| until.is_none_or(|until| *instant < until)) {
+                    let then = shard.decide(&Check { now: instant, ..*check });
                     assert_eq!(
                         (then.reason, then.in_grace), (first.reason, first.in_grace),
-                        "{}: promised until {until:?}, changed at {now}", say(check)
+                        "{}: promised until {until:?}, changed at {instant}", say(check)
                     );
                 }
             }
