@@ -1,116 +1,12 @@
-//! Conditions written as CEL expressions: bounded, checked when written, evaluated in an inner scope of one shared context.
-//!
-//! Variables: `subject` (id, type, teams, properties), `action` (name, permission, properties), `resource` (id, type, owner,
-//! properties), `context` (time, ip, mfa, amr, request, and whatever the caller sent). Times are RFC 3339 texts in UTC with
-//! whole seconds, so that they compare as texts. Nothing loops: comprehensions are refused.
+//! Types of an expression as far as they can be known when it is written, and what it reads.
 
-use crate::condition::{
-    Asked, ConditionError, Outcome, Owner, Range, Reads, Stored, local, parse_address, zone,
-};
+use super::{Uses, error};
+use crate::condition::{ConditionError, Range, zone};
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
-use cel::objects::{Key, Map as CelMap};
-use cel::parser::PrattParser;
-use cel::{ExecutionError, Value};
-use charter_kernel::condition::AttributeOf;
-use charter_kernel::facts::PrincipalKind;
-use charter_kernel::time::Timestamp;
-use serde_json::{Map, Value as Json};
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
-
-/// A checked expression.
-#[derive(Debug)]
-pub(crate) struct Expression {
-    root: IdedExpr,
-    uses: Uses,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Uses {
-    subject: bool,
-    action: bool,
-    resource: bool,
-    context: bool,
-    reads: Reads,
-}
-
-const SOURCE_MAX: usize = 2048;
-const NESTING_MAX: usize = 16;
-const TOKENS_MAX: usize = 320;
-const RECURSION_MAX: u16 = 64;
-
-fn error<T>(message: impl Into<String>) -> Result<T, ConditionError> {
-    Err(ConditionError(message.into()))
-}
-
-/// Refuses texts that would be slow or deep to parse, before a parser sees them.
-fn bounded(source: &str) -> Result<(), ConditionError> {
-    if source.trim().is_empty() {
-        return error(
-            "expression: nothing is written: give an expression, for example resource.properties.amount <= 500",
-        );
-    }
-    if source.len() > SOURCE_MAX {
-        return error(format!(
-            "expression: {} bytes, at most {SOURCE_MAX} are possible: split the condition",
-            source.len()
-        ));
-    }
-    let (mut depth, mut tokens, mut choices, mut signs) = (0usize, 0usize, 0usize, 0usize);
-    let mut in_word = false;
-    let mut bytes = source.bytes();
-    while let Some(byte) = bytes.next() {
-        let is_word = byte.is_ascii_alphanumeric() || byte == b'_';
-        if is_word && in_word {
-            continue;
-        }
-        in_word = is_word;
-        if byte.is_ascii_whitespace() {
-            continue;
-        }
-        tokens += 1;
-        signs = if matches!(byte, b'!' | b'-') { signs + 1 } else { 0 };
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            b'?' => choices += 1,
-            b'`' => return error("expression: quoted names (`) are not possible"),
-            b'"' | b'\'' => loop {
-                match bytes.next() {
-                    Some(b'\\') => {
-                        bytes.next();
-                    }
-                    Some(end) if end == byte => break,
-                    Some(b'\n') | None => {
-                        return error(
-                            "expression: a text is not closed: end it with the quote it began with, on the same line",
-                        );
-                    }
-                    Some(_) => {}
-                }
-            },
-            _ if !byte.is_ascii() || byte.is_ascii_control() => {
-                return error("expression: only ASCII characters may stand outside quoted texts");
-            }
-            _ => {}
-        }
-        if depth > NESTING_MAX || choices > NESTING_MAX || signs > 4 {
-            return error(format!(
-                "expression: nested deeper than {NESTING_MAX}: name parts of it as conditions of their own"
-            ));
-        }
-        if tokens > TOKENS_MAX {
-            return error(format!("expression: more than {TOKENS_MAX} words and signs: split the condition"));
-        }
-    }
-    Ok(())
-}
 
 /// Type of an expression as far as it can be known without the facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+pub(super) enum Type {
     Bool,
     Number,
     Text,
@@ -121,7 +17,7 @@ enum Type {
 }
 
 impl Type {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Bool => "true or false",
             Self::Number => "a number",
@@ -133,7 +29,7 @@ impl Type {
         }
     }
 
-    fn fits(self, wanted: Self) -> bool {
+    pub(super) fn fits(self, wanted: Self) -> bool {
         self == wanted || self == Self::Any || wanted == Self::Any
     }
 
@@ -155,12 +51,14 @@ const FUNCTIONS: &[(&str, &[&[Type]], Type)] = &[
     ("hour", &[&[Type::Text, Type::Text]], Type::Number),
     ("weekday", &[&[Type::Text, Type::Text]], Type::Text),
 ];
+
 const METHODS_ONLY: &[&str] = &["contains", "startsWith", "endsWith"];
+
 const FUNCTIONS_ONLY: &[&str] = &["int", "double", "string", "in_range", "hour", "weekday"];
 
-struct Checker {
-    uses: Uses,
-    left: usize,
+pub(super) struct Checker {
+    pub(super) uses: Uses,
+    pub(super) left: usize,
 }
 
 impl Checker {
@@ -173,7 +71,7 @@ impl Checker {
         }
     }
 
-    fn infer(&mut self, expr: &IdedExpr) -> Result<Type, ConditionError> {
+    pub(super) fn infer(&mut self, expr: &IdedExpr) -> Result<Type, ConditionError> {
         if self.left == 0 {
             return error("expression: too many parts: split the condition");
         }
@@ -419,202 +317,5 @@ impl Checker {
             }
         }
         Ok(*result)
-    }
-}
-
-fn functions() -> &'static cel::Context<'static, 'static> {
-    static ROOT: OnceLock<cel::Context<'static, 'static>> = OnceLock::new();
-    ROOT.get_or_init(|| {
-        let mut context = cel::Context::default();
-        let text = |name: &str, message: &str| ExecutionError::function_error(name, message);
-        // A name that is taken would leave the function undeclared; calling it then fails to evaluate, which denies.
-        let _ = context.add_function("in_range", move |address: Arc<String>, range: Arc<String>| {
-            let address = parse_address(&address).ok_or_else(|| text("in_range", "not an address"))?;
-            let range = Range::parse(&range).ok_or_else(|| text("in_range", "not an address range"))?;
-            Ok::<bool, ExecutionError>(range.contains(address))
-        });
-        let _ = context.add_function("hour", move |time: Arc<String>, name: Arc<String>| {
-            let (second, _) = local_of(&time, &name).ok_or_else(|| text("hour", "not a time or zone"))?;
-            Ok::<i64, ExecutionError>(i64::from(second / 3600))
-        });
-        let _ = context.add_function("weekday", move |time: Arc<String>, name: Arc<String>| {
-            let (_, day) = local_of(&time, &name).ok_or_else(|| text("weekday", "not a time or zone"))?;
-            let day = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-                .get(usize::from(day))
-                .copied()
-                .unwrap_or_default();
-            Ok::<Arc<String>, ExecutionError>(Arc::new(day.to_owned()))
-        });
-        context
-    })
-}
-
-fn local_of(time: &str, name: &str) -> Option<(i32, u8)> {
-    let time: Timestamp = time.parse().ok()?;
-    local(&zone(name).ok()?, time)
-}
-
-fn value(json: &Json) -> Value {
-    match json {
-        Json::Null => Value::Null,
-        Json::Bool(it) => Value::Bool(*it),
-        Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(it), _, _) => Value::Int(it),
-            (None, Some(it), _) => Value::UInt(it),
-            (None, None, it) => it.map_or(Value::Null, Value::Float),
-        },
-        Json::String(text) => Value::String(Arc::new(text.clone())),
-        Json::Array(items) => Value::List(Arc::new(items.iter().map(value).collect())),
-        Json::Object(map) => object(map.iter().map(|(key, it)| (key.as_str(), value(it)))),
-    }
-}
-
-fn object<'a>(entries: impl Iterator<Item = (&'a str, Value)>) -> Value {
-    let map: HashMap<Key, Value> =
-        entries.map(|(key, value)| (Key::String(Arc::new(key.to_owned())), value)).collect();
-    Value::Map(CelMap { map: Arc::new(map) })
-}
-
-fn text(text: impl ToString) -> Value {
-    Value::String(Arc::new(text.to_string()))
-}
-
-/// Stored attributes over those the caller may assert; none where what is stored cannot be read.
-fn properties(
-    of: AttributeOf,
-    stored: Stored<'_>,
-    sent: Option<&Map<String, Json>>,
-    asked: &impl Asked,
-) -> Option<Value> {
-    let stored = match stored {
-        Stored::Unreadable => return None,
-        Stored::Absent => None,
-        Stored::Map(map) => Some(map),
-    };
-    let sent = sent.into_iter().flatten().filter(|(key, _)| {
-        asked.assertable().allows(of, key) && !stored.is_some_and(|stored| stored.contains_key(key.as_str()))
-    });
-    Some(object(sent.chain(stored.into_iter().flatten()).map(|(key, it)| (key.as_str(), value(it)))))
-}
-
-fn subject(asked: &impl Asked) -> Value {
-    let kind = match asked.subject_kind() {
-        PrincipalKind::User => "user",
-        PrincipalKind::ServiceAccount => "service_account",
-    };
-    let mut entries = vec![("id", text(asked.subject())), ("type", text(kind))];
-    if asked.teams().iter().all(|(_, certain)| *certain) {
-        entries
-            .push(("teams", Value::List(Arc::new(asked.teams().iter().map(|(key, _)| text(key)).collect()))));
-    }
-    let sent = asked.context().subject_properties;
-    if let Some(found) = properties(AttributeOf::Subject, asked.subject_attributes(), sent, asked) {
-        entries.push(("properties", found));
-    }
-    object(entries.into_iter())
-}
-
-fn action(asked: &impl Asked) -> Value {
-    let mut entries =
-        vec![("name", text(asked.permission().action())), ("permission", text(asked.permission()))];
-    let sent = asked.context().action_properties;
-    if let Some(found) = properties(AttributeOf::Action, Stored::Absent, sent, asked) {
-        entries.push(("properties", found));
-    }
-    object(entries.into_iter())
-}
-
-fn resource(asked: &impl Asked) -> Value {
-    let mut entries = Vec::new();
-    if let Some((kind, id)) = asked.resource() {
-        entries.push(("id", text(id)));
-        entries.push(("type", text(kind)));
-        match asked.owner() {
-            Owner::Is(owner) => entries.push(("owner", text(owner))),
-            Owner::Nobody => entries.push(("owner", Value::Null)),
-            Owner::Unknown => {}
-        }
-        let sent = asked.context().resource_properties;
-        if let Some(found) = properties(AttributeOf::Resource, asked.resource_attributes(), sent, asked) {
-            entries.push(("properties", found));
-        }
-    }
-    object(entries.into_iter())
-}
-
-fn context(asked: &impl Asked) -> Value {
-    let known = asked.context();
-    let mut entries = vec![
-        ("time", text(Timestamp::from_seconds(asked.now().seconds()))),
-        ("mfa", Value::Bool(known.mfa)),
-        ("amr", Value::List(Arc::new(known.amr.iter().map(text).collect()))),
-        ("request", object(known.context.into_iter().flatten().map(|(key, it)| (key.as_str(), value(it))))),
-    ];
-    if let Some(address) = known.address {
-        let folded = match address {
-            IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
-            v4 => v4,
-        };
-        entries.push(("ip", text(folded)));
-    }
-    let sent = known.context.into_iter().flatten();
-    let sent = sent.filter(|(key, _)| !matches!(key.as_str(), "time" | "mfa" | "amr" | "request" | "ip"));
-    object(sent.map(|(key, it)| (key.as_str(), value(it))).chain(entries))
-}
-
-impl Expression {
-    /// Parses and checks an expression.
-    pub(crate) fn compile(source: &str) -> Result<Self, ConditionError> {
-        bounded(source)?;
-        let parsed = catch_unwind(AssertUnwindSafe(|| {
-            let parser = PrattParser::new()
-                .max_recursion_depth(RECURSION_MAX)
-                .max_expression_node_count(TOKENS_MAX * 2);
-            parser.parse(source)
-        }));
-        let root = match parsed {
-            Ok(Ok(root)) => root,
-            Ok(Err(errors)) => {
-                let first = errors.to_string();
-                let first =
-                    first.lines().find(|line| !line.trim().is_empty()).unwrap_or("syntax error").trim();
-                return error(format!("expression: cannot be read: {first}"));
-            }
-            Err(_) => return error("expression: cannot be read: write it in another way"),
-        };
-        let mut checker = Checker { uses: Uses::default(), left: TOKENS_MAX * 2 };
-        let found = checker.infer(&root)?;
-        if !found.fits(Type::Bool) {
-            return error(format!("expression: gives {}, but must give true or false", found.name()));
-        }
-        Ok(Self { root, uses: checker.uses })
-    }
-
-    pub(crate) fn reads(&self) -> Reads {
-        self.uses.reads
-    }
-
-    /// Whether it holds. Whatever goes wrong inside, a fault of the interpreter included, means that it cannot be said.
-    pub(crate) fn evaluate(&self, asked: &impl Asked) -> Outcome {
-        let run = || {
-            let mut scope = functions().new_inner_scope();
-            if self.uses.subject {
-                scope.add_variable_from_value("subject", subject(asked));
-            }
-            if self.uses.action {
-                scope.add_variable_from_value("action", action(asked));
-            }
-            if self.uses.resource {
-                scope.add_variable_from_value("resource", resource(asked));
-            }
-            if self.uses.context {
-                scope.add_variable_from_value("context", context(asked));
-            }
-            Value::resolve(&self.root, &scope)
-        };
-        match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(Value::Bool(value))) => value.into(),
-            _ => Outcome::Unknown,
-        }
     }
 }

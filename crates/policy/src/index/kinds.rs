@@ -1,0 +1,150 @@
+//! Kinds of resource: the two names of one thing, and the permission that a kind and an action stand for.
+
+use super::Index;
+use super::text_table::TextTable;
+use crate::set::{PermissionIndex, PermissionSet};
+use charter_kernel::PermissionCode;
+use charter_kernel::facts::Level;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Number of a kind of resource; the singular and the plural name of one kind share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KindIndex(pub u16);
+
+impl Index {
+    /// Kinds: every type of resource and every middle word. The middle word that most actions of a type stand for is
+    /// its plural name, unless another type claims it too or several modules use it.
+    pub(super) fn name_kinds(&mut self) {
+        let mut names: BTreeSet<Box<str>> = self.by_resource.keys().cloned().collect();
+        names.extend(self.catalogue.resource_types.iter().map(|kind| kind.key.as_str().into()));
+        let mut claims: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for kind in &self.catalogue.resource_types {
+            let mut words: BTreeMap<&str, usize> = BTreeMap::new();
+            for action in &kind.actions {
+                *words.entry(action.permission.resource()).or_default() += 1;
+            }
+            let most = words.values().copied().max().unwrap_or(0);
+            let mut leading = words.iter().filter(|(_, times)| **times == most);
+            if let (Some((word, _)), None) = (leading.next(), leading.next()) {
+                claims.entry(word).or_default().push(kind.key.as_str());
+            }
+        }
+        let names: Vec<Box<str>> = names.into_iter().collect();
+        let number = |name: &str| names.binary_search_by(|it| (**it).cmp(name)).ok();
+        let mut kind_of: Vec<u16> = (0..names.len()).map(|at| at as u16).collect();
+        for (word, types) in &claims {
+            let [kind] = types.as_slice() else { continue };
+            let modules: BTreeSet<&str> = self
+                .permissions
+                .iter()
+                .filter(|code| code.resource() == *word)
+                .map(PermissionCode::module)
+                .collect();
+            let is_type = self.catalogue.resource_types.iter().any(|it| it.key.as_str() == *word);
+            if modules.len() == 1
+                && !is_type
+                && let (Some(word), Some(kind)) = (number(word), number(kind))
+                && let Some(slot) = kind_of.get_mut(word)
+            {
+                *slot = kind as u16;
+            }
+        }
+        self.kind_names = (0..names.len())
+            .map(|at| {
+                names
+                    .iter()
+                    .zip(&kind_of)
+                    .filter(|(_, kind)| usize::from(**kind) == at)
+                    .map(|(name, _)| name.clone())
+                    .collect()
+            })
+            .collect();
+        self.kinds = TextTable::new(names);
+        self.kind_of = kind_of.into();
+        let mut registered = vec![false; self.kind_of.len()];
+        for kind in self.catalogue.resource_types.iter().filter(|kind| kind.registered) {
+            if let Some(flag) =
+                self.kind(kind.key.as_str()).and_then(|kind| registered.get_mut(usize::from(kind.0)))
+            {
+                *flag = true;
+            }
+        }
+        self.registered = registered.into();
+    }
+
+    /// The kind a name stands for, singular or plural.
+    #[inline]
+    pub fn kind(&self, name: &str) -> Option<KindIndex> {
+        let at = self.kinds.get(name)?;
+        self.kind_of.get(usize::from(at)).copied().map(KindIndex)
+    }
+
+    /// Whether every resource of the kind is registered, so that an id that is not does not exist.
+    #[inline]
+    pub fn is_registered(&self, kind: KindIndex) -> bool {
+        self.registered.get(usize::from(kind.0)).is_some_and(|flag| *flag)
+    }
+
+    /// The names of a kind.
+    pub fn kind_names(&self, kind: KindIndex) -> impl Iterator<Item = &str> {
+        self.kind_names.get(usize::from(kind.0)).into_iter().flatten().map(|name| &**name)
+    }
+
+    /// The permission that a type of resource and an action name, with the level the type demands, if any: an action of the
+    /// type, else the one code with one of the kind's names as its middle word. A full permission code as action stands
+    /// for itself.
+    pub fn resolve(&self, kind: &str, action: &str) -> Option<(PermissionIndex, Option<Level>)> {
+        if action.contains('.') {
+            return self.permission(action).map(|permission| (permission, None));
+        }
+        let of_type = |name: &str| {
+            let kind = self.catalogue.resource_types.iter().find(|it| it.key.as_str() == name)?;
+            let action = kind.actions.iter().find(|it| it.action == action)?;
+            Some((self.permission(action.permission.as_str())?, Some(action.minimum_level)))
+        };
+        if let Some(found) = of_type(kind) {
+            return Some(found);
+        }
+        let same_thing = self.kind(kind).and_then(|kind| self.kind_names(kind).find_map(of_type));
+        let names = self.kind(kind).into_iter().flat_map(|kind| self.kind_names(kind));
+        let named = names.filter_map(|name| self.by_resource.get(name)).flat_map(PermissionSet::iter);
+        let mut codes =
+            named.filter(|permission| self.code(*permission).is_some_and(|code| code.action() == action));
+        match (codes.next(), codes.next()) {
+            (Some(permission), None) => match same_thing {
+                Some((of_type, level)) if of_type == permission => Some((permission, level)),
+                _ => Some((permission, None)),
+            },
+            (None, _) => same_thing,
+            (Some(_), Some(_)) => None,
+        }
+    }
+
+    /// The names of actions that resolve for a kind of resource, sorted.
+    pub fn actions(&self, kind: &str) -> Vec<&str> {
+        let Some(number) = self.kind(kind) else { return Vec::new() };
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        for name in self.kind_names(number) {
+            if let Some(kind) = self.catalogue.resource_types.iter().find(|it| it.key.as_str() == name) {
+                names.extend(kind.actions.iter().map(|action| action.action.as_str()));
+            }
+            for permission in self.by_resource.get(name).into_iter().flat_map(PermissionSet::iter) {
+                names.extend(self.code(permission).map(PermissionCode::action));
+            }
+        }
+        names.retain(|action| self.resolve(kind, action).is_some());
+        names.into_iter().collect()
+    }
+
+    /// The permissions that the actions of a kind of resource stand for.
+    pub fn kind_permissions(&self, kind: &str) -> PermissionSet {
+        let named = self.kind(kind).into_iter().flat_map(|number| self.kind_names(number));
+        named.fold(PermissionSet::EMPTY, |set, name| {
+            let of_type = self.catalogue.resource_types.iter().filter(|it| it.key.as_str() == name);
+            let actions = of_type.flat_map(|it| &it.actions);
+            let stood_for =
+                actions.filter_map(|action| self.permission(action.permission.as_str())).collect();
+            set.union(&stood_for).union(&self.by_resource.get(name).copied().unwrap_or_default())
+        })
+    }
+}
