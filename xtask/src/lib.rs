@@ -1,7 +1,8 @@
 //! Chores of the repository, in Rust so that they run wherever the build runs. [`tidy`] reads files and says which
 //! rules of the house they break; [`floors`] reads the dependency graph. Both return [`Finding`]s and
-//! print nothing: `main.rs` does. A new chore is a module here and a row in `main.rs`.
+//! print nothing: `main.rs` does; [`bench`] runs servers and prints what it measures. A new chore is a module here and a row in `main.rs`.
 
+pub mod bench;
 pub mod floors;
 pub mod rust_text;
 pub mod tidy;

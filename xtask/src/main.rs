@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use xtask::{floors, tidy};
+use xtask::{bench, floors, tidy};
 
 /// One chore: its name, what it does, and the code that does it.
 struct Chore {
@@ -12,11 +12,18 @@ struct Chore {
     run: fn(&Path, &[String]) -> Result<(), String>,
 }
 
-const CHORES: &[Chore] = &[Chore {
-    name: "tidy",
-    about: "check floors, names, files and documents of the repository",
-    run: run_tidy,
-}];
+const CHORES: &[Chore] = &[
+    Chore {
+        name: "tidy",
+        about: "check floors, names, files and documents of the repository",
+        run: run_tidy,
+    },
+    Chore {
+        name: "bench",
+        about: "bench http: measure Charter over HTTP beside an empty axum handler",
+        run: bench::run,
+    },
+];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

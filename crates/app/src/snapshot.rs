@@ -68,6 +68,7 @@ pub struct Snapshots {
     index: ArcSwap<Index>,
     catalogue: ArcSwap<Catalogue>,
     catalogue_signature: ArcSwap<CatalogueSignature>,
+    codes_tag: ArcSwapOption<(Arc<Index>, Arc<str>)>,
     interner: Interner,
     registered_kinds: ArcSwap<HashSet<String>>,
     slots: Box<[ArcSwap<Slots>]>,
@@ -93,6 +94,7 @@ impl Snapshots {
             index: ArcSwap::new(index),
             catalogue: ArcSwap::new(catalogue),
             catalogue_signature: ArcSwap::default(),
+            codes_tag: ArcSwapOption::empty(),
             interner: Interner::default(),
             registered_kinds: ArcSwap::default(),
             slots: (0..SPREAD).map(|_| ArcSwap::default()).collect(),
@@ -111,6 +113,18 @@ impl Snapshots {
     /// The compiled catalogue in force.
     pub fn index(&self) -> Arc<Index> {
         self.index.load_full()
+    }
+
+    /// A tag of the codes of a compiled catalogue, made once as long as that one is asked about.
+    pub fn codes_tag(&self, index: &Arc<Index>, make: impl FnOnce(&Index) -> String) -> Arc<str> {
+        if let Some(known) = &*self.codes_tag.load()
+            && Arc::ptr_eq(&known.0, index)
+        {
+            return Arc::clone(&known.1);
+        }
+        let tag: Arc<str> = make(index).into();
+        self.codes_tag.store(Some(Arc::new((Arc::clone(index), Arc::clone(&tag)))));
+        tag
     }
 
     /// Whether other documents are installed than those the catalogue in force was read from.

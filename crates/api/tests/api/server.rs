@@ -1,7 +1,7 @@
 //! The server on a real socket.
 
-use crate::fake::Service;
-use charter_api::edge::{Bounds, Served, serve};
+use crate::fake::{Fake, routes};
+use charter_api::edge::{Bounds, Served, Settings, serve};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,9 +23,9 @@ async fn start(bounds: Bounds) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let router = Service::default().router;
+    let edge = routes().into_edge(Fake::default(), Settings::default());
     let served = tokio::spawn(async move {
-        serve(listener, router, bounds, async {
+        serve(listener, edge, bounds, async {
             let _ = stopped.await;
         })
         .await
