@@ -3,6 +3,7 @@
 mod client;
 mod command;
 mod config;
+mod demo;
 mod failure;
 mod folder;
 mod installation;

@@ -4,6 +4,7 @@
 mod arguments;
 mod audit;
 mod catalogue;
+mod completions;
 mod config;
 mod document;
 mod generic;
@@ -30,6 +31,9 @@ const FAULT: u8 = 2;
 /// Runs the command that the arguments name.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let operations = operation::read(&crate::installation::document());
+    let arguments: Vec<OsString> = arguments.collect();
+    let program =
+        arguments.first().map_or_else(|| "charter".to_owned(), |it| it.to_string_lossy().into_owned());
     let matches = match tree::root(&operations).try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
@@ -38,7 +42,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if is_help { 0 } else { FAULT });
         }
     };
-    match dispatch(&operations, &matches) {
+    match dispatch(&operations, &matches, &program) {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Denied) => ExitCode::from(DENIED),
         Err(failure) => {
@@ -68,6 +72,8 @@ pub struct Invocation<'a> {
     pub is_json: bool,
     /// What the API has.
     pub operations: &'a [Operation],
+    /// This program, as it was called.
+    pub program: &'a str,
 }
 
 impl Invocation<'_> {
@@ -80,14 +86,20 @@ impl Invocation<'_> {
     }
 }
 
-fn dispatch(operations: &[Operation], matches: &ArgMatches) -> Result {
+fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Result {
     let (words, matches) = leaf(matches);
     let loaded = load(matches);
-    let invocation =
-        Invocation { matches, loaded: &loaded, is_json: matches.get_flag(arguments::JSON), operations };
+    let invocation = Invocation {
+        matches,
+        loaded: &loaded,
+        is_json: matches.get_flag(arguments::JSON),
+        operations,
+        program,
+    };
     let words = words.join(" ");
     match words.as_str() {
         "version" => return version(&invocation),
+        "completions" => return completions::print(&invocation),
         "config check" => return config::check(&invocation),
         "config show" => return config::show(&invocation),
         _ => {}

@@ -1,6 +1,8 @@
 //! The tree of commands: those written by hand, and one for every other operation of the API.
 
-use super::{arguments, audit, catalogue, config, generic, migrate, people, policy, question, serve};
+use super::{
+    arguments, audit, catalogue, completions, config, generic, migrate, people, policy, question, serve,
+};
 use crate::operation::Operation;
 use clap::Command;
 use std::collections::BTreeMap;
@@ -77,6 +79,7 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
         (&["setup"], people::setup_command()),
         (&["password", "set"], people::password_command()),
         (&["audit", "verify"], audit::verify_command()),
+        (&["completions"], completions::command()),
         (&["version"], Command::new("version").about("Print the version")),
     ]
 }
