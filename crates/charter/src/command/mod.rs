@@ -6,6 +6,7 @@ mod audit;
 mod catalogue;
 mod completions;
 mod config;
+mod decision;
 mod document;
 mod generic;
 mod migrate;
@@ -34,10 +35,13 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
     let program =
         arguments.first().map_or_else(|| "charter".to_owned(), |it| it.to_string_lossy().into_owned());
-    let matches = match tree::root(&operations).try_get_matches_from(arguments) {
+    let matches = match tree::root(&operations).try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
             let _ = error.print();
+            if error.kind() == ErrorKind::InvalidSubcommand {
+                output::complain(&tree::beside(&operations, &arguments));
+            }
             let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return ExitCode::from(if is_help { 0 } else { FAULT });
         }

@@ -6,6 +6,7 @@ use crate::failure::{Outcome, Result};
 use crate::output;
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 const FILE: &str = "file";
 const REASON: &str = "reason";
@@ -106,39 +107,83 @@ pub async fn change(id: &str, invocation: &Invocation<'_>) -> Result {
     Ok(Outcome::Good)
 }
 
-/// What an edit does to people's access, a line each.
-fn changes(answer: &Value) -> String {
-    let rows = answer.get("access_changes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let mut text = String::new();
-    for change in rows {
-        let part = |name: &str| change.get(name).map(show::cell).unwrap_or_default();
-        let verb = if part("change") == "gained" { "+" } else { "-" };
-        text.push_str(&format!("{verb} {} {}", part("login"), part("permission")));
-        if let Some(resource) = change.get("resource").filter(|resource| resource.is_object()) {
-            let part = |name: &str| resource.get(name).map(show::cell).unwrap_or_default();
-            text.push_str(&format!(" on {}", [part("type"), part("id")].join(":").trim_end_matches(':')));
+/// One change of access, as a line.
+fn line(change: &Value) -> String {
+    let part = |name: &str| change.get(name).map(show::cell).unwrap_or_default();
+    let sign = if part("change") == "gained" { "+" } else { "-" };
+    let mut text = format!("{sign} {}", part("permission"));
+    if let Some(resource) = change.get("resource").filter(|resource| resource.is_object()) {
+        let part = |name: &str| resource.get(name).map(show::cell).unwrap_or_default();
+        match part("id").as_str() {
+            "" => text.push_str(&format!(" on every {}", part("type"))),
+            id => text.push_str(&format!(" on {}:{id}", part("type"))),
         }
-        if change.get("conditional").and_then(Value::as_bool) == Some(true) {
-            text.push_str(" (under a condition)");
+    }
+    if change.get("conditional").and_then(Value::as_bool) == Some(true) {
+        text.push_str(" (under a condition)");
+    }
+    text
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// What an edit does: who gains and who loses what, by name, those with the same changes together; then the rows.
+fn changes(answer: &Value) -> String {
+    let rows = |name: &str| answer.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let access = rows("access_changes");
+    let mut by_login: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for change in access {
+        let login = change.get("login").and_then(Value::as_str).unwrap_or_default();
+        by_login.entry(login).or_default().insert(line(change));
+    }
+    let people = by_login.len();
+    let mut alike: BTreeMap<BTreeSet<String>, Vec<&str>> = BTreeMap::new();
+    for (login, lines) in by_login {
+        alike.entry(lines).or_default().push(login);
+    }
+    let mut groups: Vec<(Vec<&str>, BTreeSet<String>)> =
+        alike.into_iter().map(|(lines, logins)| (logins, lines)).collect();
+    groups.sort();
+    let mut text = String::new();
+    for (logins, lines) in groups {
+        text.push_str(&output::wrapped("", &logins.join(", ")));
+        // A sign sorts before a letter, and what is gained before what is lost.
+        text.extend(lines.iter().map(|line| format!("  {line}\n")));
+        text.push('\n');
+    }
+    let count = answer.get("access_changes_count").and_then(Value::as_u64).unwrap_or_default();
+    let count = usize::try_from(count).unwrap_or(usize::MAX).max(access.len());
+    if count > access.len() {
+        text.push_str(&format!("... and {} more changes of access\n\n", count - access.len()));
+    }
+    if !rows("changes").is_empty() {
+        text.push_str("rows:\n");
+        for row in rows("changes") {
+            let part = |name: &str| row.get(name).map(show::cell).unwrap_or_default();
+            text.push_str(&format!("  {} {}\n", part("action"), part("target")));
         }
         text.push('\n');
     }
-    let count = answer.get("access_changes_count").and_then(Value::as_u64).unwrap_or(rows.len() as u64);
-    if count > rows.len() as u64 {
-        text.push_str(&format!("... and {} more\n", count - rows.len() as u64));
+    for warning in rows("warnings") {
+        text.push_str(&output::wrapped("warning: ", &show::cell(warning)));
     }
-    for warning in answer.get("warnings").and_then(Value::as_array).into_iter().flatten() {
-        text.push_str(&format!("warning: {}\n", show::cell(warning)));
-    }
+    let whose = match count {
+        0 => "nobody's access changes".to_owned(),
+        _ => {
+            let who = counted(people, "account gains or loses", "accounts gain or lose");
+            format!("{who} access, {}", counted(count, "change", "changes"))
+        }
+    };
     let is_dry = answer.get("dry_run").and_then(Value::as_bool).unwrap_or(false);
     let revision = answer.get("revision").map(show::cell).unwrap_or_default();
-    let nobody = if count == 0 { "nobody's access changes; " } else { "" };
-    let ending = if is_dry {
-        format!("{nobody}nothing was written, the organization is at revision {revision}\n")
-    } else {
-        format!("{nobody}in force, the organization is at revision {revision}\n")
+    let what = match (is_dry, rows("changes").is_empty()) {
+        (_, true) => format!("the document says what is in force at revision {revision}"),
+        (true, false) => format!("nothing was written: the organization is at revision {revision}"),
+        (false, false) => format!("in force since revision {revision}"),
     };
-    text + &ending
+    format!("{text}{whose}; {what}\n")
 }
 
 /// Runs cases.

@@ -11,7 +11,7 @@ use charter_kernel::{OrganizationId, Problem};
 /// The plan of before, and the plan of today.
 const PLANS: [(&str, &str); 2] = [
     ("toy_fleet", "first contract, with the module for our own trucks"),
-    ("toy_maker", "the trucks were sold: transport can be read for thirty more days"),
+    ("toy_maker", "new contract, without the trucks that were sold"),
 ];
 const TRIAL: &str = "machine_care";
 const TRIAL_DAYS: u32 = 2;

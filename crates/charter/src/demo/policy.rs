@@ -287,7 +287,7 @@ impl Maker<'_> {
         self.grant(
             self.person("dora@toys.example")?,
             Effect::Allow,
-            "inventory.valuations.read",
+            "inventory.valuations.export",
             whole.clone(),
             review,
             None,
@@ -295,6 +295,7 @@ impl Maker<'_> {
         )?;
         let season = self.days(Some(-20), Some(70))?;
         self.assign("warehouse_operator", self.person("timo@toys.example")?, season, Some("working_hours"))?;
+        self.assign("qc_inspector", self.person("quirin@toys.example")?, always, Some("working_hours"))?;
         // A denial against a role, rights on one thing and on one type of thing, and a right from the office network only.
         self.grant(
             self.person("tom@toys.example")?,
