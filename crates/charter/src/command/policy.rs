@@ -107,20 +107,38 @@ pub async fn change(id: &str, invocation: &Invocation<'_>) -> Result {
     Ok(Outcome::Good)
 }
 
-/// One change of access, as a line.
-fn line(change: &Value) -> String {
+/// One change of access: its sign, what it is about, and the action. Actions on the same things are told on one line.
+fn parts(change: &Value) -> (Kind, String) {
     let part = |name: &str| change.get(name).map(show::cell).unwrap_or_default();
-    let sign = if part("change") == "gained" { "+" } else { "-" };
-    let mut text = format!("{sign} {}", part("permission"));
+    let permission = part("permission");
+    let (about, action) = permission.rsplit_once('.').unwrap_or(("", permission.as_str()));
+    let mut circumstances = String::new();
     if let Some(resource) = change.get("resource").filter(|resource| resource.is_object()) {
         let part = |name: &str| resource.get(name).map(show::cell).unwrap_or_default();
-        match part("id").as_str() {
-            "" => text.push_str(&format!(" on every {}", part("type"))),
-            id => text.push_str(&format!(" on {}:{id}", part("type"))),
-        }
+        circumstances = match part("id").as_str() {
+            "" => format!(" on every {}", part("type")),
+            id => format!(" on {}:{id}", part("type")),
+        };
     }
     if change.get("conditional").and_then(Value::as_bool) == Some(true) {
-        text.push_str(" (under a condition)");
+        circumstances.push_str(" (under a condition)");
+    }
+    let sign = if part("change") == "gained" { '+' } else { '-' };
+    ((sign, about.to_owned(), circumstances), action.to_owned())
+}
+
+/// Sign, module and resource, and where and when it counts.
+type Kind = (char, String, String);
+/// Changes of access by kind, with the actions of each.
+type Lines = BTreeMap<Kind, BTreeSet<String>>;
+
+fn told(lines: &Lines) -> String {
+    let mut text = String::new();
+    for ((sign, about, circumstances), actions) in lines {
+        let actions: Vec<&str> = actions.iter().map(String::as_str).collect();
+        let between = if actions.len() == 1 { "." } else { ": " };
+        let line = format!("{about}{between}{}{circumstances}", actions.join(", "));
+        text.push_str(&output::wrapped(&format!("  {sign} "), &line));
     }
     text
 }
@@ -133,24 +151,25 @@ fn counted(count: usize, one: &str, many: &str) -> String {
 fn changes(answer: &Value) -> String {
     let rows = |name: &str| answer.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let access = rows("access_changes");
-    let mut by_login: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut by_login: BTreeMap<&str, Lines> = BTreeMap::new();
     for change in access {
         let login = change.get("login").and_then(Value::as_str).unwrap_or_default();
-        by_login.entry(login).or_default().insert(line(change));
+        let (kind, action) = parts(change);
+        by_login.entry(login).or_default().entry(kind).or_default().insert(action);
     }
     let people = by_login.len();
-    let mut alike: BTreeMap<BTreeSet<String>, Vec<&str>> = BTreeMap::new();
+    let mut alike: BTreeMap<Lines, Vec<&str>> = BTreeMap::new();
     for (login, lines) in by_login {
         alike.entry(lines).or_default().push(login);
     }
-    let mut groups: Vec<(Vec<&str>, BTreeSet<String>)> =
+    let mut groups: Vec<(Vec<&str>, Lines)> =
         alike.into_iter().map(|(lines, logins)| (logins, lines)).collect();
     groups.sort();
     let mut text = String::new();
     for (logins, lines) in groups {
         text.push_str(&output::wrapped("", &logins.join(", ")));
-        // A sign sorts before a letter, and what is gained before what is lost.
-        text.extend(lines.iter().map(|line| format!("  {line}\n")));
+        // What is gained comes before what is lost.
+        text.push_str(&told(&lines));
         text.push('\n');
     }
     let count = answer.get("access_changes_count").and_then(Value::as_u64).unwrap_or_default();
@@ -169,7 +188,21 @@ fn changes(answer: &Value) -> String {
     for warning in rows("warnings") {
         text.push_str(&output::wrapped("warning: ", &show::cell(warning)));
     }
+    let other: Vec<String> = rows("changes")
+        .iter()
+        .filter(|row| row.get("action").and_then(Value::as_str) == Some("condition.update"))
+        .filter_map(|row| row.get("target").map(show::cell))
+        .collect();
+    if !other.is_empty() {
+        let note = format!(
+            "what is given under {} is given under other circumstances than before; `policy test` shows whether \
+             that is meant",
+            other.join(", ")
+        );
+        text.push_str(&output::wrapped("note: ", &note));
+    }
     let whose = match count {
+        0 if !other.is_empty() => "nobody gains or loses a right as a whole".to_owned(),
         0 => "nobody's access changes".to_owned(),
         _ => {
             let who = counted(people, "account gains or loses", "accounts gain or lose");
