@@ -198,6 +198,21 @@ tom@toys.example
         "{}",
         run.out
     );
+    let moved = exported.replace("\"cutting_operator\"", "\"packing_operator\"");
+    let file = place.write("policy.toml", &moved).display().to_string();
+    let run = place.run(&["policy", "plan", "--org", "toys", &file]).ended(0);
+    let expected = "\
+cem@toys.example, clara@toys.example
+  + production.packing: execute, read
+  - production.cutting: execute, read
+
+";
+    assert!(run.out.starts_with(expected), "{}", run.out);
+    let wider = exported.replace("limit = 10000.0", "limit = 30000.0");
+    let file = place.write("policy.toml", &wider).display().to_string();
+    let run = place.run(&["policy", "plan", "--org", "toys", &file]).ended(0);
+    assert!(run.out.contains("note: what is given under up_to_10000"), "{}", run.out);
+    assert!(!run.out.contains("nobody's access changes"), "{}", run.out);
     assert_eq!(place.run(&["policy", "export", "--org", "toys"]).ended(0).out, exported);
 }
 
