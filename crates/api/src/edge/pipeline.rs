@@ -2,6 +2,7 @@
 //! rather than a stack of layers: each layer would box a future, and the order would stand nowhere.
 
 use super::address::client_address;
+use super::answer::{AGED_SECONDS, FACTS_AGE};
 use super::body::{lenient, typed_body};
 use super::credential::bearer;
 use super::gate::Gate;
@@ -151,6 +152,10 @@ async fn answer<G: Gate>(edge: &Inner<G>, peer: Option<SocketAddr>, request: Req
     let status = response.status().as_u16();
     tracing::debug!(request = %id, %method, path = route.map(Route::path), status, "answered");
     seal(response.headers_mut(), id, settings.is_https);
+    let age = edge.gate.facts_age_seconds();
+    if age >= AGED_SECONDS {
+        response.headers_mut().insert(FACTS_AGE, HeaderValue::from(age));
+    }
     if let Some(sent) = sent {
         response.headers_mut().insert(X_REQUEST_ID, sent);
     }

@@ -145,6 +145,7 @@ pub(super) fn trees(facts: &OrganizationFacts) -> Result<(), Problem> {
     for team in &facts.teams {
         let mut above = team.parent;
         let mut depth = 1;
+        let mut seen = BTreeSet::new();
         while let Some(id) = above {
             depth += 1;
             if id == team.id {
@@ -152,6 +153,10 @@ pub(super) fn trees(facts: &OrganizationFacts) -> Result<(), Problem> {
                     "parent",
                     format!("team {} would stand above itself", team.key),
                 ));
+            }
+            // A circle further up: the team that stands in it is named when its turn comes.
+            if !seen.insert(id) {
+                break;
             }
             if depth > DEPTH_MAX {
                 return Err(Problem::invalid(

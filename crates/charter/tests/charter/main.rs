@@ -11,10 +11,10 @@
 mod commands;
 mod configuration;
 mod crash;
-mod demo;
 mod documents;
 mod folder;
 mod guide;
+mod outage;
 mod production;
 mod program;
 mod serving;
