@@ -257,3 +257,55 @@ fn killed_over_postgresql_it_loses_nothing_it_answered_and_starts_clean() {
     assert!(answered.iter().all(|key| there.contains(&key.as_str())), "answered and lost");
     assert_eq!(list(&["audit", "list", "--action", "team.create"]).len(), there.len());
 }
+
+#[test]
+fn a_sqlite_file_that_may_not_grow_refuses_changes_and_the_next_start_is_clean() {
+    let place = Place::new();
+    toys(&place, &[]);
+    // The kernel ends a write beyond the limit as a full disk does; the program is started through a shell that sets it.
+    let server = place.serve_limited("ulimit -f 4000");
+    let service = Service::of(&place, &server);
+    let name = "x".repeat(150);
+    let mut created = 0;
+    let refused = loop {
+        let body = format!(r#"{{"key": "t-{created}", "name": "{name}"}}"#);
+        let answer = service.ask("POST", "/api/v1/organizations/toys/teams", &body);
+        if answer.status != 201 {
+            break answer;
+        }
+        created += 1;
+        assert!(created < 20_000, "the limit is never reached");
+    };
+    is_outage(&refused);
+    assert!(service.check().body.contains("\"allow\""), "decisions go on");
+    is_outage(&service.create("another"));
+    let teams = service.ask("GET", "/api/v1/organizations/toys/teams?limit=1", "");
+    assert_eq!(teams.status, 200, "{}", teams.body);
+    let _code = server.stop();
+    trail_is_whole(&place, &[]);
+    let server = place.serve(&[]);
+    let service = Service::of(&place, &server);
+    assert_eq!(service.create("after").status, 201);
+    assert_eq!(server.stop(), 0);
+    let teams = place.run(&["teams", "list", "--org", "toys", "--all", "--json"]).ended(0).json();
+    assert_eq!(teams["items"].as_array().unwrap().len(), created + 1);
+}
+
+#[test]
+fn a_sqlite_file_that_is_moved_away_is_an_outage_until_it_is_back() {
+    let place = Place::new();
+    toys(&place, &[]);
+    let server = place.serve(&["--max-staleness", "3s"]);
+    let service = Service::of(&place, &server);
+    assert!(service.check().body.contains("\"allow\""));
+    let (file, aside) = (place.path("charter-data/charter.db"), place.path("charter-data/aside"));
+    std::fs::rename(&file, &aside).unwrap();
+    is_outage(&service.create("during"));
+    service.until("it is not ready", |service| service.ask("GET", "/readyz", "").status == 503);
+    service.until("the facts become too old", |service| service.check().status == 503);
+    std::fs::rename(&aside, &file).unwrap();
+    service.until("decisions come back without a restart", |service| service.check().status == 200);
+    assert_eq!(service.create("after").status, 201);
+    assert_eq!(server.stop(), 0);
+    trail_is_whole(&place, &[]);
+}
