@@ -1,7 +1,7 @@
 //! `cargo xtask <chore>`: the repository's chores. Each is one row of [`CHORES`].
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use xtask::{bench, floors, tidy};
 
@@ -13,6 +13,11 @@ struct Chore {
 }
 
 const CHORES: &[Chore] = &[
+    Chore {
+        name: "openapi",
+        about: "write docs/api/openapi.json from the route table; with --check only compare",
+        run: run_openapi,
+    },
     Chore {
         name: "tidy",
         about: "check floors, names, files and documents of the repository",
@@ -61,6 +66,30 @@ fn help() -> String {
         text.push_str(&format!("  {:<10} {}\n", chore.name, chore.about));
     }
     text
+}
+
+/// The document is made by the test that compares it, which has the routes; xtask itself stays free of them.
+fn run_openapi(root: &Path, arguments: &[String]) -> Result<(), String> {
+    let is_check = match arguments {
+        [] => false,
+        [only] if only == "--check" => true,
+        _ => return Err(format!("openapi takes --check or nothing, got {}", arguments.join(" "))),
+    };
+    let mut test = Command::new("cargo");
+    test.args(["test", "--quiet", "-p", "charter-api", "--test", "api", "--", "--exact"])
+        .arg("document::the_kept_document_is_the_one_the_routes_give")
+        .env_remove("CHARTER_WRITE_OPENAPI")
+        .current_dir(root);
+    if !is_check {
+        test.env("CHARTER_WRITE_OPENAPI", "1");
+    }
+    let status = test.status().map_err(|error| format!("cargo test cannot be run: {error}"))?;
+    match (status.success(), is_check) {
+        (true, true) => println!("openapi: docs/api/openapi.json is what the routes give"),
+        (true, false) => println!("openapi: docs/api/openapi.json is written"),
+        (false, _) => return Err("openapi: see above".to_owned()),
+    }
+    Ok(())
 }
 
 fn run_tidy(root: &Path, arguments: &[String]) -> Result<(), String> {

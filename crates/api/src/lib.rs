@@ -5,6 +5,7 @@
 mod assignment;
 mod audit;
 mod auth;
+mod authzen;
 mod block;
 mod catalogue;
 mod check;
@@ -64,5 +65,6 @@ pub fn routes() -> Routes {
         .with(usage::routes())
         .with(legacy::routes())
         .with(auth::routes())
+        .with(authzen::routes())
         .with(service_token::routes())
 }

@@ -77,7 +77,9 @@ pub fn place(bound: &[u8; 16], asked: Option<&PageAsked<'_>>) -> Result<Place, P
             let place = open(bound, token)
                 .ok_or_else(|| bad("page.token does not belong to this request: begin again without one"))?;
             if limit.is_some_and(|limit| limit != place.limit) {
-                return Err(bad("page.limit differs from that of the first page: leave it out or begin again"));
+                return Err(bad(
+                    "page.limit differs from that of the first page: leave it out or begin again",
+                ));
             }
             Ok(place)
         }

@@ -23,7 +23,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use charter_kernel::{Problem, ProblemKind, RequestId, Revision};
 use futures_util::FutureExt;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, Entry};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, Entry, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
@@ -158,6 +158,10 @@ async fn answer<G: Gate>(edge: &Inner<G>, peer: Option<SocketAddr>, request: Req
     }
     if let Some(sent) = sent {
         response.headers_mut().insert(X_REQUEST_ID, sent);
+    }
+    if status == 401 && route.is_some_and(|route| route.is_lenient) {
+        // Programs call these, some of which know nothing but Basic; in a browser it would open a dialog.
+        response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"charter\""));
     }
     if method == Method::HEAD { without_body(response) } else { response }
 }

@@ -5,6 +5,7 @@
 mod assignment;
 mod audit;
 mod auth;
+mod authzen;
 mod block;
 mod catalogue;
 mod check;
