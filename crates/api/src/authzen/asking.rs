@@ -125,11 +125,13 @@ impl<'a> Asking<'a> {
         question
     }
 
-    /// Everything that is asked, for a page token to be bound to: equal questions give equal texts.
+    /// Everything that is asked, for a page token to be bound to: questions that say the same give equal texts.
     pub fn fingerprint(&self) -> String {
-        let named = (self.subject_type, self.subject, self.action, self.kind, self.id);
         let sent =
             (&self.subject_properties, &self.action_properties, &self.resource_properties, &self.context);
-        serde_json::to_string(&(named, sent)).unwrap_or_default()
+        let mut all =
+            serde_json::json!([self.subject_type, self.subject, self.action, self.kind, self.id, sent]);
+        all.sort_all_objects();
+        all.to_string()
     }
 }

@@ -26,8 +26,10 @@ impl<'a> Search<'a> {
         page: Option<&PageAsked<'_>>,
     ) -> Result<Self, Problem> {
         let properties = object(page.and_then(|page| page.properties), "page.properties")?;
-        let properties = properties.map(Value::Object).unwrap_or_default().to_string();
-        let bound = token::digest(endpoint, arrived.organization, &[&asking.fingerprint(), &properties]);
+        let mut properties = properties.map(Value::Object).unwrap_or_default();
+        properties.sort_all_objects();
+        let asked = [asking.fingerprint(), properties.to_string()];
+        let bound = token::digest(endpoint, arrived.organization, &asked);
         Ok(Self { arrived, place: token::place(&bound, page)?, bound })
     }
 

@@ -40,7 +40,7 @@ both_engines!(every_example_of_the_guide_gives_the_answer_it_shows, async |datab
         story.put(Who::Operator, &path, serde_json::json!({})).await.is(200);
     }
     let mut token = String::new();
-    let (mut answer, mut shown) = (Value::Null, 0);
+    let (mut answer, mut shown, mut wrong) = (Value::Null, 0, Vec::new());
     for (language, block) in blocks() {
         match language {
             "sh" => {
@@ -59,12 +59,13 @@ both_engines!(every_example_of_the_guide_gives_the_answer_it_shows, async |datab
             }
             "json" => {
                 shown += 1;
-                let kept: Value = serde_json::from_str(block)
-                    .unwrap_or_else(|flaw| panic!("{flaw}: the answer is {answer}"));
-                assert_eq!(kept, answer, "the answer is {answer}");
+                if serde_json::from_str(block).ok() != Some(answer.clone()) {
+                    wrong.push(format!("answer {shown} is {answer}"));
+                }
             }
             other => panic!("a block in {other}"),
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(shown, 6);
 });
