@@ -59,6 +59,9 @@ both_engines!(every_example_of_the_guide_gives_the_answer_it_shows, async |datab
             }
             "json" => {
                 shown += 1;
+                if answer["page"]["next_token"].as_str().is_some_and(|token| !token.is_empty()) {
+                    answer["page"]["next_token"] = "...".into();
+                }
                 if serde_json::from_str(block).ok() != Some(answer.clone()) {
                     wrong.push(format!("answer {shown} is {answer}"));
                 }
