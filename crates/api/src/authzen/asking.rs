@@ -4,6 +4,7 @@ use super::wire::{Action, Entity, Text, need, object};
 use charter_app::check::{Asked, Question};
 use charter_kernel::Problem;
 use charter_kernel::facts::PrincipalKind;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
@@ -16,9 +17,15 @@ pub struct Asking<'a> {
     action: &'a str,
     kind: &'a str,
     id: Option<&'a str>,
-    subject_properties: Option<Map<String, Value>>,
-    action_properties: Option<Map<String, Value>>,
-    resource_properties: Option<Map<String, Value>>,
+    sent: Option<Box<Sent>>,
+}
+
+/// The free objects that came with a question; most come with none.
+#[derive(Debug, Default, Serialize)]
+struct Sent {
+    subject: Option<Map<String, Value>>,
+    action: Option<Map<String, Value>>,
+    resource: Option<Map<String, Value>>,
     context: Option<Map<String, Value>>,
 }
 
@@ -49,41 +56,59 @@ impl<'a> Asking<'a> {
     /// Whose right is asked about.
     pub fn subject(self, subject: Option<&'a Entity<'_>>) -> Result<Self, Problem> {
         let subject = need(subject, "subject")?;
-        let subject_type = needed(subject.kind.as_ref(), "subject.type")?;
         let id = needed(subject.id.as_ref(), "subject.id")?;
-        let properties = object(subject.properties, "subject.properties")?;
-        Ok(Self { subject: Some(id), ..self.subjects(subject_type, properties) })
+        Self { subject: Some(id), ..self }.subjects(subject.kind.as_ref(), subject.properties)
     }
 
     /// Of which type the subjects are that are searched for.
-    pub fn subjects(self, subject_type: &'a str, properties: Option<Map<String, Value>>) -> Self {
-        Self { subject_type, subject_properties: properties, ..self }
+    pub fn subjects(
+        self,
+        subject_type: Option<&'a Text<'_>>,
+        properties: Option<&RawValue>,
+    ) -> Result<Self, Problem> {
+        let subject_type = needed(subject_type, "subject.type")?;
+        Self { subject_type, ..self }.keep(properties, "subject.properties", |sent| &mut sent.subject)
     }
 
     /// What is to be done.
     pub fn action(self, action: Option<&'a Action<'_>>) -> Result<Self, Problem> {
         let action = need(action, "action")?;
         let name = needed(action.name.as_ref(), "action.name")?;
-        Ok(Self { action: name, action_properties: object(action.properties, "action.properties")?, ..self })
+        Self { action: name, ..self }.keep(action.properties, "action.properties", |sent| &mut sent.action)
     }
 
     /// What it is done to.
     pub fn resource(self, resource: Option<&'a Entity<'_>>) -> Result<Self, Problem> {
         let resource = need(resource, "resource")?;
-        let kind = needed(resource.kind.as_ref(), "resource.type")?;
         let id = needed(resource.id.as_ref(), "resource.id")?;
-        let properties = object(resource.properties, "resource.properties")?;
-        Ok(Self { id: Some(id), ..self.resources(kind, properties) })
+        Self { id: Some(id), ..self }.resources(resource.kind.as_ref(), resource.properties)
     }
 
     /// Of which type the resources are that are searched for.
-    pub fn resources(self, kind: &'a str, properties: Option<Map<String, Value>>) -> Self {
-        Self { kind, resource_properties: properties, ..self }
+    pub fn resources(
+        self,
+        kind: Option<&'a Text<'_>>,
+        properties: Option<&RawValue>,
+    ) -> Result<Self, Problem> {
+        let kind = needed(kind, "resource.type")?;
+        Self { kind, ..self }.keep(properties, "resource.properties", |sent| &mut sent.resource)
     }
 
-    /// What else is known of the request. No value of it is a fault: what cannot be read is not known.
+    /// What else is known of the request. No value in it is a fault: what cannot be read is not known.
     pub fn context(self, context: Option<&RawValue>) -> Result<Self, Problem> {
-        Ok(Self { context: object(context, "context")?, ..self })
+        self.keep(context, "context", |sent| &mut sent.context)
+    }
+
+    fn keep(
+        mut self,
+        raw: Option<&RawValue>,
+        name: &str,
+        place: fn(&mut Sent) -> &mut Option<Map<String, Value>>,
+    ) -> Result<Self, Problem> {
+        if let Some(map) = object(raw, name)? {
+            *place(self.sent.get_or_insert_default()) = Some(map);
+        }
+        Ok(self)
     }
 
     /// Whether the subject is of a type we have.
@@ -108,13 +133,14 @@ impl<'a> Asking<'a> {
             subject_kind: principal_kind(self.subject_type),
             asked: Some(Asked::Action { kind: self.kind, action: self.action }),
             resource: self.id.map(|id| (self.kind, id)),
-            subject_properties: self.subject_properties.as_ref(),
-            action_properties: self.action_properties.as_ref(),
-            resource_properties: self.resource_properties.as_ref(),
-            context: self.context.as_ref(),
             ..Question::default()
         };
-        if let Some(context) = &self.context {
+        let Some(sent) = self.sent.as_deref() else { return question };
+        question.subject_properties = sent.subject.as_ref();
+        question.action_properties = sent.action.as_ref();
+        question.resource_properties = sent.resource.as_ref();
+        question.context = sent.context.as_ref();
+        if let Some(context) = &sent.context {
             let text = |name: &str| context.get(name).and_then(Value::as_str);
             question.address =
                 text("ip").or_else(|| text("address")).and_then(|it| it.parse::<IpAddr>().ok());
@@ -127,10 +153,8 @@ impl<'a> Asking<'a> {
 
     /// Everything that is asked, for a page token to be bound to: questions that say the same give equal texts.
     pub fn fingerprint(&self) -> String {
-        let sent =
-            (&self.subject_properties, &self.action_properties, &self.resource_properties, &self.context);
-        let mut all =
-            serde_json::json!([self.subject_type, self.subject, self.action, self.kind, self.id, sent]);
+        let named = [Some(self.subject_type), self.subject, Some(self.action), Some(self.kind), self.id];
+        let mut all = serde_json::json!([named, self.sent]);
         all.sort_all_objects();
         all.to_string()
     }

@@ -61,9 +61,8 @@ pub async fn subjects(call: Raw) -> Result<Response, Problem> {
     let arrived = Arrived::of(call).await?;
     let body: SubjectSearch<'_> = parse(arrived.text()?)?;
     let subject = need(body.subject.as_ref(), "subject")?;
-    let subject_type = need(subject.kind.as_deref(), "subject.type")?;
     let asking = Asking::default()
-        .subjects(subject_type, object(subject.properties, "subject.properties")?)
+        .subjects(subject.kind.as_ref(), subject.properties)?
         .action(body.action.as_ref())?
         .resource(body.resource.as_ref())?
         .context(body.context)?;
@@ -84,21 +83,20 @@ pub async fn resources(call: Raw) -> Result<Response, Problem> {
     let arrived = Arrived::of(call).await?;
     let body: ResourceSearch<'_> = parse(arrived.text()?)?;
     let resource = need(body.resource.as_ref(), "resource")?;
-    let kind = need(resource.kind.as_deref(), "resource.type")?;
     let asking = Asking::default()
         .subject(body.subject.as_ref())?
         .action(body.action.as_ref())?
-        .resources(kind, object(resource.properties, "resource.properties")?)
+        .resources(resource.kind.as_ref(), resource.properties)?
         .context(body.context)?;
     let search = Search::of("resource", &arrived, &asking, body.page.as_ref())?;
     if !asking.knows_subject_type() {
         return Ok(search.nothing());
     }
     let Arrived { app, ctx, organization, at_least, .. } = search.arrived;
-    let question = asking.question();
+    let (kind, question) = (asking.resource_type(), asking.question());
     let found =
         search::resources(app, ctx, *organization, *at_least, kind, &question, &search.page()).await?;
-    Ok(search.answer(found.map(|id| json!({ "type": asking.resource_type(), "id": id }))))
+    Ok(search.answer(found.map(|id| json!({ "type": kind, "id": id }))))
 }
 
 /// `POST /access/v1/search/action`.

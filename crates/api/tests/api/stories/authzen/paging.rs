@@ -173,6 +173,20 @@ both_engines!(service_accounts_are_subjects_of_their_own_type, async |database| 
     assert_eq!(found("user").await.as_array().unwrap().len(), 2);
     let mut asked = question("gateway", "read", "record-1");
     assert!(!records.is_allowed(asked.clone()).await, "it is no user");
+    for endpoint in [RESOURCE, ACTION] {
+        assert_eq!(
+            records.ask(endpoint, asked.clone()).await.is(200).body["results"],
+            json!([]),
+            "{endpoint}"
+        );
+    }
     asked["subject"]["type"] = json!("service_account");
-    assert!(records.is_allowed(asked).await);
+    assert!(records.is_allowed(asked.clone()).await);
+    for endpoint in [RESOURCE, ACTION] {
+        assert_ne!(
+            records.ask(endpoint, asked.clone()).await.is(200).body["results"],
+            json!([]),
+            "{endpoint}"
+        );
+    }
 });
