@@ -41,6 +41,7 @@ pub mod subject;
 pub mod team;
 pub mod text;
 pub mod transaction;
+pub mod warming;
 
 use charter_db::Database;
 use charter_kernel::facts::OrganizationFacts;

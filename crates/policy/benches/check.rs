@@ -1,7 +1,7 @@
 //! What a check costs, in nanoseconds, beside an empty loop over the same questions; and what a million users weigh.
 //!
-//! `cargo bench -p charter-policy` prints medians of several rounds. `cargo bench -p charter-policy -- loops N` runs the mixed
-//! checks N times and prints nothing else: the difference of two runs under `valgrind --tool=callgrind` is the number of
+//! `cargo bench -p charter-policy` prints medians of several rounds. `cargo bench -p charter-policy -- loops N [ids|texts|empty]` runs
+//! the mixed checks N times and prints nothing else: the difference of two runs under `valgrind --tool=callgrind` is the number of
 //! instructions. `-- million` builds the million users.
 
 #![expect(
@@ -213,6 +213,14 @@ fn check<'a>(question: &'a Question, context: &'a Context<'a>) -> Check<'a> {
     }
 }
 
+/// A check as a caller over the wire brings it: who and what for are texts.
+#[inline(always)]
+fn by_texts(shard: &Shard, question: &Question, context: &Context<'_>) -> bool {
+    let Some(permission) = shard.index().permission(black_box(&question.code)) else { return false };
+    let Some(subject) = parse_uuid(black_box(question.subject.as_bytes())) else { return false };
+    shard.decide(&Check { permission, subject: PrincipalId(subject), ..check(question, context) }).is_allow()
+}
+
 /// Median nanoseconds of one pass per question.
 fn measure(name: &str, questions: &[Question], empty: f64, mut with: impl FnMut(&Question) -> bool) -> f64 {
     let mut rounds: Vec<f64> = (0..31)
@@ -303,13 +311,18 @@ fn main() {
         })
         .collect();
     let context = Context { address: Some("10.1.2.3".parse().unwrap()), mfa: true, ..Context::EMPTY };
-    if let [word, times] = arguments.as_slice()
+    if let [word, times, rest @ ..] = arguments.as_slice()
         && word == "loops"
     {
+        let what = rest.first().map_or("ids", String::as_str);
         let mut allowed = 0u32;
         for _ in 0..times.parse::<usize>().unwrap() {
             for question in &questions {
-                allowed += u32::from(shard.decide(&check(black_box(question), &context)).is_allow());
+                allowed += u32::from(match what {
+                    "empty" => black_box(&check(black_box(question), &context)).permission.0 & 1 == 0,
+                    "texts" => by_texts(&shard, black_box(question), &context),
+                    _ => shard.decide(&check(black_box(question), &context)).is_allow(),
+                });
             }
         }
         black_box(allowed);
@@ -329,13 +342,7 @@ fn main() {
     measure("by ids, mixed with grants, blocks, windows", &questions, empty, |question| {
         shard.decide(&check(question, &context)).is_allow()
     });
-    measure("by texts, mixed", &questions, empty, |question| {
-        let Some(permission) = index.permission(black_box(&question.code)) else { return false };
-        let Some(subject) = parse_uuid(black_box(question.subject.as_bytes())) else { return false };
-        shard
-            .decide(&Check { permission, subject: PrincipalId(subject), ..check(question, &context) })
-            .is_allow()
-    });
+    measure("by texts, mixed", &questions, empty, |question| by_texts(&shard, question, &context));
     for (name, condition) in [
         ("one condition: address", "office"),
         ("one condition: hours in a zone", "hours"),

@@ -4,8 +4,10 @@
 //! in bulk a span covers some thousand organizations at a time, which bounds the memory.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use charter_db::{Conn, Database, Scope};
+use charter_db::{BoxFuture, Conn, Database, Scope};
 use charter_kernel::entitlement::PlanLimit;
 use charter_kernel::facts::OrganizationFacts;
 use charter_kernel::{Key, OrganizationId};
@@ -17,7 +19,7 @@ use crate::{
 };
 
 /// How many organizations are merged at a time in bulk.
-const ORGANIZATIONS_AT_ONCE: u32 = 4000;
+const ORGANIZATIONS_AT_ONCE: usize = 4000;
 
 /// The limits of the plan versions met so far.
 type PlanLimits = HashMap<(Key, u32), Vec<PlanLimit>>;
@@ -35,35 +37,55 @@ pub async fn read(conn: &mut Conn, organization: OrganizationId) -> Result<Optio
     Ok(facts.pop())
 }
 
-/// Hands over the facts of every organization, in the order of their ids, all of one moment; gives how many there were. On SQLite `f` runs on
-/// a reader's thread.
-pub async fn for_each_organization<F>(database: &Database, f: F) -> Result<u64>
-where
-    F: FnMut(OrganizationFacts) -> Result<()> + Send + 'static,
-{
-    database.read(Scope::Installation, move |conn| Box::pin(every(conn, f))).await
+/// Every organization in spans of some thousand, to be handed out to loaders that work side by side.
+#[derive(Debug)]
+pub struct Spans {
+    spans: Vec<(OrganizationId, OrganizationId)>,
+    next: AtomicUsize,
 }
 
-async fn every<F>(conn: &mut Conn, mut f: F) -> Result<u64>
-where
-    F: FnMut(OrganizationFacts) -> Result<()> + Send,
-{
-    let (mut after, mut count, mut limits) = (OrganizationId(0), 0, PlanLimits::new());
-    loop {
-        let page = organization::page(conn, after, ORGANIZATIONS_AT_ONCE).await?;
-        let (Some(first), Some(last)) = (page.rows.first(), page.rows.last()) else { return Ok(count) };
-        let span = Span::Between(first.organization.id, last.organization.id);
-        after = last.organization.id;
-        let mut facts: Vec<_> = page.rows.into_iter().map(empty).collect();
-        fill(conn, span, &mut facts, &mut limits).await?;
-        for one in facts {
-            count += 1;
-            f(one)?;
-        }
-        if !page.more {
-            return Ok(count);
-        }
+impl Spans {
+    /// The spans of the organizations there are at this moment.
+    pub async fn plan(database: &Database) -> Result<Self> {
+        let read = database.read(Scope::Installation, |conn| {
+            Box::pin(organization::spans(conn, ORGANIZATIONS_AT_ONCE)) as BoxFuture<'_, _>
+        });
+        Ok(Self { spans: read.await?, next: AtomicUsize::new(0) })
     }
+
+    fn take(&self) -> Option<(OrganizationId, OrganizationId)> {
+        self.spans.get(self.next.fetch_add(1, Ordering::Relaxed)).copied()
+    }
+}
+
+/// Hands over the facts of the organizations of spans that no other loader took, until none is left; gives how many there were. A span is of
+/// one moment, and read in one short transaction. On SQLite `f` runs on a reader's thread.
+pub async fn for_each_organization<F>(database: &Database, spans: &Spans, f: F) -> Result<u64>
+where
+    F: Fn(OrganizationFacts) -> Result<()> + Send + Sync + 'static,
+{
+    let (mut count, f) = (0u64, Arc::new(f));
+    while let Some((first, last)) = spans.take() {
+        let f = Arc::clone(&f);
+        let read = database.read(Scope::Installation, move |conn| {
+            Box::pin(async move { between(conn, first, last, &*f).await }) as BoxFuture<'_, Result<u64>>
+        });
+        count += read.await?;
+    }
+    Ok(count)
+}
+
+async fn between(
+    conn: &mut Conn,
+    first: OrganizationId,
+    last: OrganizationId,
+    f: &(impl Fn(OrganizationFacts) -> Result<()> + Sync),
+) -> Result<u64> {
+    let mut facts: Vec<_> = organization::between(conn, first, last).await?.into_iter().map(empty).collect();
+    fill(conn, Span::Between(first, last), &mut facts, &mut PlanLimits::new()).await?;
+    let count = facts.len() as u64;
+    facts.into_iter().try_for_each(f)?;
+    Ok(count)
 }
 
 fn empty(row: organization::OrganizationRow) -> OrganizationFacts {

@@ -26,6 +26,8 @@ statements! {
     GET = select!("where o.organization_id = $1");
     ID_BY_KEY = "select organization_id from organization_keys where organization_key = $1";
     PAGE = select!("where o.organization_id > $1 order by o.organization_id limit $2");
+    BETWEEN = select!("where o.organization_id >= $1 and o.organization_id <= $2 order by o.organization_id");
+    IDS = "select organization_id from organizations where organization_id > $1 order by organization_id";
 }
 
 /// An organization with its times.
@@ -82,6 +84,32 @@ pub async fn get(conn: &mut Conn, organization: OrganizationId) -> Result<Option
 /// The id of the organization with this key.
 pub async fn by_key(conn: &mut Conn, key: &Key) -> Result<Option<OrganizationId>> {
     row::opt(conn, &ID_BY_KEY, params![key], row::organization).await
+}
+
+/// The organizations whose ids lie between two, both included, in the order of their ids.
+pub(crate) async fn between(
+    conn: &mut Conn,
+    first: OrganizationId,
+    last: OrganizationId,
+) -> Result<Vec<OrganizationRow>> {
+    row::list(conn, &BETWEEN, params![first, last], organization).await
+}
+
+/// All organizations in spans of at most `size`, each as its first and last id.
+pub(crate) async fn spans(conn: &mut Conn, size: usize) -> Result<Vec<(OrganizationId, OrganizationId)>> {
+    let mut spans: Vec<(OrganizationId, OrganizationId)> = Vec::new();
+    let mut count = 0;
+    conn.for_each(&IDS, params![OrganizationId(0)], |row: RowRef<'_>| -> Result<()> {
+        let id = row::organization(row)?;
+        match spans.last_mut() {
+            Some((_, last)) if count % size != 0 => *last = id,
+            _ => spans.push((id, id)),
+        }
+        count += 1;
+        Ok(())
+    })
+    .await?;
+    Ok(spans)
 }
 
 /// The organizations after an id, in the order they were made.

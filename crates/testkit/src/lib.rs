@@ -1,5 +1,3 @@
-//! What tests share: databases of both engines, fresh for each test, and ways to make them fail.
+//! What tests share: databases of both engines, fresh for each test.
 
 pub mod database;
-pub mod fault;
-pub mod server;

@@ -11,7 +11,6 @@
 mod document;
 mod edge;
 mod fake;
-mod hostile;
 mod once;
 mod pages;
 mod server;

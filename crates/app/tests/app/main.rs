@@ -10,5 +10,4 @@
 
 mod entitlement;
 mod identity;
-mod nodes;
 mod world;

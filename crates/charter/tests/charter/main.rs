@@ -14,7 +14,6 @@ mod crash;
 mod documents;
 mod folder;
 mod guide;
-mod outage;
 mod production;
 mod program;
 mod serving;

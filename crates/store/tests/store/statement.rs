@@ -26,6 +26,7 @@ const SMALL: &[&str] = &[
 /// Statements that read across organizations, and why they may.
 const ACROSS: &[(&str, &str)] = &[
     ("organization::PAGE", "the list of organizations"),
+    ("organization::IDS", "the spans that loaders share out, each of which then names its organizations"),
     ("revision::CHANGED", "the poll for changes"),
     ("credential::BY_KEY_ID", "the caller is not known yet; the directory leads to one row"),
     ("subscription::ORGANIZATIONS_DUE", "the sweeper asks which organizations have work, then works in each"),
