@@ -1,17 +1,16 @@
-//! Entitlements: what an organization may use, the rows behind it, and what people change by hand.
+//! Entitlements: what an organization may use, and the rows behind it.
 
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
 use crate::organization::OrganizationPath;
-use crate::shown::{self, EditQuery, RemovalQuery};
+use crate::shown;
 use crate::subscription::Subscription;
 use charter_app::entitlement::{
-    self, ChangeOptions, Changed, EntitlementCheck, EntitlementRow, OrganizationEntitlements, OverrideDraft,
-    OverrideKind, OverrideView, StandingView,
+    ChangeOptions, EntitlementCheck, EntitlementRow, OrganizationEntitlements, StandingView,
 };
-use charter_app::{App, RequestContext};
-use charter_kernel::catalogue::{self, ModuleScope};
+use charter_app::{App, RequestContext, entitlement};
+use charter_kernel::catalogue::ModuleScope;
 use charter_kernel::entitlement::{EntitlementFact, PreviewFact};
-use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, ProblemKind, Timestamp};
+use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, ProblemKind, Timestamp, catalogue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -335,108 +334,6 @@ impl From<EntitlementCheck> for EntitlementAnswer {
     }
 }
 
-/// What an override says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OverrideStatus {
-    /// On, whatever the plan says.
-    Enabled,
-    /// For the members on the preview list.
-    Preview,
-    /// Off, whatever anything else says.
-    Blocked,
-}
-
-impl From<OverrideStatus> for OverrideKind {
-    fn from(status: OverrideStatus) -> Self {
-        match status {
-            OverrideStatus::Enabled => Self::Enabled,
-            OverrideStatus::Preview => Self::Preview,
-            OverrideStatus::Blocked => Self::Blocked,
-        }
-    }
-}
-
-/// An override to be written.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PutEntitlement {
-    /// `enabled`, `preview` (for those on the preview list) or `blocked`.
-    pub status: OverrideStatus,
-    /// First instant at which it counts; at once when left out.
-    #[serde(default)]
-    #[schemars(with = "Option<wire::Time>")]
-    pub from: Option<Timestamp>,
-    /// First instant at which it no longer counts; never when left out.
-    #[serde(default)]
-    #[schemars(with = "Option<wire::Time>")]
-    pub to: Option<Timestamp>,
-    /// Why.
-    pub reason: String,
-}
-
-/// What a change by hand did, or would do.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct EntitlementChanged {
-    /// The override; null when it was taken back.
-    pub entitlement: Option<EntitlementLine>,
-    /// Modules it needs that cannot be used: nothing is switched on in silence.
-    #[schemars(with = "Vec<wire::Key>")]
-    pub missing: Vec<Key>,
-    /// What somebody should know.
-    pub warnings: Vec<String>,
-    /// The revision of the organization after it.
-    pub revision: u64,
-    /// Nothing was written.
-    pub dry_run: bool,
-}
-
-fn changed(done: Changed<OverrideView>) -> Reply<EntitlementChanged> {
-    let answer = EntitlementChanged {
-        entitlement: done.value.row.map(EntitlementLine::from),
-        missing: done.value.missing,
-        warnings: done.value.warnings,
-        revision: done.revision.0,
-        dry_run: done.dry_run,
-    };
-    shown::versioned(answer, done.revision)
-}
-
-/// A module of an organization.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct EntitlementPath {
-    /// Key or id of the organization.
-    pub organization: String,
-    /// Key of the module.
-    #[schemars(with = "wire::Key")]
-    pub module: Key,
-}
-
-/// A part of a module of an organization.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct EntitlementPartPath {
-    /// Key or id of the organization.
-    pub organization: String,
-    /// Key of the module.
-    #[schemars(with = "wire::Key")]
-    pub module: Key,
-    /// Key of the part.
-    #[schemars(with = "wire::Key")]
-    pub submodule: Key,
-}
-
-/// Somebody's place on a preview list.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct PreviewPath {
-    /// Key or id of the organization.
-    pub organization: String,
-    /// Key of the module.
-    #[schemars(with = "wire::Key")]
-    pub module: Key,
-    /// Login or id of the member.
-    pub member: String,
-}
-
 /// Why something is changed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -483,76 +380,6 @@ async fn effective(call: Call<OrganizationPath>) -> Result<Reply<Entitlements>, 
     Ok(shown::versioned(found.into(), revision))
 }
 
-fn draft(module: &Key, submodule: Option<&Key>, body: &PutEntitlement) -> Result<OverrideDraft, Problem> {
-    Ok(OverrideDraft {
-        module: module.clone(),
-        submodule: submodule.cloned(),
-        kind: body.status.into(),
-        window: shown::window(body.from, body.to)?,
-        reason: body.reason.clone(),
-    })
-}
-
-async fn put(
-    call: Call<EntitlementPath, EditQuery, PutEntitlement>,
-) -> Result<Reply<EntitlementChanged>, Problem> {
-    let id = call.app.resolve_organization(&call.path.organization).await?;
-    let options = options(&call.precondition, call.query.dry_run)?;
-    let draft = draft(&call.path.module, None, &call.body)?;
-    entitlement::put_override(&call.app, &call.ctx, call.permit()?, id, options, draft).await.map(changed)
-}
-
-async fn put_part(
-    call: Call<EntitlementPartPath, EditQuery, PutEntitlement>,
-) -> Result<Reply<EntitlementChanged>, Problem> {
-    let id = call.app.resolve_organization(&call.path.organization).await?;
-    let options = options(&call.precondition, call.query.dry_run)?;
-    let draft = draft(&call.path.module, Some(&call.path.submodule), &call.body)?;
-    entitlement::put_override(&call.app, &call.ctx, call.permit()?, id, options, draft).await.map(changed)
-}
-
-async fn remove(call: Call<EntitlementPath, RemovalQuery>) -> Result<Reply<EntitlementChanged>, Problem> {
-    let id = call.app.resolve_organization(&call.path.organization).await?;
-    let options = options(&call.precondition, call.query.dry_run)?;
-    let reason = call.query.reason.as_deref().unwrap_or_default();
-    let what = (call.path.module.clone(), None);
-    entitlement::delete_override(&call.app, &call.ctx, call.permit()?, id, options, what, reason)
-        .await
-        .map(changed)
-}
-
-async fn remove_part(
-    call: Call<EntitlementPartPath, RemovalQuery>,
-) -> Result<Reply<EntitlementChanged>, Problem> {
-    let id = call.app.resolve_organization(&call.path.organization).await?;
-    let options = options(&call.precondition, call.query.dry_run)?;
-    let reason = call.query.reason.as_deref().unwrap_or_default();
-    let what = (call.path.module.clone(), Some(call.path.submodule.clone()));
-    entitlement::delete_override(&call.app, &call.ctx, call.permit()?, id, options, what, reason)
-        .await
-        .map(changed)
-}
-
-async fn add_preview(call: Call<PreviewPath, (), ChangeReason>) -> Result<Reply<PreviewPlace>, Problem> {
-    let id = call.app.resolve_organization(&call.path.organization).await?;
-    let PreviewPath { module, member, .. } = &call.path;
-    let (module, member) = (module.clone(), member.clone());
-    let reason = &call.body.reason;
-    let done =
-        entitlement::add_preview(&call.app, &call.ctx, call.permit()?, id, module, member, reason).await?;
-    Ok(shown::versioned(done.value.into(), done.revision))
-}
-
-async fn remove_preview(call: Call<PreviewPath, ReasonQuery>) -> Result<Reply<PreviewPlace>, Problem> {
-    let id = call.app.resolve_organization(&call.path.organization).await?;
-    let PreviewPath { module, member, .. } = &call.path;
-    let (module, member) = (module.clone(), member.clone());
-    let reason = &call.query.reason;
-    let done =
-        entitlement::remove_preview(&call.app, &call.ctx, call.permit()?, id, module, member, reason).await?;
-    Ok(shown::versioned(done.value.into(), done.revision))
-}
-
 /// Why something is taken away.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -562,12 +389,9 @@ pub struct ReasonQuery {
     pub reason: String,
 }
 
-const MODULE: &str = "/api/v1/organizations/{organization}/entitlements/{module}";
-const PART: &str = "/api/v1/organizations/{organization}/entitlements/{module}/{submodule}";
-const PREVIEW: &str = "/api/v1/organizations/{organization}/previews/{module}/{member}";
 /// Who may change what organizations are entitled to.
 pub(crate) const CHANGE: Guard = Guard::PlatformPermission("platform.entitlements.update");
-const REFUSED: &[ProblemKind] = &[ProblemKind::InUse, ProblemKind::NotFound];
+
 /// The tag of these routes.
 pub(crate) const TAG: &str = "Entitlements";
 
@@ -584,10 +408,18 @@ pub fn routes() -> Vec<Route> {
             .named("entitlements.own", TAG, "Shows what the caller's organization may use, with reasons.")
             .described("The organization is the one the credential was issued for, or the one in the query."),
         Route::get("/api/v1/entitlements/check", Guard::Permission("admin.org_entitlements.read"), check)
-            .named("entitlements.check", TAG, "Tells whether the organization may use a module or a part of it.")
+            .named(
+                "entitlements.check",
+                TAG,
+                "Tells whether the organization may use a module or a part of it.",
+            )
             .problems(&[ProblemKind::NotFound]),
         Route::get("/api/v1/organizations/{organization}/entitlements", Guard::SignedIn(READERS), rows)
-            .named("entitlements.rows", TAG, "Shows the rows behind what an organization may use, with their sources.")
+            .named(
+                "entitlements.rows",
+                TAG,
+                "Shows the rows behind what an organization may use, with their sources.",
+            )
             .problems(&[ProblemKind::NotFound, ProblemKind::Forbidden]),
         Route::get(
             "/api/v1/organizations/{organization}/effective-entitlements",
@@ -596,30 +428,5 @@ pub fn routes() -> Vec<Route> {
         )
         .named("entitlements.show", TAG, "Shows what an organization may use, with reasons.")
         .problems(&[ProblemKind::NotFound, ProblemKind::Forbidden]),
-        Route::put(MODULE, CHANGE, put)
-            .named("entitlements.override", TAG, "Overrides what an organization's plan says of a module.")
-            .described(
-                "To switch a module off against its plan, block it. A module that another usable one needs stays; modules it needs \
-                 itself are listed, not switched on.",
-            )
-            .problems(REFUSED)
-            .example(r#"{"status": "enabled", "to": "2027-01-01T00:00:00Z", "reason": "agreed on the phone"}"#),
-        Route::put(PART, CHANGE, put_part)
-            .named("entitlements.override-part", TAG, "Overrides what an organization's plan says of a part of a module.")
-            .problems(REFUSED)
-            .example(r#"{"status": "blocked", "reason": "payroll is done elsewhere"}"#),
-        Route::delete(MODULE, CHANGE, remove)
-            .named("entitlements.remove-override", TAG, "Takes the override of a module back.")
-            .problems(REFUSED),
-        Route::delete(PART, CHANGE, remove_part)
-            .named("entitlements.remove-override-part", TAG, "Takes the override of a part of a module back.")
-            .problems(REFUSED),
-        Route::put(PREVIEW, CHANGE, add_preview)
-            .named("previews.add", TAG, "Puts a member on the preview list of a module.")
-            .problems(&[ProblemKind::NotFound])
-            .example(r#"{"reason": "tries it out for us"}"#),
-        Route::delete(PREVIEW, CHANGE, remove_preview)
-            .named("previews.remove", TAG, "Takes a member off the preview list of a module.")
-            .problems(&[ProblemKind::NotFound]),
     ]
 }

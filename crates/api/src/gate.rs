@@ -58,6 +58,10 @@ impl Gate for App {
         Self::require(self, ctx, organization, permission).await
     }
 
+    fn facts_age_seconds(&self) -> i64 {
+        self.snapshots().age_seconds(self.now())
+    }
+
     async fn readiness(&self) -> Vec<Readiness> {
         let checks = Self::readiness(self).await;
         checks.into_iter().map(|check| Readiness { name: check.name, fault: check.fault }).collect()

@@ -42,7 +42,7 @@ pub struct AllPermissions {
 
 async fn all(call: Call) -> Result<Reply<AllPermissions>, Problem> {
     let index = call.app.snapshots().index();
-    let codes_hash = codes_hash(&index);
+    let codes_hash = codes_hash(&call.app, &index);
     let etag = ETag::of(codes_hash.as_bytes());
     let answer = AllPermissions {
         permissions: index.codes().to_vec(),

@@ -5,6 +5,7 @@
 mod assignment;
 mod audit;
 mod auth;
+mod authzen;
 mod block;
 mod catalogue;
 mod check;
@@ -12,6 +13,7 @@ mod condition;
 pub mod edge;
 mod entitlement;
 mod entitlement_event;
+mod entitlement_override;
 mod gate;
 mod grant;
 mod legacy;
@@ -20,6 +22,7 @@ mod member;
 mod mine;
 mod organization;
 mod plan;
+mod plan_preview;
 mod policy;
 mod question;
 mod resource;
@@ -30,6 +33,7 @@ mod shown;
 mod subscription;
 mod takeover;
 mod team;
+mod usage;
 
 use edge::Routes;
 
@@ -51,13 +55,16 @@ pub fn routes() -> Routes {
         .with(audit::routes())
         .with(catalogue::routes())
         .with(entitlement::routes())
+        .with(entitlement_override::routes())
         .with(entitlement_event::routes())
         .with(takeover::routes())
         .with(plan::routes())
         .with(subscription::routes())
         .with(policy::routes())
         .with(limit::routes())
+        .with(usage::routes())
         .with(legacy::routes())
         .with(auth::routes())
+        .with(authzen::routes())
         .with(service_token::routes())
 }

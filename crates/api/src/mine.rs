@@ -14,6 +14,7 @@ use http::header::{ACCEPT, CACHE_CONTROL, ETAG, VARY};
 use http::{HeaderMap, HeaderValue, Method};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Content type of the compact form.
 pub const BITMAP: &str = "application/vnd.charter.bitmap";
@@ -65,7 +66,11 @@ pub struct Mine {
 }
 
 /// A short hash of all codes in their order.
-pub(crate) fn codes_hash(index: &Index) -> String {
+pub(crate) fn codes_hash(app: &App, index: &Arc<Index>) -> String {
+    app.snapshots().codes_tag(index, hash_of_codes).to_string()
+}
+
+fn hash_of_codes(index: &Index) -> String {
     let mut text = String::new();
     for code in index.codes() {
         text.push_str(code.as_str());
@@ -123,7 +128,7 @@ async fn mine(call: RawCall) -> Result<Response, Problem> {
     let mut view = Mine {
         organization,
         catalogue_version: call.app.snapshots().catalogue().version.clone(),
-        codes_hash: codes_hash(&index),
+        codes_hash: codes_hash(&call.app, &index),
         codes_count: index.len(),
         revision: 0,
         permissions: if as_bitmap { None } else { Some(codes()) },

@@ -2,8 +2,8 @@
 
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
 use crate::entitlement::{ChangeReason, ReasonQuery};
+use crate::plan_preview::PlanPreview;
 use crate::shown::EditQuery;
-use crate::subscription::PlanPreview;
 use charter_app::plan::{
     self, Drafted, MigrateOptions, MigrationReport, PlanDraft, PlanEntitlement, PlanRow,
 };

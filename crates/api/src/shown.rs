@@ -8,8 +8,8 @@ use charter_app::subject::SubjectRef;
 use charter_app::{App, Listing, RequestContext};
 use charter_kernel::facts::Subject;
 use charter_kernel::{
-    Key, OrganizationId, PermissionCode, PrincipalId, Problem, Reach, ResourceRef, Revision, TeamId,
-    Timestamp, Window,
+    Key, OrganizationId, PermissionCode, PrincipalId, Problem, ProblemKind, Reach, ResourceRef, Revision,
+    TeamId, Timestamp, Window,
 };
 use charter_policy::preview;
 use http::StatusCode;
@@ -388,7 +388,10 @@ macro_rules! edited_answer {
                 edited: charter_app::edit::Edited<<$view as crate::shown::Shown>::Row>,
                 location: impl FnOnce(&$view) -> Option<String>,
             ) -> Result<crate::edge::Reply<Self>, charter_kernel::Problem> {
-                let (view, outcome) = crate::shown::edited::<$view>(app, organization, edited).await?;
+                let is_done = !edited.dry_run && !edited.changes.is_empty();
+                let shown = crate::shown::edited::<$view>(app, organization, edited).await;
+                let (view, outcome) =
+                    shown.map_err(|problem| crate::shown::after_change(problem, is_done))?;
                 let crate::shown::Outcome {
                     revision,
                     dry_run,
@@ -405,6 +408,15 @@ macro_rules! edited_answer {
     };
 }
 pub(crate) use edited_answer;
+
+/// A problem that came up after a change was made: the caller must not take it for a change that was not.
+pub(crate) fn after_change(problem: Problem, is_done: bool) -> Problem {
+    if !is_done || problem.kind != ProblemKind::Unavailable {
+        return problem;
+    }
+    let detail = "the change was made, and then the database could not be read to show it: read it again";
+    Problem::new(ProblemKind::OutcomeUnknown, detail).retry_after(2)
+}
 
 /// Nothing was made that has an address of its own.
 pub(crate) fn nowhere<T>(_: &T) -> Option<String> {

@@ -212,13 +212,12 @@ impl App {
         id: &str,
     ) -> Result<bool, Problem> {
         let Some(known) = index.kind(kind) else { return Ok(false) };
-        let id: Arc<str> = id.into();
         for name in index.kind_names(known) {
             if !self.snapshots().is_kind_registered(name) {
                 continue;
             }
             let Ok(kind) = name.parse() else { continue };
-            let resource = ResourceRef { kind, id: Arc::clone(&id) };
+            let resource = ResourceRef { kind, id: id.into() };
             let found = reading_all!(self.database(), |conn| async move {
                 store::resource::registered_elsewhere(conn, organization, &resource).await
             })?;
@@ -249,7 +248,12 @@ impl App {
             Some(Asked::Action { kind, action }) => format!("{kind}:{action}"),
             None => String::new(),
         };
-        let short = |text: String| text.chars().take(300).collect::<String>();
+        let short = |mut text: String| {
+            if let Some((end, _)) = text.char_indices().nth(300).filter(|_| text.len() > 300) {
+                text.truncate(end);
+            }
+            text
+        };
         self.denials().record(Denial {
             organization,
             principal,

@@ -65,7 +65,6 @@ struct Waiting {
 impl Denials {
     /// Takes note of a refusal; it is written with the next flush.
     pub fn record(&self, denial: Denial) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let same = Same {
             organization: denial.organization,
             principal: denial.principal,
@@ -73,6 +72,7 @@ impl Denials {
             resource: denial.resource.clone(),
             reason: denial.reason,
         };
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(counted) = waiting.counted.get_mut(&same) {
             counted.count += 1;
             counted.last_at = denial.at;

@@ -239,7 +239,7 @@ pub async fn update(
         })
         .await?;
     drop(before);
-    app.snapshots().hear(id, revision).await?;
+    app.snapshots().hear_own(id, revision).await?;
     let mut view = OrganizationView::from(after);
     view.organization.revision = revision;
     view.updated_at = ctx.now;

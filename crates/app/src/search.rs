@@ -156,6 +156,9 @@ pub async fn resources(
     let Some(subject) = app.subject_of(organization, &snapshot, question.subject).await? else {
         return Ok(nothing);
     };
+    if question.subject_kind.is_some_and(|kind| shard.kind_of(subject).is_some_and(|is| is != kind)) {
+        return Ok(nothing);
+    }
     let context = question.circumstances();
     let check = Check {
         subject,

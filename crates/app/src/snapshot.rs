@@ -8,7 +8,7 @@ use crate::clock::World;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use charter_db::Database;
 use charter_kernel::catalogue::Catalogue;
-use charter_kernel::facts::OrganizationFacts;
+use charter_kernel::facts::{MemberFact, OrganizationFacts};
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Revision, Timestamp};
 use charter_policy::{Index, Interner, Shard};
 use charter_store as store;
@@ -68,6 +68,7 @@ pub struct Snapshots {
     index: ArcSwap<Index>,
     catalogue: ArcSwap<Catalogue>,
     catalogue_signature: ArcSwap<CatalogueSignature>,
+    codes_tag: ArcSwapOption<(Arc<Index>, Arc<str>)>,
     interner: Interner,
     registered_kinds: ArcSwap<HashSet<String>>,
     slots: Box<[ArcSwap<Slots>]>,
@@ -93,6 +94,7 @@ impl Snapshots {
             index: ArcSwap::new(index),
             catalogue: ArcSwap::new(catalogue),
             catalogue_signature: ArcSwap::default(),
+            codes_tag: ArcSwapOption::empty(),
             interner: Interner::default(),
             registered_kinds: ArcSwap::default(),
             slots: (0..SPREAD).map(|_| ArcSwap::default()).collect(),
@@ -111,6 +113,18 @@ impl Snapshots {
     /// The compiled catalogue in force.
     pub fn index(&self) -> Arc<Index> {
         self.index.load_full()
+    }
+
+    /// A tag of the codes of a compiled catalogue, made once as long as that one is asked about.
+    pub fn codes_tag(&self, index: &Arc<Index>, make: impl FnOnce(&Index) -> String) -> Arc<str> {
+        if let Some(known) = &*self.codes_tag.load()
+            && Arc::ptr_eq(&known.0, index)
+        {
+            return Arc::clone(&known.1);
+        }
+        let tag: Arc<str> = make(index).into();
+        self.codes_tag.store(Some(Arc::new((Arc::clone(index), Arc::clone(&tag)))));
+        tag
     }
 
     /// Whether other documents are installed than those the catalogue in force was read from.
@@ -138,9 +152,14 @@ impl Snapshots {
         Timestamp(self.read_at.load(Ordering::Acquire))
     }
 
+    /// How long ago the change sequence was last read, in seconds: how old what this node decides by may be.
+    pub fn age_seconds(&self, now: Timestamp) -> i64 {
+        (now.micros() - self.read_at().micros()).div_euclid(1_000_000).max(0)
+    }
+
     /// Refuses when the facts may be older than `max_staleness`.
     pub fn require_fresh(&self, now: Timestamp) -> Result<(), Problem> {
-        let age_seconds = (now.micros() - self.read_at().micros()).div_euclid(1_000_000);
+        let age_seconds = self.age_seconds(now);
         if age_seconds <= self.max_staleness_seconds {
             return Ok(());
         }
@@ -284,7 +303,16 @@ impl Snapshots {
         let index = self.index();
         let shard = Shard::compile(&index, facts, &self.interner)
             .map_err(|error| Problem::new(ProblemKind::Internal, format!("facts do not compile: {error}")))?;
-        Ok(Arc::new(Snapshot { shard, index, names: OnceLock::new() }))
+        let snapshot = Snapshot { shard, index, names: OnceLock::new() };
+        // Who was asked for by login will be again, perhaps while the database is away.
+        let had_names = self
+            .slot(facts.organization.id)
+            .and_then(|slot| slot.snapshot.load_full())
+            .is_some_and(|before| before.names.get().is_some());
+        if had_names {
+            snapshot.names.get_or_init(|| names_of(&facts.members));
+        }
+        Ok(Arc::new(snapshot))
     }
 
     /// Whether any organization may have registered a resource of this type.
@@ -360,6 +388,19 @@ impl Snapshots {
         Ok(behind)
     }
 
+    /// The same after a change that was made here. When its facts cannot be read nobody decides by the old ones, and the caller learns
+    /// that the change stands.
+    pub async fn hear_own(&self, organization: OrganizationId, revision: Revision) -> Result<bool, Problem> {
+        match self.hear(organization, revision).await {
+            Err(problem) if problem.kind == ProblemKind::Unavailable => {
+                self.drop_one(organization);
+                let detail = "the change was made, and then the database could not be read: read it again";
+                Err(Problem::new(ProblemKind::OutcomeUnknown, detail).retry_after(2))
+            }
+            heard => heard,
+        }
+    }
+
     fn drop_one(&self, organization: OrganizationId) {
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slots) = self.slots_of(organization) {
@@ -425,11 +466,13 @@ impl Snapshots {
             return Ok(names.get(login_folded).copied());
         }
         let facts = store::facts::load(&self.database, organization).await?;
-        let members = facts.map(|facts| facts.members).unwrap_or_default();
-        let names =
-            members.into_iter().map(|member| (member.login.into_boxed_str(), member.principal)).collect();
+        let names = facts.map(|facts| names_of(&facts.members)).unwrap_or_default();
         Ok(snapshot.names.get_or_init(|| names).get(login_folded).copied())
     }
+}
+
+fn names_of(members: &[MemberFact]) -> Names {
+    members.iter().map(|member| (member.login.as_str().into(), member.principal)).collect()
 }
 
 /// Stores the snapshot unless a newer one is there already, and returns the one in force.

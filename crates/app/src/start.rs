@@ -2,11 +2,10 @@
 
 use crate::clock::World;
 use crate::identity::{self, Identity};
-use crate::transaction::{Committed, Transaction};
 use crate::{App, Inner, audit, catalogue, denial, organization, snapshot};
-use charter_db::{BoxFuture, Database, Options, Scope};
+use charter_db::{BoxFuture, Database, Options, Scope, Tx};
 use charter_kernel::facts::{OrganizationFact, OrganizationKind, OrganizationStatus};
-use charter_kernel::{OrganizationId, Problem, ProblemKind, Revision};
+use charter_kernel::{Key, OrganizationId, Problem, ProblemKind, Revision};
 use charter_policy::Index;
 use charter_store as store;
 use std::sync::Arc;
@@ -70,62 +69,14 @@ impl App {
                 denials: denial::Denials::default(),
                 identity,
                 organizations: organization::Directory::default(),
-                platform: platform.0,
+                platform,
                 settings,
                 is_stopping: std::sync::atomic::AtomicBool::new(false),
             }),
         };
-        if platform.1 {
-            app.create_platform().await?;
-        }
         app.snapshots().catch_up().await?;
         app.identity().refresh(&app).await?;
         Ok(app)
-    }
-
-    async fn create_platform(&self) -> Result<(), Problem> {
-        let (id, now) = (self.platform(), self.now());
-        let created = self
-            .database()
-            .write(Scope::Installation, move |tx: &mut charter_db::Tx| {
-                Box::pin(async move {
-                    let key = PLATFORM
-                        .parse()
-                        .map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))?;
-                    if store::organization::by_key(tx, &key).await?.is_some() {
-                        return Ok(false);
-                    }
-                    let fact = OrganizationFact {
-                        id,
-                        key,
-                        name: "Platform".to_owned(),
-                        kind: OrganizationKind::Platform,
-                        status: OrganizationStatus::Active,
-                        enabled_modules: None,
-                        revision: Revision(0),
-                        assertable: Vec::new(),
-                    };
-                    store::organization::insert(tx, &fact, now).await?;
-                    Ok(true)
-                }) as BoxFuture<'_, Result<bool, Problem>>
-            })
-            .await?;
-        if !created {
-            return Err(Problem::new(
-                ProblemKind::Unavailable,
-                "another node made the platform organization: start again",
-            )
-            .retry_after(1));
-        }
-        self.write(Scope::Installation, id, now, move |transaction: Transaction<'_>| {
-            Box::pin(async move {
-                let event =
-                    audit::system_event("start", id, now, "organization.create", "organization", PLATFORM);
-                transaction.commit(event, Vec::new(), ()).await
-            }) as BoxFuture<'_, Result<Committed<()>, Problem>>
-        })
-        .await?;
-        Ok(())
     }
 
     /// Keeps what is in memory up to date, until dropped: call about once a second.
@@ -150,14 +101,47 @@ impl App {
     }
 }
 
-/// The platform organization's id, and whether it still has to be made.
-async fn platform(database: &Database, world: &World) -> Result<(OrganizationId, bool), Problem> {
-    let key = PLATFORM.parse().map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))?;
-    let found = reading_all!(database, |conn| async move { store::organization::by_key(conn, &key).await })?;
-    Ok(match found {
-        Some(id) => (id, false),
-        None => (OrganizationId(world.fresh_id()), true),
-    })
+/// The platform organization's id; it is made where it is missing. Of several nodes that start at once one makes it.
+async fn platform(database: &Database, world: &World) -> Result<OrganizationId, Problem> {
+    if let Some(id) = find_platform(database).await? {
+        return Ok(id);
+    }
+    let (id, now) = (OrganizationId(world.fresh_id()), world.now());
+    let made: Result<(), Problem> = database
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move {
+                let fact = OrganizationFact {
+                    id,
+                    key: platform_key()?,
+                    name: "Platform".to_owned(),
+                    kind: OrganizationKind::Platform,
+                    status: OrganizationStatus::Active,
+                    enabled_modules: None,
+                    revision: Revision(0),
+                    assertable: Vec::new(),
+                };
+                store::organization::insert(tx, &fact, now).await?;
+                store::revision::bump(tx, id, now).await?;
+                let event =
+                    audit::system_event("start", id, now, "organization.create", "organization", PLATFORM);
+                audit::append(tx, std::iter::once(event)).await
+            }) as BoxFuture<'_, Result<(), Problem>>
+        })
+        .await;
+    match made {
+        Ok(()) => Ok(id),
+        Err(problem) if problem.kind == ProblemKind::Taken => find_platform(database).await?.ok_or(problem),
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn find_platform(database: &Database) -> Result<Option<OrganizationId>, Problem> {
+    let key = platform_key()?;
+    reading_all!(database, |conn| async move { store::organization::by_key(conn, &key).await })
+}
+
+fn platform_key() -> Result<Key, Problem> {
+    PLATFORM.parse().map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))
 }
 
 fn schema(error: store::migration::MigrationError) -> Problem {

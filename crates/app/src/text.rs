@@ -18,6 +18,10 @@ fn is_unwanted(c: char) -> bool {
 
 /// A login in the one form in which it is compared: NFKC, lower case, no blanks around.
 pub fn fold_login(text: &str) -> String {
+    // Nearly every login is ASCII, which is NFKC as it stands.
+    if text.is_ascii() {
+        return text.trim().to_ascii_lowercase();
+    }
     text.trim().nfkc().collect::<String>().to_lowercase()
 }
 

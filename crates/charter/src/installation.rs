@@ -4,6 +4,7 @@ use crate::config::{Configuration, Fault, Secret};
 use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock};
 use axum::Router;
+use charter_api::edge::{Edge, Routes};
 use charter_app::identity::{self, OperatorToken, Secrets};
 use charter_app::{App, World};
 use charter_db::{Conn, Database, Options, Scope, Tx};
@@ -27,15 +28,27 @@ pub fn document() -> Value {
     charter_api::routes().openapi()
 }
 
-/// The routes over an application.
+/// The routes over an application, to be served.
+pub fn edge(app: &App, configuration: &Configuration) -> Edge<App> {
+    table(configuration).into_edge(app.clone(), settings(configuration))
+}
+
+/// The same, to be called in this process.
 pub fn router(app: &App, configuration: &Configuration) -> Router {
-    let settings = charter_api::edge::Settings {
+    table(configuration).into_router(app.clone(), settings(configuration))
+}
+
+fn table(configuration: &Configuration) -> Routes<App> {
+    charter_api::routes().limit_bodies(configuration.body_limit)
+}
+
+fn settings(configuration: &Configuration) -> charter_api::edge::Settings {
+    charter_api::edge::Settings {
         trusted_proxies: configuration.trusted_proxies.clone(),
         timeout: configuration.request_timeout,
         is_https: configuration.public_url.starts_with("https://"),
         public_url: configuration.public_url.clone(),
-    };
-    charter_api::routes().limit_bodies(configuration.body_limit).into_router(app.clone(), settings)
+    }
 }
 
 /// Takes the lock of a folder, or tells who has it.

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 
 use crate::{
-    Conn, Engine, Error, Listener, Row, RowRef, Scope, Statement, Tx, Value, postgres, sqlite,
+    Conn, Engine, Error, Interference, Listener, Row, RowRef, Scope, Statement, Tx, Value,
+    interference::{Hook, Step},
+    postgres, sqlite,
     transaction::{one, opt},
 };
 
@@ -28,6 +30,8 @@ pub struct Options {
     pub max_pages: Option<u32>,
     /// Whether SQLite waits for the disk at each commit; without it, a power cut may lose the last writes.
     pub durable: bool,
+    /// What may make steps fail, in tests.
+    pub interference: Option<Arc<dyn Interference>>,
 }
 
 impl Options {
@@ -43,6 +47,7 @@ impl Options {
             write_queue: 4096,
             max_pages: None,
             durable: true,
+            interference: None,
         }
     }
 }
@@ -51,6 +56,7 @@ impl Options {
 #[derive(Clone)]
 pub struct Database {
     backend: Arc<Backend>,
+    hook: Hook,
 }
 
 enum Backend {
@@ -72,7 +78,7 @@ impl Database {
         } else {
             return Err(Error::Config("the address begins with neither sqlite: nor postgres://".to_owned()));
         };
-        Ok(Self { backend: Arc::new(backend) })
+        Ok(Self { backend: Arc::new(backend), hook: Hook(options.interference.clone()) })
     }
 
     /// The engine beneath: for migrations, never for choosing between two behaviours.
@@ -91,6 +97,8 @@ impl Database {
         statement: &Statement,
         params: &[Value],
     ) -> Result<Vec<Row>, Error> {
+        self.hook.at(Step::Begin)?;
+        self.hook.at(Step::Statement)?;
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.query(statement.sqlite, params).await,
             Backend::Postgres(postgres) => postgres.query(scope, statement.postgres, params).await,
@@ -128,6 +136,7 @@ impl Database {
         params: &[Value],
         mut f: impl FnMut(RowRef<'_>) -> Result<(), E> + Send,
     ) -> Result<(), E> {
+        self.hook.at(Step::Begin)?;
         match &*self.backend {
             Backend::Sqlite(sqlite) => {
                 let mut chunks = sqlite.stream(statement.sqlite, params).await?;
@@ -156,6 +165,7 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        self.hook.at(Step::Begin)?;
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.read(f).await,
             Backend::Postgres(postgres) => postgres.read(scope, f).await,
@@ -173,6 +183,7 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        self.hook.at(Step::Begin)?;
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.write(f).await,
             Backend::Postgres(postgres) => postgres.write(scope, f).await,
@@ -200,6 +211,7 @@ impl Database {
 
     /// Moves SQLite's log into its file; PostgreSQL sees to that itself.
     pub async fn checkpoint(&self) -> Result<(), Error> {
+        self.hook.at(Step::Begin)?;
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.maintain(sqlite::CHECKPOINT).await,
             Backend::Postgres(_) => Ok(()),

@@ -5,6 +5,7 @@
 
 mod database;
 mod error;
+mod interference;
 mod listen;
 mod postgres;
 mod problem;
@@ -20,6 +21,7 @@ pub use futures_util::future::BoxFuture;
 pub use crate::{
     database::{Database, Options},
     error::{Cause, Error},
+    interference::{Interference, Step},
     listen::{CHANNEL, Listener, Notification},
     row::{Row, RowRef},
     statement::{Engine, Scope, Statement},

@@ -6,7 +6,9 @@ use charter_kernel::{Problem, ProblemKind};
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match &error {
-            Error::Unavailable(_) | Error::ReadOnly(_) => {
+            Error::Unavailable(_) | Error::ReadOnly(_) | Error::Corrupt(_) | Error::Config(_) => {
+                // Who asks need not know where the database stands, nor what it said.
+                tracing::warn!(%error, "the database cannot be used");
                 Self::new(ProblemKind::Unavailable, "the database cannot be reached or cannot be written: try again later")
                     .retry_after(2)
             }

@@ -2,7 +2,11 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::{CHANNEL, Error, Row, RowRef, Statement, Value, postgres, sqlite};
+use crate::{
+    CHANNEL, Error, Row, RowRef, Statement, Value,
+    interference::{Hook, Step},
+    postgres, sqlite,
+};
 
 pub(crate) fn one(mut rows: Vec<Row>) -> Result<Row, Error> {
     match (rows.pop(), rows.len()) {
@@ -26,6 +30,7 @@ pub(crate) type Lend<'f> = &'f mut (dyn FnMut(RowRef<'_>) -> bool + Send);
 pub struct Conn {
     pub(crate) inner: Inner,
     pub(crate) failed: Option<Error>,
+    pub(crate) hook: Hook,
 }
 
 pub(crate) enum Inner {
@@ -34,12 +39,18 @@ pub(crate) enum Inner {
 }
 
 impl Conn {
-    pub(crate) const fn sqlite(handle: sqlite::Handle) -> Self {
-        Self { inner: Inner::Sqlite(handle), failed: None }
+    pub(crate) const fn sqlite(handle: sqlite::Handle, hook: Hook) -> Self {
+        Self { inner: Inner::Sqlite(handle), failed: None, hook }
     }
 
-    pub(crate) const fn postgres(lease: postgres::Lease) -> Self {
-        Self { inner: Inner::Postgres(lease), failed: None }
+    pub(crate) const fn postgres(lease: postgres::Lease, hook: Hook) -> Self {
+        Self { inner: Inner::Postgres(lease), failed: None, hook }
+    }
+
+    /// Whether the next statement may run.
+    fn may_run(&mut self) -> Result<(), Error> {
+        let outcome = self.hook.at(Step::Statement);
+        self.note(outcome)
     }
 
     /// Notes the first failure: the transaction cannot succeed any more.
@@ -52,6 +63,7 @@ impl Conn {
 
     /// Runs a statement and collects its rows.
     pub async fn query(&mut self, statement: &Statement, params: &[Value]) -> Result<Vec<Row>, Error> {
+        self.may_run()?;
         let outcome = match &self.inner {
             Inner::Sqlite(handle) => handle.query(statement.sqlite, params),
             Inner::Postgres(lease) => lease.query(statement.postgres, params).await,
@@ -76,6 +88,7 @@ impl Conn {
         params: &[Value],
         mut f: impl FnMut(RowRef<'_>) -> Result<(), E> + Send,
     ) -> Result<(), E> {
+        self.may_run()?;
         let mut refused = None;
         let outcome = {
             let mut lend = |row: RowRef<'_>| f(row).map_err(|error| refused = Some(error)).is_ok();
@@ -128,6 +141,7 @@ impl DerefMut for Tx {
 impl Tx {
     /// Runs a statement without `returning`, and tells how many rows it touched.
     pub async fn execute(&mut self, statement: &Statement, params: &[Value]) -> Result<u64, Error> {
+        self.conn.may_run()?;
         let outcome = match &self.conn.inner {
             Inner::Sqlite(handle) => handle.execute(statement.sqlite, params),
             Inner::Postgres(lease) => lease.execute(statement.postgres, params).await,
@@ -137,6 +151,7 @@ impl Tx {
 
     /// Runs several statements of one text, without parameters; for migrations.
     pub async fn batch(&mut self, text: &str) -> Result<(), Error> {
+        self.conn.may_run()?;
         let outcome = match &self.conn.inner {
             Inner::Sqlite(handle) => handle.batch(text),
             Inner::Postgres(lease) => lease.batch(text).await,
@@ -147,6 +162,7 @@ impl Tx {
     /// Tells listeners on [`CHANNEL`], when and only when this commits. On SQLite there is nobody to tell.
     pub async fn notify(&mut self, payload: &str) -> Result<(), Error> {
         const NOTIFY: &str = "select pg_notify($1, $2)";
+        self.conn.may_run()?;
         let outcome = match &self.conn.inner {
             Inner::Sqlite(_) => Ok(()),
             Inner::Postgres(lease) => {

@@ -5,11 +5,16 @@ use std::{
     future::Future,
     ops::Deref,
     path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use charter_db::{Database, Options, Scope, Statement, Value};
+
+use crate::fault::Faults;
 
 /// The address of a PostgreSQL server's database whose user may create databases.
 const VARIABLE: &str = "CHARTER_TEST_POSTGRES";
@@ -37,6 +42,13 @@ impl TestDatabase {
     #[must_use]
     pub const fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// Whoever opens the database by [`Self::options`] from now on opens one that fails when told to.
+    #[must_use]
+    pub fn fail_with(mut self, faults: &Arc<Faults>) -> Self {
+        self.options.interference = Some(Arc::<Faults>::clone(faults));
+        self
     }
 
     /// Closes the database and opens it again, as after a restart of the program.

@@ -1,3 +1,5 @@
-//! What tests share: databases of both engines, fresh for each test.
+//! What tests share: databases of both engines, fresh for each test, and ways to make them fail.
 
 pub mod database;
+pub mod fault;
+pub mod server;

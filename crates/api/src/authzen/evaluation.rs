@@ -1,20 +1,15 @@
 //! `evaluation` and `evaluations`: one question, or up to a few thousand answered from one snapshot at one instant.
 
-use super::wire::{
-    Action, Asking, Entity, Evaluation, Evaluations, Item, bad, write_decision, write_fault,
-};
-use super::{Raw, organization, read};
-use crate::edge::{Answer, json};
+use super::asking::Asking;
+use super::wire::{Action, Entity, Evaluation, Evaluations, FaultyEvaluations, Options, bad, parse};
+use super::{Arrived, Raw, answer};
+use crate::edge::Answer;
 use axum::response::Response;
-use charter_app::check;
-use charter_app::snapshot::Snapshot;
-use charter_app::{App, RequestContext};
-use charter_kernel::{DecidedBy, Decision, OrganizationId, Problem, Reason};
-use serde::Deserialize;
+use charter_kernel::{DecidedBy, Decision, Problem, Reason};
 use serde_json::value::RawValue;
 
 /// Items of one batch at most.
-pub const ITEMS_MAX: usize = 5_000;
+const ITEMS_MAX: usize = 5_000;
 
 /// When a batch stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +20,8 @@ enum Semantic {
 }
 
 impl Semantic {
-    fn of(word: Option<&str>) -> Result<Self, Problem> {
-        match word {
+    fn of(options: Option<&Options<'_>>) -> Result<Self, Problem> {
+        match options.and_then(|options| options.evaluations_semantic.as_deref()) {
             None | Some("execute_all") => Ok(Self::All),
             Some("deny_on_first_deny") => Ok(Self::DenyOnFirstDeny),
             Some("permit_on_first_permit") => Ok(Self::PermitOnFirstPermit),
@@ -45,118 +40,126 @@ impl Semantic {
     }
 }
 
-async fn answer(
-    app: &App,
-    ctx: &RequestContext,
-    organization: OrganizationId,
-    snapshot: &Snapshot,
-    asking: &Asking<'_>,
-) -> Result<Decision, Problem> {
-    let question = asking.question();
-    let decision = if asking.knows_subject_type() {
-        app.decide(ctx, organization, snapshot, &question).await?
-    } else {
-        Decision {
-            reason: Reason::UnknownSubject,
-            decided_by: DecidedBy::Nothing,
-            revision: snapshot.shard().revision(),
-            valid_until: None,
-            in_grace: false,
+impl Arrived {
+    async fn decide(&self, asking: &Asking<'_>) -> Result<Decision, Problem> {
+        let (ctx, organization, snapshot) = (&self.ctx, self.organization, &*self.snapshot);
+        let question = asking.question();
+        let decision = if asking.knows_subject_type() {
+            self.app.decide(ctx, organization, snapshot, &question).await?
+        } else {
+            Decision {
+                reason: Reason::UnknownSubject,
+                decided_by: DecidedBy::Nothing,
+                revision: snapshot.shard().revision(),
+                valid_until: None,
+                in_grace: false,
+            }
+        };
+        if !decision.is_allow() {
+            self.app.note_denial(ctx, organization, snapshot, &question, &decision).await;
         }
-    };
-    app.note_denial(ctx, organization, snapshot, &question, &decision).await;
-    Ok(decision)
+        Ok(decision)
+    }
+
+    async fn single(&self, asking: &Asking<'_>) -> Result<Response, Problem> {
+        let mut body = String::with_capacity(answer::DECISION_BYTES);
+        answer::decision(&mut body, &self.decide(asking).await?);
+        Ok(Answer::json(body).into())
+    }
 }
 
 /// `POST /access/v1/evaluation`.
-pub async fn one(mut call: Raw) -> Result<Response, Problem> {
-    let bytes = read(&mut call).await?;
-    let asking = Asking::of(json_of(&bytes)?)?;
-    let organization = organization(&call).await?;
-    call.app.may_ask(&call.ctx, organization, None).await?;
-    let snapshot = check::pinned(&call.app, &call.ctx, organization, call.at_least).await?;
-    let decision = answer(&call.app, &call.ctx, organization, &snapshot, &asking).await?;
-    let mut body = String::with_capacity(96);
-    write_decision(&mut body, &decision);
-    Ok(Answer::json(body).into())
+pub async fn one(call: Raw) -> Result<Response, Problem> {
+    let arrived = Arrived::of(call).await?;
+    let body: Evaluation<'_> = parse(arrived.text()?)?;
+    let asking =
+        Asking::whole(body.subject.as_ref(), body.action.as_ref(), body.resource.as_ref(), body.context)?;
+    arrived.single(&asking).await
 }
 
-fn json_of<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
-    let text = json::check(bytes).map_err(|problem| bad(problem.detail))?;
-    if !text.trim_start().starts_with('{') {
-        return Err(bad("the body has to be an object"));
+/// What a batch says for all of its items, and the items. One that could not be read has the fault in its place.
+struct Batch<'a> {
+    subject: Option<Entity<'a>>,
+    action: Option<Action<'a>>,
+    resource: Option<Entity<'a>>,
+    context: Option<&'a RawValue>,
+    items: Vec<Evaluation<'a>>,
+    faults: Vec<(usize, Problem)>,
+    semantic: Semantic,
+}
+
+impl<'a> Batch<'a> {
+    fn of(text: &'a str) -> Result<Self, Problem> {
+        let Ok(body) = serde_json::from_str::<Evaluations<'a>>(text) else { return Self::faulty(text) };
+        let Evaluations { subject, action, resource, context, items, options } = body;
+        let semantic = Semantic::of(options.as_ref())?;
+        let items = items.unwrap_or_default();
+        Ok(Self { subject, action, resource, context, items, faults: Vec::new(), semantic })
     }
-    serde_json::from_str(text).map_err(|flaw| bad(format!("the body cannot be read: {flaw}")))
-}
 
-/// A value of an item: the item's own, or the default.
-fn entity<'a, T: Deserialize<'a> + Clone>(own: Option<&'a RawValue>, default: Option<&T>, name: &str) -> Result<Option<T>, Problem> {
-    match own {
-        Some(raw) if raw.get() != "null" => {
-            serde_json::from_str(raw.get()).map(Some).map_err(|flaw| bad(format!("{name}: {flaw}")))
+    /// Reads item by item, so that a fault in one is that item's alone.
+    fn faulty(text: &'a str) -> Result<Self, Problem> {
+        let body: FaultyEvaluations<'a> = parse(text)?;
+        let FaultyEvaluations { subject, action, resource, context, items, options } = body;
+        let semantic = Semantic::of(options.as_ref())?;
+        let mut faults = Vec::new();
+        let read = |(position, raw): (usize, &'a RawValue)| {
+            serde_json::from_str(raw.get()).unwrap_or_else(|flaw| {
+                faults.push((position, bad(format!("the item cannot be read: {flaw}"))));
+                Evaluation::default()
+            })
+        };
+        let items = items.unwrap_or_default().into_iter().enumerate().map(read).collect();
+        Ok(Self { subject, action, resource, context, items, faults, semantic })
+    }
+
+    /// An item with the batch's values for what it leaves out: whole objects, never parts of one.
+    fn asking<'b>(&'b self, position: usize, item: &'b Evaluation<'a>) -> Result<Asking<'b>, Problem> {
+        if let Ok(found) = self.faults.binary_search_by_key(&position, |(at, _)| *at)
+            && let Some((_, fault)) = self.faults.get(found)
+        {
+            return Err(fault.clone());
         }
-        _ => Ok(default.cloned()),
+        Asking::whole(
+            item.subject.as_ref().or(self.subject.as_ref()),
+            item.action.as_ref().or(self.action.as_ref()),
+            item.resource.as_ref().or(self.resource.as_ref()),
+            item.context.or(self.context),
+        )
     }
-}
-
-fn item<'a>(raw: &'a RawValue, batch: &Evaluations<'a>) -> Result<Asking<'a>, Problem> {
-    if !raw.get().starts_with('{') {
-        return Err(bad("an item has to be an object"));
-    }
-    let own: Item<'a> = serde_json::from_str(raw.get()).map_err(|flaw| bad(format!("the item cannot be read: {flaw}")))?;
-    Asking::of(Evaluation {
-        subject: entity::<Entity<'a>>(own.subject, batch.subject.as_ref(), "subject")?,
-        action: entity::<Action<'a>>(own.action, batch.action.as_ref(), "action")?,
-        resource: entity::<Entity<'a>>(own.resource, batch.resource.as_ref(), "resource")?,
-        context: own.context.filter(|raw| raw.get() != "null").or(batch.context),
-    })
 }
 
 /// `POST /access/v1/evaluations`.
-pub async fn many(mut call: Raw) -> Result<Response, Problem> {
-    let bytes = read(&mut call).await?;
-    let batch: Evaluations<'_> = json_of(&bytes)?;
-    let semantic = Semantic::of(batch.options.as_ref().and_then(|options| options.evaluations_semantic.as_deref()))?;
-    let items = batch.evaluations.as_deref().unwrap_or_default();
-    if items.len() > ITEMS_MAX {
-        return Err(bad(format!("{} items were sent: at most {ITEMS_MAX} are answered at once", items.len())));
+pub async fn many(call: Raw) -> Result<Response, Problem> {
+    let arrived = Arrived::of(call).await?;
+    let batch = Batch::of(arrived.text()?)?;
+    if batch.items.len() > ITEMS_MAX {
+        let sent = batch.items.len();
+        return Err(bad(format!("{sent} items were sent: at most {ITEMS_MAX} are answered at once")));
     }
-    let single = if items.is_empty() {
-        Some(Asking::of(Evaluation {
-            subject: batch.subject.clone(),
-            action: batch.action.clone(),
-            resource: batch.resource.clone(),
-            context: batch.context,
-        })?)
-    } else {
-        None
-    };
-    let organization = organization(&call).await?;
-    let (app, ctx) = (&call.app, &call.ctx);
-    app.may_ask(ctx, organization, None).await?;
-    let snapshot = check::pinned(app, ctx, organization, call.at_least).await?;
-    let mut body = String::with_capacity(64 + items.len() * 96);
-    if let Some(asking) = single {
-        write_decision(&mut body, &answer(app, ctx, organization, &snapshot, &asking).await?);
-        return Ok(Answer::json(body).into());
+    if batch.items.is_empty() {
+        let (subject, action, resource) = (&batch.subject, &batch.action, &batch.resource);
+        let asking = Asking::whole(subject.as_ref(), action.as_ref(), resource.as_ref(), batch.context)?;
+        return arrived.single(&asking).await;
     }
+    let mut body = String::with_capacity(24 + batch.items.len() * answer::DECISION_BYTES);
     body.push_str(r#"{"evaluations":["#);
-    for (position, raw) in items.iter().enumerate() {
+    for (position, item) in batch.items.iter().enumerate() {
         if position > 0 {
             body.push(',');
         }
-        let allow = match item(raw, &batch) {
+        let allow = match batch.asking(position, item) {
             Ok(asking) => {
-                let decision = answer(app, ctx, organization, &snapshot, &asking).await?;
-                write_decision(&mut body, &decision);
+                let decision = arrived.decide(&asking).await?;
+                answer::decision(&mut body, &decision);
                 decision.is_allow()
             }
             Err(problem) => {
-                write_fault(&mut body, &problem);
+                answer::fault(&mut body, &problem);
                 false
             }
         };
-        if semantic.stops(allow) {
+        if batch.semantic.stops(allow) {
             break;
         }
     }

@@ -20,18 +20,17 @@ pub struct Place {
 }
 
 /// What a token is bound to.
-pub fn digest(endpoint: &str, organization: OrganizationId, parts: &[&str]) -> [u8; 16] {
+pub fn digest(endpoint: &str, organization: OrganizationId, asked: &[String]) -> [u8; 16] {
     let mut hasher = Sha256::new();
-    for part in [endpoint, &organization.to_string()].into_iter().chain(parts.iter().copied()) {
+    for part in [endpoint, &organization.to_string()].into_iter().chain(asked.iter().map(String::as_str)) {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    let full: [u8; 32] = hasher.finalize().into();
-    let mut short = [0; 16];
-    for (to, from) in short.iter_mut().zip(full) {
-        *to = from;
-    }
-    short
+    half(hasher)
+}
+
+fn half(hasher: Sha256) -> [u8; 16] {
+    hasher.finalize().first_chunk().copied().unwrap_or_default()
 }
 
 fn sealed(bound: &[u8; 16], limit: u32, position: &str) -> [u8; 16] {
@@ -39,12 +38,7 @@ fn sealed(bound: &[u8; 16], limit: u32, position: &str) -> [u8; 16] {
     hasher.update(bound);
     hasher.update(limit.to_le_bytes());
     hasher.update(position.as_bytes());
-    let full: [u8; 32] = hasher.finalize().into();
-    let mut short = [0; 16];
-    for (to, from) in short.iter_mut().zip(full) {
-        *to = from;
-    }
-    short
+    half(hasher)
 }
 
 /// The token that goes on after a result.
@@ -77,7 +71,9 @@ pub fn place(bound: &[u8; 16], asked: Option<&PageAsked<'_>>) -> Result<Place, P
             let place = open(bound, token)
                 .ok_or_else(|| bad("page.token does not belong to this request: begin again without one"))?;
             if limit.is_some_and(|limit| limit != place.limit) {
-                return Err(bad("page.limit differs from that of the first page: leave it out or begin again"));
+                return Err(bad(
+                    "page.limit differs from that of the first page: leave it out or begin again",
+                ));
             }
             Ok(place)
         }

@@ -12,6 +12,11 @@ use std::any::TypeId;
 
 /// Name of the header that tells the revision an answer was read from or a change has led to.
 pub const REVISION: HeaderName = HeaderName::from_static("charter-revision");
+/// Name of the header that tells, in seconds, how old the facts behind an answer may be, once the node has not heard of changes for
+/// [`AGED_SECONDS`].
+pub const FACTS_AGE: HeaderName = HeaderName::from_static("charter-facts-age");
+/// Changes are read once a second; from this age on something is in the way, and answers say so.
+pub const AGED_SECONDS: i64 = 3;
 /// Content type of JSON.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 

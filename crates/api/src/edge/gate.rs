@@ -58,6 +58,9 @@ pub trait Gate: Clone + Send + Sync + 'static {
         permission: &'static str,
     ) -> impl Future<Output = Result<Self::Permit, Problem>> + Send;
 
+    /// How many seconds old the facts may be that decisions are made from now.
+    fn facts_age_seconds(&self) -> i64;
+
     /// What has to hold before the service may be sent requests.
     fn readiness(&self) -> impl Future<Output = Vec<Readiness>> + Send;
 

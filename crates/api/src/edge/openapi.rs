@@ -103,7 +103,8 @@ impl<G: Gate> Routes<G> {
 const DESCRIPTION: &str = "Times are RFC 3339 in UTC, ids are UUIDs. Unknown fields, unknown parameters and keys that stand \
 twice are refused. Every problem is a problem document (RFC 9457) with a `type` that never changes. Lists are paged by \
 `limit` and `cursor`. `POST` takes an `Idempotency-Key`. Things with a version carry an `ETag`; send it back as `If-Match` \
-so that no change is lost. `Charter-At-Least: <revision>` asks for an answer that knows of a change made before.";
+so that no change is lost. `Charter-At-Least: <revision>` asks for an answer that knows of a change made before. \
+An answer with `Charter-Facts-Age: <seconds>` was given from memory: the database has not been heard from for so long.";
 
 fn parameters() -> Value {
     json!({

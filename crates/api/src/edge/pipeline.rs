@@ -2,11 +2,13 @@
 //! rather than a stack of layers: each layer would box a future, and the order would stand nowhere.
 
 use super::address::client_address;
+use super::answer::{AGED_SECONDS, FACTS_AGE};
 use super::body::{lenient, typed_body};
 use super::credential::bearer;
 use super::gate::Gate;
 use super::once::{claim, once};
 use super::page::PageAsked;
+use super::place::{Place, Places};
 use super::precondition::Precondition;
 use super::problem::Refusal;
 use super::raw::RawCall;
@@ -16,17 +18,15 @@ use super::system::Documents;
 use super::table::Routes;
 use super::text::{self, Pairs};
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request};
+use axum::body::{Body, HttpBody};
+use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
-use axum::routing::any;
 use charter_kernel::{Problem, ProblemKind, RequestId, Revision};
 use futures_util::FutureExt;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, Entry, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -69,68 +69,62 @@ pub(crate) struct Shared {
     pub documents: Documents,
 }
 
-struct Edge<G: Gate> {
-    gate: G,
-    shared: Arc<Shared>,
+/// The service over one table: what is given a request and gives the answer.
+pub struct Edge<G: Gate> {
+    inner: Arc<Inner<G>>,
 }
 
-/// The routes of one path.
-struct Place<G: Gate> {
-    routes: Vec<Route<G>>,
-    allow: HeaderValue,
-    has_names: bool,
-}
-
-impl<G: Gate> Place<G> {
-    fn route(&self, method: &Method) -> Option<&Route<G>> {
-        let wanted = if *method == Method::HEAD { &Method::GET } else { method };
-        self.routes.iter().find(|route| route.method == *wanted)
+impl<G: Gate> Clone for Edge<G> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
     }
 }
 
+struct Inner<G: Gate> {
+    gate: G,
+    places: Places<G>,
+    shared: Arc<Shared>,
+}
+
 impl<G: Gate> Routes<G> {
-    /// The router that serves the table. Paths it does not have are answered with a problem document.
-    pub fn into_router(self, gate: G, settings: Settings) -> Router {
+    /// The service of the table. Paths it does not have are answered with a problem document.
+    pub fn into_edge(self, gate: G, settings: Settings) -> Edge<G> {
         let documents = Documents::of(&self, &settings);
-        let edge = Arc::new(Edge { gate, shared: Arc::new(Shared { settings, documents }) });
-        let mut places: BTreeMap<&'static str, Vec<Route<G>>> = BTreeMap::new();
-        for route in self.into_rows() {
-            places.entry(route.path).or_default().push(route);
-        }
-        let mut router = Router::new();
-        for (path, routes) in places {
-            let mut methods: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
-            if methods.contains(&"GET") {
-                methods.push("HEAD");
+        let shared = Arc::new(Shared { settings, documents });
+        Edge { inner: Arc::new(Inner { gate, places: Places::of(self.into_rows()), shared }) }
+    }
+
+    /// The same as a router, to be called in this process or put beside other routes.
+    pub fn into_router(self, gate: G, settings: Settings) -> Router {
+        let edge = self.into_edge(gate, settings);
+        Router::new().fallback(move |request: Request| {
+            let edge = edge.clone();
+            async move {
+                let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+                edge.answer(peer, request).await
             }
-            let allow = HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static("GET"));
-            let place = Arc::new(Place { allow, has_names: path.contains('{'), routes });
-            let edge = Arc::clone(&edge);
-            router = router.route(
-                path,
-                any(move |request: Request| {
-                    let (edge, place) = (Arc::clone(&edge), Arc::clone(&place));
-                    async move { answer(edge, Some(place), request).await }
-                }),
-            );
-        }
-        router.fallback(move |request: Request| {
-            let edge = Arc::clone(&edge);
-            async move { answer(edge, None::<Arc<Place<G>>>, request).await }
         })
     }
 }
 
-async fn answer<G: Gate>(edge: Arc<Edge<G>>, place: Option<Arc<Place<G>>>, request: Request) -> Response {
+impl<G: Gate> Edge<G> {
+    /// Answers a request that came from a peer.
+    pub async fn answer(&self, peer: Option<SocketAddr>, request: Request) -> Response {
+        answer(&self.inner, peer, request).await
+    }
+}
+
+async fn answer<G: Gate>(edge: &Inner<G>, peer: Option<SocketAddr>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let (place, names) = edge.places.find(parts.uri.path()).unzip();
     let sent = sent_text(&parts.headers);
     let id = sent_id(&parts.headers).unwrap_or_else(|| RequestId(edge.gate.fresh_id()));
     let settings = &edge.shared.settings;
-    let route = place.as_ref().and_then(|place| place.route(&parts.method));
+    let route = place.and_then(|place| place.route(&parts.method));
     let limit = route.and_then(|route| route.timeout).unwrap_or(settings.timeout);
     let had_credential = parts.headers.contains_key(AUTHORIZATION);
     let method = parts.method.clone();
-    let work = AssertUnwindSafe(process(&edge, place.as_deref(), route, id, parts, body)).catch_unwind();
+    let work = AssertUnwindSafe(process(edge, place.zip(names), route, id, peer, parts, body)).catch_unwind();
     let outcome = match tokio::time::timeout(limit, work).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panic)) => {
@@ -158,10 +152,29 @@ async fn answer<G: Gate>(edge: Arc<Edge<G>>, place: Option<Arc<Place<G>>>, reque
     let status = response.status().as_u16();
     tracing::debug!(request = %id, %method, path = route.map(Route::path), status, "answered");
     seal(response.headers_mut(), id, settings.is_https);
+    let age = edge.gate.facts_age_seconds();
+    if age >= AGED_SECONDS {
+        response.headers_mut().insert(FACTS_AGE, HeaderValue::from(age));
+    }
     if let Some(sent) = sent {
         response.headers_mut().insert(X_REQUEST_ID, sent);
     }
-    response
+    if status == 401 && route.is_some_and(|route| route.is_lenient) {
+        // Programs call these, some of which know nothing but Basic; in a browser it would open a dialog.
+        response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"charter\""));
+    }
+    if method == Method::HEAD { without_body(response) } else { response }
+}
+
+/// The answer to HEAD: everything but the body, its length included.
+fn without_body(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    if let (Some(length), Entry::Vacant(entry)) =
+        (body.size_hint().exact().filter(|length| *length > 0), parts.headers.entry(CONTENT_LENGTH))
+    {
+        entry.insert(HeaderValue::from(length));
+    }
+    Response::from_parts(parts, Body::empty())
 }
 
 /// What broke inside is for the log; the client learns where to look.
@@ -175,14 +188,15 @@ fn hidden(refusal: Refusal, id: RequestId) -> Refusal {
 }
 
 async fn process<G: Gate>(
-    edge: &Edge<G>,
-    place: Option<&Place<G>>,
+    edge: &Inner<G>,
+    place: Option<(&Place<G>, Result<Pairs, Problem>)>,
     route: Option<&Route<G>>,
     id: RequestId,
+    peer: Option<SocketAddr>,
     mut parts: Parts,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let Some(place) = place else {
+    let Some((place, names)) = place else {
         return Err(Problem::not_found("no such path: /docs lists them").into());
     };
     let Some(route) = route else {
@@ -191,8 +205,8 @@ async fn process<G: Gate>(
         return Err(Refusal { allow: Some(place.allow.clone()), ..problem.into() });
     };
     let gate = &edge.gate;
-    let ctx = context(edge, route, id, &mut parts).await?;
-    let path = if place.has_names { path_pairs(&mut parts).await? } else { Pairs::new() };
+    let ctx = context(edge, route, id, peer, &mut parts).await?;
+    let path = names?;
     let at_least = at_least(&parts.headers)?;
     let mut query = text::query_pairs(parts.uri.query().unwrap_or_default())?;
 
@@ -295,13 +309,14 @@ fn signed_in<G: Gate>(ctx: &G::Context) -> Result<(), Problem> {
 }
 
 async fn context<G: Gate>(
-    edge: &Edge<G>,
+    edge: &Inner<G>,
     route: &Route<G>,
     id: RequestId,
+    peer: Option<SocketAddr>,
     parts: &mut Parts,
 ) -> Result<G::Context, Problem> {
     let gate = &edge.gate;
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer = peer.map(|peer| peer.ip());
     let address = client_address(peer, &parts.headers, &edge.shared.settings.trusted_proxies);
     if parts.headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Err(Problem::new(ProblemKind::Malformed, "two Authorization headers: send one"));
@@ -315,13 +330,6 @@ async fn context<G: Gate>(
         gate.authenticate(bearer(&parts.headers)?.as_deref(), address).await?
     };
     Ok(gate.context(caller, id, address))
-}
-
-async fn path_pairs(parts: &mut Parts) -> Result<Pairs, Problem> {
-    let names = RawPathParams::from_request_parts(parts, &())
-        .await
-        .map_err(|_| Problem::not_found("the path is not percent-encoded UTF-8"))?;
-    Ok(names.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 fn at_least(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {

@@ -1,13 +1,15 @@
 //! The server: accepts connections, HTTP/1 and HTTP/2 on one port, bounded in number, in header size and in patience, and
 //! lets running requests end when it is told to stop.
 
-use axum::Router;
-use axum::extract::ConnectInfo;
+use super::gate::Gate;
+use super::pipeline::Edge;
+use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +17,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tower::Service;
 
 /// Bounds of the server.
 #[derive(Debug, Clone)]
@@ -51,10 +52,10 @@ pub struct Served {
     pub cut_off: usize,
 }
 
-/// Serves a router until `shutdown` is done, then waits for running requests.
-pub async fn serve(
+/// Serves until `shutdown` is done, then waits for running requests.
+pub async fn serve<G: Gate>(
     listener: TcpListener,
-    router: Router,
+    edge: Edge<G>,
     bounds: Bounds,
     shutdown: impl Future<Output = ()>,
 ) -> Served {
@@ -63,6 +64,8 @@ pub async fn serve(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header_timeout)
+        // Answers are small: one buffer is cheaper to hand over than a list of them.
+        .writev(false)
         .max_buf_size(bounds.header_bytes.max(8 * 1024));
     builder
         .http2()
@@ -85,9 +88,9 @@ pub async fn serve(
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let (builder, router, stopping) = (Arc::clone(&builder), router.clone(), stopping.clone());
+        let (builder, edge, stopping) = (Arc::clone(&builder), edge.clone(), stopping.clone());
         connections.spawn(async move {
-            connection(&builder, router, stream, peer, bounds.header_timeout, stopping).await;
+            connection(&builder, edge, stream, peer, bounds.header_timeout, stopping).await;
             drop(place);
         });
     }
@@ -121,9 +124,9 @@ async fn accept(
     }
 }
 
-async fn connection(
+async fn connection<G: Gate>(
     builder: &Builder<TokioExecutor>,
-    router: Router,
+    edge: Edge<G>,
     stream: TcpStream,
     peer: SocketAddr,
     header_timeout: Duration,
@@ -131,12 +134,12 @@ async fn connection(
 ) {
     let has_spoken = Arc::new(AtomicBool::new(false));
     let spoken = Arc::clone(&has_spoken);
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<Incoming>| {
         if !spoken.load(Ordering::Relaxed) {
             spoken.store(true, Ordering::Relaxed);
         }
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request)
+        let edge = edge.clone();
+        async move { Ok::<_, Infallible>(edge.answer(Some(peer), request.map(Body::new)).await) }
     });
     let mut work = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     // Until the first request is complete nothing is known of the protocol, and no other clock runs.

@@ -125,7 +125,7 @@ async fn the_document_and_its_page_are_served_to_anybody() {
     assert_eq!((style.status, style.header("content-type")), (200, "text/css; charset=utf-8"));
 }
 
-/// Regenerate with `CHARTER_WRITE_OPENAPI=1 cargo nextest run -p charter-api the_kept_document`.
+/// `cargo xtask openapi` writes it, by this test.
 #[test]
 fn the_kept_document_is_the_one_the_routes_give() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/api/openapi.json");

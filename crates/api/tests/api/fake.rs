@@ -128,6 +128,10 @@ impl Gate for Fake {
         }
     }
 
+    fn facts_age_seconds(&self) -> i64 {
+        0
+    }
+
     async fn readiness(&self) -> Vec<Readiness> {
         let faults = self.faults.lock().unwrap();
         ["database", "migrations", "snapshot"]

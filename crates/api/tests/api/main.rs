@@ -11,6 +11,7 @@
 mod document;
 mod edge;
 mod fake;
+mod hostile;
 mod once;
 mod pages;
 mod server;

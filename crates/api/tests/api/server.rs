@@ -1,7 +1,7 @@
 //! The server on a real socket.
 
-use crate::fake::Service;
-use charter_api::edge::{Bounds, Served, serve};
+use crate::fake::{Fake, routes};
+use charter_api::edge::{Bounds, Served, Settings, serve};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,8 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-struct Running {
-    address: SocketAddr,
+pub struct Running {
+    pub address: SocketAddr,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Served>,
 }
@@ -19,13 +19,13 @@ struct Running {
     clippy::disallowed_methods,
     reason = "the server runs beside its clients; every test awaits its end"
 )]
-async fn start(bounds: Bounds) -> Running {
+pub async fn start(bounds: Bounds) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let router = Service::default().router;
+    let edge = routes().into_edge(Fake::default(), Settings::default());
     let served = tokio::spawn(async move {
-        serve(listener, router, bounds, async {
+        serve(listener, edge, bounds, async {
             let _ = stopped.await;
         })
         .await
@@ -34,13 +34,13 @@ async fn start(bounds: Bounds) -> Running {
 }
 
 impl Running {
-    async fn end(self) -> Served {
+    pub async fn end(self) -> Served {
         self.stop.send(()).unwrap();
         self.served.await.unwrap()
     }
 
     /// Sends bytes and reads until the server closes.
-    async fn talk(&self, text: &str) -> String {
+    pub async fn talk(&self, text: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -50,7 +50,7 @@ impl Running {
     }
 }
 
-fn patient() -> Bounds {
+pub fn patient() -> Bounds {
     Bounds { header_timeout: Duration::from_millis(300), drain: Duration::from_secs(3), ..Bounds::default() }
 }
 

@@ -325,7 +325,7 @@ where
         return Ok(Changed { value, revision, wrote: false, dry_run: false });
     }
     let (value, revision) = written?;
-    app.snapshots().hear(organization, revision).await?;
+    app.snapshots().hear_own(organization, revision).await?;
     Ok(Changed { value, revision, wrote: true, dry_run: false })
 }
 

@@ -167,7 +167,7 @@ pub async fn create(
         })
         .await?;
     identity.credentials.forget(credential.key_id.as_str());
-    app.snapshots().hear(organization, revision).await?;
+    app.snapshots().hear_own(organization, revision).await?;
     Ok(NewServiceToken { credential, token: token.text })
 }
 
@@ -247,6 +247,6 @@ pub async fn revoke(
         })
         .await?;
     app.identity().credentials.forget(credential.key_id.as_str());
-    app.snapshots().hear(organization, revision).await?;
+    app.snapshots().hear_own(organization, revision).await?;
     Ok(credential)
 }

@@ -174,7 +174,7 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
         })
         .await?;
     identity.throttle.forgive(account);
-    app.snapshots().hear(platform, revision).await?;
+    app.snapshots().hear_own(platform, revision).await?;
     issue(app, begun, now)
 }
 

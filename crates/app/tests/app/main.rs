@@ -10,4 +10,5 @@
 
 mod entitlement;
 mod identity;
+mod nodes;
 mod world;

@@ -102,7 +102,7 @@ async fn serve(
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let announcement = folder.announce(&service)?;
-    let router = installation::router(app, configuration);
+    let edge = installation::edge(app, configuration);
     let bounds = charter_api::edge::Bounds {
         drain: configuration.shutdown_timeout,
         ..charter_api::edge::Bounds::default()
@@ -117,7 +117,7 @@ async fn serve(
         tokio::time::sleep(configuration.shutdown_delay).await;
     };
     let served = tokio::select! {
-        served = charter_api::edge::serve(listener, router, bounds, stop) => served,
+        served = charter_api::edge::serve(listener, edge, bounds, stop) => served,
         () = stay_fresh(app) => unreachable(),
         () = hear_changes(app) => unreachable(),
     };

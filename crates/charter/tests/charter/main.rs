@@ -14,6 +14,7 @@ mod crash;
 mod documents;
 mod folder;
 mod guide;
+mod outage;
 mod production;
 mod program;
 mod serving;

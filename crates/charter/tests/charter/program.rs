@@ -94,14 +94,24 @@ impl Place {
     pub fn serve_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Server {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend_from_slice(arguments);
+        let mut command = self.command(&all);
+        command.envs(variables.iter().copied());
+        self.started(command)
+    }
+
+    /// Starts a server through a shell that limits it first.
+    pub fn serve_limited(&self, limit: &str) -> Server {
+        let program = env!("CARGO_BIN_EXE_charter");
+        // A write beyond a limit is to fail, not to end the program.
+        let text = format!("trap '' XFSZ; {limit}; exec '{program}' serve --listen 127.0.0.1:0");
+        let mut command = Command::new("sh");
+        command.args(["-c", &text]).current_dir(self.folder.path()).env_clear().env("USER", "tester");
+        self.started(command)
+    }
+
+    fn started(&self, mut command: Command) -> Server {
         let log = std::fs::File::create(self.path("log")).unwrap();
-        let mut child = self
-            .command(&all)
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut greeting = String::new();
         let address = loop {

@@ -21,13 +21,18 @@ pub(crate) use self::{
     lease::Lease,
     value::cell,
 };
-use crate::{Conn, Error, Inner, Lend, Options, Row, Scope, Tx, Value, error::message};
+use crate::{
+    Conn, Error, Inner, Lend, Options, Row, Scope, Tx, Value,
+    error::message,
+    interference::{Hook, Step},
+};
 
 /// How often work that has not begun moves to another connection, when the one it got turns out to be dead.
 const ATTEMPTS: usize = 4;
 
 pub(crate) struct Postgres {
     pool: Pool,
+    hook: Hook,
     pub(crate) config: tokio_postgres::Config,
     pub(crate) tls: MakeRustlsConnect,
 }
@@ -70,7 +75,7 @@ impl Postgres {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Config(error.to_string()))?;
-        let this = Self { pool, config, tls };
+        let this = Self { pool, hook: Hook(options.interference.clone()), config, tls };
         let lease = this.lease().await?;
         let version = lease
             .query("select current_setting('server_version_num'), current_setting('server_version')", &[]);
@@ -147,7 +152,7 @@ impl Postgres {
         F: for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
         E: From<Error>,
     {
-        let mut conn = Conn::postgres(self.begun(Kind::Snapshot, scope).await?);
+        let mut conn = Conn::postgres(self.begun(Kind::Snapshot, scope).await?, self.hook.clone());
         let outcome = guarded(async { f(&mut conn).await }).await;
         if let Inner::Postgres(lease) = &mut conn.inner {
             lease.rollback().await;
@@ -182,14 +187,23 @@ impl Postgres {
         F: for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
         E: From<Error>,
     {
-        let mut tx = Tx { conn: Conn::postgres(self.begun(Kind::Write, scope).await?) };
+        let mut tx = Tx { conn: Conn::postgres(self.begun(Kind::Write, scope).await?, self.hook.clone()) };
         let outcome = guarded(async { f(&mut tx).await }).await;
         let failed = tx.conn.failed.take();
         let Inner::Postgres(lease) = &mut tx.conn.inner else {
             return Err(Error::Unavailable(message("the connection has been given up")).into());
         };
         let outcome = match (outcome, failed) {
-            (Ok(value), None) => return lease.commit().await.map(|()| value).map_err(E::from),
+            (Ok(value), None) => match self.hook.at(Step::Commit) {
+                Ok(()) => {
+                    let made_final = match lease.commit().await {
+                        Ok(()) => self.hook.at(Step::Committed),
+                        Err(error) => Err(error),
+                    };
+                    return made_final.map(|()| value).map_err(E::from);
+                }
+                Err(error) => Err(E::from(error)),
+            },
             (Ok(_), Some(error)) => Err(E::from(error)),
             (Err(error), failed) => {
                 // A server that was demoted stays readable: give it up, so that the next one is the primary.

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -58,6 +58,31 @@ pub(super) fn create_private(path: &Path) -> Result<(), Error> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(error) => Err(io_failure(error, path)),
+    }
+}
+
+/// Which file was opened. SQLite goes on with a file that was deleted or replaced beneath it, and what is written then is lost.
+#[derive(Clone, Debug)]
+pub(super) struct Whereabouts {
+    path: Arc<Path>,
+    device: u64,
+    inode: u64,
+}
+
+impl Whereabouts {
+    pub(super) fn of(path: &Path) -> Result<Self, Error> {
+        let found = fs::metadata(path).map_err(|error| io_failure(error, path))?;
+        Ok(Self { path: path.into(), device: found.dev(), inode: found.ino() })
+    }
+
+    /// Fails when the path leads elsewhere now.
+    pub(super) fn require_unmoved(&self) -> Result<(), Error> {
+        let found = fs::metadata(&self.path).map_err(|error| io_failure(error, &self.path))?;
+        if (found.dev(), found.ino()) == (self.device, self.inode) {
+            return Ok(());
+        }
+        let text = format!("{} is another file than the one that was opened", self.path.display());
+        Err(Error::Unavailable(message(text)))
     }
 }
 

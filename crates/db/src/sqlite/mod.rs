@@ -20,12 +20,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 pub(crate) use self::rows::cell;
 use self::{
     failure::{Failure, plain},
+    file::Whereabouts,
     rows::{bind, names_of, owned, query},
     writer::{Command, Write},
 };
 use crate::{
     Conn, Error, Lend, Options, Row, RowRef, Tx, Value,
     error::message,
+    interference::Hook,
     row::{Names, Source},
     wait::block_on,
 };
@@ -35,6 +37,8 @@ pub(crate) const CHECKPOINT: &str = "pragma wal_checkpoint(truncate)";
 
 pub(crate) struct Sqlite {
     identity: u64,
+    hook: Hook,
+    whereabouts: Whereabouts,
     readers: Arc<Readers>,
     queue: Option<mpsc::Sender<Command>>,
     thread: Option<JoinHandle<()>>,
@@ -142,12 +146,23 @@ impl Sqlite {
             idle.push(file::connect(&path, true)?);
         }
         let readers = Arc::new(Readers { idle: Mutex::new(idle), permits: Arc::new(Semaphore::new(size)) });
+        let hook = Hook(options.interference.clone());
+        let whereabouts = Whereabouts::of(&path)?;
         let (sender, queue) = mpsc::channel(options.write_queue.max(1));
-        let (identity, thread) = writer::spawn(connection, queue, lock)?;
-        Ok(Self { identity, readers, queue: Some(sender), thread: Some(thread), _folder: folder })
+        let (identity, thread) = writer::spawn(connection, queue, lock, hook.clone(), whereabouts.clone())?;
+        Ok(Self {
+            identity,
+            hook,
+            whereabouts,
+            readers,
+            queue: Some(sender),
+            thread: Some(thread),
+            _folder: folder,
+        })
     }
 
     async fn reader(&self) -> Result<Reader, Error> {
+        self.whereabouts.require_unmoved()?;
         let permits = Arc::clone(&self.readers.permits);
         let permit = match Arc::clone(&permits).try_acquire_owned() {
             Ok(permit) => permit,
@@ -203,10 +218,10 @@ impl Sqlite {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let reader = self.reader().await?;
+        let (reader, hook) = (self.reader().await?, self.hook.clone());
         let work = move || {
             reader.connection()?.execute_batch("begin deferred").map_err(plain)?;
-            let mut conn = Conn::sqlite(Handle::Reader(reader));
+            let mut conn = Conn::sqlite(Handle::Reader(reader), hook);
             match catch_unwind(AssertUnwindSafe(|| block_on(f(&mut conn)))) {
                 Ok(outcome) => outcome,
                 Err(payload) => Err(Error::panicked(&*payload).into()),

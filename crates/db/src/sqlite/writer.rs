@@ -15,8 +15,13 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{CHECKPOINT, Handle, failure::plain};
-use crate::{Conn, Error, Tx, error::message, wait::block_on};
+use super::{CHECKPOINT, Handle, failure::plain, file::Whereabouts};
+use crate::{
+    Conn, Error, Tx,
+    error::message,
+    interference::{Hook, Step},
+    wait::block_on,
+};
 
 /// How many writes may share one commit: enough for the sync to vanish, few enough that the first does not wait.
 const BATCH: usize = 256;
@@ -97,13 +102,15 @@ pub(super) fn spawn(
     connection: Connection,
     queue: mpsc::Receiver<Command>,
     lock: File,
+    hook: Hook,
+    whereabouts: Whereabouts,
 ) -> Result<(u64, JoinHandle<()>), Error> {
     let identity = NEXT.fetch_add(1, Ordering::Relaxed);
     let runtime = tokio::runtime::Handle::try_current().ok();
     let work = move || {
         WRITER_OF.set(identity);
         let _entered = runtime.as_ref().map(tokio::runtime::Handle::enter);
-        write_loop(connection, queue, lock);
+        write_loop(connection, queue, lock, hook, &whereabouts);
     };
     #[expect(
         clippy::disallowed_methods,
@@ -113,11 +120,17 @@ pub(super) fn spawn(
     Ok((identity, thread.map_err(|error| Error::Unavailable(Arc::new(error)))?))
 }
 
-fn write_loop(connection: Connection, mut queue: mpsc::Receiver<Command>, lock: File) {
-    let mut tx = Tx { conn: Conn::sqlite(Handle::Writer(connection)) };
+fn write_loop(
+    connection: Connection,
+    mut queue: mpsc::Receiver<Command>,
+    lock: File,
+    hook: Hook,
+    whereabouts: &Whereabouts,
+) {
+    let mut tx = Tx { conn: Conn::sqlite(Handle::Writer(connection), hook) };
     while let Some(command) = queue.blocking_recv() {
         let next = match command {
-            Command::Write(job) => write_batch(&mut tx, job, &mut queue),
+            Command::Write(job) => write_batch(&mut tx, job, &mut queue, whereabouts),
             other => Some(other),
         };
         match next {
@@ -144,8 +157,13 @@ fn write_loop(connection: Connection, mut queue: mpsc::Receiver<Command>, lock: 
 }
 
 /// Runs the first write and those waiting behind it in one transaction; gives back a command that is no write.
-fn write_batch(tx: &mut Tx, first: Box<dyn Job>, queue: &mut mpsc::Receiver<Command>) -> Option<Command> {
-    if let Err(error) = step(tx, "begin immediate") {
+fn write_batch(
+    tx: &mut Tx,
+    first: Box<dyn Job>,
+    queue: &mut mpsc::Receiver<Command>,
+    whereabouts: &Whereabouts,
+) -> Option<Command> {
+    if let Err(error) = whereabouts.require_unmoved().and_then(|()| step(tx, "begin immediate")) {
         first.answer(Err(error));
         return None;
     }
@@ -166,7 +184,7 @@ fn write_batch(tx: &mut Tx, first: Box<dyn Job>, queue: &mut mpsc::Receiver<Comm
         }
     }
     let commit = match lost {
-        None => step(tx, "commit"),
+        None => commit(tx),
         Some(error) => Err(error),
     };
     if commit.is_err()
@@ -176,6 +194,7 @@ fn write_batch(tx: &mut Tx, first: Box<dyn Job>, queue: &mut mpsc::Receiver<Comm
     {
         tracing::error!(%error, "a failed batch of writes could not be rolled back");
     }
+    let commit = commit.and_then(|()| tx.conn.hook.at(Step::Committed));
     tx.conn.failed = None;
     for job in done {
         job.answer(commit.clone());
@@ -199,6 +218,11 @@ fn run_one(tx: &mut Tx, job: &mut dyn Job) -> Result<(), Error> {
         step(tx, "rollback to one")?;
     }
     step(tx, "release one")
+}
+
+fn commit(tx: &Tx) -> Result<(), Error> {
+    tx.conn.hook.at(Step::Commit)?;
+    step(tx, "commit")
 }
 
 fn step(tx: &Tx, text: &'static str) -> Result<(), Error> {

@@ -132,3 +132,43 @@ async fn upkeep_runs_outside_transactions() {
     database.maintain("vacuum").await.unwrap();
     assert!(database.maintain("vacuum nonsense").await.is_err());
 }
+
+#[tokio::test]
+async fn a_file_that_was_taken_away_takes_no_writes_until_it_is_back() {
+    let file = database::sqlite().await;
+    schema(&file, "create table blobs (place integer not null primary key, content blob not null)").await;
+    let insert =
+        async |place: i64| execute(&file, INSERT, vec![place.into(), Value::Bytes(vec![7; 10])]).await;
+    insert(1).await.unwrap();
+    let path = file.options().url.strip_prefix("sqlite://").unwrap().to_owned();
+    let aside = format!("{path}.aside");
+    fs::rename(&path, &aside).unwrap();
+    for _ in 0..2 {
+        let gone = insert(2).await.unwrap_err();
+        assert!(matches!(gone, Error::Unavailable(_)), "{gone:?}");
+        let unread = file.query(INSTALLATION, &COUNT, &[]).await.unwrap_err();
+        assert!(matches!(unread, Error::Unavailable(_)), "{unread:?}");
+        // Another file in its place is not it.
+        fs::write(&path, "").unwrap();
+    }
+    fs::rename(&aside, &path).unwrap();
+    insert(2).await.unwrap();
+    assert_eq!(count(&file, &COUNT).await, 2);
+}
+
+#[tokio::test]
+async fn while_another_program_holds_the_file_writes_are_busy_and_reads_go_on() {
+    let file = database::sqlite().await;
+    schema(&file, "create table blobs (place integer not null primary key, content blob not null)").await;
+    let path = file.options().url.strip_prefix("sqlite://").unwrap();
+    let other = rusqlite::Connection::open(path).unwrap();
+    other.execute_batch("begin immediate").unwrap();
+    let insert = || execute(&file, INSERT, vec![1.into(), Value::Bytes(vec![7; 10])]);
+    let held = insert().await.unwrap_err();
+    assert!(matches!(held, Error::Busy(_)), "{held:?}");
+    assert!(held.is_outage());
+    assert_eq!(count(&file, &COUNT).await, 0);
+    other.execute_batch("rollback").unwrap();
+    insert().await.unwrap();
+    assert_eq!(count(&file, &COUNT).await, 1);
+}

@@ -11,6 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KindIndex(pub u16);
 
+/// An action of a kind of resource.
+#[derive(Debug)]
+pub(super) struct KindAction {
+    name: Box<str>,
+    permission: PermissionIndex,
+    minimum_level: Option<Level>,
+}
+
 impl Index {
     /// Kinds: every type of resource and every middle word. The middle word that most actions of a type stand for is
     /// its plural name, unless another type claims it too or several modules use it.
@@ -59,8 +67,9 @@ impl Index {
                     .collect()
             })
             .collect();
-        self.kinds = TextTable::new(names);
+        self.kinds = TextTable::new(names.clone());
         self.kind_of = kind_of.into();
+        self.kind_actions = names.iter().map(|name| self.actions_of(name)).collect();
         let mut registered = vec![false; self.kind_of.len()];
         for kind in self.catalogue.resource_types.iter().filter(|kind| kind.registered) {
             if let Some(flag) =
@@ -94,9 +103,19 @@ impl Index {
     /// type, else the one code with one of the kind's names as its middle word. A full permission code as action stands
     /// for itself.
     pub fn resolve(&self, kind: &str, action: &str) -> Option<(PermissionIndex, Option<Level>)> {
-        if action.contains('.') {
-            return self.permission(action).map(|permission| (permission, None));
+        let named = self.named_actions(kind).iter().find(|it| *it.name == *action);
+        match named {
+            Some(named) => Some((named.permission, named.minimum_level)),
+            None if action.contains('.') => self.permission(action).map(|permission| (permission, None)),
+            None => None,
         }
+    }
+
+    fn named_actions(&self, kind: &str) -> &[KindAction] {
+        self.kinds.get(kind).and_then(|at| self.kind_actions.get(usize::from(at))).map_or(&[], |them| them)
+    }
+
+    fn find_action(&self, kind: &str, action: &str) -> Option<(PermissionIndex, Option<Level>)> {
         let of_type = |name: &str| {
             let kind = self.catalogue.resource_types.iter().find(|it| it.key.as_str() == name)?;
             let action = kind.actions.iter().find(|it| it.action == action)?;
@@ -122,9 +141,12 @@ impl Index {
 
     /// The names of actions that resolve for a kind of resource, sorted.
     pub fn actions(&self, kind: &str) -> Vec<&str> {
-        let Some(number) = self.kind(kind) else { return Vec::new() };
+        self.named_actions(kind).iter().map(|action| &*action.name).collect()
+    }
+
+    fn actions_of(&self, kind: &str) -> Box<[KindAction]> {
         let mut names: BTreeSet<&str> = BTreeSet::new();
-        for name in self.kind_names(number) {
+        for name in self.kind(kind).into_iter().flat_map(|number| self.kind_names(number)) {
             if let Some(kind) = self.catalogue.resource_types.iter().find(|it| it.key.as_str() == name) {
                 names.extend(kind.actions.iter().map(|action| action.action.as_str()));
             }
@@ -132,8 +154,11 @@ impl Index {
                 names.extend(self.code(permission).map(PermissionCode::action));
             }
         }
-        names.retain(|action| self.resolve(kind, action).is_some());
-        names.into_iter().collect()
+        let found = |name: &&str| {
+            let (permission, minimum_level) = self.find_action(kind, name)?;
+            Some(KindAction { name: (*name).into(), permission, minimum_level })
+        };
+        names.iter().filter_map(found).collect()
     }
 
     /// The permissions that the actions of a kind of resource stand for.

@@ -5,6 +5,7 @@ mod kinds;
 mod roles;
 mod text_table;
 
+use kinds::KindAction;
 pub use kinds::KindIndex;
 pub use roles::ADMINISTRATOR;
 pub(crate) use roles::ShippedRole;
@@ -58,6 +59,7 @@ pub struct Index {
     kinds: TextTable,
     kind_of: Box<[u16]>,
     kind_names: Box<[Box<[Box<str>]>]>,
+    kind_actions: Box<[Box<[KindAction]>]>,
     registered: Box<[bool]>,
     pub(crate) roles: Vec<ShippedRole>,
     role_numbers: HashMap<RoleKey, usize>,
@@ -100,6 +102,7 @@ impl Index {
             kinds: TextTable::default(),
             kind_of: Box::default(),
             kind_names: Box::default(),
+            kind_actions: Box::default(),
             registered: Box::default(),
             roles: Vec::new(),
             role_numbers: HashMap::new(),

@@ -5,17 +5,20 @@
 mod assignment;
 mod audit;
 mod auth;
+mod authzen;
 mod block;
 mod catalogue;
 mod check;
 mod condition;
 mod entitlement;
 pub mod every_route;
+mod fault;
 mod grant;
 mod isolation;
 mod legacy;
 mod member;
 mod organization;
+mod refused;
 mod resource;
 mod role;
 mod search;
@@ -196,6 +199,11 @@ impl Story {
         let Who::Named(login) = who else { panic!("only people have roles") };
         let path = format!("/api/v1/organizations/{organization}/assignments");
         self.post(by, &path, json!({"role": role, "subject": {"member": login}})).await
+    }
+
+    /// Lets time pass while nothing is read.
+    pub fn pass(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds * 1_000_000, Ordering::AcqRel);
     }
 
     /// Lets time pass.
