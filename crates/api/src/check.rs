@@ -2,8 +2,8 @@
 
 use crate::edge::{Call, Guard, Reply, Route, wire};
 use crate::question::{AskedPath, ResourceAsked, WHY, Words, may_ask, permission_of};
-use charter_app::check::{self, Answer, Question};
-use charter_kernel::{Decision, Problem, ProblemKind, Revision, Timestamp};
+use charter_app::check::{self, Answer, LimitAsked, Question};
+use charter_kernel::{Decision, Key, Problem, ProblemKind, Revision, Timestamp};
 use charter_policy::{PathStep, Remedy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,13 @@ pub struct Check {
     #[serde(default)]
     #[schemars(with = "Option<wire::AnyObject>")]
     pub context: Option<Map<String, Value>>,
+    /// A limit that what is asked for would use: beyond a hard one the answer is deny. Nothing is counted.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::Key>")]
+    pub limit: Option<Key>,
+    /// How many of the limit; 1 when left out.
+    #[serde(default)]
+    pub amount: Option<i64>,
     /// Tell which rows decided and what would change the answer; needs admin.permissions.read.
     #[serde(default)]
     pub explain: bool,
@@ -159,6 +166,9 @@ pub struct CheckAnswer {
     pub in_grace: bool,
     /// How old the facts may be; more than a second or two means that the database is away.
     pub age_seconds: i64,
+    /// What somebody should know of the limit that was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// The rows on the way, in the order of the steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Vec<ExplainedStep>>,
@@ -181,6 +191,7 @@ impl CheckAnswer {
             valid_until: decision.valid_until,
             in_grace: decision.in_grace,
             age_seconds,
+            warning: None,
             path: None,
             remedies: None,
         }
@@ -206,6 +217,8 @@ async fn one(call: Call<AskedPath, (), Check>) -> Result<Reply<CheckAnswer>, Pro
         subject_properties,
         action_properties,
         context,
+        limit,
+        amount,
         explain,
         at,
     } = call.body;
@@ -222,18 +235,34 @@ async fn one(call: Call<AskedPath, (), Check>) -> Result<Reply<CheckAnswer>, Pro
     }
     let question = Question { asked: Some(words.asked("")?), ..words.question(ctx, "")? };
     let permission = permission_of(app, &question);
+    let limit = limit_asked(limit, amount)?;
     if explain {
         let (explanation, _) = check::explain(app, ctx, organization, at, &question).await?;
-        let mut answer = CheckAnswer::of(&explanation.decision, 0, permission);
-        answer.sentence = explanation.sentence;
+        let (decision, warning) =
+            app.within_limit(ctx, organization, limit.as_ref(), explanation.decision).await?;
+        let mut answer = CheckAnswer::of(&decision, 0, permission);
+        answer.warning = warning;
+        if decision.reason == explanation.decision.reason {
+            answer.sentence = explanation.sentence;
+        }
         answer.path = Some(explanation.path.into_iter().map(Into::into).collect());
         answer.remedies = Some(explanation.remedies.into_iter().map(Into::into).collect());
         let revision = explanation.decision.revision;
         return Ok(Reply::new(answer).revision(revision));
     }
-    let Answer { decision, age_seconds } =
-        check::check(app, ctx, organization, call.at_least, &question).await?;
-    Ok(Reply::new(CheckAnswer::of(&decision, age_seconds, permission)).revision(decision.revision))
+    let Answer { decision, age_seconds, warning } =
+        check::check(app, ctx, organization, call.at_least, &question, limit.as_ref()).await?;
+    let answer = CheckAnswer { warning, ..CheckAnswer::of(&decision, age_seconds, permission) };
+    Ok(Reply::new(answer).revision(decision.revision))
+}
+
+/// The amount of a limit a check asks about.
+fn limit_asked(limit: Option<Key>, amount: Option<i64>) -> Result<Option<LimitAsked>, Problem> {
+    match (limit, amount) {
+        (None, Some(_)) => Err(Problem::invalid("amount", "an amount of what? name the limit")),
+        (Some(_), Some(..=0)) => Err(Problem::invalid("amount", "at least 1 is expected")),
+        (limit, amount) => Ok(limit.map(|limit| LimitAsked { limit, amount: amount.unwrap_or(1) })),
+    }
 }
 
 async fn batch(call: Call<AskedPath, (), CheckBatch>) -> Result<Reply<CheckAnswers>, Problem> {

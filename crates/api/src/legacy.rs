@@ -94,7 +94,7 @@ async fn check_one(call: Call<(), (), PlainCheck>) -> Result<Reply<PlainAnswer>,
     let about = ctx.principal().filter(|_| words.is_about_caller(ctx)).map(|caller| caller.id);
     app.may_ask(ctx, id, about).await?;
     let question = Question { asked: Some(words.asked("")?), ..words.question(ctx, "")? };
-    let answer = check::check(app, ctx, id, call.at_least, &question).await?;
+    let answer = check::check(app, ctx, id, call.at_least, &question, None).await?;
     let decision = answer.decision;
     let answer = PlainAnswer { allowed: decision.is_allow(), reason: decision.reason.as_str() };
     Ok(Reply::new(answer).revision(decision.revision))

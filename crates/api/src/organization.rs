@@ -1,7 +1,10 @@
 //! Organizations: create, list, change, suspend, close.
 
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
-use crate::shown::{self};
+use crate::shown::{self, AccessChange, EditQuery, Mentioned, Shown};
+use charter_app::App;
+use charter_app::edit::Edited;
+use charter_app::names::Names;
 use charter_app::organization::{self, OrganizationDraft, OrganizationUpdate, OrganizationView};
 use charter_kernel::facts::OrganizationStatus as Status;
 use charter_kernel::{Key, OrganizationId, Problem, ProblemKind, Timestamp};
@@ -56,6 +59,30 @@ impl From<OrganizationView> for Organization {
             updated_at: view.updated_at,
         }
     }
+}
+
+impl Shown for Organization {
+    type Row = OrganizationView;
+
+    fn mention(_: &OrganizationView, _: &mut Mentioned) {}
+
+    fn of(view: OrganizationView, _: &Names) -> Self {
+        view.into()
+    }
+}
+
+/// An organization after a change, and what the change did or would do.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct EditedOrganization {
+    /// The organization after the change.
+    #[serde(flatten)]
+    pub organization: Organization,
+    /// Nothing was written.
+    pub dry_run: bool,
+    /// Who gained and who lost what, at most 1,000 of them.
+    pub access_changes: Vec<AccessChange>,
+    /// How many there are in all.
+    pub access_changes_count: usize,
 }
 
 /// An organization to be created.
@@ -120,6 +147,18 @@ fn reply(view: OrganizationView) -> Reply<Organization> {
     shown::versioned(view.into(), revision)
 }
 
+async fn edited(
+    app: &App,
+    id: OrganizationId,
+    edited: Edited<OrganizationView>,
+) -> Result<Reply<EditedOrganization>, Problem> {
+    let revision = edited.revision;
+    let (organization, outcome) = shown::edited::<Organization>(app, id, edited).await?;
+    let shown::Outcome { dry_run, access_changes, access_changes_count, .. } = outcome;
+    let answer = EditedOrganization { organization, dry_run, access_changes, access_changes_count };
+    Ok(shown::versioned(answer, revision))
+}
+
 async fn list(call: Call) -> Result<Reply<Items<Organization>>, Problem> {
     let found = organization::list(&call.app, call.permit()?, &call.page()).await?;
     Ok(call.listing(found))
@@ -144,55 +183,67 @@ async fn get(call: Call<OrganizationPath>) -> Result<Reply<Organization>, Proble
     Ok(reply(organization::get(&call.app, id).await?))
 }
 
-async fn update(call: Call<(), (), OrganizationChange>) -> Result<Reply<Organization>, Problem> {
+async fn update(call: Call<(), EditQuery, OrganizationChange>) -> Result<Reply<EditedOrganization>, Problem> {
     let body = &call.body;
     let update = OrganizationUpdate {
         name: body.name.clone(),
         assertable: body.assertable.clone(),
         reason: body.reason.clone().unwrap_or_default(),
         if_revision: call.precondition.expected_revision()?,
+        dry_run: call.query.dry_run,
         ..OrganizationUpdate::default()
     };
     let id = call.organization()?;
-    Ok(reply(organization::update(&call.app, &call.ctx, call.permit()?, id, update).await?))
+    let done = organization::update(&call.app, &call.ctx, call.permit()?, id, update).await?;
+    edited(&call.app, id, done).await
 }
 
 async fn put_enabled_modules(
-    call: Call<OrganizationPath, (), PutEnabledModules>,
-) -> Result<Reply<Organization>, Problem> {
+    call: Call<OrganizationPath, EditQuery, PutEnabledModules>,
+) -> Result<Reply<EditedOrganization>, Problem> {
     let id = call.app.resolve_organization(&call.path.organization).await?;
     let update = OrganizationUpdate {
         enabled_modules: Some(call.body.enabled_modules.as_ref().map(Value::to_string)),
         reason: call.body.reason.clone().unwrap_or_default(),
         if_revision: call.precondition.expected_revision()?,
+        dry_run: call.query.dry_run,
         ..OrganizationUpdate::default()
     };
-    Ok(reply(organization::update(&call.app, &call.ctx, call.permit()?, id, update).await?))
+    let done = organization::update(&call.app, &call.ctx, call.permit()?, id, update).await?;
+    edited(&call.app, id, done).await
 }
 
 async fn turn(
-    call: Call<OrganizationPath, (), StatusReason>,
+    call: Call<OrganizationPath, EditQuery, StatusReason>,
     status: Status,
-) -> Result<Reply<Organization>, Problem> {
+) -> Result<Reply<EditedOrganization>, Problem> {
     let id = call.app.resolve_organization(&call.path.organization).await?;
     let update = OrganizationUpdate {
         status: Some(status),
         reason: call.body.reason.clone(),
         if_revision: call.precondition.expected_revision()?,
+        dry_run: call.query.dry_run,
         ..OrganizationUpdate::default()
     };
-    Ok(reply(organization::update(&call.app, &call.ctx, call.permit()?, id, update).await?))
+    let done = organization::update(&call.app, &call.ctx, call.permit()?, id, update).await?;
+    edited(&call.app, id, done).await
 }
 
-async fn suspend(call: Call<OrganizationPath, (), StatusReason>) -> Result<Reply<Organization>, Problem> {
+async fn suspend(
+    call: Call<OrganizationPath, EditQuery, StatusReason>,
+) -> Result<Reply<EditedOrganization>, Problem> {
     turn(call, Status::Suspended).await
 }
 
-async fn resume(call: Call<OrganizationPath, (), StatusReason>) -> Result<Reply<Organization>, Problem> {
+async fn resume(
+    call: Call<OrganizationPath, EditQuery, StatusReason>,
+) -> Result<Reply<EditedOrganization>, Problem> {
     turn(call, Status::Active).await
 }
 
-async fn close(call: Call<OrganizationPath, (), StatusReason>) -> Result<Reply<Organization>, Problem> {
+async fn close(
+    call: Call<OrganizationPath, EditQuery, StatusReason>,
+) -> Result<Reply<EditedOrganization>, Problem> {
     turn(call, Status::Closed).await
 }
 

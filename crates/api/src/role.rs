@@ -3,9 +3,10 @@
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
 use crate::shown::{self, EditQuery, Mentioned, RemovalQuery, Shown, edited_answer, nowhere};
 use charter_app::names::Names;
-use charter_app::role::{self, RoleDraft, RoleUpdate, RoleView};
+use charter_app::role::{self, RoleDetail, RoleDraft, RoleUpdate, RoleView};
+use charter_app::search::HeldPermission;
 use charter_kernel::facts::{RoleFact, RolePermission};
-use charter_kernel::{Key, Pattern, Problem, ProblemKind};
+use charter_kernel::{Key, Pattern, PermissionCode, Problem, ProblemKind};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -150,6 +151,77 @@ impl From<RoleView> for ListedRole {
     }
 }
 
+/// A permission a role gives.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RoleGives {
+    /// The permission.
+    #[schemars(with = "wire::Code")]
+    pub permission: PermissionCode,
+    /// Under a condition only.
+    pub conditional: bool,
+}
+
+impl From<HeldPermission> for RoleGives {
+    fn from(held: HeldPermission) -> Self {
+        Self { permission: held.code, conditional: held.conditional }
+    }
+}
+
+/// A role with every permission it gives.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ShownRole {
+    /// Its key.
+    #[schemars(with = "wire::Key")]
+    pub key: Key,
+    /// Its name.
+    pub name: String,
+    /// Roles it inherits from.
+    #[schemars(with = "Vec<wire::Key>")]
+    pub parents: Vec<Key>,
+    /// What it gives by itself.
+    pub permissions: Vec<RoleLine>,
+    /// Its level, for rights on single things.
+    pub level: Level,
+    /// It comes from the catalogue and cannot be changed here.
+    pub shipped: bool,
+    /// What it is for; own roles have none.
+    pub description: String,
+    /// Names that older systems use for it.
+    pub aliases: Vec<String>,
+    /// How many permissions it gives, with what it inherits.
+    pub permissions_count: usize,
+    /// Every permission it gives, patterns and parents expanded.
+    pub effective_permissions: Vec<RoleGives>,
+}
+
+impl From<RoleDetail> for ShownRole {
+    fn from(detail: RoleDetail) -> Self {
+        let ListedRole {
+            key,
+            name,
+            parents,
+            permissions,
+            level,
+            shipped,
+            description,
+            aliases,
+            permissions_count,
+        } = detail.view.into();
+        Self {
+            key,
+            name,
+            parents,
+            permissions,
+            level,
+            shipped,
+            description,
+            aliases,
+            permissions_count,
+            effective_permissions: detail.effective.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
 /// A role to be created.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -229,7 +301,7 @@ async fn create(call: Call<(), EditQuery, NewRole>) -> Result<Reply<EditedRole>,
     EditedRole::answer(&call.app, organization, edited, place).await
 }
 
-async fn get(call: Call<RolePath>) -> Result<Reply<ListedRole>, Problem> {
+async fn get(call: Call<RolePath>) -> Result<Reply<ShownRole>, Problem> {
     let revision = shown::revision(&call.app, &call.ctx, call.organization()?).await?;
     let found = role::get(&call.app, call.permit()?, &call.path.role).await?;
     Ok(shown::versioned(found.into(), revision))
@@ -280,7 +352,7 @@ pub fn routes() -> Vec<Route> {
             .example(
                 r#"{"key": "invoice_clerk", "name": "Invoice clerk", "permissions": [{"permission": "sales.invoices.read"}]}"#,
             ),
-        Route::get(ROLE, Guard::Permission("admin.roles.read"), get).named("roles.get", "Roles", "Shows one role."),
+        Route::get(ROLE, Guard::Permission("admin.roles.read"), get).named("roles.get", "Roles", "Shows one role with every permission it gives."),
         Route::patch(ROLE, Guard::Permission("admin.roles.update"), update)
             .named("roles.update", "Roles", "Changes one of the organization's own roles.")
             .problems(&[ProblemKind::BeyondGiver, ProblemKind::Conflict])

@@ -1,10 +1,12 @@
 //! Who is asking, and what came with the request.
 
+use charter_kernel::Pattern;
 use charter_kernel::audit::Actor;
 use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{CredentialId, OrganizationId, PrincipalId, RequestId, SessionId, Timestamp};
-use charter_policy::PermissionSet;
+use charter_policy::{Index, PermissionSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Who is asking.
 #[derive(Debug, Clone)]
@@ -39,11 +41,41 @@ pub struct SignedIn {
     /// The organization the credential was issued for.
     pub organization: Option<OrganizationId>,
     /// What the credential is limited to; none is no limit.
-    pub ceiling: Option<PermissionSet>,
+    pub ceiling: Option<Ceiling>,
     /// How the principal proved itself (RFC 8176).
     pub amr: Vec<String>,
     /// When the credential ends.
     pub expires_at: Option<Timestamp>,
+}
+
+/// What a credential is limited to. The numbers in a set of permissions mean something in one compiled catalogue only, so the patterns stay
+/// beside them: asked about with another catalogue than they were resolved with, they are resolved again.
+#[derive(Debug, Clone)]
+pub struct Ceiling {
+    scopes: Arc<[Pattern]>,
+    resolved: PermissionSet,
+    by: Arc<Index>,
+}
+
+impl Ceiling {
+    /// A ceiling of everything the patterns match.
+    pub fn new(scopes: impl Into<Arc<[Pattern]>>, index: &Arc<Index>) -> Self {
+        let scopes = scopes.into();
+        Self { resolved: Self::resolve(&scopes, index), scopes, by: Arc::clone(index) }
+    }
+
+    /// The permissions it leaves, numbered as in this catalogue.
+    pub fn under(&self, index: &Arc<Index>) -> PermissionSet {
+        if Arc::ptr_eq(&self.by, index) { self.resolved } else { Self::resolve(&self.scopes, index) }
+    }
+
+    fn resolve(scopes: &[Pattern], index: &Index) -> PermissionSet {
+        let mut set = PermissionSet::EMPTY;
+        for scope in scopes {
+            set.add(&index.pattern(scope));
+        }
+        set
+    }
 }
 
 /// One request: the caller, its id, where it came from, and the one "now" it is decided with.
@@ -129,5 +161,41 @@ impl<T> Listing<T> {
     /// The same page with each item turned into something else.
     pub fn map<U>(self, turn: impl FnMut(T) -> U) -> Listing<U> {
         Listing { items: self.items.into_iter().map(turn).collect(), next: self.next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn index(own: Option<&str>) -> Arc<Index> {
+        let shipped = charter_catalogue::shipped().unwrap();
+        let catalogue = match own {
+            None => shipped,
+            Some(own) => {
+                charter_catalogue::merge(&shipped, &charter_catalogue::parse_own(own).unwrap()).unwrap()
+            }
+        };
+        Arc::new(Index::new(&catalogue).unwrap())
+    }
+
+    #[test]
+    fn a_ceiling_means_the_same_permissions_in_another_catalogue() {
+        let (old, new) = (index(None), index(Some(include_str!("../../catalogue/examples/toys.toml"))));
+        let scopes: Vec<Pattern> = vec!["sales.*.read".parse().unwrap(), "crm.leads.create".parse().unwrap()];
+        let ceiling = Ceiling::new(scopes, &old);
+        let codes = |set: PermissionSet, index: &Index| -> Vec<String> {
+            set.iter().map(|number| index.code(number).unwrap().to_string()).collect()
+        };
+        let meant = codes(ceiling.under(&old), &old);
+        assert!(meant.len() > 3);
+        assert_eq!(codes(ceiling.under(&new), &new), meant);
+        assert_ne!(
+            ceiling.under(&old),
+            ceiling.under(&new),
+            "the own entries shift no number: the test shows nothing"
+        );
     }
 }

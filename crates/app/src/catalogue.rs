@@ -233,7 +233,13 @@ pub async fn apply(
     let index = Index::new(&catalogue).map_err(|error| {
         Problem::new(ProblemKind::Invalid, format!("the catalogue is not applied: {error}"))
     })?;
-    if diff.is_empty() && found.shipped.as_ref().is_some_and(|document| document.text == text) {
+    let installed = match kind {
+        DocumentKind::Shipped => &found.shipped,
+        DocumentKind::Own => &found.own,
+    };
+    if installed.as_ref().is_some_and(|document| document.text == text) {
+        // Another node may have applied it a moment ago.
+        follow(app).await?;
         return Ok(CatalogueChange { diff, lint, applied: false });
     }
     let (ctx_inside, platform, inside) = (ctx.clone(), permit.organization(), catalogue.clone());

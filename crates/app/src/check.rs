@@ -3,11 +3,11 @@
 use crate::caller::{Caller, RequestContext};
 use crate::denial::Denial;
 use crate::snapshot::Snapshot;
-use crate::{App, text};
+use crate::{App, limit, text};
 use charter_kernel::facts::{Level, OrganizationFacts, PrincipalKind};
 use charter_kernel::id::parse_uuid;
 use charter_kernel::{
-    DecidedBy, Decision, OrganizationId, PermissionCode, PrincipalId, Problem, ProblemKind, Reason,
+    DecidedBy, Decision, Key, OrganizationId, PermissionCode, PrincipalId, Problem, ProblemKind, Reason,
     ResourceRef, Revision, Timestamp,
 };
 use charter_policy::reference::{self, Explanation};
@@ -58,13 +58,24 @@ pub struct Question<'a> {
     pub context: Option<&'a Map<String, Value>>,
 }
 
+/// An amount of a limit that what is asked for would use (E9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitAsked {
+    /// The limit.
+    pub limit: Key,
+    /// How many more.
+    pub amount: i64,
+}
+
 /// The answer to a question.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The decision.
     pub decision: Decision,
     /// How old the facts may be, in seconds: more than a second or two means that the database is away.
     pub age_seconds: i64,
+    /// What somebody should know of the limit that was asked about.
+    pub warning: Option<String>,
 }
 
 fn denied(reason: Reason, revision: Revision) -> Decision {
@@ -228,6 +239,27 @@ impl App {
         Ok(false)
     }
 
+    /// Whether what was allowed is also within a limit (E9), with what somebody should know of the limit. Nothing is counted.
+    pub async fn within_limit(
+        &self,
+        ctx: &RequestContext,
+        organization: OrganizationId,
+        asked: Option<&LimitAsked>,
+        decision: Decision,
+    ) -> Result<(Decision, Option<String>), Problem> {
+        let Some(asked) = asked.filter(|_| decision.is_allow()) else { return Ok((decision, None)) };
+        let found = limit::check(self, organization, &asked.limit, asked.amount, ctx.now).await;
+        let found = found.map_err(|problem| match problem.kind {
+            ProblemKind::NotFound => Problem::invalid("limit", problem.detail),
+            _ => problem,
+        })?;
+        Ok(match found.reason {
+            Some(reason) => (denied(reason, decision.revision), found.warning),
+            // What is used changes at any time: the answer is good for now alone.
+            None => (Decision { valid_until: Some(ctx.now), ..decision }, found.warning),
+        })
+    }
+
     /// Takes note of a denial a caller was told, for the audit trail.
     pub async fn note_denial(
         &self,
@@ -269,7 +301,7 @@ impl App {
 
     /// How old the facts may be.
     pub fn age_seconds(&self, ctx: &RequestContext) -> i64 {
-        (ctx.now.micros() - self.snapshots().read_at().micros()).max(0) / 1_000_000
+        self.snapshots().age_seconds(ctx.now)
     }
 }
 
@@ -280,11 +312,13 @@ pub async fn check(
     organization: OrganizationId,
     at_least: Option<Revision>,
     question: &Question<'_>,
+    limit: Option<&LimitAsked>,
 ) -> Result<Answer, Problem> {
     let snapshot = pinned(app, ctx, organization, at_least).await?;
     let decision = app.decide(ctx, organization, &snapshot, question).await?;
+    let (decision, warning) = app.within_limit(ctx, organization, limit, decision).await?;
     app.note_denial(ctx, organization, &snapshot, question, &decision).await;
-    Ok(Answer { decision, age_seconds: app.age_seconds(ctx) })
+    Ok(Answer { decision, age_seconds: app.age_seconds(ctx), warning })
 }
 
 /// The snapshot every part of one request is answered from.

@@ -250,7 +250,8 @@ where
     }
 }
 
-fn access_changes(
+/// Who gains and who loses what between two states of an organization.
+pub(crate) fn access_changes(
     app: &App,
     before: &OrganizationFacts,
     after: &OrganizationFacts,

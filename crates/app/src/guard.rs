@@ -68,6 +68,7 @@ impl App {
         };
         let amr: Vec<&str> = principal.amr.iter().map(String::as_str).collect();
         let context = Context { address: ctx.address, mfa: amr.len() > 1, amr: &amr, ..Context::default() };
+        let ceiling = principal.ceiling.as_ref().map(|ceiling| ceiling.under(snapshot.index()));
         let decision = snapshot.shard().decide(&Check {
             subject: principal.id,
             permission: index,
@@ -75,7 +76,7 @@ impl App {
             resource: None,
             now: ctx.now,
             context: &context,
-            ceiling: principal.ceiling.as_ref(),
+            ceiling: ceiling.as_ref(),
         });
         if decision.is_allow() {
             return Ok(Permit { organization, permission });

@@ -1,11 +1,12 @@
 //! Organizations: create, list, change, suspend, close; and the directory that turns a key into an id.
 
 use crate::caller::{Listing, Page, RequestContext};
+use crate::edit::{Edited, access_changes};
 use crate::guard::Permit;
 use crate::transaction::{Committed, Transaction};
 use crate::{App, audit, text};
 use charter_db::{BoxFuture, Scope};
-use charter_kernel::facts::{OrganizationFact, OrganizationKind, OrganizationStatus};
+use charter_kernel::facts::{OrganizationFact, OrganizationFacts, OrganizationKind, OrganizationStatus};
 use charter_kernel::{Key, OrganizationId, Problem, ProblemKind, Revision, Timestamp};
 use charter_store as store;
 use std::collections::HashMap;
@@ -43,6 +44,8 @@ pub struct OrganizationUpdate {
     pub reason: String,
     /// Refuse when the organization is no longer at this revision.
     pub if_revision: Option<Revision>,
+    /// Tell what would happen and write nothing.
+    pub dry_run: bool,
 }
 
 /// An organization with its times.
@@ -158,92 +161,141 @@ pub async fn create(
     Ok(OrganizationView { organization, created_at: ctx.now, updated_at: ctx.now })
 }
 
-/// Changes an organization.
+/// The organization after a change; refused when it cannot be, or is no longer at the revision named.
+fn changed(before: &OrganizationFact, update: &OrganizationUpdate) -> Result<OrganizationFact, Problem> {
+    let at = before.revision;
+    if update.if_revision.is_some_and(|expected| expected != at) {
+        return Err(Problem::new(
+            ProblemKind::Changed,
+            format!("the organization is at revision {at}: read it again and repeat the change"),
+        ));
+    }
+    let mut fact = before.clone();
+    if let Some(name) = &update.name {
+        fact.name.clone_from(name);
+    }
+    if let Some(modules) = &update.enabled_modules {
+        fact.enabled_modules.clone_from(modules);
+    }
+    if let Some(assertable) = &update.assertable {
+        fact.assertable.clone_from(assertable);
+    }
+    if let Some(status) = update.status {
+        if fact.kind == OrganizationKind::Platform && status != OrganizationStatus::Active {
+            return Err(Problem::new(
+                ProblemKind::Forbidden,
+                "the platform organization runs the installation: it cannot be suspended or closed",
+            ));
+        }
+        fact.status = status;
+    }
+    Ok(fact)
+}
+
+/// The change with its texts in the form in which they are kept; refused when one says nothing sensible.
+fn checked(mut update: OrganizationUpdate) -> Result<OrganizationUpdate, Problem> {
+    update.name = update.name.as_deref().map(|name| text::name("name", name)).transpose()?;
+    for pattern in update.assertable.iter().flatten() {
+        let known = ["subject.", "resource."]
+            .iter()
+            .any(|of| pattern.strip_prefix(of).is_some_and(|rest| !rest.is_empty()));
+        if !known {
+            return Err(Problem::invalid(
+                "assertable",
+                format!(
+                    "{pattern:?}: subject.<attribute> or resource.<attribute> is expected, * for every attribute"
+                ),
+            ));
+        }
+    }
+    update.reason = if update.status.is_some() {
+        text::demanded_reason("reason", &update.reason)?
+    } else {
+        text::reason("reason", &update.reason)?
+    };
+    Ok(update)
+}
+
+/// Changes an organization, or with `dry_run` tells who would gain and who would lose what by it.
 pub async fn update(
     app: &App,
     ctx: &RequestContext,
     permit: &Permit,
     id: OrganizationId,
     update: OrganizationUpdate,
-) -> Result<OrganizationView, Problem> {
-    let name = update.name.as_deref().map(|name| text::name("name", name)).transpose()?;
-    if let Some(assertable) = &update.assertable {
-        for pattern in assertable {
-            let known = ["subject.", "resource."]
-                .iter()
-                .any(|of| pattern.strip_prefix(of).is_some_and(|rest| !rest.is_empty()));
-            if !known {
-                return Err(Problem::invalid(
-                    "assertable",
-                    format!(
-                        "{pattern:?}: subject.<attribute> or resource.<attribute> is expected, * for every attribute"
-                    ),
-                ));
-            }
-        }
-    }
-    let reason = if update.status.is_some() {
-        text::demanded_reason("reason", &update.reason)?
+) -> Result<Edited<OrganizationView>, Problem> {
+    let update = checked(update)?;
+    let is_dry = update.dry_run;
+    let (mut view, before, after) = if is_dry {
+        let row =
+            reading!(app.database(), id, |conn| store::organization::get(conn, id))?.ok_or_else(missing)?;
+        let before = crate::facts(app, id).await?;
+        let after = with(&before, changed(&before.organization, &update)?);
+        (OrganizationView { organization: after.organization.clone(), ..row.into() }, before, after)
     } else {
-        text::reason("reason", &update.reason)?
+        write(app, ctx, permit.organization(), id, update).await?
     };
-    let (ctx_inside, platform) = (ctx.clone(), permit.organization());
-    let ((before, after), revision) = app
+    if !is_dry {
+        view.updated_at = ctx.now;
+        app.snapshots().hear_own(id, view.organization.revision).await?;
+    }
+    Ok(Edited {
+        revision: view.organization.revision,
+        access: access_changes(app, &before, &after, ctx.now)?,
+        value: view,
+        changes: Vec::new(),
+        warnings: Vec::new(),
+        dry_run: is_dry,
+    })
+}
+
+fn with(facts: &OrganizationFacts, organization: OrganizationFact) -> OrganizationFacts {
+    let mut after = facts.clone();
+    after.organization = organization;
+    after
+}
+
+/// The row as it was, and the facts before and after.
+type Written = (store::organization::OrganizationRow, OrganizationFacts, OrganizationFacts);
+
+async fn write(
+    app: &App,
+    ctx: &RequestContext,
+    platform: OrganizationId,
+    id: OrganizationId,
+    update: OrganizationUpdate,
+) -> Result<(OrganizationView, OrganizationFacts, OrganizationFacts), Problem> {
+    let ctx = ctx.clone();
+    let ((row, before, after), revision) = app
         .write(Scope::Installation, id, ctx.now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
-                let before = store::organization::get(transaction.tx(), id).await?.ok_or_else(missing)?;
-                let mut after = before.clone();
-                let at = Revision(transaction.revision().0.saturating_sub(1));
-                if update.if_revision.is_some_and(|expected| expected != at) {
-                    return Err(Problem::new(
-                        ProblemKind::Changed,
-                        format!("the organization is at revision {at}: read it again and repeat the change"),
-                    ));
-                }
-                let fact = &mut after.organization;
-                if let Some(name) = name {
-                    fact.name = name;
-                }
-                if let Some(modules) = update.enabled_modules {
-                    fact.enabled_modules = modules;
-                }
-                if let Some(assertable) = update.assertable {
-                    fact.assertable = assertable;
-                }
-                if let Some(status) = update.status {
-                    if fact.kind == OrganizationKind::Platform && status != OrganizationStatus::Active {
-                        return Err(Problem::new(
-                            ProblemKind::Forbidden,
-                            "the platform organization runs the installation: it cannot be suspended or closed",
-                        ));
-                    }
-                    fact.status = status;
-                }
-                store::organization::update(transaction.tx(), fact, ctx_inside.now).await?;
+                let row = store::organization::get(transaction.tx(), id).await?.ok_or_else(missing)?;
+                let mut before = store::facts::read(transaction.tx(), id).await?.ok_or_else(missing)?;
+                // The lock is held and the revision bumped already; the facts are those of the revision before.
+                before.organization.revision = Revision(transaction.revision().0.saturating_sub(1));
+                let fact = changed(&before.organization, &update)?;
+                store::organization::update(transaction.tx(), &fact, ctx.now).await?;
                 let action = match update.status {
                     Some(OrganizationStatus::Suspended) => "organization.suspend",
                     Some(OrganizationStatus::Closed) => "organization.close",
                     Some(OrganizationStatus::Active) => "organization.resume",
                     None => "organization.update",
                 };
-                let mut event = audit::event(&ctx_inside, id, action, "organization", fact.key.to_string());
+                let mut event = audit::event(&ctx, id, action, "organization", fact.key.to_string());
                 event.before = Some(record(&before.organization));
-                event.after = Some(record(fact));
-                event.reason = reason;
+                event.after = Some(record(&fact));
+                event.reason = update.reason;
                 let mut more = Vec::new();
                 if platform != id {
                     more.push(charter_kernel::audit::AuditEvent { organization: platform, ..event.clone() });
                 }
-                transaction.commit(event, more, (before, after)).await
-            }) as BoxFuture<'_, Result<Committed<_>, Problem>>
+                let after = with(&before, fact);
+                transaction.commit(event, more, (row, before, after)).await
+            }) as BoxFuture<'_, Result<Committed<Written>, Problem>>
         })
         .await?;
-    drop(before);
-    app.snapshots().hear_own(id, revision).await?;
-    let mut view = OrganizationView::from(after);
-    view.organization.revision = revision;
-    view.updated_at = ctx.now;
-    Ok(view)
+    let organization = OrganizationFact { revision, ..after.organization.clone() };
+    Ok((OrganizationView { organization, ..row.into() }, before, after))
 }
 
 /// One organization.

@@ -10,6 +10,19 @@ use charter_catalogue::Fault;
 use charter_kernel::problem::FieldProblem;
 use charter_kernel::{Problem, ProblemKind, Revision};
 
+/// What a document may touch, beside what the way in asks for: whoever puts one in force needs all of it.
+const ALSO_NEEDED: &[&str] = &[
+    "admin.permissions.assign",
+    "admin.permissions.revoke",
+    "admin.roles.assign",
+    "admin.roles.create",
+    "admin.roles.update",
+    "admin.roles.delete",
+    "admin.teams.create",
+    "admin.teams.update",
+    "admin.teams.delete",
+];
+
 /// The document of an organization, and the revision it stands for.
 pub async fn read(app: &App, permit: &Permit) -> Result<(String, Revision), Problem> {
     let facts = crate::facts(app, permit.organization()).await?;
@@ -40,6 +53,11 @@ pub async fn apply(
     mut options: EditOptions,
     text: &str,
 ) -> Result<Edited<()>, Problem> {
+    if !options.dry_run {
+        for permission in ALSO_NEEDED {
+            app.require(ctx, permit.organization(), permission).await?;
+        }
+    }
     let document: PolicyDocument = parse(text).map_err(|faults| problem_of(&faults))?;
     let named = app.resolve_organization(&document.organization.value).await;
     if named.ok() != Some(permit.organization()) {

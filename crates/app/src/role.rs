@@ -4,6 +4,7 @@ use crate::App;
 use crate::caller::{Listing, Page, RequestContext};
 use crate::edit::{Bench, EditOptions, Edited, edit};
 use crate::guard::Permit;
+use crate::search::HeldPermission;
 use crate::text;
 use charter_kernel::facts::{BlockSubject, Level, OrganizationFacts, RoleFact, RolePermission};
 use charter_kernel::{Problem, ProblemKind, RoleKey};
@@ -49,6 +50,15 @@ pub struct RoleView {
     pub aliases: Vec<String>,
     /// How many codes it gives, with what it inherits.
     pub codes: usize,
+}
+
+/// A role with every permission it gives, patterns and parents expanded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoleDetail {
+    /// The role as lists show it.
+    pub view: RoleView,
+    /// What it gives, by code; conditional where each line that gives it has a condition.
+    pub effective: Vec<HeldPermission>,
 }
 
 fn in_order(mut role: RoleFact) -> RoleFact {
@@ -187,9 +197,9 @@ fn view(app: &App, facts: &OrganizationFacts, role: &RoleFact) -> RoleView {
     }
 }
 
-/// One role, shipped or own.
-pub async fn get(app: &App, permit: &Permit, key: &str) -> Result<RoleView, Problem> {
-    let facts = crate::facts(app, permit.organization()).await?;
+/// One role, shipped or own, with every permission it gives.
+pub async fn get(app: &App, permit: &Permit, key: &str) -> Result<RoleDetail, Problem> {
+    let mut facts = crate::facts(app, permit.organization()).await?;
     let catalogue = app.snapshots().catalogue();
     let role = facts
         .roles
@@ -197,7 +207,20 @@ pub async fn get(app: &App, permit: &Permit, key: &str) -> Result<RoleView, Prob
         .find(|role| role.key.as_str() == key)
         .or_else(|| catalogue.roles.iter().map(|role| &role.role).find(|role| role.key.as_str() == key))
         .ok_or_else(|| Problem::not_found(format!("no role {key:?}")))?;
-    Ok(view(app, &facts, role))
+    let view = view(app, &facts, role);
+    let index = app.snapshots().index();
+    let all = charter_policy::role_codes(&index, &facts, &view.role.key);
+    for role in &mut facts.roles {
+        role.permissions.retain(|line| line.condition.is_none());
+    }
+    let certain = charter_policy::role_codes(&index, &facts, &view.role.key);
+    let effective = all.iter().filter_map(|number| {
+        let code = index.code(number)?.clone();
+        Some(HeldPermission { code, conditional: !certain.contains(number) })
+    });
+    let mut effective: Vec<_> = effective.collect();
+    effective.sort_by(|a, b| a.code.cmp(&b.code));
+    Ok(RoleDetail { view, effective })
 }
 
 /// Roles by key, shipped and own together, one page.

@@ -133,7 +133,7 @@ pub async fn mine(
     };
     let mut permissions = snapshot.shard().what_can(caller.id, ctx.now, &question.circumstances()).allowed;
     if let Some(ceiling) = &caller.ceiling {
-        permissions = permissions.intersect(ceiling);
+        permissions = permissions.intersect(&ceiling.under(snapshot.index()));
     }
     Ok(HeldSet { permissions, revision })
 }

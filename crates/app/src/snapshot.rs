@@ -343,7 +343,12 @@ impl Snapshots {
     pub fn swap(&self, organization: OrganizationId, snapshot: Arc<Snapshot>) {
         if let Some(slot) = self.add_slot(organization) {
             slot.last_used_seconds.store(self.world.now().seconds(), Ordering::Relaxed);
+            let index = Arc::clone(&snapshot.index);
             offer(&slot, snapshot);
+            // Another catalogue came into force since this was compiled: whoever asks next compiles anew.
+            if !Arc::ptr_eq(&index, &self.index.load()) {
+                self.drop_one(organization);
+            }
         }
     }
 

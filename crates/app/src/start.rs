@@ -48,6 +48,10 @@ impl App {
                 ),
             ));
         }
+        // Whoever asks for production was refused before this; in development it is enough to know.
+        for hole in store::wall::holes(&database).await? {
+            tracing::warn!("the database {}: {}", hole.what(), hole.remedy());
+        }
         let installed = catalogue::installed(&database, world.now()).await?;
         let index = Arc::new(Index::new(&installed).map_err(|error| {
             Problem::new(ProblemKind::Internal, format!("the catalogue does not compile: {error}"))

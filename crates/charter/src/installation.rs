@@ -48,6 +48,9 @@ fn settings(configuration: &Configuration) -> charter_api::edge::Settings {
         timeout: configuration.request_timeout,
         is_https: configuration.public_url.starts_with("https://"),
         public_url: configuration.public_url.clone(),
+        // Behind a proxy the name is the proxy's affair.
+        host_names: (configuration.listen.ip().is_loopback() && configuration.trusted_proxies.is_empty())
+            .then(|| vec![charter_api::edge::host::name_in(&configuration.public_url).to_owned()]),
     }
 }
 
@@ -132,7 +135,7 @@ pub async fn mark_demo(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Demo data and demo passwords in the database, as faults of production.
+/// Demo data and demo passwords in the database, and holes in its second wall, as faults of production.
 pub async fn trial_data(configuration: &Configuration) -> Vec<Fault> {
     if let Some(path) = configuration.database.strip_prefix("sqlite://")
         && !std::path::Path::new(path).exists()
@@ -154,9 +157,10 @@ pub async fn trial_data(configuration: &Configuration) -> Vec<Fault> {
             Box::pin(async move { store::setting::get(conn, DEMO).await })
         })
         .await;
+    let mut faults = wall(&database).await;
     let _ = database.close().await;
-    match is_demo {
-        Ok(Some(_)) => vec![
+    if let Ok(Some(_)) = is_demo {
+        faults.extend([
             Fault::new(
                 "database",
                 "holds the demo company",
@@ -167,7 +171,36 @@ pub async fn trial_data(configuration: &Configuration) -> Vec<Fault> {
                 "has accounts with the published demo password",
                 "use an empty database, and let `charter setup` make the first administrator",
             ),
-        ],
-        _ => Vec::new(),
+        ]);
     }
+    faults
+}
+
+/// What keeps row level security from being a second wall around each organization, as faults of production.
+async fn wall(database: &Database) -> Vec<Fault> {
+    let holes = match store::wall::holes(database).await {
+        Ok(holes) => holes,
+        Err(error) => {
+            return vec![Fault::new(
+                "database",
+                format!("does not tell who may do what in it: {error}"),
+                "check the account that the service uses",
+            )];
+        }
+    };
+    let mut faults: Vec<Fault> =
+        holes.iter().map(|hole| Fault::new("database", hole.what(), hole.remedy())).collect();
+    // Tables that the service makes itself would be its own.
+    if faults.is_empty()
+        && database.engine() == charter_db::Engine::Postgres
+        && let Ok(states) = store::migration::states(database).await
+        && let Some(missing) = states.iter().find(|state| state.applied_at.is_none())
+    {
+        faults.push(Fault::new(
+            "database",
+            format!("lacks migration {}, and the service's account must not own tables", missing.name),
+            "run `charter migrate up --application-role NAME` with the account that owns the tables",
+        ));
+    }
+    faults
 }

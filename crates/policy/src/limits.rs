@@ -1,9 +1,9 @@
 //! The limit in force: the plan's value, then add-ons and trials, then overrides.
 
 use charter_kernel::catalogue::Catalogue;
-use charter_kernel::entitlement::{Enforcement, LimitMode, PlanLimit, SubscriptionKind};
+use charter_kernel::entitlement::{Enforcement, EntitlementSource, LimitMode, PlanLimit, SubscriptionKind};
 use charter_kernel::facts::OrganizationFacts;
-use charter_kernel::{Key, Timestamp};
+use charter_kernel::{Key, Timestamp, Window};
 
 /// A limit as it stands now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,9 @@ fn strictness(enforcement: Enforcement) -> u8 {
 /// The largest value of the plans in force is the base (a plan that leaves the limit out does not limit it). Add-ons add
 /// their value, times their quantity; the value of a trial replaces the sum if it is larger. An override that sets wins
 /// over all of these, several that set: the smallest; overrides that add come last. Without plan and override the limit
-/// is unlimited while the organization lives on its legacy document alone, else zero and hard.
+/// is unlimited until the organization's first plan begins: a legacy document, what was taken over from it, what was changed by
+/// hand and what lies ahead limit nothing, and a trial or add-on beside a legacy document takes nothing away. Without a
+/// legacy document a trial or add-on is the first to count. After that it is zero and hard.
 pub fn effective(
     facts: &OrganizationFacts,
     catalogue: &Catalogue,
@@ -92,11 +94,19 @@ pub fn effective(
             base = Some(offered);
         }
     }
-    let lives_on_legacy = facts.entitlements.is_empty() && facts.subscriptions.is_empty();
+    let has_begun = |window: Window| window.from().is_none_or(|from| from <= now);
+    let had = |kind: SubscriptionKind, source: EntitlementSource| {
+        facts.subscriptions.iter().any(|row| row.kind == kind && has_begun(row.window))
+            || facts.entitlements.iter().any(|row| row.source == source && has_begun(row.window))
+    };
+    let lives_on_legacy = !had(SubscriptionKind::Plan, EntitlementSource::Plan)
+        && (facts.organization.enabled_modules.is_some()
+            || !(had(SubscriptionKind::Addon, EntitlementSource::Addon)
+                || had(SubscriptionKind::Trial, EntitlementSource::Trial)));
     let had_plan = base.is_some();
     let base = base.unwrap_or_else(|| {
         if lives_on_legacy {
-            from.push("no plan: the legacy document does not limit".to_owned());
+            from.push("no plan yet: nothing limits".to_owned());
             unlimited
         } else {
             from.push("no plan in force".to_owned());

@@ -95,13 +95,51 @@ fn an_override_that_sets_wins_over_everything_and_one_that_adds_comes_last() {
     assert_eq!(found(&with(vec![], vec![change(1, Set, None)])).value, None);
 }
 
+fn entitlement(source: EntitlementSource, window: Window) -> EntitlementFact {
+    EntitlementFact {
+        module: key("finance"),
+        submodule: None,
+        source,
+        source_id: String::new(),
+        status: EntitlementStatus::Enabled,
+        window,
+        grace_until: None,
+        read_only_until: None,
+        reason: String::new(),
+    }
+}
+
 #[test]
-fn without_plan_and_override_it_is_unlimited_on_the_legacy_document_alone_else_zero() {
+fn without_plan_and_override_it_is_unlimited_until_a_plan_has_begun_and_zero_after_it() {
     let mut bare = with(vec![], vec![]);
     bare.entitlements.clear();
     assert_eq!(found(&bare).value, None);
-    let limit = found(&with(vec![], vec![]));
-    assert_eq!((limit.value, limit.enforcement), (Some(0), Enforcement::Hard));
+    let later = window(Some(20), None);
+    bare.entitlements = vec![
+        entitlement(EntitlementSource::Migration, window(None, Some(20))),
+        entitlement(EntitlementSource::Override, Window::ALWAYS),
+        entitlement(EntitlementSource::Plan, later),
+    ];
+    bare.subscriptions = vec![SubscriptionFact { window: later, ..subscription(1, Plan, 1, Some(Some(3))) }];
+    let limit = found(&bare);
+    assert_eq!(
+        (limit.value, limit.next_change),
+        (None, Some(at(20))),
+        "a scheduled plan limits nothing before it begins"
+    );
+    bare.subscriptions.clear();
+    bare.entitlements = vec![entitlement(EntitlementSource::Plan, window(None, Some(5)))];
+    let limit = found(&bare);
+    assert_eq!((limit.value, limit.enforcement), (Some(0), Enforcement::Hard), "its plan is over");
+}
+
+#[test]
+fn a_trial_limits_who_has_nothing_else_and_takes_nothing_from_a_legacy_document() {
+    let mut trying = with(vec![subscription(1, Trial, 1, Some(Some(5)))], vec![]);
+    trying.entitlements.clear();
+    assert_eq!(found(&trying).value, Some(5));
+    trying.organization.enabled_modules = Some("[\"finance\"]".to_owned());
+    assert_eq!(found(&trying).value, None);
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub mod signing_key;
 pub mod subscription;
 pub mod team;
 pub mod usage;
+pub mod wall;
 
 use charter_db::{Error, Statement};
 use charter_kernel::{PrincipalId, Timestamp};

@@ -47,6 +47,7 @@ migrations! {
     16 "0016_signing_keys"
     17 "0017_idempotency_keys"
     18 "0018_settings"
+    19 "0019_due"
 }
 
 const PRESENT: Statement = Statement::forked(

@@ -27,9 +27,12 @@ statements! {
     GET = select!("where organization_id = $1 and subscription_id = $2");
     LIST = select!("where organization_id = $1 order by subscription_id");
     DUE = select!("where organization_id = $1 and status = $2 and ends_at <= $3 order by ends_at, subscription_id");
-    ORGANIZATIONS_DUE = "select distinct organization_id from org_subscriptions where organization_id > $2 and \
-                         ((status = 'scheduled' and starts_at <= $1) or (status <> 'ended' and ends_at <= $1)) \
-                         order by organization_id limit $3";
+    BEGINNINGS_DUE = "select organization_id, subscription_id, starts_at from org_subscriptions where status = 'scheduled' \
+                      and starts_at <= $1 and (starts_at, organization_id, subscription_id) > ($2, $3, $4) \
+                      order by starts_at, organization_id, subscription_id limit $5";
+    ENDS_DUE = "select organization_id, subscription_id, ends_at from org_subscriptions where status <> 'ended' \
+                and ends_at <= $1 and (ends_at, organization_id, subscription_id) > ($2, $3, $4) \
+                order by ends_at, organization_id, subscription_id limit $5";
     ORGANIZATIONS_OF_PLAN = "select distinct organization_id from org_subscriptions where plan_key = $1 and version <> $2 \
                              and status <> 'ended' and organization_id > $3 order by organization_id limit $4";
     FACTS = select!("where organization_id = $1 and status <> 'ended' order by subscription_id");
@@ -204,15 +207,53 @@ pub async fn due(
     row::list(conn, &DUE, params![organization, active, now], subscription).await
 }
 
-/// The organizations after one in which a subscription has begun or ended without its status saying so. Reads across organizations, so in the
-/// installation's scope.
-pub async fn organizations_due(
+/// What falls due to a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Its begin.
+    Begin,
+    /// Its end.
+    End,
+}
+
+/// A subscription whose time has come without its status saying so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueSubscription {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// Which.
+    pub subscription: SubscriptionId,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+fn due_subscription(row: RowRef<'_>) -> Result<DueSubscription> {
+    Ok(DueSubscription {
+        organization: row::organization(row)?,
+        subscription: SubscriptionId(row.get_id(1)?),
+        at: row::time(row, 2)?,
+    })
+}
+
+/// The subscriptions that have begun or ended without their status saying so, after one of them, the longest due first. It costs what is
+/// due, however many there are. Reads across organizations, so in the installation's scope.
+pub async fn all_due(
     conn: &mut Conn,
+    due: Due,
     now: Timestamp,
-    after: OrganizationId,
+    after: Option<DueSubscription>,
     limit: u32,
-) -> Result<Page<OrganizationId>> {
-    row::page(conn, &ORGANIZATIONS_DUE, params![now, after], limit, row::organization).await
+) -> Result<Page<DueSubscription>> {
+    let statement = match due {
+        Due::Begin => &BEGINNINGS_DUE,
+        Due::End => &ENDS_DUE,
+    };
+    let (at, organization, subscription) = after
+        .map_or((Timestamp::MIN, OrganizationId(0), SubscriptionId(0)), |after| {
+            (after.at, after.organization, after.subscription)
+        });
+    let params = params![now, at, organization, subscription];
+    row::page(conn, statement, params, limit, due_subscription).await
 }
 
 /// The organizations after one that have the plan in another version than this. Reads across organizations, so in the installation's scope.

@@ -22,7 +22,8 @@ statements! {
     RECORD = "insert into usage_events (organization_id, event_key, limit_key, amount, at) values ($1, $2, $3, $4, $5) \
               on conflict (organization_id, event_key) do nothing";
     PURGE = "delete from usage_events where organization_id = $1 and at < $2";
-    PURGE_ALL = "delete from usage_events where at < $1";
+    PURGE_ALL = "delete from usage_events where (organization_id, event_key) in \
+                 (select organization_id, event_key from usage_events where at < $1 order by at limit $2)";
 }
 
 /// Start of the period of a gauge, which has none.
@@ -139,7 +140,7 @@ pub async fn purge(tx: &mut Tx, organization: OrganizationId, before: Timestamp)
     tx.execute(&PURGE, params![organization, before]).await
 }
 
-/// The same for every organization; in the installation's scope.
-pub async fn purge_all(tx: &mut Tx, before: Timestamp) -> Result<u64> {
-    tx.execute(&PURGE_ALL, params![before]).await
+/// The same for every organization, the oldest first and at most so many: fewer than that are the last. In the installation's scope.
+pub async fn purge_all(tx: &mut Tx, before: Timestamp, limit: u32) -> Result<u64> {
+    tx.execute(&PURGE_ALL, params![before, limit]).await
 }

@@ -7,6 +7,7 @@ mod body;
 mod call;
 mod credential;
 mod gate;
+pub mod host;
 pub mod json;
 mod once;
 mod openapi;

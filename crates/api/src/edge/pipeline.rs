@@ -6,6 +6,7 @@ use super::answer::{AGED_SECONDS, FACTS_AGE};
 use super::body::{lenient, typed_body};
 use super::credential::bearer;
 use super::gate::Gate;
+use super::host;
 use super::once::{claim, once};
 use super::page::PageAsked;
 use super::place::{Place, Places};
@@ -45,6 +46,9 @@ pub struct Settings {
     pub is_https: bool,
     /// The address of this service as clients know it, for examples.
     pub public_url: String,
+    /// Names the service answers to, beside addresses and localhost; none answers to every name. A service that only this machine can
+    /// reach is asked under no other, but by a page in a browser whose name was pointed here.
+    pub host_names: Option<Vec<String>>,
 }
 
 impl Default for Settings {
@@ -54,6 +58,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(15),
             is_https: false,
             public_url: "http://127.0.0.1:8080".to_owned(),
+            host_names: None,
         }
     }
 }
@@ -196,6 +201,9 @@ async fn process<G: Gate>(
     mut parts: Parts,
     body: Body,
 ) -> Result<Response, Refusal> {
+    if let Some(names) = &edge.shared.settings.host_names {
+        host::check(&parts, names)?;
+    }
     let Some((place, names)) = place else {
         return Err(Problem::not_found("no such path: /docs lists them").into());
     };

@@ -372,3 +372,35 @@ async fn a_handler_sees_the_clients_address() {
         assert_eq!(service.send(request).await.json()["address"], expected);
     }
 }
+
+#[tokio::test]
+async fn a_service_of_this_machine_alone_answers_to_no_strange_name() {
+    let names = Some(vec!["charter.example".to_owned()]);
+    let service = Service::with(Settings { host_names: names, ..Settings::default() });
+    let ours = [
+        "127.0.0.1:8080",
+        "[::1]:8080",
+        "localhost:8080",
+        "LOCALHOST",
+        "charter.example",
+        "charter.example:8080",
+    ];
+    for ours in ours {
+        let headers = [("authorization", "Bearer ann"), ("host", ours)];
+        assert_eq!(service.send(ask("GET", BEAR, &headers, "")).await.status, 200, "{ours}");
+    }
+    for strange in
+        ["evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", ""]
+    {
+        let headers = [("authorization", "Bearer ann"), ("host", strange)];
+        let answer = service.send(ask("GET", BEAR, &headers, "")).await;
+        assert_eq!((answer.status, answer.slug().as_str()), (400, "malformed"), "{strange}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    }
+    let headers = [("authorization", "Bearer ann"), ("host", "evil.example")];
+    assert_eq!(
+        Service::default().send(ask("GET", BEAR, &headers, "")).await.status,
+        200,
+        "no list, any name"
+    );
+}

@@ -4,11 +4,10 @@
 //! Here they are made, listed and revoked; `service_caller.rs` lets their bearers in.
 
 use super::seal::Pepper;
-use super::service_caller::ceiling;
 use super::service_token::{AddressBlock, generate};
 use crate::App;
 use crate::audit;
-use crate::caller::{Listing, Page, RequestContext};
+use crate::caller::{Ceiling, Listing, Page, RequestContext};
 use crate::guard::Permit;
 use crate::transaction::{Committed, Transaction};
 use crate::{member, rules, text};
@@ -110,7 +109,10 @@ pub async fn create(
     if account.status != PrincipalStatus::Active {
         return Err(Problem::invalid("account", format!("is {}", account.status.as_str())));
     }
-    let limit = draft.scopes.as_ref().map_or(*index.all(), |scopes| ceiling(&index, scopes));
+    let limit = draft
+        .scopes
+        .as_ref()
+        .map_or(*index.all(), |scopes| Ceiling::new(scopes.as_slice(), &index).under(&index));
     if let Some(giver) = ctx.principal() {
         let given = rules::may_hold(&index, &facts, account.principal).intersect(&limit);
         let beyond = given.without(&rules::held_by(&index, &facts, giver.id, now));

@@ -8,10 +8,10 @@ use super::authenticate::Stop;
 use super::service_token::{self, AddressBlock, Presented, TokenRecord, judge};
 use super::token::TokenFault;
 use crate::App;
-use crate::caller::{Caller, SignedIn};
+use crate::caller::{Caller, Ceiling, SignedIn};
 use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
 use charter_kernel::{Pattern, Problem, ProblemKind, Timestamp};
-use charter_policy::{Index, PermissionSet};
+use charter_policy::Index;
 use charter_store as store;
 use charter_store::credential::HashAlgorithm;
 use std::net::IpAddr;
@@ -35,20 +35,11 @@ pub struct Found {
     login: String,
     name: String,
     is_active: bool,
-    ceiling: Option<PermissionSet>,
+    ceiling: Option<Ceiling>,
     index: Arc<Index>,
 }
 
 const NOTHING_SECONDS: i64 = 60;
-
-/// What scopes limit a token to.
-pub(super) fn ceiling(index: &Index, scopes: &[Pattern]) -> PermissionSet {
-    let mut set = PermissionSet::EMPTY;
-    for scope in scopes {
-        set.add(&index.pattern(scope));
-    }
-    set
-}
 
 async fn read(app: &App, key_id: &str) -> Result<Option<Arc<Found>>, Problem> {
     let wanted = key_id.to_owned();
@@ -77,7 +68,7 @@ async fn read(app: &App, key_id: &str) -> Result<Option<Arc<Found>>, Problem> {
     let index = app.snapshots().index();
     let is_ours = credential.kind == 's' && credential.alg == HashAlgorithm::Hmac;
     Ok(Some(Arc::new(Found {
-        ceiling: scopes.as_ref().map(|scopes| ceiling(&index, scopes)),
+        ceiling: scopes.as_ref().map(|scopes| Ceiling::new(scopes.as_slice(), &index)),
         index,
         login: principal.login_folded,
         name: principal.name,
@@ -161,7 +152,7 @@ pub(super) async fn caller(
         session: None,
         credential: Some(found.record.credential),
         organization: Some(found.record.organization),
-        ceiling: found.ceiling,
+        ceiling: found.ceiling.clone(),
         amr: vec!["swk".to_owned()],
         expires_at: found.record.expires_at,
     }))

@@ -776,6 +776,24 @@ both_engines!(
     }
 );
 
+both_engines!(a_scheduled_plan_freezes_nothing_before_it_begins, async |db: TestDatabase| {
+    let node = company(&db).await;
+    legacy(&node, r#"["finance", "inventory"]"#).await;
+    let value = || async {
+        let limits = limit::of_organization(&node.app, node.toys(), node.now()).await.unwrap();
+        limits.into_iter().find(|it| it.limit.key == key("warehouses")).unwrap().effective.value
+    };
+    assert_eq!(value().await, None);
+    subscribe(&node, to_plan("starter", When::At(node.now().plus_seconds(10 * DAY)))).await.unwrap();
+    assert_eq!(value().await, None);
+    let done = limit::check(&node.app, node.toys(), &key("warehouses"), 50, node.now()).await.unwrap();
+    assert!(done.allowed, "{done:?}");
+    node.clock.forward(10 * DAY);
+    assert!(value().await.is_some());
+    assert_eq!(plan::sweep(&node.app).await.unwrap().begun, 1);
+    assert!(value().await.is_some());
+});
+
 both_engines!(two_who_change_at_once_lose_nothing, async |db: TestDatabase| {
     let node = company(&db).await;
     let (one, two) = tokio::join!(

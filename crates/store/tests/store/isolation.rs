@@ -2,6 +2,7 @@
 
 use charter_db::{Database, Options, Scope, Statement, Value};
 use charter_kernel::*;
+use charter_store::wall::{self, Hole};
 use charter_store::{grant, membership, migration, organization};
 use charter_testkit::database::{TestDatabase, postgres};
 
@@ -94,6 +95,29 @@ async fn the_application_role_adds_to_the_trail_and_changes_nothing_in_it() {
     assert_eq!(rights("charter_migrations").await, [false, false, false]);
     assert_eq!(rights("grants").await, [true, true, true]);
     gone(&db, application, "isolation_writer").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_wall_has_a_hole_for_its_owner_and_for_who_passes_by_and_none_for_the_application() {
+    let db = postgres().await;
+    migrated(&db).await;
+    let found = wall::holes(&db).await.unwrap();
+    assert!(matches!(found.as_slice(), [Hole::PassesBy { .. }]), "{found:?}");
+    let application = as_application(&db, "isolation_wall").await;
+    assert_eq!(wall::holes(&application).await.unwrap(), []);
+    db.maintain("alter role isolation_wall bypassrls").await.unwrap();
+    let passes = Hole::PassesBy { account: "isolation_wall".to_owned() };
+    assert_eq!(wall::holes(&application).await.unwrap(), [passes]);
+    db.maintain("alter role isolation_wall nobypassrls").await.unwrap();
+    db.maintain("alter table grants owner to isolation_wall").await.unwrap();
+    let owns = Hole::Owns { account: "isolation_wall".to_owned() };
+    assert_eq!(wall::holes(&application).await.unwrap(), [owns.clone()]);
+    db.maintain("alter table grants no force row level security").await.unwrap();
+    let open = Hole::Open { table: "grants".to_owned() };
+    assert_eq!(wall::holes(&application).await.unwrap(), [owns, open]);
+    gone(&db, application, "isolation_wall").await;
+    let other = charter_testkit::database::sqlite().await;
+    assert_eq!(wall::holes(&other).await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,19 +29,17 @@ const ACROSS: &[(&str, &str)] = &[
     ("organization::IDS", "the spans that loaders share out, each of which then names its organizations"),
     ("revision::CHANGED", "the poll for changes"),
     ("credential::BY_KEY_ID", "the caller is not known yet; the directory leads to one row"),
-    ("subscription::ORGANIZATIONS_DUE", "the sweeper asks which organizations have work, then works in each"),
+    ("subscription::BEGINNINGS_DUE", "the sweeper asks which organizations have work, then works in each"),
+    ("subscription::ENDS_DUE", "the same"),
     ("subscription::ORGANIZATIONS_OF_PLAN", "a plan's move asks who has it, then works in each"),
     ("usage::PURGE_ALL", "a job of the installation; no decision reads the rows it forgets"),
 ];
 
 /// Statements whose plan reads a table that grows, and why they may.
-const SCANS: &[(&str, &str)] = &[
-    (
-        "plan::DELETE_DRAFT",
-        "SQLite looks for subscriptions to the draft; plans are made by hand, a few a year",
-    ),
-    ("usage::PURGE_ALL", "a job once a day, over every organization"),
-];
+const SCANS: &[(&str, &str)] = &[(
+    "plan::DELETE_DRAFT",
+    "SQLite looks for subscriptions to the draft; plans are made by hand, a few a year",
+)];
 
 /// A value of each parameter's type, as PostgreSQL infers it.
 async fn dummies(db: &Database, statement: &'static Statement) -> Vec<Value> {

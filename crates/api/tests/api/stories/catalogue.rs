@@ -54,3 +54,17 @@ both_engines!(a_document_with_faults_names_each_with_its_line, async |database| 
     assert!(told.body["fields"][0]["field"].as_str().unwrap().starts_with("line "), "{:#}", told.body);
     story.post(PAT, "/api/v1/catalogue/lint", json!({"document": "= what"})).await.is_problem(422, "invalid");
 });
+
+both_engines!(applying_what_is_in_force_changes_nothing_and_says_so, async |database| {
+    let story = Story::company(database).await;
+    let apply = async |document: &str| {
+        story.post(PAT, "/api/v1/catalogue/apply", json!({"document": document})).await.is(200)
+    };
+    assert_eq!(apply(EXTENSION).await.body["applied"], true);
+    let revision = story.revision("platform").await;
+    for document in [EXTENSION, charter_catalogue::SHIPPED] {
+        let told = apply(document).await;
+        assert_eq!((&told.body["applied"], &told.body["same"]), (&json!(false), &json!(true)));
+    }
+    assert_eq!(story.revision("platform").await, revision, "nothing was written, so nothing was recorded");
+});

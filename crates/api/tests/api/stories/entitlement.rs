@@ -279,3 +279,34 @@ both_engines!(the_legacy_document_is_taken_over_and_brought_back, async |databas
     );
     assert!(story.allows("toys", ANN, "sales.orders.read").await);
 });
+
+both_engines!(a_check_that_names_a_limit_is_denied_beyond_a_hard_one, async |database| {
+    let story = Story::company(database).await;
+    story.assign(ANN, "toys", BOB, "accountant").await.is(201);
+    let ask = |amount: i64| json!({"permission": "finance.vouchers.create", "limit": "warehouses", "amount": amount});
+    assert_eq!(story.decision("toys", BOB, ask(5)).await["decision"], "allow", "nothing limits yet");
+    let three = json!({"value": 3, "enforcement": "hard", "reason": "agreed"});
+    story.put(PAT, &toys("limits/warehouses"), three).await.is(200);
+    assert_eq!(story.decision("toys", BOB, ask(3)).await["decision"], "allow");
+    let mut beyond = ask(4);
+    for explain in [false, true] {
+        beyond["explain"] = json!(explain);
+        let told = story.decision("toys", BOB, beyond.clone()).await;
+        assert_eq!(
+            (&told["decision"], &told["reason"], &told["layer"]),
+            (&json!("deny"), &json!("limit_reached"), &json!("entitlement"))
+        );
+    }
+    let soft = json!({"value": 3, "enforcement": "soft", "reason": "agreed"});
+    story.put(PAT, &toys("limits/warehouses"), soft).await.is(200);
+    let told = story.decision("toys", BOB, ask(4)).await;
+    assert_eq!(told["decision"], "allow");
+    assert!(told["warning"].as_str().unwrap().contains("above the limit of 3"), "{told:#}");
+    for wrong in
+        [json!({"limit": "dragons"}), json!({"limit": "warehouses", "amount": 0}), json!({"amount": 1})]
+    {
+        let mut check = json!({"subject": "bob@toys.example", "permission": "finance.vouchers.create"});
+        check.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+        story.post(Who::Operator, &toys("checks"), check).await.is_problem(422, "invalid");
+    }
+});

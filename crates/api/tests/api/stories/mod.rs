@@ -212,6 +212,11 @@ impl Story {
         self.app.tick().await.unwrap();
     }
 
+    /// Lets time pass in which no change of another node can be read.
+    pub fn wait_without_news(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds * 1_000_000, Ordering::AcqRel);
+    }
+
     pub fn id_of(&self, who: Who) -> PrincipalId {
         let Who::Named(login) = who else { panic!("only people have ids") };
         self.known.lock().unwrap().iter().find(|known| known.0 == login).unwrap().1

@@ -1,4 +1,4 @@
-use super::{ANN, BOB, EVE, PAT, Story, Who};
+use super::{ANN, BOB, EVE, PAT, Story, Who, changes};
 use charter_testkit::both_engines;
 use http::Method;
 use serde_json::{Value, json};
@@ -107,4 +107,67 @@ both_engines!(the_modules_of_an_older_system_are_kept_by_the_platform, async |da
     assert_eq!(told.body["enabled_modules"], json!(["sales"]));
     let decision = story.decision("toys", BOB, json!({"permission": "finance.vouchers.create"})).await;
     assert_eq!((&decision["reason"], &decision["layer"]), (&json!("not_entitled"), &json!("entitlement")));
+});
+
+both_engines!(a_change_of_an_organization_is_tried_first_and_tells_who_loses_what, async |database| {
+    let story = Story::company(database).await;
+    story.assign(ANN, "toys", BOB, "accountant").await.is(201);
+    let revision = story.revision("toys").await;
+    let place = "/api/v1/organizations/toys";
+    let told = story.patch(ANN, &format!("{place}?dry_run=true"), json!({"name": "Other"})).await.is(200);
+    assert_eq!((&told.body["name"], &told.body["dry_run"]), (&json!("Other"), &json!(true)));
+    assert_eq!(told.body["access_changes_count"], 0);
+    let without = json!({"enabled_modules": ["inventory", "procurement", "sales"]});
+    let told =
+        story.put(PAT, &format!("{place}/enabled-modules?dry_run=true"), without.clone()).await.is(200);
+    let lost = "bob@toys.example lost finance.vouchers.create".to_owned();
+    assert!(changes(&told).contains(&lost), "{:#}", told.body);
+    let stop = json!({"reason": "unpaid"});
+    let told = story.post(PAT, &format!("{place}/suspend?dry_run=true"), stop.clone()).await.is(200);
+    assert_eq!(told.body["status"], "suspended");
+    assert!(changes(&told).contains(&lost));
+    story
+        .post(PAT, "/api/v1/organizations/platform/close?dry_run=true", stop)
+        .await
+        .is_problem(403, "forbidden");
+    assert_eq!(story.revision("toys").await, revision, "nothing was written");
+    assert!(story.allows("toys", BOB, "finance.vouchers.create").await);
+    let told = story.put(PAT, &format!("{place}/enabled-modules"), without).await.is(200);
+    assert_eq!(told.body["dry_run"], false);
+    assert!(changes(&told).contains(&lost));
+    assert!(!story.allows("toys", BOB, "finance.vouchers.create").await);
+});
+
+both_engines!(a_refusal_names_its_reason, async |database| {
+    let story = Story::company(database).await;
+    let members = "/api/v1/organizations/toys/members";
+    let told = story.get(BOB, members).await.is_problem(403, "forbidden");
+    assert_eq!((&told.body["reason"], &told.body["layer"]), (&json!("no_grant"), &json!("permission")));
+    story.assign(ANN, "toys", BOB, "org_admin").await.is(201);
+    story.get(BOB, members).await.is(200);
+    let block = json!({
+        "subject": {"member": "bob@toys.example"}, "permission": "admin.users.read", "reason": "on leave",
+    });
+    story.post(ANN, "/api/v1/organizations/toys/blocks", block).await.is(201);
+    let told = story.get(BOB, members).await.is_problem(403, "forbidden");
+    assert_eq!(told.body["reason"], "blocked");
+});
+
+both_engines!(answers_from_old_facts_tell_their_age_and_end_at_the_longest_staleness, async |database| {
+    let story = Story::company(database).await;
+    let check = json!({"subject": "ann@toys.example", "permission": "admin.users.read"});
+    let ask = async || story.post(ANN, "/api/v1/organizations/toys/checks", check.clone()).await;
+    assert_eq!(ask().await.is(200).header("charter-facts-age"), "");
+    story.wait_without_news(1);
+    assert_eq!(ask().await.is(200).header("charter-facts-age"), "", "as fresh as the poll keeps them");
+    story.wait_without_news(4);
+    let told = ask().await.is(200);
+    assert_eq!((told.header("charter-facts-age"), &told.body["age_seconds"]), ("5", &json!(5)));
+    let told = story.get(ANN, "/api/v1/organizations/toys/members").await.is(200);
+    assert_eq!(told.header("charter-facts-age"), "5");
+    story.wait_without_news(7 * 86_400);
+    assert_eq!(ask().await.is_problem(503, "unavailable").header("retry-after"), "1");
+    story.get(ANN, "/api/v1/organizations/toys/members").await.is_problem(503, "unavailable");
+    story.wait_seconds(0).await;
+    assert_eq!(ask().await.is(200).header("charter-facts-age"), "");
 });

@@ -63,3 +63,32 @@ both_engines!(shipped_and_own_roles_are_listed_together, async |database| {
     assert_ne!(shipped["description"], "");
     assert_eq!(story.get(ANN, &format!("{ROLES}/zebra")).await.is(200).body["shipped"], false);
 });
+
+both_engines!(a_role_is_shown_with_every_permission_it_gives, async |database| {
+    let story = Story::company(database).await;
+    let small =
+        json!({"condition": {"form": "at_most", "of": "resource", "attribute": "amount", "limit": 1000}});
+    story.put(ANN, "/api/v1/organizations/toys/conditions/small", small).await.is(200);
+    let reader =
+        json!({"key": "reader", "name": "Reader", "permissions": [{"permission": "sales.invoices.read"}]});
+    story.post(ANN, ROLES, reader).await.is(201);
+    let clerk = json!({
+        "key": "clerk", "name": "Clerk", "parents": ["reader"],
+        "permissions": [
+            {"permission": "sales.invoices.*", "condition": "small"}, {"permission": "sales.invoices.create"},
+        ],
+    });
+    story.post(ANN, ROLES, clerk).await.is(201);
+    let told = story.get(ANN, &format!("{ROLES}/clerk")).await.is(200);
+    let gives = told.body["effective_permissions"].as_array().unwrap();
+    assert_eq!(json!(gives.len()), told.body["permissions_count"]);
+    let certain: Vec<&str> = gives
+        .iter()
+        .filter(|it| it["conditional"] == false)
+        .map(|it| it["permission"].as_str().unwrap())
+        .collect();
+    assert_eq!(certain, ["sales.invoices.create", "sales.invoices.read"]);
+    assert!(gives.len() > 2);
+    let shipped = story.get(ANN, &format!("{ROLES}/viewer")).await.is(200).body;
+    assert_eq!(shipped["effective_permissions"].as_array().unwrap().len(), 17);
+});

@@ -1,0 +1,3 @@
+drop index usage_events_oldest;
+drop index org_subscriptions_ending;
+drop index org_subscriptions_beginning;
