@@ -43,10 +43,10 @@ const fn eight_digits(text: u64) -> (u64, u64) {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let is_letter = text >> 6 & ONES;
     let lower = text | is_letter << 5;
-    let digits = (text & 0x0f * ONES) + 9 * is_letter;
+    let digits = (text & (0x0f * ONES)) + 9 * is_letter;
     let is_above_nine = (digits + 6 * ONES) >> 4 & ONES;
     let written = digits + 0x30 * ONES + 0x27 * is_above_nine;
-    let wrong = (written ^ lower) | (digits & 0xf0 * ONES);
+    let wrong = (written ^ lower) | (digits & (0xf0 * ONES));
     let pairs = (digits | digits >> 4) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
     ((fours | fours >> 16) & 0xffff_ffff, wrong)
@@ -149,7 +149,6 @@ ids! {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
 
