@@ -38,20 +38,14 @@ pub fn problem_of(faults: &[Fault]) -> Problem {
     let mut problem = Problem::new(
         ProblemKind::Invalid,
         format!(
-            "the document has {} faults: {}",
-            faults.len(),
+            "{}; {}",
+            charter_catalogue::counted(faults),
             faults.first().map_or(String::new(), ToString::to_string)
         ),
     );
     problem.fields = faults
         .iter()
-        .map(|fault| FieldProblem {
-            field: match fault.line {
-                Some(line) => format!("line {line}: {}", fault.at),
-                None => fault.at.clone(),
-            },
-            detail: fault.what.clone(),
-        })
+        .map(|fault| FieldProblem { field: fault.place(), detail: fault.what.clone() })
         .collect();
     problem
 }

@@ -10,7 +10,7 @@ use charter_kernel::{
     DecidedBy, Decision, Key, OrganizationId, PermissionCode, PrincipalId, Problem, ProblemKind, Reason,
     ResourceRef, Revision, Timestamp,
 };
-use charter_policy::reference::{self, Explanation};
+use charter_policy::reference::{self, Explanation, Remedy};
 use charter_policy::{Check, CheckResource, Context, Index, PermissionIndex};
 use charter_store as store;
 use serde_json::{Map, Value};
@@ -334,6 +334,39 @@ pub async fn pinned(
     }
 }
 
+/// The answer to a question with a name that does not exist: what comes close to it may have been meant.
+fn unknown(
+    index: &Index,
+    facts: &OrganizationFacts,
+    question: &Question<'_>,
+    reason: Reason,
+    revision: Revision,
+) -> Explanation {
+    let logins: Vec<&str> = facts.members.iter().map(|member| member.login.as_str()).collect();
+    let codes: Vec<&str> = index.codes().iter().map(PermissionCode::as_str).collect();
+    let (wrong, words, list) = match (reason, question.asked) {
+        (Reason::UnknownSubject, _) => (question.subject, logins, "`charter members list` has the members"),
+        (_, Some(Asked::Permission(code))) => (code, codes, "`charter catalogue show` has every permission"),
+        (Reason::UnknownType, Some(Asked::Action { kind, .. })) => {
+            let kinds = index.catalogue().resource_types.iter().map(|it| it.key.as_str());
+            let of_codes = index.codes().iter().map(PermissionCode::resource);
+            (kind, kinds.chain(of_codes).collect(), "`charter catalogue show` has every type")
+        }
+        (_, Some(Asked::Action { kind, action })) => {
+            let of_kind = index.catalogue().resource_types.iter().filter(|it| it.key.as_str() == kind);
+            let of_kind = of_kind.flat_map(|it| it.actions.iter().map(|it| it.action.as_str()));
+            let of_codes = index.codes().iter().filter(|code| code.resource() == kind);
+            let actions = of_kind.chain(of_codes.map(PermissionCode::action)).collect();
+            (action, actions, "`charter catalogue show` has the actions of every type")
+        }
+        (_, None) => return Explanation::of(denied(reason, revision)),
+    };
+    let words = charter_catalogue::document::nearest(wrong, &words)
+        .map_or_else(|| list.to_owned(), |near| format!("did you mean {near}?"));
+    let remedy = Remedy { layer: reason.layer(), words, roles: Vec::new(), plans: Vec::new(), at: None };
+    Explanation { remedies: vec![remedy], ..Explanation::of(denied(reason, revision)) }
+}
+
 /// Answers one question by the plain reference path over the facts, with every row that decided and what would change the answer;
 /// as of another instant when asked, by the facts of today.
 pub async fn explain(
@@ -349,7 +382,7 @@ pub async fn explain(
     let revision = facts.organization.revision;
     let (permission, minimum_level) = match resolve(&index, question) {
         Ok(found) => found,
-        Err(reason) => return Ok((Explanation::of(denied(reason, revision)), facts)),
+        Err(reason) => return Ok((unknown(&index, &facts, question, reason, revision), facts)),
     };
     let folded = text::fold_login(question.subject);
     let by_id = parse_uuid(question.subject.as_bytes()).map(PrincipalId);
@@ -360,7 +393,7 @@ pub async fn explain(
         .filter(|member| question.subject_kind.is_none_or(|kind| kind == member.kind))
         .map(|member| member.principal);
     let Some(subject) = known.or(by_id) else {
-        return Ok((Explanation::of(denied(Reason::UnknownSubject, revision)), facts));
+        return Ok((unknown(&index, &facts, question, Reason::UnknownSubject, revision), facts));
     };
     let registered_here = |kind: &str, id: &str| {
         facts

@@ -52,6 +52,14 @@ pub fn find<'a>(facts: &'a OrganizationFacts, text: &str) -> Result<&'a MemberFa
         .ok_or_else(|| Problem::not_found(format!("no member {text:?} in this organization")))
 }
 
+/// The principal of a login, whatever organizations it is a member of.
+pub async fn principal_of_login(app: &App, login: &str) -> Result<Option<PrincipalId>, Problem> {
+    let folded = text::fold_login(login);
+    let found =
+        reading_all!(app.database(), |conn| async move { store::principal::by_login(conn, &folded).await })?;
+    Ok(found.map(|principal| principal.id))
+}
+
 fn find_mut<'a>(facts: &'a mut OrganizationFacts, text: &str) -> Result<&'a mut MemberFact, Problem> {
     let id = find(facts, text)?.principal;
     facts

@@ -33,13 +33,10 @@ pub async fn read(app: &App, permit: &Permit) -> Result<(String, Revision), Prob
 fn problem_of(faults: &[Fault]) -> Problem {
     let first = faults.first().map_or_else(String::new, ToString::to_string);
     let mut problem =
-        Problem::new(ProblemKind::Invalid, format!("the document has {} faults; {first}", faults.len()));
+        Problem::new(ProblemKind::Invalid, format!("{}; {first}", charter_catalogue::counted(faults)));
     problem.fields = faults
         .iter()
-        .map(|fault| FieldProblem {
-            field: fault.line.map_or_else(|| fault.at.clone(), |line| format!("line {line}: {}", fault.at)),
-            detail: fault.what.clone(),
-        })
+        .map(|fault| FieldProblem { field: fault.place(), detail: fault.what.clone() })
         .collect();
     problem
 }

@@ -19,6 +19,25 @@ pub struct Fault {
     pub what: String,
 }
 
+impl Fault {
+    /// Line and path, where they are known.
+    pub fn place(&self) -> String {
+        match (self.line, self.at.is_empty()) {
+            (Some(line), true) => format!("line {line}"),
+            (Some(line), false) => format!("line {line}: {}", self.at),
+            (None, _) => self.at.clone(),
+        }
+    }
+}
+
+/// How many faults there are, as the beginning of a sentence.
+pub fn counted(faults: &[Fault]) -> String {
+    match faults.len() {
+        1 => "the document has a fault".to_owned(),
+        many => format!("the document has {many} faults"),
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(line) = self.line {

@@ -12,7 +12,7 @@ mod parse;
 mod print;
 
 pub use diff::{CatalogueDiff, diff};
-pub use document::Fault;
+pub use document::{Fault, counted};
 pub use lint::{Lint, Weight, lint};
 
 pub use merge::{OwnCatalogue, merge};

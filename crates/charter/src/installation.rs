@@ -123,15 +123,42 @@ pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App>
     Ok(App::open(settings, World::system()).await?)
 }
 
-/// Notes that the installation holds the demo company; it is never forgotten.
-pub async fn mark_demo(app: &App) -> Result<()> {
-    let now = app.now();
+/// Whether an installation holds the demo company.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DemoState {
+    /// It does not.
+    Absent,
+    /// It was begun, and was cut short or goes on at this moment.
+    Begun,
+    /// All of it is there.
+    Whole,
+}
+
+const BEGUN: &str = "\"begun\"";
+
+/// Whether the installation holds the demo company.
+pub async fn demo_state(app: &App) -> std::result::Result<DemoState, Problem> {
+    let found = app
+        .database()
+        .read(Scope::Installation, |conn: &mut Conn| {
+            Box::pin(async move { store::setting::get(conn, DEMO).await })
+        })
+        .await?;
+    Ok(match found.as_deref() {
+        None => DemoState::Absent,
+        Some(BEGUN) => DemoState::Begun,
+        Some(_) => DemoState::Whole,
+    })
+}
+
+/// Notes how far the demo company is; that the installation ever held it is never forgotten.
+pub async fn mark_demo(app: &App, state: DemoState) -> std::result::Result<(), Problem> {
+    let (now, value) = (app.now(), if state == DemoState::Whole { "true" } else { BEGUN });
     app.database()
         .write(Scope::Installation, move |tx: &mut Tx| {
-            Box::pin(async move { store::setting::put(tx, DEMO, "true", now).await })
+            Box::pin(async move { store::setting::put(tx, DEMO, value, now).await })
         })
-        .await
-        .map_err(Problem::from)?;
+        .await?;
     Ok(())
 }
 

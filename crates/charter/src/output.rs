@@ -25,6 +25,62 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// How wide running text grows.
+const WIDTH: usize = 110;
+
+/// Running text under a heading: broken between words, further lines as far in as the first.
+pub fn wrapped(heading: &str, text: &str) -> String {
+    let indent = heading.chars().count();
+    let mut told = heading.to_owned();
+    let mut column = indent;
+    for (at, word) in text.split_whitespace().enumerate() {
+        let width = word.chars().filter(|c| !c.is_control()).count();
+        if at > 0 && column + 1 + width > WIDTH {
+            told.push('\n');
+            told.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if at > 0 {
+            told.push(' ');
+            column += 1;
+        }
+        told.extend(word.chars().filter(|c| !c.is_control()));
+        column += width;
+    }
+    told.truncate(told.trim_end().len());
+    told.push('\n');
+    told
+}
+
+/// A text with every time of the API in it cut to the second.
+pub fn to_the_second(text: &str) -> String {
+    let mut told = String::with_capacity(text.len());
+    let mut rest = text;
+    // 2026-03-01T08:30:00.123456Z: the fraction begins at the dot after nineteen characters.
+    while let Some(at) = rest.find('.') {
+        let (before, after) = rest.split_at(at);
+        let start = at.checked_sub(19).and_then(|start| before.get(start..));
+        let is_time = start.is_some_and(|time| {
+            time.bytes().enumerate().all(|(place, byte)| match place {
+                4 | 7 => byte == b'-',
+                10 => byte == b'T',
+                13 | 16 => byte == b':',
+                _ => byte.is_ascii_digit(),
+            })
+        });
+        let fraction = after.get(1..7).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        told.push_str(before);
+        match after.get(7..) {
+            Some(zone) if is_time && fraction && zone.starts_with('Z') => rest = zone,
+            _ => {
+                told.push('.');
+                rest = after.get(1..).unwrap_or_default();
+            }
+        }
+    }
+    told.push_str(rest);
+    told
+}
+
 /// Writes to standard output; a reader who went away (`| head`) is no fault.
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
@@ -41,5 +97,28 @@ pub fn complain(text: &str) {
     let _ = out.write_all(text.as_bytes());
     if !text.ends_with('\n') {
         let _ = out.write_all(b"\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_broken_between_words_and_stays_under_its_heading() {
+        let told = wrapped("  why  ", &"word ".repeat(40));
+        assert!(told.lines().all(|line| line.chars().count() <= WIDTH), "{told}");
+        assert!(told.lines().skip(1).all(|line| line.starts_with("       word")), "{told}");
+        assert_eq!(wrapped("  none  ", ""), "  none\n");
+        assert_eq!(wrapped("", "a\u{1b}[31m b\nc"), "a[31m b c\n");
+    }
+
+    #[test]
+    fn times_lose_their_fraction_and_nothing_else_does() {
+        let told =
+            to_the_second("from 2026-11-21T06:42:36.395711Z until 2026-11-22T00:00:00.000000Z: v1.123456Z.");
+        assert_eq!(told, "from 2026-11-21T06:42:36Z until 2026-11-22T00:00:00Z: v1.123456Z.");
+        assert_eq!(to_the_second("2026-11-21T06:42:36.5Z"), "2026-11-21T06:42:36.5Z");
+        assert_eq!(to_the_second("ä.ö"), "ä.ö");
     }
 }

@@ -64,7 +64,7 @@ pub async fn serve<G: Gate>(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header_timeout)
-        // Answers are small: one buffer is cheaper to hand over than a list of them.
+        // Answers are small: they leave in one buffer rather than in a list of them.
         .writev(false)
         .max_buf_size(bounds.header_bytes.max(8 * 1024));
     builder

@@ -1,7 +1,7 @@
 //! Changing a password: one's own, with the present one; or somebody's, by the operator. Either ends the sessions that were begun with
 //! the old one.
 
-use super::password::{Password, Verified};
+use super::password::{Hasher, Password, Verified};
 use super::session::{self, session_of};
 use super::sign_in::{SignIn, acting_as, begin, issue};
 use crate::App;
@@ -11,9 +11,12 @@ use crate::text;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
 use charter_kernel::facts::PrincipalKind;
-use charter_kernel::{Problem, ProblemKind, SessionId};
+use charter_kernel::{PrincipalId, Problem, ProblemKind, SessionId};
 use charter_store as store;
 use zeroize::Zeroizing;
+
+const PAGE: u32 = 500;
+const HASHED_AT_ONCE: usize = 32;
 
 /// Changes one's own password. Every session ends; a new one begins here and now.
 pub async fn change(
@@ -114,4 +117,60 @@ pub async fn set(
     session::forget(app, &ended);
     app.identity().throttle.forgive(app.identity().pepper.of_login(&principal.login_folded));
     Ok(ended.len())
+}
+
+/// Gives one password to every user who has none; for the operator of an installation to try out. Tells how many there were.
+pub async fn set_where_none(app: &App, ctx: &RequestContext, new: &str) -> Result<usize, Problem> {
+    if !ctx.is_operator() || app.identity().settings().is_live {
+        return Err(Problem::new(
+            ProblemKind::Forbidden,
+            "one password for everybody is for trying out, and for the operator to set",
+        ));
+    }
+    let platform = app.platform();
+    let (mut waiting, mut after) = (Vec::new(), PrincipalId(0));
+    loop {
+        let page = reading_all!(app.database(), |conn| store::principal::page(conn, after, PAGE))?;
+        after = page.rows.last().map_or(after, |principal| principal.id);
+        let of_users = page.rows.into_iter().filter(|it| it.kind == PrincipalKind::User);
+        waiting.extend(of_users.filter(|it| it.password_hash.is_none()));
+        if !page.more {
+            break;
+        }
+    }
+    // Nobody signs in meanwhile: every core may hash.
+    let settings = app.identity().settings();
+    let hasher = Hasher::new(settings.hash_cost, settings.cores + 1, app.world().random());
+    let mut hashes = Vec::new();
+    for batch in waiting.chunks(HASHED_AT_ONCE) {
+        let mut running = tokio::task::JoinSet::new();
+        for principal in batch {
+            let password = Password::chosen("password", new, &principal.login_folded)?;
+            let (hasher, salt, who) = (hasher.clone(), app.world().random(), principal.id);
+            running.spawn(async move { hasher.hash(password, salt).await.map(|hash| (who, hash)) });
+        }
+        for done in running.join_all().await {
+            hashes.push(done?);
+        }
+    }
+    // All the hashing took its time, and a write is stamped with an instant close to its own.
+    let now = app.now();
+    let (count, ctx_inside) = (hashes.len(), RequestContext { now, ..ctx.clone() });
+    if count == 0 {
+        return Ok(0);
+    }
+    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            for (who, hash) in &hashes {
+                store::principal::set_password(transaction.tx(), *who, Some(hash), now).await?;
+            }
+            let mut event =
+                audit::event(&ctx_inside, platform, "password.set", "installation", "everybody without one");
+            event.reason = "one password for everybody, to try out".to_owned();
+            event.after = Some(serde_json::json!({ "users": hashes.len() }).to_string());
+            transaction.commit(event, Vec::new(), ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await?;
+    Ok(count)
 }

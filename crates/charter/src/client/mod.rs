@@ -131,7 +131,7 @@ impl Answer {
                 }
             }
         }
-        if self.status == 401 {
+        if self.status == 401 && text("type").ends_with(":unauthenticated") {
             message.push_str("\n  commands send CHARTER_TOKEN, or the operator token of the data folder");
         }
         if self.status >= 500 && !text("request_id").is_empty() {
@@ -176,7 +176,18 @@ impl Client {
 
     /// Calls the API; anything but a good answer is a failure.
     pub async fn call(&self, call: &Call) -> Result<Answer> {
-        self.send(call).await?.good()
+        let answer = self.send(call).await?;
+        if answer.status == 404
+            && let Some(organization) = &self.organization
+            && call.path.contains(&format!("/organizations/{}/", escape(organization)))
+            && answer.text().contains("no such organization")
+        {
+            return Err(Failure::new(format!(
+                "{}\n  asked for {organization}: `charter organizations list` shows the organizations there are",
+                answer.failure()
+            )));
+        }
+        answer.good()
     }
 
     /// The organization the command is about.

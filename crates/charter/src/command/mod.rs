@@ -4,7 +4,9 @@
 mod arguments;
 mod audit;
 mod catalogue;
+mod completions;
 mod config;
+mod decision;
 mod document;
 mod generic;
 mod migrate;
@@ -30,15 +32,21 @@ const FAULT: u8 = 2;
 /// Runs the command that the arguments name.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let operations = operation::read(&crate::installation::document());
-    let matches = match tree::root(&operations).try_get_matches_from(arguments) {
+    let arguments: Vec<OsString> = arguments.collect();
+    let program =
+        arguments.first().map_or_else(|| "charter".to_owned(), |it| it.to_string_lossy().into_owned());
+    let matches = match tree::root(&operations).try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
             let _ = error.print();
+            if error.kind() == ErrorKind::InvalidSubcommand {
+                output::complain(&tree::beside(&operations, &arguments));
+            }
             let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return ExitCode::from(if is_help { 0 } else { FAULT });
         }
     };
-    match dispatch(&operations, &matches) {
+    match dispatch(&operations, &matches, &program) {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Denied) => ExitCode::from(DENIED),
         Err(failure) => {
@@ -68,6 +76,8 @@ pub struct Invocation<'a> {
     pub is_json: bool,
     /// What the API has.
     pub operations: &'a [Operation],
+    /// This program, as it was called.
+    pub program: &'a str,
 }
 
 impl Invocation<'_> {
@@ -80,14 +90,20 @@ impl Invocation<'_> {
     }
 }
 
-fn dispatch(operations: &[Operation], matches: &ArgMatches) -> Result {
+fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Result {
     let (words, matches) = leaf(matches);
     let loaded = load(matches);
-    let invocation =
-        Invocation { matches, loaded: &loaded, is_json: matches.get_flag(arguments::JSON), operations };
+    let invocation = Invocation {
+        matches,
+        loaded: &loaded,
+        is_json: matches.get_flag(arguments::JSON),
+        operations,
+        program,
+    };
     let words = words.join(" ");
     match words.as_str() {
         "version" => return version(&invocation),
+        "completions" => return completions::print(&invocation),
         "config check" => return config::check(&invocation),
         "config show" => return config::show(&invocation),
         _ => {}

@@ -6,6 +6,7 @@ use crate::failure::{Outcome, Result};
 use crate::output;
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 const FILE: &str = "file";
 const REASON: &str = "reason";
@@ -106,39 +107,116 @@ pub async fn change(id: &str, invocation: &Invocation<'_>) -> Result {
     Ok(Outcome::Good)
 }
 
-/// What an edit does to people's access, a line each.
-fn changes(answer: &Value) -> String {
-    let rows = answer.get("access_changes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+/// One change of access: its sign, what it is about, and the action. Actions on the same things are told on one line.
+fn parts(change: &Value) -> (Kind, String) {
+    let part = |name: &str| change.get(name).map(show::cell).unwrap_or_default();
+    let permission = part("permission");
+    let (about, action) = permission.rsplit_once('.').unwrap_or(("", permission.as_str()));
+    let mut circumstances = String::new();
+    if let Some(resource) = change.get("resource").filter(|resource| resource.is_object()) {
+        let part = |name: &str| resource.get(name).map(show::cell).unwrap_or_default();
+        circumstances = match part("id").as_str() {
+            "" => format!(" on every {}", part("type")),
+            id => format!(" on {}:{id}", part("type")),
+        };
+    }
+    if change.get("conditional").and_then(Value::as_bool) == Some(true) {
+        circumstances.push_str(" (under a condition)");
+    }
+    let sign = if part("change") == "gained" { '+' } else { '-' };
+    ((sign, about.to_owned(), circumstances), action.to_owned())
+}
+
+/// Sign, module and resource, and where and when it counts.
+type Kind = (char, String, String);
+/// Changes of access by kind, with the actions of each.
+type Lines = BTreeMap<Kind, BTreeSet<String>>;
+
+fn told(lines: &Lines) -> String {
     let mut text = String::new();
-    for change in rows {
-        let part = |name: &str| change.get(name).map(show::cell).unwrap_or_default();
-        let verb = if part("change") == "gained" { "+" } else { "-" };
-        text.push_str(&format!("{verb} {} {}", part("login"), part("permission")));
-        if let Some(resource) = change.get("resource").filter(|resource| resource.is_object()) {
-            let part = |name: &str| resource.get(name).map(show::cell).unwrap_or_default();
-            text.push_str(&format!(" on {}", [part("type"), part("id")].join(":").trim_end_matches(':')));
-        }
-        if change.get("conditional").and_then(Value::as_bool) == Some(true) {
-            text.push_str(" (under a condition)");
+    for ((sign, about, circumstances), actions) in lines {
+        let actions: Vec<&str> = actions.iter().map(String::as_str).collect();
+        let between = if actions.len() == 1 { "." } else { ": " };
+        let line = format!("{about}{between}{}{circumstances}", actions.join(", "));
+        text.push_str(&output::wrapped(&format!("  {sign} "), &line));
+    }
+    text
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// What an edit does: who gains and who loses what, by name, those with the same changes together; then the rows.
+fn changes(answer: &Value) -> String {
+    let rows = |name: &str| answer.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let access = rows("access_changes");
+    let mut by_login: BTreeMap<&str, Lines> = BTreeMap::new();
+    for change in access {
+        let login = change.get("login").and_then(Value::as_str).unwrap_or_default();
+        let (kind, action) = parts(change);
+        by_login.entry(login).or_default().entry(kind).or_default().insert(action);
+    }
+    let people = by_login.len();
+    let mut alike: BTreeMap<Lines, Vec<&str>> = BTreeMap::new();
+    for (login, lines) in by_login {
+        alike.entry(lines).or_default().push(login);
+    }
+    let mut groups: Vec<(Vec<&str>, Lines)> =
+        alike.into_iter().map(|(lines, logins)| (logins, lines)).collect();
+    groups.sort();
+    let mut text = String::new();
+    for (logins, lines) in groups {
+        text.push_str(&output::wrapped("", &logins.join(", ")));
+        // What is gained comes before what is lost.
+        text.push_str(&told(&lines));
+        text.push('\n');
+    }
+    let count = answer.get("access_changes_count").and_then(Value::as_u64).unwrap_or_default();
+    let count = usize::try_from(count).unwrap_or(usize::MAX).max(access.len());
+    if count > access.len() {
+        text.push_str(&format!("... and {} more changes of access\n\n", count - access.len()));
+    }
+    if !rows("changes").is_empty() {
+        text.push_str("rows:\n");
+        for row in rows("changes") {
+            let part = |name: &str| row.get(name).map(show::cell).unwrap_or_default();
+            text.push_str(&format!("  {} {}\n", part("action"), part("target")));
         }
         text.push('\n');
     }
-    let count = answer.get("access_changes_count").and_then(Value::as_u64).unwrap_or(rows.len() as u64);
-    if count > rows.len() as u64 {
-        text.push_str(&format!("... and {} more\n", count - rows.len() as u64));
+    for warning in rows("warnings") {
+        text.push_str(&output::wrapped("warning: ", &show::cell(warning)));
     }
-    for warning in answer.get("warnings").and_then(Value::as_array).into_iter().flatten() {
-        text.push_str(&format!("warning: {}\n", show::cell(warning)));
+    let other: Vec<String> = rows("changes")
+        .iter()
+        .filter(|row| row.get("action").and_then(Value::as_str) == Some("condition.update"))
+        .filter_map(|row| row.get("target").map(show::cell))
+        .collect();
+    if !other.is_empty() {
+        let note = format!(
+            "what is given under {} is given under other circumstances than before; `policy test` shows whether \
+             that is meant",
+            other.join(", ")
+        );
+        text.push_str(&output::wrapped("note: ", &note));
     }
+    let whose = match count {
+        0 if !other.is_empty() => "nobody gains or loses a right as a whole".to_owned(),
+        0 => "nobody's access changes".to_owned(),
+        _ => {
+            let who = counted(people, "account gains or loses", "accounts gain or lose");
+            format!("{who} access, {}", counted(count, "change", "changes"))
+        }
+    };
     let is_dry = answer.get("dry_run").and_then(Value::as_bool).unwrap_or(false);
     let revision = answer.get("revision").map(show::cell).unwrap_or_default();
-    let nobody = if count == 0 { "nobody's access changes; " } else { "" };
-    let ending = if is_dry {
-        format!("{nobody}nothing was written, the organization is at revision {revision}\n")
-    } else {
-        format!("{nobody}in force, the organization is at revision {revision}\n")
+    let what = match (is_dry, rows("changes").is_empty()) {
+        (_, true) => format!("the document says what is in force at revision {revision}"),
+        (true, false) => format!("nothing was written: the organization is at revision {revision}"),
+        (false, false) => format!("in force since revision {revision}"),
     };
-    text + &ending
+    format!("{text}{whose}; {what}\n")
 }
 
 /// Runs cases.

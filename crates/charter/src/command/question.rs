@@ -1,5 +1,6 @@
 //! `charter check`, `who-can`, `what-can` and `list-resources`: the questions people ask all day.
 
+use super::decision::{self, Asked};
 use super::{Invocation, generic, show};
 use crate::client::{Call, Client};
 use crate::failure::{Failure, Outcome, Result};
@@ -197,8 +198,22 @@ fn question(matches: &ArgMatches) -> Result<Map<String, Value>> {
     Ok(body)
 }
 
+/// An action says nothing without the type it is done to.
+fn refuse_an_action_on_nothing(matches: &ArgMatches) -> Result<()> {
+    match text(matches, PERMISSION) {
+        Some(word) if !word.contains('.') && text(matches, RESOURCE).or(text(matches, TYPE)).is_none() => {
+            Err(Failure::new(format!(
+                "{word} is an action: say what it is done to with --resource TYPE:ID or --type TYPE, or ask for a \
+                 permission, such as finance.invoices.{word}"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Answers a check.
 pub async fn check(invocation: &Invocation<'_>) -> Result {
+    refuse_an_action_on_nothing(invocation.matches)?;
     let mut body = question(invocation.matches)?;
     let is_explained = is_set(invocation.matches, EXPLAIN);
     if is_explained {
@@ -216,7 +231,16 @@ pub async fn check(invocation: &Invocation<'_>) -> Result {
     if invocation.is_json {
         show::raw(&answer);
     } else {
-        output::print(&told(&answer));
+        let asked = Asked {
+            subject: text(invocation.matches, SUBJECT).unwrap_or_default(),
+            what: text(invocation.matches, PERMISSION).unwrap_or_default(),
+            resource: text(invocation.matches, RESOURCE),
+            organization: invocation.loaded.configuration.organization.as_deref().unwrap_or_default(),
+        };
+        output::print(&decision::told(&answer, &asked));
+        if !is_explained && !is_allowed {
+            output::print("\n--explain tells how it came, and what would change it");
+        }
     }
     Ok(if is_allowed { Outcome::Good } else { Outcome::Denied })
 }
@@ -226,56 +250,9 @@ async fn ask(invocation: &Invocation<'_>, client: &Client, body: &Value) -> Resu
     client.call(&call).await?.json()
 }
 
-/// A decision for a person: the answer, the row behind it, the way to it, and what would change it.
-fn told(answer: &Value) -> String {
-    let part = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
-    let mut told =
-        format!("{}: {} ({}, {} layer)\n", part("decision"), part("sentence"), part("reason"), part("layer"));
-    if let Some(row) = answer.get("decided_by").filter(|row| row.is_object()) {
-        let part = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
-        told.push_str(&format!("decided by {}", part("kind")));
-        told.push_str(&if part("id").is_empty() { "\n".to_owned() } else { format!(" {}\n", part("id")) });
-    }
-    if !part("valid_until").is_empty() {
-        told.push_str(&format!("valid until {} at most\n", part("valid_until")));
-    }
-    if answer.get("in_grace").and_then(Value::as_bool) == Some(true) {
-        told.push_str("the entitlement has run out, and its grace period runs\n");
-    }
-    let age = answer.get("age_seconds").and_then(Value::as_i64).unwrap_or_default();
-    if age > 2 {
-        told.push_str(&format!("read from facts that are {age} s old: the database is away\n"));
-    }
-    let rows = |name: &str| answer.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    if !rows("path").is_empty() {
-        told.push_str("\nhow it came:\n");
-        let rows: Vec<Vec<String>> = rows("path")
-            .iter()
-            .map(|step| {
-                let part = |name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-                vec![format!("  {}", part("step")), part("words"), part("row")]
-            })
-            .collect();
-        told.push_str(&output::table(&["  STEP", "WHAT IT SAYS", "ROW"], &rows));
-    }
-    if !rows("remedies").is_empty() {
-        told.push_str("\nwhat would change it:\n");
-    }
-    for remedy in rows("remedies") {
-        let part = |name: &str| remedy.get(name).map(show::cell).unwrap_or_default();
-        told.push_str(&format!("  {}", part("words")));
-        for (name, word) in [("roles", "roles"), ("plans", "plans"), ("at", "at")] {
-            if !part(name).is_empty() {
-                told.push_str(&format!(" ({word}: {})", part(name)));
-            }
-        }
-        told.push('\n');
-    }
-    told
-}
-
 /// Runs a search to its end.
 pub async fn search(id: &str, invocation: &Invocation<'_>) -> Result {
+    refuse_an_action_on_nothing(invocation.matches)?;
     let body = Value::Object(question(invocation.matches)?);
     let first = invocation.matches.get_one::<usize>(FIRST).copied();
     let client = Client::connect(&invocation.loaded.configuration).await?;

@@ -3,9 +3,11 @@
 
 use super::{Invocation, arguments};
 use crate::config::{Configuration, Fault, report};
+use crate::demo::greeting::Place;
 use crate::failure::{Failure, Outcome, Result};
 use crate::folder::{Folder, Service};
-use crate::{installation, output};
+use crate::installation::DemoState;
+use crate::{demo, installation, output};
 use charter_app::App;
 use clap::{Arg, ArgAction, Command};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -49,8 +51,9 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         .local_addr()
         .map_err(|error| Failure::new(format!("the listener has no address: {error}")))?;
     configuration.listen_on(bound);
+    let start = Start { is_demo, program: invocation.program };
     let app = installation::open(&configuration, &folder).await?;
-    let served = serve(&app, &configuration, &folder, listener, bound, is_demo).await;
+    let served = serve(&app, &configuration, &folder, listener, bound, start).await;
     let closed = app.close().await;
     drop(lock);
     served?;
@@ -83,17 +86,24 @@ fn reachable(bound: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, bound.port()))
 }
 
+/// How it was started.
+#[derive(Clone, Copy)]
+struct Start<'a> {
+    is_demo: bool,
+    program: &'a str,
+}
+
 async fn serve(
     app: &App,
     configuration: &Configuration,
     folder: &Folder,
     listener: TcpListener,
     bound: SocketAddr,
-    is_demo: bool,
+    start: Start<'_>,
 ) -> Result<()> {
     let address = reachable(bound);
-    if is_demo {
-        installation::mark_demo(app).await?;
+    if start.is_demo || installation::demo_state(app).await? == DemoState::Begun {
+        demo::install(app).await?;
     }
     let service = Service {
         address: address.clone(),
@@ -108,7 +118,7 @@ async fn serve(
         ..charter_api::edge::Bounds::default()
     };
     let signal = stop_signal()?;
-    welcome(app, &address).await?;
+    welcome(app, &address, configuration, start).await?;
     tracing::info!(address = %bound, data = %folder.path().display(), "serving");
     let stop = async {
         signal.await;
@@ -214,7 +224,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
 }
 
 /// What the person who started the server is told; two empty lines end it.
-async fn welcome(app: &App, address: &str) -> Result<()> {
+async fn welcome(app: &App, address: &str, configuration: &Configuration, start: Start<'_>) -> Result<()> {
     let mut text =
         format!("Charter {} listens on {address}\nAPI: {address}/docs\n", env!("CARGO_PKG_VERSION"));
     if let Some(code) = charter_app::identity::setup::code(app).await? {
@@ -223,6 +233,10 @@ async fn welcome(app: &App, address: &str) -> Result<()> {
              \n  charter setup --code {} --login you@example.com\n",
             code.as_str()
         ));
+    }
+    if start.is_demo {
+        let place = Place { address, program: start.program, data: &configuration.data };
+        text.push_str(&demo::greeting::text(&place));
     }
     output::print(&format!("{text}\n\n"));
     Ok(())

@@ -46,6 +46,7 @@ pub fn list(items: &[Value]) -> String {
     if items.is_empty() {
         return "none".to_owned();
     }
+    let items: Vec<Value> = items.iter().map(with_its_row).collect();
     let mut columns: Vec<&str> = Vec::new();
     for (name, value) in items.iter().filter_map(Value::as_object).flatten() {
         if !is_blank(value) && !is_left_out(name) && !columns.contains(&name.as_str()) {
@@ -64,24 +65,23 @@ pub fn list(items: &[Value]) -> String {
     output::table(&heading, &rows)
 }
 
+/// An item that wraps a row tells the row's values beside its own.
+fn with_its_row(item: &Value) -> Value {
+    let mut item = item.clone();
+    if let Some(fields) = item.as_object_mut()
+        && let Some(Value::Object(row)) = fields.remove("row")
+    {
+        *fields = row.into_iter().chain(std::mem::take(fields)).collect();
+    }
+    item
+}
+
 /// A value in a table: things by their name, lists of things by their number, times to the second.
 fn brief(value: &Value) -> String {
     match value {
         Value::Array(items) if items.iter().any(Value::is_object) => format!("{} of them", items.len()),
-        Value::String(text) => cut(to_the_second(text)),
+        Value::String(text) => cut(output::to_the_second(text)),
         value => cut(cell(value)),
-    }
-}
-
-/// A time of the API without its fraction of a second; any other text as it is.
-fn to_the_second(text: &str) -> String {
-    let is_time = text.len() == 27
-        && text.ends_with('Z')
-        && text.get(10..11) == Some("T")
-        && text.get(19..20) == Some(".");
-    match text.get(..19).filter(|_| is_time) {
-        Some(start) => format!("{start}Z"),
-        None => text.to_owned(),
     }
 }
 
@@ -94,7 +94,8 @@ fn name_of(fields: &Map<String, Value>) -> Option<String> {
         return Some(format!("{kind}:{id}"));
     }
     if let (Some((name, Value::String(value))), 1) = (fields.iter().next(), fields.len()) {
-        return Some(if name == "permission" { value.clone() } else { format!("{name}:{value}") });
+        let says_it_all = matches!(name.as_str(), "permission" | "type");
+        return Some(if says_it_all { value.clone() } else { format!("{name}:{value}") });
     }
     if fields.contains_key("kind") {
         return text("login").or_else(|| text("key")).map(str::to_owned);
@@ -122,7 +123,11 @@ pub fn thing(fields: &Map<String, Value>) -> String {
         };
         text.push_str(&format!("\n{}:\n{inside}", name.replace('_', " ")));
     }
-    if text.is_empty() { "done\n".to_owned() } else { text }
+    match fields.values().any(Value::is_array) {
+        _ if !text.is_empty() => text,
+        true => "none\n".to_owned(),
+        false => "done\n".to_owned(),
+    }
 }
 
 fn indented(text: &str) -> String {

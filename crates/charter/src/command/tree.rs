@@ -1,9 +1,13 @@
 //! The tree of commands: those written by hand, and one for every other operation of the API.
 
-use super::{arguments, audit, catalogue, config, generic, migrate, people, policy, question, serve};
+use super::{
+    arguments, audit, catalogue, completions, config, generic, migrate, people, policy, question, serve,
+};
 use crate::operation::Operation;
+use crate::output;
 use clap::Command;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 #[derive(Default)]
 struct Node {
@@ -77,6 +81,7 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
         (&["setup"], people::setup_command()),
         (&["password", "set"], people::password_command()),
         (&["audit", "verify"], audit::verify_command()),
+        (&["completions"], completions::command()),
         (&["version"], Command::new("version").about("Print the version")),
     ]
 }
@@ -112,4 +117,15 @@ pub fn root(operations: &[Operation]) -> Command {
         command = command.subcommand(node.into_command(&word).display_order(order));
     }
     command
+}
+
+/// The words that can stand where an unknown one was typed.
+pub fn beside(operations: &[Operation], arguments: &[OsString]) -> String {
+    let root = root(operations);
+    let mut here = &root;
+    for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
+        here = here.find_subcommand(word).unwrap_or(here);
+    }
+    let words: Vec<&str> = here.get_subcommands().map(Command::get_name).collect();
+    output::wrapped("It can be: ", &words.join(", "))
 }

@@ -1,23 +1,21 @@
-//! The demo company: two organizations of one group, worth looking at. It is made through the same use cases as any other company, so
-//! that every rule has looked at it. Installing it twice changes nothing.
+//! The demo company: two organizations of one group, worth looking at. It is made through the same use cases as any other
+//! company, so that every rule has looked at it. It is made step by step, and each step first looks whether it was done: an
+//! installation that was cut short goes on at the next start, and a second one changes nothing.
 
 mod entitlements;
+pub mod greeting;
+mod policy;
 
+use crate::installation::{self, DemoState};
 use charter_app::edit::{Bench, edit};
 use charter_app::identity;
 use charter_app::organization::{self, OrganizationDraft, OrganizationUpdate};
-use charter_app::{App, Caller, EditOptions, RequestContext, catalogue, text};
-use charter_kernel::condition::{AttributeOf, Weekday};
-use charter_kernel::facts::{
-    AssignmentFact, BlockFact, BlockSubject, ConditionFact, GrantFact, Level, MemberFact, OrganizationFacts,
-    PrincipalKind, PrincipalStatus, Reach, ResourceFact, RoleFact, RolePermission, TeamFact,
-};
+use charter_app::{App, Caller, EditOptions, Page, RequestContext, catalogue};
+use charter_kernel::facts::{AssignmentFact, MemberFact, PrincipalKind, PrincipalStatus};
 use charter_kernel::{
-    AssignmentId, BlockId, Condition, Effect, GrantId, Key, OrganizationId, PrincipalId, Problem, ProblemKind,
-    RequestId, ResourceRef, Subject, TeamId, Timestamp, Window,
+    AssignmentId, Key, OrganizationId, PrincipalId, Problem, ProblemKind, RequestId, Subject, Window,
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// The password of every demo account. `--production` refuses to start on an installation that knows it.
 pub const PASSWORD: &str = "soft-toys-for-all";
@@ -26,31 +24,19 @@ pub const SUPERADMIN: &str = "root@group.example";
 
 const COMPANY: &str = include_str!("company.toml");
 const CATALOGUE: &str = include_str!("../../../catalogue/examples/toys.toml");
-const DAY: i64 = 86_400;
 
-/// What was installed, for the words printed at start.
-#[derive(Debug, Clone, Default)]
-pub struct DemoSummary {
-    /// Accounts worth signing in with: login and what is special about them.
-    pub accounts: Vec<(&'static str, &'static str)>,
-    /// How many people there are.
-    pub people: usize,
-    /// The demo was there already.
-    pub was_there: bool,
-}
-
-fn accounts() -> Vec<(&'static str, &'static str)> {
-    vec![
-        (SUPERADMIN, "superadmin of the platform organization"),
-        ("olga@toys.example", "administrator of toys"),
-        ("nora@trading.example", "administrator of trading"),
-        ("ann@toys.example", "approves invoices up to 10,000"),
-        ("bob@toys.example", "accountant; posts vouchers as a deputy, may not write them meanwhile"),
-        ("fred@toys.example", "finance manager of both organizations"),
-        ("ada@toys.example", "auditor of both organizations"),
-        ("uwe@toys.example", "suspended"),
-    ]
-}
+/// Accounts worth signing in with: login and what is special about them.
+pub const ACCOUNTS: &[(&str, &str)] = &[
+    ("ann@toys.example", "approves invoices of up to 10,000"),
+    ("bob@toys.example", "accountant; posts vouchers as a deputy, so may not write them meanwhile"),
+    ("tom@toys.example", "sales officer who may not delete quotations"),
+    ("fred@toys.example", "finance manager of both organizations"),
+    ("ada@toys.example", "auditor of both organizations"),
+    ("olga@toys.example", "administrator of toys"),
+    ("nora@trading.example", "administrator of trading"),
+    ("uwe@toys.example", "suspended: cannot sign in"),
+    (SUPERADMIN, "superadmin of the installation"),
+];
 
 fn broken(what: impl std::fmt::Display) -> Problem {
     Problem::new(ProblemKind::Internal, format!("the demo company is wrong: {what}"))
@@ -61,7 +47,10 @@ fn key(text: &str) -> Result<Key, Problem> {
 }
 
 fn text_of<'a>(value: &'a Value, name: &str) -> Result<&'a str, Problem> {
-    value.get(name).and_then(Value::as_str).ok_or_else(|| broken(format_args!("{name} is missing in {value}")))
+    value
+        .get(name)
+        .and_then(Value::as_str)
+        .ok_or_else(|| broken(format_args!("{name} is missing in {value}")))
 }
 
 fn list_of<'a>(value: &'a Value, name: &str) -> &'a [Value] {
@@ -69,7 +58,7 @@ fn list_of<'a>(value: &'a Value, name: &str) -> &'a [Value] {
 }
 
 /// The operator's context for one step.
-pub(super) fn context(app: &App) -> RequestContext {
+fn context(app: &App) -> RequestContext {
     RequestContext {
         caller: Caller::Operator { account: "demo".to_owned() },
         request: RequestId(app.fresh_id()),
@@ -78,31 +67,54 @@ pub(super) fn context(app: &App) -> RequestContext {
     }
 }
 
-/// Installs the demo company, unless it is there.
-pub async fn install(app: &App) -> Result<DemoSummary, Problem> {
-    let company: Value = toml::from_str(COMPANY).map_err(broken)?;
-    let organizations = list_of(&company, "organizations");
-    let people: std::collections::BTreeSet<&str> = organizations
-        .iter()
-        .flat_map(|organization| list_of(organization, "members"))
-        .filter(|member| member.get("kind").is_none())
-        .filter_map(|member| member.get("login")?.as_str())
-        .collect();
-    let people = people.len() + 1;
-    if app.resolve_organization("trading").await.is_ok() {
-        return Ok(DemoSummary { accounts: accounts(), people, was_there: true });
+/// Puts the demo company into an empty installation, or goes on where that was cut short. One that is there stays as it is.
+pub async fn install(app: &App) -> Result<(), Problem> {
+    match installation::demo_state(app).await? {
+        DemoState::Whole => return Ok(()),
+        DemoState::Begun => tracing::info!("the demo company was left half done: going on"),
+        DemoState::Absent => {
+            refuse_what_is_in_use(app).await?;
+            installation::mark_demo(app, DemoState::Begun).await?;
+        }
     }
+    let company: Value = toml::from_str(COMPANY).map_err(broken)?;
     let ctx = context(app);
     let platform = app.require(&ctx, app.platform(), "platform.modules.update").await?;
-    catalogue::apply(app, &ctx, &platform, CATALOGUE.to_owned()).await?;
-    superadmin(app).await?;
-    for organization in organizations {
-        let id = create(app, organization).await?;
-        policy(app, id, organization).await?;
-        entitlements::install(app, id, text_of(organization, "key")?).await?;
+    if catalogue::own_text(app).await?.is_none_or(|text| text != CATALOGUE) {
+        catalogue::apply(app, &ctx, &platform, CATALOGUE.to_owned()).await?;
     }
-    identity::own_password::set_for_all(app, &context(app), PASSWORD).await?;
-    Ok(DemoSummary { accounts: accounts(), people, was_there: false })
+    if identity::setup::is_needed(app).await? {
+        superadmin(app).await?;
+    }
+    for organization in list_of(&company, "organizations") {
+        let id = create(app, organization).await?;
+        policy::install(app, id, organization).await?;
+        if organization.get("enabled_modules").is_none() {
+            entitlements::install(app, id).await?;
+        }
+    }
+    identity::own_password::set_where_none(app, &context(app), PASSWORD).await?;
+    installation::mark_demo(app, DemoState::Whole).await
+}
+
+/// Nothing of the demo goes in among what somebody works with.
+async fn refuse_what_is_in_use(app: &App) -> Result<(), Problem> {
+    let ctx = context(app);
+    let permit = app.require(&ctx, app.platform(), "platform.organizations.read").await?;
+    let organizations = organization::list(app, &permit, &Page::first(2)).await?.items;
+    let found = match organizations.iter().find(|it| it.organization.id != app.platform()) {
+        Some(it) => format!("there is an organization {}", it.organization.key),
+        None if !identity::setup::is_needed(app).await? => "it has an administrator".to_owned(),
+        None if catalogue::own_text(app).await?.is_some() => "it has a catalogue of its own".to_owned(),
+        None => return Ok(()),
+    };
+    Err(Problem::new(
+        ProblemKind::InUse,
+        format!(
+            "this installation is in use ({found}), and the demo company goes into an empty one: leave --demo out, or \
+             name another folder, such as --data charter-demo. Nothing was changed"
+        ),
+    ))
 }
 
 async fn superadmin(app: &App) -> Result<(), Problem> {
@@ -136,264 +148,29 @@ async fn superadmin(app: &App) -> Result<(), Problem> {
 async fn create(app: &App, organization: &Value) -> Result<OrganizationId, Problem> {
     let ctx = context(app);
     let permit = app.require(&ctx, app.platform(), "platform.organizations.create").await?;
-    let draft = OrganizationDraft {
-        key: key(text_of(organization, "key")?)?,
-        name: text_of(organization, "name")?.to_owned(),
-        enabled_modules: organization.get("enabled_modules").and_then(Value::as_str).map(str::to_owned),
+    let wanted = key(text_of(organization, "key")?)?;
+    let id = match app.resolve_organization(wanted.as_str()).await {
+        Ok(id) => id,
+        Err(problem) if problem.kind == ProblemKind::NotFound => {
+            let draft = OrganizationDraft {
+                key: wanted,
+                name: text_of(organization, "name")?.to_owned(),
+                enabled_modules: organization
+                    .get("enabled_modules")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
+            };
+            organization::create(app, &ctx, &permit, draft).await?.organization.id
+        }
+        Err(problem) => return Err(problem),
     };
-    let id = organization::create(app, &ctx, &permit, draft).await?.organization.id;
-    let update = OrganizationUpdate {
-        assertable: Some(vec!["resource.*".to_owned()]),
-        reason: "demo company".to_owned(),
-        ..OrganizationUpdate::default()
-    };
-    organization::update(app, &ctx, &permit, id, update).await?;
+    if organization::get(app, id).await?.organization.assertable.is_empty() {
+        let update = OrganizationUpdate {
+            assertable: Some(vec!["resource.*".to_owned()]),
+            reason: "demo company".to_owned(),
+            ..OrganizationUpdate::default()
+        };
+        organization::update(app, &context(app), &permit, id, update).await?;
+    }
     Ok(id)
-}
-
-/// Members, teams, roles and everything given, in one edit.
-async fn policy(app: &App, id: OrganizationId, organization: &Value) -> Result<(), Problem> {
-    let ctx = context(app);
-    let permit = app.require(&ctx, id, "admin.roles.assign").await?;
-    let organization = organization.clone();
-    let mut known = BTreeMap::new();
-    for member in list_of(&organization, "members") {
-        let login = text::fold_login(text_of(member, "login")?);
-        if let Some(id) = app.principal_of_login(&login).await? {
-            known.insert(login, id);
-        }
-    }
-    let options = EditOptions { reason: "demo company".to_owned(), ..EditOptions::default() };
-    edit(app, &ctx, &permit, options, move |bench: &mut Bench<'_>| {
-        let app = bench.app;
-        let mut made = Maker { facts: bench.facts, now: bench.now, fresh: &|| app.fresh_id(), people: known };
-        made.teams(&organization)?;
-        made.conditions()?;
-        made.roles()?;
-        made.members(&organization)?;
-        if made.facts.organization.key.as_str() == "toys" {
-            made.toys()?;
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(())
-}
-
-struct Maker<'a> {
-    facts: &'a mut OrganizationFacts,
-    now: Timestamp,
-    fresh: &'a dyn Fn() -> u128,
-    people: BTreeMap<String, PrincipalId>,
-}
-
-impl Maker<'_> {
-    fn days(&self, from: Option<i64>, to: Option<i64>) -> Result<Window, Problem> {
-        let at = |days: i64| self.now.plus_seconds(days * DAY);
-        Window::new(from.map(at), to.map(at)).map_err(broken)
-    }
-
-    fn person(&self, login: &str) -> Result<Subject, Problem> {
-        self.people.get(login).copied().map(Subject::Principal).ok_or_else(|| broken(format_args!("{login} is nobody")))
-    }
-
-    fn team(&self, name: &str) -> Result<TeamId, Problem> {
-        self.facts
-            .teams
-            .iter()
-            .find(|team| team.key.as_str() == name)
-            .map(|team| team.id)
-            .ok_or_else(|| broken(format_args!("{name} is no team")))
-    }
-
-    fn teams(&mut self, organization: &Value) -> Result<(), Problem> {
-        for team in list_of(organization, "teams") {
-            let parent = team.get("parent").and_then(Value::as_str).map(|name| self.team(name)).transpose()?;
-            self.facts.teams.push(TeamFact {
-                id: TeamId((self.fresh)()),
-                key: key(text_of(team, "key")?)?,
-                name: text_of(team, "name")?.to_owned(),
-                parent,
-                members: Vec::new(),
-            });
-        }
-        Ok(())
-    }
-
-    fn conditions(&mut self) -> Result<(), Problem> {
-        let conditions = [
-            (
-                "office_network",
-                Condition::Address { ranges: vec!["10.20.0.0/16".to_owned(), "192.0.2.0/24".to_owned()] },
-            ),
-            (
-                "working_hours",
-                Condition::Hours {
-                    zone: "Europe/Berlin".to_owned(),
-                    weekdays: vec![Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri],
-                    from: "06:00".to_owned(),
-                    to: "20:00".to_owned(),
-                },
-            ),
-            (
-                "up_to_10000",
-                Condition::AtMost { of: AttributeOf::Resource, attribute: "amount".to_owned(), limit: 10_000.0 },
-            ),
-            ("own", Condition::Owner {}),
-        ];
-        for (name, condition) in conditions {
-            self.facts.conditions.push(ConditionFact { key: key(name)?, condition });
-        }
-        Ok(())
-    }
-
-    fn role(&mut self, name: &str, shown: &str, level: Level, lines: &[(&str, Option<&str>)]) -> Result<(), Problem> {
-        let permissions = lines
-            .iter()
-            .map(|(pattern, condition)| {
-                Ok(RolePermission {
-                    pattern: pattern.parse().map_err(|flaw| broken(format_args!("{pattern}: {flaw}")))?,
-                    condition: condition.map(key).transpose()?,
-                })
-            })
-            .collect::<Result<Vec<_>, Problem>>()?;
-        self.facts.roles.push(RoleFact { key: key(name)?, name: shown.to_owned(), parents: Vec::new(), permissions, level });
-        Ok(())
-    }
-
-    fn roles(&mut self) -> Result<(), Problem> {
-        self.role("decision_point", "Decision point", Level::Viewer, &[("admin.permissions.read", None)])?;
-        if self.facts.organization.key.as_str() == "toys" {
-            self.role(
-                "invoice_approver",
-                "Invoice approver",
-                Level::Manager,
-                &[
-                    ("dashboard.*.read", None),
-                    ("finance.invoices.approve", Some("up_to_10000")),
-                    ("finance.invoices.read", None),
-                    ("procurement.vendors.read", None),
-                ],
-            )?;
-        }
-        Ok(())
-    }
-
-    fn members(&mut self, organization: &Value) -> Result<(), Problem> {
-        for member in list_of(organization, "members") {
-            let login = text::fold_login(text_of(member, "login")?);
-            let principal = *self.people.entry(login.clone()).or_insert_with(|| PrincipalId((self.fresh)()));
-            let word = |name: &str| member.get(name).and_then(Value::as_str);
-            self.facts.members.push(MemberFact {
-                principal,
-                kind: word("kind").and_then(PrincipalKind::from_word).unwrap_or(PrincipalKind::User),
-                login,
-                name: text_of(member, "name")?.to_owned(),
-                status: word("status").and_then(PrincipalStatus::from_word).unwrap_or(PrincipalStatus::Active),
-                window: Window::ALWAYS,
-                attributes: member.get("attributes").map_or_else(|| "{}".to_owned(), Value::to_string),
-            });
-            for role in list_of(member, "roles").iter().filter_map(Value::as_str) {
-                self.assign(role, Subject::Principal(principal), Window::ALWAYS, None)?;
-            }
-            for name in list_of(member, "teams").iter().filter_map(Value::as_str) {
-                let id = self.team(name)?;
-                for team in self.facts.teams.iter_mut().filter(|team| team.id == id) {
-                    team.members.push(principal);
-                    team.members.sort_unstable();
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn assign(&mut self, role: &str, subject: Subject, window: Window, condition: Option<&str>) -> Result<(), Problem> {
-        self.facts.assignments.push(AssignmentFact {
-            id: AssignmentId((self.fresh)()),
-            role: key(role)?,
-            subject,
-            window,
-            condition: condition.map(key).transpose()?,
-        });
-        Ok(())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a grant is that many things")]
-    fn grant(
-        &mut self,
-        subject: Subject,
-        effect: Effect,
-        pattern: &str,
-        reach: Reach,
-        window: Window,
-        condition: Option<&str>,
-        reason: &str,
-    ) -> Result<(), Problem> {
-        self.facts.grants.push(GrantFact {
-            id: GrantId((self.fresh)()),
-            subject,
-            pattern: pattern.parse().map_err(|flaw| broken(format_args!("{pattern}: {flaw}")))?,
-            reach,
-            effect,
-            window,
-            condition: condition.map(key).transpose()?,
-            reason: reason.to_owned(),
-            given_by: None,
-            given_at: self.now,
-        });
-        Ok(())
-    }
-
-    fn resource(&mut self, kind: &str, id: &str, owner: Option<&str>, attributes: &Value) -> Result<(), Problem> {
-        let owner = owner.map(|login| self.person(login)).transpose()?;
-        self.facts.resources.push(ResourceFact {
-            resource: ResourceRef { kind: key(kind)?, id: id.into() },
-            owner: match owner {
-                Some(Subject::Principal(id)) => Some(id),
-                _ => None,
-            },
-            attributes: attributes.to_string(),
-        });
-        Ok(())
-    }
-
-    /// What is given to single people and teams of the toy maker.
-    fn toys(&mut self) -> Result<(), Problem> {
-        let always = Window::ALWAYS;
-        let whole = Reach::Organization;
-        // Invoices to approve, one within the limit and one above it.
-        self.resource("invoice", "1042", Some("bob@toys.example"), &serde_json::json!({ "amount": 8400, "currency": "EUR", "vendor": "Plush & Co" }))?;
-        self.resource("invoice", "1043", Some("bob@toys.example"), &serde_json::json!({ "amount": 26500, "currency": "EUR", "vendor": "Velvet Mills" }))?;
-        self.resource("warehouse", "north", Some("walter@toys.example"), &serde_json::json!({ "city": "Kiel" }))?;
-        self.resource("warehouse", "south", Some("walter@toys.example"), &serde_json::json!({ "city": "Ulm" }))?;
-        self.resource("report", "stock-aging", Some("dora@toys.example"), &serde_json::json!({ "confidential": false }))?;
-        self.resource("dashboard", "shop-floor", Some("prisca@toys.example"), &serde_json::json!({}))?;
-        // Windows: a month-end review, and a temporary worker who works in working hours only.
-        let review = self.days(Some(-2), Some(5))?;
-        self.grant(self.person("dora@toys.example")?, Effect::Allow, "inventory.valuations.read", whole.clone(), review, None, "month-end stock review")?;
-        let season = self.days(Some(-20), Some(70))?;
-        self.assign("warehouse_operator", self.person("timo@toys.example")?, season, Some("working_hours"))?;
-        // A denial against a role, rights on one thing and on one type of thing, and a right from the office network only.
-        self.grant(self.person("tom@toys.example")?, Effect::Deny, "sales.quotations.delete", whole.clone(), always, None, "deleted quotations by mistake in May")?;
-        let north = Reach::Resource(ResourceRef { kind: key("warehouse")?, id: "north".into() });
-        self.grant(self.person("wanda@toys.example")?, Effect::Allow, "inventory.warehouses.update", north, always, None, "keeps the layout of the north warehouse")?;
-        self.grant(self.person("rita@toys.example")?, Effect::Allow, "reports.definitions.update", Reach::Type(key("report")?), always, None, "maintains the management reports")?;
-        let sales = Subject::Team(self.team("sales")?);
-        self.grant(sales, Effect::Allow, "sales.customers.export", whole.clone(), always, Some("office_network"), "customer lists leave the house only from the office")?;
-        // A deputy: bob posts vouchers for two weeks; the conflict is resolved by a block on writing them.
-        let deputy = self.days(Some(-1), Some(13))?;
-        self.grant(self.person("bob@toys.example")?, Effect::Allow, "finance.vouchers.post", whole.clone(), deputy, None, "deputy of fred during his leave")?;
-        let Subject::Principal(bob) = self.person("bob@toys.example")? else { return Err(broken("bob is no person")) };
-        self.facts.blocks.push(BlockFact {
-            id: BlockId((self.fresh)()),
-            subject: BlockSubject::Principal(bob),
-            pattern: "finance.vouchers.create".parse().map_err(broken)?,
-            reach: whole,
-            window: always,
-            condition: None,
-            reason: "posts vouchers as a deputy, so does not write them".to_owned(),
-            conflict: Some(key("voucher_self_posting")?),
-        });
-        Ok(())
-    }
 }

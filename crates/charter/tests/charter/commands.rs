@@ -47,7 +47,8 @@ fn check_ends_with_zero_one_or_two() {
             |permission: &str, who: &str| place.run(&["check", "--org", "toys", "--as", who, permission]);
         let run = check("dashboard.boards.read", "ann@toys.example").ended(0);
         assert!(
-            run.out.starts_with("allow: a role allows it (granted_by_role, permission layer)"),
+            run.out.starts_with("allow: ann@toys.example dashboard.boards.read in toys\n")
+                && run.out.contains("granted_by_role, permission layer"),
             "{}",
             run.out
         );

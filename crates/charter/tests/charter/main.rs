@@ -11,6 +11,7 @@
 mod commands;
 mod configuration;
 mod crash;
+mod demo;
 mod documents;
 mod folder;
 mod guide;

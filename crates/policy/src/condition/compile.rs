@@ -28,7 +28,7 @@ fn minutes(text: &str, field: &str) -> Result<i32, ConditionError> {
     )
 }
 
-fn attribute(of: AttributeOf, path: &str) -> Result<Attribute, ConditionError> {
+pub(super) fn attribute(of: AttributeOf, path: &str) -> Result<Attribute, ConditionError> {
     if path.is_empty() || path.len() > 256 || path.split('.').any(str::is_empty) {
         return error(format!(
             "attribute {path:?} is not a name: write words joined by dots, for example address.country"

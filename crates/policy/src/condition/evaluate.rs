@@ -43,7 +43,7 @@ fn at_most(number: &Number, limit: f64) -> Outcome {
 
 impl Attribute {
     /// The value: the stored one where the first word is stored, else the caller's where it counts.
-    fn find<'a>(&self, asked: &'a impl Asked) -> Option<&'a Value> {
+    pub(super) fn find<'a>(&self, asked: &'a impl Asked) -> Option<&'a Value> {
         let (first, rest) = self.path.split_first()?;
         let context = asked.context();
         let (stored, sent) = match self.of {

@@ -6,10 +6,12 @@ mod address;
 mod compile;
 mod evaluate;
 mod hours;
+mod words;
 
 pub(crate) use address::{Range, parse_address};
 pub use compile::compile;
 pub(crate) use hours::{local, zone};
+pub(crate) use words::{asks, why_not};
 
 use crate::cel::Expression;
 use crate::check::{Assertable, Context};

@@ -52,8 +52,10 @@ impl<'a> Walk<'a> {
         let describe = |row: &EntitlementFact| {
             let part = row.submodule.as_ref().map(|it| format!(".{it}")).unwrap_or_default();
             let why = if row.reason.is_empty() { String::new() } else { format!(": {}", row.reason) };
+            let of = facts.subscriptions.iter().find(|it| it.id.to_string() == row.source_id);
+            let of = of.map(|it| format!(" {}", it.plan)).unwrap_or_default();
             format!(
-                "{}{part} is {} by {} {}{why}",
+                "{}{part} is {} by {}{of} {}{why}",
                 row.module,
                 row.status.as_str(),
                 row.source.as_str(),

@@ -80,9 +80,13 @@ impl<'a> Walk<'a> {
                 grant.given_at,
                 grant.reason,
             );
+            let words = match grant.window.is_always() {
+                true => words,
+                false => format!("{words}; in force {}", span(grant.window)),
+            };
             let row = Some(format!("grant {}", grant.id));
             if !self.live(grant.window) {
-                self.note("grant", row, format!("{words}; in force {}", span(grant.window)));
+                self.note("grant", row, format!("{words}, which is not now"));
                 if let Some(at) = grant.window.from().filter(|at| !denies && *at > self.check.now) {
                     self.opens.push((at, words));
                 }
@@ -97,8 +101,12 @@ impl<'a> Walk<'a> {
                 self.note("grant", row, words);
                 allowing = allowing.or(Some(grant.id));
             } else {
-                let key = grant.condition.as_ref().map(ToString::to_string).unwrap_or_default();
-                self.note("grant", row, format!("{words}; but condition {key} does not hold"));
+                let Some(key) = grant.condition.clone() else { continue };
+                self.note(
+                    "grant",
+                    row,
+                    format!("{words}; but condition {key} does not hold: {}", self.why_not(&key)),
+                );
                 self.fell_away.push(key);
             }
         }

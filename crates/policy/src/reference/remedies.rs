@@ -89,7 +89,7 @@ impl<'a> Walk<'a> {
             }
             Reason::ConditionNotMet | Reason::LevelTooLow | Reason::NoGrant => {
                 for key in &self.fell_away {
-                    remedies.push(plain(format!("condition {key} must hold")));
+                    remedies.push(plain(format!("condition {key} must hold: {}", self.asks(key))));
                 }
                 let roles = self.roles_with(code);
                 if !roles.is_empty() {

@@ -157,8 +157,12 @@ impl<'a> Walk<'a> {
                     let failed =
                         conditions.into_iter().flatten().find(|key| !self.holds(Some(*key))).cloned();
                     if let Some(key) = failed {
-                        self.note("role", row(), format!("{words}, but condition {key} does not hold"));
-                        self.fell_away.push(key.to_string());
+                        self.note(
+                            "role",
+                            row(),
+                            format!("{words}, but condition {key} does not hold: {}", self.why_not(&key)),
+                        );
+                        self.fell_away.push(key);
                         continue;
                     }
                     self.note("role", row(), words);
@@ -178,7 +182,11 @@ impl<'a> Walk<'a> {
             }
             (false, None) if too_low => (Reason::LevelTooLow, DecidedBy::Nothing, false),
             (false, None) => {
-                self.note("role", None, "no role and no grant allows it");
+                let mut held: Vec<String> =
+                    self.held().iter().map(|held| held.assignment.role.to_string()).collect();
+                held.dedup();
+                let held = if held.is_empty() { "none".to_owned() } else { held.join(", ") };
+                self.note("role", None, format!("no grant allows it, and no role; roles held: {held}"));
                 (Reason::NoGrant, DecidedBy::Nothing, false)
             }
         }

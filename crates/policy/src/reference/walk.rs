@@ -3,12 +3,12 @@
 use super::PathStep;
 use super::above::both;
 use crate::check::{Assertable, Assume, Check, Context};
-use crate::condition::{Asked, CompiledCondition, Outcome, Owner, Stored, compile};
+use crate::condition::{Asked, CompiledCondition, Outcome, Owner, Stored, asks, compile, why_not};
 use crate::index::Index;
 use crate::shard::Attributes;
 use charter_kernel::facts::{OrganizationFacts, PrincipalKind};
 use charter_kernel::{
-    ConditionKey, DecidedBy, Key, PermissionCode, PrincipalId, Reason, TeamId, Timestamp, Window,
+    Condition, ConditionKey, DecidedBy, Key, PermissionCode, PrincipalId, Reason, TeamId, Timestamp, Window,
 };
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,7 @@ pub(super) struct Walk<'a> {
     pub(super) kind: PrincipalKind,
     pub(super) until: Option<Timestamp>,
     pub(super) path: Vec<PathStep>,
-    pub(super) fell_away: Vec<String>,
+    pub(super) fell_away: Vec<ConditionKey>,
     pub(super) opens: Vec<(Timestamp, String)>,
 }
 
@@ -216,6 +216,20 @@ impl<'a> Walk<'a> {
 
     pub(super) fn holds(&mut self, key: Option<&ConditionKey>) -> bool {
         self.outcome(key, true) == Outcome::True
+    }
+
+    fn condition(&self, key: &ConditionKey) -> Option<&'a Condition> {
+        self.facts.conditions.iter().find(|row| row.key == *key).map(|row| &row.condition)
+    }
+
+    /// Why a condition does not hold, in words.
+    pub(super) fn why_not(&self, key: &ConditionKey) -> String {
+        self.condition(key).map_or_else(|| "there is no such condition".to_owned(), |it| why_not(it, self))
+    }
+
+    /// What a condition asks for, in words.
+    pub(super) fn asks(&self, key: &ConditionKey) -> String {
+        self.condition(key).map_or_else(|| "there is no such condition".to_owned(), asks)
     }
 
     pub(super) fn applies(&mut self, key: Option<&ConditionKey>) -> bool {
