@@ -255,7 +255,7 @@ impl App {
         })?;
         Ok(match found.reason {
             Some(reason) => (denied(reason, decision.revision), found.warning),
-            // What is used changes at any time: the answer is good for now alone.
+            // What is used changes at any time: the answer is good at this instant alone.
             None => (Decision { valid_until: Some(ctx.now), ..decision }, found.warning),
         })
     }

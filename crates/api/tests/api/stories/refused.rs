@@ -58,6 +58,9 @@ async fn prepared(story: &Story) {
     story.put(ANN, &format!("{TOYS}/conditions/own"), condition).await.is(200);
 }
 
+/// Who sends what where, the statuses it may get, and the word the problem has to say.
+type Row<'a> = (Who, &'a Method, &'a str, Value, &'a [u16], &'a str);
+
 both_engines!(what_cannot_be_is_a_problem_document_and_changes_nothing, async |database| {
     let story = Story::company(database).await;
     prepared(&story).await;
@@ -71,7 +74,7 @@ both_engines!(what_cannot_be_is_a_problem_document_and_changes_nothing, async |d
     let cel = |text: &str| json!({"condition": {"form": "cel", "expression": text}});
     let window = json!({"role": "viewer", "subject": bob, "from": "2027-03-01T00:00:00Z", "to": "2027-02-01T00:00:00Z"});
     let deep = (0..70).fold(json!({"form": "owner"}), |inner, _| json!({"form": "not", "of": inner}));
-    let rows: Vec<(Who, &Method, &str, Value, &[u16], &str)> = vec![
+    let rows: Vec<Row<'_>> = vec![
         // Unknown codes and patterns that match nothing.
         (ANN, &post, "grants", grant("permission", json!("finance.dragons.ride")), &[422], "permission"),
         (ANN, &post, "grants", grant("permission", json!("dragons.*.*")), &[422], "permission"),
