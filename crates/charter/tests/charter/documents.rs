@@ -34,13 +34,13 @@ fn a_policy_is_planned_applied_and_comes_back_the_same() {
     let before = run(&place, &["policy", "export"]).ended(0).out;
     place.write("policy.toml", &format!("{before}{SALES}"));
     let plan = run(&place, &["policy", "plan", "policy.toml"]).ended(0).out;
-    assert!(plan.contains("+ ann@toys.example dashboard.boards.read"), "{plan}");
+    assert!(plan.contains("ann@toys.example\n  + dashboard.boards.read\n"), "{plan}");
     assert!(!plan.contains("bob@toys.example"), "{plan}");
     assert!(plan.contains("nothing was written"), "{plan}");
     assert_eq!(run(&place, &["policy", "export"]).ended(0).out, before, "a plan changes nothing");
     let applied = run(&place, &["policy", "apply", "policy.toml", "--reason", "new sales team"]).ended(0).out;
     assert!(
-        applied.contains("+ ann@toys.example dashboard.boards.read") && applied.contains("in force"),
+        applied.contains("ann@toys.example\n  + dashboard.boards.read\n") && applied.contains("in force"),
         "{applied}"
     );
     run(&place, &["check", "--as", "ann@toys.example", "dashboard.boards.read"]).ended(0);

@@ -80,7 +80,10 @@ fn unconditional(plan: &[String]) -> Vec<String> {
         if rest.starts_with(" using ") || rest.starts_with(" on ") || rest.starts_with(" Backward using ") {
             let deeper = plan[index + 1..].iter().take_while(|next| !next.contains("->"));
             let conditioned = deeper.clone().any(|next| next.contains("Index Cond"));
-            if !conditioned && !line.contains("Bitmap Heap Scan") && !line.contains("Function Scan") {
+            // What these read stands on lines of its own, or is no table.
+            let is_outer =
+                ["Bitmap Heap Scan", "Function Scan", "Subquery Scan"].iter().any(|word| line.contains(word));
+            if !conditioned && !is_outer {
                 found.push(
                     rest.split(" on ")
                         .nth(1)
