@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How many organizations are merged at a time in bulk.
-const ORGANIZATIONS_AT_ONCE: usize = 4000;
+const ORGANIZATIONS_AT_ONCE: usize = 1000;
 
 /// The limits of the plan versions met so far.
 type PlanLimits = HashMap<(Key, u32), Vec<PlanLimit>>;
@@ -59,7 +59,8 @@ impl Spans {
 }
 
 /// Hands over the facts of the organizations of spans that no other loader took, until none is left; gives how many there were. A span is of
-/// one moment, and read in one short transaction. On SQLite `f` runs on a reader's thread.
+/// one moment, and read in one short transaction. Members come without login and name, which no decision reads. On SQLite `f` runs on a
+/// reader's thread.
 pub async fn for_each_organization<F>(database: &Database, spans: &Spans, f: F) -> Result<u64>
 where
     F: Fn(OrganizationFacts) -> Result<()> + Send + Sync + 'static,

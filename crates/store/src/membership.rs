@@ -32,7 +32,14 @@ statements! {
     COUNT = "select count(*) from memberships where organization_id = $1";
     OF_PRINCIPAL = "select organization_id from principal_memberships where principal_id = $1 order by organization_id";
     FACTS = select!("where m.organization_id = $1 order by m.principal_id");
-    ALL_FACTS = select!("where m.organization_id >= $1 and m.organization_id <= $2 order by m.organization_id, m.principal_id");
+    /// In bulk without logins and names, which no decision reads. PostgreSQL would read every principal for a span of organizations; the
+    /// fence makes it look up those that are members.
+    ALL_FACTS = "select m.organization_id, m.principal_id, p.kind, '', '', p.status, m.starts_at, m.ends_at, m.attributes \
+                 from memberships m join principals p on p.principal_id = m.principal_id \
+                 where m.organization_id >= $1 and m.organization_id <= $2 order by m.organization_id, m.principal_id",
+        "select m.organization_id, m.principal_id, p.kind, '', '', p.status, m.starts_at, m.ends_at, m.attributes \
+         from memberships m cross join lateral (select kind, status from principals p where p.principal_id = m.principal_id offset 0) p \
+         where m.organization_id >= $1 and m.organization_id <= $2 order by m.organization_id, m.principal_id";
 }
 
 fn member(row: RowRef<'_>) -> Result<MemberFact> {

@@ -26,7 +26,11 @@ statements! {
     GET = select!("where o.organization_id = $1");
     ID_BY_KEY = "select organization_id from organization_keys where organization_key = $1";
     PAGE = select!("where o.organization_id > $1 order by o.organization_id limit $2");
-    BETWEEN = select!("where o.organization_id >= $1 and o.organization_id <= $2 order by o.organization_id");
+    /// A join would make PostgreSQL read every revision for a span of organizations.
+    BETWEEN = "select o.organization_id, o.organization_key, o.name, o.kind, o.status, o.enabled_modules, \
+               coalesce((select r.revision from organization_revisions r where r.organization_id = o.organization_id), 0), \
+               o.assertable, o.created_at, o.updated_at from organizations o \
+               where o.organization_id >= $1 and o.organization_id <= $2 order by o.organization_id";
     IDS = "select organization_id from organizations where organization_id > $1 order by organization_id";
 }
 

@@ -90,10 +90,13 @@ macro_rules! params {
     ($($param:expr),* $(,)?) => { &[$($crate::param::Param::value(&$param)),*] };
 }
 
-/// The statements of one file: a constant each, and the list of them.
+/// The statements of one file: a constant each, and the list of them. Where the engines truly differ, the text for SQLite comes first, then
+/// after a comma the one for PostgreSQL.
 macro_rules! statements {
-    ($($(#[doc = $doc:literal])* $name:ident = $text:expr;)*) => {
-        $($(#[doc = $doc])* const $name: ::charter_db::Statement = ::charter_db::Statement::new($text);)*
+    (@one $text:expr) => { ::charter_db::Statement::new($text) };
+    (@one $sqlite:expr, $postgres:expr) => { ::charter_db::Statement::forked($sqlite, $postgres) };
+    ($($(#[doc = $doc:literal])* $name:ident = $text:expr $(, $postgres:expr)?;)*) => {
+        $($(#[doc = $doc])* const $name: ::charter_db::Statement = statements!(@one $text $(, $postgres)?);)*
 
         /// The statements of this file, by name.
         #[must_use]

@@ -17,6 +17,14 @@ both_engines!(facts_loaded_equal_what_was_inserted, async |db: charter_testkit::
     assert_eq!(facts::load(&db, OrganizationId(9)).await.unwrap(), None);
 });
 
+/// The facts as they come in bulk.
+fn nameless(mut facts: charter_kernel::facts::OrganizationFacts) -> charter_kernel::facts::OrganizationFacts {
+    for member in &mut facts.members {
+        (member.login, member.name) = (String::new(), String::new());
+    }
+    facts
+}
+
 both_engines!(
     bulk_hands_over_every_organization_in_order,
     async |db: charter_testkit::database::TestDatabase| {
@@ -39,10 +47,10 @@ both_engines!(
         assert_eq!(load().await.unwrap(), 3);
         assert_eq!(load().await.unwrap(), 0, "what one loader took no other reads again");
         let seen = seen.lock().unwrap();
-        assert_eq!(seen[0], toys);
+        assert_eq!(seen[0], nameless(toys));
         assert_eq!(seen[1].organization.key, key("empty"));
         assert!(seen[1].members.is_empty());
-        assert_eq!(seen[2], trade);
+        assert_eq!(seen[2], nameless(trade));
     }
 );
 
