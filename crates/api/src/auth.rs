@@ -20,7 +20,7 @@ const SELF_SERVICE: Guard = Guard::SignedIn("everybody sees and ends what is the
 pub fn routes() -> Vec<Route<App>> {
     vec![
         Route::post("/api/v1/auth/login", Guard::Public("whoever signs in has no credential yet"), login)
-            .named("auth.login", "sign-in", "Sign in with e-mail and password.")
+            .named("auth.login", "Sign-in", "Signs in with e-mail and password.")
             .described(
                 "An unknown login, a wrong password and an account that may not act get the same answer. After five wrong \
                  guesses an account is delayed (429 with Retry-After), never locked. The token is sent as \
@@ -31,21 +31,21 @@ pub fn routes() -> Vec<Route<App>> {
             .body_limit(16 * 1024)
             .keeps_no_answers(),
         Route::post("/api/v1/auth/logout", SELF_SERVICE, logout)
-            .named("auth.logout", "sign-in", "Sign out: the session ends, with every token made for it."),
+            .named("auth.logout", "Sign-in", "Signs out: the session ends, with every token made for it."),
         Route::post("/api/v1/auth/switch", SELF_SERVICE, switch)
-            .named("auth.switch", "sign-in", "Get a new token, for the same or another organization one is a member of.")
+            .named("auth.switch", "Sign-in", "Gives a new token, for the same or another organization one is a member of.")
             .described("For another organization the session is replaced and the old token ends.")
             .example(r#"{"organization":"trade"}"#)
             .keeps_no_answers(),
         Route::get("/api/v1/me", Guard::SignedIn("everybody may know who they are"), me)
-            .named("me.show", "me", "Who is asking, and the organizations they are members of."),
+            .named("me.show", "Own account", "Tells who is asking, and the organizations they are members of."),
         Route::list("/api/v1/me/sessions", SELF_SERVICE, sessions)
-            .named("me.sessions", "me", "One's own sessions, oldest first."),
+            .named("me.sessions", "Own account", "Lists one's own sessions, oldest first."),
         Route::delete("/api/v1/me/sessions/{session}", SELF_SERVICE, end_session)
-            .named("me.end-session", "me", "End one of one's own sessions.")
+            .named("me.end-session", "Own account", "Ends one of one's own sessions.")
             .problems(&[ProblemKind::NotFound]),
         Route::post("/api/v1/me/password", SELF_SERVICE, change_password)
-            .named("me.change-password", "me", "Change one's own password. Every session ends; the answer is a new one.")
+            .named("me.change-password", "Own account", "Changes one's own password. Every session ends; the answer is a new one.")
             .problems(THROTTLED)
             .example(r#"{"current_password":"correct horse battery","new_password":"staple the horse to it"}"#)
             .body_limit(16 * 1024)
@@ -55,25 +55,26 @@ pub fn routes() -> Vec<Route<App>> {
             Guard::SignedIn("only the operator at the machine gets past the use case"),
             set_password,
         )
-        .named("users.set-password", "me", "Set a user's password, as the operator at the machine.")
+        .named("users.set-password", "Sign-in", "Sets a user's password, as the operator at the machine.")
         .problems(&[ProblemKind::Forbidden, ProblemKind::NotFound])
         .example(r#"{"password":"correct horse battery"}"#)
         .body_limit(16 * 1024)
         .keeps_no_answers(),
         Route::post("/api/v1/setup", Guard::Public("a new installation has nobody who could sign in; a one-time code is asked for"), set_up)
-            .named("setup.complete", "sign-in", "Become the first administrator of a new installation, with its one-time code.")
+            .named("setup.complete", "Sign-in", "Makes the first administrator of a new installation, with its one-time code.")
             .status(StatusCode::CREATED)
             .problems(THROTTLED)
             .example(r#"{"code":"4F2PN-8S0XA-ZZ1VD-3KQ7M-WEC55-0T9HB","login":"ann@toys.example","password":"correct horse battery"}"#)
             .body_limit(16 * 1024)
             .keeps_no_answers(),
         Route::get("/.well-known/jwks.json", Guard::Public("verifiers of our tokens need the public keys"), keys)
-            .named("keys.public", "sign-in", "The public keys of our access tokens (RFC 7517)."),
+            .named("keys.public", "Sign-in", "Gives the public keys of our access tokens (RFC 7517)."),
     ]
 }
 
 /// What is typed to sign in.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "SignIn")]
 #[serde(deny_unknown_fields)]
 struct LoginBody {
     /// E-mail; `email` and `username` are understood as well.
@@ -88,6 +89,7 @@ struct LoginBody {
 
 /// A token and the session it was made for.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AccessToken")]
 struct TokenView {
     /// The access token.
     access_token: String,
@@ -141,6 +143,7 @@ async fn logout(call: Call) -> Result<Reply<()>, Problem> {
 
 /// Where to turn to.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "SwitchOrganization")]
 #[serde(deny_unknown_fields)]
 struct SwitchBody {
     /// Key or id of the organization; left out, the same.
@@ -155,6 +158,7 @@ async fn switch(call: Call<(), (), SwitchBody>) -> Result<Reply<TokenView>, Prob
 
 /// An organization one is a member of.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OwnMembership")]
 struct MembershipView {
     /// Its id.
     #[schemars(with = "wire::Id")]
@@ -175,6 +179,7 @@ impl From<OwnMembership> for MembershipView {
 
 /// Who is asking.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OwnAccount")]
 struct MeView {
     /// `user`, `service_account`, or `operator` for whoever works at the machine.
     kind: &'static str,
@@ -239,6 +244,7 @@ async fn me(call: Call) -> Result<Reply<MeView>, Problem> {
 
 /// A session.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
 struct SessionView {
     /// Its id.
     #[schemars(with = "wire::Id")]
@@ -290,6 +296,7 @@ async fn end_session(call: Call<SessionPath>) -> Result<Reply<()>, Problem> {
 
 /// The present password and the next.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PasswordChange")]
 #[serde(deny_unknown_fields)]
 struct PasswordChangeBody {
     /// The password so far.
@@ -314,6 +321,7 @@ struct UserPath {
 
 /// A password to be set.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewPassword")]
 #[serde(deny_unknown_fields)]
 struct PasswordBody {
     /// The password from now on: 12 characters or more.
@@ -322,6 +330,7 @@ struct PasswordBody {
 
 /// What setting a password did.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PasswordSet")]
 struct PasswordSetView {
     /// How many sessions ended.
     sessions_ended: usize,
@@ -335,6 +344,7 @@ async fn set_password(call: Call<UserPath, (), PasswordBody>) -> Result<Reply<Pa
 
 /// The first administrator.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Setup")]
 #[serde(deny_unknown_fields)]
 struct SetupBody {
     /// The one-time code `charter serve` printed.
@@ -357,6 +367,7 @@ async fn set_up(call: Call<(), (), SetupBody>) -> Result<Reply<TokenView>, Probl
 
 /// Public keys (RFC 7517).
 #[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PublicKeys")]
 struct KeysView {
     /// The keys.
     keys: Vec<KeyView>,
@@ -364,6 +375,7 @@ struct KeysView {
 
 /// One public key (RFC 8037).
 #[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PublicKey")]
 struct KeyView {
     /// `OKP`.
     kty: String,

@@ -14,6 +14,8 @@ use serde_json::Value;
 /// Bytes of a catalogue document at most.
 const DOCUMENT_MAX: usize = 4 * 1024 * 1024;
 
+const OWN_ENTRIES: &str = r#"{"document": "format = \"charter-catalogue-extension/1\"\nversion = \"toys.1\"\n\n[modules.inventory.submodules]\nzones = \"Zones inside a warehouse\"\n"}"#;
+
 /// A part of a module.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Submodule {
@@ -375,12 +377,15 @@ pub fn routes() -> Vec<Route> {
         ),
         Route::post("/api/v1/catalogue/lint", Guard::PlatformPermission("platform.modules.read"), lint)
             .named("catalogue.lint", "Catalogue", "Tells what the rules find in a document.")
+            .example(OWN_ENTRIES)
             .body_limit(DOCUMENT_MAX),
         Route::post("/api/v1/catalogue/diff", Guard::PlatformPermission("platform.modules.read"), diff)
             .named("catalogue.diff", "Catalogue", "Tells what a document would change.")
+            .example(OWN_ENTRIES)
             .body_limit(DOCUMENT_MAX),
         Route::post("/api/v1/catalogue/apply", Guard::PlatformPermission("platform.modules.update"), apply)
             .named("catalogue.apply", "Catalogue", "Puts a document in force.")
+            .example(OWN_ENTRIES)
             .described("Refused while the rules find an error in the result.")
             .body_limit(DOCUMENT_MAX),
     ]

@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 /// Bytes of a document at most.
 const DOCUMENT_MAX: usize = 4 * 1024 * 1024;
 
+const DOCUMENT: &str = r#"{"document": "format = \"charter-policy/1\"\norganization = \"toys\"\n\n[teams.sales]\nname = \"Sales\"\nmembers = [\"ann@toys.example\"]\n", "reason": "new sales team"}"#;
+
+const CASES: &str = r#"{"document": "format = \"charter-policy-cases/1\"\norganization = \"toys\"\n\n[[cases]]\nname = \"ann approves vouchers\"\nas = \"ann@toys.example\"\npermission = \"finance.vouchers.approve\"\nexpect = \"allow\"\n"}"#;
+
 /// The policy in force.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Policy")]
@@ -201,6 +205,7 @@ pub fn routes() -> Vec<Route> {
             plan,
         )
         .named("policy.plan", "Policy", "Tells who would gain and who would lose what by a document.")
+        .example(DOCUMENT)
         .problems(&[ProblemKind::BeyondGiver, ProblemKind::Conflict])
         .body_limit(DOCUMENT_MAX)
         .keeps_no_answers(),
@@ -210,6 +215,7 @@ pub fn routes() -> Vec<Route> {
             apply,
         )
         .named("policy.apply", "Policy", "Puts a document in force; what it leaves out is taken away.")
+        .example(DOCUMENT)
         .described(
             "A document may touch teams, roles, assignments, grants and blocks, so the caller needs every permission to \
              create, change, assign and take away those.",
@@ -222,6 +228,7 @@ pub fn routes() -> Vec<Route> {
             test,
         )
         .named("policy.test", "Policy", "Runs expected decisions and tells which come otherwise.")
+        .example(CASES)
         .body_limit(DOCUMENT_MAX)
         .keeps_no_answers(),
     ]

@@ -14,13 +14,13 @@ const READ: Guard = Guard::Permission("admin.api_keys.read");
 pub fn routes() -> Vec<Route<App>> {
     vec![
         Route::list("/api/v1/organizations/{organization}/service-tokens", READ, list)
-            .named("service-tokens.list", "service tokens", "Service tokens in the order they were made, revoked ones too."),
+            .named("service-tokens.list", "Service tokens", "Lists service tokens in the order they were made, revoked ones too."),
         Route::post(
             "/api/v1/organizations/{organization}/service-tokens",
             Guard::Permission("admin.api_keys.create"),
             create,
         )
-        .named("service-tokens.create", "service tokens", "Make a service token for a service account; its text is shown once.")
+        .named("service-tokens.create", "Service tokens", "Makes a service token for a service account; its text is shown once.")
         .described(
             "A token works in this organization only. It may do what its account may do at that moment, cut down to its \
              scopes. Nobody makes a token that may do what they may not.",
@@ -30,20 +30,21 @@ pub fn routes() -> Vec<Route<App>> {
         .example(r#"{"account":"web-shop","name":"shop server","scopes":["sales.*.read"],"expires_at":"2027-01-01T00:00:00Z"}"#)
         .keeps_no_answers(),
         Route::get("/api/v1/organizations/{organization}/service-tokens/{token}", READ, show)
-            .named("service-tokens.show", "service tokens", "One service token, without its text.")
+            .named("service-tokens.show", "Service tokens", "Shows one service token, without its text.")
             .problems(&[ProblemKind::NotFound]),
         Route::delete(
             "/api/v1/organizations/{organization}/service-tokens/{token}",
             Guard::Permission("admin.api_keys.revoke"),
             revoke,
         )
-        .named("service-tokens.revoke", "service tokens", "Revoke a service token, for good.")
+        .named("service-tokens.revoke", "Service tokens", "Revokes a service token, for good.")
         .problems(&[ProblemKind::NotFound, ProblemKind::InUse]),
     ]
 }
 
 /// A service token to be made.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewServiceToken")]
 #[serde(deny_unknown_fields)]
 struct CreateBody {
     /// The service account: its id or name.
@@ -69,6 +70,7 @@ struct CreateBody {
 
 /// A service token.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ServiceToken")]
 struct ServiceTokenView {
     /// Its id.
     #[schemars(with = "wire::Id")]
@@ -125,6 +127,7 @@ macro_rules! view {
 
 /// A service token with its text.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MadeServiceToken")]
 struct NewServiceTokenView {
     /// Its text: keep it now, it is not shown again.
     token: String,

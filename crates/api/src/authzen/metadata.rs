@@ -39,14 +39,20 @@ pub fn routes() -> Vec<Route<App>> {
     let row = |path, name, summary| {
         Route::raw(Method::GET, path, Guard::Public(WHY), document)
             .named(name, "AuthZEN", summary)
+            .described("404 unless the setting `public_url` is the https address of the service.")
+            .problems(&[ProblemKind::NotFound])
             .gives::<shapes::AnyObject>()
     };
     vec![
-        row("/.well-known/authzen-configuration", "authzen.metadata", "Where the AuthZEN endpoints are."),
+        row(
+            "/.well-known/authzen-configuration",
+            "authzen.metadata",
+            "Tells where the AuthZEN endpoints are.",
+        ),
         row(
             "/.well-known/authzen-configuration/organizations/{organization}",
             "authzen.organization-metadata",
-            "Where the AuthZEN endpoints of one organization are.",
+            "Tells where the AuthZEN endpoints of one organization are.",
         ),
     ]
 }

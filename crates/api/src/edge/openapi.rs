@@ -2,7 +2,7 @@
 
 use super::gate::Gate;
 use super::page::{LIMIT_DEFAULT, LIMIT_MAX};
-use super::problem::ProblemDocument;
+use super::problem::{ProblemDocument, TYPE_PREFIX};
 use super::route::{Guard, Route};
 use super::table::Routes;
 use charter_kernel::ProblemKind;
@@ -81,7 +81,7 @@ impl<G: Gate> Routes<G> {
             },
             "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
             "servers": [{ "url": "/" }],
-            "security": [{ "bearer": [] }],
+            "security": [{ "bearer": [] }, { "basic": [] }],
             "tags": tags.iter().map(|tag| json!({ "name": tag })).collect::<Vec<_>>(),
             "paths": paths,
             "components": {
@@ -91,9 +91,16 @@ impl<G: Gate> Routes<G> {
                         "scheme": "bearer",
                         "description": "An access token from POST /api/v1/auth/login, or a service token.",
                     },
+                    "basic": {
+                        "type": "http",
+                        "scheme": "basic",
+                        "description": "A service token as password and its key id (the third part of it) as user name, for \
+                            clients that can send nothing else. People's passwords are not taken.",
+                    },
                 },
                 "parameters": parameters(),
                 "headers": headers(),
+                "examples": problem_examples(),
                 "schemas": schemas,
             },
         })
@@ -146,7 +153,26 @@ fn headers() -> Value {
             "description": "The request's id: what you sent, or a new one.",
             "schema": { "type": "string" },
         },
+        "retry_after": {
+            "description": "Seconds after which to try again.",
+            "schema": { "type": "integer", "minimum": 0 },
+        },
     })
+}
+
+/// A document of each kind of problem, which operations refer to.
+fn problem_examples() -> Value {
+    let example = |kind: &ProblemKind| {
+        let value = json!({
+            "type": format!("{TYPE_PREFIX}{}", kind.slug()),
+            "title": kind.title(),
+            "status": kind.status(),
+            "detail": "what happened, and what to do about it",
+            "request_id": "0193e7a0-0000-7000-8000-000000000001",
+        });
+        (kind.slug().to_owned(), json!({ "summary": kind.title(), "value": value }))
+    };
+    Value::Object(ProblemKind::ALL.iter().map(example).collect())
 }
 
 fn operation<G: Gate>(route: &Route<G>, generator: &mut SchemaGenerator) -> Value {
@@ -191,11 +217,26 @@ fn operation<G: Gate>(route: &Route<G>, generator: &mut SchemaGenerator) -> Valu
     for (status, kinds) in problems_of(route) {
         let titles: Vec<&str> = kinds.iter().map(|kind| kind.title()).collect();
         let slugs: Vec<&str> = kinds.iter().map(|kind| kind.slug()).collect();
-        let problem = json!({
+        let examples: Map<String, Value> = slugs
+            .iter()
+            .map(|slug| ((*slug).to_owned(), json!({ "$ref": format!("#/components/examples/{slug}") })))
+            .collect();
+        let mut problem = json!({
             "description": format!("{}.", titles.join("; ")),
-            "content": { "application/problem+json": { "schema": { "$ref": format!("{SCHEMAS}Problem") } } },
+            "headers": { "X-Request-ID": { "$ref": "#/components/headers/request_id" } },
+            "content": {
+                "application/problem+json": {
+                    "schema": { "$ref": format!("{SCHEMAS}Problem") },
+                    "examples": examples,
+                },
+            },
             "x-charter-problems": slugs,
         });
+        if matches!(status, 429 | 503)
+            && let Some(headers) = problem.get_mut("headers").and_then(Value::as_object_mut)
+        {
+            headers.insert("Retry-After".into(), json!({ "$ref": "#/components/headers/retry_after" }));
+        }
         responses.insert(status.to_string(), problem);
     }
     operation.insert("responses".into(), Value::Object(responses));
@@ -304,9 +345,12 @@ fn problems_of<G: Gate>(route: &Route<G>) -> BTreeMap<u16, Vec<ProblemKind>> {
         Changed, Forbidden, IdempotencyMismatch, InProgress, Internal, Invalid, Malformed, NotFound,
         OutcomeUnknown, PreconditionRequired, TooLarge, Unauthenticated, Unavailable, UnsupportedMediaType,
     };
-    let mut kinds: Vec<ProblemKind> = vec![Internal, Unavailable, OutcomeUnknown];
+    let mut kinds: Vec<ProblemKind> = vec![Internal, Unavailable];
+    if route.method != Method::GET {
+        kinds.push(OutcomeUnknown);
+    }
     let is_typed = matches!(route.run, super::route::Run::Typed(_));
-    if is_typed || route.takes_body() {
+    if is_typed || route.takes_body() || route.shapes.query.is_some() {
         kinds.push(Malformed);
     }
     match route.guard {

@@ -88,10 +88,10 @@ pub(crate) fn routes<G: Gate>() -> Vec<Route<G>> {
     let open = Guard::Public;
     vec![
         Route::raw(Method::GET, "/healthz", open("a supervisor has no credential"), alive)
-            .named("service.alive", TAG, "Says that the process is alive")
+            .named("service.alive", TAG, "Says that the process is alive.")
             .gives::<Alive>(),
         Route::raw(Method::GET, "/readyz", open("a load balancer has no credential"), ready)
-            .named("service.ready", TAG, "Says whether requests can be answered, and what is missing if not")
+            .named("service.ready", TAG, "Says whether requests can be answered, and what is missing if not.")
             .described("503 with the same body when a check fails.")
             .gives::<Ready>(),
         Route::raw(
@@ -100,12 +100,12 @@ pub(crate) fn routes<G: Gate>() -> Vec<Route<G>> {
             open("the description of the API is no secret"),
             openapi,
         )
-        .named("service.openapi", TAG, "Gives this document"),
+        .named("service.openapi", TAG, "Gives this document."),
         Route::raw(Method::GET, "/docs", open("the description of the API is no secret"), page)
-            .named("service.docs", TAG, "Shows the API as a page to read")
+            .named("service.docs", TAG, "Shows the API as a page to read.")
             .gives_type("text/html"),
         Route::raw(Method::GET, "/docs/style.css", open("a stylesheet is no secret"), style)
-            .named("service.docs.style", TAG, "Gives the stylesheet of that page")
+            .named("service.docs.style", TAG, "Gives the stylesheet of that page.")
             .gives_type("text/css"),
     ]
 }

@@ -79,6 +79,10 @@ fn an_operation_says_what_it_takes_gives_and_refuses() {
         make["responses"]["201"]["content"]["application/json"]["schema"]["$ref"],
         "#/components/schemas/Toy"
     );
+    assert_eq!(
+        document["components"]["examples"]["taken"]["value"]["type"], "urn:charter:problem:taken",
+        "each problem has an example"
+    );
     let statuses: Vec<&String> = make["responses"].as_object().unwrap().keys().collect();
     assert_eq!(statuses, ["201", "400", "401", "403", "404", "409", "413", "415", "422", "500", "503"]);
     assert_eq!(make["responses"]["409"]["x-charter-problems"], serde_json::json!(["in-progress", "taken"]));
@@ -140,6 +144,24 @@ fn the_kept_document_is_the_one_the_routes_give() {
     }
     let kept = std::fs::read_to_string(path).unwrap_or_default();
     assert!(kept == document, "docs/api/openapi.json is old: run `cargo xtask openapi`");
+}
+
+#[test]
+fn every_operation_is_told_in_one_style() {
+    let document = charter_api::routes().openapi();
+    for route in &charter_api::routes() {
+        let (name, summary) = (route.name(), route.summary());
+        let is_sentence = summary.starts_with(char::is_uppercase) && summary.ends_with(['.', '?']);
+        assert!(is_sentence, "{name}: {summary:?} is no sentence");
+        assert!(route.tag().starts_with(char::is_uppercase), "{name}: {:?} is no heading", route.tag());
+        assert!(!route.takes_body() || route.body_example().is_some(), "{name}: its body has no example");
+    }
+    for name in document["components"]["schemas"].as_object().unwrap().keys() {
+        assert!(
+            !name.ends_with("View") && !name.ends_with("Body"),
+            "{name} says where it is used, not what it is"
+        );
+    }
 }
 
 #[test]
