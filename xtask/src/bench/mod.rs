@@ -10,23 +10,29 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-const USAGE: &str = "usage: cargo xtask bench http [--rounds N] [--milliseconds N]";
+const USAGE: &str = "usage: cargo xtask bench http [--rounds N] [--milliseconds N] [--only WORDS]";
 
 /// How long and how often is measured.
 struct Plan {
     rounds: usize,
     span: Duration,
+    only: Option<String>,
 }
 
 impl Plan {
     fn read(arguments: &[String]) -> Result<Self, String> {
-        let mut plan = Self { rounds: 11, span: Duration::from_millis(500) };
+        let mut plan = Self { rounds: 11, span: Duration::from_millis(500), only: None };
         let mut rest = arguments.iter();
         if rest.next().map(String::as_str) != Some("http") {
             return Err(USAGE.to_owned());
         }
         while let Some(name) = rest.next() {
-            let number = rest.next().and_then(|text| text.parse::<u64>().ok()).filter(|number| *number > 0);
+            let value = rest.next();
+            if name == "--only" {
+                plan.only = Some(value.ok_or(USAGE)?.clone());
+                continue;
+            }
+            let number = value.and_then(|text| text.parse::<u64>().ok()).filter(|number| *number > 0);
             match (name.as_str(), number) {
                 ("--rounds", Some(number)) => plan.rounds = usize::try_from(number).unwrap_or(usize::MAX),
                 ("--milliseconds", Some(number)) => plan.span = Duration::from_millis(number),
@@ -67,6 +73,10 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     println!("filling an organization");
     let credentials = server::fill(&charter)?;
     let mut cases = cases(&charter, &credentials)?;
+    if let Some(words) = &plan.only {
+        cases.retain(|case| case.name.starts_with("empty handler") || case.name.contains(words.as_str()));
+    }
+    println!("measuring process {}", charter.pid());
     let (mut to_empty, mut to_charter) = (Client::open(empty.address)?, Client::open(charter.address)?);
     // The first round warms up and is forgotten.
     for round in 0..=plan.rounds {

@@ -23,6 +23,14 @@ pub struct Server {
     folder: Option<PathBuf>,
 }
 
+impl Server {
+    /// Its process, for a profiler.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
