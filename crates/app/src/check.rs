@@ -177,12 +177,25 @@ impl App {
         snapshot: &Snapshot,
         question: &Question<'_>,
     ) -> Result<Decision, Problem> {
+        let subject = self.subject_of(organization, snapshot, question.subject).await?;
+        self.decide_about(ctx, organization, snapshot, question, subject).await
+    }
+
+    /// Decides one question whose subject was looked up already, as a batch about one subject does once.
+    pub async fn decide_about(
+        &self,
+        ctx: &RequestContext,
+        organization: OrganizationId,
+        snapshot: &Snapshot,
+        question: &Question<'_>,
+        subject: Option<PrincipalId>,
+    ) -> Result<Decision, Problem> {
         let shard = snapshot.shard();
         let (permission, minimum_level) = match resolve(snapshot.index(), question) {
             Ok(found) => found,
             Err(reason) => return Ok(denied(reason, shard.revision())),
         };
-        let Some(subject) = self.subject_of(organization, snapshot, question.subject).await? else {
+        let Some(subject) = subject else {
             return Ok(denied(Reason::UnknownSubject, shard.revision()));
         };
         if question.subject_kind.is_some_and(|kind| shard.kind_of(subject).is_some_and(|is| is != kind)) {
@@ -272,9 +285,23 @@ impl App {
         if decision.is_allow() {
             return;
         }
-        let Ok(Some(principal)) = self.subject_of(organization, snapshot, question.subject).await else {
+        if let Ok(Some(principal)) = self.subject_of(organization, snapshot, question.subject).await {
+            self.note_denial_of(ctx, organization, principal, question, decision);
+        }
+    }
+
+    /// The same for a subject that was looked up already.
+    pub fn note_denial_of(
+        &self,
+        ctx: &RequestContext,
+        organization: OrganizationId,
+        principal: PrincipalId,
+        question: &Question<'_>,
+        decision: &Decision,
+    ) {
+        if decision.is_allow() {
             return;
-        };
+        }
         let permission = match question.asked {
             Some(Asked::Permission(code)) => code.to_owned(),
             Some(Asked::Action { kind, action }) => format!("{kind}:{action}"),

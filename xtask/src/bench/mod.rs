@@ -163,6 +163,13 @@ fn cases(charter: &Server, credentials: &Credentials) -> Result<Vec<Case>, Strin
     add("evaluation, service token", "POST", "/access/v1/evaluation", &[service], &one, 200, yes)?;
     add("evaluation, access token", "POST", "/access/v1/evaluation", &[access], &one, 200, yes)?;
     add(BATCH, "POST", "/access/v1/evaluations", &[service], &batch, 200, yes)?;
+    let records: Vec<String> =
+        (1000..1100).map(|id| format!(r#"{{"resource":{{"type":"account","id":"{id}"}}}}"#)).collect();
+    let list = format!(
+        r#"{{"subject":{{"type":"user","id":"person0@toys.example"}},"action":{{"name":"read"}},"evaluations":[{}]}}"#,
+        records.join(",")
+    );
+    add(LIST, "POST", "/access/v1/evaluations", &[service], &list, 200, yes)?;
     let checks = "/api/v1/organizations/toys/checks";
     add("check, service token", "POST", checks, &[service], check, 200, r#""allow""#)?;
     let (mine, bitmap) = ("/api/v1/me/permissions", ("accept", "application/vnd.charter.bitmap"));
@@ -180,7 +187,8 @@ fn cases(charter: &Server, credentials: &Credentials) -> Result<Vec<Case>, Strin
     Ok(cases)
 }
 
-const BATCH: &str = "batch of 100, service token";
+const BATCH: &str = "batch of 100 questions, service token";
+const LIST: &str = "batch of 100 records for one subject, service token";
 
 fn connection_of(server: &Server) -> Result<Connection, String> {
     Connection::open(server.address)
@@ -210,9 +218,10 @@ fn report(cases: &[Case], is_pinned: bool) {
         );
     }
     let find = |name: &str| cases.iter().find(|case| case.name == name);
-    if let (Some(batch), Some(one)) = (find(BATCH), find("evaluation, service token")) {
+    for name in [BATCH, LIST] {
+        let (Some(batch), Some(one)) = (find(name), find("evaluation, service token")) else { continue };
         let pairs = batch.rounds.iter().zip(&one.rounds);
         let ratio = median(pairs.map(|(batch, one)| batch.cpu_microseconds / one.cpu_microseconds).collect());
-        println!("\na batch of 100 costs {ratio:.1} times the CPU of one evaluation");
+        println!("\n{name}: {ratio:.1} times the CPU of one evaluation");
     }
 }

@@ -111,6 +111,11 @@ impl<'a> Asking<'a> {
         Ok(self)
     }
 
+    /// Whose right is asked about, as sent.
+    pub fn subject_id(&self) -> &'a str {
+        self.subject.unwrap_or_default()
+    }
+
     /// Whether the subject is of a type we have.
     pub fn knows_subject_type(&self) -> bool {
         principal_kind(self.subject_type).is_some()

@@ -5,7 +5,7 @@ use super::wire::{Action, Entity, Evaluation, Evaluations, FaultyEvaluations, Op
 use super::{Arrived, Raw, answer};
 use crate::edge::Answer;
 use axum::response::Response;
-use charter_kernel::{DecidedBy, Decision, Problem, Reason};
+use charter_kernel::{DecidedBy, Decision, PrincipalId, Problem, Reason};
 use serde_json::value::RawValue;
 
 /// Items of one batch at most.
@@ -40,12 +40,23 @@ impl Semantic {
     }
 }
 
+/// The subject asked about last: the questions of a batch are mostly about one.
+type LastSubject<'a> = Option<(&'a str, Option<PrincipalId>)>;
+
 impl Arrived {
-    async fn decide(&self, asking: &Asking<'_>) -> Result<Decision, Problem> {
+    async fn decide<'a>(&self, asking: &Asking<'a>, last: &mut LastSubject<'a>) -> Result<Decision, Problem> {
         let (ctx, organization, snapshot) = (&self.ctx, self.organization, &*self.snapshot);
         let question = asking.question();
+        let subject = match *last {
+            Some((text, subject)) if text == asking.subject_id() => subject,
+            _ => {
+                let subject = self.app.subject_of(organization, snapshot, asking.subject_id()).await?;
+                *last = Some((asking.subject_id(), subject));
+                subject
+            }
+        };
         let decision = if asking.knows_subject_type() {
-            self.app.decide(ctx, organization, snapshot, &question).await?
+            self.app.decide_about(ctx, organization, snapshot, &question, subject).await?
         } else {
             Decision {
                 reason: Reason::UnknownSubject,
@@ -55,15 +66,15 @@ impl Arrived {
                 in_grace: false,
             }
         };
-        if !decision.is_allow() {
-            self.app.note_denial(ctx, organization, snapshot, &question, &decision).await;
+        if let Some(subject) = subject {
+            self.app.note_denial_of(ctx, organization, subject, &question, &decision);
         }
         Ok(decision)
     }
 
     async fn single(&self, asking: &Asking<'_>) -> Result<Response, Problem> {
         let mut body = String::with_capacity(answer::DECISION_BYTES);
-        answer::decision(&mut body, &self.decide(asking).await?);
+        answer::decision(&mut body, &self.decide(asking, &mut None).await?);
         Ok(Answer::json(body).into())
     }
 }
@@ -144,13 +155,14 @@ pub async fn many(call: Raw) -> Result<Response, Problem> {
     }
     let mut body = String::with_capacity(24 + batch.items.len() * answer::DECISION_BYTES);
     body.push_str(r#"{"evaluations":["#);
+    let mut last = None;
     for (position, item) in batch.items.iter().enumerate() {
         if position > 0 {
             body.push(',');
         }
         let allow = match batch.asking(position, item) {
             Ok(asking) => {
-                let decision = arrived.decide(&asking).await?;
+                let decision = arrived.decide(&asking, &mut last).await?;
                 answer::decision(&mut body, &decision);
                 decision.is_allow()
             }
