@@ -261,7 +261,10 @@ pub fn routes() -> Vec<Route> {
         ),
         Route::post(MEMBERS, Guard::Permission("admin.users.create"), add)
             .named("members.add", "Members", "Adds a member to an organization.")
-            .described("An account that exists in the installation keeps its id, name and status.")
+            .described(
+                "An account that exists in the installation keeps its id, name and status. One that belongs only to \
+                 organizations the caller is not a member of is added by the operator.",
+            )
             .status(StatusCode::CREATED)
             .problems(&[ProblemKind::Taken, ProblemKind::BeyondGiver])
             .example(r#"{"login": "ann@toys.example", "name": "Ann Toys"}"#),

@@ -69,7 +69,19 @@ fn find_mut<'a>(facts: &'a mut OrganizationFacts, text: &str) -> Result<&'a mut 
         .ok_or_else(|| Problem::not_found(format!("no member {text:?} in this organization")))
 }
 
-/// Adds a member. A login that is known in the installation keeps its id, name and status.
+/// Whether the caller may learn of an account that exists: it is a member nowhere, or of an organization of the caller's too.
+async fn may_know(app: &App, ctx: &RequestContext, account: PrincipalId) -> Result<bool, Problem> {
+    if ctx.is_operator() {
+        return Ok(true);
+    }
+    let places = reading_all!(app.database(), |conn| store::membership::organizations_of(conn, account))?;
+    let Some(caller) = ctx.principal().map(|caller| caller.id) else { return Ok(false) };
+    let own = reading_all!(app.database(), |conn| store::membership::organizations_of(conn, caller))?;
+    Ok(places.is_empty() || places.iter().any(|place| own.contains(place)))
+}
+
+/// Adds a member. A login that is known in the installation keeps its id, name and status; an administrator cannot draw in, or
+/// read the name and status of, an account of organizations that are none of theirs.
 pub async fn add(
     app: &App,
     ctx: &RequestContext,
@@ -91,6 +103,14 @@ pub async fn add(
     let wanted = login.clone();
     let known =
         reading_all!(app.database(), |conn| async move { store::principal::by_login(conn, &wanted).await })?;
+    if let Some(known) = &known
+        && !may_know(app, ctx, known.id).await?
+    {
+        return Err(Problem::new(
+            ProblemKind::Taken,
+            format!("{login} is an account of another organization: the operator can add it here"),
+        ));
+    }
     if let Some(known) = &known
         && known.kind != draft.kind
     {

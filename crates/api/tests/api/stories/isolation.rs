@@ -224,3 +224,30 @@ both_engines!(
         story.get(BOB, "/api/v1/me/permissions?organization=trade").await.is_problem(404, "not-found");
     }
 );
+
+// Whoever administers one organization could learn name and state of everybody in the others, and take from their
+// administrators the right to suspend them, by adding their logins.
+both_engines!(an_account_of_another_organization_is_not_drawn_in, async |database| {
+    let story = Story::company(database).await;
+    let (trade, toys) = ("/api/v1/organizations/trade/members", "/api/v1/organizations/toys/members");
+    for path in [trade.to_owned(), format!("{trade}?dry_run=true")] {
+        let told =
+            story.post(EVE, &path, json!({"login": "bob@toys.example"})).await.is_problem(409, "taken");
+        assert!(!told.body.to_string().contains(&story.id_of(BOB).to_string()), "{:#}", told.body);
+    }
+    let robot = json!({"login": "robot", "kind": "service_account"});
+    story.post(ANN, toys, robot.clone()).await.is(201);
+    story.post(EVE, trade, robot).await.is_problem(409, "taken");
+    assert_eq!(story.all(EVE, trade, 9, "/login").await, ["eve@trade.example"]);
+    let path = format!("{toys}/bob@toys.example");
+    story.patch(ANN, &path, json!({"status": "suspended"})).await.is(200);
+
+    // The operator adds it; who is at home in both organizations may as well; and a former member comes back.
+    const DAN: Who = Who::Named("dan@trade.example");
+    story.hire("trade", DAN).await;
+    story.assign(Who::Operator, "trade", DAN, "org_admin").await.is(201);
+    story.post(Who::Operator, toys, json!({"login": "dan@trade.example"})).await.is(201);
+    story.post(DAN, trade, json!({"login": "cat@toys.example"})).await.is(201);
+    story.delete(ANN, &path).await.is(200);
+    story.post(ANN, toys, json!({"login": "bob@toys.example"})).await.is(201);
+});
