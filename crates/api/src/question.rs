@@ -3,7 +3,7 @@
 
 use crate::edge::wire;
 use charter_app::check::{self, Asked, Question};
-use charter_app::{App, RequestContext};
+use charter_app::{App, RequestContext, resource};
 use charter_kernel::{OrganizationId, Problem};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -148,6 +148,9 @@ impl Words {
             Some(Value::Bool(mfa)) => *mfa,
             Some(_) => return Err(wrong("mfa", "true or false is expected")),
         };
+        if self.resource.as_ref().is_some_and(|resource| !resource::is_id(&resource.id)) {
+            return Err(resource::wrong_id(&format!("{at}resource.id")));
+        }
         let mut question = Question {
             subject: self.subject.as_deref().unwrap_or_default(),
             resource: self.resource.as_ref().map(|resource| (resource.kind.as_str(), resource.id.as_str())),
@@ -166,6 +169,7 @@ impl Words {
                 question.subject = &caller.login;
             }
             question.address = question.address.or(ctx.address);
+            question.ceiling = caller.ceiling.as_ref();
             if get("amr").is_none() && get("mfa").is_none() {
                 amr = caller.amr.iter().map(String::as_str).collect();
                 mfa = amr.len() > 1;

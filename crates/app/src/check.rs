@@ -1,6 +1,6 @@
 //! Checks: may this principal do this to that, here, now? One, many, and the searches; and who may ask about whom.
 
-use crate::caller::{Caller, RequestContext};
+use crate::caller::{Caller, Ceiling, RequestContext};
 use crate::denial::Denial;
 use crate::snapshot::Snapshot;
 use crate::{App, limit, text};
@@ -56,6 +56,8 @@ pub struct Question<'a> {
     pub resource_properties: Option<&'a Map<String, Value>>,
     /// Context the caller sends.
     pub context: Option<&'a Map<String, Value>>,
+    /// What the credential is limited to, where the question is about the one who asks with it.
+    pub ceiling: Option<&'a Ceiling>,
 }
 
 /// An amount of a limit that what is asked for would use (E9).
@@ -202,6 +204,7 @@ impl App {
             return Ok(denied(Reason::UnknownSubject, shard.revision()));
         }
         let context = question.circumstances();
+        let ceiling = question.ceiling.map(|ceiling| ceiling.under(snapshot.index()));
         let mut check = Check {
             subject,
             permission,
@@ -213,7 +216,7 @@ impl App {
             }),
             now: ctx.now,
             context: &context,
-            ceiling: None,
+            ceiling: ceiling.as_ref(),
         };
         let decision = shard.decide(&check);
         // Whether another organization registered the resource matters only where the answer would be yes.
@@ -428,25 +431,27 @@ pub async fn explain(
             .iter()
             .any(|row| index.kind(row.resource.kind.as_str()) == index.kind(kind) && &*row.resource.id == id)
     };
-    let registered_elsewhere = match question.resource {
-        Some((kind, id)) if !registered_here(kind, id) => {
-            app.registered_elsewhere(organization, &index, kind, id).await?
-        }
-        _ => false,
-    };
     let context = question.circumstances();
-    let explanation = reference::decide(
-        &index,
-        &facts,
-        &Check {
-            subject,
-            permission,
-            minimum_level,
-            resource: question.resource.map(|(kind, id)| CheckResource { kind, id, registered_elsewhere }),
-            now: at.unwrap_or(ctx.now),
-            context: &context,
-            ceiling: None,
-        },
-    );
+    let ceiling = question.ceiling.map(|ceiling| ceiling.under(&index));
+    let mut check = Check {
+        subject,
+        permission,
+        minimum_level,
+        resource: question.resource.map(|(kind, id)| CheckResource { kind, id, registered_elsewhere: false }),
+        now: at.unwrap_or(ctx.now),
+        context: &context,
+        ceiling: ceiling.as_ref(),
+    };
+    let mut explanation = reference::decide(&index, &facts, &check);
+    // As in a check: whether another organization registered the resource matters only where the answer would be yes. A denial tells
+    // nobody what others have.
+    if explanation.decision.is_allow()
+        && let Some((kind, id)) = question.resource
+        && !registered_here(kind, id)
+        && app.registered_elsewhere(organization, &index, kind, id).await?
+    {
+        check.resource = Some(CheckResource { kind, id, registered_elsewhere: true });
+        explanation = reference::decide(&index, &facts, &check);
+    }
     Ok((explanation, facts))
 }

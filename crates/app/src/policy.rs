@@ -116,6 +116,7 @@ pub async fn test(
             action_properties: case.action_properties.as_ref(),
             resource_properties: case.resource_properties.as_ref(),
             context: case.context.as_ref(),
+            ceiling: None,
         };
         let then = RequestContext { now: case.at.unwrap_or(ctx.now), ..ctx.clone() };
         let decision = app.decide(&then, organization, &snapshot, &question).await?;

@@ -27,13 +27,17 @@ pub struct ResourceDraft {
 
 /// A resource id within the limits.
 pub fn id(field: &str, text: &str) -> Result<Arc<str>, Problem> {
-    if text.is_empty() || text.len() > ID_MAX || text.chars().any(char::is_control) {
-        return Err(Problem::invalid(
-            field,
-            format!("1 to {ID_MAX} bytes without control characters are expected"),
-        ));
-    }
-    Ok(text.into())
+    if is_id(text) { Ok(text.into()) } else { Err(wrong_id(field)) }
+}
+
+/// Whether a text can be the id of a resource.
+pub fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= ID_MAX && !text.chars().any(char::is_control)
+}
+
+/// The problem of a text that cannot be the id of a resource.
+pub fn wrong_id(field: &str) -> Problem {
+    Problem::invalid(field, format!("1 to {ID_MAX} bytes without control characters are expected"))
 }
 
 fn find<'a>(facts: &'a OrganizationFacts, kind: &str, id: &str) -> Result<&'a ResourceFact, Problem> {

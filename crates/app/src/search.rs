@@ -86,8 +86,9 @@ pub async fn what_can(
     };
     let context = question.circumstances();
     let at_large = shard.what_can(subject, ctx.now, &context);
+    let ceiling = question.ceiling.map(|ceiling| ceiling.under(index));
     let allowed = match question.resource {
-        None => at_large.allowed,
+        None => ceiling.map_or(at_large.allowed, |ceiling| at_large.allowed.intersect(&ceiling)),
         Some((kind, id)) => {
             if !shard.is_registered(kind, id)
                 && app.registered_elsewhere(organization, index, kind, id).await?
@@ -103,7 +104,7 @@ pub async fn what_can(
                     resource,
                     now: ctx.now,
                     context: &context,
-                    ceiling: None,
+                    ceiling: ceiling.as_ref(),
                 };
                 shard.decide(&check).is_allow()
             };
@@ -160,6 +161,7 @@ pub async fn resources(
         return Ok(nothing);
     }
     let context = question.circumstances();
+    let ceiling = question.ceiling.map(|ceiling| ceiling.under(snapshot.index()));
     let check = Check {
         subject,
         permission,
@@ -167,7 +169,7 @@ pub async fn resources(
         resource: None,
         now: ctx.now,
         context: &context,
-        ceiling: None,
+        ceiling: ceiling.as_ref(),
     };
     let limit = page.limit.max(1) as usize;
     let mut items: Vec<String> = Vec::new();

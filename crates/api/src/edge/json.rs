@@ -1,6 +1,7 @@
 //! Strict JSON: UTF-8, at most 32 levels, no key twice, nothing after the value, and messages that name the field. A scan
 //! of the bytes finds what a parser would let pass; serde_json does the rest, and only a failed parse pays for its path.
 
+use super::objects::Objects;
 use charter_kernel::{Problem, ProblemKind};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -14,7 +15,8 @@ const FEW_KEYS: usize = 24;
 /// Reads a value, which may borrow from the bytes. Unreadable text is `Malformed`, readable text with wrong values is `Invalid` with the field's name.
 pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     let text = check(bytes)?;
-    match serde_json::from_str(text) {
+    let mut parser = serde_json::Deserializer::from_str(text);
+    match T::deserialize(Objects(&mut parser)).and_then(|value| parser.end().map(|()| value)) {
         Ok(value) => Ok(value),
         Err(_) => read_again(text),
     }
@@ -193,7 +195,7 @@ fn lone_surrogate() -> Problem {
 #[cold]
 fn read_again<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
     let mut parser = serde_json::Deserializer::from_str(text);
-    let flaw = match serde_path_to_error::deserialize::<_, T>(&mut parser) {
+    let flaw = match serde_path_to_error::deserialize::<_, T>(Objects(&mut parser)) {
         Ok(value) => {
             return match parser.end() {
                 Ok(()) => Ok(value),
@@ -247,7 +249,36 @@ pub(crate) fn wrong_value(path: &mut String, message: &str) -> Problem {
         };
         return invalid(path, expected);
     }
-    invalid(path, message.to_owned())
+    invalid(path, in_plain_words(message))
+}
+
+/// What a value of a wrong type is told as, without the names of our types.
+fn in_plain_words(message: &str) -> String {
+    if let Some(rest) = message.strip_prefix("unknown variant ") {
+        return match rest.split_once(", expected ") {
+            Some((found, expected)) => format!("is {found}, expected {expected}"),
+            None => format!("is {rest}, which is not possible"),
+        };
+    }
+    let of_type = message.strip_prefix("invalid type: ");
+    let Some((found, expected)) = of_type.and_then(|rest| rest.split_once(", expected ")) else {
+        return message.to_owned();
+    };
+    let found = match found {
+        "sequence" => "a list",
+        "map" => "an object",
+        "unit" => "null",
+        _ => found,
+    };
+    let expected = match expected {
+        "a sequence" => "a list",
+        "a map" => "an object",
+        "a boolean" => "true or false",
+        _ if expected.starts_with("struct ") => "an object",
+        _ if expected.contains("enum ") => "one of the forms of the API document",
+        _ => expected,
+    };
+    format!("is {found}, expected {expected}")
 }
 
 fn push(path: &mut String, name: &str) {
@@ -264,7 +295,10 @@ fn invalid(path: &str, detail: String) -> Problem {
     }
     Problem {
         fields: vec![field(path.to_owned(), detail.clone())],
-        ..Problem::new(ProblemKind::Invalid, format!("{path} {detail}"))
+        ..Problem::new(
+            ProblemKind::Invalid,
+            format!("{path}{} {detail}", if detail.starts_with("is ") { "" } else { ":" }),
+        )
     }
 }
 

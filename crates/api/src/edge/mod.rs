@@ -9,6 +9,7 @@ mod credential;
 mod gate;
 pub mod host;
 pub mod json;
+mod objects;
 mod once;
 mod openapi;
 mod page;

@@ -40,7 +40,9 @@ async fn each_fault_of_a_body_has_its_status_and_names_the_field() {
         (r#"{"name": 1}"#, 422, "invalid", "name", "expected a string"),
         (r#"{"name": null}"#, 422, "invalid", "name", "expected a string"),
         (r#"{}"#, 422, "invalid", "name", "is missing"),
-        (r#"[]"#, 422, "invalid", "", "the body"),
+        (r#"[]"#, 422, "invalid", "", "the body: is a list, expected an object"),
+        (r#"["bear"]"#, 422, "invalid", "", "the body: is a list, expected an object"),
+        (r#"{"name": "b", "parts": [["1"]]}"#, 422, "invalid", "parts.0", "is a list, expected an object"),
         (r#"null"#, 422, "invalid", "", "the body"),
         (r#"{"name": "bear", "colour": "red"}"#, 422, "invalid", "colour", "is unknown: expected one of"),
         (
@@ -51,7 +53,13 @@ async fn each_fault_of_a_body_has_its_status_and_names_the_field() {
             "is unknown",
         ),
         (r#"{"name": "b", "parts": [{}]}"#, 422, "invalid", "parts.0.code", "is missing"),
-        (r#"{"name": "b", "parts": {"code": "1"}}"#, 422, "invalid", "parts", "expected a sequence"),
+        (
+            r#"{"name": "b", "parts": {"code": "1"}}"#,
+            422,
+            "invalid",
+            "parts",
+            "is an object, expected a list",
+        ),
     ];
     let service = Service::default();
     for (body, status, slug, field, detail) in rows {

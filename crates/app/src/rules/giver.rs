@@ -1,5 +1,6 @@
 //! Nobody gives what they do not hold, and nobody raises themselves.
 
+use super::moved::Moved;
 use super::{DEPTH_MAX, new};
 use charter_kernel::facts::{BlockSubject, OrganizationFacts, Reach, Subject};
 use charter_kernel::{ConditionKey, Effect, PrincipalId, Problem, ProblemKind, RoleKey, TeamId, Timestamp};
@@ -7,14 +8,14 @@ use charter_policy::{Index, PermissionSet, all_role_codes, role_codes};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What each member could do by roles and allowing grants if every window were open and every condition true.
-struct Potential {
+pub(super) struct Potential {
     above: HashMap<TeamId, Vec<TeamId>>,
     teams_of: HashMap<PrincipalId, BTreeSet<TeamId>>,
     rows_of: HashMap<Subject, PermissionSet>,
 }
 
 impl Potential {
-    fn new(index: &Index, facts: &OrganizationFacts) -> Self {
+    pub(super) fn new(index: &Index, facts: &OrganizationFacts) -> Self {
         let parents: HashMap<TeamId, Option<TeamId>> =
             facts.teams.iter().map(|team| (team.id, team.parent)).collect();
         let mut above: HashMap<TeamId, Vec<TeamId>> = HashMap::new();
@@ -47,7 +48,7 @@ impl Potential {
         Self { above, teams_of, rows_of }
     }
 
-    fn of(&self, principal: PrincipalId) -> PermissionSet {
+    pub(super) fn of(&self, principal: PrincipalId) -> PermissionSet {
         let mut all = self.rows_of.get(&Subject::Principal(principal)).copied().unwrap_or_default();
         for team in self.teams_of.get(&principal).into_iter().flatten() {
             if let Some(codes) = self.rows_of.get(&Subject::Team(*team)) {
@@ -179,7 +180,21 @@ pub(super) fn beyond_giver(
             return Err(refuse(&gained, &format!("team {}", team.key)));
         }
     }
-    let stops_giver = |facts: &OrganizationFacts| -> BTreeSet<String> {
+    let moved = Moved::new(index, giver, before, after);
+    let gained = moved.gained(index, after, giver, &held);
+    if !gained.is_empty() {
+        return Err(Problem::new(
+            ProblemKind::BeyondGiver,
+            format!(
+                "a condition on your own rights reads this, so you could come to hold {}: somebody else has to change it",
+                first_codes(index, &gained)
+            ),
+        ));
+    }
+    let stops_giver = |facts: &OrganizationFacts, moved: &Moved| -> BTreeSet<String> {
+        let still = |pattern, condition: &Option<ConditionKey>| {
+            !moved.loosens(condition.as_ref(), &index.pattern(pattern))
+        };
         let teams = Potential::new(index, facts).teams_of.remove(&giver).unwrap_or_default();
         let mine = |subject: Subject| match subject {
             Subject::Principal(id) => id == giver,
@@ -191,13 +206,14 @@ pub(super) fn beyond_giver(
             .grants
             .iter()
             .filter(|row| row.effect == Effect::Deny && mine(row.subject) && !row.window.is_over(now))
+            .filter(|row| still(&row.pattern, &row.condition))
             .map(|row| {
                 format!("denial {} {:?}", row.id, (&row.pattern, &row.reach, row.window, &row.condition))
             });
         let blocks = facts
             .blocks
             .iter()
-            .filter(|row| !row.window.is_over(now))
+            .filter(|row| !row.window.is_over(now) && still(&row.pattern, &row.condition))
             .filter(|row| match &row.subject {
                 BlockSubject::Principal(id) => mine(Subject::Principal(*id)),
                 BlockSubject::Team(id) => mine(Subject::Team(*id)),
@@ -209,7 +225,9 @@ pub(super) fn beyond_giver(
             });
         denials.chain(blocks).collect()
     };
-    if let Some(lifted) = stops_giver(before).difference(&stops_giver(after)).next() {
+    if let Some(lifted) =
+        stops_giver(before, &Moved::default()).difference(&stops_giver(after, &moved)).next()
+    {
         let words: Vec<&str> = lifted.split(' ').take(2).collect();
         return Err(Problem::new(
             ProblemKind::BeyondGiver,

@@ -5,6 +5,7 @@
 mod duties;
 mod form;
 mod giver;
+mod moved;
 
 use crate::App;
 use crate::caller::RequestContext;

@@ -274,7 +274,7 @@ both_engines!(a_service_token_is_made_shown_once_used_and_revoked, async |databa
     let assignment = json!({"role": "viewer", "subject": {"member": "web-shop"}});
     story.post(ANN, "/api/v1/organizations/toys/assignments", assignment).await.is(201);
     let path = "/api/v1/organizations/toys/service-tokens";
-    let body = json!({"account": "web-shop", "name": "shop server", "scopes": ["finance.*.read"], "expires_at": "2027-02-01T00:00:00Z"});
+    let body = json!({"account": "web-shop", "name": "shop server", "scopes": ["dashboard.*.read"], "expires_at": "2027-02-01T00:00:00Z"});
     let made = story.post(ANN, path, body).await.is(201);
     let token = made.body["token"].as_str().unwrap().to_owned();
     let id = made.body["service_token"]["id"].as_str().unwrap().to_owned();
@@ -288,6 +288,28 @@ both_engines!(a_service_token_is_made_shown_once_used_and_revoked, async |databa
         .with_token(&token, Method::GET, "/api/v1/organizations/trade/members", None)
         .await
         .is_problem(404, "not-found");
+
+    // About itself a limited credential is told what it can do, not what its account could: a ceiling is a step of every answer.
+    let asks = async |place: &str, body: Value| {
+        let place = format!("/api/v1/organizations/toys/{place}");
+        story.with_token(&token, Method::POST, &place, Some(body)).await.is(200).body
+    };
+    for (permission, reason) in
+        [("dashboard.boards.read", "granted_by_role"), ("sales.invoices.read", "out_of_scope")]
+    {
+        for subject in [json!(null), json!("web-shop")] {
+            let told = asks("checks", json!({"subject": subject, "permission": permission})).await;
+            assert_eq!(told["reason"], reason, "{told}");
+            let told =
+                asks("checks/batch", json!({"checks": [{"subject": subject, "permission": permission}]}))
+                    .await;
+            assert!(told.to_string().contains(reason), "{told}");
+        }
+    }
+    let can = asks("search/what-can", json!({})).await;
+    let can: Vec<&str> =
+        can["items"].as_array().unwrap().iter().map(|item| item["permission"].as_str().unwrap()).collect();
+    assert!(!can.is_empty() && can.iter().all(|code| code.starts_with("dashboard.")), "{can:?}");
 
     for shown in [story.get(ANN, path).await.is(200), story.get(ANN, &format!("{path}/{id}")).await.is(200)] {
         let text = shown.body.to_string();

@@ -77,6 +77,51 @@ both_engines!(nobody_gives_what_they_do_not_hold_nor_raises_themselves, async |d
     assert!(story.allows("toys", CAT, "sales.invoices.read").await);
 });
 
+both_engines!(nobody_raises_themselves_by_what_their_own_conditions_read, async |database| {
+    let story = Story::company(database).await;
+    let toys = |rest: &str| format!("/api/v1/organizations/toys/{rest}");
+    for permission in ["admin.permissions.assign", "admin.teams.update"] {
+        story.post(ANN, GRANTS, to_bob(permission)).await.is(201);
+    }
+    story.post(ANN, &toys("teams"), json!({"key": "bears", "name": "Bears"})).await.is(201);
+    let conditions = [
+        ("own", "sales.invoices.read", json!({"form": "owner"})),
+        (
+            "small",
+            "sales.orders.read",
+            json!({"form": "at_most", "of": "resource", "attribute": "amount", "limit": 10}),
+        ),
+        ("bears", "sales.orders.approve", json!({"form": "all", "of": [{"form": "team", "team": "bears"}]})),
+    ];
+    for (key, permission, condition) in conditions {
+        let place = toys(&format!("conditions/{key}"));
+        story.put(ANN, &place, json!({"condition": condition})).await.is(200);
+        let mut body = to_bob(permission);
+        body["condition"] = json!(key);
+        story.post(ANN, GRANTS, body).await.is(201);
+    }
+    let mine = json!({"owner": "bob@toys.example"});
+    let team = toys("teams/bears/members/bob@toys.example");
+    story.put(BOB, &toys("resources/invoices/1"), mine.clone()).await.is_problem(403, "beyond-giver");
+    story
+        .put(BOB, &toys("resources/orders/1"), json!({"attributes": {"amount": 5}}))
+        .await
+        .is_problem(403, "beyond-giver");
+    story.send(BOB, Method::PUT, &team, &[], None).await.is_problem(403, "beyond-giver");
+    // What has no say in the own rights is free, and whoever holds the right anyway may do all of it.
+    story.put(BOB, &toys("resources/invoices/2"), json!({"owner": "cat@toys.example"})).await.is(200);
+    story.put(BOB, &toys("resources/products/1"), json!({"attributes": {"amount": 5}})).await.is(200);
+    story.send(BOB, Method::PUT, &toys("teams/bears/members/cat@toys.example"), &[], None).await.is(200);
+    story.put(ANN, &toys("resources/invoices/1"), mine).await.is(200);
+    story.send(ANN, Method::PUT, &team, &[], None).await.is(200);
+    assert!(story.allows("toys", BOB, "sales.orders.approve").await);
+    let mut block = to_bob("sales.orders.approve");
+    block["condition"] = json!("bears");
+    story.post(ANN, &toys("blocks"), block).await.is(201);
+    story.delete(BOB, &team).await.is_problem(403, "beyond-giver");
+    story.delete(ANN, &team).await.is(200);
+});
+
 both_engines!(a_grant_that_means_nothing_is_refused_by_field, async |database| {
     let story = Story::company(database).await;
     for (name, value, field) in [

@@ -41,6 +41,19 @@ both_engines!(a_resource_of_another_organization_is_denied_at_once, async |datab
     assert_eq!(story.decision("trade", EVE, check.clone()).await["decision"], "allow");
     story.put(ANN, &format!("{RESOURCES}/vouchers/1"), json!({})).await.is(200);
     assert_eq!(story.decision("trade", EVE, check.clone()).await["reason"], "cross_organization");
+    // A denial says the same with and without an explanation, and tells nobody what others have registered.
+    let other = check["resource"].clone();
+    for permission in ["platform.backups.read", check["permission"].as_str().unwrap_or("sales.invoices.read")]
+    {
+        let mut asked = json!({"subject": "eve@trade.example", "permission": permission, "resource": other});
+        let plain = story.decision("trade", EVE, asked.clone()).await;
+        asked["explain"] = json!(true);
+        let explained = story.decision("trade", EVE, asked.clone()).await;
+        assert_eq!((&plain["decision"], &plain["reason"]), (&explained["decision"], &explained["reason"]));
+    }
+    let mut nameless = check.clone();
+    nameless["resource"]["id"] = json!("");
+    story.post(EVE, "/api/v1/organizations/trade/checks", nameless).await.is_problem(422, "invalid");
     let asked = json!({"type": "vouchers", "permission": "finance.vouchers.approve"});
     let told = story.post(EVE, "/api/v1/organizations/trade/search/resources", asked).await.is(200);
     assert!(told.each("/id").is_empty());
