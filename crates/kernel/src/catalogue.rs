@@ -4,6 +4,7 @@
 use crate::entitlement::{Enforcement, LimitKind};
 use crate::facts::{Level, RoleFact};
 use crate::{Key, ModuleKey, Pattern, PermissionCode, ResourceTypeKey, RoleKey, SubmoduleKey};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a module works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -189,5 +190,62 @@ impl Catalogue {
     /// The shipped role with this key.
     pub fn role(&self, key: &RoleKey) -> Option<&CatalogueRole> {
         self.roles.iter().find(|role| &role.role.key == key)
+    }
+
+    /// The words that types of resource take for their plural name: for each type the middle word that most of its actions
+    /// stand for, if there is one.
+    pub fn plural_claims(&self) -> BTreeMap<&str, Vec<&ResourceType>> {
+        let mut claims: BTreeMap<&str, Vec<&ResourceType>> = BTreeMap::new();
+        for kind in &self.resource_types {
+            let mut words: BTreeMap<&str, usize> = BTreeMap::new();
+            for action in &kind.actions {
+                *words.entry(action.permission.resource()).or_default() += 1;
+            }
+            let most = words.values().copied().max().unwrap_or(0);
+            let mut leading = words.iter().filter(|(_, times)| **times == most);
+            if let (Some((word, _)), None) = (leading.next(), leading.next()) {
+                claims.entry(word).or_default().push(kind);
+            }
+        }
+        claims
+    }
+
+    /// The types that have a plural name of their own, by that name: a word that one type alone took, that one module
+    /// alone uses, and that is not itself a type.
+    pub fn plural_names(&self) -> BTreeMap<&str, &str> {
+        let is_plain = |word: &str| {
+            let modules: BTreeSet<&str> = self
+                .permissions
+                .iter()
+                .filter(|it| it.code.resource() == word)
+                .map(|it| it.code.module())
+                .collect();
+            modules.len() == 1 && self.resource_types.iter().all(|it| it.key.as_str() != word)
+        };
+        let claims = self.plural_claims().into_iter();
+        claims
+            .filter_map(|(word, types)| match types.as_slice() {
+                [kind] if is_plain(word) => Some((word, kind.key.as_str())),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The names that the things of a middle word have in a module: the word, the type that took it for its plural name, or
+    /// both.
+    pub fn names_of(&self, module: &str, word: &str) -> BTreeSet<&str> {
+        if let Some((word, kind)) = self.plural_names().get_key_value(word) {
+            return BTreeSet::from([*word, *kind]);
+        }
+        let claims = self.plural_claims();
+        let of_module = |kind: &&&ResourceType| {
+            let mut codes = kind.actions.iter().map(|it| &it.permission);
+            codes.any(|it| it.module() == module && it.resource() == word)
+        };
+        let types = claims.get(word).into_iter().flatten().filter(of_module).map(|kind| kind.key.as_str());
+        let is_type = self.resource_types.iter().any(|it| it.key.as_str() == word);
+        let types: BTreeSet<&str> = types.filter(|_| !is_type).collect();
+        let words = self.permissions.iter().map(|it| it.code.resource());
+        if types.is_empty() { words.filter(|it| *it == word).collect() } else { types }
     }
 }

@@ -71,6 +71,7 @@ pub static CODES: &[(&str, &str)] = &[
     ("sales.invoices.approve", "billing"),
     ("sales.invoices.export", "billing"),
     ("sales.invoices.read", "billing"),
+    ("sales.items.read", "orders"),
     ("sales.orders.create", "orders"),
     ("sales.orders.read", "orders"),
     ("stock.items.read", "stores"),
@@ -357,7 +358,7 @@ impl<'a> Dice<'a> {
     pub fn reach(&mut self) -> Reach {
         match self.below(5) {
             0 | 1 => Reach::Organization,
-            2 => Reach::Type(key(self.pick(&["invoice", "invoices", "item", "orders", "nowhere"]))),
+            2 => Reach::Type(key(self.pick(&["invoice", "invoices", "item", "items", "orders", "nowhere"]))),
             _ => on(
                 self.pick(&["invoice", "invoices", "item", "items", "orders", "nowhere"]),
                 self.pick(&["1", "2"]),
@@ -531,7 +532,7 @@ impl<'a> Dice<'a> {
         facts.previews = (0..self.below(3))
             .map(|_| PreviewFact { module: key(self.pick(&["sales", "stock"])), principal: self.principal() })
             .collect();
-        for kind in ["invoice", "invoices", "item", "orders", "nowhere"] {
+        for kind in ["invoice", "invoices", "item", "items", "orders", "nowhere"] {
             for id in ["1", "2"] {
                 if self.rarely(4) {
                     facts.resources.push(ResourceFact {

@@ -3,7 +3,9 @@
 use super::{DEPTH_MAX, new};
 use charter_kernel::catalogue::CatalogueRole;
 use charter_kernel::facts::{BlockSubject, OrganizationFacts, OrganizationKind, Reach, Subject};
-use charter_kernel::{ConditionKey, Pattern, PrincipalId, Problem, ResourceTypeKey, RoleKey, TeamId};
+use charter_kernel::{
+    ConditionKey, Pattern, PrincipalId, Problem, ResourceRef, ResourceTypeKey, RoleKey, TeamId,
+};
 use charter_policy::{Index, condition};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -65,10 +67,22 @@ pub(super) fn names(
             Err(Problem::invalid("resource", format!("{kind} is not a type of resource in the catalogue")))
         }
     };
-    let reach = |reach: &Reach| match reach {
-        Reach::Organization => Ok(()),
-        Reach::Type(of) => kind(of),
-        Reach::Resource(resource) => kind(&resource.kind),
+    let reach = |reach: &Reach, pattern: &Pattern| {
+        let (Reach::Type(of) | Reach::Resource(ResourceRef { kind: of, .. })) = reach else { return Ok(()) };
+        kind(of)?;
+        let misnamed = index.kind(of.as_str()).map(|kind| index.misnamed(kind)).unwrap_or_default();
+        if index.pattern(pattern).without(&misnamed).is_empty() {
+            let types = index.catalogue().plural_claims();
+            let types = types.get(of.as_str()).into_iter().flatten().map(|kind| kind.key.as_str());
+            let types = types.collect::<Vec<_>>().join(" or ");
+            return Err(Problem::invalid(
+                "resource",
+                format!(
+                    "{of} does not stand for the things {pattern} is about, so the row would reach nothing: say {types}"
+                ),
+            ));
+        }
+        Ok(())
     };
     let platform = after.organization.kind == OrganizationKind::Platform;
     for row in new(&before.assignments, &after.assignments) {
@@ -88,12 +102,12 @@ pub(super) fn names(
     for row in new(&before.grants, &after.grants) {
         subject(row.subject)?;
         pattern(index, &row.pattern, "permission")?;
-        reach(&row.reach)?;
+        reach(&row.reach, &row.pattern)?;
         condition(&row.condition)?;
     }
     for row in new(&before.blocks, &after.blocks) {
         pattern(index, &row.pattern, "permission")?;
-        reach(&row.reach)?;
+        reach(&row.reach, &row.pattern)?;
         condition(&row.condition)?;
         match &row.subject {
             BlockSubject::Principal(id) => subject(Subject::Principal(*id))?,

@@ -73,6 +73,24 @@ pub(super) fn findings(old: &Catalogue, new: &Catalogue) -> Vec<Lint> {
             }
         }
     }
+    let things = |it: &Catalogue| -> BTreeSet<(String, String)> {
+        it.permissions.iter().map(|it| (it.code.module().to_owned(), it.code.resource().to_owned())).collect()
+    };
+    let was_a_name = |name: &str| {
+        old.permissions.iter().any(|it| it.code.resource() == name)
+            || old.resource_types.iter().any(|it| it.key.as_str() == name)
+    };
+    for (module, word) in things(old).intersection(&things(new)) {
+        let (before, after) = (old.names_of(module, word), new.names_of(module, word));
+        let lost = before.difference(&after).map(|name| (*name, "no longer"));
+        let taken = after.difference(&before).filter(|name| was_a_name(name)).map(|name| (*name, "now"));
+        for (name, says) in lost.chain(taken) {
+            let what = format!(
+                "{says} stands for the {word} of {module}, so grants, denials and resources written under it would reach other things than before; choose another middle word or type"
+            );
+            add(Weight::Error, "name_moved", format!("resource_types.{name}"), what);
+        }
+    }
     for conflict in &old.conflicts {
         let at = format!("conflicts.{}", conflict.key);
         match new.conflicts.iter().find(|now| now.key == conflict.key) {

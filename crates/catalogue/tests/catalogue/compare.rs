@@ -106,6 +106,38 @@ fn a_change_of_meaning_is_flagged() {
 }
 
 #[test]
+fn a_name_of_things_never_comes_to_stand_for_others() {
+    let old = shipped().unwrap();
+    let code = |code: &str, it: &mut Catalogue| {
+        let mut permission = it.permissions[0].clone();
+        permission.code = code.parse().unwrap();
+        it.permissions.push(permission);
+    };
+    // Products get a second module: `products` would stand for those of sales alone, and rows under it lose those of inventory.
+    let second = changed(|it| code("sales.products.read", it));
+    assert_eq!(rules(&old, &second), [(Weight::Error, "name_moved", "resource_types.products".to_owned())]);
+    // The type goes, and with it the rows written under it.
+    let gone = changed(|it| it.resource_types.retain(|kind| kind.key.as_str() != "warehouse"));
+    let moved = rules(&old, &gone);
+    assert!(
+        moved.contains(&(Weight::Error, "name_moved", "resource_types.warehouse".to_owned())),
+        "{moved:?}"
+    );
+    // A new type takes a word nobody else uses: rows under the word reach the same things as before.
+    let named = changed(|it| {
+        let mut lead = it.resource_types[0].clone();
+        lead.key = "lead".parse().unwrap();
+        lead.actions.truncate(1);
+        lead.actions[0].permission = "crm.leads.read".parse().unwrap();
+        it.resource_types.push(lead);
+    });
+    assert_eq!(rules(&old, &named), []);
+    assert_eq!(named.names_of("crm", "leads").into_iter().collect::<Vec<_>>(), ["lead", "leads"]);
+    assert_eq!(second.names_of("inventory", "products").into_iter().collect::<Vec<_>>(), ["product"]);
+    assert_eq!(second.names_of("sales", "products").into_iter().collect::<Vec<_>>(), ["products"]);
+}
+
+#[test]
 fn roles_plans_limits_and_conflicts_are_compared_field_by_field() {
     let old = shipped().unwrap();
     let new = changed(|it| {

@@ -41,7 +41,10 @@ impl Shard {
         }
         if let Some(resource) = &check.resource {
             let kind = self.index.kind(resource.kind)?;
-            if resource.registered_elsewhere || self.index.is_registered(kind) {
+            if resource.registered_elsewhere
+                || self.index.is_registered(kind)
+                || self.index.misnamed(kind).contains(permission)
+            {
                 return None;
             }
         }

@@ -41,8 +41,8 @@ impl Shard {
         let kind = match &check.resource {
             None => None,
             Some(resource) => match index.kind(resource.kind) {
-                Some(kind) => Some(kind),
-                None => return nothing(Reason::UnknownType),
+                Some(kind) if !index.misnamed(kind).contains(permission) => Some(kind),
+                _ => return nothing(Reason::UnknownType),
             },
         };
         // 1 organization

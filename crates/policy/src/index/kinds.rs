@@ -5,7 +5,7 @@ use super::text_table::TextTable;
 use crate::set::{PermissionIndex, PermissionSet};
 use charter_kernel::PermissionCode;
 use charter_kernel::facts::Level;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Number of a kind of resource; the singular and the plural name of one kind share it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,42 +21,22 @@ pub(super) struct KindAction {
 
 impl Index {
     /// Kinds: every type of resource and every middle word. The middle word that most actions of a type stand for is
-    /// its plural name, unless another type claims it too or several modules use it.
+    /// its plural name, unless another type claims it too or several modules use it. A word that is nobody's plural name
+    /// is a kind of its own, but not for the permissions a type took it for: there the type's name alone is the thing's name.
     pub(super) fn name_kinds(&mut self) {
         let mut names: BTreeSet<Box<str>> = self.by_resource.keys().cloned().collect();
         names.extend(self.catalogue.resource_types.iter().map(|kind| kind.key.as_str().into()));
-        let mut claims: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for kind in &self.catalogue.resource_types {
-            let mut words: BTreeMap<&str, usize> = BTreeMap::new();
-            for action in &kind.actions {
-                *words.entry(action.permission.resource()).or_default() += 1;
-            }
-            let most = words.values().copied().max().unwrap_or(0);
-            let mut leading = words.iter().filter(|(_, times)| **times == most);
-            if let (Some((word, _)), None) = (leading.next(), leading.next()) {
-                claims.entry(word).or_default().push(kind.key.as_str());
-            }
-        }
         let names: Vec<Box<str>> = names.into_iter().collect();
         let number = |name: &str| names.binary_search_by(|it| (**it).cmp(name)).ok();
         let mut kind_of: Vec<u16> = (0..names.len()).map(|at| at as u16).collect();
-        for (word, types) in &claims {
-            let [kind] = types.as_slice() else { continue };
-            let modules: BTreeSet<&str> = self
-                .permissions
-                .iter()
-                .filter(|code| code.resource() == *word)
-                .map(PermissionCode::module)
-                .collect();
-            let is_type = self.catalogue.resource_types.iter().any(|it| it.key.as_str() == *word);
-            if modules.len() == 1
-                && !is_type
-                && let (Some(word), Some(kind)) = (number(word), number(kind))
+        for (word, kind) in self.catalogue.plural_names() {
+            if let (Some(word), Some(kind)) = (number(word), number(kind))
                 && let Some(slot) = kind_of.get_mut(word)
             {
                 *slot = kind as u16;
             }
         }
+        let claims = self.catalogue.plural_claims();
         self.kind_names = (0..names.len())
             .map(|at| {
                 names
@@ -65,6 +45,25 @@ impl Index {
                     .filter(|(_, kind)| usize::from(**kind) == at)
                     .map(|(name, _)| name.clone())
                     .collect()
+            })
+            .collect();
+        self.misnamed = (0..names.len())
+            .map(|at| {
+                let word = names.get(at).map_or("", |name| &**name);
+                let is_own = kind_of.get(at).is_some_and(|kind| usize::from(*kind) == at);
+                let is_type = self.catalogue.resource_types.iter().any(|it| it.key.as_str() == word);
+                let claiming = claims.get(word).filter(|_| is_own && !is_type);
+                claiming
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|kind| &kind.actions)
+                    .filter(|action| action.permission.resource() == word)
+                    .map(|action| {
+                        let of_module =
+                            self.by_module.get(action.permission.module()).copied().unwrap_or_default();
+                        of_module.intersect(&self.by_resource.get(word).copied().unwrap_or_default())
+                    })
+                    .fold(PermissionSet::EMPTY, |all, some| all.union(&some))
             })
             .collect();
         self.kinds = TextTable::new(names.clone());
@@ -92,6 +91,13 @@ impl Index {
     #[inline]
     pub fn is_registered(&self, kind: KindIndex) -> bool {
         self.registered.get(usize::from(kind.0)).is_some_and(|flag| *flag)
+    }
+
+    /// Permissions whose things have another name than this: with `invoice` for the invoices of finance, and invoices in
+    /// sales too, `invoices` stands for those of sales only, or one thing of finance had two names and two sets of rows.
+    #[inline]
+    pub fn misnamed(&self, kind: KindIndex) -> PermissionSet {
+        self.misnamed.get(usize::from(kind.0)).copied().unwrap_or_default()
     }
 
     /// The names of a kind.

@@ -2,7 +2,8 @@
 
 use super::grants::Level;
 use super::walk::{Answer, Walk, span};
-use charter_kernel::catalogue::ModuleScope;
+use charter_kernel::PermissionCode;
+use charter_kernel::catalogue::{ModuleScope, ResourceType};
 use charter_kernel::facts::{MemberFact, OrganizationKind, OrganizationStatus, PrincipalStatus};
 use charter_kernel::{DecidedBy, Effect, Reason, Window};
 
@@ -19,6 +20,21 @@ impl<'a> Walk<'a> {
             && self.index.kind(resource.kind).is_none()
         {
             self.note("names", None, format!("type of resource {} is not in the catalogue", resource.kind));
+            return no(Reason::UnknownType);
+        }
+        if let Some(resource) = check.resource
+            && let Some(right) = self.right_name(code, resource.kind)
+        {
+            self.note(
+                "names",
+                None,
+                format!(
+                    "{} of {} are resources of type {right}: ask about {right}:{}",
+                    resource.kind,
+                    code.module(),
+                    resource.id
+                ),
+            );
             return no(Reason::UnknownType);
         }
         // 1 organization
@@ -132,5 +148,25 @@ impl<'a> Walk<'a> {
         }
         // 11 roles
         self.by_roles(code, in_grace)
+    }
+
+    /// The type a thing belongs to for a permission, where the name used is the middle word of the permission, a type has
+    /// taken that word in that module, and the word alone does not stand for the type.
+    fn right_name(&self, code: &PermissionCode, name: &str) -> Option<&'a str> {
+        let types = &self.index.catalogue().resource_types;
+        if name != code.resource() || types.iter().any(|it| it.key.as_str() == name) {
+            return None;
+        }
+        let leads = |word: &str, kind: &ResourceType| {
+            let times =
+                |word: &str| kind.actions.iter().filter(|it| it.permission.resource() == word).count();
+            let others = kind.actions.iter().map(|it| it.permission.resource()).filter(|it| *it != word);
+            others.map(times).all(|other| other < times(word))
+        };
+        let taken = types.iter().find(|kind| {
+            let mut here = kind.actions.iter().map(|it| &it.permission);
+            here.any(|it| it.module() == code.module() && it.resource() == name) && leads(name, kind)
+        })?;
+        (self.index.kind(name) != self.index.kind(taken.key.as_str())).then(|| taken.key.as_str())
     }
 }

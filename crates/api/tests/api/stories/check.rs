@@ -175,3 +175,42 @@ both_engines!(questions_from_the_platform_leave_no_refusal_on_the_trail, async |
     let by_pat = format!("/api/v1/organizations/toys/audit/events?actor={}", story.id_of(PAT));
     assert!(story.all(Who::Operator, &by_pat, 9, "/action").await.is_empty());
 });
+
+both_engines!(one_thing_has_no_second_name_that_its_denials_do_not_reach, async |database| {
+    let story = Story::company(database).await;
+    let own = json!({"document": include_str!("../../../../catalogue/examples/toys.toml")});
+    story.post(PAT, "/api/v1/catalogue/apply", own).await.is(200);
+    story.assign(ANN, "toys", BOB, "org_admin").await.is(201);
+    let deny = |kind: &str| {
+        json!({
+            "subject": {"member": "bob@toys.example"}, "permission": "finance.invoices.read", "effect": "deny",
+            "reach": {"type": kind, "id": "1043"}, "reason": "his brother's bill",
+        })
+    };
+    // Finance's invoices are the type `invoice`; sales has invoices too, so `invoices` alone stands for those of sales.
+    let told = story
+        .post(ANN, "/api/v1/organizations/toys/grants", deny("invoices"))
+        .await
+        .is_problem(422, "invalid");
+    assert!(
+        told.body["detail"].as_str().unwrap_or_default().contains("say invoice")
+            || told.body.to_string().contains("say invoice")
+    );
+    story.post(ANN, "/api/v1/organizations/toys/grants", deny("invoice")).await.is(201);
+    for (permission, kind, reason) in [
+        ("finance.invoices.read", "invoice", "denied_on_resource"),
+        ("finance.invoices.read", "invoices", "unknown_type"),
+        ("sales.invoices.read", "invoices", "granted_by_role"),
+    ] {
+        for explain in [false, true] {
+            let asked = json!({
+                "subject": "bob@toys.example", "permission": permission, "resource": {"type": kind, "id": "1043"}, "explain": explain,
+            });
+            let told = story.post(ANN, CHECKS, asked).await.is(200);
+            assert_eq!(told.body["reason"], reason, "{permission} {kind}");
+            if explain && reason == "unknown_type" {
+                assert!(told.body["path"].to_string().contains("ask about invoice:1043"), "{:#}", told.body);
+            }
+        }
+    }
+});
