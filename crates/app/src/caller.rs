@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 /// Who is asking.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "one per request; a box would be an allocation on every check")]
 pub enum Caller {
     /// Nobody known.
     Anonymous,
@@ -19,8 +18,8 @@ pub enum Caller {
         /// Name of the operating system's account.
         account: String,
     },
-    /// A signed-in user or service account.
-    Principal(SignedIn),
+    /// A signed-in user or service account; shared, since the same one asks again and again.
+    Principal(Arc<SignedIn>),
 }
 
 /// A signed-in principal and the credential that proved it.

@@ -6,7 +6,7 @@ use super::service_token;
 use super::token::{self, TokenFault};
 use super::{OPERATOR_PREFIX, lineage, service_caller, session};
 use crate::App;
-use crate::caller::{Caller, SignedIn};
+use crate::caller::Caller;
 use charter_kernel::{Problem, ProblemKind, Timestamp};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -95,16 +95,5 @@ async fn signed_in(app: &App, bearer: &str, now: Timestamp) -> Result<Caller, St
     if !known.is_active {
         return Err(TokenFault::Principal.into());
     }
-    Ok(Caller::Principal(SignedIn {
-        id: known.principal,
-        kind: known.kind,
-        login: known.login.clone(),
-        name: known.name.clone(),
-        session: Some(claims.sid),
-        credential: None,
-        organization: claims.org,
-        ceiling: None,
-        amr: claims.amr.clone(),
-        expires_at: Some(Timestamp::from_seconds(claims.exp)),
-    }))
+    Ok(Caller::Principal(known.signed_in(&claims)))
 }

@@ -32,10 +32,8 @@ pub enum Remembered {
 /// A token's record with what its caller is made of.
 pub struct Found {
     record: TokenRecord,
-    login: String,
-    name: String,
     is_active: bool,
-    ceiling: Option<Ceiling>,
+    signed_in: Arc<SignedIn>,
     index: Arc<Index>,
 }
 
@@ -68,10 +66,19 @@ async fn read(app: &App, key_id: &str) -> Result<Option<Arc<Found>>, Problem> {
     let index = app.snapshots().index();
     let is_ours = credential.kind == 's' && credential.alg == HashAlgorithm::Hmac;
     Ok(Some(Arc::new(Found {
-        ceiling: scopes.as_ref().map(|scopes| Ceiling::new(scopes.as_slice(), &index)),
+        signed_in: Arc::new(SignedIn {
+            id: credential.principal,
+            kind: PrincipalKind::ServiceAccount,
+            login: principal.login_folded,
+            name: principal.name,
+            session: None,
+            credential: Some(credential.id),
+            organization: Some(credential.organization),
+            ceiling: scopes.as_ref().map(|scopes| Ceiling::new(scopes.as_slice(), &index)),
+            amr: vec!["swk".to_owned()],
+            expires_at: credential.window.to(),
+        }),
         index,
-        login: principal.login_folded,
-        name: principal.name,
         is_active: principal.status == PrincipalStatus::Active && is_ours,
         record: TokenRecord {
             organization: credential.organization,
@@ -110,7 +117,7 @@ async fn find(
         }
         _ => identity.token_throttle.take_from_address(address, now)?,
     }
-    let found = read(app, presented.id).await?;
+    let found = Box::pin(read(app, presented.id)).await?;
     match &found {
         Some(found) => {
             identity.token_throttle.give_back_to_address(address);
@@ -144,16 +151,5 @@ pub(super) async fn caller(
         return Err(TokenFault::ServiceToken.into());
     }
     let Some(found) = found.filter(|found| found.is_active) else { return Err(TokenFault::Principal.into()) };
-    Ok(Caller::Principal(SignedIn {
-        id: found.record.principal,
-        kind: PrincipalKind::ServiceAccount,
-        login: found.login.clone(),
-        name: found.name.clone(),
-        session: None,
-        credential: Some(found.record.credential),
-        organization: Some(found.record.organization),
-        ceiling: found.ceiling.clone(),
-        amr: vec!["swk".to_owned()],
-        expires_at: found.record.expires_at,
-    }))
+    Ok(Caller::Principal(Arc::clone(&found.signed_in)))
 }

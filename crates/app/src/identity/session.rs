@@ -3,10 +3,12 @@
 //! A session is read from the database when a token first names it here, and again when what is remembered is half a minute old. One
 //! that ended stays ended in memory; those that ended on other nodes are learned by a poll.
 
+use super::token::Claims;
 use crate::App;
 use crate::audit;
 use crate::caller::{Caller, Listing, Page, RequestContext, SignedIn};
 use crate::transaction::{Committed, Transaction};
+use arc_swap::ArcSwapOption;
 use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
@@ -46,6 +48,32 @@ pub struct Known {
     /// When the session ends at the latest.
     pub ends_at: Timestamp,
     read_at: Timestamp,
+    last: ArcSwapOption<(Arc<Claims>, Arc<SignedIn>)>,
+}
+
+impl Known {
+    /// Who signed in, with what their token says; made once as long as requests come with the same token.
+    pub(super) fn signed_in(&self, claims: &Arc<Claims>) -> Arc<SignedIn> {
+        if let Some(last) = &*self.last.load()
+            && Arc::ptr_eq(&last.0, claims)
+        {
+            return Arc::clone(&last.1);
+        }
+        let signed_in = Arc::new(SignedIn {
+            id: self.principal,
+            kind: self.kind,
+            login: self.login.clone(),
+            name: self.name.clone(),
+            session: Some(claims.sid),
+            credential: None,
+            organization: claims.org,
+            ceiling: None,
+            amr: claims.amr.clone(),
+            expires_at: Some(Timestamp::from_seconds(claims.exp)),
+        });
+        self.last.store(Some(Arc::new((Arc::clone(claims), Arc::clone(&signed_in)))));
+        signed_in
+    }
 }
 
 /// The session a token names, when it may be used.
@@ -85,6 +113,7 @@ pub(super) async fn known(app: &App, id: SessionId, now: Timestamp) -> Result<Op
         is_active: principal.status == PrincipalStatus::Active,
         ends_at: session.expires_at.min(session.idle_expires_at),
         read_at: now,
+        last: ArcSwapOption::empty(),
     });
     identity
         .sessions

@@ -18,6 +18,7 @@ use charter_kernel::{OrganizationId, Problem, ProblemKind, SessionId, Timestamp}
 use charter_store as store;
 use charter_store::principal::Principal;
 use charter_store::session::Session;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Longest login that is looked at.
@@ -149,7 +150,7 @@ async fn record_failure(
 /// The context of a request whose caller turned out to be this principal, for the audit trail.
 pub(super) fn acting_as(ctx: &RequestContext, principal: &Principal) -> RequestContext {
     let mut ctx = ctx.clone();
-    ctx.caller = Caller::Principal(crate::caller::SignedIn {
+    ctx.caller = Caller::Principal(Arc::new(crate::caller::SignedIn {
         id: principal.id,
         kind: principal.kind,
         login: principal.login_folded.clone(),
@@ -160,7 +161,7 @@ pub(super) fn acting_as(ctx: &RequestContext, principal: &Principal) -> RequestC
         ceiling: None,
         amr: Vec::new(),
         expires_at: None,
-    });
+    }));
     ctx
 }
 

@@ -60,7 +60,7 @@ async fn caller(node: &Node, login: &str) -> RequestContext {
         amr: vec!["pwd".to_owned()],
         expires_at: None,
     };
-    RequestContext { caller: Caller::Principal(signed_in), ..node.operator() }
+    RequestContext { caller: Caller::Principal(Arc::new(signed_in)), ..node.operator() }
 }
 
 /// What the decision says to ann, an administrator: `allow`, or the reason why not.

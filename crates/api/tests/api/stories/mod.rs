@@ -229,7 +229,7 @@ impl Story {
             Who::Named(login) => {
                 let known = self.known.lock().unwrap();
                 let (_, id, organization) = known.iter().find(|known| known.0 == login).unwrap();
-                Caller::Principal(SignedIn {
+                Caller::Principal(Arc::new(SignedIn {
                     id: *id,
                     kind: PrincipalKind::User,
                     login: login.to_owned(),
@@ -240,7 +240,7 @@ impl Story {
                     ceiling: None,
                     amr: vec!["pwd".to_owned()],
                     expires_at: None,
-                })
+                }))
             }
         }
     }
