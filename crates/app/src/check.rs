@@ -1,7 +1,7 @@
 //! Checks: may this principal do this to that, here, now? One, many, and the searches; and who may ask about whom.
 
 use crate::caller::{Caller, Ceiling, RequestContext};
-use crate::denial::Denial;
+use crate::denial::{Denial, Joined};
 use crate::snapshot::Snapshot;
 use crate::{App, limit, text};
 use charter_kernel::facts::{Level, OrganizationFacts, PrincipalKind};
@@ -168,7 +168,7 @@ impl App {
         if let Some(bits) = parse_uuid(subject.as_bytes()) {
             return Ok(Some(PrincipalId(bits)));
         }
-        self.snapshots().principal_by_login(organization, snapshot, &text::fold_login(subject)).await
+        self.snapshots().principal_by_login(organization, snapshot, &text::folded_login(subject)).await
     }
 
     /// Decides one question. The caller was let through by `may_ask`.
@@ -306,22 +306,16 @@ impl App {
             return;
         }
         let permission = match question.asked {
-            Some(Asked::Permission(code)) => code.to_owned(),
-            Some(Asked::Action { kind, action }) => format!("{kind}:{action}"),
-            None => String::new(),
+            Some(Asked::Permission(code)) => Joined(code, None),
+            Some(Asked::Action { kind, action }) => Joined(kind, Some(action)),
+            None => Joined("", None),
         };
-        let short = |mut text: String| {
-            if let Some((end, _)) = text.char_indices().nth(300).filter(|_| text.len() > 300) {
-                text.truncate(end);
-            }
-            text
-        };
-        self.denials().record(Denial {
+        self.denials().record(&Denial {
             organization,
             principal,
-            login: short(question.subject.to_owned()),
-            permission: short(permission),
-            resource: question.resource.map(|(kind, id)| short(format!("{kind}:{id}"))),
+            login: question.subject,
+            permission,
+            resource: question.resource.map(|(kind, id)| Joined(kind, Some(id))),
             reason: decision.reason,
             address: question.address.or(ctx.address),
             request: Some(ctx.request),

@@ -6,22 +6,53 @@ use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::audit::{Actor, AuditEvent, Outcome};
 use charter_kernel::{OrganizationId, PrincipalId, Problem, Reason, RequestId, Timestamp};
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
+/// Characters of a text that are kept.
+const CHARACTERS_MAX: usize = 300;
+
+/// Up to two texts, read as one with a colon between them; nothing is copied before it has to be kept.
+#[derive(Debug, Clone, Copy, Hash)]
+pub struct Joined<'a>(pub &'a str, pub Option<&'a str>);
+
+impl Joined<'_> {
+    fn kept(self) -> String {
+        let mut text = match self {
+            Self(only, None) => only.to_owned(),
+            Self(first, Some(second)) => format!("{first}:{second}"),
+        };
+        if let Some((end, _)) = text.char_indices().nth(CHARACTERS_MAX) {
+            text.truncate(end);
+        }
+        text
+    }
+
+    fn is(self, kept: &str) -> bool {
+        let whole = match self {
+            Self(only, None) => only == kept,
+            Self(first, Some(second)) => {
+                kept.strip_prefix(first).and_then(|rest| rest.strip_prefix(':')) == Some(second)
+            }
+        };
+        whole || (kept.len() >= CHARACTERS_MAX && self.kept() == kept)
+    }
+}
+
 /// One refusal.
-#[derive(Debug, Clone)]
-pub struct Denial {
+#[derive(Debug, Clone, Copy)]
+pub struct Denial<'a> {
     /// Where.
     pub organization: OrganizationId,
     /// Who was refused.
     pub principal: PrincipalId,
     /// Its login, for readers.
-    pub login: String,
-    /// What was asked for.
-    pub permission: String,
-    /// On which resource, as `type:id`.
-    pub resource: Option<String>,
+    pub login: &'a str,
+    /// What was asked for: a permission, or a type and an action.
+    pub permission: Joined<'a>,
+    /// On which resource: type and id.
+    pub resource: Option<Joined<'a>>,
     /// Why it was refused.
     pub reason: Reason,
     /// Where the request came from.
@@ -32,19 +63,48 @@ pub struct Denial {
     pub at: Timestamp,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Same {
+/// The first of some equal refusals, and how many there were.
+struct Counted {
     organization: OrganizationId,
     principal: PrincipalId,
+    login: String,
     permission: String,
     resource: Option<String>,
     reason: Reason,
-}
-
-struct Counted {
-    first: Denial,
+    address: Option<IpAddr>,
+    request: Option<RequestId>,
+    at: Timestamp,
     last_at: Timestamp,
     count: u64,
+}
+
+impl Counted {
+    fn first(denial: &Denial<'_>) -> Self {
+        Self {
+            organization: denial.organization,
+            principal: denial.principal,
+            login: Joined(denial.login, None).kept(),
+            permission: denial.permission.kept(),
+            resource: denial.resource.map(Joined::kept),
+            reason: denial.reason,
+            address: denial.address,
+            request: denial.request,
+            at: denial.at,
+            last_at: denial.at,
+            count: 1,
+        }
+    }
+
+    fn is(&self, denial: &Denial<'_>) -> bool {
+        (self.organization, self.principal, self.reason)
+            == (denial.organization, denial.principal, denial.reason)
+            && denial.permission.is(&self.permission)
+            && match (denial.resource, &self.resource) {
+                (None, None) => true,
+                (Some(asked), Some(kept)) => asked.is(kept),
+                _ => false,
+            }
+    }
 }
 
 /// At most this many different refusals are told apart between two flushes; the rest is counted per organization.
@@ -58,37 +118,38 @@ pub struct Denials {
 
 #[derive(Default)]
 struct Waiting {
-    counted: HashMap<Same, Counted>,
+    /// By the hash of what makes refusals equal.
+    counted: HashMap<u64, Vec<Counted>>,
+    distinct: usize,
     beyond: HashMap<OrganizationId, (u64, Timestamp)>,
 }
 
 impl Denials {
     /// Takes note of a refusal; it is written with the next flush.
-    pub fn record(&self, denial: Denial) {
-        let same = Same {
-            organization: denial.organization,
-            principal: denial.principal,
-            permission: denial.permission.clone(),
-            resource: denial.resource.clone(),
-            reason: denial.reason,
-        };
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counted) = waiting.counted.get_mut(&same) {
+    pub fn record(&self, denial: &Denial<'_>) {
+        let Denial { organization, principal, permission, resource, reason, .. } = *denial;
+        let mut guard = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = &mut *guard;
+        let place =
+            waiting.counted.hasher().hash_one((organization, principal, permission, resource, reason));
+        let same = waiting.counted.get_mut(&place);
+        if let Some(counted) = same.and_then(|alike| alike.iter_mut().find(|counted| counted.is(denial))) {
             counted.count += 1;
             counted.last_at = denial.at;
-        } else if waiting.counted.len() >= DISTINCT_MAX {
-            let beyond = waiting.beyond.entry(denial.organization).or_insert((0, denial.at));
+        } else if waiting.distinct >= DISTINCT_MAX {
+            let beyond = waiting.beyond.entry(organization).or_insert((0, denial.at));
             beyond.0 += 1;
         } else {
-            waiting.counted.insert(same, Counted { last_at: denial.at, first: denial, count: 1 });
+            waiting.counted.entry(place).or_default().push(Counted::first(denial));
+            waiting.distinct += 1;
         }
     }
 
     fn take(&self) -> BTreeMap<OrganizationId, Vec<AuditEvent>> {
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let mut events: BTreeMap<OrganizationId, Vec<AuditEvent>> = BTreeMap::new();
-        for counted in waiting.counted.into_values() {
-            events.entry(counted.first.organization).or_default().push(event_of(counted));
+        for counted in waiting.counted.into_values().flatten() {
+            events.entry(counted.organization).or_default().push(event_of(counted));
         }
         for (organization, (count, at)) in waiting.beyond {
             events.entry(organization).or_default().push(AuditEvent {
@@ -120,24 +181,24 @@ impl Denials {
 }
 
 fn event_of(counted: Counted) -> AuditEvent {
-    let Counted { first, last_at, count } = counted;
-    let target = match &first.resource {
-        Some(resource) => format!("{} on {resource}", first.permission),
-        None => first.permission.clone(),
+    let (count, last_at) = (counted.count, counted.last_at);
+    let target = match &counted.resource {
+        Some(resource) => format!("{} on {resource}", counted.permission),
+        None => counted.permission,
     };
     AuditEvent {
-        organization: first.organization,
-        at: first.at,
-        actor: Actor::Principal { id: first.principal, login: first.login },
+        organization: counted.organization,
+        at: counted.at,
+        actor: Actor::Principal { id: counted.principal, login: counted.login },
         action: "check.deny",
         target_kind: "permission",
         target,
         outcome: Outcome::Denied,
-        reason: first.reason.as_str().to_owned(),
+        reason: counted.reason.as_str().to_owned(),
         before: None,
         after: (count > 1).then(|| format!(r#"{{"count":{count},"last_at":"{last_at}"}}"#)),
-        request: first.request,
-        address: first.address.map(|address| address.to_string()),
+        request: counted.request,
+        address: counted.address.map(|address| address.to_string()),
     }
 }
 
@@ -160,5 +221,65 @@ impl App {
             }
         }
         failed.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denial<'a>(permission: Joined<'a>, resource: Option<Joined<'a>>) -> Denial<'a> {
+        Denial {
+            organization: OrganizationId(1),
+            principal: PrincipalId(2),
+            login: "ann@toys.example",
+            permission,
+            resource,
+            reason: Reason::NoGrant,
+            address: None,
+            request: None,
+            at: Timestamp::from_seconds(1_000),
+        }
+    }
+
+    #[test]
+    fn equal_refusals_are_one_event_and_different_ones_are_not() {
+        let (denials, long) = (Denials::default(), "é".repeat(400));
+        let ids = ["1", "2", "1", &long, "1", &long];
+        for id in ids {
+            denials.record(&denial(Joined("account", Some("read")), Some(Joined("account", Some(id)))));
+        }
+        denials.record(&denial(Joined("finance.accounts.read", None), None));
+        let events = denials.take().remove(&OrganizationId(1)).unwrap();
+        let mut told: Vec<(&str, Option<&str>)> =
+            events.iter().map(|event| (event.target.as_str(), event.after.as_deref())).collect();
+        told.sort_unstable();
+        let end = "\"last_at\":\"1970-01-01T00:16:40Z\"}";
+        let (twice, thrice) = (format!("{{\"count\":2,{end}"), format!("{{\"count\":3,{end}"));
+        let cut = format!("account:read on account:{}", "é".repeat(292));
+        assert_eq!(
+            told,
+            [
+                ("account:read on account:1", Some(thrice.as_str())),
+                ("account:read on account:2", None),
+                (cut.as_str(), Some(twice.as_str())),
+                ("finance.accounts.read", None),
+            ]
+        );
+        assert!(denials.take().is_empty());
+    }
+
+    #[test]
+    fn what_is_told_apart_is_bounded() {
+        let denials = Denials::default();
+        for id in 0..DISTINCT_MAX + 7 {
+            denials.record(&denial(
+                Joined("account", Some("read")),
+                Some(Joined("account", Some(&id.to_string()))),
+            ));
+        }
+        let events = denials.take().remove(&OrganizationId(1)).unwrap();
+        assert_eq!(events.len(), DISTINCT_MAX + 1);
+        assert!(events.iter().any(|event| event.reason.starts_with("7 more denials")));
     }
 }

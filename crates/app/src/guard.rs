@@ -1,7 +1,8 @@
 //! The guard: asks the engine, and gives a `Permit` when it allows. A use case takes a `Permit`; nothing else makes one.
 
+use crate::App;
 use crate::caller::{Caller, RequestContext};
-use crate::{App, denial};
+use crate::denial::{Denial, Joined};
 use charter_kernel::{Decision, OrganizationId, Problem, ProblemKind, Reason};
 use charter_policy::{Check, Context};
 
@@ -47,11 +48,11 @@ impl App {
         let snapshot = self.snapshots().snapshot(organization, ctx.now).await?;
         // A credential made for one organization opens no other, whoever's it is: the answer is that of an unknown one.
         if principal.organization.is_some_and(|of| of != organization) {
-            self.denials().record(denial::Denial {
+            self.denials().record(&Denial {
                 organization,
                 principal: principal.id,
-                login: principal.login.clone(),
-                permission: permission.to_owned(),
+                login: &principal.login,
+                permission: Joined(permission, None),
                 resource: None,
                 reason: Reason::NotAMember,
                 address: ctx.address,
@@ -81,11 +82,11 @@ impl App {
         if decision.is_allow() {
             return Ok(Permit { organization, permission });
         }
-        self.denials().record(denial::Denial {
+        self.denials().record(&Denial {
             organization,
             principal: principal.id,
-            login: principal.login.clone(),
-            permission: permission.to_owned(),
+            login: &principal.login,
+            permission: Joined(permission, None),
             resource: None,
             reason: decision.reason,
             address: ctx.address,

@@ -1,6 +1,7 @@
 //! Texts people type, brought into the form in which they are kept, or refused with what is expected.
 
 use charter_kernel::{Key, Problem};
+use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization;
 
 /// Longest name of anything.
@@ -14,6 +15,14 @@ fn is_unwanted(c: char) -> bool {
     // Controls, line and paragraph separators, and marks that turn the direction of text.
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
+}
+
+/// The same as [`fold_login`] without a copy where a login has that form already.
+pub fn folded_login(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(text.trim());
+    }
+    Cow::Owned(fold_login(text))
 }
 
 /// A login in the one form in which it is compared: NFKC, lower case, no blanks around.
