@@ -13,6 +13,7 @@ use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Revision
 use charter_policy::{Index, Interner, Shard};
 use charter_store as store;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -23,7 +24,29 @@ const SPREAD: usize = 1024;
 pub(crate) type CatalogueSignature = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 type Names = HashMap<Box<str>, PrincipalId>;
-type Slots = HashMap<OrganizationId, Arc<Slot>>;
+type Slots = HashMap<OrganizationId, Arc<Slot>, BuildHasherDefault<IdHasher>>;
+
+/// A hash of ids we made: half of their bits are random already, and only ids of organizations that exist are kept.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u128(u128::from(*byte));
+        }
+    }
+
+    fn write_u128(&mut self, id: u128) {
+        let mixed =
+            (self.0.rotate_left(23) ^ id as u64 ^ (id >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 32;
+    }
+}
 
 /// One organization at one revision.
 pub struct Snapshot {
@@ -212,7 +235,7 @@ impl Snapshots {
         if let Some(snapshot) = self.in_memory(organization, now) {
             return Ok(snapshot);
         }
-        self.build(organization, Revision(0), now).await
+        Box::pin(self.build(organization, Revision(0), now)).await
     }
 
     /// The snapshot when it is in memory already: no lock, no await.
@@ -238,7 +261,7 @@ impl Snapshots {
         if snapshot.shard().revision() >= revision {
             return Ok(snapshot);
         }
-        let snapshot = self.build(organization, revision, now).await?;
+        let snapshot = Box::pin(self.build(organization, revision, now)).await?;
         if snapshot.shard().revision() >= revision {
             return Ok(snapshot);
         }
@@ -470,7 +493,7 @@ impl Snapshots {
         if let Some(names) = snapshot.names.get() {
             return Ok(names.get(login_folded).copied());
         }
-        let facts = store::facts::load(&self.database, organization).await?;
+        let facts = Box::pin(store::facts::load(&self.database, organization)).await?;
         let names = facts.map(|facts| names_of(&facts.members)).unwrap_or_default();
         Ok(snapshot.names.get_or_init(|| names).get(login_folded).copied())
     }
