@@ -2,12 +2,16 @@
 
 use super::gate::Gate;
 use super::route::Route;
-use axum::body::{Body, Bytes};
+use axum::BoxError;
+use axum::body::{Body, Bytes, HttpBody};
 use charter_kernel::{Problem, ProblemKind};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+/// Bytes that are set aside for a body before they have come, at most.
+const ROOM: usize = 64 * 1024;
 
 /// The same problem, or 400 on routes that know no finer status.
 pub(crate) fn lenient<G: Gate>(route: &Route<G>, problem: Problem) -> Problem {
@@ -58,9 +62,25 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> 
     if declared.is_some_and(|declared| declared > limit as u64) {
         return Err(too_large());
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
+    match whole(Limited::new(body, limit)).await {
+        Ok(bytes) => Ok(bytes),
         Err(flaw) if flaw.is::<LengthLimitError>() => Err(too_large()),
         Err(flaw) => Err(Problem::new(ProblemKind::Malformed, format!("the body could not be read: {flaw}"))),
     }
+}
+
+/// All of a body. Most come in one piece, which is the body then.
+async fn whole(mut body: Limited<Body>) -> Result<Bytes, BoxError> {
+    let Some(first) = body.frame().await else { return Ok(Bytes::new()) };
+    let first = first?.into_data().unwrap_or_default();
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX).min(ROOM);
+    let mut all = Vec::with_capacity(first.len() + expected);
+    all.extend_from_slice(&first);
+    while let Some(frame) = body.frame().await {
+        all.extend_from_slice(&frame?.into_data().unwrap_or_default());
+    }
+    Ok(all.into())
 }

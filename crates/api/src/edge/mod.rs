@@ -14,6 +14,7 @@ mod once;
 mod openapi;
 mod page;
 mod pages;
+mod patience;
 mod pipeline;
 mod place;
 mod precondition;

@@ -9,6 +9,7 @@ use super::gate::Gate;
 use super::host;
 use super::once::{claim, once};
 use super::page::PageAsked;
+use super::patience::within;
 use super::place::{Place, Places};
 use super::precondition::Precondition;
 use super::problem::Refusal;
@@ -130,9 +131,9 @@ async fn answer<G: Gate>(edge: &Inner<G>, peer: Option<SocketAddr>, request: Req
     let had_credential = parts.headers.contains_key(AUTHORIZATION);
     let method = parts.method.clone();
     let work = AssertUnwindSafe(process(edge, place.zip(names), route, id, peer, parts, body)).catch_unwind();
-    let outcome = match tokio::time::timeout(limit, work).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(panic)) => {
+    let outcome = match within(limit, work).await {
+        Some(Ok(outcome)) => outcome,
+        Some(Err(panic)) => {
             let what = panic
                 .downcast_ref::<&str>()
                 .map(|text| (*text).to_owned())
@@ -142,7 +143,7 @@ async fn answer<G: Gate>(edge: &Inner<G>, peer: Option<SocketAddr>, request: Req
             let detail = "a bug of ours: the log has it under the request id";
             Err(Problem::new(ProblemKind::Internal, detail).into())
         }
-        Err(_) => {
+        None => {
             let detail = format!(
                 "not done within {} s: whether a change was made has to be read",
                 limit.as_secs_f32()
@@ -301,7 +302,7 @@ async fn process<G: Gate>(
         status: route.status,
     };
     let answer = match (claim, context_of_claim) {
-        (Some(claim), Some(ctx)) => once(gate, &ctx, &claim, id, run(arrived), route).await?,
+        (Some(claim), Some(ctx)) => Box::pin(once(gate, &ctx, &claim, id, run(arrived), route)).await?,
         _ => run(arrived).await.map_err(|problem| lenient(route, problem))?,
     };
     let is_known = is_read && answer.etag.as_ref().is_some_and(|etag| known.has_already(etag));

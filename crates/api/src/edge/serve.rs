@@ -2,6 +2,7 @@
 //! lets running requests end when it is told to stop.
 
 use super::gate::Gate;
+use super::patience::{Pulse, Watched};
 use super::pipeline::Edge;
 use axum::body::Body;
 use http::Request;
@@ -12,7 +13,6 @@ use hyper_util::server::conn::auto::Builder;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -21,7 +21,8 @@ use tokio::task::JoinSet;
 /// Bounds of the server.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    /// How long a client may take to send the headers of a request; an idle connection is closed after the same time.
+    /// How long a client may take to send the headers of a request, or to take anything of an answer; an idle connection is closed after
+    /// the same time. All of these may end an eighth sooner: the clock of a connection ticks eight times in it.
     pub header_timeout: Duration,
     /// How long running requests may go on after the signal to stop.
     pub drain: Duration,
@@ -62,8 +63,8 @@ pub async fn serve<G: Gate>(
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(bounds.header_timeout)
+        // hyper's own clock is set and taken down for every request; `patience` has one a connection.
+        .header_read_timeout(None)
         // Answers are small: they leave in one buffer rather than in a list of them.
         .writev(false)
         .max_buf_size(bounds.header_bytes.max(8 * 1024));
@@ -132,19 +133,20 @@ async fn connection<G: Gate>(
     header_timeout: Duration,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let has_spoken = Arc::new(AtomicBool::new(false));
-    let spoken = Arc::clone(&has_spoken);
+    let pulse = Arc::new(Pulse::default());
+    let stream = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+    let felt = Arc::clone(&pulse);
     let service = service_fn(move |request: Request<Incoming>| {
-        if !spoken.load(Ordering::Relaxed) {
-            spoken.store(true, Ordering::Relaxed);
-        }
+        let running = Pulse::begin(&felt, request.version());
         let edge = edge.clone();
-        async move { Ok::<_, Infallible>(edge.answer(Some(peer), request.map(Body::new)).await) }
+        async move {
+            let response = edge.answer(Some(peer), request.map(Body::new)).await;
+            drop(running);
+            Ok::<_, Infallible>(response)
+        }
     });
-    let mut work = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    // Until the first request is complete nothing is known of the protocol, and no other clock runs.
-    let mut silence = std::pin::pin!(tokio::time::sleep(header_timeout));
-    let mut is_silent = true;
+    let mut work = std::pin::pin!(builder.serve_connection(stream, service));
+    let mut patience = std::pin::pin!(pulse.lost(header_timeout));
     let mut is_stopping = false;
     loop {
         tokio::select! {
@@ -155,11 +157,9 @@ async fn connection<G: Gate>(
                 }
                 return;
             }
-            () = silence.as_mut(), if is_silent => {
-                if !has_spoken.load(Ordering::Relaxed) {
-                    return;
-                }
-                is_silent = false;
+            () = patience.as_mut() => {
+                tracing::debug!(%peer, "a silent connection was closed");
+                return;
             }
             told = stopping.wait_for(|stop| *stop), if !is_stopping => {
                 is_stopping = true;
