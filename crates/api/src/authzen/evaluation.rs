@@ -1,7 +1,9 @@
 //! `evaluation` and `evaluations`: one question, or up to a few thousand answered from one snapshot at one instant.
 
 use super::asking::Asking;
-use super::wire::{Action, Entity, Evaluation, Evaluations, FaultyEvaluations, Options, bad, parse};
+use super::wire::{
+    Action, Entity, Evaluation, Evaluations, FaultyEvaluations, Options, bad, parse, read, read_whole,
+};
 use super::{Arrived, Raw, answer};
 use crate::edge::Answer;
 use axum::response::Response;
@@ -82,7 +84,7 @@ impl Arrived {
 /// `POST /access/v1/evaluation`.
 pub async fn one(call: Raw) -> Result<Response, Problem> {
     let arrived = Arrived::of(call).await?;
-    let body: Evaluation<'_> = parse(arrived.text()?)?;
+    let body: Evaluation<'_> = read(&arrived.body)?;
     let asking =
         Asking::whole(body.subject.as_ref(), body.action.as_ref(), body.resource.as_ref(), body.context)?;
     arrived.single(&asking).await
@@ -100,9 +102,12 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn of(text: &'a str) -> Result<Self, Problem> {
-        let Ok(body) = serde_json::from_str::<Evaluations<'a>>(text) else { return Self::faulty(text) };
-        let Evaluations { subject, action, resource, context, items, options } = body;
+    fn of(bytes: &'a [u8]) -> Result<Self, Problem> {
+        let body: Evaluations<'a> = match read_whole(bytes)? {
+            Ok(body) => body,
+            Err(text) => return Self::faulty(text),
+        };
+        let Evaluations { subject, action, resource, context, items, options, .. } = body;
         let semantic = Semantic::of(options.as_ref())?;
         let items = items.unwrap_or_default();
         Ok(Self { subject, action, resource, context, items, faults: Vec::new(), semantic })
@@ -111,7 +116,7 @@ impl<'a> Batch<'a> {
     /// Reads item by item, so that a fault in one is that item's alone.
     fn faulty(text: &'a str) -> Result<Self, Problem> {
         let body: FaultyEvaluations<'a> = parse(text)?;
-        let FaultyEvaluations { subject, action, resource, context, items, options } = body;
+        let FaultyEvaluations { subject, action, resource, context, items, options, .. } = body;
         let semantic = Semantic::of(options.as_ref())?;
         let mut faults = Vec::new();
         let read = |(position, raw): (usize, &'a RawValue)| {
@@ -143,7 +148,7 @@ impl<'a> Batch<'a> {
 /// `POST /access/v1/evaluations`.
 pub async fn many(call: Raw) -> Result<Response, Problem> {
     let arrived = Arrived::of(call).await?;
-    let batch = Batch::of(arrived.text()?)?;
+    let batch = Batch::of(&arrived.body)?;
     if batch.items.len() > ITEMS_MAX {
         let sent = batch.items.len();
         return Err(bad(format!("{sent} items were sent: at most {ITEMS_MAX} are answered at once")));

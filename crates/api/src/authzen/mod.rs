@@ -13,7 +13,7 @@ mod shapes;
 mod token;
 mod wire;
 
-use crate::edge::{Guard, RawCall, Route, json};
+use crate::edge::{Guard, RawCall, Route};
 use axum::body::Bytes;
 use axum::response::Response;
 use charter_app::snapshot::Snapshot;
@@ -69,11 +69,6 @@ impl Arrived {
         let snapshot = check::pinned(&call.app, &call.ctx, organization, call.at_least).await?;
         let RawCall { app, ctx, at_least, .. } = call;
         Ok(Self { app, ctx, organization, at_least, snapshot, body })
-    }
-
-    /// The body, once it holds nothing that a parser would let pass: no key twice, no half of a pair, no depth without end.
-    fn text(&self) -> Result<&str, Problem> {
-        json::check(&self.body)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::asking::Asking;
 use super::token::{self, Place};
-use super::wire::{ActionSearch, PageAsked, ResourceSearch, SubjectSearch, need, object, parse};
+use super::wire::{ActionSearch, PageAsked, ResourceSearch, SubjectSearch, need, object, read};
 use super::{Arrived, Raw};
 use crate::edge::Answer;
 use axum::response::Response;
@@ -59,7 +59,7 @@ impl<'a> Search<'a> {
 /// `POST /access/v1/search/subject`.
 pub async fn subjects(call: Raw) -> Result<Response, Problem> {
     let arrived = Arrived::of(call).await?;
-    let body: SubjectSearch<'_> = parse(arrived.text()?)?;
+    let body: SubjectSearch<'_> = read(&arrived.body)?;
     let subject = need(body.subject.as_ref(), "subject")?;
     let asking = Asking::default()
         .subjects(subject.kind.as_ref(), subject.properties)?
@@ -81,7 +81,7 @@ pub async fn subjects(call: Raw) -> Result<Response, Problem> {
 /// `POST /access/v1/search/resource`.
 pub async fn resources(call: Raw) -> Result<Response, Problem> {
     let arrived = Arrived::of(call).await?;
-    let body: ResourceSearch<'_> = parse(arrived.text()?)?;
+    let body: ResourceSearch<'_> = read(&arrived.body)?;
     let resource = need(body.resource.as_ref(), "resource")?;
     let asking = Asking::default()
         .subject(body.subject.as_ref())?
@@ -102,7 +102,7 @@ pub async fn resources(call: Raw) -> Result<Response, Problem> {
 /// `POST /access/v1/search/action`.
 pub async fn actions(call: Raw) -> Result<Response, Problem> {
     let arrived = Arrived::of(call).await?;
-    let body: ActionSearch<'_> = parse(arrived.text()?)?;
+    let body: ActionSearch<'_> = read(&arrived.body)?;
     let asking = Asking::default()
         .subject(body.subject.as_ref())?
         .resource(body.resource.as_ref())?

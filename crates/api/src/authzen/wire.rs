@@ -1,6 +1,7 @@
 //! The JSON that comes in: each endpoint reads the members it names and ignores the rest. Texts without escapes and free objects
-//! are borrowed from the body; one reading of the body is the only one, unless an item of a batch is faulty.
+//! are borrowed from the body; one reading of the body is the only one, unless it holds more than plain questions or a fault.
 
+use crate::edge::json;
 use charter_kernel::{Problem, ProblemKind};
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -52,6 +53,7 @@ macro_rules! objects {
         #[derive(Debug, Default)]
         pub struct $name<'a> {
             $(pub $field: Option<$kind>,)*
+            is_odd: bool,
         }
 
         impl<'de: 'a, 'a> Deserialize<'de> for $name<'a> {
@@ -66,10 +68,17 @@ macro_rules! objects {
 
                     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
                         let mut object = $name::default();
+                        $(let mut $field = false;)*
                         while let Some(key) = members.next_key::<Text<'de>>()? {
                             match &*key {
-                                $($key => object.$field = members.next_value()?,)*
-                                _ => drop(members.next_value::<IgnoredAny>()?),
+                                $($key => {
+                                    object.is_odd |= std::mem::replace(&mut $field, true);
+                                    object.$field = members.next_value()?;
+                                })*
+                                _ => {
+                                    object.is_odd = true;
+                                    members.next_value::<IgnoredAny>()?;
+                                }
                             }
                         }
                         Ok(object)
@@ -78,7 +87,50 @@ macro_rules! objects {
                 deserializer.deserialize_map(Members(PhantomData))
             }
         }
+
+        impl Plain for $name<'_> {
+            fn is_plain(&self) -> bool {
+                !self.is_odd && $(self.$field.is_plain())&&*
+            }
+        }
     )*};
+}
+
+/// What holds only members that are named here, each once, and texts and numbers in them: nothing a parser would let pass. Everything
+/// else has to be scanned before it counts as read.
+pub trait Plain {
+    /// Whether it does.
+    fn is_plain(&self) -> bool;
+}
+
+impl<T: Plain> Plain for Option<T> {
+    fn is_plain(&self) -> bool {
+        self.as_ref().is_none_or(Plain::is_plain)
+    }
+}
+
+impl<T: Plain> Plain for Vec<T> {
+    fn is_plain(&self) -> bool {
+        self.iter().all(Plain::is_plain)
+    }
+}
+
+impl Plain for Text<'_> {
+    fn is_plain(&self) -> bool {
+        true
+    }
+}
+
+impl Plain for u64 {
+    fn is_plain(&self) -> bool {
+        true
+    }
+}
+
+impl Plain for &RawValue {
+    fn is_plain(&self) -> bool {
+        false
+    }
 }
 
 objects! {
@@ -155,6 +207,23 @@ objects! {
 /// The problem of a body that cannot be answered: always 400.
 pub fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemKind::Malformed, detail)
+}
+
+/// Reads a body, which may hold nothing that a parser would let pass: no key twice, no half of a pair, no depth without end.
+pub fn read<'a, T: Deserialize<'a> + Plain>(bytes: &'a [u8]) -> Result<T, Problem> {
+    match read_whole(bytes)? {
+        Ok(body) => Ok(body),
+        Err(text) => parse(text),
+    }
+}
+
+/// The same; a body of other types than expected is given back as the text it is. A body that is plain throughout needs no scan.
+pub fn read_whole<'a, T: Deserialize<'a> + Plain>(bytes: &'a [u8]) -> Result<Result<T, &'a str>, Problem> {
+    let body: Option<T> = std::str::from_utf8(bytes).ok().and_then(|text| serde_json::from_str(text).ok());
+    match body {
+        Some(plain) if plain.is_plain() => Ok(Ok(plain)),
+        body => json::check(bytes).map(|text| body.ok_or(text)),
+    }
 }
 
 /// Reads a text that was checked for what a parser lets pass.
