@@ -30,6 +30,7 @@ mod role;
 mod search;
 mod service_token;
 mod shown;
+mod signing_key;
 mod subscription;
 mod takeover;
 mod team;
@@ -67,4 +68,5 @@ pub fn routes() -> Routes {
         .with(auth::routes())
         .with(authzen::routes())
         .with(service_token::routes())
+        .with(signing_key::routes())
 }

@@ -36,6 +36,7 @@ pub mod setup_code;
 pub mod signing_key;
 pub mod subscription;
 pub mod team;
+pub mod token_floor;
 pub mod usage;
 pub mod wall;
 
@@ -94,6 +95,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("signing_key", signing_key::statements),
         ("subscription", subscription::statements),
         ("team", team::statements),
+        ("token_floor", token_floor::statements),
         ("usage", usage::statements),
     ];
     let mut all = Vec::new();

@@ -48,6 +48,7 @@ migrations! {
     17 "0017_idempotency_keys"
     18 "0018_settings"
     19 "0019_due"
+    20 "0020_token_floors"
 }
 
 const PRESENT: Statement = Statement::forked(

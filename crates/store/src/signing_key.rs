@@ -19,6 +19,7 @@ statements! {
     INSERT = "insert into signing_keys (kid, purpose, alg, state, public_key, sealed_private, created_at, published_at, activates_at) \
               values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     ACTIVATE = "update signing_keys set state = 'active', activates_at = $2 where kid = $1 and state = 'pending'";
+    RESCHEDULE = "update signing_keys set activates_at = $2 where kid = $1 and state = 'pending'";
     RETIRE = "update signing_keys set state = 'retiring', retired_at = $2, sealed_private = null where kid = $1 and state = 'active'";
     REMOVE = "update signing_keys set state = 'retired', removed_at = $2 where kid = $1 and state = 'retiring'";
     REVOKE = "update signing_keys set state = 'revoked', revoked_at = $2, revoke_reason = $3, sealed_private = null \
@@ -145,6 +146,11 @@ pub async fn insert(tx: &mut Tx, key: &SigningKey) -> Result<()> {
 /// Lets a pending key sign; the active one must have been retired before.
 pub async fn activate(tx: &mut Tx, kid: &str, now: Timestamp) -> Result<bool> {
     Ok(tx.execute(&ACTIVATE, params![kid, now]).await? > 0)
+}
+
+/// Lets a pending key sign from another instant.
+pub async fn reschedule(tx: &mut Tx, kid: &str, activates_at: Timestamp) -> Result<bool> {
+    Ok(tx.execute(&RESCHEDULE, params![kid, activates_at]).await? > 0)
 }
 
 /// Stops the active key from signing and destroys its private part.

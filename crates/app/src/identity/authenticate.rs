@@ -88,6 +88,9 @@ async fn signed_in(app: &App, bearer: &str, now: Timestamp) -> Result<Caller, St
         }
     };
     identity.require_fresh(app, now)?;
+    if identity.floors.load().refuse(&claims) {
+        return Err(TokenFault::Floor.into());
+    }
     let known = session::known(app, claims.sid, now).await?.ok_or(TokenFault::Session)?;
     if known.principal != claims.sub {
         return Err(TokenFault::Session.into());

@@ -6,6 +6,8 @@
 
 pub mod authenticate;
 pub mod credential;
+pub mod key_rotation;
+pub mod key_schedule;
 pub mod lineage;
 pub mod own_password;
 pub mod password;
@@ -20,6 +22,7 @@ pub mod sign_in;
 pub mod signing_key;
 pub mod throttle;
 pub mod token;
+pub mod token_floor;
 mod verified_tokens;
 
 use crate::App;
@@ -82,6 +85,8 @@ pub struct Settings {
     pub session_seconds: u32,
     /// How long a session lasts that is not renewed.
     pub session_idle_seconds: u32,
+    /// When signing keys come and go.
+    pub key_policy: key_schedule::KeyPolicy,
     /// The secrets of the configuration.
     pub secrets: Secrets,
     /// The operator's token, where there is one.
@@ -103,6 +108,7 @@ impl Settings {
             access_token_seconds: 600,
             session_seconds: 12 * 3_600,
             session_idle_seconds: 8 * 3_600,
+            key_policy: key_schedule::KeyPolicy::default(),
             secrets,
             operator: None,
             is_live: false,
@@ -130,6 +136,7 @@ pub struct Identity {
     token_throttle: Throttle,
     keys: ArcSwap<KeySet>,
     keys_read_at: AtomicI64,
+    floors: ArcSwap<token_floor::Floors>,
     verified: verified_tokens::VerifiedTokens,
     sessions: shelf::Shelf<charter_kernel::SessionId, session::Remembered>,
     credentials: shelf::Shelf<Box<str>, service_caller::Remembered>,
@@ -151,6 +158,7 @@ impl Identity {
             |error| Problem::new(ProblemKind::Internal, format!("the key-encryption key: {error}"));
         let sealer = Sealer::new(&settings.secrets.key_encryption_key).map_err(unusable)?;
         let kept = reading_all!(database, |conn| store::signing_key::of_purpose(conn, signing_key::ACCESS))?;
+        let floors = reading_all!(database, |conn| store::token_floor::set_since(conn, Timestamp::MIN))?;
         let now = world.now();
         Ok(Self {
             terms: TokenTerms {
@@ -161,6 +169,7 @@ impl Identity {
             },
             keys: ArcSwap::from_pointee(KeySet::new(kept, &sealer)?),
             keys_read_at: AtomicI64::new(now.micros()),
+            floors: ArcSwap::from_pointee(token_floor::Floors::default().with(&floors)),
             sealer,
             pepper: Pepper::new(&settings.secrets.pepper),
             hasher: Hasher::new(settings.hash_cost, settings.cores, filler(world)),
@@ -196,9 +205,8 @@ impl Identity {
     pub async fn refresh(&self, app: &App) -> Result<(), Problem> {
         let started = app.now();
         lineage::reload(app).await?;
-        if !self.keys().has_signer() {
-            lineage::ensure_active(app).await?;
-        }
+        key_rotation::advance(app).await?;
+        token_floor::learn(app, self.read_at().plus_seconds(-session::OVERLAP_SECONDS)).await?;
         session::learn_ended(app, self.read_at()).await?;
         self.read_at.fetch_max(started.micros(), Ordering::AcqRel);
         let purged_at = Timestamp(self.purged_at.load(Ordering::Acquire));

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// What is remembered longer than this is read again.
 const READ_AGAIN_SECONDS: i64 = 30;
 /// The poll reaches back this far before the last: longer than a change may take to become final.
-const OVERLAP_SECONDS: i64 = 60;
+pub(super) const OVERLAP_SECONDS: i64 = 60;
 /// How long a session that is over is kept.
 const KEPT_SECONDS: i64 = 30 * 86_400;
 

@@ -144,6 +144,11 @@ impl KeySet {
         &self.etag
     }
 
+    /// The keys the set was made of, in the order in which they began to sign.
+    pub fn kept(&self) -> &[SigningKey] {
+        &self.kept
+    }
+
     /// Whether the set was made of exactly these keys.
     pub fn is_of(&self, kept: &[SigningKey]) -> bool {
         self.kept.len() == kept.len() && kept.iter().all(|key| self.kept.contains(key))

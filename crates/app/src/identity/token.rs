@@ -134,6 +134,8 @@ faults! {
     Window = "token.window",
     /// Valid for longer than we issue.
     Life = "token.life",
+    /// Issued before an instant before which none counts.
+    Floor = "token.floor",
     /// Its session has ended.
     Session = "token.session",
     /// Its principal may not act.

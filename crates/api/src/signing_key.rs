@@ -1,0 +1,234 @@
+//! Signing keys and floors: looking at them, rotating, revoking, refusing tokens issued before an instant. For operators.
+
+use crate::edge::{Call, Guard, Reply, Route, wire};
+use crate::shown::EditQuery;
+use charter_app::App;
+use charter_app::identity::key_rotation::{self, RotationDraft, RotationPlan, SigningKey};
+use charter_app::identity::key_schedule;
+use charter_app::identity::token_floor::{self, FloorDraft, Whose};
+use charter_kernel::{PrincipalId, Problem, ProblemKind, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+const READ: Guard = Guard::PlatformPermission("platform.secrets.read");
+const ROTATE: Guard = Guard::PlatformPermission("platform.secrets.rotate");
+
+/// The routes of this file.
+pub fn routes() -> Vec<Route<App>> {
+    vec![
+        Route::get("/api/v1/keys", READ, list)
+            .named("keys.list", "keys", "The keys that sign access tokens, newest first, and when the next one signs."),
+        Route::post("/api/v1/keys/rotate", ROTATE, rotate)
+            .named("keys.rotate", "keys", "Publish the next signing key now, or let the one that waits sign earlier.")
+            .described(
+                "The new key is published first and signs after `ahead_seconds` (by default what the configuration says, at \
+                 least 600), so that every verifier has it by then. Sessions go on. With `dry_run` it tells the plan and its \
+                 hash and writes nothing; with `plan` it does exactly that plan or refuses.",
+            )
+            .problems(&[ProblemKind::RevisionMismatch])
+            .example(r#"{"ahead_seconds":3600}"#),
+        Route::post("/api/v1/keys/{kid}/revoke", ROTATE, revoke)
+            .named("keys.revoke", "keys", "Refuse everything a signing key signed, at once and for good.")
+            .described(
+                "When it is the key that signs, a new one signs from the same instant. Sessions do not depend on keys: nobody is \
+                 signed out, clients get a new token with their session.",
+            )
+            .problems(&[ProblemKind::NotFound, ProblemKind::InUse])
+            .example(r#"{"reason":"found in a backup on a public share"}"#),
+        Route::post("/api/v1/keys/not-before", ROTATE, raise)
+            .named("keys.not-before", "keys", "Refuse access tokens issued before an instant.")
+            .described(
+                "For everybody, for the tokens of one organization, or for those of one principal. Sessions go on and get new \
+                 tokens. A floor is only ever raised.",
+            )
+            .problems(&[ProblemKind::NotFound])
+            .example(r#"{"organization":"toys","reason":"tokens in a log file"}"#),
+    ]
+}
+
+/// A key that signs access tokens.
+#[derive(Serialize, JsonSchema)]
+struct SigningKeyView {
+    /// The id tokens name it by.
+    kid: String,
+    /// `EdDSA`.
+    alg: String,
+    /// `pending` (published, signs from `activates_at`), `active` (signs), `retiring` (verifies what it signed), `retired`,
+    /// or `revoked` (refused).
+    state: &'static str,
+    /// When it was made.
+    #[schemars(with = "wire::Time")]
+    created_at: Timestamp,
+    /// From when it signs.
+    #[schemars(with = "wire::Time")]
+    activates_at: Timestamp,
+    /// When it stopped signing.
+    #[schemars(with = "Option<wire::Time>")]
+    retired_at: Option<Timestamp>,
+    /// When it stopped verifying.
+    #[schemars(with = "Option<wire::Time>")]
+    removed_at: Option<Timestamp>,
+    /// When it was revoked.
+    #[schemars(with = "Option<wire::Time>")]
+    revoked_at: Option<Timestamp>,
+    /// Why it was revoked.
+    revoke_reason: Option<String>,
+}
+
+impl From<SigningKey> for SigningKeyView {
+    fn from(it: SigningKey) -> Self {
+        Self {
+            kid: it.kid,
+            alg: it.alg,
+            state: it.state.as_str(),
+            created_at: it.created_at,
+            activates_at: it.activates_at,
+            retired_at: it.retired_at,
+            removed_at: it.removed_at,
+            revoked_at: it.revoked_at,
+            revoke_reason: it.revoke_reason,
+        }
+    }
+}
+
+/// The keys of the installation.
+#[derive(Serialize, JsonSchema)]
+struct SigningKeysView {
+    /// The keys, newest first.
+    keys: Vec<SigningKeyView>,
+    /// When the next key begins to sign; none when keys do not rotate by themselves.
+    #[schemars(with = "Option<wire::Time>")]
+    next_at: Option<Timestamp>,
+}
+
+async fn list(call: Call) -> Result<Reply<SigningKeysView>, Problem> {
+    let keys = key_rotation::list(&call.app, call.permit()?).await?;
+    let next_at = key_schedule::next_at(&keys, &call.app.identity().settings().key_policy);
+    Ok(Reply::new(SigningKeysView { keys: keys.into_iter().map(Into::into).collect(), next_at }))
+}
+
+/// How to rotate.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RotateBody {
+    /// Seconds the new key is published before it signs.
+    #[serde(default)]
+    ahead_seconds: Option<u32>,
+    /// Hash of the plan that was looked at.
+    #[serde(default)]
+    plan: Option<String>,
+}
+
+/// What a rotation does, or did.
+#[derive(Serialize, JsonSchema)]
+struct RotationView {
+    /// Names this plan.
+    plan: String,
+    /// Whether nothing was written.
+    dry_run: bool,
+    /// The key that signs now.
+    active: Option<String>,
+    /// The key that signs next; in a dry run none when it is yet to be made.
+    next: Option<String>,
+    /// Whether a key is made; otherwise the one that waits is taken.
+    makes_key: bool,
+    /// When the next key begins to sign, and the active one stops.
+    #[schemars(with = "wire::Time")]
+    activates_at: Timestamp,
+    /// Keys that stop verifying once the next one signs.
+    leave: Vec<String>,
+    /// Until when what the active key signed is accepted, at the latest.
+    #[schemars(with = "wire::Time")]
+    accepted_until: Timestamp,
+}
+
+impl RotationView {
+    fn of(it: RotationPlan, dry_run: bool) -> Self {
+        let RotationPlan { hash, active, next, makes_key, activates_at, leave, accepted_until } = it;
+        Self { plan: hash, dry_run, active, next, makes_key, activates_at, leave, accepted_until }
+    }
+}
+
+async fn rotate(call: Call<(), EditQuery, RotateBody>) -> Result<Reply<RotationView>, Problem> {
+    let permit = call.permit()?.clone();
+    let draft = RotationDraft { ahead_seconds: call.body.ahead_seconds, plan: call.body.plan };
+    let is_dry = call.query.dry_run;
+    let plan = if is_dry {
+        key_rotation::plan(&call.app, &call.ctx, &draft).await?
+    } else {
+        key_rotation::rotate(&call.app, &call.ctx, &permit, draft).await?
+    };
+    Ok(Reply::new(RotationView::of(plan, is_dry)))
+}
+
+/// One key.
+#[derive(Deserialize, JsonSchema)]
+struct KeyPath {
+    /// Its id.
+    kid: String,
+}
+
+/// Why it is revoked.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RevokeBody {
+    /// Why, for the audit trail.
+    reason: String,
+}
+
+async fn revoke(call: Call<KeyPath, (), RevokeBody>) -> Result<Reply<SigningKeyView>, Problem> {
+    let permit = call.permit()?.clone();
+    let revoked =
+        key_rotation::revoke(&call.app, &call.ctx, &permit, &call.path.kid, &call.body.reason).await?;
+    Ok(Reply::new(revoked.into()))
+}
+
+/// A floor to be set.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FloorBody {
+    /// Key or id of the organization whose tokens are meant.
+    #[serde(default)]
+    organization: Option<String>,
+    /// The principal whose tokens are meant.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::Id>")]
+    principal: Option<PrincipalId>,
+    /// Tokens issued before this are refused; left out, now.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::Time>")]
+    not_before: Option<Timestamp>,
+    /// Why, for the audit trail.
+    reason: String,
+}
+
+/// A floor.
+#[derive(Serialize, JsonSchema)]
+struct FloorView {
+    /// `installation`, `organization` or `principal`.
+    scope: &'static str,
+    /// Tokens issued before this are refused.
+    #[schemars(with = "wire::Time")]
+    not_before: Timestamp,
+}
+
+async fn raise(call: Call<(), (), FloorBody>) -> Result<Reply<FloorView>, Problem> {
+    let permit = call.permit()?.clone();
+    let FloorBody { organization, principal, not_before, reason } = call.body;
+    let whose = match (organization, principal) {
+        (None, None) => Whose::Everybody,
+        (Some(organization), None) => {
+            Whose::Organization(call.app.resolve_organization(&organization).await?)
+        }
+        (None, Some(principal)) => Whose::Principal(principal),
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid(
+                "principal",
+                "stands beside organization: name one of them, or neither for everybody",
+            ));
+        }
+    };
+    let floor =
+        token_floor::raise(&call.app, &call.ctx, &permit, FloorDraft { whose, not_before, reason }).await?;
+    Ok(Reply::new(FloorView { scope: floor.whose.as_str(), not_before: floor.not_before }))
+}

@@ -1,0 +1,2 @@
+drop index signing_keys_pending;
+drop table token_floors;
