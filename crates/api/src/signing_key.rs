@@ -25,7 +25,7 @@ pub fn routes() -> Vec<Route<App>> {
                  least 600), so that every verifier has it by then. Sessions go on. With `dry_run` it tells the plan and its \
                  hash and writes nothing; with `plan` it does exactly that plan or refuses.",
             )
-            .problems(&[ProblemKind::RevisionMismatch])
+            .problems(&[ProblemKind::Changed])
             .example(r#"{"ahead_seconds":3600}"#),
         Route::post("/api/v1/keys/{kid}/revoke", ROTATE, revoke)
             .named("keys.revoke", "keys", "Refuse everything a signing key signed, at once and for good.")

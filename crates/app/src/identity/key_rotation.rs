@@ -192,7 +192,7 @@ fn planned(
 fn is_same_plan(draft: &RotationDraft, plan: &RotationPlan) -> Result<(), Problem> {
     match &draft.plan {
         Some(looked_at) if *looked_at != plan.hash => Err(Problem::new(
-            ProblemKind::RevisionMismatch,
+            ProblemKind::Changed,
             format!("the plan is {} now, not {looked_at}: look at it again with a dry run", plan.hash),
         )),
         _ => Ok(()),

@@ -10,5 +10,6 @@
 
 mod entitlement;
 mod identity;
+mod key_rotation;
 mod nodes;
 mod world;
