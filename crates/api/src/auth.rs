@@ -3,10 +3,10 @@
 use crate::edge::{Call, ETag, Guard, Items, Reply, Route, wire};
 use charter_app::App;
 use charter_app::caller::SignedIn;
-use charter_app::identity::own_password;
 use charter_app::identity::session::{self, session_of};
 use charter_app::identity::setup::{self, SetupDraft};
 use charter_app::identity::sign_in::{self, Me, OwnMembership, SignIn, SignInDraft};
+use charter_app::identity::{legacy_caller, own_password};
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -36,6 +36,11 @@ pub fn routes() -> Vec<Route<App>> {
             .named("auth.switch", "Sign-in", "Gives a new token, for the same or another organization one is a member of.")
             .described("For another organization the session is replaced and the old token ends.")
             .example(r#"{"organization":"trade"}"#)
+            .keeps_no_answers(),
+        Route::post("/api/v1/auth/exchange", Guard::SignedIn("whoever came with a token of the former system"), exchange)
+            .named("auth.exchange", "sign-in", "Exchange a token of the former system for a session, without signing in again.")
+            .problems(&[ProblemKind::Forbidden])
+            .example(r#"{"organization":"toys"}"#)
             .keeps_no_answers(),
         Route::get("/api/v1/me", Guard::SignedIn("everybody may know who they are"), me)
             .named("me.show", "Own account", "Tells who is asking, and the organizations they are members of."),
@@ -153,6 +158,11 @@ struct SwitchBody {
 
 async fn switch(call: Call<(), (), SwitchBody>) -> Result<Reply<TokenView>, Problem> {
     let begun = sign_in::switch(&call.app, &call.ctx, call.body.organization).await?;
+    Ok(Reply::new(TokenView::of(begun, call.ctx.now)))
+}
+
+async fn exchange(call: Call<(), (), SwitchBody>) -> Result<Reply<TokenView>, Problem> {
+    let begun = legacy_caller::exchange(&call.app, &call.ctx, call.body.organization, None).await?;
     Ok(Reply::new(TokenView::of(begun, call.ctx.now)))
 }
 

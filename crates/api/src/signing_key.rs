@@ -5,6 +5,7 @@ use crate::shown::EditQuery;
 use charter_app::App;
 use charter_app::identity::key_rotation::{self, RotationDraft, RotationPlan, SigningKey};
 use charter_app::identity::key_schedule;
+use charter_app::identity::legacy_caller;
 use charter_app::identity::token_floor::{self, FloorDraft, Whose};
 use charter_kernel::{PrincipalId, Problem, ProblemKind, Timestamp};
 use schemars::JsonSchema;
@@ -35,6 +36,12 @@ pub fn routes() -> Vec<Route<App>> {
             )
             .problems(&[ProblemKind::NotFound, ProblemKind::InUse])
             .example(r#"{"reason":"found in a backup on a public share"}"#),
+        Route::get("/api/v1/keys/legacy", READ, legacy)
+            .named("keys.legacy", "keys", "Secrets of the former system whose tokens are taken, and until when."),
+        Route::post("/api/v1/keys/legacy/end", ROTATE, end_legacy)
+            .named("keys.end-legacy", "keys", "Take no token of the former system any more.")
+            .problems(&[ProblemKind::NotFound])
+            .example(r#"{"reason":"its secret leaked"}"#),
         Route::post("/api/v1/keys/not-before", ROTATE, raise)
             .named("keys.not-before", "keys", "Refuse access tokens issued before an instant.")
             .described(
@@ -181,6 +188,44 @@ async fn revoke(call: Call<KeyPath, (), RevokeBody>) -> Result<Reply<SigningKeyV
     let revoked =
         key_rotation::revoke(&call.app, &call.ctx, &permit, &call.path.kid, &call.body.reason).await?;
     Ok(Reply::new(revoked.into()))
+}
+
+/// A secret of the former system.
+#[derive(Serialize, JsonSchema)]
+struct LegacySecretView {
+    /// What it is called: nothing can be learned from it.
+    id: String,
+    /// It can be guessed, and counts for a day only.
+    is_weak: bool,
+    /// When its tokens are refused.
+    #[schemars(with = "wire::Time")]
+    until: Timestamp,
+    /// How many requests came by a token of it, on this node, since it started.
+    accepted: u64,
+}
+
+/// Secrets of the former system, newest first.
+#[derive(Serialize, JsonSchema)]
+struct LegacySecretsView {
+    /// The secrets; none when its tokens are not taken.
+    secrets: Vec<LegacySecretView>,
+}
+
+async fn legacy(call: Call) -> Result<Reply<LegacySecretsView>, Problem> {
+    let states = legacy_caller::states(&call.app, call.permit()?);
+    let secrets = states.into_iter().map(|it| LegacySecretView {
+        id: it.id,
+        is_weak: it.is_weak,
+        until: it.until,
+        accepted: it.accepted,
+    });
+    Ok(Reply::new(LegacySecretsView { secrets: secrets.collect() }))
+}
+
+async fn end_legacy(call: Call<(), (), RevokeBody>) -> Result<Reply<()>, Problem> {
+    let permit = call.permit()?.clone();
+    legacy_caller::end(&call.app, &call.ctx, &permit, &call.body.reason).await?;
+    Ok(Reply::empty())
 }
 
 /// A floor to be set.

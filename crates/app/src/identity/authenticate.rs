@@ -4,7 +4,7 @@
 use super::seal::is_same;
 use super::service_token;
 use super::token::{self, TokenFault};
-use super::{OPERATOR_PREFIX, lineage, service_caller, session};
+use super::{OPERATOR_PREFIX, legacy_caller, legacy_token, lineage, service_caller, session};
 use crate::App;
 use crate::caller::Caller;
 use charter_kernel::{Problem, ProblemKind, Timestamp};
@@ -44,6 +44,8 @@ impl App {
             service_caller::caller(self, bearer, address, now).await
         } else if bearer.starts_with(OPERATOR_PREFIX) {
             operator(self, bearer)
+        } else if legacy_token::is_for_legacy(bearer) {
+            legacy_caller::caller(self, bearer, now).await
         } else {
             signed_in(self, bearer, now).await
         };

@@ -8,6 +8,9 @@ pub mod authenticate;
 pub mod credential;
 pub mod key_rotation;
 pub mod key_schedule;
+pub mod legacy_caller;
+pub mod legacy_secret;
+pub mod legacy_token;
 pub mod lineage;
 pub mod own_password;
 pub mod password;
@@ -27,7 +30,7 @@ mod verified_tokens;
 
 use crate::App;
 use crate::clock::World;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use charter_db::Database;
 use charter_kernel::{Problem, ProblemKind, Timestamp};
 use charter_store as store;
@@ -137,6 +140,7 @@ pub struct Identity {
     keys: ArcSwap<KeySet>,
     keys_read_at: AtomicI64,
     floors: ArcSwap<token_floor::Floors>,
+    legacy: ArcSwapOption<legacy_token::LegacyTokens>,
     verified: verified_tokens::VerifiedTokens,
     sessions: shelf::Shelf<charter_kernel::SessionId, session::Remembered>,
     credentials: shelf::Shelf<Box<str>, service_caller::Remembered>,
@@ -175,6 +179,7 @@ impl Identity {
             hasher: Hasher::new(settings.hash_cost, settings.cores, filler(world)),
             throttle: Throttle::default(),
             token_throttle: Throttle::default(),
+            legacy: ArcSwapOption::empty(),
             verified: verified_tokens::VerifiedTokens::default(),
             sessions: shelf::Shelf::new(SESSIONS_MAX),
             credentials: shelf::Shelf::new(CREDENTIALS_MAX),
@@ -207,6 +212,7 @@ impl Identity {
         lineage::reload(app).await?;
         key_rotation::advance(app).await?;
         token_floor::learn(app, self.read_at().plus_seconds(-session::OVERLAP_SECONDS)).await?;
+        legacy_caller::learn_end(app).await?;
         session::learn_ended(app, self.read_at()).await?;
         self.read_at.fetch_max(started.micros(), Ordering::AcqRel);
         let purged_at = Timestamp(self.purged_at.load(Ordering::Acquire));

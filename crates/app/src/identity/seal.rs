@@ -73,6 +73,7 @@ pub struct Pepper {
     tokens: hmac::Key,
     logins: hmac::Key,
     codes: hmac::Key,
+    legacy: hmac::Key,
 }
 
 impl fmt::Debug for Pepper {
@@ -94,6 +95,7 @@ impl Pepper {
             tokens: key("charter service tokens 1"),
             logins: key("charter logins 1"),
             codes: key("charter codes 1"),
+            legacy: key("charter legacy secrets 1"),
         }
     }
 
@@ -112,6 +114,11 @@ impl Pepper {
         mac(&self.logins, login)
     }
 
+    /// What stands for a secret of a former system.
+    pub fn of_legacy_secret(&self, secret: &[u8]) -> [u8; 32] {
+        bytes(hmac::sign(&self.legacy, secret).as_ref())
+    }
+
     /// The hash of a one-time code.
     pub fn of_code(&self, code: &str) -> [u8; 32] {
         mac(&self.codes, code)
@@ -119,9 +126,12 @@ impl Pepper {
 }
 
 fn mac(key: &hmac::Key, text: &str) -> [u8; 32] {
-    let tag = hmac::sign(key, text.as_bytes());
+    bytes(hmac::sign(key, text.as_bytes()).as_ref())
+}
+
+fn bytes(tag: &[u8]) -> [u8; 32] {
     let mut bytes = [0; 32];
-    for (byte, from) in bytes.iter_mut().zip(tag.as_ref()) {
+    for (byte, from) in bytes.iter_mut().zip(tag) {
         *byte = *from;
     }
     bytes

@@ -193,6 +193,23 @@ pub(super) fn begin(
     }
 }
 
+/// A session for whoever came with a token of the former system.
+pub(super) async fn begin_from_legacy(
+    app: &App,
+    ctx: &RequestContext,
+    principal: &Principal,
+    organization: Option<String>,
+    user_agent: Option<String>,
+) -> Result<Session, Problem> {
+    let organization = match &organization {
+        Some(text) => Some(membership(app, principal, text, ctx.now).await?),
+        None => only_membership(app, principal, ctx.now).await?,
+    };
+    let mut session = begin(app, ctx, principal, organization, user_agent);
+    session.amr = super::legacy_caller::LEGACY.to_owned();
+    Ok(session)
+}
+
 /// A token for a session.
 pub(super) fn issue(app: &App, session: Session, now: Timestamp) -> Result<SignIn, Problem> {
     let identity = app.identity();

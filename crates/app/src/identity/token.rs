@@ -274,7 +274,7 @@ impl<'de> Deserialize<'de> for Loose {
 }
 
 /// Refuses JSON in which an object, at any depth, has a name twice: two readers would read two different tokens.
-fn has_no_name_twice(json: &[u8]) -> Result<(), serde_json::Error> {
+pub(super) fn has_no_name_twice(json: &[u8]) -> Result<(), serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     Once.deserialize(&mut reader)?;
     reader.end()

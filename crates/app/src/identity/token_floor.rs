@@ -40,11 +40,21 @@ impl Floors {
 
     /// Whether a token was issued in a second that begins before a floor that is meant for it.
     pub fn refuse(&self, claims: &Claims) -> bool {
-        let of_organization = claims.org.and_then(|id| self.organizations.get(&id));
-        [self.everybody.as_ref(), of_organization, self.principals.get(&claims.sub)]
+        self.refuse_at(Some(claims.iat), claims.org, claims.sub)
+    }
+
+    /// The same of a token's parts; one that does not say when it was issued falls under every floor.
+    pub fn refuse_at(
+        &self,
+        iat: Option<i64>,
+        organization: Option<OrganizationId>,
+        principal: PrincipalId,
+    ) -> bool {
+        let of_organization = organization.and_then(|id| self.organizations.get(&id));
+        [self.everybody.as_ref(), of_organization, self.principals.get(&principal)]
             .into_iter()
             .flatten()
-            .any(|floor| claims.iat.saturating_mul(1_000_000) < floor.micros())
+            .any(|floor| iat.is_none_or(|iat| iat.saturating_mul(1_000_000) < floor.micros()))
     }
 }
 

@@ -1,0 +1,203 @@
+//! The caller behind a token of the former system, the exchange of such a token for a session of ours, and the end of it all.
+//!
+//! When the installation first took such tokens is kept in the settings, so that no restart begins the grace anew.
+
+use super::authenticate::Stop;
+use super::legacy_secret::LegacyFile;
+use super::legacy_token::{LegacySecretState, LegacyTokens};
+use super::session;
+use super::sign_in::{SignIn, begin_from_legacy, issue};
+use super::token::TokenFault;
+use crate::App;
+use crate::audit;
+use crate::caller::{Caller, RequestContext, SignedIn};
+use crate::guard::Permit;
+use crate::text;
+use crate::transaction::{Committed, Transaction};
+use charter_db::{BoxFuture, Scope};
+use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
+use charter_kernel::{Problem, ProblemKind, Timestamp};
+use charter_store as store;
+use charter_store::principal::Principal;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+const SETTING: &str = "legacy_tokens";
+/// How a caller proved itself who came with a token of the former system.
+pub const LEGACY: &str = "legacy";
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Kept {
+    since: Timestamp,
+    ended_at: Option<Timestamp>,
+}
+
+fn unreadable(error: impl std::fmt::Display) -> Problem {
+    Problem::new(ProblemKind::Internal, format!("setting {SETTING}: {error}"))
+}
+
+async fn kept(app: &App) -> Result<Option<Kept>, Problem> {
+    let text = reading_all!(app.database(), |conn| store::setting::get(conn, SETTING))?;
+    text.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()
+}
+
+/// Takes tokens signed with the secrets of a file from now on, in the place of those before; once at start, and again when the file changed.
+/// Weak secrets are refused unless the operator accepts them, and then count for a day.
+pub async fn take(
+    app: &App,
+    file: &LegacyFile,
+    until: Option<Timestamp>,
+    accepts_weak: bool,
+) -> Result<(), Problem> {
+    if let Some(weakness) = file.secrets().find_map(|secret| secret.weakness()).filter(|_| !accepts_weak) {
+        return Err(Problem::invalid(
+            "legacy_env",
+            format!(
+                "a secret {weakness}: whoever guesses it signs in as anybody; rotate it in the former system, or accept it for a day \
+                 with legacy.accept_weak"
+            ),
+        ));
+    }
+    let (platform, now) = (app.platform(), app.now());
+    let found = match kept(app).await? {
+        Some(found) => found,
+        None => {
+            let first = Kept { since: now, ended_at: None };
+            let text = serde_json::to_string(&first).map_err(unreadable)?;
+            app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+                Box::pin(async move {
+                    store::setting::insert(transaction.tx(), SETTING, &text, now).await?;
+                    let event = audit::system_event(
+                        "identity",
+                        platform,
+                        now,
+                        "legacy_tokens.begin",
+                        "setting",
+                        SETTING,
+                    );
+                    transaction.commit(event, Vec::new(), ()).await
+                }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+            })
+            .await?;
+            kept(app).await?.unwrap_or(first)
+        }
+    };
+    let identity = app.identity();
+    let until = found.ended_at.or(until);
+    identity.legacy.store(Some(Arc::new(LegacyTokens::new(file, &identity.pepper, found.since, until))));
+    Ok(())
+}
+
+/// The secrets in force; empty when tokens of the former system are not taken.
+pub fn states(app: &App, _: &Permit) -> Vec<LegacySecretState> {
+    app.identity().legacy.load().as_ref().map(|tokens| tokens.states()).unwrap_or_default()
+}
+
+/// Ends it: no token of the former system is taken any more, here at once, on other nodes with the next look at the settings.
+pub async fn end(app: &App, ctx: &RequestContext, permit: &Permit, reason: &str) -> Result<(), Problem> {
+    let (platform, now) = (permit.organization(), ctx.now);
+    let reason = text::reason("reason", reason)?;
+    let Some(found) = kept(app).await?.filter(|found| found.ended_at.is_none()) else {
+        return Err(Problem::not_found("tokens of a former system are not taken"));
+    };
+    let text = serde_json::to_string(&Kept { ended_at: Some(now), ..found }).map_err(unreadable)?;
+    let ctx_inside = ctx.clone();
+    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            store::setting::put(transaction.tx(), SETTING, &text, now).await?;
+            let mut event = audit::event(&ctx_inside, platform, "legacy_tokens.end", "setting", SETTING);
+            event.reason = reason;
+            transaction.commit(event, Vec::new(), ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await?;
+    app.identity().legacy.store(None);
+    Ok(())
+}
+
+/// Learns that it was ended elsewhere.
+pub(super) async fn learn_end(app: &App) -> Result<(), Problem> {
+    let legacy = &app.identity().legacy;
+    if legacy.load().is_some() && kept(app).await?.is_some_and(|found| found.ended_at.is_some()) {
+        legacy.store(None);
+    }
+    Ok(())
+}
+
+/// The user a token of the former system names. Two names of two users name nobody.
+async fn user(app: &App, names: &[String]) -> Result<Option<Principal>, Problem> {
+    let logins: Vec<String> = names.iter().map(|name| text::fold_login(name)).collect();
+    reading_all!(app.database(), |conn| async move {
+        let mut found: Option<Principal> = None;
+        for login in &logins {
+            let Some(principal) = store::principal::by_login(conn, login).await? else { continue };
+            if found.as_ref().is_some_and(|other| other.id != principal.id) {
+                return Ok(None);
+            }
+            found = Some(principal);
+        }
+        Ok::<_, charter_db::Error>(found.filter(|principal| principal.kind == PrincipalKind::User))
+    })
+}
+
+/// The caller a token of the former system proves.
+pub(super) async fn caller(app: &App, bearer: &str, now: Timestamp) -> Result<Caller, Stop> {
+    let identity = app.identity();
+    let Some(tokens) = identity.legacy.load_full() else { return Err(TokenFault::Algorithm.into()) };
+    let claims = tokens.verify(bearer, now)?;
+    identity.require_fresh(app, now)?;
+    let principal = user(app, &claims.names).await?.ok_or(TokenFault::Principal)?;
+    if principal.status != PrincipalStatus::Active {
+        return Err(TokenFault::Principal.into());
+    }
+    if identity.floors.load().refuse_at(claims.issued_at, None, principal.id) {
+        return Err(TokenFault::Floor.into());
+    }
+    Ok(Caller::Principal(SignedIn {
+        id: principal.id,
+        kind: principal.kind,
+        login: principal.login_folded,
+        name: principal.name,
+        session: None,
+        credential: None,
+        organization: None,
+        ceiling: None,
+        amr: vec![LEGACY.to_owned()],
+        expires_at: Some(claims.expires_at),
+    }))
+}
+
+/// A session of ours for whoever came with a token of the former system.
+pub async fn exchange(
+    app: &App,
+    ctx: &RequestContext,
+    organization: Option<String>,
+    user_agent: Option<String>,
+) -> Result<SignIn, Problem> {
+    let caller = session::principal_of(ctx)?;
+    if caller.session.is_some() || caller.credential.is_some() || caller.amr != [LEGACY] {
+        return Err(Problem::new(
+            ProblemKind::Forbidden,
+            "only a token of the former system is exchanged: your credential is of ours already",
+        ));
+    }
+    let who = caller.id;
+    let found = reading_all!(app.database(), |conn| store::principal::by_id(conn, who))?;
+    let principal =
+        found.filter(|principal| principal.status == PrincipalStatus::Active).ok_or_else(|| {
+            Problem::new(ProblemKind::Unauthenticated, "the account is not active: ask an administrator")
+        })?;
+    let (platform, now) = (app.platform(), ctx.now);
+    let begun = begin_from_legacy(app, ctx, &principal, organization, user_agent).await?;
+    let (row, ctx_inside) = (begun.clone(), ctx.clone());
+    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            store::session::insert(transaction.tx(), &row).await?;
+            let reason = "exchanged a token of the former system";
+            let event = session::event(&ctx_inside, platform, &row, "session.begin", reason);
+            transaction.commit(event, Vec::new(), ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await?;
+    issue(app, begun, now)
+}
