@@ -42,6 +42,10 @@ pub fn routes() -> Vec<Route<App>> {
             .named("keys.end-legacy", "keys", "Take no token of the former system any more.")
             .problems(&[ProblemKind::NotFound])
             .example(r#"{"reason":"its secret leaked"}"#),
+        Route::post("/api/v1/keys/legacy/rotations", ROTATE, record_rotation)
+            .named("keys.record-legacy-rotation", "keys", "Record that the former system's secrets are about to be rotated.")
+            .described("`charter keys rotate --legacy-env FILE` asks for it before it writes the file.")
+            .example(r#"{"file":"/srv/erp/.env"}"#),
         Route::post("/api/v1/keys/not-before", ROTATE, raise)
             .named("keys.not-before", "keys", "Refuse access tokens issued before an instant.")
             .described(
@@ -225,6 +229,20 @@ async fn legacy(call: Call) -> Result<Reply<LegacySecretsView>, Problem> {
 async fn end_legacy(call: Call<(), (), RevokeBody>) -> Result<Reply<()>, Problem> {
     let permit = call.permit()?.clone();
     legacy_caller::end(&call.app, &call.ctx, &permit, &call.body.reason).await?;
+    Ok(Reply::empty())
+}
+
+/// The file of a rotation.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LegacyRotationBody {
+    /// Path of the file, as it will stand in the trail.
+    file: String,
+}
+
+async fn record_rotation(call: Call<(), (), LegacyRotationBody>) -> Result<Reply<()>, Problem> {
+    let permit = call.permit()?.clone();
+    legacy_caller::record_rotation(&call.app, &call.ctx, &permit, &call.body.file).await?;
     Ok(Reply::empty())
 }
 

@@ -109,6 +109,7 @@ pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App>
     let secrets = Secrets { key_encryption_key: key.bytes(), pepper: pepper.bytes() };
     let identity = identity::Settings {
         access_token_seconds: seconds(configuration.token_life),
+        key_policy: configuration.key_policy,
         operator: Some(operator),
         is_live: configuration.production,
         ..identity::Settings::new(configuration.issuer.clone(), secrets)

@@ -7,6 +7,7 @@ mod demo;
 mod failure;
 mod folder;
 mod installation;
+mod legacy;
 mod log;
 mod operation;
 mod output;

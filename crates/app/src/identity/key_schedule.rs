@@ -21,8 +21,8 @@ pub struct KeyPolicy {
     pub every_days: Option<u32>,
     /// Hour of the day, in UTC, at which a new key begins to sign.
     pub hour: u8,
-    /// Hours a key is published before it signs.
-    pub ahead_hours: u32,
+    /// Seconds a key is published before it signs.
+    pub ahead_seconds: u32,
     /// How many keys that no longer sign keep verifying.
     pub history: u32,
     /// For how many days they do.
@@ -31,14 +31,14 @@ pub struct KeyPolicy {
 
 impl Default for KeyPolicy {
     fn default() -> Self {
-        Self { every_days: Some(90), hour: 2, ahead_hours: 24, history: 3, grace_days: 270 }
+        Self { every_days: Some(90), hour: 2, ahead_seconds: 86_400, history: 3, grace_days: 270 }
     }
 }
 
 impl KeyPolicy {
     /// Seconds between publishing a key and signing with it.
     pub fn ahead_seconds(&self) -> i64 {
-        (i64::from(self.ahead_hours) * HOUR).max(AHEAD_SECONDS_MIN)
+        i64::from(self.ahead_seconds).max(AHEAD_SECONDS_MIN)
     }
 
     /// When a key that began to sign then is followed by the next one: at the hour, on the day after the last of its days.
@@ -160,7 +160,7 @@ mod tests {
     }
 
     const POLICY: KeyPolicy =
-        KeyPolicy { every_days: Some(90), hour: 2, ahead_hours: 24, history: 3, grace_days: 270 };
+        KeyPolicy { every_days: Some(90), hour: 2, ahead_seconds: 86_400, history: 3, grace_days: 270 };
 
     #[test]
     fn a_key_is_published_a_day_before_it_signs_at_two_at_night_after_ninety_days() {
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_key_is_never_published_for_less_than_verifiers_keep_the_old_ones() {
-        let hasty = KeyPolicy { ahead_hours: 0, ..POLICY };
+        let hasty = KeyPolicy { ahead_seconds: 0, ..POLICY };
         assert_eq!(hasty.ahead_seconds(), 600);
     }
 }

@@ -54,7 +54,7 @@ pub async fn take(
             "legacy_env",
             format!(
                 "a secret {weakness}: whoever guesses it signs in as anybody; rotate it in the former system, or accept it for a day \
-                 with legacy.accept_weak"
+                 with `legacy_accept_weak`"
             ),
         ));
     }
@@ -113,6 +113,27 @@ pub async fn end(app: &App, ctx: &RequestContext, permit: &Permit, reason: &str)
     .await?;
     app.identity().legacy.store(None);
     Ok(())
+}
+
+/// Leaves in the trail that the former system's secrets are about to be rotated, before they are: a rotation that cannot be recorded
+/// does not happen.
+pub async fn record_rotation(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    file: &str,
+) -> Result<(), Problem> {
+    let (platform, now) = (permit.organization(), ctx.now);
+    let file = text::name("file", file)?;
+    let ctx_inside = ctx.clone();
+    app.write(Scope::Installation, platform, now, move |transaction: Transaction<'_>| {
+        Box::pin(async move {
+            let event = audit::event(&ctx_inside, platform, "legacy_secret.rotate", "file", file);
+            transaction.commit(event, Vec::new(), ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await
+    .map(|_| ())
 }
 
 /// Learns that it was ended elsewhere.

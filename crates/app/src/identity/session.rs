@@ -22,6 +22,8 @@ const READ_AGAIN_SECONDS: i64 = 30;
 pub(super) const OVERLAP_SECONDS: i64 = 60;
 /// How long a session that is over is kept.
 const KEPT_SECONDS: i64 = 30 * 86_400;
+/// No token lives this long: a floor that lies further back refuses nothing.
+const FLOOR_SECONDS: i64 = 40 * 86_400;
 
 /// What a node remembers of a session.
 #[derive(Debug, Clone)]
@@ -146,11 +148,14 @@ pub(super) async fn learn_ended(app: &App, since: Timestamp) -> Result<(), Probl
 
 /// Forgets sessions that have been over for a month; what became of them is in the trail.
 pub(super) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
-    let before = now.plus_seconds(-KEPT_SECONDS);
+    let (before, floor) = (now.plus_seconds(-KEPT_SECONDS), now.plus_seconds(-FLOOR_SECONDS));
     app.database()
         .write(Scope::Installation, move |tx: &mut Tx| {
-            Box::pin(async move { store::session::purge(tx, before).await.map(|_| ()).map_err(Into::into) })
-                as BoxFuture<'_, Result<(), Problem>>
+            Box::pin(async move {
+                store::session::purge(tx, before).await?;
+                store::token_floor::purge(tx, floor).await?;
+                Ok(())
+            }) as BoxFuture<'_, Result<(), Problem>>
         })
         .await
 }

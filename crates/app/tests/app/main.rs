@@ -11,5 +11,6 @@
 mod entitlement;
 mod identity;
 mod key_rotation;
+mod legacy;
 mod nodes;
 mod world;

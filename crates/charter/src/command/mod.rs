@@ -9,6 +9,7 @@ mod config;
 mod decision;
 mod document;
 mod generic;
+mod keys;
 mod migrate;
 mod people;
 mod policy;
@@ -129,6 +130,8 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         "catalogue diff" => runtime(false)?.block_on(catalogue::propose("catalogue.diff", &invocation)),
         "catalogue apply" => runtime(false)?.block_on(catalogue::propose("catalogue.apply", &invocation)),
         "catalogue export" => runtime(false)?.block_on(catalogue::export(&invocation)),
+        "keys rotate" => runtime(false)?.block_on(keys::rotate(&invocation)),
+        "keys schedule" => keys::schedule(&invocation),
         "setup" => runtime(false)?.block_on(people::setup(&invocation)),
         "password set" => runtime(false)?.block_on(people::set_password(&invocation)),
         "audit verify" => runtime(false)?.block_on(audit::verify(&invocation)),

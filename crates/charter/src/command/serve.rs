@@ -7,7 +7,7 @@ use crate::demo::greeting::Place;
 use crate::failure::{Failure, Outcome, Result};
 use crate::folder::{Folder, Service};
 use crate::installation::DemoState;
-use crate::{demo, installation, output};
+use crate::{demo, installation, legacy, output};
 use charter_app::App;
 use clap::{Arg, ArgAction, Command};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -117,6 +117,8 @@ async fn serve(
         drain: configuration.shutdown_timeout,
         ..charter_api::edge::Bounds::default()
     };
+    let mut legacy = legacy::Watch::default();
+    legacy.look(app, configuration).await?;
     let signal = stop_signal()?;
     welcome(app, &address, configuration, start).await?;
     tracing::info!(address = %bound, data = %folder.path().display(), "serving");
@@ -128,7 +130,7 @@ async fn serve(
     };
     let served = tokio::select! {
         served = charter_api::edge::serve(listener, edge, bounds, stop) => served,
-        () = stay_fresh(app) => unreachable(),
+        () = stay_fresh(app, configuration, legacy) => unreachable(),
         () = hear_changes(app) => unreachable(),
     };
     if served.cut_off > 0 {
@@ -146,7 +148,7 @@ fn unreachable() -> charter_api::edge::Served {
 }
 
 /// Once a second: changes of other nodes, keys, refusals on their way to the trail; once a minute: forget the unused.
-async fn stay_fresh(app: &App) {
+async fn stay_fresh(app: &App, configuration: &Configuration, mut legacy: legacy::Watch) {
     let mut clock = tokio::time::interval(TICK);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut round: u32 = 0;
@@ -165,6 +167,9 @@ async fn stay_fresh(app: &App) {
         round = (round + 1) % TICKS_A_DAY;
         if round.is_multiple_of(TICKS_A_MINUTE) {
             each_minute(app).await;
+            if let Err(failure) = legacy.look(app, configuration).await {
+                tracing::warn!(%failure, "the former system's secrets stay as they were read before");
+            }
         }
         if round == 0
             && let Err(problem) = charter_app::plan::forget_usage_events(app).await

@@ -1,7 +1,7 @@
 //! The tree of commands: those written by hand, and one for every other operation of the API.
 
 use super::{
-    arguments, audit, catalogue, completions, config, generic, migrate, people, policy, question, serve,
+    arguments, audit, catalogue, completions, config, generic, keys, migrate, people, policy, question, serve,
 };
 use crate::operation::Operation;
 use crate::output;
@@ -78,6 +78,8 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
         (&["catalogue", "diff"], catalogue::diff_command()),
         (&["catalogue", "apply"], catalogue::apply_command()),
         (&["catalogue", "export"], catalogue::export_command()),
+        (&["keys", "rotate"], keys::rotate_command()),
+        (&["keys", "schedule"], keys::schedule_command()),
         (&["setup"], people::setup_command()),
         (&["password", "set"], people::password_command()),
         (&["audit", "verify"], audit::verify_command()),
@@ -87,7 +89,8 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
 }
 
 /// Operations that a command written by hand stands for.
-const COVERED: &[&str] = &["setup.complete", "users.set-password", "catalogue.own"];
+const COVERED: &[&str] =
+    &["keys.record-legacy-rotation", "setup.complete", "users.set-password", "catalogue.own"];
 
 /// The whole tree.
 pub fn root(operations: &[Operation]) -> Command {

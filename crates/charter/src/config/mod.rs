@@ -16,6 +16,8 @@ pub mod text;
 pub use fault::Fault;
 pub use secret::Secret;
 
+use charter_app::identity::key_schedule::KeyPolicy;
+use charter_kernel::Timestamp;
 use clap::ArgMatches;
 use ipnet::IpNet;
 use layers::{Found, Layers};
@@ -52,6 +54,14 @@ pub struct Configuration {
     pub pepper: Option<Secret>,
     /// Life of an access token.
     pub token_life: Duration,
+    /// When signing keys come and go.
+    pub key_policy: KeyPolicy,
+    /// File of the former system's secrets.
+    pub legacy_env: Option<PathBuf>,
+    /// Until when its tokens are taken.
+    pub legacy_until: Option<Timestamp>,
+    /// Whether those of weak secrets are.
+    pub legacy_accept_weak: bool,
     /// How long decisions go on without the database.
     pub max_staleness: Duration,
     /// How long an unused organization stays in memory.

@@ -3,6 +3,7 @@
 use super::layers::{Found, Layers, Source};
 use super::setting::{self, Kind};
 use super::{Configuration, Fault, Secret, default_database, default_url, text};
+use charter_app::identity::key_schedule::KeyPolicy;
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,6 +44,14 @@ impl Reading<'_> {
             key_encryption_key,
             pepper,
             token_life: self.duration("token_life"),
+            key_policy: self.key_policy(),
+            legacy_env: self.layers.set("legacy_env").map(|found| PathBuf::from(found.text.trim())),
+            legacy_until: self.read(
+                "legacy_until",
+                |text| text.trim().parse().ok(),
+                "an instant such as 2027-03-31T00:00:00Z",
+            ),
+            legacy_accept_weak: self.switch("legacy_accept_weak"),
             max_staleness: self.duration("max_staleness"),
             forget_organizations_after: self.duration("forget_organizations_after"),
             legacy_super_admin: self.switch("legacy_super_admin"),
@@ -59,6 +68,18 @@ impl Reading<'_> {
             secret_files: std::mem::take(&mut self.secret_files),
             public_url_is_set,
             issuer_is_set,
+        }
+    }
+
+    fn key_policy(&mut self) -> KeyPolicy {
+        let mut count = |key| u32::try_from(self.number(key)).unwrap_or(u32::MAX);
+        let days = count("key_rotation_days");
+        KeyPolicy {
+            every_days: (days > 0).then_some(days),
+            hour: u8::try_from(count("key_rotation_hour")).unwrap_or(u8::MAX),
+            history: count("key_history"),
+            grace_days: count("key_grace_days"),
+            ahead_seconds: u32::try_from(self.duration("key_publish_ahead").as_secs()).unwrap_or(u32::MAX),
         }
     }
 

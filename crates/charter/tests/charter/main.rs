@@ -15,6 +15,7 @@ mod demo;
 mod documents;
 mod folder;
 mod guide;
+mod keys;
 mod outage;
 mod production;
 mod program;

@@ -21,6 +21,7 @@ const SMALL: &[&str] = &[
     "settings",
     "setup_codes",
     "signing_keys",
+    "token_floors",
 ];
 
 /// Statements that read across organizations, and why they may.

@@ -1,0 +1,120 @@
+//! Tokens of a former system, on both databases: who comes in by them, with what, and until when.
+
+use crate::world::{NOW, Node, OPERATOR, open};
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use charter_app::identity::{legacy_caller, legacy_secret, sign_in};
+use charter_app::member::{self, MemberUpdate};
+use charter_app::{App, Caller, EditOptions};
+use charter_kernel::facts::PrincipalStatus;
+use charter_kernel::{ProblemKind, Timestamp};
+use charter_testkit::both_engines;
+use charter_testkit::database::TestDatabase;
+use serde_json::{Value, json};
+
+const SECRET: &str = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752";
+
+fn token(secret: &str, claims: &Value) -> String {
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let text = format!("{}.{}", part(r#"{"alg":"HS256","typ":"JWT"}"#), part(&claims.to_string()));
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), text.as_bytes());
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
+}
+
+fn claims(login: &str, at: Timestamp) -> Value {
+    json!({ "sub": login, "iat": at.seconds(), "exp": at.seconds() + 1_800, "role": "superadmin", "is_superuser": true })
+}
+
+async fn take(
+    app: &App,
+    text: &str,
+    until: Option<Timestamp>,
+    weak: bool,
+) -> Result<(), charter_kernel::Problem> {
+    legacy_caller::take(app, &legacy_secret::read(text).unwrap(), until, weak).await
+}
+
+async fn is_refused(node: &Node, token: &str) {
+    let problem = node.app.authenticate(Some(token), None).await.unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::Unauthenticated);
+}
+
+both_engines!(
+    /// Attack 17: the user's real rights count, not what the token says of them.
+    a_token_of_the_former_system_names_a_user_and_nothing_else, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    let bob = token(SECRET, &claims(" Bob@Toys.Example", node.now()));
+    is_refused(&node, &bob).await;
+    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    let ctx = node.as_bearer(&bob).await;
+    let caller = ctx.principal().unwrap();
+    assert_eq!((caller.login.as_str(), caller.session, caller.amr.as_slice()), ("bob@toys.example", None, &["legacy".to_owned()][..]));
+    let refused = node.app.require(&ctx, node.toys(), "admin.users.read").await.unwrap_err();
+    assert_eq!(refused.kind, ProblemKind::Forbidden, "bob has no role, whatever the token says");
+    let ann = node.as_bearer(&token(SECRET, &claims("ann@toys.example", node.now()))).await;
+    node.app.require(&ann, node.toys(), "admin.users.read").await.unwrap();
+    let missing = node.app.require(&ann, node.trade(), "admin.users.read").await.unwrap_err();
+    assert_eq!(missing.kind, ProblemKind::NotFound);
+    for nobody in ["nobody@toys.example", "robot", OPERATOR] {
+        is_refused(&node, &token(SECRET, &claims(nobody, node.now()))).await;
+    }
+    let mut two = claims("ann@toys.example", node.now());
+    two["email"] = json!("carl@toys.example");
+    is_refused(&node, &token(SECRET, &two)).await;
+    let permit = node.permit(node.toys()).await;
+    let update = MemberUpdate { status: Some(PrincipalStatus::Suspended), ..MemberUpdate::default() };
+    member::update(&node.app, &node.operator(), &permit, EditOptions::apply(), "bob@toys.example".to_owned(), update)
+        .await
+        .unwrap();
+    is_refused(&node, &bob).await;
+});
+
+both_engines!(a_token_of_the_former_system_becomes_a_session, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    let ann = node.as_bearer(&token(SECRET, &claims("ann@toys.example", node.now()))).await;
+    let begun = legacy_caller::exchange(&node.app, &ann, None, None).await.unwrap();
+    assert_eq!((begun.session.organization, begun.session.amr.as_str()), (Some(node.toys()), "legacy"));
+    let ours = node.as_bearer(&begun.token).await;
+    node.app.require(&ours, node.toys(), "admin.users.read").await.unwrap();
+    let again = legacy_caller::exchange(&node.app, &ours, None, None).await.unwrap_err();
+    assert_eq!(again.kind, ProblemKind::Forbidden, "a session of ours is not exchanged");
+    let refused = legacy_caller::exchange(&node.app, &node.operator(), None, None).await.unwrap_err();
+    assert_eq!(refused.kind, ProblemKind::Forbidden);
+    let elsewhere =
+        legacy_caller::exchange(&node.app, &ann, Some("trade".to_owned()), None).await.unwrap_err();
+    assert_eq!(elsewhere.kind, ProblemKind::NotFound);
+    let plain = sign_in::switch(&node.app, &ann, None).await.unwrap_err();
+    assert_eq!(plain.kind, ProblemKind::Forbidden, "such a token has no session to switch");
+});
+
+both_engines!(
+    /// Attack 18: it ends for good, whoever starts the service again with whatever file.
+    the_end_is_for_good_and_the_grace_does_not_begin_anew, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    let text = format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY=short");
+    let weak = take(&node.app, &text, None, false).await.unwrap_err();
+    assert_eq!(weak.kind, ProblemKind::Invalid);
+    take(&node.app, &text, None, true).await.unwrap();
+    let by_weak = |node: &Node| token("short", &claims("ann@toys.example", node.now()));
+    assert!(matches!(node.app.authenticate(Some(&by_weak(&node)), None).await, Ok(Caller::Principal(_))));
+    node.clock.forward(86_400);
+    is_refused(&node, &by_weak(&node)).await;
+    take(&node.app, &text, None, true).await.unwrap();
+    is_refused(&node, &by_weak(&node)).await;
+    let permit = node.app.require(&node.operator(), node.app.platform(), "platform.secrets.rotate").await.unwrap();
+    let states = legacy_caller::states(&node.app, &permit);
+    assert_eq!(states.iter().map(|state| state.is_weak).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(states[0].until, Timestamp::from_seconds(NOW + 270 * 86_400));
+    legacy_caller::end(&node.app, &node.operator(), &permit, "it leaked").await.unwrap();
+    let ann = |node: &Node| token(SECRET, &claims("ann@toys.example", node.now()));
+    is_refused(&node, &ann(&node)).await;
+    let again = legacy_caller::end(&node.app, &node.operator(), &permit, "twice").await.unwrap_err();
+    assert_eq!(again.kind, ProblemKind::NotFound);
+    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    is_refused(&node, &ann(&node)).await;
+});
