@@ -11,4 +11,5 @@ create table token_floors (
     primary key (scope, subject_id)
 ){clustered};
 create index token_floors_set on token_floors (set_at, scope, subject_id);
-create unique index signing_keys_pending on signing_keys (purpose) where state = 'pending';
+-- `state` is in it so that SQLite, which names columns where it means an index, can tell it from `signing_keys_active`.
+create unique index signing_keys_pending on signing_keys (purpose, state) where state = 'pending';

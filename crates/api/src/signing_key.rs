@@ -3,7 +3,7 @@
 use crate::edge::{Call, Guard, Reply, Route, wire};
 use crate::shown::EditQuery;
 use charter_app::App;
-use charter_app::identity::key_rotation::{self, RotationDraft, RotationPlan, SigningKey};
+use charter_app::identity::key_rotation::{self, RevocationDraft, RotationDraft, RotationPlan, SigningKey};
 use charter_app::identity::key_schedule;
 use charter_app::identity::legacy_caller;
 use charter_app::identity::token_floor::{self, FloorDraft, Whose};
@@ -35,7 +35,7 @@ pub fn routes() -> Vec<Route<App>> {
                  signed out, clients get a new token with their session.",
             )
             .problems(&[ProblemKind::NotFound, ProblemKind::InUse])
-            .example(r#"{"reason":"found in a backup on a public share"}"#),
+            .example(r#"{"compromised":true,"reason":"found in a backup on a public share"}"#),
         Route::get("/api/v1/keys/legacy", READ, legacy)
             .named("keys.legacy", "keys", "Secrets of the former system whose tokens are taken, and until when."),
         Route::post("/api/v1/keys/legacy/end", ROTATE, end_legacy)
@@ -53,7 +53,7 @@ pub fn routes() -> Vec<Route<App>> {
                  tokens. A floor is only ever raised.",
             )
             .problems(&[ProblemKind::NotFound])
-            .example(r#"{"organization":"toys","reason":"tokens in a log file"}"#),
+            .example(r#"{"of_organization":"toys","reason":"tokens in a log file"}"#),
     ]
 }
 
@@ -146,7 +146,7 @@ struct RotationView {
     /// When the next key begins to sign, and the active one stops.
     #[schemars(with = "wire::Time")]
     activates_at: Timestamp,
-    /// Keys that stop verifying once the next one signs.
+    /// Keys that stop verifying once the next one signs and the last token they signed has ended.
     leave: Vec<String>,
     /// Until when what the active key signed is accepted, at the latest.
     #[schemars(with = "wire::Time")]
@@ -183,14 +183,19 @@ struct KeyPath {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RevokeBody {
-    /// Why, for the audit trail.
+    /// Somebody else may have the key: the one that waits to sign is revoked with it.
+    #[serde(default)]
+    compromised: bool,
+    /// Why, for the audit trail; may be left out when it is compromised.
+    #[serde(default)]
     reason: String,
 }
 
 async fn revoke(call: Call<KeyPath, (), RevokeBody>) -> Result<Reply<SigningKeyView>, Problem> {
     let permit = call.permit()?.clone();
-    let revoked =
-        key_rotation::revoke(&call.app, &call.ctx, &permit, &call.path.kid, &call.body.reason).await?;
+    let RevokeBody { compromised, reason } = call.body;
+    let draft = RevocationDraft { is_compromised: compromised, reason };
+    let revoked = key_rotation::revoke(&call.app, &call.ctx, &permit, &call.path.kid, draft).await?;
     Ok(Reply::new(revoked.into()))
 }
 
@@ -226,7 +231,15 @@ async fn legacy(call: Call) -> Result<Reply<LegacySecretsView>, Problem> {
     Ok(Reply::new(LegacySecretsView { secrets: secrets.collect() }))
 }
 
-async fn end_legacy(call: Call<(), (), RevokeBody>) -> Result<Reply<()>, Problem> {
+/// Why it ends.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct EndBody {
+    /// Why, for the audit trail.
+    reason: String,
+}
+
+async fn end_legacy(call: Call<(), (), EndBody>) -> Result<Reply<()>, Problem> {
     let permit = call.permit()?.clone();
     legacy_caller::end(&call.app, &call.ctx, &permit, &call.body.reason).await?;
     Ok(Reply::empty())
@@ -250,13 +263,13 @@ async fn record_rotation(call: Call<(), (), LegacyRotationBody>) -> Result<Reply
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FloorBody {
-    /// Key or id of the organization whose tokens are meant.
+    /// Key or id of the one organization whose tokens are meant.
     #[serde(default)]
-    organization: Option<String>,
-    /// The principal whose tokens are meant.
+    of_organization: Option<String>,
+    /// The one principal whose tokens are meant.
     #[serde(default)]
     #[schemars(with = "Option<wire::Id>")]
-    principal: Option<PrincipalId>,
+    of_principal: Option<PrincipalId>,
     /// Tokens issued before this are refused; left out, now.
     #[serde(default)]
     #[schemars(with = "Option<wire::Time>")]
@@ -277,8 +290,8 @@ struct FloorView {
 
 async fn raise(call: Call<(), (), FloorBody>) -> Result<Reply<FloorView>, Problem> {
     let permit = call.permit()?.clone();
-    let FloorBody { organization, principal, not_before, reason } = call.body;
-    let whose = match (organization, principal) {
+    let FloorBody { of_organization, of_principal, not_before, reason } = call.body;
+    let whose = match (of_organization, of_principal) {
         (None, None) => Whose::Everybody,
         (Some(organization), None) => {
             Whose::Organization(call.app.resolve_organization(&organization).await?)
@@ -286,8 +299,8 @@ async fn raise(call: Call<(), (), FloorBody>) -> Result<Reply<FloorView>, Proble
         (None, Some(principal)) => Whose::Principal(principal),
         (Some(_), Some(_)) => {
             return Err(Problem::invalid(
-                "principal",
-                "stands beside organization: name one of them, or neither for everybody",
+                "of_principal",
+                "stands beside of_organization: name one of them, or neither for everybody",
             ));
         }
     };

@@ -24,21 +24,51 @@ pub fn text(path: &Path) -> Result<Zeroizing<String>> {
 /// What a service remembers of the file.
 #[derive(Debug, Default)]
 pub struct Watch {
+    /// When the file that is in force was written.
     seen: Option<SystemTime>,
+    /// When the one was that was tried last.
+    tried: Option<Option<SystemTime>>,
 }
 
 impl Watch {
-    /// Takes the file's secrets when it is new or changed since it was last looked at.
-    pub async fn look(&mut self, app: &App, configuration: &Configuration) -> Result<()> {
-        let Some(path) = &configuration.legacy_env else { return Ok(()) };
-        let changed = std::fs::metadata(path).and_then(|it| it.modified()).ok();
-        if changed.is_some() && changed == self.seen {
-            return Ok(());
+    /// Takes the file's secrets at start: a service does not start with secrets it cannot take.
+    pub async fn begin(&mut self, app: &App, configuration: &Configuration) -> Result<()> {
+        match &configuration.legacy_env {
+            Some(path) => self.take(app, configuration, path, written(path)).await,
+            None => Ok(()),
         }
+    }
+
+    /// Takes them when the file changed since it was last looked at; one that could not be taken is tried again when `is_patience_over`.
+    /// The secrets before stay in force until it can.
+    pub async fn look(&mut self, app: &App, configuration: &Configuration, is_patience_over: bool) {
+        let Some(path) = &configuration.legacy_env else { return };
+        let at = written(path);
+        let is_new = at.is_none() || at != self.seen;
+        if !is_new || (self.tried == Some(at) && !is_patience_over) {
+            return;
+        }
+        if let Err(failure) = self.take(app, configuration, path, at).await {
+            tracing::warn!(%failure, "the former system's secrets stay as they were read before");
+        }
+    }
+
+    async fn take(
+        &mut self,
+        app: &App,
+        configuration: &Configuration,
+        path: &Path,
+        at: Option<SystemTime>,
+    ) -> Result<()> {
+        self.tried = Some(at);
         let file = legacy_secret::read(&text(path)?)?;
         legacy_caller::take(app, &file, configuration.legacy_until, configuration.legacy_accept_weak).await?;
-        self.seen = changed;
+        self.seen = at;
         tracing::info!(file = %path.display(), secrets = file.secrets().count(), "tokens of the former system are taken");
         Ok(())
     }
+}
+
+fn written(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|it| it.modified()).ok()
 }

@@ -5,7 +5,7 @@
 //! nobody is signed out.
 
 use super::LEEWAY_SECONDS;
-use super::key_schedule::{self, AHEAD_SECONDS_MIN, Step};
+use super::key_schedule::{self, AHEAD_SECONDS_MAX, AHEAD_SECONDS_MIN, Step};
 use super::lineage;
 use super::signing_key::{ACCESS, generate};
 use crate::App;
@@ -14,24 +14,23 @@ use crate::caller::RequestContext;
 use crate::guard::Permit;
 use crate::text;
 use crate::transaction::{Committed, Transaction};
-use charter_db::{BoxFuture, Scope};
+use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::audit::AuditEvent;
-use charter_kernel::{OrganizationId, Problem, ProblemKind, Timestamp};
+use charter_kernel::{Problem, ProblemKind, Timestamp};
 use charter_store as store;
 pub use charter_store::signing_key::{KeyState, SigningKey};
 use sha2::{Digest, Sha256};
 
 /// More steps than this in one round are not to be expected; the next round goes on.
 const STEPS_MAX: usize = 8;
-/// Longest time a key may be published before it signs.
-const AHEAD_SECONDS_MAX: u32 = 30 * 86_400;
 
 /// Does what is due: publishes the next key, lets it sign, removes what has verified for long enough.
 pub async fn advance(app: &App) -> Result<(), Problem> {
     let policy = app.identity().settings.key_policy;
+    let life = app.identity().terms.life_seconds + LEEWAY_SECONDS;
     for _ in 0..STEPS_MAX {
         let now = app.now();
-        if key_schedule::due(app.identity().keys().kept(), &policy, now).is_none() {
+        if key_schedule::due(app.identity().keys().kept(), &policy, life, now).is_none() {
             return Ok(());
         }
         let (platform, key) = (app.platform(), fresh(app, KeyState::Pending, now, now)?);
@@ -39,7 +38,7 @@ pub async fn advance(app: &App) -> Result<(), Problem> {
             .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
                 Box::pin(async move {
                     let kept = store::signing_key::of_purpose(transaction.tx(), ACCESS).await?;
-                    let Some(step) = key_schedule::due(&kept, &policy, now) else {
+                    let Some(step) = key_schedule::due(&kept, &policy, life, now) else {
                         return Err(Problem::new(ProblemKind::Taken, "another node did what was due"));
                     };
                     let events = take(&mut transaction, &kept, step, key, now, |action, kid| {
@@ -86,6 +85,7 @@ async fn take(
     let mut events = Vec::new();
     match step {
         Step::Begin => {
+            events.extend(retire(tx, kept, now, &event).await?);
             key.state = KeyState::Active;
             // Active from a little earlier, so that a node whose clock is behind can sign with it at once.
             key.activates_at = now.plus_seconds(-LEEWAY_SECONDS);
@@ -98,13 +98,15 @@ async fn take(
             events.push(event("signing_key.publish", key.kid));
         }
         Step::Activate { kid } => {
-            if let Some(active) = key_schedule::active(kept)
-                && store::signing_key::retire(tx, &active.kid, now).await?
-            {
-                events.push(event("signing_key.retire", active.kid.clone()));
-            }
-            if store::signing_key::activate(tx, &kid, now).await? {
+            events.extend(retire(tx, kept, now, &event).await?);
+            // As above: another node signs with it as soon as it reads of it, by a clock that may be behind.
+            if store::signing_key::activate(tx, &kid, now.plus_seconds(-LEEWAY_SECONDS)).await? {
                 events.push(event("signing_key.activate", kid));
+            }
+        }
+        Step::BringForward { kid, activates_at } => {
+            if store::signing_key::reschedule(tx, &kid, activates_at).await? {
+                events.push(event("signing_key.reschedule", kid));
             }
         }
         Step::Remove { kid } => {
@@ -114,6 +116,18 @@ async fn take(
         }
     }
     Ok(events)
+}
+
+/// Stops the active key from signing, where there is one.
+async fn retire(
+    tx: &mut Tx,
+    kept: &[SigningKey],
+    now: Timestamp,
+    event: &impl Fn(&'static str, String) -> AuditEvent,
+) -> Result<Option<AuditEvent>, Problem> {
+    let Some(active) = key_schedule::active(kept) else { return Ok(None) };
+    let is_retired = store::signing_key::retire(tx, &active.kid, now).await?;
+    Ok(is_retired.then(|| event("signing_key.retire", active.kid.clone())))
 }
 
 /// How a rotation is asked for.
@@ -138,7 +152,7 @@ pub struct RotationPlan {
     pub makes_key: bool,
     /// When the next key begins to sign, and the active one stops.
     pub activates_at: Timestamp,
-    /// Keys that stop verifying once the next one signs.
+    /// Keys that stop verifying once the next one signs and the last token they signed has ended.
     pub leave: Vec<String>,
     /// Until when what the active key signed is accepted.
     pub accepted_until: Timestamp,
@@ -161,7 +175,7 @@ fn planned(
                 ),
             ));
         }
-        Some(seconds) if seconds > AHEAD_SECONDS_MAX => {
+        Some(seconds) if i64::from(seconds) > AHEAD_SECONDS_MAX => {
             return Err(Problem::invalid("ahead_seconds", format!("{AHEAD_SECONDS_MAX} s at most")));
         }
         Some(seconds) => i64::from(seconds),
@@ -250,16 +264,29 @@ pub async fn rotate(
     Ok(done)
 }
 
-/// Refuses everything a key signed, at once and for good; another key signs from the same instant.
+/// Why a key is revoked.
+#[derive(Debug, Clone, Default)]
+pub struct RevocationDraft {
+    /// Somebody else may have it: whoever could read it may have read the one that waits, which is revoked with it.
+    pub is_compromised: bool,
+    /// Why, for the trail; may be left out when the key is compromised.
+    pub reason: String,
+}
+
+/// Refuses everything a key signed, at once and for good; when it is the one that signs, a new key signs from the same instant.
 pub async fn revoke(
     app: &App,
     ctx: &RequestContext,
     permit: &Permit,
     kid: &str,
-    reason: &str,
+    draft: RevocationDraft,
 ) -> Result<SigningKey, Problem> {
     let (platform, now) = (permit.organization(), ctx.now);
-    let reason = text::reason("reason", reason)?;
+    let is_compromised = draft.is_compromised;
+    let mut reason = text::reason("reason", &draft.reason)?;
+    if reason.is_empty() && is_compromised {
+        reason = "compromised".to_owned();
+    }
     if reason.is_empty() {
         return Err(Problem::invalid("reason", "is missing: say why the key is revoked"));
     }
@@ -268,11 +295,31 @@ pub async fn revoke(
     let (revoked, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
-                let events =
-                    revoke_inside(&mut transaction, &ctx_inside, platform, &kid, &reason, successor).await?;
-                let key =
-                    store::signing_key::get(transaction.tx(), &kid).await?.ok_or_else(|| unknown(&kid))?;
-                let (first, more) = events;
+                let kept = store::signing_key::of_purpose(transaction.tx(), ACCESS).await?;
+                let key = kept.iter().find(|key| key.kid == kid).ok_or_else(|| unknown(&kid))?;
+                if key.state == KeyState::Revoked {
+                    return Err(Problem::new(ProblemKind::InUse, "the key was revoked before"));
+                }
+                let tx = transaction.tx();
+                let event = |action: &'static str, kid: &str| {
+                    audit::event(&ctx_inside, platform, action, "signing_key", kid)
+                };
+                let waiting =
+                    key_schedule::pending(&kept).filter(|waiting| is_compromised && waiting.kid != kid);
+                let mut more = Vec::new();
+                for gone in [Some(key), waiting].into_iter().flatten() {
+                    store::signing_key::revoke(tx, &gone.kid, &reason, now).await?;
+                    let mut event = event("signing_key.revoke", &gone.kid);
+                    event.reason.clone_from(&reason);
+                    event.before = Some(serde_json::json!({ "state": gone.state.as_str() }).to_string());
+                    more.push(event);
+                }
+                if key.state == KeyState::Active {
+                    store::signing_key::insert(tx, &successor).await?;
+                    more.push(event("signing_key.activate", &successor.kid));
+                }
+                let first = more.remove(0);
+                let key = store::signing_key::get(tx, &kid).await?.ok_or_else(|| unknown(&kid))?;
                 transaction.commit(first, more, key).await
             }) as BoxFuture<'_, Result<Committed<SigningKey>, Problem>>
         })
@@ -283,33 +330,6 @@ pub async fn revoke(
 
 fn unknown(kid: &str) -> Problem {
     Problem::not_found(format!("no signing key {kid}: `charter keys list` shows them"))
-}
-
-async fn revoke_inside(
-    transaction: &mut Transaction<'_>,
-    ctx: &RequestContext,
-    platform: OrganizationId,
-    kid: &str,
-    reason: &str,
-    successor: SigningKey,
-) -> Result<(AuditEvent, Vec<AuditEvent>), Problem> {
-    let now = ctx.now;
-    let tx = transaction.tx();
-    let kept = store::signing_key::of_purpose(tx, ACCESS).await?;
-    let key = kept.iter().find(|key| key.kid == kid).ok_or_else(|| unknown(kid))?;
-    if !store::signing_key::revoke(tx, kid, reason, now).await? {
-        return Err(Problem::new(ProblemKind::InUse, "the key was revoked before"));
-    }
-    let mut event = audit::event(ctx, platform, "signing_key.revoke", "signing_key", kid.to_owned());
-    event.reason = reason.to_owned();
-    event.before = Some(serde_json::json!({ "state": key.state.as_str() }).to_string());
-    let mut more = Vec::new();
-    if key.state == KeyState::Active {
-        // Whoever could read this key may have read the one that waits.
-        store::signing_key::insert(tx, &successor).await?;
-        more.push(audit::event(ctx, platform, "signing_key.activate", "signing_key", successor.kid));
-    }
-    Ok((event, more))
 }
 
 /// The keys of the lineage, newest first.

@@ -84,7 +84,9 @@ pub async fn take(
     };
     let identity = app.identity();
     let until = found.ended_at.or(until);
-    identity.legacy.store(Some(Arc::new(LegacyTokens::new(file, &identity.pepper, found.since, until))));
+    let tokens = LegacyTokens::new(file, &identity.pepper, found.since, until);
+    let tokens = tokens.counting_on(identity.legacy.load().as_deref());
+    identity.legacy.store(Some(Arc::new(tokens)));
     Ok(())
 }
 

@@ -81,6 +81,17 @@ impl LegacyTokens {
         Self { known }
     }
 
+    /// The same, counting on where those before them stopped.
+    pub fn counting_on(self, before: Option<&Self>) -> Self {
+        for known in &self.known {
+            let count = before.and_then(|before| before.known.iter().find(|it| it.id == known.id));
+            known
+                .accepted
+                .store(count.map_or(0, |it| it.accepted.load(Ordering::Relaxed)), Ordering::Relaxed);
+        }
+        self
+    }
+
     /// What is in force.
     pub fn states(&self) -> Vec<LegacySecretState> {
         let state = |known: &Known| LegacySecretState {
@@ -301,12 +312,17 @@ mod tests {
         for broken in [format!("{whole}.x"), whole.replacen('.', "", 1), String::new()] {
             assert!(tokens().verify(&broken, at(NOW)).is_err(), "{broken}");
         }
-        let duplicate = format!(r#"{{"sub":"a@b.example","sub":"ann@toys.example","exp":{}}}"#, NOW + 60);
-        let header = r#"{"alg":"HS256"}"#;
-        assert_eq!(
-            refused(&signed(hmac::HMAC_SHA256, NEW.as_bytes(), header, &duplicate)),
-            TokenFault::Claims
-        );
+        for name in ["sub", "email", "role"] {
+            let duplicate =
+                format!(r#"{{"{name}":"a@b.example","{name}":"ann@toys.example","exp":{}}}"#, NOW + 60);
+            let header = r#"{"alg":"HS256"}"#;
+            assert!(
+                tokens()
+                    .verify(&signed(hmac::HMAC_SHA256, NEW.as_bytes(), header, &duplicate), at(NOW))
+                    .is_err(),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -210,7 +210,13 @@ impl Identity {
     pub async fn refresh(&self, app: &App) -> Result<(), Problem> {
         let started = app.now();
         lineage::reload(app).await?;
-        key_rotation::advance(app).await?;
+        if let Err(problem) = key_rotation::advance(app).await {
+            // A step that cannot be written is done later: as long as a key signs, what else there is to learn is learned.
+            if !self.keys().has_signer() {
+                return Err(problem);
+            }
+            tracing::warn!(%problem, "what is due about the signing keys could not be done");
+        }
         token_floor::learn(app, self.read_at().plus_seconds(-session::OVERLAP_SECONDS)).await?;
         legacy_caller::learn_end(app).await?;
         session::learn_ended(app, self.read_at()).await?;

@@ -1,7 +1,7 @@
 //! Signing keys over time, on both databases: published ahead, signing, verifying, gone; raced, interrupted, leaked.
 
 use crate::world::{NOW, Node, PASSWORD, draft, open};
-use charter_app::identity::key_rotation::{self, KeyState, RotationDraft};
+use charter_app::identity::key_rotation::{self, KeyState, RevocationDraft, RotationDraft};
 use charter_app::identity::token_floor::{self, FloorDraft, Whose};
 use charter_app::identity::{session, sign_in};
 use charter_app::{App, Caller, Permit};
@@ -9,6 +9,7 @@ use charter_db::{Scope, Statement};
 use charter_kernel::{Problem, ProblemKind, Timestamp};
 use charter_testkit::both_engines;
 use charter_testkit::database::{TestDatabase, postgres};
+use charter_testkit::fault::Faults;
 
 const DAY: i64 = 86_400;
 
@@ -34,6 +35,10 @@ async fn is_accepted(app: &App, token: &str) -> bool {
         Err(Problem { kind: ProblemKind::Unauthenticated, .. }) => false,
         other => panic!("{other:?}"),
     }
+}
+
+fn because(reason: &str) -> RevocationDraft {
+    RevocationDraft { is_compromised: false, reason: reason.to_owned() }
 }
 
 fn published(node: &Node) -> usize {
@@ -151,9 +156,9 @@ both_engines!(
     let leaked = token(&node).await;
     assert!(is_accepted(&node.app, &leaked).await);
     let kid = node.app.identity().keys().signer_kid().unwrap().to_owned();
-    let silent = key_rotation::revoke(&node.app, &operator, &permit, &kid, " ").await.unwrap_err();
+    let silent = key_rotation::revoke(&node.app, &operator, &permit, &kid, because(" ")).await.unwrap_err();
     assert_eq!(silent.kind, ProblemKind::Invalid);
-    let revoked = key_rotation::revoke(&node.app, &operator, &permit, &kid, "leaked").await.unwrap();
+    let revoked = key_rotation::revoke(&node.app, &operator, &permit, &kid, because("leaked")).await.unwrap();
     assert_eq!(revoked.state, KeyState::Revoked);
     assert!(revoked.sealed_private.is_none());
     assert!(!is_accepted(&node.app, &leaked).await);
@@ -164,9 +169,9 @@ both_engines!(
     let ctx = node.as_bearer(&fresh).await;
     let live = session::list_own(&node.app, &ctx, &charter_app::Page::first(10)).await.unwrap();
     assert_eq!(live.items.len(), 2, "the session of the refused token is still there");
-    let again = key_rotation::revoke(&node.app, &operator, &permit, &kid, "leaked").await.unwrap_err();
+    let again = key_rotation::revoke(&node.app, &operator, &permit, &kid, because("leaked")).await.unwrap_err();
     assert_eq!(again.kind, ProblemKind::InUse);
-    let unknown = key_rotation::revoke(&node.app, &operator, &permit, "nobody", "leaked").await.unwrap_err();
+    let unknown = key_rotation::revoke(&node.app, &operator, &permit, "nobody", because("leaked")).await.unwrap_err();
     assert_eq!(unknown.kind, ProblemKind::NotFound);
 });
 
@@ -184,6 +189,120 @@ both_engines!(
     node.app.tick().await.unwrap();
     assert_eq!(node.app.identity().keys().signer_kid().map(str::to_owned), next);
     assert_eq!(states(&node).await, [KeyState::Retiring, KeyState::Active]);
+});
+
+both_engines!(
+    /// Attack 118, step by step: whatever a node died at, the next step is found, and there is one key that signs.
+    a_change_of_keys_cut_off_at_any_step_is_done_at_the_next, async |db: TestDatabase| {
+    let faults = Faults::new();
+    let db = db.fail_with(&faults);
+    let node = open(&db).await;
+    node.company().await;
+    let mut steps = 0;
+    loop {
+        let draft = RotationDraft { ahead_seconds: Some(600), plan: None };
+        let plan = key_rotation::rotate(&node.app, &node.operator(), &permit(&node).await, draft).await.unwrap();
+        node.clock.forward(601);
+        faults.fail_after(steps);
+        let _ = node.app.tick().await;
+        let struck = faults.struck();
+        node.app.tick().await.unwrap();
+        assert_eq!(node.app.identity().keys().signer_kid().map(str::to_owned), plan.next, "{steps}: {struck:?}");
+        let count = async |state: KeyState| states(&node).await.iter().filter(|it| **it == state).count();
+        assert_eq!((count(KeyState::Active).await, count(KeyState::Pending).await), (1, 0));
+        let fresh = token(&node).await;
+        assert!(is_accepted(&node.app, &fresh).await, "{steps}: {struck:?}");
+        if struck.is_none() {
+            break;
+        }
+        steps += 1;
+    }
+    assert!(steps > 8, "the walk went through reading, writing and committing: {steps}");
+});
+
+both_engines!(
+    a_full_database_puts_a_rotation_off_and_keeps_nothing_else_from_going_on,
+    async |db: TestDatabase| {
+        let faults = Faults::new();
+        let db = db.fail_with(&faults);
+        let node = open(&db).await;
+        node.company().await;
+        let draft = RotationDraft { ahead_seconds: Some(600), plan: None };
+        key_rotation::rotate(&node.app, &node.operator(), &permit(&node).await, draft).await.unwrap();
+        let kid = node.app.identity().keys().signer_kid().unwrap().to_owned();
+        node.clock.forward(500);
+        let before = token(&node).await;
+        node.clock.forward(101);
+        faults.fill();
+        node.app.tick().await.unwrap();
+        assert_eq!(
+            node.app.identity().keys().signer_kid(),
+            Some(kid.as_str()),
+            "the key so far goes on signing"
+        );
+        assert!(is_accepted(&node.app, &before).await);
+        faults.mend();
+        node.app.tick().await.unwrap();
+        assert_ne!(node.app.identity().keys().signer_kid(), Some(kid.as_str()));
+        assert!(is_accepted(&node.app, &before).await);
+    }
+);
+
+both_engines!(what_was_compromised_takes_the_key_that_waits_with_it, async |db: TestDatabase| {
+    let node = open(&db).await;
+    let (operator, permit) = (node.operator(), permit(&node).await);
+    let rotate = RotationDraft::default();
+    let plan = key_rotation::rotate(&node.app, &operator, &permit, rotate.clone()).await.unwrap();
+    let (active, next) = (plan.active.unwrap(), plan.next.unwrap());
+    let compromised = RevocationDraft { is_compromised: true, reason: String::new() };
+    let revoked = key_rotation::revoke(&node.app, &operator, &permit, &active, compromised).await.unwrap();
+    assert_eq!(revoked.revoke_reason.as_deref(), Some("compromised"));
+    let keys = key_rotation::list(&node.app, &permit).await.unwrap();
+    let state = |kid: &str| keys.iter().find(|key| key.kid == kid).map(|key| key.state);
+    assert_eq!((state(&active), state(&next)), (Some(KeyState::Revoked), Some(KeyState::Revoked)));
+    assert_eq!(keys.iter().filter(|key| key.state == KeyState::Active).count(), 1);
+    assert_eq!(published(&node), 1);
+    // A key that is merely unwanted leaves the one that waits alone, and the one that signs too.
+    let waits = key_rotation::rotate(&node.app, &operator, &permit, rotate).await.unwrap();
+    let signs = waits.active.unwrap();
+    key_rotation::revoke(&node.app, &operator, &permit, &waits.next.unwrap(), because("a drill"))
+        .await
+        .unwrap();
+    assert_eq!(node.app.identity().keys().signer_kid(), Some(signs.as_str()));
+});
+
+both_engines!(rotations_one_after_the_other_sign_nobody_out, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    // More rotations than the history holds.
+    for _ in 0..6 {
+        let draft = RotationDraft { ahead_seconds: Some(600), plan: None };
+        let before = token(&node).await;
+        key_rotation::rotate(&node.app, &node.operator(), &permit(&node).await, draft).await.unwrap();
+        node.clock.forward(599);
+        assert!(is_accepted(&node.app, &before).await);
+        let last = token(&node).await;
+        node.clock.forward(1);
+        node.app.tick().await.unwrap();
+        assert!(is_accepted(&node.app, &last).await);
+    }
+});
+
+both_engines!(
+    /// A virtual machine that starts in 2030 and then learns the time.
+    a_clock_that_was_ahead_and_is_set_back_locks_nobody_out, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    node.clock.forward(1_000 * DAY);
+    node.app.tick().await.unwrap();
+    node.clock.forward(2 * DAY);
+    node.app.tick().await.unwrap();
+    assert_eq!(states(&node).await.last(), Some(&KeyState::Active));
+    node.clock.forward(-1_002 * DAY);
+    node.app.tick().await.unwrap();
+    let fresh = token(&node).await;
+    assert!(is_accepted(&node.app, &fresh).await);
+    assert_eq!(states(&node).await.iter().filter(|state| **state == KeyState::Active).count(), 1);
 });
 
 both_engines!(tokens_before_a_floor_are_refused_and_later_ones_are_not, async |db: TestDatabase| {
@@ -230,7 +349,7 @@ both_engines!(tokens_before_a_floor_are_refused_and_later_ones_are_not, async |d
 async fn two_nodes_that_rotate_at_once_make_one_key() {
     let db = postgres().await;
     let (one, two) = (open(&db).await, open(&db).await);
-    for round in 1..=20usize {
+    for round in 1..=100usize {
         let both = [&one, &two].map(|node| async move {
             let draft = RotationDraft { ahead_seconds: Some(600), plan: None };
             let permit = permit(node).await;

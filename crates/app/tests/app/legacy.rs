@@ -1,6 +1,6 @@
 //! Tokens of a former system, on both databases: who comes in by them, with what, and until when.
 
-use crate::world::{NOW, Node, OPERATOR, open};
+use crate::world::{NOW, Node, OPERATOR, PASSWORD, draft, open};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,6 +21,68 @@ fn token(secret: &str, claims: &Value) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), text.as_bytes());
     format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
 }
+
+both_engines!(
+    /// Attacks 2 and 3: with both kinds of token taken at once, neither verifier takes the other's key.
+    no_token_makes_one_verifier_take_the_key_of_the_other, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    let begun = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD)).await.unwrap();
+    node.as_bearer(&begun.token).await;
+    let document: Value = serde_json::from_str(node.app.identity().keys().document()).unwrap();
+    assert_eq!(document["keys"].as_array().unwrap().len(), 1, "no secret of the former system is published");
+    let (kid, x) = (document["keys"][0]["kid"].as_str().unwrap(), document["keys"][0]["x"].as_str().unwrap());
+    let raw = URL_SAFE_NO_PAD.decode(x).unwrap();
+    let der = [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00][..], &raw].concat();
+    let pem = format!(
+        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+        base64::engine::general_purpose::STANDARD.encode(&der)
+    );
+    let ours = begun.token.split('.').nth(1).unwrap();
+    let theirs = URL_SAFE_NO_PAD.encode(claims("ann@toys.example", node.now()).to_string());
+    let public = [raw, der, pem.into_bytes(), x.as_bytes().to_vec(), kid.as_bytes().to_vec(), Vec::new()];
+    for secret in public.iter().map(Vec::as_slice).chain([SECRET.as_bytes()]) {
+        for alg in ["HS256", "EdDSA", "RS256", "ES256", "none"] {
+            for typ in ["JWT", "at+jwt"] {
+                for payload in [ours, theirs.as_str()] {
+                    if (secret, alg, typ, payload) == (SECRET.as_bytes(), "HS256", "JWT", theirs.as_str()) {
+                        continue;
+                    }
+                    let header = json!({ "alg": alg, "typ": typ, "kid": kid }).to_string();
+                    let text = format!("{}.{payload}", URL_SAFE_NO_PAD.encode(header));
+                    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), text.as_bytes());
+                    is_refused(&node, &format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))).await;
+                    is_refused(&node, &format!("{text}.")).await;
+                }
+            }
+        }
+    }
+});
+
+both_engines!(a_rotation_in_the_former_system_is_followed_and_goes_on_counting, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    let newer = SECRET.chars().rev().collect::<String>();
+    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    let (old, new) = (
+        token(SECRET, &claims("ann@toys.example", node.now())),
+        token(&newer, &claims("ann@toys.example", node.now())),
+    );
+    node.as_bearer(&old).await;
+    is_refused(&node, &new).await;
+    let rotated = format!("SECRET_KEY={newer}\nSECRET_KEYS_HISTORY={SECRET}");
+    take(&node.app, &rotated, None, false).await.unwrap();
+    node.as_bearer(&old).await;
+    node.as_bearer(&new).await;
+    let permit =
+        node.app.require(&node.operator(), node.app.platform(), "platform.secrets.read").await.unwrap();
+    let counts: Vec<u64> =
+        legacy_caller::states(&node.app, &permit).iter().map(|state| state.accepted).collect();
+    assert_eq!(counts, [1, 2], "the newest first");
+    take(&node.app, &format!("SECRET_KEY={newer}"), None, false).await.unwrap();
+    is_refused(&node, &old).await;
+});
 
 fn claims(login: &str, at: Timestamp) -> Value {
     json!({ "sub": login, "iat": at.seconds(), "exp": at.seconds() + 1_800, "role": "superadmin", "is_superuser": true })

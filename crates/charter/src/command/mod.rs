@@ -9,7 +9,9 @@ mod config;
 mod decision;
 mod document;
 mod generic;
+mod key_timer;
 mod keys;
+mod legacy_keys;
 mod migrate;
 mod people;
 mod policy;
@@ -131,7 +133,8 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         "catalogue apply" => runtime(false)?.block_on(catalogue::propose("catalogue.apply", &invocation)),
         "catalogue export" => runtime(false)?.block_on(catalogue::export(&invocation)),
         "keys rotate" => runtime(false)?.block_on(keys::rotate(&invocation)),
-        "keys schedule" => keys::schedule(&invocation),
+        "keys revoke" => runtime(false)?.block_on(keys::revoke(&invocation)),
+        "keys schedule" => key_timer::schedule(&invocation),
         "setup" => runtime(false)?.block_on(people::setup(&invocation)),
         "password set" => runtime(false)?.block_on(people::set_password(&invocation)),
         "audit verify" => runtime(false)?.block_on(audit::verify(&invocation)),

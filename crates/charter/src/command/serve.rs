@@ -118,7 +118,7 @@ async fn serve(
         ..charter_api::edge::Bounds::default()
     };
     let mut legacy = legacy::Watch::default();
-    legacy.look(app, configuration).await?;
+    legacy.begin(app, configuration).await?;
     let signal = stop_signal()?;
     welcome(app, &address, configuration, start).await?;
     tracing::info!(address = %bound, data = %folder.path().display(), "serving");
@@ -165,11 +165,9 @@ async fn stay_fresh(app: &App, configuration: &Configuration, mut legacy: legacy
         }
         was_well = outcome.is_ok();
         round = (round + 1) % TICKS_A_DAY;
+        legacy.look(app, configuration, round.is_multiple_of(TICKS_A_MINUTE)).await;
         if round.is_multiple_of(TICKS_A_MINUTE) {
             each_minute(app).await;
-            if let Err(failure) = legacy.look(app, configuration).await {
-                tracing::warn!(%failure, "the former system's secrets stay as they were read before");
-            }
         }
         if round == 0
             && let Err(problem) = charter_app::plan::forget_usage_events(app).await

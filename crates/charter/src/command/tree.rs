@@ -1,7 +1,8 @@
 //! The tree of commands: those written by hand, and one for every other operation of the API.
 
 use super::{
-    arguments, audit, catalogue, completions, config, generic, keys, migrate, people, policy, question, serve,
+    arguments, audit, catalogue, completions, config, generic, key_timer, keys, migrate, people, policy,
+    question, serve,
 };
 use crate::operation::Operation;
 use crate::output;
@@ -79,7 +80,8 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
         (&["catalogue", "apply"], catalogue::apply_command()),
         (&["catalogue", "export"], catalogue::export_command()),
         (&["keys", "rotate"], keys::rotate_command()),
-        (&["keys", "schedule"], keys::schedule_command()),
+        (&["keys", "revoke"], keys::revoke_command()),
+        (&["keys", "schedule"], key_timer::command()),
         (&["setup"], people::setup_command()),
         (&["password", "set"], people::password_command()),
         (&["audit", "verify"], audit::verify_command()),

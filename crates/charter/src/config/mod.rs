@@ -158,6 +158,12 @@ fn load_from(flags: &ArgMatches, variables: &BTreeMap<OsString, OsString>) -> Lo
     if configuration.legacy_super_admin {
         warnings.push("legacy_super_admin is on: super administrators bypass every permission".to_owned());
     }
+    if configuration.legacy_accept_weak {
+        warnings.push(
+            "legacy_accept_weak is on: who guesses a secret of the former system signs in as anybody"
+                .to_owned(),
+        );
+    }
     let shown = SETTINGS.iter().map(|setting| shown(setting, &layers, &configuration)).collect();
     let production_faults = if configuration.production {
         production::faults(&configuration, layers.file.as_deref())

@@ -117,6 +117,14 @@ fn files(configuration: &Configuration, file: Option<&Path>, faults: &mut Vec<Fa
     for path in &configuration.secret_files {
         readable_by_others("key file", path, "chmod 600", faults);
     }
+    if let Some(path) = &configuration.legacy_env {
+        readable_by_others(
+            "legacy_env",
+            path,
+            "chmod 600, or 640 with the group of the former system",
+            faults,
+        );
+    }
     for name in ["operator-token", "charter.db"] {
         readable_by_others("data", &data.join(name), "chmod 600", faults);
     }

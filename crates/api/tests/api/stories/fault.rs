@@ -92,6 +92,21 @@ fn changes() -> Vec<Change> {
             "/api/v1/plans",
             json!({"key": "plan-{n}", "version": {"name": "A plan", "rank": 15, "modules": [{"module": "crm"}], "reason": "x"}}),
         ),
+        change(PAT, Method::POST, "/api/v1/keys/rotate", json!({})),
+        Change {
+            who: PAT,
+            prepare: Some(("/api/v1/keys/rotate", json!({}), "/next")),
+            method: Method::POST,
+            path: "/api/v1/keys/{id}/revoke",
+            body: json!({"reason": "try {n}"}),
+        },
+        change(
+            PAT,
+            Method::POST,
+            "/api/v1/keys/not-before",
+            json!({"of_organization": "trade", "not_before": "2020-01-01T00:00:{n}Z", "reason": "try"}),
+        ),
+        change(PAT, Method::POST, "/api/v1/keys/legacy/rotations", json!({"file": "/srv/erp-{n}/.env"})),
     ]
 }
 
@@ -117,6 +132,7 @@ async fn state(story: &Story) -> Value {
         let newest = story.get(Who::Operator, &format!("{place}/audit/events?limit=1")).await.is(200);
         all.insert(format!("{organization}/trail"), newest.body["items"][0]["seq"].clone());
     }
+    all.insert("keys".to_owned(), story.get(Who::Operator, "/api/v1/keys").await.is(200).body);
     Value::Object(all)
 }
 
