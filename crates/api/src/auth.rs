@@ -38,7 +38,7 @@ pub fn routes() -> Vec<Route<App>> {
             .example(r#"{"organization":"trade"}"#)
             .keeps_no_answers(),
         Route::post("/api/v1/auth/exchange", Guard::SignedIn("whoever came with a token of the former system"), exchange)
-            .named("auth.exchange", "sign-in", "Exchange a token of the former system for a session, without signing in again.")
+            .named("auth.exchange", "Sign-in", "Exchanges a token of the former system for a session, without a new sign-in.")
             .problems(&[ProblemKind::Forbidden])
             .example(r#"{"organization":"toys"}"#)
             .keeps_no_answers(),

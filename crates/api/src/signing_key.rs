@@ -18,9 +18,9 @@ const ROTATE: Guard = Guard::PlatformPermission("platform.secrets.rotate");
 pub fn routes() -> Vec<Route<App>> {
     vec![
         Route::get("/api/v1/keys", READ, list)
-            .named("keys.list", "keys", "The keys that sign access tokens, newest first, and when the next one signs."),
+            .named("keys.list", "Signing keys", "Lists the keys that sign access tokens, newest first, and when the next one signs."),
         Route::post("/api/v1/keys/rotate", ROTATE, rotate)
-            .named("keys.rotate", "keys", "Publish the next signing key now, or let the one that waits sign earlier.")
+            .named("keys.rotate", "Signing keys", "Publishes the next signing key now, or lets the one that waits sign earlier.")
             .described(
                 "The new key is published first and signs after `ahead_seconds` (by default what the configuration says, at \
                  least 600), so that every verifier has it by then. Sessions go on. With `dry_run` it tells the plan and its \
@@ -29,7 +29,7 @@ pub fn routes() -> Vec<Route<App>> {
             .problems(&[ProblemKind::Changed])
             .example(r#"{"ahead_seconds":3600}"#),
         Route::post("/api/v1/keys/{kid}/revoke", ROTATE, revoke)
-            .named("keys.revoke", "keys", "Refuse everything a signing key signed, at once and for good.")
+            .named("keys.revoke", "Signing keys", "Refuses everything a signing key signed, at once and for good.")
             .described(
                 "When it is the key that signs, a new one signs from the same instant. Sessions do not depend on keys: nobody is \
                  signed out, clients get a new token with their session.",
@@ -37,17 +37,17 @@ pub fn routes() -> Vec<Route<App>> {
             .problems(&[ProblemKind::NotFound, ProblemKind::InUse])
             .example(r#"{"compromised":true,"reason":"found in a backup on a public share"}"#),
         Route::get("/api/v1/keys/legacy", READ, legacy)
-            .named("keys.legacy", "keys", "Secrets of the former system whose tokens are taken, and until when."),
+            .named("keys.legacy", "Signing keys", "Lists the secrets of the former system whose tokens are taken, and until when."),
         Route::post("/api/v1/keys/legacy/end", ROTATE, end_legacy)
-            .named("keys.end-legacy", "keys", "Take no token of the former system any more.")
+            .named("keys.end-legacy", "Signing keys", "Ends taking tokens of the former system, for good.")
             .problems(&[ProblemKind::NotFound])
             .example(r#"{"reason":"its secret leaked"}"#),
         Route::post("/api/v1/keys/legacy/rotations", ROTATE, record_rotation)
-            .named("keys.record-legacy-rotation", "keys", "Record that the former system's secrets are about to be rotated.")
+            .named("keys.record-legacy-rotation", "Signing keys", "Records that the former system's secrets are about to be rotated.")
             .described("`charter keys rotate --legacy-env FILE` asks for it before it writes the file.")
             .example(r#"{"file":"/srv/erp/.env"}"#),
         Route::post("/api/v1/keys/not-before", ROTATE, raise)
-            .named("keys.not-before", "keys", "Refuse access tokens issued before an instant.")
+            .named("keys.not-before", "Signing keys", "Refuses access tokens issued before an instant.")
             .described(
                 "For everybody, for the tokens of one organization, or for those of one principal. Sessions go on and get new \
                  tokens. A floor is only ever raised.",
@@ -59,6 +59,7 @@ pub fn routes() -> Vec<Route<App>> {
 
 /// A key that signs access tokens.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SigningKey")]
 struct SigningKeyView {
     /// The id tokens name it by.
     kid: String,
@@ -104,6 +105,7 @@ impl From<SigningKey> for SigningKeyView {
 
 /// The keys of the installation.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SigningKeys")]
 struct SigningKeysView {
     /// The keys, newest first.
     keys: Vec<SigningKeyView>,
@@ -121,6 +123,7 @@ async fn list(call: Call) -> Result<Reply<SigningKeysView>, Problem> {
 /// How to rotate.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SigningKeyRotation")]
 struct RotateBody {
     /// Seconds the new key is published before it signs.
     #[serde(default)]
@@ -132,6 +135,7 @@ struct RotateBody {
 
 /// What a rotation does, or did.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SigningKeyPlan")]
 struct RotationView {
     /// Names this plan.
     plan: String,
@@ -182,6 +186,7 @@ struct KeyPath {
 /// Why it is revoked.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SigningKeyRevocation")]
 struct RevokeBody {
     /// Somebody else may have the key: the one that waits to sign is revoked with it.
     #[serde(default)]
@@ -201,6 +206,7 @@ async fn revoke(call: Call<KeyPath, (), RevokeBody>) -> Result<Reply<SigningKeyV
 
 /// A secret of the former system.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LegacySecret")]
 struct LegacySecretView {
     /// What it is called: nothing can be learned from it.
     id: String,
@@ -215,6 +221,7 @@ struct LegacySecretView {
 
 /// Secrets of the former system, newest first.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LegacySecrets")]
 struct LegacySecretsView {
     /// The secrets; none when its tokens are not taken.
     secrets: Vec<LegacySecretView>,
@@ -234,6 +241,7 @@ async fn legacy(call: Call) -> Result<Reply<LegacySecretsView>, Problem> {
 /// Why it ends.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "LegacyEnd")]
 struct EndBody {
     /// Why, for the audit trail.
     reason: String,
@@ -248,6 +256,7 @@ async fn end_legacy(call: Call<(), (), EndBody>) -> Result<Reply<()>, Problem> {
 /// The file of a rotation.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "LegacyRotation")]
 struct LegacyRotationBody {
     /// Path of the file, as it will stand in the trail.
     file: String,
@@ -262,6 +271,7 @@ async fn record_rotation(call: Call<(), (), LegacyRotationBody>) -> Result<Reply
 /// A floor to be set.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "TokenFloorDraft")]
 struct FloorBody {
     /// Key or id of the one organization whose tokens are meant.
     #[serde(default)]
@@ -280,6 +290,7 @@ struct FloorBody {
 
 /// A floor.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TokenFloor")]
 struct FloorView {
     /// `installation`, `organization` or `principal`.
     scope: &'static str,

@@ -231,7 +231,7 @@ pub async fn rotate(
     let (platform, now) = (permit.organization(), ctx.now);
     let key = fresh(app, KeyState::Pending, now, now)?;
     let (inner, ctx_inside) = (app.clone(), ctx.clone());
-    let (done, _) = app
+    let ((done, kept), _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 let kept = store::signing_key::of_purpose(transaction.tx(), ACCESS).await?;
@@ -256,11 +256,12 @@ pub async fn rotate(
                     serde_json::json!({ "activates_at": plan.activates_at, "plan": plan.hash }).to_string(),
                 );
                 plan.next = Some(kid);
-                transaction.commit(event, Vec::new(), plan).await
-            }) as BoxFuture<'_, Result<Committed<RotationPlan>, Problem>>
+                let kept = store::signing_key::of_purpose(transaction.tx(), ACCESS).await?;
+                transaction.commit(event, Vec::new(), (plan, kept)).await
+            }) as BoxFuture<'_, Result<Committed<(RotationPlan, Vec<SigningKey>)>, Problem>>
         })
         .await?;
-    lineage::reload(app).await?;
+    lineage::learn(app, kept)?;
     Ok(done)
 }
 
@@ -292,7 +293,7 @@ pub async fn revoke(
     }
     let successor = fresh(app, KeyState::Active, now, now.plus_seconds(-LEEWAY_SECONDS))?;
     let (kid, ctx_inside) = (kid.to_owned(), ctx.clone());
-    let (revoked, _) = app
+    let ((revoked, kept), _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 let kept = store::signing_key::of_purpose(transaction.tx(), ACCESS).await?;
@@ -319,12 +320,14 @@ pub async fn revoke(
                     more.push(event("signing_key.activate", &successor.kid));
                 }
                 let first = more.remove(0);
-                let key = store::signing_key::get(tx, &kid).await?.ok_or_else(|| unknown(&kid))?;
-                transaction.commit(first, more, key).await
-            }) as BoxFuture<'_, Result<Committed<SigningKey>, Problem>>
+                let kept = store::signing_key::of_purpose(tx, ACCESS).await?;
+                let key = kept.iter().find(|key| key.kid == kid).cloned().ok_or_else(|| unknown(&kid))?;
+                transaction.commit(first, more, (key, kept)).await
+            }) as BoxFuture<'_, Result<Committed<(SigningKey, Vec<SigningKey>)>, Problem>>
         })
         .await?;
-    lineage::reload(app).await?;
+    // From what the transaction read itself: nothing can fail now, and what the key signed is refused when this is answered.
+    lineage::learn(app, kept)?;
     Ok(revoked)
 }
 

@@ -5,13 +5,18 @@ use super::signing_key::{ACCESS, KeySet};
 use crate::App;
 use charter_kernel::{Problem, Timestamp};
 use charter_store as store;
+use charter_store::signing_key::SigningKey;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Reads the keys; verified tokens are forgotten when something changed.
+/// Reads the keys.
 pub async fn reload(app: &App) -> Result<(), Problem> {
+    learn(app, reading_all!(app.database(), |conn| store::signing_key::of_purpose(conn, ACCESS))?)
+}
+
+/// Works with these keys from now on; verified tokens are forgotten when something changed.
+pub fn learn(app: &App, kept: Vec<SigningKey>) -> Result<(), Problem> {
     let identity = app.identity();
-    let kept = reading_all!(app.database(), |conn| store::signing_key::of_purpose(conn, ACCESS))?;
     if !identity.keys().is_of(&kept) {
         identity.keys.store(Arc::new(KeySet::new(kept, &identity.sealer)?));
         identity.verified.clear();

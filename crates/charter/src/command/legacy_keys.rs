@@ -48,7 +48,7 @@ pub async fn rotate(invocation: &Invocation<'_>, path: &Path) -> Result {
             due_at.map_or_else(|| "unknown: there is no KEY_LAST_ROTATED".to_owned(), |at| at.to_string());
         output::print(&format!(
             "{shown}, due: {due}\nSECRET_KEY would be a new one of 256 bits\n\
-             SECRET_KEYS_HISTORY would hold {kept} old ones, {leave} would leave it\nKEY_LAST_ROTATED would be {now}\n\
+             SECRET_KEYS_HISTORY would hold {kept} of those so far, {leave} would leave it\nKEY_LAST_ROTATED would be {now}\n\
              copy of the file as it is: {}\nnothing was written",
             copy.display()
         ));
@@ -61,7 +61,7 @@ pub async fn rotate(invocation: &Invocation<'_>, path: &Path) -> Result {
     replace(&path, &copy, &old, &new)?;
     drop(locked);
     output::print(&format!(
-        "{shown}: rotated; {kept} old secrets are in the history, {leave} left it\ncopy of the file before: {}\n\
+        "{shown}: rotated; {kept} of the secrets so far are in the history, {leave} left it\ncopy of the file before: {}\n\
          restart the former system, so that it signs with the new one",
         copy.display()
     ));

@@ -119,6 +119,7 @@ fn what_the_api_has_the_command_line_has() {
                 "setup.complete" => vec!["setup"],
                 "users.set-password" => vec!["password", "set"],
                 "catalogue.own" => vec!["catalogue", "export"],
+                "keys.record-legacy-rotation" => vec!["keys", "rotate"],
                 id => id.split('.').collect(),
             };
             let help = place.run(&[&words[..], &["--help"]].concat()).ended(0);

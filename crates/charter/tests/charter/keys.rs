@@ -4,9 +4,15 @@ use crate::program::{Place, mode, set_mode};
 
 const SECRET: &str = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752";
 
+fn prepared() -> Place {
+    let place = Place::new();
+    place.run(&["migrate", "up"]).ended(0);
+    place
+}
+
 #[test]
 fn a_rotation_of_signing_keys_is_planned_and_done_exactly() {
-    let place = Place::new();
+    let place = prepared();
     let before = place.run(&["keys", "list", "--json"]).ended(0).json();
     assert_eq!(before["keys"].as_array().unwrap().len(), 1);
     let plan = place.run(&["keys", "rotate", "--dry-run"]).ended(0).out;
@@ -35,7 +41,7 @@ fn a_rotation_of_signing_keys_is_planned_and_done_exactly() {
 
 #[test]
 fn a_former_systems_file_is_rotated_in_one_step_with_a_copy_and_a_record() {
-    let place = Place::new();
+    let place = prepared();
     let text = format!("# erp\nDEBUG=0\nSECRET_KEY={SECRET}\nKEY_LAST_ROTATED=2020-01-01\n");
     let path = place.write(".env", &text);
     set_mode(&path, 0o644);
@@ -83,7 +89,7 @@ fn files(place: &Place, folder: &str, part: &str) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn a_schedule_is_printed_for_cron_and_for_systemd() {
-    let place = Place::new();
+    let place = prepared();
     place.write("our erp.env", &format!("SECRET_KEY={SECRET}\n"));
     let nothing = place.run(&["keys", "schedule", "--cron"]).ended(2).err;
     assert!(nothing.contains("rotate by themselves"), "{nothing}");

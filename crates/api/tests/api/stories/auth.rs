@@ -60,7 +60,7 @@ impl Story {
     }
 }
 
-fn token_of(told: &Told) -> String {
+pub fn token_of(told: &Told) -> String {
     told.body["access_token"].as_str().unwrap().to_owned()
 }
 

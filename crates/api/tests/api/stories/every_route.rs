@@ -66,6 +66,7 @@ const OPEN: &[&str] = &[
 ];
 
 const SIGNED_IN: &[&str] = &[
+    "auth.exchange",
     "auth.logout",
     "auth.switch",
     "authzen.evaluation",

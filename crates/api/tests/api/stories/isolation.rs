@@ -78,9 +78,10 @@ async fn everything(story: &Story, organization: &str) -> Value {
 }
 
 /// Routes about things that are no organization's own: numbers that every organization counts for itself, names of the catalogue and
-/// its plans, which all share, and one's own sessions and account, which have stories in `auth`.
+/// its plans, which all share, as they do the installation's signing keys, and one's own sessions and account, which have stories in `auth`.
 const NOT_ANYBODYS: &[&str] = &[
     "audit.get",
+    "keys.revoke",
     "limits.check",
     "limits.consume",
     "limits.override",

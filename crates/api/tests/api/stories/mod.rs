@@ -22,6 +22,7 @@ mod refused;
 mod resource;
 mod role;
 mod search;
+mod signing_key;
 mod team;
 mod two_writers;
 

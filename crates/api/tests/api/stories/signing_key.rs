@@ -1,0 +1,107 @@
+//! Signing keys over HTTP: looked at, rotated, revoked; floors; tokens of a former system and their end.
+
+use super::auth::{PASSWORD, token_of};
+use super::{ANN, PAT, Story, Who};
+use charter_app::identity::{legacy_caller, legacy_secret};
+use charter_testkit::both_engines;
+use http::Method;
+use serde_json::{Value, json};
+
+const SECRET: &str = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752";
+/// Signed with it: ann@toys.example, until an hour after the stories begin, who says she is a superadmin.
+const LEGACY: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbm5AdG95cy5leGFtcGxlIiwiZXhwIjoxODAwMDAzNjAwLCJyb2xlIjoic3VwZXJhZG1pbiJ9.uNodjTbBWi7B-Okg-hALvHb0nZp6tq0mkg6aohRdZdw";
+
+fn states(told: &Value) -> Vec<&str> {
+    told["keys"].as_array().unwrap().iter().map(|key| key["state"].as_str().unwrap()).collect()
+}
+
+both_engines!(a_key_is_published_signs_and_is_revoked, async |database| {
+    let story = Story::company(database).await;
+    story
+        .post(Who::Operator, "/api/v1/users/ann@toys.example/password", json!({"password": PASSWORD}))
+        .await
+        .is(200);
+    let me = async |token: &str| story.with_token(token, Method::GET, "/api/v1/me", None).await;
+    let listed = story.get(PAT, "/api/v1/keys").await.is(200).body;
+    assert_eq!(states(&listed), ["active"]);
+    assert_eq!(listed["next_at"], "2027-04-15T02:00:00Z");
+    assert!(!listed.to_string().contains("private"));
+    story.get(ANN, "/api/v1/keys").await.is_problem(404, "not-found");
+
+    let rotate = "/api/v1/keys/rotate";
+    let early = story.post(PAT, rotate, json!({"ahead_seconds": 60})).await.is_problem(422, "invalid");
+    assert!(early.body.to_string().contains("ahead_seconds"));
+    let wish = json!({"ahead_seconds": 600});
+    let plan = story.post(PAT, "/api/v1/keys/rotate?dry_run=true", wish.clone()).await.is(200).body;
+    assert_eq!((&plan["dry_run"], &plan["next"]), (&json!(true), &Value::Null));
+    assert_eq!(story.get(PAT, "/api/v1/keys").await.is(200).body, listed, "a dry run writes nothing");
+    let exactly = json!({"ahead_seconds": 600, "plan": plan["plan"]});
+    let done = story.post(PAT, rotate, exactly.clone()).await.is(200).body;
+    assert_eq!(done["activates_at"], plan["activates_at"]);
+    story.post(PAT, rotate, exactly).await.is_problem(412, "changed");
+    let jwks = story.wire(Method::GET, "/.well-known/jwks.json", &[], None, None).await.is(200);
+    assert_eq!(jwks.body["keys"].as_array().unwrap().len(), 2);
+
+    let before = token_of(&story.log_in("ann@toys.example", PASSWORD).await.is(200));
+    story.wait_seconds(599).await;
+    me(&before).await.is(200);
+    let last = token_of(&story.log_in("ann@toys.example", PASSWORD).await.is(200));
+    story.wait_seconds(1).await;
+    assert_eq!(states(&story.get(PAT, "/api/v1/keys").await.is(200).body), ["active", "retiring"]);
+    me(&last).await.is(200);
+    let now = token_of(&story.log_in("ann@toys.example", PASSWORD).await.is(200));
+
+    let kid = done["next"].as_str().unwrap();
+    let revoke = format!("/api/v1/keys/{kid}/revoke");
+    story.post(PAT, &revoke, json!({})).await.is_problem(422, "invalid");
+    let revoked = story.post(PAT, &revoke, json!({"compromised": true})).await.is(200).body;
+    assert_eq!((&revoked["state"], &revoked["revoke_reason"]), (&json!("revoked"), &json!("compromised")));
+    me(&now).await.is_problem(401, "unauthenticated");
+    me(&last).await.is(200);
+    story
+        .post(PAT, "/api/v1/keys/nobody/revoke", json!({"compromised": true}))
+        .await
+        .is_problem(404, "not-found");
+    let fresh = token_of(&story.log_in("ann@toys.example", PASSWORD).await.is(200));
+    let sessions = story.with_token(&fresh, Method::GET, "/api/v1/me/sessions", None).await.is(200);
+    assert_eq!(sessions.body["items"].as_array().unwrap().len(), 4, "nobody was signed out");
+
+    story.pass(5);
+    let both =
+        json!({"of_organization": "toys", "of_principal": story.id_of(ANN).to_string(), "reason": "x"});
+    story.post(PAT, "/api/v1/keys/not-before", both).await.is_problem(422, "invalid");
+    let floor = json!({"of_principal": story.id_of(ANN).to_string(), "reason": "a stolen laptop"});
+    let set = story.post(PAT, "/api/v1/keys/not-before", floor).await.is(200).body;
+    assert_eq!(set["scope"], "principal");
+    me(&fresh).await.is_problem(401, "unauthenticated");
+});
+
+both_engines!(
+    /// Attacks 17 and 18 over the wire.
+    a_token_of_the_former_system_opens_what_its_user_may_and_ends, async |database| {
+    let story = Story::company(database).await;
+    let get = async |token: &str, path: &str| story.with_token(token, Method::GET, path, None).await;
+    get(LEGACY, "/api/v1/me").await.is_problem(401, "unauthenticated");
+    let file = legacy_secret::read(&format!("SECRET_KEY={SECRET}")).unwrap();
+    legacy_caller::take(&story.app, &file, None, false).await.unwrap();
+    let me = get(LEGACY, "/api/v1/me").await.is(200);
+    assert_eq!((&me.body["login"], &me.body["amr"]), (&json!("ann@toys.example"), &json!(["legacy"])));
+    get(LEGACY, "/api/v1/organizations/toys/members").await.is(200);
+    get(LEGACY, "/api/v1/organizations/trade/members").await.is_problem(404, "not-found");
+    get(LEGACY, "/api/v1/keys").await.is_problem(404, "not-found");
+    let exchange = "/api/v1/auth/exchange";
+    let begun = story.with_token(LEGACY, Method::POST, exchange, Some(json!({}))).await.is(200);
+    assert_eq!(begun.header("cache-control"), "no-store");
+    let ours = token_of(&begun);
+    get(&ours, "/api/v1/organizations/toys/members").await.is(200);
+    story.with_token(&ours, Method::POST, exchange, Some(json!({}))).await.is_problem(403, "forbidden");
+    let told = story.get(PAT, "/api/v1/keys/legacy").await.is(200).body;
+    assert_eq!(told["secrets"][0]["accepted"], 5);
+    assert!(!told.to_string().contains(SECRET));
+    let over = json!({"reason": "switched off"});
+    story.post(ANN, "/api/v1/keys/legacy/end", over.clone()).await.is_problem(404, "not-found");
+    story.post(PAT, "/api/v1/keys/legacy/end", over.clone()).await.is(204);
+    get(LEGACY, "/api/v1/me").await.is_problem(401, "unauthenticated");
+    get(&ours, "/api/v1/me").await.is(200);
+    story.post(PAT, "/api/v1/keys/legacy/end", over).await.is_problem(404, "not-found");
+});
