@@ -24,7 +24,7 @@ both_engines!(a_key_is_published_signs_and_is_revoked, async |database| {
     let me = async |token: &str| story.with_token(token, Method::GET, "/api/v1/me", None).await;
     let listed = story.get(PAT, "/api/v1/keys").await.is(200).body;
     assert_eq!(states(&listed), ["active"]);
-    assert_eq!(listed["next_at"], "2027-04-15T02:00:00Z");
+    assert_eq!(listed["next_at"], "2027-04-16T02:00:00Z");
     assert!(!listed.to_string().contains("private"));
     story.get(ANN, "/api/v1/keys").await.is_problem(404, "not-found");
 
