@@ -176,7 +176,7 @@ pub(super) async fn caller(app: &App, bearer: &str, now: Timestamp) -> Result<Ca
     if identity.floors.load().refuse_at(claims.issued_at, None, principal.id) {
         return Err(TokenFault::Floor.into());
     }
-    Ok(Caller::Principal(SignedIn {
+    Ok(Caller::Principal(Arc::new(SignedIn {
         id: principal.id,
         kind: principal.kind,
         login: principal.login_folded,
@@ -187,7 +187,7 @@ pub(super) async fn caller(app: &App, bearer: &str, now: Timestamp) -> Result<Ca
         ceiling: None,
         amr: vec![LEGACY.to_owned()],
         expires_at: Some(claims.expires_at),
-    }))
+    })))
 }
 
 /// A session of ours for whoever came with a token of the former system.
