@@ -3,6 +3,7 @@
 create table memberships (
     organization_id {id} not null references organizations (organization_id),
     principal_id {id} not null,
+    status {text} not null default 'active' check (status in ('active', 'suspended', 'deactivated')),
     starts_at {time},
     ends_at {time},
     attributes {json} not null,

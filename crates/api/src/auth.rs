@@ -135,8 +135,9 @@ impl TokenView {
 }
 
 async fn login(call: Call<(), (), LoginBody>) -> Result<Reply<TokenView>, Problem> {
+    let user_agent = call.user_agent();
     let LoginBody { login, password, organization } = call.body;
-    let draft = SignInDraft { login, password: Zeroizing::new(password), organization, user_agent: None };
+    let draft = SignInDraft { login, password: Zeroizing::new(password), organization, user_agent };
     let begun = sign_in::sign_in(&call.app, &call.ctx, draft).await?;
     Ok(Reply::new(TokenView::of(begun, call.ctx.now)))
 }

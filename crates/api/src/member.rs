@@ -84,8 +84,10 @@ pub struct Member {
     pub login: String,
     /// Shown name.
     pub name: String,
-    /// Where the account is in its life.
+    /// Where the membership is in its life: may act here, or not.
     pub status: AccountStatus,
+    /// Where the account is in its life, in all its organizations; whoever runs the installation says.
+    pub account_status: AccountStatus,
     /// First instant of the membership.
     #[schemars(with = "Option<wire::Time>")]
     pub from: Option<Timestamp>,
@@ -105,6 +107,7 @@ impl From<MemberFact> for Member {
             login: row.login,
             name: row.name,
             status: row.status.into(),
+            account_status: row.account_status.into(),
             from: row.window.from(),
             to: row.window.to(),
             attributes: shown::json_value(&row.attributes),
@@ -158,9 +161,12 @@ pub struct MemberChange {
     /// Shown name.
     #[serde(default)]
     pub name: Option<String>,
-    /// Active, suspended or deactivated; needs admin.users.deactivate as well.
+    /// The membership here: active, suspended or deactivated; needs admin.users.deactivate as well.
     #[serde(default)]
     pub status: Option<AccountStatus>,
+    /// The account in all its organizations: active, suspended or deactivated; for the operator.
+    #[serde(default)]
+    pub account_status: Option<AccountStatus>,
     /// First instant of the membership; null opens it.
     #[serde(default, deserialize_with = "shown::present")]
     #[schemars(with = "Option<wire::Time>")]
@@ -220,7 +226,7 @@ async fn get(call: Call<MemberPath>) -> Result<Reply<Member>, Problem> {
 async fn update(call: Call<MemberPath, EditQuery, MemberChange>) -> Result<Reply<EditedMember>, Problem> {
     let organization = call.organization()?;
     let body = &call.body;
-    if body.status.is_some() {
+    if body.status.is_some() || body.account_status.is_some() {
         call.app.require(&call.ctx, organization, "admin.users.deactivate").await?;
     }
     let options = shown::options(
@@ -232,6 +238,7 @@ async fn update(call: Call<MemberPath, EditQuery, MemberChange>) -> Result<Reply
     let update = MemberUpdate {
         name: body.name.clone(),
         status: body.status.map(Into::into),
+        account_status: body.account_status.map(Into::into),
         from: body.from,
         to: body.to,
         attributes: body.attributes.as_ref().map(shown::object_text),
@@ -262,7 +269,7 @@ pub fn routes() -> Vec<Route> {
         Route::post(MEMBERS, Guard::Permission("admin.users.create"), add)
             .named("members.add", "Members", "Adds a member to an organization.")
             .described(
-                "An account that exists in the installation keeps its id, name and status. One that belongs only to \
+                "An account that exists in the installation keeps its id and name. One that belongs only to \
                  organizations the caller is not a member of is added by the operator.",
             )
             .status(StatusCode::CREATED)

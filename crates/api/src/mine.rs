@@ -173,6 +173,8 @@ pub fn routes() -> Vec<Route> {
         .described("`Accept: application/vnd.charter.bitmap` or `?format=bitmap` asks for the compact form.")
         .problems(&[ProblemKind::NotFound])
         .asks::<MineQuery>()
-        .gives::<Mine>(),
+        .gives::<Mine>()
+        .gives_also(&[BITMAP])
+        .conditional(),
     ]
 }

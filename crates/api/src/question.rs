@@ -169,7 +169,6 @@ impl Words {
                 question.subject = &caller.login;
             }
             question.address = question.address.or(ctx.address);
-            question.ceiling = caller.ceiling.as_ref();
             if get("amr").is_none() && get("mfa").is_none() {
                 amr = caller.amr.iter().map(String::as_str).collect();
                 mfa = amr.len() > 1;

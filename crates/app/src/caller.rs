@@ -110,6 +110,11 @@ impl RequestContext {
         }
     }
 
+    /// What the credential of this request is limited to, for questions about the one who asks with it: a step of every answer.
+    pub fn ceiling_of(&self, subject: PrincipalId) -> Option<&Ceiling> {
+        self.principal().filter(|caller| caller.id == subject)?.ceiling.as_ref()
+    }
+
     /// Whether the operator at the machine is asking.
     pub fn is_operator(&self) -> bool {
         matches!(self.caller, Caller::Operator { .. })

@@ -1,6 +1,6 @@
 //! Checks: may this principal do this to that, here, now? One, many, and the searches; and who may ask about whom.
 
-use crate::caller::{Caller, Ceiling, RequestContext};
+use crate::caller::{Caller, RequestContext};
 use crate::denial::{Denial, Joined};
 use crate::snapshot::Snapshot;
 use crate::{App, limit, text};
@@ -56,8 +56,6 @@ pub struct Question<'a> {
     pub resource_properties: Option<&'a Map<String, Value>>,
     /// Context the caller sends.
     pub context: Option<&'a Map<String, Value>>,
-    /// What the credential is limited to, where the question is about the one who asks with it.
-    pub ceiling: Option<&'a Ceiling>,
 }
 
 /// An amount of a limit that what is asked for would use (E9).
@@ -204,7 +202,7 @@ impl App {
             return Ok(denied(Reason::UnknownSubject, shard.revision()));
         }
         let context = question.circumstances();
-        let ceiling = question.ceiling.map(|ceiling| ceiling.under(snapshot.index()));
+        let ceiling = ctx.ceiling_of(subject).map(|ceiling| ceiling.under(snapshot.index()));
         let mut check = Check {
             subject,
             permission,
@@ -426,7 +424,7 @@ pub async fn explain(
             .any(|row| index.kind(row.resource.kind.as_str()) == index.kind(kind) && &*row.resource.id == id)
     };
     let context = question.circumstances();
-    let ceiling = question.ceiling.map(|ceiling| ceiling.under(&index));
+    let ceiling = ctx.ceiling_of(subject).map(|ceiling| ceiling.under(&index));
     let mut check = Check {
         subject,
         permission,

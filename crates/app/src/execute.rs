@@ -126,7 +126,7 @@ async fn member(
                     login: member.login.clone(),
                     login_folded: member.login.clone(),
                     name: member.name.clone(),
-                    status: member.status,
+                    status: member.account_status,
                     password_hash: None,
                     password_changed_at: None,
                     created_at: now,
@@ -134,41 +134,29 @@ async fn member(
                 };
                 store::principal::insert(transaction.tx(), &principal).await?;
             }
-            let (window, attributes) = (member.window, member.attributes.as_str());
-            store::membership::insert(
-                transaction.tx(),
-                organization,
-                member.principal,
-                window,
-                attributes,
-                now,
-            )
-            .await?;
+            let MemberFact { principal, status, window, attributes, .. } = member;
+            let tx = transaction.tx();
+            store::membership::insert(tx, organization, *principal, *status, *window, attributes, now)
+                .await?;
         }
         Edit::Update(was, member) => {
-            if (was.status, &was.name) != (member.status, &member.name) {
+            if (was.account_status, &was.name) != (member.account_status, &member.name) {
                 let before = store::principal::by_id(transaction.tx(), member.principal)
                     .await?
                     .ok_or_else(|| Problem::not_found(format!("no account {}", member.login)))?;
                 let mut after = before.clone();
                 after.name.clone_from(&member.name);
-                after.status = member.status;
+                after.status = member.account_status;
                 after.updated_at = now;
                 store::principal::update(transaction.tx(), &before, &after).await?;
                 for other in store::membership::organizations_of(transaction.tx(), member.principal).await? {
                     transaction.touch(other).await?;
                 }
             }
-            let (window, attributes) = (member.window, member.attributes.as_str());
-            store::membership::update(
-                transaction.tx(),
-                organization,
-                member.principal,
-                window,
-                attributes,
-                now,
-            )
-            .await?;
+            let MemberFact { principal, status, window, attributes, .. } = member;
+            let tx = transaction.tx();
+            store::membership::update(tx, organization, *principal, *status, *window, attributes, now)
+                .await?;
         }
     }
     Ok(())
@@ -199,7 +187,7 @@ fn parsed(text: &str) -> Value {
 
 fn member_json(row: &MemberFact) -> Value {
     json!({ "principal": row.principal.to_string(), "kind": row.kind.as_str(), "login": row.login, "name": row.name,
-            "status": row.status.as_str(), "window": window_json(row.window), "attributes": parsed(&row.attributes) })
+            "status": row.status.as_str(), "account_status": row.account_status.as_str(), "window": window_json(row.window), "attributes": parsed(&row.attributes) })
 }
 
 fn team_json(row: &TeamFact) -> Value {

@@ -31,8 +31,10 @@ pub struct MemberDraft {
 pub struct MemberUpdate {
     /// Shown name.
     pub name: Option<String>,
-    /// Active, suspended or deactivated.
+    /// The membership: active, suspended or deactivated.
     pub status: Option<PrincipalStatus>,
+    /// The account in all its organizations: active, suspended or deactivated.
+    pub account_status: Option<PrincipalStatus>,
     /// First instant of the membership; `Some(None)` opens it.
     pub from: Option<Option<Timestamp>>,
     /// First instant after the membership; `Some(None)` opens it.
@@ -124,7 +126,8 @@ pub async fn add(
         kind: draft.kind,
         login: login.clone(),
         name: known.as_ref().map_or(name, |known| known.name.clone()),
-        status: known.as_ref().map_or(PrincipalStatus::Active, |known| known.status),
+        status: PrincipalStatus::Active,
+        account_status: known.as_ref().map_or(PrincipalStatus::Active, |known| known.status),
         window: draft.window,
         attributes,
     };
@@ -138,7 +141,8 @@ pub async fn add(
     .await
 }
 
-/// Changes a member. Name and status belong to the principal: they may change here only while this is its one organization.
+/// Changes a member. What the membership is in its life is the organization's business, what the account is in its life the platform's. The
+/// name belongs to the account: it may change here only while this is its one organization.
 pub async fn update(
     app: &App,
     ctx: &RequestContext,
@@ -150,14 +154,20 @@ pub async fn update(
     let name = update.name.as_deref().map(|name| text::name("name", name)).transpose()?;
     let attributes =
         update.attributes.as_deref().map(|text| text::json_object("attributes", text)).transpose()?;
-    if (name.is_some() || update.status.is_some()) && !ctx.is_operator() {
+    if update.account_status.is_some() && !ctx.is_operator() {
+        return Err(Problem::new(
+            ProblemKind::Forbidden,
+            "an account is suspended in all its organizations by whoever runs this installation: change `status`, which is the membership here",
+        ));
+    }
+    if name.is_some() && !ctx.is_operator() {
         let principal = find(&crate::facts(app, permit.organization()).await?, &who)?.principal;
         let elsewhere =
             reading_all!(app.database(), |conn| store::membership::organizations_of(conn, principal))?;
         if elsewhere.iter().any(|organization| *organization != permit.organization()) {
             return Err(Problem::new(
                 ProblemKind::Forbidden,
-                "the account belongs to other organizations as well: end the membership here instead, or ask the operator",
+                "the account belongs to other organizations as well: ask the operator to change its name",
             ));
         }
     }
@@ -168,6 +178,9 @@ pub async fn update(
         }
         if let Some(status) = update.status {
             member.status = status;
+        }
+        if let Some(status) = update.account_status {
+            member.account_status = status;
         }
         if update.from.is_some() || update.to.is_some() {
             let from = update.from.unwrap_or(member.window.from());

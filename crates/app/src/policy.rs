@@ -1,7 +1,7 @@
 //! The access policy of an organization as one document: export, plan, apply; and expected decisions run against it.
 
 use crate::App;
-use crate::caller::RequestContext;
+use crate::caller::{Caller, RequestContext};
 use crate::check::{self, Asked, Question};
 use crate::edit::{Bench, EditOptions, Edited, edit};
 use crate::guard::Permit;
@@ -9,6 +9,7 @@ use crate::policy_document::{CaseAsked, CaseReport, PolicyCases, PolicyDocument,
 use charter_catalogue::Fault;
 use charter_kernel::problem::FieldProblem;
 use charter_kernel::{Problem, ProblemKind, Revision};
+use std::sync::Arc;
 
 /// What a document may touch, beside what the way in asks for: whoever puts one in force needs all of it.
 const ALSO_NEEDED: &[&str] = &[
@@ -100,6 +101,11 @@ pub async fn test(
     }
     let snapshot = check::pinned(app, ctx, organization, None).await?;
     let mut results = Vec::with_capacity(cases.cases.len());
+    // A case is about what the account may do, whatever credential runs the cases.
+    let mut then = ctx.clone();
+    if let Caller::Principal(caller) = &mut then.caller {
+        Arc::make_mut(caller).ceiling = None;
+    }
     for case in &cases.cases {
         let question = Question {
             subject: &case.subject,
@@ -116,9 +122,8 @@ pub async fn test(
             action_properties: case.action_properties.as_ref(),
             resource_properties: case.resource_properties.as_ref(),
             context: case.context.as_ref(),
-            ceiling: None,
         };
-        let then = RequestContext { now: case.at.unwrap_or(ctx.now), ..ctx.clone() };
+        then.now = case.at.unwrap_or(ctx.now);
         let decision = app.decide(&then, organization, &snapshot, &question).await?;
         let because = match decision.decided_by {
             charter_kernel::DecidedBy::Grant(id) => format!("grant {id}"),

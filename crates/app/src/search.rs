@@ -61,9 +61,14 @@ pub async fn who_can(
     };
     let limit = page.limit.max(1) as usize;
     let wanted = question.subject_kind;
+    // The one who asks is found as far as the credential goes, as a check answers: whoever is found may do it.
+    let out_of_scope = ctx.principal().filter(|caller| {
+        ctx.ceiling_of(caller.id).is_some_and(|ceiling| !ceiling.under(snapshot.index()).contains(permission))
+    });
     let mut found = shard
         .who_can(&asked, after)
-        .filter(|id| wanted.is_none_or(|wanted| shard.kind_of(*id) == Some(wanted)));
+        .filter(|id| wanted.is_none_or(|wanted| shard.kind_of(*id) == Some(wanted)))
+        .filter(|id| out_of_scope.is_none_or(|caller| caller.id != *id));
     let items: Vec<PrincipalId> = found.by_ref().take(limit).collect();
     let next = if found.next().is_some() { items.last().map(PrincipalId::to_string) } else { None };
     Ok(Listing { items, next })
@@ -86,7 +91,7 @@ pub async fn what_can(
     };
     let context = question.circumstances();
     let at_large = shard.what_can(subject, ctx.now, &context);
-    let ceiling = question.ceiling.map(|ceiling| ceiling.under(index));
+    let ceiling = ctx.ceiling_of(subject).map(|ceiling| ceiling.under(index));
     let allowed = match question.resource {
         None => ceiling.map_or(at_large.allowed, |ceiling| at_large.allowed.intersect(&ceiling)),
         Some((kind, id)) => {
@@ -161,7 +166,7 @@ pub async fn resources(
         return Ok(nothing);
     }
     let context = question.circumstances();
-    let ceiling = question.ceiling.map(|ceiling| ceiling.under(snapshot.index()));
+    let ceiling = ctx.ceiling_of(subject).map(|ceiling| ceiling.under(snapshot.index()));
     let check = Check {
         subject,
         permission,
@@ -211,6 +216,7 @@ pub async fn actions(
         && app.registered_elsewhere(organization, snapshot.index(), kind, id).await?;
     let Some(permission) = snapshot.index().all().iter().next() else { return Ok(nothing) };
     let context = question.circumstances();
+    let ceiling = ctx.ceiling_of(subject).map(|ceiling| ceiling.under(snapshot.index()));
     let check = Check {
         subject,
         permission,
@@ -218,7 +224,7 @@ pub async fn actions(
         resource: None,
         now: ctx.now,
         context: &context,
-        ceiling: None,
+        ceiling: ceiling.as_ref(),
     };
     let found = shard.actions(&check, CheckResource { kind, id, registered_elsewhere });
     Ok(page.cut(found.into_iter().map(|(name, _)| name.to_owned()), String::clone))

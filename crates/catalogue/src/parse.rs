@@ -36,7 +36,10 @@ pub fn parse_own(text: &str) -> Result<OwnCatalogue, Vec<Fault>> {
 }
 
 fn format_is(root: &Table<'_, '_>, wanted: &str, faults: &mut Faults) {
-    let Some(value) = root.need("format", faults) else { return };
+    let Some(value) = root.maybe("format") else {
+        root.fault(faults, format!("`format` is missing; add the line format = \"{wanted}\" at the top"));
+        return;
+    };
     if let Some(found) = value.text(faults)
         && found != wanted
     {

@@ -112,6 +112,8 @@ fn read_operation(document: &Value, path: &str, method: &str, operation: &Value)
             Some("query") if field.name == "cursor" => is_paged = true,
             Some("query") if field.name == "limit" => {}
             Some("query") => query_fields.push(field),
+            // A command keeps no answer it could compare with.
+            Some("header") if field.name == "If-None-Match" => {}
             Some("header") => header_fields.push(field),
             _ => {}
         }

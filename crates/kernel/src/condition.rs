@@ -2,7 +2,10 @@
 //! else is a CEL expression. This file says what a condition is; `charter-policy` compiles and evaluates it.
 
 use crate::{Key, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
 
 /// Key of a condition within its organization.
 pub type ConditionKey = Key;
@@ -44,14 +47,14 @@ pub enum Scalar {
     /// A whole number.
     Int(i64),
     /// A number with a fraction.
-    Float(f64),
+    Float(#[serde(serialize_with = "number")] f64),
     /// A text.
     Text(String),
 }
 
 /// A condition as it is stored and exported: `{"form": "...", ...}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "form", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(remote = "Self", tag = "form", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Condition {
     /// Inside `[from, to)`.
     Between {
@@ -95,6 +98,7 @@ pub enum Condition {
         /// Its name; dots descend into objects.
         attribute: String,
         /// The largest value that passes.
+        #[serde(serialize_with = "number")]
         limit: f64,
     },
     /// An attribute equals a value.
@@ -137,6 +141,43 @@ pub enum Condition {
         /// The source, at most 2 KiB.
         expression: String,
     },
+}
+
+/// Whole numbers are written without a fraction: as they are read.
+fn number<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        serializer.serialize_i64(*value as i64)
+    } else {
+        serializer.serialize_f64(*value)
+    }
+}
+
+impl Serialize for Condition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Condition {
+    /// From an object. The derived reader of a tagged form takes a list as well, its tag first: `["owner"]` is no condition.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+
+        impl<'de> Visitor<'de> for Form {
+            type Value = Condition;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with `form`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Condition, A::Error> {
+                Condition::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Form)
+    }
 }
 
 impl Condition {

@@ -97,12 +97,27 @@ pub struct MemberFact {
     pub login: String,
     /// Shown name.
     pub name: String,
-    /// Where the principal is in its life.
+    /// Where the membership is in its life: the organization's own business.
     pub status: PrincipalStatus,
+    /// Where the account is in its life, in all organizations: the platform's business.
+    pub account_status: PrincipalStatus,
     /// When the membership is in force.
     pub window: Window,
     /// Attributes of the principal in this organization, a JSON object.
     pub attributes: String,
+}
+
+impl MemberFact {
+    /// Where the member is in its life: active where both the account and the membership are.
+    pub fn standing(&self) -> PrincipalStatus {
+        match (self.account_status, self.status) {
+            (PrincipalStatus::Active, PrincipalStatus::Active) => PrincipalStatus::Active,
+            (PrincipalStatus::Deactivated, _) | (_, PrincipalStatus::Deactivated) => {
+                PrincipalStatus::Deactivated
+            }
+            _ => PrincipalStatus::Suspended,
+        }
+    }
 }
 
 /// A team; members of a team are members of the team above it as well.

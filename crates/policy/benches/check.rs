@@ -57,6 +57,7 @@ fn organization(random: &mut Random, index: &Index, members: usize) -> Organizat
             login: format!("user{number}@example.org"),
             name: String::new(),
             status: PrincipalStatus::Active,
+            account_status: PrincipalStatus::Active,
             window: Window::ALWAYS,
             attributes: String::new(),
         })

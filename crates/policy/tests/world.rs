@@ -171,6 +171,7 @@ pub fn member(number: u128) -> MemberFact {
         login: format!("user{number}@example.org"),
         name: format!("User {number}"),
         status: PrincipalStatus::Active,
+        account_status: PrincipalStatus::Active,
         window: Window::ALWAYS,
         attributes: "{}".into(),
     }

@@ -11,7 +11,7 @@ use crate::{Page, Result};
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "select m.organization_id, m.principal_id, p.kind, p.login_folded, p.name, p.status, m.starts_at, m.ends_at, m.attributes \
+            "select m.organization_id, m.principal_id, p.kind, p.login_folded, p.name, m.status, p.status, m.starts_at, m.ends_at, m.attributes \
              from memberships m join principals p on p.principal_id = m.principal_id ",
             $rest
         )
@@ -19,10 +19,10 @@ macro_rules! select {
 }
 
 statements! {
-    INSERT = "insert into memberships (organization_id, principal_id, starts_at, ends_at, attributes, created_at, updated_at) \
-              values ($1, $2, $3, $4, $5, $6, $6)";
+    INSERT = "insert into memberships (organization_id, principal_id, status, starts_at, ends_at, attributes, created_at, updated_at) \
+              values ($1, $2, $3, $4, $5, $6, $7, $7)";
     INSERT_DIRECTORY = "insert into principal_memberships (principal_id, organization_id) values ($2, $1)";
-    UPDATE = "update memberships set starts_at = $3, ends_at = $4, attributes = $5, updated_at = $6 \
+    UPDATE = "update memberships set status = $3, starts_at = $4, ends_at = $5, attributes = $6, updated_at = $7 \
               where organization_id = $1 and principal_id = $2";
     DELETE = "delete from memberships where organization_id = $1 and principal_id = $2";
     DELETE_DIRECTORY = "delete from principal_memberships where organization_id = $1 and principal_id = $2";
@@ -34,10 +34,10 @@ statements! {
     FACTS = select!("where m.organization_id = $1 order by m.principal_id");
     /// In bulk without logins and names, which no decision reads. PostgreSQL would read every principal for a span of organizations; the
     /// fence makes it look up those that are members.
-    ALL_FACTS = "select m.organization_id, m.principal_id, p.kind, '', '', p.status, m.starts_at, m.ends_at, m.attributes \
+    ALL_FACTS = "select m.organization_id, m.principal_id, p.kind, '', '', m.status, p.status, m.starts_at, m.ends_at, m.attributes \
                  from memberships m join principals p on p.principal_id = m.principal_id \
                  where m.organization_id >= $1 and m.organization_id <= $2 order by m.organization_id, m.principal_id",
-        "select m.organization_id, m.principal_id, p.kind, '', '', p.status, m.starts_at, m.ends_at, m.attributes \
+        "select m.organization_id, m.principal_id, p.kind, '', '', m.status, p.status, m.starts_at, m.ends_at, m.attributes \
          from memberships m cross join lateral (select kind, status from principals p where p.principal_id = m.principal_id offset 0) p \
          where m.organization_id >= $1 and m.organization_id <= $2 order by m.organization_id, m.principal_id";
 }
@@ -49,8 +49,9 @@ fn member(row: RowRef<'_>) -> Result<MemberFact> {
         login: row::text(row, 3)?,
         name: row::text(row, 4)?,
         status: row::word(row, 5, PrincipalStatus::from_word)?,
-        window: row::window(row, 6)?,
-        attributes: row::text(row, 8)?,
+        account_status: row::word(row, 6, PrincipalStatus::from_word)?,
+        window: row::window(row, 7)?,
+        attributes: row::text(row, 9)?,
     })
 }
 
@@ -59,26 +60,30 @@ pub async fn insert(
     tx: &mut Tx,
     organization: OrganizationId,
     principal: PrincipalId,
+    status: PrincipalStatus,
     window: Window,
     attributes: &str,
     now: Timestamp,
 ) -> Result<()> {
-    let params = params![organization, principal, window.from(), window.to(), Document(attributes), now];
+    let (status, from, to) = (status.as_str(), window.from(), window.to());
+    let params = params![organization, principal, status, from, to, Document(attributes), now];
     tx.execute(&INSERT, params).await?;
     tx.execute(&INSERT_DIRECTORY, params![organization, principal]).await?;
     Ok(())
 }
 
-/// Changes window and attributes.
+/// Changes status, window and attributes.
 pub async fn update(
     tx: &mut Tx,
     organization: OrganizationId,
     principal: PrincipalId,
+    status: PrincipalStatus,
     window: Window,
     attributes: &str,
     now: Timestamp,
 ) -> Result<bool> {
-    let params = params![organization, principal, window.from(), window.to(), Document(attributes), now];
+    let (status, from, to) = (status.as_str(), window.from(), window.to());
+    let params = params![organization, principal, status, from, to, Document(attributes), now];
     Ok(tx.execute(&UPDATE, params).await? > 0)
 }
 

@@ -17,6 +17,8 @@ struct Plan {
     is_full: bool,
     /// How many steps are left before the one that fails.
     left: Option<usize>,
+    /// How many steps were taken.
+    taken: usize,
     struck: Option<Step>,
 }
 
@@ -63,6 +65,11 @@ impl Faults {
         *self.plan() = Plan { left: Some(steps), ..Plan::default() };
     }
 
+    /// Mends everything, and tells how many steps were taken since the last order.
+    pub fn taken(&self) -> usize {
+        std::mem::take(&mut *self.plan()).taken
+    }
+
     /// Mends everything, and tells which step failed, if one did.
     pub fn struck(&self) -> Option<Step> {
         let mut plan = self.plan();
@@ -75,6 +82,7 @@ impl Faults {
 impl Interference for Faults {
     fn at(&self, step: Step) -> Result<(), Error> {
         let mut plan = self.plan();
+        plan.taken += 1;
         if plan.is_away {
             return Err(Error::Unavailable(Arc::new(Said("connection refused"))));
         }

@@ -84,6 +84,7 @@ fn facts(world: &World) -> OrganizationFacts {
                 login: format!("user{at}@example.org"),
                 name: String::new(),
                 status: PrincipalStatus::Active,
+                account_status: PrincipalStatus::Active,
                 window: Window::ALWAYS,
                 attributes: String::new(),
             })

@@ -139,10 +139,19 @@ fn parameters() -> Value {
             "description": "The ETag you read; another version is refused with 412.",
             "schema": { "type": "string" },
         },
+        "if_none_match": {
+            "name": "If-None-Match", "in": "header",
+            "description": "The ETag you have; while nothing changed the answer is 304 without a body.",
+            "schema": { "type": "string" },
+        },
         "at_least": {
             "name": "Charter-At-Least", "in": "header",
             "description": "A revision (from `Charter-Revision`) the answer has to know of.",
             "schema": { "type": "integer", "minimum": 0 },
+        },
+        "etag": {
+            "description": "The version of the answer, to send back as `If-None-Match`.",
+            "schema": { "type": "string" },
         },
     })
 }
@@ -209,9 +218,23 @@ fn operation<G: Gate>(route: &Route<G>, generator: &mut SchemaGenerator) -> Valu
     good.insert("headers".into(), json!({ "X-Request-ID": { "$ref": "#/components/headers/request_id" } }));
     if let Some(shape) = route.shapes.reply {
         let schema = shape(generator).to_value();
-        good.insert("content".into(), json!({ route.reply_type: { "schema": schema } }));
+        let types = std::iter::once(route.reply_type).chain(route.other_types.iter().copied());
+        let content: Map<String, Value> =
+            types.map(|kind| (kind.to_owned(), json!({ "schema": schema }))).collect();
+        good.insert("content".into(), content.into());
     } else if route.reply_type != "application/json" {
         good.insert("content".into(), json!({ route.reply_type: {} }));
+    }
+    if route.is_conditional {
+        let tag = json!({ "$ref": "#/components/headers/etag" });
+        if let Some(headers) = good.get_mut("headers").and_then(Value::as_object_mut) {
+            headers.insert("ETag".into(), tag.clone());
+        }
+        let unchanged = json!({
+            "description": "Nothing changed: what `If-None-Match` names is still current. There is no body.",
+            "headers": { "X-Request-ID": { "$ref": "#/components/headers/request_id" }, "ETag": tag },
+        });
+        responses.insert("304".to_owned(), unchanged);
     }
     responses.insert(route.status.as_str().to_owned(), Value::Object(good));
     for (status, kinds) in problems_of(route) {
@@ -300,6 +323,9 @@ fn parameters_of<G: Gate>(route: &Route<G>, generator: &mut SchemaGenerator) -> 
     }
     if route.demands_if_match {
         parameters.push(shared("if_match"));
+    }
+    if route.is_conditional {
+        parameters.push(shared("if_none_match"));
     }
     if route.guard.permission().is_some() {
         parameters.push(shared("at_least"));

@@ -25,7 +25,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use charter_kernel::{Problem, ProblemKind, RequestId, Revision};
 use futures_util::FutureExt;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, Entry, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, Entry, USER_AGENT, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
@@ -247,7 +247,10 @@ async fn process<G: Gate>(
     };
     // The guard first: who may not be here learns nothing about revisions or bodies.
     let permit = match (organization, route.guard.permission()) {
-        (Some(organization), Some(code)) => Some(gate.require(&ctx, organization, code).await?),
+        (Some(organization), Some(code)) => {
+            let found = gate.require(&ctx, organization, code).await;
+            Some(found.map_err(|problem| of_platform(route, code, problem))?)
+        }
         _ => None,
     };
     if let (Some(organization), Some(revision)) = (organization, at_least) {
@@ -274,7 +277,7 @@ async fn process<G: Gate>(
     };
     let precondition = Precondition::read(&parts.headers)?;
     if route.demands_if_match && !precondition.has_if_match() {
-        let detail = "send If-Match with the ETag you read, so that nobody's change is lost";
+        let detail = "send the header If-Match with the ETag you read, so that nobody's change is lost; on the command line, --if-revision with the revision you read";
         return Err(Problem::new(ProblemKind::PreconditionRequired, detail).into());
     }
     let body = typed_body(route, &parts, body).await.map_err(|problem| lenient(route, problem))?;
@@ -285,6 +288,7 @@ async fn process<G: Gate>(
         PageAsked::none()
     };
     let context_of_claim = claim.as_ref().map(|_| ctx.clone());
+    let user_agent = parts.headers.remove(USER_AGENT);
     let is_read = route.method == Method::GET;
     let known = precondition.clone();
     let arrived = Arrived {
@@ -299,6 +303,7 @@ async fn process<G: Gate>(
         precondition,
         at_least,
         request: id,
+        user_agent,
         status: route.status,
     };
     let answer = match (claim, context_of_claim) {
@@ -307,6 +312,17 @@ async fn process<G: Gate>(
     };
     let is_known = is_read && answer.etag.as_ref().is_some_and(|etag| known.has_already(etag));
     Ok(if is_known { answer.not_modified().into() } else { answer.into() })
+}
+
+/// What an outsider of the platform is told: whose business a route is and whom to ask. That there is a platform is in the API document.
+fn of_platform<G: Gate>(route: &Route<G>, code: &str, problem: Problem) -> Problem {
+    if !matches!(route.guard, Guard::PlatformPermission(_)) || problem.kind != ProblemKind::NotFound {
+        return problem;
+    }
+    let detail = format!(
+        "this is the business of the platform, not of an organization: it needs {code} in the platform organization; ask whoever runs this installation"
+    );
+    Problem { detail, ..problem }
 }
 
 fn signed_in<G: Gate>(ctx: &G::Context) -> Result<(), Problem> {

@@ -13,7 +13,7 @@ use axum::response::Response;
 use charter_app::App;
 use charter_kernel::{OrganizationId, Problem, ProblemKind, RequestId, Revision};
 use futures_util::future::BoxFuture;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -88,6 +88,7 @@ pub(crate) struct Arrived<G: Gate> {
     pub precondition: Precondition,
     pub at_least: Option<Revision>,
     pub request: RequestId,
+    pub user_agent: Option<HeaderValue>,
     pub status: StatusCode,
 }
 
@@ -112,6 +113,8 @@ pub struct Route<G: Gate = App> {
     pub(crate) problems: &'static [ProblemKind],
     pub(crate) example: Option<&'static str>,
     pub(crate) reply_type: &'static str,
+    pub(crate) other_types: &'static [&'static str],
+    pub(crate) is_conditional: bool,
     pub(crate) body_limit: usize,
     pub(crate) timeout: Option<Duration>,
     pub(crate) is_paged: bool,
@@ -212,6 +215,7 @@ impl<G: Gate> Route<G> {
                     precondition: arrived.precondition,
                     at_least: arrived.at_least,
                     request: arrived.request,
+                    user_agent: arrived.user_agent,
                     permit: arrived.permit,
                     organization: arrived.organization,
                 };
@@ -254,6 +258,8 @@ impl<G: Gate> Route<G> {
             problems: &[],
             example: None,
             reply_type: "application/json",
+            other_types: &[],
+            is_conditional: false,
             body_limit: BODY_LIMIT,
             timeout: None,
             is_paged: false,
@@ -338,6 +344,16 @@ impl<G: Gate> Route<G> {
     /// The content type of the answer, for the document of a raw route.
     pub fn gives_type(self, reply_type: &'static str) -> Self {
         Self { reply_type, ..self }
+    }
+
+    /// Other content types the answer may have, with the same schema.
+    pub fn gives_also(self, other_types: &'static [&'static str]) -> Self {
+        Self { other_types, ..self }
+    }
+
+    /// The answer carries an `ETag`; who sends it back as `If-None-Match` is told when nothing changed (304).
+    pub fn conditional(self) -> Self {
+        Self { is_conditional: true, ..self }
     }
 
     /// Its method.

@@ -75,7 +75,15 @@ pub fn read_query<T: DeserializeOwned>(pairs: &Pairs) -> Result<T, Problem> {
 /// Reads path parameters into a struct; those it has no field for are left alone. A value that cannot name anything is a
 /// thing that is not there.
 pub fn read_path<T: DeserializeOwned>(pairs: &Pairs) -> Result<T, Problem> {
-    read(pairs, false).map_err(|flaw| Problem::not_found(format!("no such {}: {}", flaw.name, flaw.detail)))
+    read(pairs, false).map_err(|flaw| {
+        let name = if flaw.name == "seq" { "number".to_owned() } else { flaw.name.replace('_', " ") };
+        let detail =
+            flaw.detail.strip_prefix("not a key: ").map(|form| format!("is written otherwise: {form}"));
+        Problem::not_found(format!(
+            "nothing is there: the {name} in the path {}",
+            detail.unwrap_or(flaw.detail)
+        ))
+    })
 }
 
 fn read<T: DeserializeOwned>(pairs: &Pairs, is_strict: bool) -> Result<T, Flaw> {

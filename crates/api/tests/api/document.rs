@@ -168,3 +168,16 @@ fn every_operation_is_told_in_one_style() {
 fn the_services_table_has_no_faults() {
     assert_eq!(charter_api::routes().faults(), Vec::<String>::new());
 }
+
+#[test]
+fn ones_own_permissions_are_described_in_both_forms_and_as_unchanged() {
+    let document = charter_api::routes().openapi();
+    let operation = &document["paths"]["/api/v1/me/permissions"]["get"];
+    let content = operation["responses"]["200"]["content"].as_object().unwrap();
+    let kinds: Vec<&String> = content.keys().collect();
+    assert_eq!(kinds, ["application/json", "application/vnd.charter.bitmap"]);
+    assert!(operation["responses"]["200"]["headers"]["ETag"].is_object());
+    assert!(operation["responses"]["304"]["headers"]["ETag"].is_object());
+    assert!(operation["responses"]["304"].get("content").is_none());
+    assert!(operation["parameters"].to_string().contains("if_none_match"));
+}

@@ -4,7 +4,7 @@
 //! Here they are made, listed and revoked; `service_caller.rs` lets their bearers in.
 
 use super::seal::Pepper;
-use super::service_token::{AddressBlock, generate};
+use super::service_token::generate;
 use crate::App;
 use crate::audit;
 use crate::caller::{Ceiling, Listing, Page, RequestContext};
@@ -14,6 +14,7 @@ use crate::{member, rules, text};
 use charter_db::{BoxFuture, Scope};
 use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
 use charter_kernel::{CredentialId, Pattern, Problem, ProblemKind, Window};
+use charter_policy::condition::AddressRange;
 use charter_store as store;
 use charter_store::credential::{Credential, HashAlgorithm};
 use zeroize::Zeroizing;
@@ -94,11 +95,8 @@ pub async fn create(
                 format!("1 to {LIST_MAX} blocks are expected; leave it out for no limit"),
             ));
         }
-        if let Some(wrong) = blocks.iter().find(|block| AddressBlock::parse(block).is_none()) {
-            return Err(Problem::invalid(
-                "addresses",
-                format!("{wrong:?} is no block of addresses, for example 192.0.2.0/24 or 2001:db8::/32"),
-            ));
+        if let Some(wrong) = blocks.iter().find_map(|block| AddressRange::parse(block).err()) {
+            return Err(Problem::invalid("addresses", wrong.to_string()));
         }
     }
     let facts = crate::facts(app, organization).await?;
@@ -106,8 +104,8 @@ pub async fn create(
     if account.kind != PrincipalKind::ServiceAccount {
         return Err(Problem::invalid("account", "is a user: service tokens belong to service accounts"));
     }
-    if account.status != PrincipalStatus::Active {
-        return Err(Problem::invalid("account", format!("is {}", account.status.as_str())));
+    if account.standing() != PrincipalStatus::Active {
+        return Err(Problem::invalid("account", format!("is {}", account.standing().as_str())));
     }
     let limit = draft
         .scopes

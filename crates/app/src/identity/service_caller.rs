@@ -5,13 +5,14 @@
 //! changes do. Nothing is written when a token is used.
 
 use super::authenticate::Stop;
-use super::service_token::{self, AddressBlock, Presented, TokenRecord, judge};
+use super::service_token::{self, Presented, TokenRecord, judge};
 use super::token::TokenFault;
 use crate::App;
 use crate::caller::{Caller, Ceiling, SignedIn};
 use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
 use charter_kernel::{Pattern, Problem, ProblemKind, Timestamp};
 use charter_policy::Index;
+use charter_policy::condition::AddressRange;
 use charter_store as store;
 use charter_store::credential::HashAlgorithm;
 use std::net::IpAddr;
@@ -45,9 +46,12 @@ async fn read(app: &App, key_id: &str) -> Result<Option<Arc<Found>>, Problem> {
         let Some(credential) = store::credential::by_key_id(conn, &wanted).await? else { return Ok(None) };
         let revision = store::revision::get(conn, credential.organization).await?;
         let principal = store::principal::by_id(conn, credential.principal).await?;
-        Ok::<_, charter_db::Error>(principal.map(|principal| (credential, revision, principal)))
+        let member = store::membership::get(conn, credential.organization, credential.principal).await?;
+        Ok::<_, charter_db::Error>(principal.map(|principal| (credential, revision, principal, member)))
     })?;
-    let Some((credential, revision, principal)) = read else { return Ok(None) };
+    let Some((credential, revision, principal, member)) = read else { return Ok(None) };
+    // Whether it is a member at all is a step of each decision.
+    let is_standing = member.is_none_or(|member| member.standing() == PrincipalStatus::Active);
     let broken = |what: &str| {
         Problem::new(ProblemKind::Internal, format!("service token {}: {what}", credential.key_id))
     };
@@ -57,11 +61,11 @@ async fn read(app: &App, key_id: &str) -> Result<Option<Arc<Found>>, Problem> {
         .map(|scopes| scopes.iter().map(|scope| scope.parse()).collect::<Result<_, _>>())
         .transpose()
         .map_err(|_| broken("a scope is no pattern"))?;
-    let addresses: Option<Vec<AddressBlock>> = credential
+    let addresses: Option<Vec<AddressRange>> = credential
         .addresses
         .as_ref()
-        .map(|blocks| blocks.iter().map(|block| AddressBlock::parse(block)).collect::<Option<_>>())
-        .map(|blocks| blocks.ok_or_else(|| broken("an address block is none")))
+        .map(|blocks| blocks.iter().map(|block| AddressRange::parse(block)).collect::<Result<_, _>>())
+        .map(|blocks| blocks.map_err(|_| broken("an address block is none")))
         .transpose()?;
     let index = app.snapshots().index();
     let is_ours = credential.kind == 's' && credential.alg == HashAlgorithm::Hmac;
@@ -79,7 +83,7 @@ async fn read(app: &App, key_id: &str) -> Result<Option<Arc<Found>>, Problem> {
             expires_at: credential.window.to(),
         }),
         index,
-        is_active: principal.status == PrincipalStatus::Active && is_ours,
+        is_active: principal.status == PrincipalStatus::Active && is_standing && is_ours,
         record: TokenRecord {
             organization: credential.organization,
             credential: credential.id,

@@ -5,6 +5,7 @@
 use super::seal::Pepper;
 use charter_kernel::CredentialId;
 use charter_kernel::{OrganizationId, PrincipalId, Revision, Timestamp};
+use charter_policy::condition::AddressRange;
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 
@@ -100,43 +101,6 @@ pub fn generate(is_live: bool, mut random: impl FnMut() -> [u8; 64]) -> NewToken
     NewToken { id, text }
 }
 
-/// A block of addresses: `192.0.2.0/24`, `2001:db8::/32`, or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AddressBlock {
-    bits: u128,
-    mask: u128,
-    is_v4: bool,
-}
-
-fn address_bits(address: IpAddr) -> (u128, bool) {
-    match address.to_canonical() {
-        IpAddr::V4(address) => (u128::from(address.to_bits()), true),
-        IpAddr::V6(address) => (address.to_bits(), false),
-    }
-}
-
-impl AddressBlock {
-    /// The block a text names; none when it is no block, or has bits set beyond its length.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length.parse::<u32>().ok()?)),
-            None => (text, None),
-        };
-        let (bits, is_v4) = address_bits(address.parse().ok()?);
-        let width = if is_v4 { 32 } else { 128 };
-        let length = length.unwrap_or(width);
-        let free = width.checked_sub(length)?;
-        let mask = u128::MAX.checked_shl(free).unwrap_or(0);
-        (bits & !mask == 0).then_some(Self { bits, mask, is_v4 })
-    }
-
-    /// Whether the address lies in it; an IPv4 address written as IPv6 is the IPv4 address.
-    pub fn holds(&self, address: IpAddr) -> bool {
-        let (bits, is_v4) = address_bits(address);
-        is_v4 == self.is_v4 && bits & self.mask == self.bits
-    }
-}
-
 /// What a node keeps of a token to verify it without the database.
 #[derive(Debug, Clone)]
 pub struct TokenRecord {
@@ -153,7 +117,7 @@ pub struct TokenRecord {
     /// Patterns its rights are limited to.
     pub scopes: Option<Vec<charter_kernel::Pattern>>,
     /// Blocks it may be used from.
-    pub addresses: Option<Vec<AddressBlock>>,
+    pub addresses: Option<Vec<AddressRange>>,
     /// From when it is valid.
     pub not_before: Option<Timestamp>,
     /// Until when.
@@ -199,7 +163,7 @@ pub fn judge(
         return Err(Refused::Time);
     }
     if let Some(blocks) = &record.addresses
-        && !address.is_some_and(|address| blocks.iter().any(|block| block.holds(address)))
+        && !address.is_some_and(|address| blocks.iter().any(|block| block.contains(address)))
     {
         return Err(Refused::Address);
     }
@@ -317,7 +281,7 @@ mod tests {
         assert_eq!(judged(Some(&dated), None, 99), Ok(()));
         assert_eq!(judged(Some(&dated), None, 100), Err(Refused::Time));
         let blocks =
-            ["192.0.2.0/24", "2001:db8::/32"].map(|text| AddressBlock::parse(text).unwrap()).to_vec();
+            ["192.0.2.0/24", "2001:db8::/32"].map(|text| AddressRange::parse(text).unwrap()).to_vec();
         let placed = TokenRecord { addresses: Some(blocks), ..good };
         for inside in ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8:1::1"] {
             assert_eq!(judged(Some(&placed), Some(inside), 100), Ok(()), "{inside}");
@@ -331,7 +295,7 @@ mod tests {
     #[test]
     fn blocks_of_addresses_are_read_strictly() {
         for text in ["0.0.0.0/0", "::/0", "192.0.2.1", "192.0.2.1/32", "2001:db8::/64", "::1"] {
-            assert!(AddressBlock::parse(text).is_some(), "{text}");
+            assert!(AddressRange::parse(text).is_ok(), "{text}");
         }
         for text in [
             "",
@@ -343,12 +307,12 @@ mod tests {
             "x/8",
             "192.0.2",
         ] {
-            assert!(AddressBlock::parse(text).is_none(), "{text}");
+            assert!(AddressRange::parse(text).is_err(), "{text}");
         }
-        let everything = AddressBlock::parse("::/0").unwrap();
+        let everything = AddressRange::parse("::/0").unwrap();
         assert!(
-            everything.holds("2001:db8::1".parse().unwrap())
-                && !everything.holds("192.0.2.1".parse().unwrap())
+            everything.contains("2001:db8::1".parse().unwrap())
+                && !everything.contains("192.0.2.1".parse().unwrap())
         );
     }
 }

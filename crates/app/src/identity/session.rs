@@ -3,6 +3,7 @@
 //! A session is read from the database when a token first names it here, and again when what is remembered is half a minute old. One
 //! that ended stays ended in memory; those that ended on other nodes are learned by a poll.
 
+use super::sign_in;
 use super::token::Claims;
 use crate::App;
 use crate::audit;
@@ -10,7 +11,7 @@ use crate::caller::{Caller, Listing, Page, RequestContext, SignedIn};
 use crate::transaction::{Committed, Transaction};
 use arc_swap::ArcSwapOption;
 use charter_db::{BoxFuture, Scope, Tx};
-use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
+use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
 use charter_store::session::Session;
@@ -91,8 +92,11 @@ pub(super) async fn known(app: &App, id: SessionId, now: Timestamp) -> Result<Op
     }
     let read = reading_all!(app.database(), |conn| async move {
         let Some(session) = store::session::get(conn, id).await? else { return Ok(None) };
-        let principal = store::principal::by_id(conn, session.principal).await?;
-        Ok::<_, charter_db::Error>(principal.map(|principal| (session, principal)))
+        let Some(principal) = store::principal::by_id(conn, session.principal).await? else {
+            return Ok(None);
+        };
+        let is_active = sign_in::is_standing(conn, &principal, session.organization).await?;
+        Ok::<_, charter_db::Error>(Some((session, principal, is_active)))
     });
     let found = match (read, remembered) {
         (Ok(found), _) => found,
@@ -102,7 +106,7 @@ pub(super) async fn known(app: &App, id: SessionId, now: Timestamp) -> Result<Op
         }
         (Err(problem), _) => return Err(problem),
     };
-    let Some((session, principal)) = found else { return Ok(None) };
+    let Some((session, principal, is_active)) = found else { return Ok(None) };
     if session.ended_at.is_some() {
         identity.sessions.put(id, Remembered::Ended, |_| false);
         return Ok(None);
@@ -112,7 +116,7 @@ pub(super) async fn known(app: &App, id: SessionId, now: Timestamp) -> Result<Op
         kind: principal.kind,
         login: principal.login_folded,
         name: principal.name,
-        is_active: principal.status == PrincipalStatus::Active,
+        is_active,
         ends_at: session.expires_at.min(session.idle_expires_at),
         read_at: now,
         last: ArcSwapOption::empty(),

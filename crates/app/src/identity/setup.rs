@@ -163,7 +163,8 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
                     return Err(Problem::new(ProblemKind::Taken, format!("{login} has an account already: take another e-mail")));
                 }
                 store::principal::insert(tx, &principal).await?;
-                store::membership::insert(tx, platform, principal.id, Window::ALWAYS, "{}", now).await?;
+                let active = PrincipalStatus::Active;
+                store::membership::insert(tx, platform, principal.id, active, Window::ALWAYS, "{}", now).await?;
                 store::assignment::insert(tx, platform, &assignment).await?;
                 store::session::insert(tx, &session).await?;
                 let mut event = audit::event(&ctx_inside, platform, "setup.complete", "principal", principal.id.to_string());

@@ -11,18 +11,22 @@ use crate::audit;
 use crate::caller::{Caller, RequestContext};
 use crate::text;
 use crate::transaction::{Committed, Transaction};
-use charter_db::{BoxFuture, Scope};
+use charter_db::{BoxFuture, Conn, Scope};
 use charter_kernel::audit::{Actor, Outcome};
 use charter_kernel::facts::{MemberFact, OrganizationStatus, PrincipalKind, PrincipalStatus};
 use charter_kernel::{OrganizationId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
 use charter_store::principal::Principal;
 use charter_store::session::Session;
+use serde_json::json;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Longest login that is looked at.
 const LOGIN_MAX: usize = 512;
+
+/// Characters kept of what a client says it is.
+const USER_AGENT_MAX: usize = 200;
 
 /// What somebody typed to sign in.
 pub struct SignInDraft {
@@ -69,6 +73,8 @@ fn no_organization() -> Problem {
 /// Signs a user in.
 pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Result<SignIn, Problem> {
     let (identity, now) = (app.identity(), ctx.now);
+    let user_agent: Option<String> =
+        draft.user_agent.map(|text| text.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX).collect());
     identity.throttle.take_from_address(ctx.address, now)?;
     // What cannot be anybody's login goes the way of one that is nobody's.
     let is_possible = draft.login.len() <= LOGIN_MAX && !draft.login.contains('\0');
@@ -76,8 +82,13 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
     let account = identity.pepper.of_login(&login);
     identity.throttle.take_from_account(account, now)?;
     let wanted = login.clone();
-    let found =
-        reading_all!(app.database(), |conn| async move { store::principal::by_login(conn, &wanted).await })?;
+    let found = reading_all!(app.database(), |conn| async move {
+        let Some(found) = store::principal::by_login(conn, &wanted).await? else { return Ok(None) };
+        let is_standing = is_standing(conn, &found, None).await?;
+        Ok::<_, charter_db::Error>(Some((found, is_standing)))
+    })?;
+    let is_active = found.as_ref().is_some_and(|(_, is_standing)| *is_standing);
+    let found = found.map(|(principal, _)| principal);
     let stored = found
         .as_ref()
         .filter(|principal| principal.kind == PrincipalKind::User)
@@ -85,13 +96,9 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
     let verified =
         identity.hasher.verify(Password::typed(&draft.password), stored, app.world().random()).await?;
     let principal = match (found, &verified) {
-        (Some(principal), Verified::Right | Verified::Rehashed(_))
-            if principal.status == PrincipalStatus::Active =>
-        {
-            principal
-        }
+        (Some(principal), Verified::Right | Verified::Rehashed(_)) if is_active => principal,
         (found, _) => {
-            record_failure(app, ctx, found, &account).await?;
+            record_failure(app, ctx, found, is_active, &account, user_agent.as_deref()).await?;
             return Err(invalid_credentials());
         }
     };
@@ -100,7 +107,7 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
         Some(text) => Some(membership(app, &principal, text, now).await?),
         None => only_membership(app, &principal, now).await?,
     };
-    let begun = begin(app, ctx, &principal, organization, draft.user_agent);
+    let begun = begin(app, ctx, &principal, organization, user_agent);
     let ctx_inside = acting_as(ctx, &principal);
     let (session, platform) = (begun.clone(), app.platform());
     app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
@@ -110,8 +117,9 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
                 store::principal::set_password(transaction.tx(), principal.id, Some(hash), set_at).await?;
             }
             store::session::insert(transaction.tx(), &session).await?;
-            let event =
+            let mut event =
                 session::event(&ctx_inside, platform, &session, "session.begin", "signed in with a password");
+            event.after = session.user_agent.as_ref().map(|sent| json!({ "user_agent": sent }).to_string());
             transaction.commit(event, Vec::new(), ()).await
         }) as BoxFuture<'_, Result<Committed<()>, Problem>>
     })
@@ -123,7 +131,9 @@ async fn record_failure(
     app: &App,
     ctx: &RequestContext,
     found: Option<Principal>,
+    is_active: bool,
     account: &[u8; 32],
+    user_agent: Option<&str>,
 ) -> Result<(), Problem> {
     let (platform, now) = (app.platform(), ctx.now);
     let target = found.as_ref().map_or_else(|| "unknown".to_owned(), |principal| principal.id.to_string());
@@ -135,10 +145,15 @@ async fn record_failure(
         Some(principal) if principal.status != PrincipalStatus::Active => {
             format!("account {}", principal.status.as_str())
         }
+        Some(_) if !is_active => "no membership is active".to_owned(),
         Some(_) => "wrong password".to_owned(),
     };
     // The same guesses can be told apart from others without keeping what was typed, which may have been a password.
-    event.after = Some(format!(r#"{{"login_hash":"{}"}}"#, audit::hex(account.get(..8).unwrap_or_default())));
+    let mut after = json!({ "login_hash": audit::hex(account.get(..8).unwrap_or_default()) });
+    if let (Some(after), Some(sent)) = (after.as_object_mut(), user_agent) {
+        after.insert("user_agent".to_owned(), sent.into());
+    }
+    event.after = Some(after.to_string());
     app.write(Scope::Installation, platform, now, move |transaction: Transaction<'_>| {
         Box::pin(async move { transaction.commit(event, Vec::new(), ()).await })
             as BoxFuture<'_, Result<Committed<()>, Problem>>
@@ -189,7 +204,7 @@ pub(super) fn begin(
         refresh_counter: 0,
         refreshed_at: None,
         address: ctx.address.map(|address| address.to_string()),
-        user_agent: user_agent.map(|text| text.chars().filter(|c| !c.is_control()).take(200).collect()),
+        user_agent,
     }
 }
 
@@ -231,7 +246,31 @@ pub(super) fn issue(app: &App, session: Session, now: Timestamp) -> Result<SignI
 }
 
 fn is_live(member: &MemberFact, now: Timestamp) -> bool {
-    member.window.is_live(now)
+    member.standing() == PrincipalStatus::Active && member.window.is_live(now)
+}
+
+/// Whether somebody may act: the account is active, and so is the membership of the organization, or any one there is.
+pub(super) async fn is_standing(
+    conn: &mut Conn,
+    principal: &Principal,
+    organization: Option<OrganizationId>,
+) -> Result<bool, charter_db::Error> {
+    if principal.status != PrincipalStatus::Active {
+        return Ok(false);
+    }
+    let places = match organization {
+        Some(organization) => vec![organization],
+        None => store::membership::organizations_of(conn, principal.id).await?,
+    };
+    let mut is_stopped = false;
+    for place in places {
+        match store::membership::get(conn, place, principal.id).await? {
+            Some(member) if member.standing() == PrincipalStatus::Active => return Ok(true),
+            Some(_) => is_stopped = true,
+            None => {}
+        }
+    }
+    Ok(!is_stopped)
 }
 
 /// The organization a text names, when the principal is a member of it now.
@@ -334,15 +373,16 @@ pub async fn switch(
 ) -> Result<SignIn, Problem> {
     let (caller, id) = session_of(ctx)?;
     let (who, now, platform) = (caller.id, ctx.now, app.platform());
+    let is_turning = organization.is_some();
     let gone = || Problem::new(ProblemKind::Unauthenticated, "the session has ended: sign in again");
-    let (old, principal) = reading_all!(app.database(), |conn| async move {
-        Ok::<_, charter_db::Error>((
-            store::session::get(conn, id).await?,
-            store::principal::by_id(conn, who).await?,
-        ))
+    let found = reading_all!(app.database(), |conn| async move {
+        let Some(old) = store::session::get(conn, id).await? else { return Ok(None) };
+        let Some(principal) = store::principal::by_id(conn, who).await? else { return Ok(None) };
+        // Who is stopped in one organization may turn to another.
+        let is_standing = is_standing(conn, &principal, old.organization.filter(|_| !is_turning)).await?;
+        Ok::<_, charter_db::Error>(is_standing.then_some((old, principal)))
     })?;
-    let old = old.filter(|session| session.is_live(now)).ok_or_else(gone)?;
-    let principal = principal.filter(|it| it.status == PrincipalStatus::Active).ok_or_else(gone)?;
+    let (old, principal) = found.filter(|(old, _)| old.is_live(now)).ok_or_else(gone)?;
     let target = match &organization {
         Some(text) => Some(membership(app, &principal, text, now).await?),
         None => old.organization,

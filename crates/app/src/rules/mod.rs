@@ -81,7 +81,7 @@ fn administrators(facts: &OrganizationFacts, now: Timestamp) -> usize {
         .filter(|member| {
             direct.contains(&member.principal)
                 && member.kind == PrincipalKind::User
-                && member.status == PrincipalStatus::Active
+                && member.standing() == PrincipalStatus::Active
                 && member.window.is_live(now)
                 && member.window.to().is_none()
         })

@@ -898,6 +898,7 @@ fn bare_facts(ann: PrincipalId) -> OrganizationFacts {
             login: "ann@toys.example".to_owned(),
             name: "Ann".to_owned(),
             status: PrincipalStatus::Active,
+            account_status: PrincipalStatus::Active,
             window: Window::ALWAYS,
             attributes: "{}".to_owned(),
         }],

@@ -40,6 +40,20 @@ fn every_fault_is_named_at_once_with_its_line_and_what_to_do() {
 }
 
 #[test]
+fn a_document_without_its_format_is_told_which_line_to_add() {
+    assert_eq!(
+        faults(&HEAD.replace("format = \"charter-catalogue/1\"\n", "")),
+        ["line 1: `format` is missing; add the line format = \"charter-catalogue/1\" at the top"]
+    );
+    let own: Vec<String> =
+        parse_own("version = \"toys.1\"\n").unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        own,
+        ["line 1: `format` is missing; add the line format = \"charter-catalogue-extension/1\" at the top"]
+    );
+}
+
+#[test]
 fn the_format_the_levels_and_the_numbers_are_checked() {
     assert_eq!(
         faults(

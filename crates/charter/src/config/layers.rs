@@ -155,13 +155,18 @@ fn from_variable(
     }
 }
 
-/// Orchestrators set variables such as `CHARTER_PORT_8080_TCP` and `CHARTER_SERVICE_HOST` for a service of our name.
+/// Orchestrators set variables such as `CHARTER_PORT_8080_TCP` and `CHARTER_SERVICE_HOST` for a service of our name; tests read
+/// `CHARTER_TEST_*`.
 fn strange(variables: &BTreeMap<OsString, OsString>) -> Vec<String> {
     variables
         .keys()
         .filter_map(|name| name.to_str())
         .filter(|name| name.starts_with("CHARTER_"))
-        .filter(|name| !name.starts_with("CHARTER_PORT") && !name.starts_with("CHARTER_SERVICE_"))
+        .filter(|name| {
+            !["CHARTER_PORT", "CHARTER_SERVICE_", "CHARTER_TEST_"]
+                .iter()
+                .any(|theirs| name.starts_with(theirs))
+        })
         .filter(|name| !SETTINGS.iter().any(|setting| setting.variable() == **name))
         .map(str::to_owned)
         .collect()

@@ -57,6 +57,12 @@ Over HTTP, as Ann with her password, and as an application that asks (here with 
   curl -s {address}/api/v1/organizations/toys/checks -H "Authorization: Bearer $(cat {token})" \
     -H 'Content-Type: application/json' \
     -d '{{"subject":"ann@toys.example","action":"approve","resource":{{"type":"invoice","id":"1042"}}}}'
+
+The same question by the AuthZEN standard:
+
+  curl -s {address}/organizations/toys/access/v1/evaluation -H "Authorization: Bearer $(cat {token})" \
+    -H 'Content-Type: application/json' \
+    -d '{{"subject":{{"type":"user","id":"ann@toys.example"}},"action":{{"name":"approve"}},"resource":{{"type":"invoice","id":"1042"}}}}'
 "#
     ));
     text

@@ -129,6 +129,7 @@ async fn superadmin(app: &App) -> Result<(), Problem> {
             login: SUPERADMIN.to_owned(),
             name: "Group administrator".to_owned(),
             status: PrincipalStatus::Active,
+            account_status: PrincipalStatus::Active,
             window: Window::ALWAYS,
             attributes: "{}".to_owned(),
         });

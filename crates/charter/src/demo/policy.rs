@@ -182,6 +182,7 @@ impl Maker<'_> {
                 status: word("status")
                     .and_then(PrincipalStatus::from_word)
                     .unwrap_or(PrincipalStatus::Active),
+                account_status: PrincipalStatus::Active,
                 window: Window::ALWAYS,
                 attributes: member.get("attributes").map_or_else(|| "{}".to_owned(), Value::to_string),
             });

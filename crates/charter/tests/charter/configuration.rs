@@ -163,10 +163,17 @@ fn a_variable_that_names_no_setting_is_a_warning() {
         ("CHARTER_LISTN", "x"),
         ("CHARTER_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
         ("CHARTER_SERVICE_HOST", "x"),
+        ("CHARTER_TEST_POSTGRES", "x"),
     ];
     let run = place.run_with(&["config", "check"], &variables).ended(0);
     assert!(run.err.contains("CHARTER_LISTN is set, and there is no such setting"), "{}", run.err);
-    assert!(!run.err.contains("8080_TCP") && !run.err.contains("SERVICE_HOST"), "{}", run.err);
+    assert!(
+        !run.err.contains("8080_TCP")
+            && !run.err.contains("SERVICE_HOST")
+            && !run.err.contains("CHARTER_TEST"),
+        "{}",
+        run.err
+    );
 }
 
 #[test]

@@ -116,6 +116,8 @@ fn the_lines_it_prints_work_as_they_stand() {
         let run = shell(&place, &curl.join("\n")).ended(0);
         assert!(run.out.contains("finance.invoices.read"), "{}{}", run.out, run.err);
         assert!(run.out.contains(r#""decision":"allow""#), "{}{}", run.out, run.err);
+        assert!(curl.iter().any(|line| line.contains("/access/v1/evaluation")), "{curl:?}");
+        assert!(run.out.contains(r#""decision":true"#), "{}{}", run.out, run.err);
     }
     assert_eq!(server.stop(), 0);
 }
@@ -208,7 +210,7 @@ cem@toys.example, clara@toys.example
 
 ";
     assert!(run.out.starts_with(expected), "{}", run.out);
-    let wider = exported.replace("limit = 10000.0", "limit = 30000.0");
+    let wider = exported.replace("limit = 10000", "limit = 30000");
     let file = place.write("policy.toml", &wider).display().to_string();
     let run = place.run(&["policy", "plan", "--org", "toys", &file]).ended(0);
     assert!(run.out.contains("note: what is given under up_to_10000"), "{}", run.out);
@@ -269,7 +271,7 @@ fn an_installation_in_use_refuses_the_demo_and_stays_as_it_is() {
 }
 
 /// Moments at which an installation is cut short, in milliseconds after the start.
-const MOMENTS: [u64; 3] = [400, 900, 1_700];
+const MOMENTS: [u64; 4] = [150, 400, 900, 1_700];
 
 #[test]
 fn a_demo_that_was_cut_short_is_whole_after_the_next_start() {

@@ -1,7 +1,7 @@
 //! Types of an expression as far as they can be known when it is written, and what it reads.
 
 use super::{Uses, error};
-use crate::condition::{ConditionError, Range, zone};
+use crate::condition::{AddressRange, ConditionError, zone};
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 
 /// Type of an expression as far as it can be known without the facts.
@@ -305,10 +305,10 @@ impl Checker {
         {
             let text = text.inner();
             match name {
-                "in_range" if Range::parse(text).is_none() => {
-                    return error(format!(
-                        "expression: {text:?} is no address range: write 10.0.0.0/8, 2001:db8::/32 or one address"
-                    ));
+                "in_range" => {
+                    if let Err(wrong) = AddressRange::parse(text) {
+                        return error(format!("expression: {wrong}"));
+                    }
                 }
                 "hour" | "weekday" => {
                     zone(text)?;

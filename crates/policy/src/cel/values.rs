@@ -1,6 +1,6 @@
 //! The values of the variables of an expression, built from what is asked, and the functions it may call.
 
-use crate::condition::{Asked, Owner, Range, Stored, local, parse_address, zone};
+use crate::condition::{AddressRange, Asked, Owner, Stored, local, parse_address, zone};
 use cel::objects::{Key, Map as CelMap};
 use cel::{ExecutionError, Value};
 use charter_kernel::condition::AttributeOf;
@@ -19,7 +19,7 @@ pub(super) fn functions() -> &'static cel::Context<'static, 'static> {
         // A name that is taken would leave the function undeclared; calling it then fails to evaluate, which denies.
         let _ = context.add_function("in_range", move |address: Arc<String>, range: Arc<String>| {
             let address = parse_address(&address).ok_or_else(|| text("in_range", "not an address"))?;
-            let range = Range::parse(&range).ok_or_else(|| text("in_range", "not an address range"))?;
+            let range = AddressRange::parse(&range).map_err(|_| text("in_range", "not an address range"))?;
             Ok::<bool, ExecutionError>(range.contains(address))
         });
         let _ = context.add_function("hour", move |time: Arc<String>, name: Arc<String>| {

@@ -1,6 +1,6 @@
 //! Conditions as written to conditions ready to run; each refusal says what to do.
 
-use super::address::Range;
+use super::address::AddressRange;
 use super::hours::zone;
 use super::{Attribute, CompiledCondition, ConditionError, Node, Reads, error};
 use crate::cel::Expression;
@@ -126,13 +126,9 @@ fn compile_node(
             }
             let mut compiled = Vec::with_capacity(ranges.len());
             for range in ranges {
-                match Range::parse(range) {
-                    Some(range) => compiled.push(range),
-                    None => {
-                        return error(format!(
-                            "ranges: {range:?} is no address range: write 10.0.0.0/8, 2001:db8::/32 or one address"
-                        ));
-                    }
+                match AddressRange::parse(range) {
+                    Ok(range) => compiled.push(range),
+                    Err(wrong) => return error(format!("ranges: {wrong}")),
                 }
             }
             Node::Address(compiled.into())

@@ -8,7 +8,8 @@ mod evaluate;
 mod hours;
 mod words;
 
-pub(crate) use address::{Range, parse_address};
+pub(crate) use address::parse_address;
+pub use address::{AddressRange, AddressRangeError};
 pub use compile::compile;
 pub(crate) use hours::{local, zone};
 pub(crate) use words::{asks, why_not};
@@ -143,7 +144,7 @@ enum Node {
         from: i32,
         to: i32,
     },
-    Address(Box<[Range]>),
+    Address(Box<[AddressRange]>),
     Assurance {
         mfa: bool,
         any_of: Box<[Box<str>]>,

@@ -90,7 +90,7 @@ impl<'a> Walk<'a> {
             members.iter().filter_map(|member| member.window.to()).min(),
         )
         .is_err();
-        if never_together || members.iter().any(|member| member.status != PrincipalStatus::Active) {
+        if never_together || members.iter().any(|member| member.standing() != PrincipalStatus::Active) {
             self.note("principal", None, "the account is not active");
             return no(Reason::PrincipalInactive);
         }

@@ -261,7 +261,7 @@ impl Shard {
 
 /// Rows of one member folded: the worst status, and the time in which all are in force, if there is any.
 fn merged(rows: &[&MemberFact]) -> (PrincipalStatus, Option<Window>) {
-    let status = |row: &&MemberFact| row.status;
+    let status = |row: &&MemberFact| row.standing();
     let worst = if rows.iter().all(|row| status(row) == PrincipalStatus::Active) {
         PrincipalStatus::Active
     } else if rows.iter().any(|row| status(row) == PrincipalStatus::Deactivated) {

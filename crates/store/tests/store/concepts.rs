@@ -85,11 +85,13 @@ both_engines!(a_member_leaves_once_nothing_refers_to_it, async |db: TestDatabase
     assert_eq!(crate::read!(db, conn => membership::organizations_of(conn, who)), []);
     let window = window(1, 2);
     assert!(
-        crate::write!(db, tx => membership::update(tx, organization, PrincipalId(1003), window, "{}", NOW))
+        crate::write!(db, tx => membership::update(tx, organization, PrincipalId(1003), PrincipalStatus::Suspended, window, "{}", NOW))
             .unwrap()
     );
     let page = crate::read!(db, conn => membership::page(conn, organization, PrincipalId(1002), 5));
     assert_eq!((page.rows[0].window, page.rows[0].attributes.as_str(), page.more), (window, "{}", false));
+    let (here, account) = (page.rows[0].status, page.rows[0].account_status);
+    assert_eq!((here, account), (PrincipalStatus::Suspended, PrincipalStatus::Active));
 });
 
 both_engines!(teams_change_and_keep_their_members, async |db: TestDatabase| {

@@ -35,8 +35,16 @@ pub async fn insert_world(tx: &mut Tx, facts: &OrganizationFacts) -> Result<(), 
         if principal::by_id(tx, member.principal).await?.is_none() {
             principal::insert(tx, &person(number)).await?;
         }
-        membership::insert(tx, organization, member.principal, member.window, &member.attributes, NOW)
-            .await?;
+        membership::insert(
+            tx,
+            organization,
+            member.principal,
+            member.status,
+            member.window,
+            &member.attributes,
+            NOW,
+        )
+        .await?;
     }
     for condition in &it.conditions {
         condition::insert(tx, organization, condition, NOW).await?;

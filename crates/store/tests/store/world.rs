@@ -155,6 +155,7 @@ pub fn small_world(base: u128, name: &str) -> OrganizationFacts {
             login: person.login_folded,
             name: person.name,
             status: person.status,
+            account_status: person.status,
             window: if number == 2 { window(0, 86_400) } else { Window::ALWAYS },
             attributes: r#"{"department": "sales"}"#.to_owned(),
         }

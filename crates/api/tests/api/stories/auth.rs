@@ -51,6 +51,11 @@ impl Story {
         self.wire(Method::POST, "/api/v1/auth/login", &[], None, Some(body)).await
     }
 
+    pub async fn log_in_to(&self, login: &str, organization: &str) -> Told {
+        let body = json!({"login": login, "password": PASSWORD, "organization": organization});
+        self.wire(Method::POST, "/api/v1/auth/login", &[], None, Some(body)).await
+    }
+
     /// The company, with a password for ann.
     async fn with_password(database: charter_testkit::database::TestDatabase) -> Self {
         let story = Self::company(database).await;
@@ -333,4 +338,84 @@ both_engines!(a_service_token_is_made_shown_once_used_and_revoked, async |databa
         1,
         "it stays for the trail"
     );
+});
+
+both_engines!(the_trail_says_with_what_somebody_signed_in, async |database| {
+    let story = Story::company(database).await;
+    let password = json!({"password": "a long pass phrase"});
+    story.post(Who::Operator, "/api/v1/users/bob@toys.example/password", password).await.is(200);
+    let endless = format!("Firefox/{}", "9".repeat(900));
+    let tried = async |typed: &str, agent: &str| {
+        let body = json!({"login": "bob@toys.example", "password": typed});
+        let headers = [("user-agent", agent)];
+        story.wire(Method::POST, "/api/v1/auth/login", &headers, None, Some(body)).await
+    };
+    tried("a long pass phrase", "Firefox/140").await.is(200);
+    tried("a long pass phrase", &endless).await.is(200);
+    tried("another", "curl/8").await.is(401);
+    let newest = async |organization: &str| {
+        let path = format!("/api/v1/organizations/{organization}/audit/events?action=session.begin");
+        story.get(Who::Operator, &path).await.is(200).body["items"].clone()
+    };
+    let told = newest("toys").await.to_string();
+    assert!(told.contains("Firefox/140"), "{told}");
+    assert!(told.contains(&endless[..200]) && !told.contains(&endless[..201]), "{told}");
+    let told = newest("platform").await.to_string();
+    assert!(told.contains("curl/8") && told.contains("login_hash"), "{told}");
+});
+
+both_engines!(about_itself_a_limited_credential_is_told_the_same_by_authzen, async |database| {
+    let story = Story::company(database).await;
+    let toys = |rest: &str| format!("/api/v1/organizations/toys/{rest}");
+    let robot = json!({"login": "web-shop", "kind": "service_account"});
+    story.post(ANN, &toys("members"), robot).await.is(201);
+    let asker = json!({"key": "asker", "name": "May ask", "permissions": [{"permission": "admin.permissions.read"}, {"permission": "sales.invoices.read"}]});
+    story.post(Who::Operator, &toys("roles"), asker).await.is(201);
+    for role in ["viewer", "asker"] {
+        let body = json!({"role": role, "subject": {"member": "web-shop"}});
+        story.post(Who::Operator, &toys("assignments"), body).await.is(201);
+    }
+    let scopes = json!(["dashboard.*.read", "admin.permissions.read"]);
+    let body = json!({"account": "web-shop", "name": "shop server", "scopes": scopes});
+    let made = story.post(Who::Operator, &toys("service-tokens"), body).await.is(201);
+    let token = made.body["token"].as_str().unwrap().to_owned();
+    let account = story.get(ANN, &toys("members/web-shop")).await.is(200).body["id"].clone();
+    let asks = async |path: &str, body: Value| {
+        story.with_token(&token, Method::POST, path, Some(body)).await.is(200).body
+    };
+    for (code, kind, allowed) in
+        [("dashboard.boards.read", "boards", true), ("sales.invoices.read", "invoices", false)]
+    {
+        for login in [json!("web-shop"), account.clone()] {
+            let asked = json!({
+                "subject": {"type": "service_account", "id": login},
+                "action": {"name": code},
+                "resource": {"type": kind, "id": "1"},
+            });
+            let told = asks("/access/v1/evaluation", asked.clone()).await;
+            assert_eq!(told["decision"], allowed, "{told}");
+            let mut many = asked.clone();
+            many["evaluations"] = json!([{}, {}]);
+            let told = asks("/access/v1/evaluations", many).await;
+            assert_eq!(told["evaluations"][1]["decision"], allowed, "{told}");
+            let told = asks("/access/v1/search/subject", asked.clone()).await;
+            assert_eq!(told["results"].to_string().contains("web-shop"), allowed, "{told}");
+            let told = asks("/access/v1/search/action", asked).await;
+            assert_eq!(told["results"].to_string().contains("read"), allowed, "{told}");
+        }
+        let told = asks(&toys("checks"), json!({"subject": "web-shop", "permission": code})).await;
+        assert_eq!(told["decision"] == "allow", allowed, "{told}");
+        let told = asks(&toys("search/who-can"), json!({"permission": code})).await;
+        assert_eq!(told.to_string().contains("web-shop"), allowed, "{told}");
+        // About others, and asked by others, the ceiling is none of the answer.
+        let told = story
+            .post(ANN, &toys("checks"), json!({"subject": "web-shop", "permission": code}))
+            .await
+            .is(200);
+        assert_eq!(told.body["decision"], "allow");
+        let told =
+            asks(&toys("checks"), json!({"subject": "ann@toys.example", "permission": "admin.users.read"}))
+                .await;
+        assert_eq!(told["decision"], "allow", "{told}");
+    }
 });

@@ -57,7 +57,8 @@ both_engines!(every_form_of_condition_is_kept_as_it_was_written, async |database
         json!({"form": "hours", "zone": "Europe/Berlin", "weekdays": ["mon", "fri"], "from": "08:00", "to": "17:00"}),
         json!({"form": "address", "ranges": ["10.0.0.0/8", "2001:db8::/32"]}),
         json!({"form": "assurance", "mfa": true, "any_of": []}),
-        json!({"form": "at_most", "of": "resource", "attribute": "amount", "limit": 1000.0}),
+        json!({"form": "at_most", "of": "resource", "attribute": "amount", "limit": 1000}),
+        json!({"form": "at_most", "of": "resource", "attribute": "amount", "limit": 0.5}),
         json!({"form": "equals", "of": "subject", "attribute": "department", "value": "sales"}),
         json!({"form": "one_of", "of": "context", "attribute": "channel", "values": ["web", 7, true]}),
         json!({"form": "owner"}),
@@ -75,6 +76,71 @@ both_engines!(every_form_of_condition_is_kept_as_it_was_written, async |database
     story.put(ANN, &format!("{CONDITIONS}/c0"), json!({"condition": forms[0]})).await.is(200);
     assert_eq!(story.revision("toys").await, before, "the same again changes nothing");
     story.delete(ANN, &format!("{CONDITIONS}/c0")).await.is(200);
+});
+
+both_engines!(numbers_are_shown_as_people_write_them, async |database| {
+    let story = Story::company(database).await;
+    for (sent, shown) in [(json!(3.0), "3"), (json!(1e6), "1000000"), (json!(2.5), "2.5"), (json!(-0.0), "0")]
+    {
+        let form = json!({"form": "at_most", "of": "resource", "attribute": "amount", "limit": sent});
+        let told = story.put(ANN, &format!("{CONDITIONS}/most"), json!({"condition": form})).await.is(200);
+        assert_eq!(told.body["condition"]["condition"]["limit"].to_string(), shown);
+        let form = json!({"form": "equals", "of": "resource", "attribute": "amount", "value": sent});
+        story.put(ANN, &format!("{CONDITIONS}/same"), json!({"condition": form})).await.is(200);
+        let told = story.get(ANN, &format!("{CONDITIONS}/same")).await.is(200);
+        assert_eq!(told.body["condition"]["value"].to_string(), shown);
+    }
+});
+
+both_engines!(a_condition_is_an_object_and_no_list, async |database| {
+    let story = Story::company(database).await;
+    let place = format!("{CONDITIONS}/listed");
+    for form in [
+        json!(["owner"]),
+        json!(["team", "sales"]),
+        json!({"form": "all", "of": [["owner"]]}),
+        json!({"form": "any", "of": [{"form": "owner"}, {"form": "all", "of": [["team", "sales"]]}]}),
+    ] {
+        let told = story.put(ANN, &place, json!({"condition": form})).await.is_problem(422, "invalid");
+        let detail = told.body["detail"].as_str().unwrap();
+        assert!(detail.contains("is a list, expected an object with `form`"), "{detail}");
+    }
+    story.get(ANN, &place).await.is_problem(404, "not-found");
+});
+
+both_engines!(networks_are_read_by_one_rule_in_conditions_expressions_and_tokens, async |database| {
+    let story = Story::company(database).await;
+    let robot = json!({"login": "robot", "kind": "service_account"});
+    story.post(ANN, "/api/v1/organizations/toys/members", robot).await.is(201);
+    let tried = async |range: &str| {
+        let form = json!({"form": "address", "ranges": [range]});
+        let first = story.put(ANN, &format!("{CONDITIONS}/net"), json!({"condition": form})).await;
+        let form = json!({"form": "cel", "expression": format!("in_range(context.ip, \"{range}\")")});
+        let second = story.put(ANN, &format!("{CONDITIONS}/cel"), json!({"condition": form})).await;
+        let token = json!({"account": "robot", "name": "x", "addresses": [range]});
+        let third = story.post(ANN, "/api/v1/organizations/toys/service-tokens", token).await;
+        [first, second, third]
+    };
+    for range in ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7", "192.0.2.7/32", "::1", "0.0.0.0/0"] {
+        for told in tried(range).await {
+            assert!(told.status.is_success(), "{range}: {:#}", told.body);
+        }
+    }
+    for (range, right) in [
+        ("10.0.0.1/8", "write 10.0.0.0/8, or 10.0.0.1 for the one address"),
+        ("192.0.2.130/25", "write 192.0.2.128/25"),
+        ("2001:db8::1/32", "write 2001:db8::/32"),
+        ("10.0.0.0/33", "is no address range: write 10.0.0.0/8"),
+        ("10.0.0.0/+8", "is no address range"),
+        (" 10.0.0.0/8", "is no address range"),
+        ("10.0.0", "is no address range"),
+        ("", "is no address range"),
+    ] {
+        for told in tried(range).await {
+            let told = told.is_problem(422, "invalid");
+            assert!(told.body["detail"].as_str().unwrap().contains(right), "{range}: {:#}", told.body);
+        }
+    }
 });
 
 #[test]

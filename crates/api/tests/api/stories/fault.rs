@@ -1,7 +1,8 @@
 //! The database fails at each step of each change: whatever the step, nothing is left half done, the node decides by what the
 //! database says, and the trail is whole.
 
-use super::{ANN, BOB, PAT, Story, Told, Who};
+use super::auth::PASSWORD;
+use super::{ANN, BOB, PAT, Story, Who};
 use charter_kernel::{OrganizationId, Revision};
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
@@ -29,6 +30,12 @@ fn undo(make: &'static str, body: Value, pointer: &'static str, path: &'static s
 }
 
 const TOYS: &str = "/api/v1/organizations/toys";
+const TRADE: &str = "/api/v1/organizations/trade";
+
+/// Stands for the policy in force with one team more.
+const POLICY: &str = "{policy}";
+
+const CATALOGUE: &str = include_str!("authzen/data/records.toml");
 
 /// Every kind of change; `{n}` is another number each time.
 fn changes() -> Vec<Change> {
@@ -110,20 +117,58 @@ fn changes() -> Vec<Change> {
     ]
 }
 
-fn filled(text: &str, n: usize, id: &str) -> String {
-    text.replace("{toys}", TOYS).replace("{n}", &n.to_string()).replace("{id}", id)
+/// Every kind of change of plans, limits, policies, the catalogue and organizations; and signing in.
+fn larger_changes() -> Vec<Change> {
+    let sold = json!({"key": "sold-{n}", "version": {"name": "Sold", "rank": 15, "modules": [{"module": "crm"}], "reason": "x"}});
+    vec![
+        change(
+            PAT,
+            Method::POST,
+            "{toys}/limits/api_requests/consume",
+            json!({"amount": 1, "key": "try-{n}"}),
+        ),
+        change(PAT, Method::PUT, "{toys}/limits/users", json!({"value": 1000, "reason": "try {n}"})),
+        change(PAT, Method::POST, "{toys}/plan", json!({"plan": "growth", "reason": "try {n}"})),
+        Change {
+            prepare: Some(("/api/v1/plans", sold, "/plan/key")),
+            ..change(PAT, Method::POST, "/api/v1/plans/{id}/versions/1/publish", json!({"reason": "agreed"}))
+        },
+        change(ANN, Method::POST, "{toys}/policy/apply", json!({"document": POLICY, "reason": "try {n}"})),
+        change(
+            PAT,
+            Method::POST,
+            "/api/v1/catalogue/apply",
+            json!({"document": CATALOGUE.replace("records.1", "walk.{n}")}),
+        ),
+        change(PAT, Method::POST, "{trade}/suspend", json!({"reason": "try {n}"})),
+        change(PAT, Method::POST, "{trade}/resume", json!({"reason": "try {n}"})),
+        change(
+            Who::Nobody,
+            Method::POST,
+            "/api/v1/auth/login",
+            json!({"login": "cat@toys.example", "password": PASSWORD}),
+        ),
+    ]
 }
 
-async fn send(story: &Story, change: &Change, path: &str, n: usize) -> Told {
-    let body = (!change.body.is_null())
-        .then(|| serde_json::from_str(&change.body.to_string().replace("{n}", &n.to_string())).unwrap());
-    story.send(change.who, change.method.clone(), path, &[], body).await
+fn filled(text: &str, n: usize, id: &str) -> String {
+    text.replace("{toys}", TOYS).replace("{trade}", TRADE).replace("{n}", &n.to_string()).replace("{id}", id)
+}
+
+async fn body_of(story: &Story, change: &Change, n: usize) -> Option<Value> {
+    let mut body = change.body.clone();
+    if body["document"] == POLICY {
+        let told = story.get(ANN, &format!("{TOYS}/policy")).await.is(200);
+        let document = told.body["document"].as_str().unwrap();
+        body["document"] = format!("{document}\n[teams.walk-{n}]\nname = \"Walk\"\n").into();
+    }
+    (!body.is_null()).then(|| serde_json::from_str(&body.to_string().replace("{n}", &n.to_string())).unwrap())
 }
 
 /// All that the database has of these organizations.
 async fn state(story: &Story) -> Value {
     let mut all = serde_json::Map::new();
-    for organization in ["toys", "platform"] {
+    for organization in ["toys", "trade", "platform"] {
         let place = format!("/api/v1/organizations/{organization}");
         for part in ["", "/policy", "/entitlements", "/subscriptions", "/service-tokens", "/members"] {
             let told = story.get(Who::Operator, &format!("{place}{part}")).await.is(200);
@@ -133,6 +178,10 @@ async fn state(story: &Story) -> Value {
         all.insert(format!("{organization}/trail"), newest.body["items"][0]["seq"].clone());
     }
     all.insert("keys".to_owned(), story.get(Who::Operator, "/api/v1/keys").await.is(200).body);
+    for place in [format!("{TOYS}/usage"), "/api/v1/plans".to_owned()] {
+        let told = story.get(Who::Operator, &place).await.is(200);
+        all.insert(place, told.body);
+    }
     Value::Object(all)
 }
 
@@ -150,7 +199,7 @@ async fn agrees(story: &Story, toys: OrganizationId, what: &str) {
 }
 
 async fn whole_trail(story: &Story, what: &str) {
-    for organization in ["toys", "platform"] {
+    for organization in ["toys", "trade", "platform"] {
         let path = format!("/api/v1/organizations/{organization}/audit/verify");
         let told = story.send(Who::Operator, Method::POST, &path, &[], None).await.is(200);
         assert_eq!(told.body["verified"], true, "{what}");
@@ -165,17 +214,36 @@ async fn begun(database: TestDatabase, faults: &Arc<Faults>) -> Story {
     story.post(ANN, &format!("{TOYS}/roles"), role).await.is(201);
     let robot = json!({"login": "robot", "kind": "service_account"});
     story.post(ANN, &format!("{TOYS}/members"), robot).await.is(201);
+    let password = json!({"password": PASSWORD});
+    story.post(Who::Operator, "/api/v1/users/cat@toys.example/password", password).await.is(200);
     story
 }
 
-both_engines!(whatever_step_fails_nothing_is_half_done, async |database| {
+both_engines!(whatever_step_fails_nothing_is_half_done, async |database| walk(database, changes()).await);
+
+both_engines!(whatever_step_of_a_larger_change_or_a_sign_in_fails_nothing_is_half_done, async |database| {
+    walk(database, larger_changes()).await
+});
+
+/// Tries each change with each of its steps failing in turn.
+async fn walk(database: TestDatabase, changes: Vec<Change>) {
     let faults = Faults::new();
     let story = begun(database, &faults).await;
     let toys = story.app.resolve_organization("toys").await.unwrap();
     let (mut struck_at, mut wrong) = (Vec::new(), Vec::new());
-    for change in changes() {
+    let count = changes.len();
+    for change in changes {
+        // A change of hundreds of steps is tried at its first and last ones, and at some between.
+        let is_long = change.path.ends_with("/catalogue/apply");
+        let mut total = 0;
+        if is_long {
+            let body = body_of(&story, &change, 99).await;
+            faults.mend();
+            story.send(change.who, change.method.clone(), change.path, &[], body).await.is(200);
+            total = faults.taken();
+        }
         // Two digits, as seconds want them.
-        let mut n = 10;
+        let (mut n, mut at) = (10, 0);
         let mut may_be_done = false;
         loop {
             let id = match &change.prepare {
@@ -189,10 +257,15 @@ both_engines!(whatever_step_fails_nothing_is_half_done, async |database| {
                 }
             };
             let path = filled(change.path, n, &id);
-            let what = format!("{} {path}, step {}", change.method, n - 10);
+            let what = format!("{} {path}, step {at}", change.method);
+            let body = body_of(&story, &change, n).await;
+            if path.ends_with("/login") {
+                // Nobody is to think that somebody guesses.
+                story.wait_seconds(900).await;
+            }
             let before = state(&story).await;
-            faults.fail_after(n - 10);
-            let told = send(&story, &change, &path, n).await;
+            faults.fail_after(at);
+            let told = story.send(change.who, change.method.clone(), &path, &[], body).await;
             let Some(step) = faults.struck() else {
                 // What there can be once only was made by the attempt that lost its answer.
                 let is_there = may_be_done && told.status.as_u16() == 409;
@@ -201,6 +274,7 @@ both_engines!(whatever_step_fails_nothing_is_half_done, async |database| {
             };
             struck_at.push(step);
             n += 1;
+            at += if is_long && at >= 8 && at + 12 < total { (total / 16).clamp(1, total - 12 - at) } else { 1 };
             let after = state(&story).await;
             if told.status.is_success() {
                 // A step that the request could do without, such as keeping an idempotency key.
@@ -240,7 +314,65 @@ both_engines!(whatever_step_fails_nothing_is_half_done, async |database| {
     assert!(wrong.is_empty(), "{wrong:#?}");
     for step in [Step::Begin, Step::Statement, Step::Commit, Step::Committed] {
         let times = struck_at.iter().filter(|struck| **struck == step).count();
-        assert!(times >= changes().len(), "{step:?} failed only {times} times");
+        assert!(times >= count, "{step:?} failed only {times} times");
+    }
+}
+
+both_engines!(whatever_step_fails_a_session_is_there_or_it_is_over, async |database| {
+    let faults = Faults::new();
+    let story = begun(database, &faults).await;
+    let mut struck_at = Vec::new();
+    for (method, path, body) in [
+        (Method::POST, "/api/v1/auth/logout", Value::Null),
+        (Method::POST, "/api/v1/auth/switch", json!({"organization": "trade"})),
+        (Method::DELETE, "/api/v1/me/sessions/{id}", Value::Null),
+        (
+            Method::POST,
+            "/api/v1/me/password",
+            json!({"current_password": PASSWORD, "new_password": "another long phrase"}),
+        ),
+    ] {
+        let both = json!({"login": "cat@toys.example"});
+        story.post(Who::Operator, &format!("{TRADE}/members"), both).await;
+        for n in 0..60 {
+            let what = format!("{method} {path}, step {n}");
+            story.wait_seconds(900).await;
+            // Whichever password the attempt before left.
+            let password = json!({"password": PASSWORD});
+            story.post(Who::Operator, "/api/v1/users/cat@toys.example/password", password).await.is(200);
+            let told = story.log_in_to("cat@toys.example", "toys").await.is(200);
+            let token = told.body["access_token"].as_str().unwrap().to_owned();
+            let own = story.with_token(&token, Method::GET, "/api/v1/me/sessions", None).await.is(200);
+            let own =
+                own.body["items"].as_array().unwrap().iter().find(|it| it["is_current"] == true).cloned();
+            let path = path.replace("{id}", own.unwrap()["id"].as_str().unwrap());
+            faults.fail_after(n);
+            let body = (!body.is_null()).then(|| body.clone());
+            let told = story.with_token(&token, method.clone(), &path, body).await;
+            let Some(step) = faults.struck() else {
+                assert!(told.status.is_success(), "{what}: {:#}", told.body);
+                break;
+            };
+            struck_at.push(step);
+            assert!(n < 59, "{what}: the steps do not end");
+            if told.status.is_success() {
+                continue;
+            }
+            assert_eq!(told.status.as_u16(), 503, "{what} {step:?}: {:#}", told.body);
+            story.wait_seconds(60).await;
+            // On this node and by the database: the session goes on whole, or it is over.
+            let left = story.with_token(&token, Method::GET, "/api/v1/me", None).await.status.as_u16();
+            let again = story.with_token(&token, Method::POST, "/api/v1/auth/logout", None).await;
+            match left {
+                200 => assert_eq!(again.status.as_u16(), 204, "{what}: {:#}", again.body),
+                _ => assert_eq!((left, again.status.as_u16()), (401, 401), "{what}: {:#}", again.body),
+            }
+            story.with_token(&token, Method::GET, "/api/v1/me", None).await.is(401);
+        }
+    }
+    whole_trail(&story, "sessions").await;
+    for step in [Step::Begin, Step::Statement, Step::Commit, Step::Committed] {
+        assert!(struck_at.contains(&step), "{step:?} never failed");
     }
 });
 

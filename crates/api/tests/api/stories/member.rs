@@ -1,5 +1,6 @@
-use super::{ANN, BOB, PAT, Story, Who};
+use super::{ANN, BOB, EVE, PAT, Story, Who};
 use charter_testkit::both_engines;
+use http::Method;
 use serde_json::json;
 
 const MEMBERS: &str = "/api/v1/organizations/toys/members";
@@ -120,7 +121,13 @@ both_engines!(an_account_of_several_organizations_is_suspended_by_none_of_them, 
         .await
         .is(201);
     let bob = format!("{MEMBERS}/bob@toys.example");
-    story.patch(ANN, &bob, json!({"status": "deactivated"})).await.is_problem(403, "forbidden");
+    // Each says who works there, and none says it for the others; name and account are beyond them all.
+    for beyond in [json!({"account_status": "deactivated"}), json!({"name": "Bobby"})] {
+        story.patch(ANN, &bob, beyond).await.is_problem(403, "forbidden");
+    }
+    story.patch(ANN, &bob, json!({"status": "deactivated"})).await.is(200);
+    let there = story.get(EVE, "/api/v1/organizations/trade/members/bob@toys.example").await.is(200).body;
+    assert_eq!((&there["status"], &there["account_status"]), (&json!("active"), &json!("active")));
     story.patch(ANN, &bob, json!({"to": "2028-01-01T00:00:00Z"})).await.is(200);
 });
 
@@ -133,4 +140,63 @@ both_engines!(changing_a_status_needs_its_own_permission, async |database| {
     let told = story.patch(BOB, &cat, json!({"status": "suspended"})).await.is_problem(403, "forbidden");
     assert_eq!(told.body["reason"], "no_grant");
     story.get(PAT, &cat).await.is_problem(404, "not-found");
+});
+
+both_engines!(a_suspension_is_of_one_organization_unless_the_platform_says_otherwise, async |database| {
+    let story = Story::company(database).await;
+    let own = |organization: &str| format!("/api/v1/organizations/{organization}/members");
+    let place = |organization: &str| format!("{}/vic@toys.example", own(organization));
+    // The other organization makes the account first, and suspends it.
+    story.post(EVE, &own("trade"), json!({"login": "vic@toys.example"})).await.is(201);
+    story.patch(EVE, &place("trade"), json!({"status": "suspended"})).await.is(200);
+    story
+        .patch(EVE, &place("trade"), json!({"account_status": "suspended"}))
+        .await
+        .is_problem(403, "forbidden");
+    story.post(Who::Operator, &own("toys"), json!({"login": "vic@toys.example"})).await.is(201);
+    let here = story.get(ANN, &place("toys")).await.is(200).body;
+    assert_eq!((&here["status"], &here["account_status"]), (&json!("active"), &json!("active")));
+    story.assign(ANN, "toys", Who::Named("vic@toys.example"), "viewer").await.is(201);
+    let vic = Who::Named("vic@toys.example");
+    let asked = json!({"permission": "dashboard.boards.read"});
+    assert_eq!(story.decision("toys", vic, asked.clone()).await["decision"], "allow");
+    let password = json!({"password": "a long pass phrase"});
+    story.post(Who::Operator, "/api/v1/users/vic@toys.example/password", password.clone()).await.is(200);
+    let sign_in = async || {
+        let body = json!({"login": "vic@toys.example", "password": "a long pass phrase"});
+        story.post(Who::Nobody, "/api/v1/auth/login", body).await
+    };
+    let told = sign_in().await.is(200);
+    let token = told.body["access_token"].as_str().unwrap().to_owned();
+    story.with_token(&token, Method::GET, "/api/v1/me/permissions", None).await.is(200);
+    story.with_token(&token, Method::GET, &own("trade"), None).await.is_problem(404, "not-found");
+
+    // Whatever the other organization does later is its own business as well.
+    for status in ["deactivated", "active", "suspended"] {
+        story.patch(EVE, &place("trade"), json!({"status": status})).await.is(200);
+        assert_eq!(story.decision("toys", vic, asked.clone()).await["decision"], "allow");
+        let told = story.decision("trade", vic, asked.clone()).await;
+        assert_eq!(told["reason"] == "principal_inactive", status != "active", "{told}");
+    }
+    story.delete(EVE, &place("trade")).await.is(200);
+    assert_eq!(story.decision("toys", vic, asked.clone()).await["decision"], "allow");
+
+    // Stopped here, in the one organization there is, or everywhere, by the platform.
+    for (who, change, back) in [
+        (ANN, json!({"status": "suspended"}), json!({"status": "active"})),
+        (Who::Operator, json!({"account_status": "suspended"}), json!({"account_status": "active"})),
+    ] {
+        story.patch(who, &place("toys"), change.clone()).await.is(200);
+        assert_eq!(story.decision("toys", vic, asked.clone()).await["reason"], "principal_inactive");
+        sign_in().await.is_problem(401, "invalid-credentials");
+        story.patch(ANN, &place("toys"), json!({"name": "Vic"})).await.is(200);
+        assert_eq!(story.decision("toys", vic, asked.clone()).await["reason"], "principal_inactive");
+        story.patch(who, &place("toys"), back).await.is(200);
+        sign_in().await.is(200);
+    }
+    let told =
+        story.patch(Who::Operator, &place("toys"), json!({"account_status": "suspended"})).await.is(200);
+    assert_eq!(told.body["member"]["account_status"], "suspended");
+    story.patch(ANN, &place("toys"), json!({"status": "active"})).await.is(200);
+    assert_eq!(story.decision("toys", vic, asked).await["reason"], "principal_inactive");
 });

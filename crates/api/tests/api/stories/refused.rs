@@ -205,3 +205,42 @@ both_engines!(what_is_no_json_reaches_no_use_case_of_any_route, async |database|
     assert!(tried > 30, "{tried}");
     assert_eq!(everything(&story).await, before);
 });
+
+both_engines!(who_asks_for_the_business_of_the_platform_is_told_whom_to_ask, async |database| {
+    let story = Story::company(database).await;
+    let reason = json!({"reason": "x"});
+    for (method, path, body) in [
+        (Method::GET, "/api/v1/organizations", None),
+        (Method::POST, "/api/v1/organizations/toys/suspend", Some(&reason)),
+        (Method::POST, "/api/v1/organizations/trade/suspend", Some(&reason)),
+        (Method::POST, "/api/v1/organizations/nowhere/suspend", Some(&reason)),
+        (Method::GET, "/api/v1/plans", None),
+        (Method::GET, "/api/v1/catalogue/own", None),
+    ] {
+        let told = story.send(ANN, method, path, &[], body.cloned()).await.is_problem(404, "not-found");
+        let detail = told.body["detail"].as_str().unwrap();
+        assert!(detail.starts_with("this is the business of the platform"), "{path}: {detail}");
+        assert!(detail.ends_with("ask whoever runs this installation"), "{path}: {detail}");
+        assert!(
+            !detail.contains("toys") && !detail.contains("trade") && !detail.contains("nowhere"),
+            "{detail}"
+        );
+    }
+});
+
+both_engines!(a_path_that_can_name_nothing_is_told_in_plain_words, async |database| {
+    let story = Story::company(database).await;
+    for (path, detail) in [
+        ("audit/events/first", "nothing is there: the number in the path is wrong: expected a whole number"),
+        (
+            "conditions/Office",
+            "nothing is there: the condition in the path is written otherwise: 1 to 64 characters",
+        ),
+    ] {
+        let method = if path.starts_with("conditions") { Method::PUT } else { Method::GET };
+        let body = (method == Method::PUT).then(|| json!({"condition": {"form": "owner"}}));
+        let told = story.send(ANN, method, &format!("{TOYS}/{path}"), &[], body).await;
+        let told = told.is_problem(404, "not-found");
+        assert!(told.body["detail"].as_str().unwrap().starts_with(detail), "{:#}", told.body);
+    }
+});

@@ -33,6 +33,7 @@ fn member(id: u128, login: &str) -> MemberFact {
         login: login.to_owned(),
         name: login.to_owned(),
         status: PrincipalStatus::Active,
+        account_status: PrincipalStatus::Active,
         window: Window::ALWAYS,
         attributes: "{}".to_owned(),
     }
