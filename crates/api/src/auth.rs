@@ -163,7 +163,9 @@ async fn switch(call: Call<(), (), SwitchBody>) -> Result<Reply<TokenView>, Prob
 }
 
 async fn exchange(call: Call<(), (), SwitchBody>) -> Result<Reply<TokenView>, Problem> {
-    let begun = legacy_caller::exchange(&call.app, &call.ctx, call.body.organization, None).await?;
+    let begun =
+        legacy_caller::exchange(&call.app, &call.ctx, call.body.organization.clone(), call.user_agent())
+            .await?;
     Ok(Reply::new(TokenView::of(begun, call.ctx.now)))
 }
 

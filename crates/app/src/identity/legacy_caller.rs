@@ -6,7 +6,7 @@ use super::authenticate::Stop;
 use super::legacy_secret::LegacyFile;
 use super::legacy_token::{LegacySecretState, LegacyTokens};
 use super::session;
-use super::sign_in::{SignIn, begin_from_legacy, issue};
+use super::sign_in::{self, SignIn, begin_from_legacy, issue};
 use super::token::TokenFault;
 use crate::App;
 use crate::audit;
@@ -15,7 +15,7 @@ use crate::guard::Permit;
 use crate::text;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
-use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
+use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{Problem, ProblemKind, Timestamp};
 use charter_store as store;
 use charter_store::principal::Principal;
@@ -159,7 +159,11 @@ async fn user(app: &App, names: &[String]) -> Result<Option<Principal>, Problem>
             }
             found = Some(principal);
         }
-        Ok::<_, charter_db::Error>(found.filter(|principal| principal.kind == PrincipalKind::User))
+        let Some(found) = found.filter(|principal| principal.kind == PrincipalKind::User) else {
+            return Ok(None);
+        };
+        let is_standing = sign_in::is_standing(conn, &found, None).await?;
+        Ok::<_, charter_db::Error>(is_standing.then_some(found))
     })
 }
 
@@ -170,9 +174,6 @@ pub(super) async fn caller(app: &App, bearer: &str, now: Timestamp) -> Result<Ca
     let claims = tokens.verify(bearer, now)?;
     identity.require_fresh(app, now)?;
     let principal = user(app, &claims.names).await?.ok_or(TokenFault::Principal)?;
-    if principal.status != PrincipalStatus::Active {
-        return Err(TokenFault::Principal.into());
-    }
     if identity.floors.load().refuse_at(claims.issued_at, None, principal.id) {
         return Err(TokenFault::Floor.into());
     }
@@ -205,11 +206,14 @@ pub async fn exchange(
         ));
     }
     let who = caller.id;
-    let found = reading_all!(app.database(), |conn| store::principal::by_id(conn, who))?;
-    let principal =
-        found.filter(|principal| principal.status == PrincipalStatus::Active).ok_or_else(|| {
-            Problem::new(ProblemKind::Unauthenticated, "the account is not active: ask an administrator")
-        })?;
+    let found = reading_all!(app.database(), |conn| async move {
+        let Some(found) = store::principal::by_id(conn, who).await? else { return Ok(None) };
+        let is_standing = sign_in::is_standing(conn, &found, None).await?;
+        Ok::<_, charter_db::Error>(is_standing.then_some(found))
+    })?;
+    let principal = found.ok_or_else(|| {
+        Problem::new(ProblemKind::Unauthenticated, "the account is not active: ask an administrator")
+    })?;
     let (platform, now) = (app.platform(), ctx.now);
     let begun = begin_from_legacy(app, ctx, &principal, organization, user_agent).await?;
     let (row, ctx_inside) = (begun.clone(), ctx.clone());
@@ -217,7 +221,8 @@ pub async fn exchange(
         Box::pin(async move {
             store::session::insert(transaction.tx(), &row).await?;
             let reason = "exchanged a token of the former system";
-            let event = session::event(&ctx_inside, platform, &row, "session.begin", reason);
+            let mut event = session::event(&ctx_inside, platform, &row, "session.begin", reason);
+            event.after = sign_in::begun_with(&row);
             transaction.commit(event, Vec::new(), ()).await
         }) as BoxFuture<'_, Result<Committed<()>, Problem>>
     })

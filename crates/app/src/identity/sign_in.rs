@@ -62,6 +62,15 @@ impl std::fmt::Debug for SignIn {
     }
 }
 
+fn shortened(user_agent: String) -> String {
+    user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX).collect()
+}
+
+/// What an event of a session that begins says beside it.
+pub(super) fn begun_with(session: &Session) -> Option<String> {
+    session.user_agent.as_ref().map(|sent| json!({ "user_agent": sent }).to_string())
+}
+
 fn invalid_credentials() -> Problem {
     Problem::new(ProblemKind::InvalidCredentials, "login or password is wrong")
 }
@@ -73,8 +82,7 @@ fn no_organization() -> Problem {
 /// Signs a user in.
 pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Result<SignIn, Problem> {
     let (identity, now) = (app.identity(), ctx.now);
-    let user_agent: Option<String> =
-        draft.user_agent.map(|text| text.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX).collect());
+    let user_agent = draft.user_agent.map(shortened);
     identity.throttle.take_from_address(ctx.address, now)?;
     // What cannot be anybody's login goes the way of one that is nobody's.
     let is_possible = draft.login.len() <= LOGIN_MAX && !draft.login.contains('\0');
@@ -119,7 +127,7 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
             store::session::insert(transaction.tx(), &session).await?;
             let mut event =
                 session::event(&ctx_inside, platform, &session, "session.begin", "signed in with a password");
-            event.after = session.user_agent.as_ref().map(|sent| json!({ "user_agent": sent }).to_string());
+            event.after = begun_with(&session);
             transaction.commit(event, Vec::new(), ()).await
         }) as BoxFuture<'_, Result<Committed<()>, Problem>>
     })
@@ -204,7 +212,7 @@ pub(super) fn begin(
         refresh_counter: 0,
         refreshed_at: None,
         address: ctx.address.map(|address| address.to_string()),
-        user_agent,
+        user_agent: user_agent.map(shortened),
     }
 }
 

@@ -274,7 +274,11 @@ async fn walk(database: TestDatabase, changes: Vec<Change>) {
             };
             struck_at.push(step);
             n += 1;
-            at += if is_long && at >= 8 && at + 12 < total { (total / 16).clamp(1, total - 12 - at) } else { 1 };
+            at += if is_long && at >= 8 && at + 12 < total {
+                (total / 16).clamp(1, total - 12 - at)
+            } else {
+                1
+            };
             let after = state(&story).await;
             if told.status.is_success() {
                 // A step that the request could do without, such as keeping an idempotency key.
