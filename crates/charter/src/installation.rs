@@ -8,7 +8,7 @@ use charter_api::edge::{Edge, Routes};
 use charter_app::identity::{self, OperatorToken, Secrets};
 use charter_app::{App, World};
 use charter_db::{Conn, Database, Options, Scope, Tx};
-use charter_kernel::{Problem, Timestamp};
+use charter_kernel::{Problem, ProblemKind, Timestamp};
 use charter_store as store;
 use serde_json::Value;
 use std::time::Duration;
@@ -17,6 +17,9 @@ use std::time::Duration;
 const DEMO: &str = "demo";
 const PATIENCE: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a service that starts waits for a database that does not answer.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
+const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// This instant.
 pub fn now() -> Timestamp {
@@ -100,6 +103,30 @@ fn seconds(span: Duration) -> u32 {
 
 /// Opens the application; the caller holds the lock of the folder.
 pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App> {
+    Ok(App::open(opening(configuration, folder)?, World::system()).await?)
+}
+
+/// The same for a service, which may be started together with its database: for a while it waits for that to answer.
+pub async fn open_patiently(configuration: &Configuration, folder: &Folder) -> Result<App> {
+    let settings = opening(configuration, folder)?;
+    let waiting = async {
+        loop {
+            match App::open(settings.clone(), World::system()).await {
+                Err(problem) if problem.kind == ProblemKind::Unavailable => {
+                    tracing::warn!(reason = %problem.detail, "waiting for the database");
+                    tokio::time::sleep(DATABASE_PAUSE).await;
+                }
+                opened => return opened,
+            }
+        }
+    };
+    match tokio::time::timeout(DATABASE_PATIENCE, waiting).await {
+        Ok(opened) => Ok(opened?),
+        Err(_) => Ok(App::open(settings, World::system()).await?),
+    }
+}
+
+fn opening(configuration: &Configuration, folder: &Folder) -> Result<charter_app::Settings> {
     let key = secret(folder, &configuration.key_encryption_key, "key-encryption-key")?;
     let pepper = secret(folder, &configuration.pepper, "pepper")?;
     let operator = OperatorToken {
@@ -114,14 +141,13 @@ pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App>
         is_live: configuration.production,
         ..identity::Settings::new(configuration.issuer.clone(), secrets)
     };
-    let settings = charter_app::Settings {
+    Ok(charter_app::Settings {
         database: options(configuration),
         migrate: true,
         max_staleness_seconds: seconds(configuration.max_staleness),
         drop_unused_seconds: seconds(configuration.forget_organizations_after),
         identity,
-    };
-    Ok(App::open(settings, World::system()).await?)
+    })
 }
 
 /// Whether an installation holds the demo company.

@@ -52,7 +52,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         .map_err(|error| Failure::new(format!("the listener has no address: {error}")))?;
     configuration.listen_on(bound);
     let start = Start { is_demo, program: invocation.program };
-    let app = installation::open(&configuration, &folder).await?;
+    let app = installation::open_patiently(&configuration, &folder).await?;
     let served = serve(&app, &configuration, &folder, listener, bound, start).await;
     let closed = app.close().await;
     drop(lock);

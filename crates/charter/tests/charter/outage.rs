@@ -142,6 +142,27 @@ fn a_postgresql_server_that_stops_is_survived_and_found_again() {
     assert_eq!(server.stop(), 0);
 }
 
+#[test]
+fn a_service_started_before_its_postgresql_server_waits_for_it() {
+    let postgres = PostgresServer::new();
+    let address = postgres.url("postgres");
+    let variables = [&KEYS[..], &[("CHARTER_DATABASE", address.as_str())]].concat();
+    let place = Place::new();
+    postgres.stop();
+    let started = std::thread::scope(|scope| {
+        let starting = scope.spawn(|| place.serve_with(&[], &variables));
+        let log = place.path("log");
+        while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("waiting for the database")) {
+            assert!(!starting.is_finished(), "it came up without a database, or did not wait");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        postgres.start();
+        starting.join().unwrap()
+    });
+    assert_eq!(Service::of(&place, &started).ask("GET", "/readyz", "").status, 200);
+    assert_eq!(started.stop(), 0);
+}
+
 /// Runs one statement on a server.
 fn on(address: &str, statement: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
