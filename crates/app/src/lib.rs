@@ -21,6 +21,7 @@ pub mod entitlement;
 mod execute;
 pub mod grant;
 pub mod guard;
+mod id_hash;
 pub mod idempotency;
 pub mod identity;
 pub mod limit;

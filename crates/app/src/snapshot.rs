@@ -5,6 +5,7 @@
 //! not read it for `max_staleness` decides nothing. Next: `check.rs` asks; `edit.rs` swaps.
 
 use crate::clock::World;
+use crate::id_hash::IdHasher;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use charter_db::Database;
 use charter_kernel::catalogue::Catalogue;
@@ -13,7 +14,7 @@ use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Revision
 use charter_policy::{Index, Interner, Shard};
 use charter_store as store;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -25,28 +26,6 @@ pub(crate) type CatalogueSignature = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 type Names = HashMap<Box<str>, PrincipalId>;
 type Slots = HashMap<OrganizationId, Arc<Slot>, BuildHasherDefault<IdHasher>>;
-
-/// A hash of ids we made: half of their bits are random already, and only ids of organizations that exist are kept.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u128(u128::from(*byte));
-        }
-    }
-
-    fn write_u128(&mut self, id: u128) {
-        let mixed =
-            (self.0.rotate_left(23) ^ id as u64 ^ (id >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ mixed >> 32;
-    }
-}
 
 /// One organization at one revision.
 pub struct Snapshot {
