@@ -92,9 +92,10 @@ pub async fn change(id: &str, invocation: &Invocation<'_>) -> Result {
     fields.extend(given(invocation, ACCEPT).map(|reason| ("accept_conflicts".to_owned(), reason.into())));
     let answer = send(invocation, |client| {
         let mut call = document::call(operation, text.clone(), fields.clone()).within(client.organization()?);
-        call.headers.extend(
-            given(invocation, IF_REVISION).map(|revision| ("if-match".to_owned(), format!("\"{revision}\""))),
-        );
+        call.headers.extend(given(invocation, IF_REVISION).map(|revision| {
+            let number = revision.strip_prefix('r').unwrap_or(&revision);
+            ("if-match".to_owned(), format!("\"r{number}\""))
+        }));
         Ok(call)
     })
     .await?

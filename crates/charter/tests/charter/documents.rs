@@ -74,6 +74,12 @@ fn a_plan_that_is_old_is_refused() {
     let refused = run(&place, &["policy", "apply", "policy.toml", "--if-revision", &revision]).ended(2);
     assert!(refused.err.contains("Changed meanwhile"), "{}", refused.err);
     run(&place, &["check", "--as", "ann@toys.example", "dashboard.boards.read"]).ended(1);
+    // A document that says what is in force now, with the revision of now: it was refused all the same while the number was sent bare.
+    let now = run(&place, &["policy", "export"]).ended(0).out;
+    place.write("policy.toml", &format!("{now}{SALES}"));
+    let plan = run(&place, &["policy", "plan", "policy.toml", "--json"]).ended(0).json();
+    let revision = plan["revision"].to_string();
+    run(&place, &["policy", "apply", "policy.toml", "--if-revision", &revision]).ended(0);
 }
 
 #[test]
