@@ -16,11 +16,14 @@ mod entitlement_event;
 mod entitlement_override;
 mod gate;
 mod grant;
+mod identity_settings;
 mod legacy;
 mod limit;
 mod member;
+mod member_session;
 mod mine;
 mod organization;
+mod own_account;
 mod plan;
 mod plan_preview;
 mod policy;
@@ -30,6 +33,7 @@ mod role;
 mod search;
 mod service_token;
 mod shown;
+mod signed_in;
 mod signing_key;
 mod subscription;
 mod takeover;
@@ -66,6 +70,9 @@ pub fn routes() -> Routes {
         .with(usage::routes())
         .with(legacy::routes())
         .with(auth::routes())
+        .with(own_account::routes())
+        .with(member_session::routes())
+        .with(identity_settings::routes())
         .with(authzen::routes())
         .with(service_token::routes())
         .with(signing_key::routes())

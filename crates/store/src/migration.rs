@@ -49,6 +49,9 @@ migrations! {
     18 "0018_settings"
     19 "0019_due"
     20 "0020_token_floors"
+    21 "0021_identity_settings"
+    22 "0022_cookie_sessions"
+    23 "0023_sign_in_counters"
 }
 
 const PRESENT: Statement = Statement::forked(

@@ -3,7 +3,7 @@
 use charter_app::assignment::{self, AssignmentDraft};
 use charter_app::clock::{Clock, SystemRandomness};
 use charter_app::identity::password::HashCost;
-use charter_app::identity::sign_in::SignInDraft;
+use charter_app::identity::sign_in::{Opening, SignInDraft};
 use charter_app::identity::{self, OperatorToken, Secrets, own_password};
 use charter_app::member::{self, MemberDraft};
 use charter_app::organization::{self, OrganizationDraft};
@@ -78,7 +78,9 @@ pub fn draft(login: &str, password: &str) -> SignInDraft {
         login: login.to_owned(),
         password: Zeroizing::new(password.to_owned()),
         organization: None,
-        user_agent: None,
+        opening: Opening::default(),
+        device: None,
+        replaces: None,
     }
 }
 

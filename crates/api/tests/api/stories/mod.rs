@@ -7,6 +7,7 @@ mod audit;
 mod auth;
 mod authzen;
 mod block;
+mod browser;
 mod catalogue;
 mod check;
 mod condition;
@@ -14,14 +15,18 @@ mod entitlement;
 pub mod every_route;
 mod fault;
 mod grant;
+mod guessing;
+mod identity_settings;
 mod isolation;
 mod legacy;
 mod member;
 mod organization;
+mod refresh;
 mod refused;
 mod resource;
 mod role;
 mod search;
+mod session;
 mod signing_key;
 mod team;
 mod two_writers;
@@ -240,6 +245,7 @@ impl Story {
                     organization: Some(*organization),
                     ceiling: None,
                     amr: vec!["pwd".to_owned()],
+                    authenticated_at: Some(self.clock.now()),
                     expires_at: None,
                 }))
             }
