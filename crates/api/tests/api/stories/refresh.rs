@@ -34,7 +34,7 @@ both_engines!(a_refresh_token_gives_the_next_access_token, async |database| {
     assert_eq!((first.len(), &first[..9]), (72, "chr_test_"));
     assert!(!story.is_in(&first).await, "it is no access token");
     let (mut token, mut refresh) = (token_of(&begun), first.clone());
-    let trail = story.revision("platform").await;
+    let trail = story.events("session.begin").await;
     for _ in 0..20 {
         story.wait_seconds(900).await;
         assert!(!story.is_in(&token).await);
@@ -45,7 +45,9 @@ both_engines!(a_refresh_token_gives_the_next_access_token, async |database| {
         (token, refresh) = (token_of(&told), refresh_of(&told));
         assert!(story.is_in(&token).await);
     }
-    assert_eq!(story.revision("platform").await, trail, "a refresh is one small write, and no event");
+    assert_eq!(story.events("session.begin").await, trail, "a refresh begins nothing");
+    let listed = story.with_token(&token, Method::GET, "/api/v1/me/sessions", None).await.is(200);
+    assert_eq!(listed.body["items"][0]["last_used_at"], "2027-01-15T13:00:00Z");
 });
 
 both_engines!(

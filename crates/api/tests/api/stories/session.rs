@@ -17,7 +17,7 @@ impl Story {
 
     async fn signed_in(&self, login: &str, organization: Option<&str>) -> (String, String) {
         let body = json!({"login": login, "password": PASSWORD, "organization": organization});
-        let headers = [("user-agent", "till\u{1}/2")];
+        let headers = [("user-agent", "till/2")];
         let begun = self
             .wire(Method::POST, "/api/v1/auth/login", &headers, Some("192.0.2.1"), Some(body))
             .await
