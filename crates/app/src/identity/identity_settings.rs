@@ -65,9 +65,7 @@ fn check(ctx: &RequestContext, draft: &IdentitySettingsDraft) -> Result<(), Prob
     }
     let mut blocks = Vec::with_capacity(texts.len());
     for text in texts {
-        blocks.push(
-            AddressRange::parse(text).map_err(|wrong| Problem::invalid(field, wrong.to_string()))?,
-        );
+        blocks.push(AddressRange::parse(text).map_err(|wrong| Problem::invalid(field, wrong.to_string()))?);
     }
     if let (Some(address), false) = (ctx.address, ctx.is_operator())
         && !blocks.iter().any(|block| block.contains(address))

@@ -175,7 +175,7 @@ both_engines!(
 
         let begun = story.log_in("ann@toys.example", PASSWORD).await.is(200);
         let member = "/api/v1/organizations/toys/members/ann@toys.example";
-        let says = |status: &str| json!({"status": status});
+        let says = |status: &str| json!({"account_status": status});
         story.hire_second_administrator().await;
         story.patch(Who::Operator, member, says("suspended")).await.is(200);
         story.refresh(&refresh_of(&begun)).await.is(401);
@@ -184,6 +184,24 @@ both_engines!(
         assert!(!story.is_in(&token_of(&begun)).await, "the sessions ended with the account");
         story.refresh(&refresh_of(&begun)).await.is(401);
         story.log_in("ann@toys.example", PASSWORD).await.is(200);
+    }
+);
+
+both_engines!(
+    who_is_stopped_in_the_organization_of_a_session_refreshes_it_when_that_is_over,
+    async |database| {
+        let story = Story::with_password(database).await;
+        let begun = story.log_in("ann@toys.example", PASSWORD).await.is(200);
+        let member = "/api/v1/organizations/toys/members/ann@toys.example";
+        story.hire_second_administrator().await;
+        story.patch(Who::Operator, member, json!({"status": "suspended"})).await.is(200);
+        story.refresh(&refresh_of(&begun)).await.is_problem(401, "unauthenticated");
+        story.wait_seconds(31).await;
+        assert!(!story.is_in(&token_of(&begun)).await);
+        story.patch(Who::Operator, member, json!({"status": "active"})).await.is(200);
+        let told = story.refresh(&refresh_of(&begun)).await.is(200);
+        story.wait_seconds(31).await;
+        assert!(story.is_in(&token_of(&told)).await);
     }
 );
 
