@@ -76,3 +76,12 @@ pub(super) async fn take(
 pub(super) async fn forgive(tx: &mut Tx, account: &AccountKey) -> Result<(), Problem> {
     Ok(store::sign_in_counter::forgive(tx, Counted::Account, account).await?)
 }
+
+/// The same, in a writing of its own: the guess was right, and what was asked with it is refused.
+pub(super) async fn forgive_at_once(app: &App, account: AccountKey) -> Result<(), Problem> {
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move { forgive(tx, &account).await }) as BoxFuture<'_, Result<(), Problem>>
+        })
+        .await
+}

@@ -37,10 +37,18 @@ pub async fn change(
     if verified == Verified::Wrong {
         return Err(Problem::new(ProblemKind::InvalidCredentials, "the current password is wrong"));
     }
-    let chosen = Password::chosen("new_password", &new, &principal.login_folded)?;
-    if *current == *new {
-        return Err(Problem::invalid("new_password", "it is the current password: choose another"));
-    }
+    let is_new = *current != *new;
+    let judged = Password::chosen("new_password", &new, &principal.login_folded).and_then(|chosen| {
+        let same = || Problem::invalid("new_password", "it is the current password: choose another");
+        is_new.then_some(chosen).ok_or_else(same)
+    });
+    let chosen = match judged {
+        Ok(chosen) => chosen,
+        Err(problem) => {
+            guesses::forgive_at_once(app, counter).await?;
+            return Err(problem);
+        }
+    };
     let hash = identity.hasher.hash(chosen, app.world().random()).await?;
     let mut begun = begin(app, ctx, who, session.organization, Opening::like(&session)).await?;
     begun.session.amr = session.amr;
