@@ -255,6 +255,20 @@ pub(super) fn device_token(
     device::make(&app.identity().pepper, account, app.world().random(), now)
 }
 
+/// Refuses when the account changed since its password was proved: whoever set a new one wins, and ended the sessions of the old.
+pub(super) async fn require_unchanged(
+    transaction: &mut Transaction<'_>,
+    proved: &Principal,
+) -> Result<(), Problem> {
+    let present = store::principal::by_id(transaction.tx(), proved.id).await?;
+    let is_same = present
+        .is_some_and(|it| (it.status, it.password_hash) == (proved.status, proved.password_hash.clone()));
+    if is_same {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemKind::Unavailable, "the account was changed meanwhile: try again").retry_after(1))
+}
+
 /// The context of a request whose caller turned out to be this principal, for the audit trail.
 pub(super) fn acting_as(ctx: &RequestContext, principal: &Principal) -> RequestContext {
     let mut ctx = ctx.clone();

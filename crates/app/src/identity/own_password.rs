@@ -56,6 +56,7 @@ pub async fn change(
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
+                begin::require_unchanged(&mut transaction, &principal).await?;
                 store::principal::set_password(transaction.tx(), who, Some(&hash), now).await?;
                 let reason = "the password was changed";
                 let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;

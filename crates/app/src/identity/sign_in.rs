@@ -104,6 +104,7 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
+                begin::require_unchanged(&mut transaction, &principal).await?;
                 if let Verified::Rehashed(hash) = &verified {
                     let set_at = principal.password_changed_at.unwrap_or(now);
                     store::principal::set_password(transaction.tx(), principal.id, Some(hash), set_at)

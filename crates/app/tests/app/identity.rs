@@ -498,3 +498,38 @@ async fn two_nodes_that_start_at_once_make_one_signing_key() {
         other.app.close().await.unwrap();
     }
 }
+
+both_engines!(
+    a_password_that_is_replaced_while_it_is_looked_at_begins_no_session,
+    async |db: TestDatabase| {
+        let node = open(&db).await;
+        node.company().await;
+        // Whoever's hash is dear holds up the one behind.
+        let dear = "update principals set password_hash = '$argon2id$v=19$m=131072,t=10,p=1$c29tZXNhbHRzb21lc2FsdA$\
+            AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' where login_folded = 'bob@toys.example'";
+        execute(&node.app, Statement::new(dear)).await;
+        let bob = async {
+            sign_in::sign_in(&node.app, &node.anonymous(), draft("bob@toys.example", PASSWORD))
+                .await
+                .unwrap_err()
+        };
+        let ann = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD));
+        let other = async {
+            for _ in 0..50 {
+                count(&node.app, Statement::new("select count(*) from principals")).await;
+            }
+            let other = "update principals set password_hash = '$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$\
+                AAAAAAAAAAAAAAAAAAAAAA' where login_folded = 'ann@toys.example'";
+            execute(&node.app, Statement::new(other)).await;
+        };
+        let (bob, ann, ()) = tokio::join!(bob, ann, other);
+        assert_eq!(bob.kind, ProblemKind::InvalidCredentials);
+        let refused = ann.unwrap_err().kind;
+        assert!(
+            [ProblemKind::Unavailable, ProblemKind::InvalidCredentials].contains(&refused),
+            "{refused:?}"
+        );
+        let sessions = count(&node.app, Statement::new("select count(*) from sessions")).await;
+        assert_eq!(sessions, 0);
+    }
+);

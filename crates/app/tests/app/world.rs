@@ -59,6 +59,8 @@ pub async fn open(db: &TestDatabase) -> Node {
         max_staleness_seconds: 60 * 60 * 24 * 7,
         drop_unused_seconds: 3_600,
         identity: identity::Settings {
+            // One password is hashed at a time.
+            cores: 1,
             hash_cost: HashCost { memory_kib: 64, passes: 1, lanes: 1 },
             operator: Some(OperatorToken { token: OPERATOR.to_owned(), account: "charter".to_owned() }),
             ..identity::Settings::new("https://charter.example", secrets)
