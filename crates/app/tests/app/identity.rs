@@ -513,7 +513,8 @@ both_engines!(
                 .await
                 .unwrap_err()
         };
-        let ann = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD));
+        let anonymous = node.anonymous();
+        let ann = sign_in::sign_in(&node.app, &anonymous, draft("ann@toys.example", PASSWORD));
         let other = async {
             for _ in 0..50 {
                 count(&node.app, Statement::new("select count(*) from principals")).await;

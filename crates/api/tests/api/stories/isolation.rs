@@ -35,6 +35,8 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
     let token = story.post(ANN, &toys("service-tokens"), token).await.is(201);
     let trial = json!({"plan": "growth", "days": 10, "reason": "a try"});
     let trial = story.post(super::PAT, &toys("trials"), trial).await.is(200);
+    story.password_for("bob@toys.example").await;
+    let (_, session) = story.signed_in("bob@toys.example", Some("toys")).await;
     let id = |told: &super::Told, thing: &str| told.body[thing]["id"].as_str().unwrap().to_owned();
     BTreeMap::from([
         ("member", story.id_of(BOB).to_string()),
@@ -47,6 +49,7 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
         ("assignment", id(&assignment, "assignment")),
         ("grant", id(&grant, "grant")),
         ("block", id(&block, "block")),
+        ("session", session),
         ("token", id(&token, "service_token")),
         ("subscription", id(&trial, "subscription")),
         ("module", "hr".to_owned()),
@@ -78,7 +81,7 @@ async fn everything(story: &Story, organization: &str) -> Value {
 }
 
 /// Routes about things that are no organization's own: numbers that every organization counts for itself, names of the catalogue and
-/// its plans, which all share, as they do the installation's signing keys, and one's own sessions and account, which have stories in `auth`.
+/// its plans, which all share, as they do the installation's signing keys, and one's own account, which has stories in `auth`.
 const NOT_ANYBODYS: &[&str] = &[
     "audit.get",
     "keys.revoke",
@@ -86,7 +89,6 @@ const NOT_ANYBODYS: &[&str] = &[
     "limits.consume",
     "limits.override",
     "limits.remove-override",
-    "me.end-session",
     "plans.discard",
     "plans.draft",
     "plans.get",

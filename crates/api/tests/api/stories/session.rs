@@ -10,12 +10,12 @@ const SESSIONS: &str = "/api/v1/me/sessions";
 const OTHERS: &str = "/api/v1/me/sessions/end-others";
 
 impl Story {
-    async fn password_for(&self, login: &str) {
+    pub async fn password_for(&self, login: &str) {
         let path = format!("/api/v1/users/{login}/password");
         self.post(Who::Operator, &path, json!({"password": PASSWORD})).await.is(200);
     }
 
-    async fn signed_in(&self, login: &str, organization: Option<&str>) -> (String, String) {
+    pub async fn signed_in(&self, login: &str, organization: Option<&str>) -> (String, String) {
         let body = json!({"login": login, "password": PASSWORD, "organization": organization});
         let headers = [("user-agent", "till/2")];
         let begun = self
