@@ -28,6 +28,9 @@ impl Gate for App {
             Credential::None => Self::authenticate(self, None, address).await,
             Credential::Bearer(token) => Self::authenticate(self, Some(token), address).await,
             Credential::Cookie(cookie) => Self::authenticate_cookie(self, cookie, address).await,
+            Credential::Named { login, secret } => {
+                Self::authenticate_named(self, login, secret, address).await
+            }
         }
     }
 

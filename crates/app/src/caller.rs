@@ -5,6 +5,7 @@ use charter_kernel::audit::Actor;
 use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{CredentialId, OrganizationId, PrincipalId, RequestId, SessionId, Timestamp};
 use charter_policy::{Index, PermissionSet};
+use charter_store::principal::Principal;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -47,6 +48,25 @@ pub struct SignedIn {
     pub authenticated_at: Option<Timestamp>,
     /// When the credential ends.
     pub expires_at: Option<Timestamp>,
+}
+
+impl SignedIn {
+    /// A principal who proved itself otherwise than by a session of ours.
+    pub(crate) fn without_session(principal: Principal) -> Self {
+        Self {
+            id: principal.id,
+            kind: principal.kind,
+            login: principal.login_folded,
+            name: principal.name,
+            session: None,
+            credential: None,
+            organization: None,
+            ceiling: None,
+            amr: Vec::new(),
+            authenticated_at: None,
+            expires_at: None,
+        }
+    }
 }
 
 /// What a credential is limited to. The numbers in a set of permissions mean something in one compiled catalogue only, so the patterns stay

@@ -5,6 +5,7 @@ use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock};
 use axum::Router;
 use charter_api::edge::{Cookies, Edge, Routes};
+use charter_app::identity::proxied_caller::ProxySecret;
 use charter_app::identity::{self, OperatorToken, Secrets};
 use charter_app::{App, World};
 use charter_db::{Conn, Database, Options, Scope, Tx};
@@ -48,6 +49,7 @@ fn table(configuration: &Configuration) -> Routes<App> {
 fn settings(configuration: &Configuration) -> charter_api::edge::Settings {
     charter_api::edge::Settings {
         trusted_proxies: configuration.trusted_proxies.clone(),
+        proxy_user_header: configuration.proxy_user_header.clone(),
         timeout: configuration.request_timeout,
         is_https: configuration.public_url.starts_with("https://"),
         public_url: configuration.public_url.clone(),
@@ -154,6 +156,10 @@ fn opening(configuration: &Configuration, folder: &Folder) -> Result<charter_app
         cookie_session_idle_seconds: seconds(configuration.cookie_session_idle),
         key_policy: configuration.key_policy,
         operator: Some(operator),
+        proxy_secret: configuration
+            .proxy_secret
+            .as_ref()
+            .map(|it| ProxySecret(it.reveal().to_owned().into())),
         is_live: configuration.production,
         ..identity::Settings::new(configuration.issuer.clone(), secrets)
     };

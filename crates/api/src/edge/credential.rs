@@ -1,4 +1,5 @@
-//! The credential of a request: one `Authorization` header, a bearer token or a service token in Basic clothes; or a browser's cookie.
+//! The credential of a request: one `Authorization` header, a bearer token or a service token in Basic clothes; a browser's cookie; or
+//! the name a trusted proxy gives.
 
 use super::text::decode;
 use base64::Engine;
@@ -16,6 +17,13 @@ pub enum Credential<'a> {
     Bearer(&'a str),
     /// The cookie of a browser's session.
     Cookie(&'a str),
+    /// What a trusted proxy says.
+    Named {
+        /// The login of whoever it signed in.
+        login: &'a str,
+        /// The secret it shares with this service.
+        secret: &'a str,
+    },
 }
 
 /// The token of the `Authorization` header.

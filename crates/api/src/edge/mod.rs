@@ -21,6 +21,7 @@ mod pipeline;
 mod place;
 mod precondition;
 mod problem;
+mod proxy_user;
 mod raw;
 mod route;
 mod seal;

@@ -85,7 +85,7 @@ pub(crate) fn check(
             }
             Err(Problem::new(
                 ProblemKind::Forbidden,
-                "nothing says that a page of this service asks: send X-CSRF-Token with the csrf_token of the sign-in",
+                "nothing says that a page of this service asks: send Sec-Fetch-Site or Origin as browsers do, or X-CSRF-Token with the csrf_token of the sign-in",
             ))
         }
     }

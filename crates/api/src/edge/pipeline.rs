@@ -15,6 +15,7 @@ use super::patience::within;
 use super::place::{Place, Places};
 use super::precondition::Precondition;
 use super::problem::Refusal;
+use super::proxy_user::{self, Named};
 use super::raw::RawCall;
 use super::route::{Arrived, Guard, Route, Run};
 use super::seal::{X_REQUEST_ID, seal, sent_id, sent_text};
@@ -43,6 +44,8 @@ const AT_LEAST: HeaderName = HeaderName::from_static("charter-at-least");
 pub struct Settings {
     /// Proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they name the user they signed in, where they may.
+    pub proxy_user_header: Option<HeaderName>,
     /// How long a request may take.
     pub timeout: Duration,
     /// Whether clients reach us over TLS (ours or a proxy's): browsers are told to stay on it.
@@ -60,6 +63,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             trusted_proxies: Vec::new(),
+            proxy_user_header: None,
             timeout: Duration::from_secs(15),
             is_https: false,
             public_url: "http://127.0.0.1:8080".to_owned(),
@@ -370,6 +374,25 @@ async fn context<G: Gate>(
     }
     let cookie = settings.cookies.read(&parts.headers, Crumb::Session)?;
     let token = bearer(&parts.headers)?;
+    let named = proxy_user::named(&parts.headers, peer, settings)?;
+    if let Some(Named { login, secret }) = named {
+        let caller = gate.authenticate(Credential::Named { login, secret }, address).await?;
+        let sent = match (&token, cookie) {
+            (Some(token), _) => Some(Credential::Bearer(token)),
+            (None, cookie) => cookie.map(Credential::Cookie),
+        };
+        if let Some(sent) = sent
+            && !G::is_same(&caller, &gate.authenticate(sent, address).await?)
+        {
+            let detail = "the proxy names one principal and the credential proves another: send one of them";
+            return Err(Problem::new(ProblemKind::Malformed, detail));
+        }
+        if sent.is_none() {
+            // The proxy knows its users by a cookie of its own, which a browser sends whoever's page asks.
+            origin::check(parts, settings, Some(&|_| false))?;
+            return Ok(gate.context(caller, id, address));
+        }
+    }
     match (token, cookie) {
         (Some(token), cookie) => {
             let caller = gate.authenticate(Credential::Bearer(&token), address).await?;

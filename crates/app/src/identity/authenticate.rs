@@ -4,7 +4,7 @@
 use super::seal::is_same;
 use super::service_token;
 use super::token::{self, TokenFault};
-use super::{OPERATOR_PREFIX, legacy_caller, legacy_token, lineage, service_caller, session};
+use super::{OPERATOR_PREFIX, legacy_caller, legacy_token, lineage, proxied_caller, service_caller, session};
 use crate::App;
 use crate::caller::Caller;
 use charter_kernel::{Problem, ProblemKind, Timestamp};
@@ -45,7 +45,7 @@ impl App {
         } else if bearer.starts_with(OPERATOR_PREFIX) {
             operator(self, bearer)
         } else if legacy_token::is_for_legacy(bearer) {
-            legacy_caller::caller(self, bearer, now).await
+            legacy_caller::caller(self, bearer, address, now).await
         } else {
             signed_in(self, bearer, now).await
         };
@@ -60,6 +60,18 @@ impl App {
     ) -> Result<Caller, Problem> {
         let now = self.now();
         by_cookie(self, cookie, now).await.map_err(|stop| self.told(stop, address, now))
+    }
+
+    /// The caller a trusted proxy names; the proxy shows the secret it shares with us.
+    pub async fn authenticate_named(
+        &self,
+        login: &str,
+        secret: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Caller, Problem> {
+        let now = self.now();
+        let judged = proxied_caller::caller(self, login, secret, address, now).await;
+        judged.map_err(|stop| self.told(stop, address, now))
     }
 
     fn told(&self, stop: Stop, address: Option<IpAddr>, now: Timestamp) -> Problem {

@@ -272,18 +272,6 @@ pub(super) async fn require_unchanged(
 /// The context of a request whose caller turned out to be this principal, for the audit trail.
 pub(super) fn acting_as(ctx: &RequestContext, principal: &Principal) -> RequestContext {
     let mut ctx = ctx.clone();
-    ctx.caller = Caller::Principal(Arc::new(SignedIn {
-        id: principal.id,
-        kind: principal.kind,
-        login: principal.login_folded.clone(),
-        name: principal.name.clone(),
-        session: None,
-        credential: None,
-        organization: None,
-        ceiling: None,
-        amr: Vec::new(),
-        authenticated_at: None,
-        expires_at: None,
-    }));
+    ctx.caller = Caller::Principal(Arc::new(SignedIn::without_session(principal.clone())));
     ctx
 }

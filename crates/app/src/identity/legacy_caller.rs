@@ -7,9 +7,9 @@ use super::begin::{self, Opening, SignIn, issue};
 use super::legacy_secret::LegacyFile;
 use super::legacy_token::{LegacySecretState, LegacyTokens};
 use super::own_session::principal_of;
-use super::session;
 use super::sign_in::{self, begin_from_legacy};
 use super::token::TokenFault;
+use super::{session, session_limits};
 use crate::App;
 use crate::audit;
 use crate::caller::{Caller, RequestContext, SignedIn};
@@ -22,6 +22,7 @@ use charter_kernel::{Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
 use charter_store::principal::Principal;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 const SETTING: &str = "legacy_tokens";
@@ -170,7 +171,12 @@ async fn user(app: &App, names: &[String]) -> Result<Option<Principal>, Problem>
 }
 
 /// The caller a token of the former system proves.
-pub(super) async fn caller(app: &App, bearer: &str, now: Timestamp) -> Result<Caller, Stop> {
+pub(super) async fn caller(
+    app: &App,
+    bearer: &str,
+    address: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<Caller, Stop> {
     let identity = app.identity();
     let Some(tokens) = identity.legacy.load_full() else { return Err(TokenFault::Algorithm.into()) };
     let claims = tokens.verify(bearer, now)?;
@@ -179,18 +185,14 @@ pub(super) async fn caller(app: &App, bearer: &str, now: Timestamp) -> Result<Ca
     if identity.floors.load().refuse_at(claims.issued_at, None, principal.id) {
         return Err(TokenFault::Floor.into());
     }
+    let limits = session_limits::of(app, principal.id, None, false).await?;
+    if !limits.allow_address(address) {
+        return Err(session_limits::wrong_address().into());
+    }
     Ok(Caller::Principal(Arc::new(SignedIn {
-        id: principal.id,
-        kind: principal.kind,
-        login: principal.login_folded,
-        name: principal.name,
-        session: None,
-        credential: None,
-        organization: None,
-        ceiling: None,
         amr: vec![LEGACY.to_owned()],
-        authenticated_at: None,
         expires_at: Some(claims.expires_at),
+        ..SignedIn::without_session(principal)
     })))
 }
 

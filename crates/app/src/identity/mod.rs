@@ -2,7 +2,7 @@
 //!
 //! Pure parts judge (`password.rs`, `token.rs`, `signing_key.rs`, `service_token.rs`, `throttle.rs`, `seal.rs`); use cases write
 //! (`sign_in.rs`, `begin.rs`, `refresh.rs`, `session.rs`, `own_password.rs`, `credential.rs`, `setup.rs`, `lineage.rs`);
-//! `authenticate.rs` turns a bearer token or a cookie into a `Caller` from memory. What a principal may do is never decided here: a token says who, the engine says what.
+//! `authenticate.rs` turns a bearer token, a cookie or the word of a trusted proxy into a `Caller` from memory. What a principal may do is never decided here: a token says who, the engine says what.
 
 pub mod authenticate;
 pub mod begin;
@@ -20,6 +20,7 @@ pub mod member_session;
 pub mod own_password;
 pub mod own_session;
 pub mod password;
+pub mod proxied_caller;
 pub mod refresh;
 pub mod refresh_token;
 pub mod refusal;
@@ -45,6 +46,7 @@ use charter_db::Database;
 use charter_kernel::{Problem, ProblemKind, Timestamp};
 use charter_store as store;
 use password::{HashCost, Hasher};
+use proxied_caller::ProxySecret;
 use seal::{Pepper, Sealer};
 use signing_key::KeySet;
 use std::sync::Arc;
@@ -108,6 +110,8 @@ pub struct Settings {
     pub secrets: Secrets,
     /// The operator's token, where there is one.
     pub operator: Option<OperatorToken>,
+    /// The secret a trusted proxy shows when it names a user; without one none may.
+    pub proxy_secret: Option<ProxySecret>,
     /// A real installation: its service tokens say `live`, the others' `test`, and neither takes the other's.
     pub is_live: bool,
     /// What hashing a password costs.
@@ -130,6 +134,7 @@ impl Settings {
             key_policy: key_schedule::KeyPolicy::default(),
             secrets,
             operator: None,
+            proxy_secret: None,
             is_live: false,
             hash_cost: HashCost::default(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

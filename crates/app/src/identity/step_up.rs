@@ -3,9 +3,9 @@
 
 use super::begin::{SignIn, issue, replace};
 use super::guesses;
-use super::legacy_caller::LEGACY;
 use super::own_session::session_of;
 use super::password::{Password, Verified};
+use super::proxied_caller::PROXY;
 use super::sign_in::{present, put_in_place};
 use crate::App;
 use crate::caller::{Caller, RequestContext};
@@ -22,11 +22,11 @@ pub fn require_recent(ctx: &RequestContext) -> Result<(), Problem> {
     if caller.kind == PrincipalKind::ServiceAccount || caller.credential.is_some() {
         return Ok(());
     }
-    if caller.amr.iter().any(|method| method == LEGACY) && caller.session.is_none() {
-        return Err(Problem::new(
-            ProblemKind::StepUp,
-            "a token of the former system does not do this: sign in with your password",
-        ));
+    if caller.session.is_none() && caller.authenticated_at.is_none() {
+        let by =
+            if caller.amr == [PROXY] { "being named by a proxy" } else { "a token of the former system" };
+        let detail = format!("{by} does not do this: sign in with `POST /api/v1/auth/login`");
+        return Err(Problem::new(ProblemKind::StepUp, detail));
     }
     let is_recent = caller.authenticated_at.is_some_and(|at| ctx.now < at.plus_seconds(WINDOW_SECONDS));
     if is_recent {

@@ -144,6 +144,8 @@ faults! {
     Session = "token.session",
     /// Its principal may not act.
     Principal = "token.principal",
+    /// A proxy that names users without the secret it shares with us.
+    Proxy = "proxy.secret",
     /// A service token or operator token that is none.
     ServiceToken = "service_token",
 }

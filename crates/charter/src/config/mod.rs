@@ -19,6 +19,7 @@ pub use secret::Secret;
 use charter_app::identity::key_schedule::KeyPolicy;
 use charter_kernel::Timestamp;
 use clap::ArgMatches;
+use http::HeaderName;
 use ipnet::IpNet;
 use layers::{Found, Layers};
 use reading::Reading;
@@ -48,6 +49,10 @@ pub struct Configuration {
     pub issuer: String,
     /// Proxies whose headers count.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they name the user they signed in.
+    pub proxy_user_header: Option<HeaderName>,
+    /// What they show when they do.
+    pub proxy_secret: Option<Secret>,
     /// Seals signing keys; none is to be generated.
     pub key_encryption_key: Option<Secret>,
     /// Mixed into hashes of tokens; none is to be generated.

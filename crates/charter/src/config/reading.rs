@@ -4,10 +4,14 @@ use super::layers::{Found, Layers, Source};
 use super::setting::{self, Kind};
 use super::{Configuration, Fault, Secret, default_database, default_url, text};
 use charter_app::identity::key_schedule::KeyPolicy;
+use http::HeaderName;
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Fewest characters of what a proxy that names users shows.
+const SECRET_MIN: usize = 32;
 
 /// A reading under way.
 pub(super) struct Reading<'a> {
@@ -31,6 +35,8 @@ impl Reading<'_> {
         let issuer = issuer.unwrap_or_else(|| public_url.clone());
         let key_encryption_key = self.secret("key_encryption_key", "key_encryption_key_file");
         let pepper = self.secret("pepper", "pepper_file");
+        let trusted_proxies = self.networks("trusted_proxies");
+        let (proxy_user_header, proxy_secret) = self.proxy_user(&trusted_proxies);
         Configuration {
             database_is_set: database.is_some(),
             database: database.unwrap_or_else(|| default_database(&data)),
@@ -40,7 +46,9 @@ impl Reading<'_> {
             listen,
             public_url,
             issuer,
-            trusted_proxies: self.networks("trusted_proxies"),
+            trusted_proxies,
+            proxy_user_header,
+            proxy_secret,
             key_encryption_key,
             pepper,
             token_life: self.duration("token_life"),
@@ -73,6 +81,31 @@ impl Reading<'_> {
             public_url_is_set,
             issuer_is_set,
         }
+    }
+
+    /// A proxy that names users has to be known, and to show that it is the one.
+    fn proxy_user(&mut self, proxies: &[IpNet]) -> (Option<HeaderName>, Option<Secret>) {
+        const OWN: &[&str] = &["authorization", "cookie", "host", "x-forwarded-for", "charter-proxy-secret"];
+        let expected = "the name of a header such as X-Forwarded-User, which nothing else is told by";
+        let parse =
+            |text: &str| text.trim().parse().ok().filter(|name: &HeaderName| !OWN.contains(&name.as_str()));
+        let header = self.read("proxy_user_header", parse, expected);
+        let secret = self.secret("proxy_secret", "proxy_secret_file");
+        let Some(found) = self.layers.set("proxy_user_header").cloned().filter(|_| header.is_some()) else {
+            return (None, secret);
+        };
+        if proxies.is_empty() {
+            let wrong = "no proxy is trusted, so nobody may name users";
+            self.fault("proxy_user_header", &found, wrong, "list the proxy in trusted_proxies");
+        }
+        if secret.as_ref().is_none_or(|secret| secret.reveal().chars().count() < SECRET_MIN) {
+            let wrong = "nothing proves that it was the proxy that set the header";
+            let remedy = format!(
+                "set proxy_secret_file to a file of {SECRET_MIN} random characters or more, and let the proxy send them in Charter-Proxy-Secret"
+            );
+            self.fault("proxy_user_header", &found, wrong, remedy);
+        }
+        (header, secret)
     }
 
     fn key_policy(&mut self) -> KeyPolicy {

@@ -152,6 +152,27 @@ pub const SETTINGS: &[Setting] = &[
         Reader::Server,
         "Addresses or networks of the proxies whose `X-Forwarded-For` counts, separated by commas",
     ),
+    setting(
+        "proxy_user_header",
+        Kind::Text,
+        Err("not set: no proxy names users"),
+        Reader::Server,
+        "The header in which a trusted proxy names the user it signed in, by login",
+    ),
+    secret(setting(
+        "proxy_secret",
+        Kind::Text,
+        Err("not set"),
+        Reader::Server,
+        "What the proxy sends in `Charter-Proxy-Secret` when it does: 32 characters or more",
+    )),
+    setting(
+        "proxy_secret_file",
+        Kind::Path,
+        Err("not set"),
+        Reader::Server,
+        "A file that holds it, in place of `proxy_secret`",
+    ),
     secret(setting(
         "key_encryption_key",
         Kind::Text,

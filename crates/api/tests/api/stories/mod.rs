@@ -21,6 +21,7 @@ mod isolation;
 mod legacy;
 mod member;
 mod organization;
+mod proxy_user;
 mod refresh;
 mod refused;
 mod resource;
@@ -36,12 +37,13 @@ use axum::body::Body;
 use charter_api::edge::{LocalCaller, Settings};
 use charter_app::clock::{Clock, Randomness};
 use charter_app::identity::password::HashCost;
+use charter_app::identity::proxied_caller::ProxySecret;
 use charter_app::identity::{self, Secrets};
 use charter_app::{App, Caller, SignedIn, World};
 use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{OrganizationId, PrincipalId, Timestamp};
 use charter_testkit::database::TestDatabase;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -86,6 +88,9 @@ impl Randomness for Seeded {
         }
     }
 }
+
+/// What the proxy shows that names users.
+pub const PROXY_SECRET: &str = "a proxy that signs people in shows this";
 
 /// Who sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,13 +161,19 @@ impl Story {
             max_staleness_seconds: 7 * 86_400,
             drop_unused_seconds: 3_600,
             identity: identity::Settings {
+                proxy_secret: Some(ProxySecret(PROXY_SECRET.to_owned().into())),
                 hash_cost: HashCost { memory_kib: 64, passes: 1, lanes: 1 },
                 ..identity::Settings::new("https://charter.example", secrets)
             },
         };
         let world = World::new(Arc::<StillClock>::clone(&clock), Arc::new(Seeded(AtomicU64::new(7))));
         let app = App::open(settings, world).await.unwrap();
-        let router = charter_api::routes().into_router(app.clone(), Settings::default());
+        let edge = Settings {
+            trusted_proxies: vec!["fd77::/16".parse().unwrap()],
+            proxy_user_header: Some(HeaderName::from_static("x-forwarded-user")),
+            ..Settings::default()
+        };
+        let router = charter_api::routes().into_router(app.clone(), edge);
         Self { app, router, clock, known: Mutex::default(), _database: database }
     }
 
