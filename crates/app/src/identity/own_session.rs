@@ -31,7 +31,7 @@ pub fn session_of(ctx: &RequestContext) -> Result<(&SignedIn, SessionId), Proble
     let session = principal.session.ok_or_else(|| {
         Problem::new(
             ProblemKind::Forbidden,
-            "a service token has no session: this is for people who signed in",
+            "your credential has no session: this is for people who signed in here",
         )
     })?;
     Ok((principal, session))

@@ -65,6 +65,24 @@ fn each_fault_alone_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_proxy_names_users_when_it_is_known_and_shows_a_secret() {
+    let header = ("CHARTER_PROXY_USER_HEADER", "X-Forwarded-User");
+    let proxies = ("CHARTER_TRUSTED_PROXIES", "10.0.0.4");
+    check(&Place::new(), &[header, proxies, ("CHARTER_PROXY_SECRET", PEPPER)]).ended(0);
+    let table: &[(&[(&'static str, &str)], &str)] = &[
+        (&[header, ("CHARTER_PROXY_SECRET", PEPPER)], "list the proxy in trusted_proxies"),
+        (&[header, proxies], "proxy_secret_file"),
+        (&[header, proxies, ("CHARTER_PROXY_SECRET", "too short")], "proxy_secret_file"),
+        (&[("CHARTER_PROXY_USER_HEADER", "Cookie"), proxies], "which nothing else is told by"),
+        (&[("CHARTER_PROXY_USER_HEADER", "no header"), proxies], "which nothing else is told by"),
+    ];
+    for (changes, remedy) in table {
+        let run = check(&Place::new(), changes).ended(2);
+        assert!(run.err.contains(remedy), "{changes:?}: {}", run.err);
+    }
+}
+
+#[test]
 fn a_default_password_of_the_database_is_refused() {
     for address in [
         "postgres://charter:charter@127.0.0.1:1/x",

@@ -114,14 +114,15 @@ both_engines!(ids_of_another_organization_mean_nothing_in_ones_own, async |datab
     let story = Story::company(database).await;
     let theirs = belongings(&story).await;
     let before = (everything(&story, "toys").await, everything(&story, "trade").await);
-    // What may be created in one's own organization under a name that another has taken in theirs.
-    let creates = ["conditions.put", "resources.put"];
+    // What may be created in one's own organization under a name that another has taken in theirs; and one's own sessions, which ask
+    // for a session first (`session`).
+    let apart = ["conditions.put", "resources.put", "me.end-session"];
     let (mut tried, mut not_anybodys) = (Vec::new(), Vec::new());
     for route in &charter_api::routes() {
         let names = route.path_names();
         let is_about_a_thing = names.iter().any(|name| *name != "organization");
         let is_known = names.iter().all(|name| *name == "organization" || theirs.contains_key(name));
-        if matches!(route.guard(), Guard::Public(_)) || !is_about_a_thing || creates.contains(&route.name()) {
+        if matches!(route.guard(), Guard::Public(_)) || !is_about_a_thing || apart.contains(&route.name()) {
             continue;
         }
         if !is_known {
