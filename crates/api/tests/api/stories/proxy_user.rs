@@ -41,9 +41,9 @@ both_engines!(whoever_a_trusted_proxy_names_has_the_rights_of_the_account_and_no
     let refused = story.named("ann@toys.example", &[HERE], (Method::POST, path), Some(change)).await;
     refused.is_problem(401, "step-up-required");
     // An account that is stopped is named in vain, and nothing tells it from one that does not exist.
-    let path = "/api/v1/organizations/toys/members/ann@toys.example";
+    let path = "/api/v1/organizations/toys/members/bob@toys.example";
     story.patch(Who::Operator, path, json!({"status": "suspended"})).await.is(200);
-    let stopped = story.named("ann@toys.example", &[], (Method::GET, ME), None).await;
+    let stopped = story.named("bob@toys.example", &[], (Method::GET, ME), None).await;
     assert_eq!(stopped.is_problem(401, "unauthenticated").body["detail"], unknown.body["detail"]);
 });
 
