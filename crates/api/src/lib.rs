@@ -18,9 +18,11 @@ mod gate;
 mod grant;
 mod legacy;
 mod limit;
+mod mail;
 mod member;
 mod mine;
 mod organization;
+mod password_reset;
 mod plan;
 mod plan_preview;
 mod policy;
@@ -35,6 +37,7 @@ mod subscription;
 mod takeover;
 mod team;
 mod usage;
+mod webhook;
 
 use edge::Routes;
 
@@ -66,7 +69,10 @@ pub fn routes() -> Routes {
         .with(usage::routes())
         .with(legacy::routes())
         .with(auth::routes())
+        .with(password_reset::routes())
+        .with(mail::routes())
         .with(authzen::routes())
         .with(service_token::routes())
         .with(signing_key::routes())
+        .with(webhook::routes())
 }

@@ -49,6 +49,9 @@ migrations! {
     18 "0018_settings"
     19 "0019_due"
     20 "0020_token_floors"
+    21 "0021_mail_outbox"
+    22 "0022_password_resets"
+    23 "0023_webhooks"
 }
 
 const PRESENT: Statement = Statement::forked(
@@ -152,6 +155,11 @@ pub struct MigrationState {
 #[must_use]
 pub fn newest() -> u32 {
     MIGRATIONS.last().map_or(0, |migration| migration.number)
+}
+
+/// How many migrations this program knows: their numbers rise, and some may be left out.
+pub fn count() -> usize {
+    MIGRATIONS.len()
 }
 
 /// Applies what is missing, oldest first; gives the names of what was applied.

@@ -1,7 +1,7 @@
 //! Identity: passwords, sessions, access tokens, signing keys, service tokens, the first administrator.
 //!
 //! Pure parts judge (`password.rs`, `token.rs`, `signing_key.rs`, `service_token.rs`, `throttle.rs`, `seal.rs`); use cases write
-//! (`sign_in.rs`, `session.rs`, `own_password.rs`, `credential.rs`, `setup.rs`, `lineage.rs`); `authenticate.rs` turns a bearer token
+//! (`sign_in.rs`, `session.rs`, `own_password.rs`, `password_reset.rs`, `credential.rs`, `setup.rs`, `lineage.rs`); `authenticate.rs` turns a bearer token
 //! into a `Caller` from memory. What a principal may do is never decided here: a token says who, the engine says what.
 
 pub mod authenticate;
@@ -12,8 +12,10 @@ pub mod legacy_caller;
 pub mod legacy_secret;
 pub mod legacy_token;
 pub mod lineage;
+pub mod notice;
 pub mod own_password;
 pub mod password;
+pub mod password_reset;
 pub mod refusal;
 pub mod seal;
 pub mod service_caller;
@@ -82,6 +84,8 @@ pub struct Settings {
     pub issuer: String,
     /// `aud` of our tokens.
     pub audience: String,
+    /// The address people reach the service at: links in mails begin with it.
+    pub public_url: String,
     /// How long an access token lives.
     pub access_token_seconds: u32,
     /// How long a session lasts at most.
@@ -105,8 +109,10 @@ pub struct Settings {
 impl Settings {
     /// The defaults for an address and the secrets.
     pub fn new(issuer: impl Into<String>, secrets: Secrets) -> Self {
+        let issuer = issuer.into();
         Self {
-            issuer: issuer.into(),
+            public_url: issuer.clone(),
+            issuer,
             audience: "charter".to_owned(),
             access_token_seconds: 600,
             session_seconds: 12 * 3_600,
@@ -200,13 +206,18 @@ impl Identity {
         &self.settings
     }
 
+    /// Seals what must be read again.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
     /// Counts guesses.
     pub fn throttle(&self) -> &Throttle {
         &self.throttle
     }
 
-    /// Brings keys and ended sessions up to date, makes the first signing key, and writes the refusals that wait. Called about once a
-    /// second, and once at start.
+    /// Brings keys and ended sessions up to date, makes the first signing key, looks at forgotten passwords, and writes the refusals that
+    /// wait. Called about once a second, and once at start.
     pub async fn refresh(&self, app: &App) -> Result<(), Problem> {
         let started = app.now();
         lineage::reload(app).await?;
@@ -224,8 +235,12 @@ impl Identity {
         let purged_at = Timestamp(self.purged_at.load(Ordering::Acquire));
         if purged_at.plus_seconds(PURGE_EVERY_SECONDS) <= started {
             session::purge(app, started).await?;
+            password_reset::purge(app, started).await?;
+            crate::mail::purge(app, started).await?;
+            crate::webhook::purge(app, started).await?;
             self.purged_at.store(started.micros(), Ordering::Release);
         }
+        password_reset::work(app).await?;
         refusal::flush(app).await
     }
 

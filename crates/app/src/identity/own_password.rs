@@ -1,6 +1,7 @@
 //! Changing a password: one's own, with the present one; or somebody's, by the operator. Either ends the sessions that were begun with
 //! the old one.
 
+use super::notice::{self, Notice};
 use super::password::{Hasher, Password, Verified};
 use super::session::{self, session_of};
 use super::sign_in::{SignIn, acting_as, begin, issue};
@@ -51,7 +52,7 @@ pub async fn change(
     let hash = identity.hasher.hash(chosen, app.world().random()).await?;
     let mut begun = begin(app, ctx, &principal, session.organization, session.user_agent.clone());
     begun.amr = session.amr;
-    let (ctx_inside, new_session) = (acting_as(ctx, &principal), begun.clone());
+    let (ctx_inside, new_session, app_inside) = (acting_as(ctx, &principal), begun.clone(), app.clone());
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
@@ -59,6 +60,8 @@ pub async fn change(
                 let reason = "the password was changed";
                 let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
                 store::session::insert(transaction.tx(), &new_session).await?;
+                let notice = Notice::PasswordChanged { address: ctx_inside.address };
+                notice::queue(&app_inside, transaction.tx(), who, notice, now).await?;
                 let organization = new_session.organization.unwrap_or(platform);
                 let mut event =
                     audit::event(&ctx_inside, organization, "password.change", "principal", who.to_string());
@@ -95,13 +98,14 @@ pub async fn set(
         .ok_or_else(|| Problem::not_found(format!("no user {folded}")))?;
     let chosen = Password::chosen("password", &new, &folded)?;
     let hash = app.identity().hasher.hash(chosen, app.world().random()).await?;
-    let (ctx_inside, who) = (ctx.clone(), principal.id);
+    let (ctx_inside, app_inside, who) = (ctx.clone(), app.clone(), principal.id);
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 store::principal::set_password(transaction.tx(), who, Some(&hash), now).await?;
                 let reason = "the operator set the password";
                 let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
+                notice::queue(&app_inside, transaction.tx(), who, Notice::PasswordSet, now).await?;
                 let mut event =
                     audit::event(&ctx_inside, platform, "password.set", "principal", who.to_string());
                 event.reason = reason.to_owned();

@@ -4,6 +4,7 @@ use super::layers::{Found, Layers, Source};
 use super::setting::{self, Kind};
 use super::{Configuration, Fault, Secret, default_database, default_url, text};
 use charter_app::identity::key_schedule::KeyPolicy;
+use charter_courier::{Sender, Server};
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ impl Reading<'_> {
         let issuer = issuer.unwrap_or_else(|| public_url.clone());
         let key_encryption_key = self.secret("key_encryption_key", "key_encryption_key_file");
         let pepper = self.secret("pepper", "pepper_file");
+        let mail_server = self.mail_server();
+        let mail_from = self.mail_from();
         Configuration {
             database_is_set: database.is_some(),
             database: database.unwrap_or_else(|| default_database(&data)),
@@ -43,6 +46,9 @@ impl Reading<'_> {
             trusted_proxies: self.networks("trusted_proxies"),
             key_encryption_key,
             pepper,
+            mail_server,
+            mail_from,
+            webhook_networks: self.networks("webhook_networks"),
             token_life: self.duration("token_life"),
             key_policy: self.key_policy(),
             legacy_env: self.layers.set("legacy_env").map(|found| PathBuf::from(found.text.trim())),
@@ -206,6 +212,32 @@ impl Reading<'_> {
         let from_file = self.file(file_key);
         let text = self.layers.set(key).map(|found| found.text.clone()).or(from_file)?;
         Some(Secret::new(&text))
+    }
+
+    /// The mail server. What is wrong is told without the text, which may hold a password.
+    fn mail_server(&mut self) -> Option<Server> {
+        let text = self.secret("mail_url", "mail_url_file")?;
+        match Server::parse(text.reveal()) {
+            Ok(server) => Some(server),
+            Err(wrong) => {
+                let key = if self.layers.set("mail_url").is_some() { "mail_url" } else { "mail_url_file" };
+                let found = self.layers.set(key)?.clone();
+                let remedy = "write smtp://user:password@host:587?tls=required or smtps://user:password@host";
+                self.fault(key, &found, wrong, remedy);
+                None
+            }
+        }
+    }
+
+    fn mail_from(&mut self) -> Option<Sender> {
+        let found = self.layers.set("mail_from")?.clone();
+        match Sender::parse(&found.text) {
+            Ok(sender) => Some(sender),
+            Err(wrong) => {
+                self.fault("mail_from", &found, wrong, "write an address such as charter@example.com");
+                None
+            }
+        }
     }
 
     fn database(&mut self) -> Option<String> {

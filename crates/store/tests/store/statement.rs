@@ -33,6 +33,9 @@ const ACROSS: &[(&str, &str)] = &[
     ("subscription::BEGINNINGS_DUE", "the sweeper asks which organizations have work, then works in each"),
     ("subscription::ENDS_DUE", "the same"),
     ("subscription::ORGANIZATIONS_OF_PLAN", "a plan's move asks who has it, then works in each"),
+    ("webhook::BEHIND", "a job asks which webhooks have work, then works in each organization"),
+    ("webhook_delivery::DUE", "the same"),
+    ("webhook_delivery::PURGE", "a job of the installation; nobody waits for the rows it forgets"),
     ("usage::PURGE_ALL", "a job of the installation; no decision reads the rows it forgets"),
 ];
 

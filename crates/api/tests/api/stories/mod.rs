@@ -16,8 +16,10 @@ mod fault;
 mod grant;
 mod isolation;
 mod legacy;
+mod mail;
 mod member;
 mod organization;
+mod password_reset;
 mod refused;
 mod resource;
 mod role;
@@ -25,6 +27,7 @@ mod search;
 mod signing_key;
 mod team;
 mod two_writers;
+mod webhook;
 
 use axum::Router;
 use axum::body::Body;
