@@ -48,5 +48,6 @@ create table webhook_deliveries (
 -- isolate: webhook_deliveries
 create index webhook_deliveries_webhook on webhook_deliveries (organization_id, webhook_id, delivery_id);
 -- Read by a job of the installation, and therefore not beginning with the organization.
-create index webhook_deliveries_due on webhook_deliveries (next_attempt_at, organization_id, delivery_id) where status = 'waiting';
+create index webhook_deliveries_due on webhook_deliveries (next_attempt_at, organization_id, webhook_id, delivery_id)
+    where status = 'waiting';
 create index webhook_deliveries_finished on webhook_deliveries (finished_at) where finished_at is not null;

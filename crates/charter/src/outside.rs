@@ -5,9 +5,8 @@ use crate::config::Configuration;
 use crate::failure::{Failure, Result};
 use crate::folder::Folder;
 use charter_app::App;
-use charter_app::identity::service_token::AddressBlock;
 use charter_app::mail::{self, Carrier};
-use charter_app::webhook::target::Rules;
+use charter_app::webhook::target::{AddressRange, Rules};
 use charter_app::webhook::{self, Courier};
 use charter_courier::{Hooks, NoServer, Sender, Smtp, SystemNames};
 use std::net::IpAddr;
@@ -43,7 +42,7 @@ pub fn carrier(configuration: &Configuration, folder: &Folder) -> Result<Arc<dyn
 
 /// What webhooks may reach: public addresses and the networks of the configuration; over plain HTTP only where somebody tries things out.
 pub fn webhook_rules(configuration: &Configuration) -> Rules {
-    let block = |network: &ipnet::IpNet| AddressBlock::parse(&network.trunc().to_string());
+    let block = |network: &ipnet::IpNet| AddressRange::parse(&network.trunc().to_string()).ok();
     Rules {
         allows_http: !configuration.production,
         networks: configuration.webhook_networks.iter().filter_map(block).collect(),
@@ -57,17 +56,19 @@ pub fn courier(app: &App) -> Result<Arc<dyn Courier>> {
     Ok(Arc::new(Hooks::new(rules, Arc::new(SystemNames)).map_err(Failure::new)?))
 }
 
-/// Once a second: what happened goes to the webhooks that want to know, and what is due is sent.
+/// Once a second what happened goes to the webhooks that want to know; what is due is sent then, and whenever a delivery ended.
 pub async fn call_webhooks(app: &App, courier: Arc<dyn Courier>) {
     let mut clock = tokio::time::interval(ROUND);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut sending = webhook::Sending::default();
     loop {
-        clock.tick().await;
-        if let Err(problem) = webhook::spread(app).await {
-            tracing::debug!(%problem, "what happened could not be queued for webhooks");
-        }
-        if let Err(problem) = webhook::deliver_due(app, &courier).await {
-            tracing::debug!(%problem, "deliveries that are due could not be read or noted");
+        let ended = tokio::select! {
+            _ = clock.tick() => webhook::spread(app).await.map(drop),
+            ended = sending.ended() => ended,
+        };
+        let begun = sending.begin_due(app, &courier).await;
+        if let Err(problem) = ended.and(begun) {
+            tracing::debug!(%problem, "webhooks could not be told what happened: another time");
         }
     }
 }

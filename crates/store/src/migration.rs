@@ -157,11 +157,6 @@ pub fn newest() -> u32 {
     MIGRATIONS.last().map_or(0, |migration| migration.number)
 }
 
-/// How many migrations this program knows: their numbers rise, and some may be left out.
-pub fn count() -> usize {
-    MIGRATIONS.len()
-}
-
 /// Applies what is missing, oldest first; gives the names of what was applied.
 pub async fn migrate_up(database: &Database, now: Timestamp) -> Result<Vec<&'static str>, MigrationError> {
     let engine = database.engine();

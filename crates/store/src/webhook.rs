@@ -34,11 +34,17 @@ statements! {
     MOVE_CURSOR = "update webhooks set cursor_seq = $4 where organization_id = $1 and webhook_id = $2 and cursor_seq = $3 \
                    and status = 'active'";
     DELETE = "delete from webhooks where organization_id = $1 and webhook_id = $2";
+    /// From what changed to its webhooks, and never the other way round: each engine is held to that order by its own words.
     BEHIND = "select w.organization_id, w.webhook_id, w.cursor_seq, r.changed_at from organization_revisions r \
-              join audit_heads h on h.organization_id = r.organization_id \
-              join webhooks w on w.organization_id = r.organization_id \
+              cross join audit_heads h on h.organization_id = r.organization_id \
+              cross join webhooks w on w.organization_id = r.organization_id \
               where r.changed_at >= $1 and w.status = 'active' and h.seq > w.cursor_seq \
-              order by r.changed_at, w.organization_id, w.webhook_id limit $2";
+              order by r.changed_at, w.organization_id, w.webhook_id limit $2",
+             "select w.organization_id, w.webhook_id, w.cursor_seq, r.changed_at from organization_revisions r \
+              cross join lateral (select seq from audit_heads where organization_id = r.organization_id offset 0) h \
+              cross join lateral (select organization_id, webhook_id, cursor_seq from webhooks \
+               where organization_id = r.organization_id and status = 'active' and cursor_seq < h.seq offset 0) w \
+              where r.changed_at >= $1 order by r.changed_at, w.organization_id, w.webhook_id limit $2";
 }
 
 /// A webhook.

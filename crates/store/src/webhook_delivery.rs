@@ -20,7 +20,15 @@ statements! {
               next_attempt_at, created_at) values ($1, $2, $3, $4, $5, $6, 'waiting', 0, $7, $7)";
     GET = select!("where organization_id = $1 and delivery_id = $2");
     PAGE = select!("where organization_id = $1 and webhook_id = $2 and delivery_id < $3 order by delivery_id desc limit $4");
-    DUE = select!("where status = 'waiting' and next_attempt_at <= $1 order by next_attempt_at, organization_id, delivery_id limit $2");
+    DUE = "select d.organization_id, d.delivery_id, d.webhook_id, d.message_id, d.event_type, d.payload, d.status, d.attempts, \
+           d.next_attempt_at, d.created_at, d.finished_at, d.last_status, d.last_error from \
+           (select organization_id, delivery_id, row_number() over \
+            (partition by organization_id order by of_webhook, next_attempt_at, delivery_id) as turn from \
+            (select organization_id, delivery_id, next_attempt_at, row_number() over \
+             (partition by organization_id, webhook_id order by next_attempt_at, delivery_id) as of_webhook \
+             from webhook_deliveries where status = 'waiting' and next_attempt_at <= $1) as due) as ranked \
+           join webhook_deliveries d on d.organization_id = ranked.organization_id and d.delivery_id = ranked.delivery_id \
+           where ranked.turn <= $2 order by ranked.turn, d.next_attempt_at, d.delivery_id limit $3";
     TAKE = "update webhook_deliveries set attempts = attempts + 1, next_attempt_at = $4 \
             where organization_id = $1 and delivery_id = $2 and attempts = $3 and status = 'waiting'";
     POSTPONE = "update webhook_deliveries set next_attempt_at = $4, last_status = $5, last_error = $6 \
@@ -136,9 +144,10 @@ pub async fn page(
     row::page(conn, &PAGE, params![organization, webhook, below], limit, delivery).await
 }
 
-/// Deliveries that may be tried at an instant, those that wait the longest first. Reads across organizations.
-pub async fn due(conn: &mut Conn, now: Timestamp, limit: u32) -> Result<Vec<Delivery>> {
-    row::list(conn, &DUE, params![now, limit], delivery).await
+/// Deliveries that may be tried at an instant: organizations take turns, and so do the webhooks of each, so that nobody's heap keeps the
+/// others waiting. Of one organization no more than `turns`. Reads across organizations.
+pub async fn due(conn: &mut Conn, now: Timestamp, turns: u32, limit: u32) -> Result<Vec<Delivery>> {
+    row::list(conn, &DUE, params![now, turns, limit], delivery).await
 }
 
 /// Takes a delivery that was tried so often before, for one sender until an instant; false when another was first.

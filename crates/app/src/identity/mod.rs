@@ -240,8 +240,8 @@ impl Identity {
             crate::webhook::purge(app, started).await?;
             self.purged_at.store(started.micros(), Ordering::Release);
         }
-        password_reset::work(app).await?;
-        refusal::flush(app).await
+        refusal::flush(app).await?;
+        password_reset::work(app).await
     }
 
     fn read_at(&self) -> Timestamp {

@@ -8,7 +8,7 @@
 use super::notice::{self, Notice};
 use super::password::Password;
 use super::session;
-use super::sign_in::acting_as;
+use super::sign_in::{acting_as, is_standing};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -16,9 +16,9 @@ use crate::text;
 use crate::transaction::{Committed, Transaction};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use charter_db::{BoxFuture, Scope, Tx};
+use charter_db::{BoxFuture, Conn, Scope, Tx};
 use charter_kernel::audit::Actor;
-use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
+use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
 use store::principal::Principal;
@@ -83,12 +83,11 @@ pub(super) async fn work(app: &App) -> Result<(), Problem> {
     for (reset, sealed) in waiting {
         let opened = app.identity().sealer.open(&sealed_as(reset), &sealed);
         let login = opened.ok().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()).unwrap_or_default();
-        let found =
-            reading_all!(
-                app.database(),
-                |conn| async move { store::principal::by_login(conn, &login).await }
-            )?;
-        match found.filter(may_reset) {
+        let found = reading_all!(app.database(), |conn| async move {
+            let Some(found) = store::principal::by_login(conn, &login).await? else { return Ok(None) };
+            Ok::<_, charter_db::Error>(may_reset(conn, &found).await?.then_some(found))
+        })?;
+        match found {
             Some(principal) => issue(app, reset, principal).await?,
             None => forget_asked(app, reset).await?,
         }
@@ -96,8 +95,9 @@ pub(super) async fn work(app: &App) -> Result<(), Problem> {
     Ok(())
 }
 
-fn may_reset(principal: &Principal) -> bool {
-    principal.kind == PrincipalKind::User && principal.status == PrincipalStatus::Active
+/// A person who may act somewhere.
+async fn may_reset(conn: &mut Conn, principal: &Principal) -> Result<bool, charter_db::Error> {
+    Ok(principal.kind == PrincipalKind::User && is_standing(conn, principal, None).await?)
 }
 
 /// What a token is bound to: an account as it is now.
@@ -176,14 +176,11 @@ pub async fn reset(
         let Some(issued) = store::password_reset::by_token(conn, &token_hash, now).await? else {
             return Ok(None);
         };
-        let principal = store::principal::by_id(conn, issued.principal).await?;
-        Ok::<_, charter_db::Error>(principal.map(|principal| (issued, principal)))
+        let Some(principal) = store::principal::by_id(conn, issued.principal).await? else { return Ok(None) };
+        Ok::<_, charter_db::Error>(may_reset(conn, &principal).await?.then_some((issued, principal)))
     })?;
     let (issued, principal) = found.ok_or_else(invalid_token)?;
-    let is_bound = |principal: &Principal| {
-        may_reset(principal) && super::seal::is_same(&bond(app, principal), &issued.bound_to)
-    };
-    if !is_bound(&principal) {
+    if !super::seal::is_same(&bond(app, &principal), &issued.bound_to) {
         return Err(invalid_token());
     }
     let account = identity.pepper.of_login(&principal.login_folded);
@@ -196,7 +193,10 @@ pub async fn reset(
                 let tx = transaction.tx();
                 // Behind the lock: neither the password nor the account changed since it was looked at.
                 let is_as_before = store::principal::by_id(tx, who).await?.as_ref() == Some(&principal);
-                if !is_as_before || !store::password_reset::use_up(tx, &token_hash, now).await? {
+                if !is_as_before
+                    || !may_reset(tx, &principal).await?
+                    || !store::password_reset::use_up(tx, &token_hash, now).await?
+                {
                     return Err(invalid_token());
                 }
                 store::principal::set_password(tx, who, Some(&new_hash), now).await?;

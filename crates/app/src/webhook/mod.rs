@@ -12,7 +12,7 @@ mod spread;
 pub mod target;
 
 pub use delivery::{deliveries, redeliver, test};
-pub use post::{Answer, Courier, Delivering, Parcel, deliver_due, purge};
+pub use post::{Answer, Courier, Delivering, Parcel, Sending, deliver_due, purge};
 pub use spread::{Mark, spread};
 
 use crate::App;

@@ -9,20 +9,21 @@ use crate::identity::notice::{self, Notice};
 use crate::mail::line;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope, Tx};
-use charter_kernel::{DeliveryId, OrganizationId, Problem, ProblemKind, Timestamp};
+use charter_kernel::{DeliveryId, OrganizationId, Problem, ProblemKind, Timestamp, WebhookId};
 use charter_store as store;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use store::webhook::Webhook;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 /// Deliveries looked at in one round.
 const LOOKED_AT: u32 = 200;
-/// Deliveries under way at once, and of those to one webhook: one slow receiver leaves room for the others.
-const AT_ONCE: usize = 32;
-const TO_ONE_AT_ONCE: usize = 4;
+/// Deliveries under way at once, of those of one organization, and of those to one webhook: slow receivers leave room for the others.
+const AT_ONCE: usize = 64;
+const OF_ONE_ORGANIZATION: usize = 8;
+const TO_ONE_WEBHOOK: usize = 4;
 /// How long a sender has for one delivery before another may take it.
 const LEASE_SECONDS: i64 = 60;
 /// Seconds before each further attempt, after the Standard Webhooks specification: three days and a little more.
@@ -78,40 +79,82 @@ async fn writing<T: Send + 'static>(
     app.database().write(Scope::Organization(organization.bits()), move |tx: &mut Tx| body(tx)).await
 }
 
-/// Sends what is due; gives how many deliveries were tried. Called about once a second.
-pub async fn deliver_due(app: &App, courier: &Arc<dyn Courier>) -> Result<usize, Problem> {
-    let now = app.now();
-    let due = reading_all!(app.database(), |conn| store::webhook_delivery::due(conn, now, LOOKED_AT))?;
-    let mut to_one: HashMap<_, usize> = HashMap::new();
-    let mut under_way = JoinSet::new();
-    let mut tried = 0;
-    for delivery in due {
-        let going = to_one.entry(delivery.webhook).or_default();
-        if *going >= TO_ONE_AT_ONCE || tried >= AT_ONCE {
-            continue;
-        }
-        let (organization, id, attempts) = (delivery.organization, delivery.id, delivery.attempts);
-        let until = now.plus_seconds(LEASE_SECONDS);
-        let is_ours = writing(app, organization, move |tx| {
-            Box::pin(async move {
-                Ok(store::webhook_delivery::take(tx, organization, id, attempts, until).await?)
+/// Deliveries under way. A receiver that takes its time holds its own place and nobody else's.
+#[derive(Debug, Default)]
+pub struct Sending {
+    tasks: JoinSet<Result<(), Problem>>,
+    places: HashMap<Id, (OrganizationId, WebhookId)>,
+}
+
+impl Sending {
+    /// Begins to send what is due and waits for no receiver; gives how many deliveries began. Called about once a second, and whenever
+    /// one ended.
+    pub async fn begin_due(&mut self, app: &App, courier: &Arc<dyn Courier>) -> Result<usize, Problem> {
+        let now = app.now();
+        let turns = u32::try_from(2 * OF_ONE_ORGANIZATION).unwrap_or(u32::MAX);
+        let due =
+            reading_all!(app.database(), |conn| store::webhook_delivery::due(conn, now, turns, LOOKED_AT))?;
+        let mut begun = 0;
+        for delivery in due {
+            let (organization, webhook) = (delivery.organization, delivery.webhook);
+            let of = |is: &dyn Fn(&(OrganizationId, WebhookId)) -> bool| {
+                self.places.values().filter(|&place| is(place)).count()
+            };
+            if self.places.len() >= AT_ONCE {
+                break;
+            }
+            if of(&|place| place.0 == organization) >= OF_ONE_ORGANIZATION
+                || of(&|place| place.1 == webhook) >= TO_ONE_WEBHOOK
+            {
+                continue;
+            }
+            let (id, attempts, until) = (delivery.id, delivery.attempts, now.plus_seconds(LEASE_SECONDS));
+            let is_ours = writing(app, organization, move |tx| {
+                Box::pin(async move {
+                    Ok(store::webhook_delivery::take(tx, organization, id, attempts, until).await?)
+                })
             })
-        })
-        .await?;
-        if !is_ours {
-            continue;
+            .await?;
+            if !is_ours {
+                continue;
+            }
+            let (app, courier) = (app.clone(), Arc::clone(courier));
+            let task = self.tasks.spawn(async move { send(&app, courier.as_ref(), delivery).await });
+            self.places.insert(task.id(), (organization, webhook));
+            begun += 1;
         }
-        *going += 1;
-        tried += 1;
-        let (app, courier) = (app.clone(), Arc::clone(courier));
-        under_way.spawn(async move { send(&app, courier.as_ref(), delivery).await });
+        Ok(begun)
     }
+
+    /// Waits until at least one delivery ended, which is forever when none is under way.
+    pub async fn ended(&mut self) -> Result<(), Problem> {
+        let Some(first) = self.tasks.join_next_with_id().await else { return std::future::pending().await };
+        let mut outcome = self.leave(first);
+        while let Some(next) = self.tasks.try_join_next_with_id() {
+            outcome = outcome.and(self.leave(next));
+        }
+        outcome
+    }
+
+    fn leave(&mut self, ended: Result<(Id, Result<(), Problem>), JoinError>) -> Result<(), Problem> {
+        let (id, outcome) = ended.unwrap_or_else(|error| {
+            let broken = Problem::new(ProblemKind::Internal, format!("a sender broke off: {error}"));
+            (error.id(), Err(broken))
+        });
+        self.places.remove(&id);
+        outcome
+    }
+}
+
+/// Sends what is due and waits until it was; gives how many deliveries were tried.
+pub async fn deliver_due(app: &App, courier: &Arc<dyn Courier>) -> Result<usize, Problem> {
+    let mut sending = Sending::default();
+    let begun = sending.begin_due(app, courier).await;
     let mut first = Ok(());
-    while let Some(ended) = under_way.join_next().await {
-        let broken = |error| Problem::new(ProblemKind::Internal, format!("a sender broke off: {error}"));
-        first = first.and(ended.unwrap_or_else(|error| Err(broken(error))));
+    while !sending.places.is_empty() {
+        first = first.and(sending.ended().await);
     }
-    first.map(|()| tried)
+    begun.and_then(|begun| first.map(|()| begun))
 }
 
 /// The request of a delivery, signed at this instant.

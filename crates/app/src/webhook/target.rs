@@ -2,7 +2,7 @@
 //! itself, its neighbours, the metadata service of its cloud. An address is judged when it is saved, and again, as an IP address, by
 //! whoever connects: a name may lead elsewhere by then.
 
-use crate::identity::service_token::AddressBlock;
+pub use charter_policy::condition::AddressRange;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
@@ -30,7 +30,7 @@ pub struct Rules {
     /// Plain HTTP is good enough, as where somebody tries Charter out.
     pub allows_http: bool,
     /// Blocks of addresses that may be reached though they are not public.
-    pub networks: Vec<AddressBlock>,
+    pub networks: Vec<AddressRange>,
     /// Asked when an address is saved; without it only the form is judged then.
     pub names: Option<Arc<dyn Names>>,
 }
@@ -95,7 +95,7 @@ pub fn not_public(address: IpAddr) -> Option<&'static str> {
 impl Rules {
     /// What an address is that nothing is sent to. Said without the address: where names of this network lead is nobody's business.
     pub fn objection(&self, address: IpAddr) -> Option<&'static str> {
-        if self.networks.iter().any(|block| block.holds(address)) {
+        if self.networks.iter().any(|block| block.contains(address)) {
             return None;
         }
         not_public(address)
@@ -241,7 +241,7 @@ mod tests {
         assert!(strict.read("http://hooks.example.com/").unwrap_err().contains("https"));
         let inner = Rules {
             allows_http: true,
-            networks: vec![AddressBlock::parse("10.1.0.0/16").unwrap()],
+            networks: vec![AddressRange::parse("10.1.0.0/16").unwrap()],
             names: None,
         };
         inner.read("http://10.1.2.3/").unwrap();

@@ -1,7 +1,6 @@
 //! Events over real connections: what a receiver gets, and to whom nothing is sent.
 
-use charter_app::identity::service_token::AddressBlock;
-use charter_app::webhook::target::{Names, Resolving, Rules};
+use charter_app::webhook::target::{AddressRange, Names, Resolving, Rules};
 use charter_app::webhook::{Answer, Courier, Parcel};
 use charter_courier::Hooks;
 use charter_testkit::receiver::{Receiver, Reception};
@@ -43,7 +42,7 @@ fn open() -> Rules {
 
 /// What lets a test reach its own receiver.
 fn here() -> Rules {
-    Rules { networks: vec![AddressBlock::parse("127.0.0.1").unwrap()], ..open() }
+    Rules { networks: vec![AddressRange::parse("127.0.0.1").unwrap()], ..open() }
 }
 
 fn hooks(rules: Rules, names: Arc<dyn Names>) -> Hooks {

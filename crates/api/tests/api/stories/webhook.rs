@@ -5,7 +5,7 @@ use super::{ANN, BOB, EVE, PAT, Story, Told, Who};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use charter_app::App;
-use charter_app::webhook::{Answer, Courier, Delivering, Parcel, deliver_due, signature, spread};
+use charter_app::webhook::{Answer, Courier, Delivering, Parcel, Sending, deliver_due, signature, spread};
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 use charter_testkit::fault::Faults;
@@ -26,6 +26,9 @@ impl Courier for Van {
     fn deliver<'a>(&'a self, parcel: &'a Parcel) -> Delivering<'a> {
         Box::pin(async move {
             self.parcels.lock().unwrap().push(parcel.clone());
+            if parcel.url.contains("hangs") {
+                return std::future::pending().await;
+            }
             self.answer.lock().unwrap().clone()
         })
     }
@@ -339,6 +342,45 @@ both_engines!(the_plan_says_how_many_webhooks_there_may_be, async |database| {
     story.post(ANN, HOOKS, body.clone()).await.is_problem(403, "limit-reached");
     story.delete(ANN, &format!("{HOOKS}/{first}")).await.is(204);
     story.post(ANN, HOOKS, body).await.is(201);
+});
+
+both_engines!(receivers_that_hang_hold_their_own_places_and_keep_nobody_else_waiting, async |database| {
+    let story = Story::company(database).await;
+    let van = Van::new();
+    let courier: Arc<dyn Courier> = Arc::<Van>::clone(&van);
+    for name in ["one", "two", "three"] {
+        let body = json!({"name": name, "url": format!("https://hooks.example.com/hangs/{name}"), "events": ["grant.*"]});
+        story.post(ANN, HOOKS, body).await.is(201);
+    }
+    let body = json!({"name": "theirs", "url": "https://hooks.example.com/trade", "events": ["team.*"]});
+    story.post(EVE, "/api/v1/organizations/trade/webhooks", body).await.is(201);
+    for n in 0..10 {
+        give(&story, n).await;
+    }
+    story.pass(1);
+    let team = json!({"key": "traders", "name": "Traders"});
+    story.post(EVE, "/api/v1/organizations/trade/teams", team).await.is(201);
+    spread(&story.app).await.unwrap();
+    let mut sending = Sending::default();
+    assert_eq!(sending.begin_due(&story.app, &courier).await.unwrap(), 8 + 1);
+    sending.ended().await.unwrap();
+    let of = |end: &str| van.parcels.lock().unwrap().iter().filter(|one| one.url.ends_with(end)).count();
+    assert_eq!(of("/trade"), 1);
+    // The webhooks of one organization take turns as well, and none has more than four.
+    assert_eq!(sending.begin_due(&story.app, &courier).await.unwrap(), 0, "every place of theirs is taken");
+    while ["/one", "/two", "/three"].map(of).iter().sum::<usize>() < 8 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    let names = ["/one", "/two", "/three"].map(of);
+    assert_eq!(names.iter().sum::<usize>(), 8);
+    assert!(names.iter().all(|count| (2..=3).contains(count)), "{names:?}");
+    // The others still get through.
+    let team = json!({"key": "more", "name": "More"});
+    story.post(EVE, "/api/v1/organizations/trade/teams", team).await.is(201);
+    spread(&story.app).await.unwrap();
+    assert_eq!(sending.begin_due(&story.app, &courier).await.unwrap(), 1);
+    sending.ended().await.unwrap();
+    assert_eq!(of("/trade"), 2);
 });
 
 async fn begun(database: TestDatabase, faults: &Arc<Faults>) -> Story {
