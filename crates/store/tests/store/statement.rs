@@ -128,7 +128,7 @@ async fn every_statement_prepares_on_both_engines_and_scans_no_table_that_grows(
         let plan = sqlite.explain(Scope::Installation, statement, &params).await.unwrap_or_else(|error| {
             panic!("{name} on SQLite: {error}");
         });
-        let scans = scanned(&plan).iter().any(|table| !SMALL.contains(&table))
+        let scans = scanned(&plan).iter().any(|table| !SMALL.contains(table))
             && !SCANS.iter().any(|(scans, _)| *scans == name);
         let sorts = plan.iter().any(|line| line.contains("TEMP B-TREE"));
         if scans || (sorts && (name.contains("PAGE") || name.contains("FACTS") || name.contains("EACH"))) {
