@@ -1,7 +1,10 @@
 //! The one real gate: the application, asked in the words of the edge.
 
-use crate::edge::{Call, Claim, Claimed, Gate, Items, Readiness, Reply, StoredAnswer};
+use crate::edge::{Call, Claim, Claimed, Credential, Gate, Items, Readiness, Reply, StoredAnswer};
 use charter_app::idempotency::{self, KeptAnswer};
+use charter_app::identity::begin::csrf_token;
+use charter_app::identity::seal::is_same;
+use charter_app::identity::step_up;
 use charter_app::{App, Caller, Listing, Page, Permit, RequestContext};
 use charter_kernel::{OrganizationId, Problem, RequestId, Revision};
 use serde::{Deserialize, Serialize};
@@ -16,8 +19,32 @@ impl Gate for App {
         Self::fresh_id(self)
     }
 
-    async fn authenticate(&self, bearer: Option<&str>, address: Option<IpAddr>) -> Result<Caller, Problem> {
-        Self::authenticate(self, bearer, address).await
+    async fn authenticate(
+        &self,
+        credential: Credential<'_>,
+        address: Option<IpAddr>,
+    ) -> Result<Caller, Problem> {
+        match credential {
+            Credential::None => Self::authenticate(self, None, address).await,
+            Credential::Bearer(token) => Self::authenticate(self, Some(token), address).await,
+            Credential::Cookie(cookie) => Self::authenticate_cookie(self, cookie, address).await,
+        }
+    }
+
+    fn is_same(one: &Caller, other: &Caller) -> bool {
+        match (one, other) {
+            (Caller::Principal(one), Caller::Principal(other)) => one.id == other.id,
+            _ => false,
+        }
+    }
+
+    fn is_csrf_token(&self, ctx: &RequestContext, token: &str) -> bool {
+        let session = ctx.principal().and_then(|principal| principal.session);
+        session.is_some_and(|session| is_same(csrf_token(self, session).as_bytes(), token.as_bytes()))
+    }
+
+    fn require_recent(&self, ctx: &RequestContext) -> Result<(), Problem> {
+        step_up::require_recent(ctx)
     }
 
     fn context(&self, caller: Caller, request: RequestId, address: Option<IpAddr>) -> RequestContext {

@@ -16,12 +16,15 @@ mod entitlement_event;
 mod entitlement_override;
 mod gate;
 mod grant;
+mod identity_settings;
 mod legacy;
 mod limit;
 mod mail;
 mod member;
+mod member_session;
 mod mine;
 mod organization;
+mod own_account;
 mod password_reset;
 mod plan;
 mod plan_preview;
@@ -32,6 +35,7 @@ mod role;
 mod search;
 mod service_token;
 mod shown;
+mod signed_in;
 mod signing_key;
 mod subscription;
 mod takeover;
@@ -71,6 +75,9 @@ pub fn routes() -> Routes {
         .with(auth::routes())
         .with(password_reset::routes())
         .with(mail::routes())
+        .with(own_account::routes())
+        .with(member_session::routes())
+        .with(identity_settings::routes())
         .with(authzen::routes())
         .with(service_token::routes())
         .with(signing_key::routes())

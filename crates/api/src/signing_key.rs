@@ -16,7 +16,7 @@ const ROTATE: Guard = Guard::PlatformPermission("platform.secrets.rotate");
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route<App>> {
-    vec![
+    let routes = vec![
         Route::get("/api/v1/keys", READ, list)
             .named("keys.list", "Signing keys", "Lists the keys that sign access tokens, newest first, and when the next one signs."),
         Route::post("/api/v1/keys/rotate", ROTATE, rotate)
@@ -54,7 +54,12 @@ pub fn routes() -> Vec<Route<App>> {
             )
             .problems(&[ProblemKind::NotFound])
             .example(r#"{"of_organization":"toys","reason":"tokens in a log file"}"#),
-    ]
+    ];
+    let is_change = |route: &Route<App>| route.guard() == ROTATE;
+    routes
+        .into_iter()
+        .map(|route| if is_change(&route) { route.demands_recent_sign_in() } else { route })
+        .collect()
 }
 
 /// A key that signs access tokens.

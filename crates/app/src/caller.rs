@@ -43,6 +43,8 @@ pub struct SignedIn {
     pub ceiling: Option<Ceiling>,
     /// How the principal proved itself (RFC 8176).
     pub amr: Vec<String>,
+    /// When it did so last; programs have no such instant.
+    pub authenticated_at: Option<Timestamp>,
     /// When the credential ends.
     pub expires_at: Option<Timestamp>,
 }

@@ -10,7 +10,7 @@ use crate::guard::Permit;
 use crate::transaction::{Committed, Transaction};
 use crate::{App, execute, rules};
 use charter_db::{BoxFuture, Scope};
-use charter_kernel::facts::OrganizationFacts;
+use charter_kernel::facts::{OrganizationFacts, PrincipalStatus};
 use charter_kernel::{OrganizationId, Problem, ProblemKind, Revision, Timestamp};
 use charter_policy::preview::{self, AccessChange};
 use charter_store as store;
@@ -177,6 +177,14 @@ where
             });
         }
     };
+    let stops = |change: &Change| match change {
+        Change::Member(Edit::Update(_, member)) => member.account_status != PrincipalStatus::Active,
+        _ => false,
+    };
+    if prepared.changes.iter().any(stops) {
+        // The sessions that ended with the account end here at once, too.
+        crate::identity::session::learn_ended(app, ctx.now).await?;
+    }
     let access = access_changes(app, &prepared.before, &prepared.after, ctx.now)?;
     let mut after = prepared.after;
     after.organization.revision = revision;

@@ -6,8 +6,8 @@ use crate::change::{Change, Edit};
 use crate::transaction::Transaction;
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::facts::{
-    AssignmentFact, BlockFact, BlockSubject, ConditionFact, GrantFact, MemberFact, Reach, ResourceFact,
-    RoleFact, Subject, TeamFact,
+    AssignmentFact, BlockFact, BlockSubject, ConditionFact, GrantFact, MemberFact, PrincipalStatus, Reach,
+    ResourceFact, RoleFact, Subject, TeamFact,
 };
 use charter_kernel::{OrganizationId, Problem, Timestamp, Window};
 use charter_store as store;
@@ -149,6 +149,10 @@ async fn member(
                 after.status = member.account_status;
                 after.updated_at = now;
                 store::principal::update(transaction.tx(), &before, &after).await?;
+                if after.status != PrincipalStatus::Active {
+                    let why = "the account may not act";
+                    store::session::end_of_principal(transaction.tx(), member.principal, why, now).await?;
+                }
                 for other in store::membership::organizations_of(transaction.tx(), member.principal).await? {
                     transaction.touch(other).await?;
                 }

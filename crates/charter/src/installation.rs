@@ -4,7 +4,7 @@ use crate::config::{Configuration, Fault, Secret};
 use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock};
 use axum::Router;
-use charter_api::edge::{Edge, Routes};
+use charter_api::edge::{Cookies, Edge, Routes};
 use charter_app::identity::{self, OperatorToken, Secrets};
 use charter_app::{App, World};
 use charter_db::{Conn, Database, Options, Scope, Tx};
@@ -51,9 +51,21 @@ fn settings(configuration: &Configuration) -> charter_api::edge::Settings {
         timeout: configuration.request_timeout,
         is_https: configuration.public_url.starts_with("https://"),
         public_url: configuration.public_url.clone(),
+        cookies: cookies(configuration),
         // Behind a proxy the name is the proxy's affair.
         host_names: (configuration.listen.ip().is_loopback() && configuration.trusted_proxies.is_empty())
             .then(|| vec![charter_api::edge::host::name_in(&configuration.public_url).to_owned()]),
+    }
+}
+
+/// Cookies travel over https, or never leave this machine while somebody tries things out.
+fn cookies(configuration: &Configuration) -> Cookies {
+    if configuration.public_url.starts_with("https://") {
+        Cookies::Secure
+    } else if !configuration.production && configuration.listen.ip().is_loopback() {
+        Cookies::Plain
+    } else {
+        Cookies::Off
     }
 }
 
@@ -143,6 +155,10 @@ fn opening(configuration: &Configuration, folder: &Folder) -> Result<charter_app
     let secrets = Secrets { key_encryption_key: key.bytes(), pepper: pepper.bytes() };
     let identity = identity::Settings {
         access_token_seconds: seconds(configuration.token_life),
+        session_seconds: seconds(configuration.session_life),
+        session_idle_seconds: seconds(configuration.session_idle),
+        cookie_session_seconds: seconds(configuration.cookie_session_life),
+        cookie_session_idle_seconds: seconds(configuration.cookie_session_idle),
         key_policy: configuration.key_policy,
         operator: Some(operator),
         is_live: configuration.production,

@@ -28,6 +28,8 @@ problems! {
     Unauthenticated = "unauthenticated", 401, "Sign in first";
     /// Login and password, or a one-time code, do not fit.
     InvalidCredentials = "invalid-credentials", 401, "Login or password is wrong";
+    /// Known, but the sign-in is too long ago for what is asked.
+    StepUp = "step-up-required", 401, "Prove again that it is you";
     /// Known, but not allowed.
     Forbidden = "forbidden", 403, "Not allowed";
     /// Not there, or the caller may not know that it is.

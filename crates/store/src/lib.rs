@@ -20,6 +20,7 @@ pub mod entitlement_event;
 pub mod facts;
 pub mod grant;
 pub mod idempotency;
+pub mod identity_settings;
 pub mod limit;
 pub mod mail;
 pub mod membership;
@@ -35,6 +36,7 @@ pub mod role;
 pub mod session;
 pub mod setting;
 pub mod setup_code;
+pub mod sign_in_counter;
 pub mod signing_key;
 pub mod subscription;
 pub mod team;
@@ -84,6 +86,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("entitlement_event", entitlement_event::statements),
         ("grant", grant::statements),
         ("idempotency", idempotency::statements),
+        ("identity_settings", identity_settings::statements),
         ("limit", limit::statements),
         ("mail", mail::statements),
         ("membership", membership::statements),
@@ -98,6 +101,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("session", session::statements),
         ("setting", setting::statements),
         ("setup_code", setup_code::statements),
+        ("sign_in_counter", sign_in_counter::statements),
         ("signing_key", signing_key::statements),
         ("subscription", subscription::statements),
         ("team", team::statements),

@@ -52,6 +52,9 @@ migrations! {
     21 "0021_mail_outbox"
     22 "0022_password_resets"
     23 "0023_webhooks"
+    24 "0024_identity_settings"
+    25 "0025_cookie_sessions"
+    26 "0026_sign_in_counters"
 }
 
 const PRESENT: Statement = Statement::forked(

@@ -9,7 +9,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, idle_expires_at, ended_at, \
-             end_reason, refresh_counter, refreshed_at, address, user_agent from sessions ",
+             end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash from sessions ",
             $rest
         )
     };
@@ -17,16 +17,26 @@ macro_rules! select {
 
 statements! {
     INSERT = "insert into sessions (session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, \
-              idle_expires_at, ended_at, end_reason, refresh_counter, refreshed_at, address, user_agent) \
-              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+              idle_expires_at, ended_at, end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash) \
+              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     GET = select!("where session_id = $1");
+    BY_COOKIE = select!("where cookie_hash = $1");
     OF_PRINCIPAL = select!("where principal_id = $1 and (created_at, session_id) > ($2, $3) order by created_at, session_id limit $4");
-    REFRESH = "update sessions set refresh_counter = refresh_counter + 1, refreshed_at = $3, idle_expires_at = $4 \
+    REFRESH = "update sessions set refresh_counter = refresh_counter + 1, refreshed_at = $3, idle_expires_at = $4, expires_at = $5 \
                where session_id = $1 and refresh_counter = $2 and ended_at is null and expires_at > $3 and idle_expires_at > $3 \
                returning refresh_counter";
     END = "update sessions set ended_at = $2, end_reason = $3 where session_id = $1 and ended_at is null";
     END_OF_PRINCIPAL = "update sessions set ended_at = $2, end_reason = $3 where principal_id = $1 and ended_at is null \
                         returning session_id";
+    END_OTHERS = "update sessions set ended_at = $3, end_reason = $4 where principal_id = $1 and session_id <> $2 and ended_at is null \
+                  returning session_id";
+    // A session is used on every node: what was seen last stays.
+    TOUCH = "update sessions set refreshed_at = $2, idle_expires_at = $3 \
+             where session_id = $1 and ended_at is null and idle_expires_at < $3";
+    END_SURPLUS = "update sessions set ended_at = $3, end_reason = $4 where session_id in (select session_id from sessions \
+                   where principal_id = $1 and organization_id is not distinct from $2 and ended_at is null and expires_at > $3 \
+                   and idle_expires_at > $3 order by coalesce(refreshed_at, created_at) desc, session_id desc limit 10000 offset $5) \
+                   returning session_id";
     ENDED_SINCE = "select session_id from sessions where ended_at >= $1 order by ended_at, session_id";
     PURGE = "delete from sessions where expires_at < $1";
 }
@@ -62,6 +72,8 @@ pub struct Session {
     pub address: Option<String>,
     /// The program it began from.
     pub user_agent: Option<String>,
+    /// The keyed hash of its cookie, for sessions of browsers.
+    pub cookie_hash: Option<Vec<u8>>,
 }
 
 impl Session {
@@ -88,6 +100,7 @@ fn session(row: RowRef<'_>) -> Result<Session> {
         refreshed_at: row::opt_time(row, 11)?,
         address: row::opt_text(row, 12)?,
         user_agent: row::opt_text(row, 13)?,
+        cookie_hash: row.get(14)?,
     })
 }
 
@@ -110,7 +123,8 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<()> {
             it.refresh_counter,
             it.refreshed_at,
             it.address,
-            it.user_agent
+            it.user_agent,
+            it.cookie_hash
         ],
     )
     .await?;
@@ -120,6 +134,11 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<()> {
 /// The session with this id, live or not.
 pub async fn get(conn: &mut Conn, session: SessionId) -> Result<Option<Session>> {
     row::opt(conn, &GET, params![session], self::session).await
+}
+
+/// The session a cookie leads to, live or not.
+pub async fn by_cookie(conn: &mut Conn, hash: &[u8]) -> Result<Option<Session>> {
+    row::opt(conn, &BY_COOKIE, params![hash], session).await
 }
 
 /// The sessions of a principal after a time and id, oldest first.
@@ -139,8 +158,20 @@ pub async fn refresh(
     counter: u64,
     now: Timestamp,
     idle_expires_at: Timestamp,
+    expires_at: Timestamp,
 ) -> Result<Option<u64>> {
-    row::opt(tx, &REFRESH, params![session, counter, now, idle_expires_at], |row| row.get(0)).await
+    let params = params![session, counter, now, idle_expires_at, expires_at];
+    row::opt(tx, &REFRESH, params, |row| row.get(0)).await
+}
+
+/// Takes note that a live session was used, and until when it may rest now.
+pub async fn touch(
+    tx: &mut Tx,
+    session: SessionId,
+    now: Timestamp,
+    idle_expires_at: Timestamp,
+) -> Result<bool> {
+    Ok(tx.execute(&TOUCH, params![session, now, idle_expires_at]).await? > 0)
 }
 
 /// Ends a session; one that has ended stays as it is.
@@ -157,6 +188,31 @@ pub async fn end_of_principal(
 ) -> Result<Vec<SessionId>> {
     row::list(tx, &END_OF_PRINCIPAL, params![principal, now, reason], |row| Ok(SessionId(row.get_id(0)?)))
         .await
+}
+
+/// Ends every session of a principal but one; gives those it ended.
+pub async fn end_others(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    kept: SessionId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<SessionId>> {
+    let params = params![principal, kept, now, reason];
+    row::list(tx, &END_OTHERS, params, |row| Ok(SessionId(row.get_id(0)?))).await
+}
+
+/// Ends the live sessions of a principal for an organization, or for none, beyond the number that were used last; gives those it ended.
+pub async fn end_surplus(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    organization: Option<OrganizationId>,
+    kept: u32,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<SessionId>> {
+    let params = params![principal, organization, now, reason, kept];
+    row::list(tx, &END_SURPLUS, params, |row| Ok(SessionId(row.get_id(0)?))).await
 }
 
 /// The sessions that were ended at a time or later: what a node forgets when it polls.

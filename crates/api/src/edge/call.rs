@@ -1,15 +1,12 @@
 //! What a typed handler is given: one request after authentication, guard and parsing.
 
 use super::answer::Reply;
+use super::cookie::Client;
 use super::gate::Gate;
 use super::page::{Items, PageAsked};
 use super::precondition::Precondition;
-use axum::http::HeaderValue;
 use charter_app::App;
 use charter_kernel::{OrganizationId, Problem, ProblemKind, RequestId, Revision};
-
-/// Characters kept of what a client says it is.
-const USER_AGENT_MAX: usize = 200;
 
 /// One request to a typed handler: path `P`, query `Q`, body `B`.
 pub struct Call<P = (), Q = (), B = (), G: Gate = App> {
@@ -31,7 +28,8 @@ pub struct Call<P = (), Q = (), B = (), G: Gate = App> {
     pub at_least: Option<Revision>,
     /// The request's id.
     pub request: RequestId,
-    pub(crate) user_agent: Option<HeaderValue>,
+    /// What the client says of itself; for routes made with `knows_client`.
+    pub client: Client,
     pub(crate) permit: Option<G::Permit>,
     pub(crate) organization: Option<OrganizationId>,
 }
@@ -45,12 +43,6 @@ impl<P, Q, B, G: Gate> Call<P, Q, B, G> {
     /// The organization the permission was decided in.
     pub fn organization(&self) -> Result<OrganizationId, Problem> {
         self.organization.ok_or_else(|| Problem::new(ProblemKind::Internal, "the route has no organization"))
-    }
-
-    /// What the client says it is, shortened.
-    pub fn user_agent(&self) -> Option<String> {
-        let sent = self.user_agent.as_ref()?.as_bytes();
-        Some(String::from_utf8_lossy(sent).chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX).collect())
     }
 
     /// The answer of a list: its items as views, and the position the next page begins after.

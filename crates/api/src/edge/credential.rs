@@ -1,4 +1,4 @@
-//! The credential of a request: one `Authorization` header, a bearer token or a service token in Basic clothes.
+//! The credential of a request: one `Authorization` header, a bearer token or a service token in Basic clothes; or a browser's cookie.
 
 use super::text::decode;
 use base64::Engine;
@@ -6,6 +6,17 @@ use charter_kernel::{Problem, ProblemKind};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use std::borrow::Cow;
+
+/// What proves who sends a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// Nothing.
+    None,
+    /// The token of the `Authorization` header.
+    Bearer(&'a str),
+    /// The cookie of a browser's session.
+    Cookie(&'a str),
+}
 
 /// The token of the `Authorization` header.
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Problem> {

@@ -1,6 +1,7 @@
 //! What the edge asks of the floor below: who is calling, may they, what time is it, and where stored answers are kept.
 //! A trait, so that the machinery is tested without a database; `charter_app::App` is the one real gate.
 
+use super::credential::Credential;
 use charter_kernel::{OrganizationId, Problem, RequestId, Revision};
 use std::future::Future;
 use std::net::IpAddr;
@@ -20,9 +21,18 @@ pub trait Gate: Clone + Send + Sync + 'static {
     /// The caller a credential proves; none is the anonymous caller, a bad one a problem.
     fn authenticate(
         &self,
-        bearer: Option<&str>,
+        credential: Credential<'_>,
         address: Option<IpAddr>,
     ) -> impl Future<Output = Result<Self::Caller, Problem>> + Send;
+
+    /// Whether two credentials of one request prove the same principal.
+    fn is_same(one: &Self::Caller, other: &Self::Caller) -> bool;
+
+    /// Whether a page of ours was given this token, for the session the caller came by.
+    fn is_csrf_token(&self, context: &Self::Context, token: &str) -> bool;
+
+    /// Refuses a caller who proved itself too long ago for what is dangerous.
+    fn require_recent(&self, context: &Self::Context) -> Result<(), Problem>;
 
     /// The context of one request.
     fn context(&self, caller: Self::Caller, request: RequestId, address: Option<IpAddr>) -> Self::Context;

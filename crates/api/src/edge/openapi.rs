@@ -369,7 +369,8 @@ fn not_null(schema: &mut Value) {
 fn problems_of<G: Gate>(route: &Route<G>) -> BTreeMap<u16, Vec<ProblemKind>> {
     use ProblemKind::{
         Changed, Forbidden, IdempotencyMismatch, InProgress, Internal, Invalid, Malformed, NotFound,
-        OutcomeUnknown, PreconditionRequired, TooLarge, Unauthenticated, Unavailable, UnsupportedMediaType,
+        OutcomeUnknown, PreconditionRequired, StepUp, TooLarge, Unauthenticated, Unavailable,
+        UnsupportedMediaType,
     };
     let mut kinds: Vec<ProblemKind> = vec![Internal, Unavailable];
     if route.method != Method::GET {
@@ -403,6 +404,9 @@ fn problems_of<G: Gate>(route: &Route<G>) -> BTreeMap<u16, Vec<ProblemKind>> {
     }
     if route.demands_if_match {
         kinds.extend([Changed, PreconditionRequired]);
+    }
+    if route.demands_recent_sign_in {
+        kinds.push(StepUp);
     }
     kinds.extend(route.problems);
     let mut seen = BTreeSet::new();

@@ -4,10 +4,12 @@
 use super::address::client_address;
 use super::answer::{AGED_SECONDS, FACTS_AGE};
 use super::body::{lenient, typed_body};
-use super::credential::bearer;
+use super::cookie::{Client, Cookies, Crumb};
+use super::credential::{Credential, bearer};
 use super::gate::Gate;
 use super::host;
 use super::once::{claim, once};
+use super::origin;
 use super::page::PageAsked;
 use super::patience::within;
 use super::place::{Place, Places};
@@ -25,7 +27,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use charter_kernel::{Problem, ProblemKind, RequestId, Revision};
 use futures_util::FutureExt;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, Entry, USER_AGENT, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, Entry, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
@@ -47,6 +49,8 @@ pub struct Settings {
     pub is_https: bool,
     /// The address of this service as clients know it, for examples.
     pub public_url: String,
+    /// Whether and how browsers' sessions have cookies.
+    pub cookies: Cookies,
     /// Names the service answers to, beside addresses and localhost; none answers to every name. A service that only this machine can
     /// reach is asked under no other, but by a page in a browser whose name was pointed here.
     pub host_names: Option<Vec<String>>,
@@ -59,6 +63,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(15),
             is_https: false,
             public_url: "http://127.0.0.1:8080".to_owned(),
+            cookies: Cookies::default(),
             host_names: None,
         }
     }
@@ -215,6 +220,11 @@ async fn process<G: Gate>(
     };
     let gate = &edge.gate;
     let ctx = context(edge, route, id, peer, &mut parts).await?;
+    let client = if route.knows_client {
+        Client::of(&parts.headers, edge.shared.settings.cookies)?
+    } else {
+        Client::default()
+    };
     let path = names?;
     let at_least = at_least(&parts.headers)?;
     let mut query = text::query_pairs(parts.uri.query().unwrap_or_default())?;
@@ -253,6 +263,9 @@ async fn process<G: Gate>(
         }
         _ => None,
     };
+    if route.demands_recent_sign_in {
+        gate.require_recent(&ctx)?;
+    }
     if let (Some(organization), Some(revision)) = (organization, at_least) {
         gate.reach(&ctx, organization, revision).await?;
     }
@@ -288,7 +301,6 @@ async fn process<G: Gate>(
         PageAsked::none()
     };
     let context_of_claim = claim.as_ref().map(|_| ctx.clone());
-    let user_agent = parts.headers.remove(USER_AGENT);
     let is_read = route.method == Method::GET;
     let known = precondition.clone();
     let arrived = Arrived {
@@ -303,8 +315,8 @@ async fn process<G: Gate>(
         precondition,
         at_least,
         request: id,
-        user_agent,
         status: route.status,
+        client,
     };
     let answer = match (claim, context_of_claim) {
         (Some(claim), Some(ctx)) => Box::pin(once(gate, &ctx, &claim, id, run(arrived), route)).await?,
@@ -346,15 +358,42 @@ async fn context<G: Gate>(
     if parts.headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Err(Problem::new(ProblemKind::Malformed, "two Authorization headers: send one"));
     }
-    let caller = if let Some(LocalCaller(caller)) = parts.extensions.remove::<LocalCaller<G::Caller>>() {
-        caller
-    } else if matches!(route.guard, Guard::Public(_)) {
-        // A stale token must not keep anybody from signing in.
-        gate.authenticate(None, address).await?
-    } else {
-        gate.authenticate(bearer(&parts.headers)?.as_deref(), address).await?
-    };
-    Ok(gate.context(caller, id, address))
+    if let Some(LocalCaller(caller)) = parts.extensions.remove::<LocalCaller<G::Caller>>() {
+        return Ok(gate.context(caller, id, address));
+    }
+    let settings = &edge.shared.settings;
+    if matches!(route.guard, Guard::Public(_)) {
+        // A stale token must not keep anybody from signing in; another site's page must not sign them in as somebody else.
+        origin::check(parts, settings, None)?;
+        let caller = gate.authenticate(Credential::None, address).await?;
+        return Ok(gate.context(caller, id, address));
+    }
+    let cookie = settings.cookies.read(&parts.headers, Crumb::Session)?;
+    let token = bearer(&parts.headers)?;
+    match (token, cookie) {
+        (Some(token), cookie) => {
+            let caller = gate.authenticate(Credential::Bearer(&token), address).await?;
+            // A cookie that proves nothing any more is no second credential.
+            if let Some(cookie) = cookie
+                && let Ok(other) = gate.authenticate(Credential::Cookie(cookie), address).await
+                && !G::is_same(&caller, &other)
+            {
+                let detail = "the token and the cookie are of two principals: send one of them";
+                return Err(Problem::new(ProblemKind::Malformed, detail));
+            }
+            Ok(gate.context(caller, id, address))
+        }
+        (None, Some(cookie)) => {
+            let caller = gate.authenticate(Credential::Cookie(cookie), address).await?;
+            let ctx = gate.context(caller, id, address);
+            origin::check(parts, settings, Some(&|token: &str| gate.is_csrf_token(&ctx, token)))?;
+            Ok(ctx)
+        }
+        (None, None) => {
+            let caller = gate.authenticate(Credential::None, address).await?;
+            Ok(gate.context(caller, id, address))
+        }
+    }
 }
 
 fn at_least(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {

@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use axum::body::Bytes;
-use charter_kernel::{Problem, RequestId};
+use charter_kernel::{Problem, ProblemKind, RequestId};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
@@ -40,6 +40,9 @@ pub struct ProblemDocument<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fields: Vec<FieldDocument<'a>>,
 }
+
+const STEP_UP: &str = "Bearer realm=\"charter\", error=\"insufficient_user_authentication\", \
+                       error_description=\"a more recent sign-in is needed\", max_age=\"600\"";
 
 /// A field that is wrong.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -92,7 +95,10 @@ impl Refusal {
             answer.headers.push((RETRY_AFTER, HeaderValue::from(*seconds)));
         }
         if kind.status() == 401 {
-            let challenge = if self.had_credential {
+            let challenge = if *kind == ProblemKind::StepUp {
+                // RFC 9470: which sign-in would be recent enough.
+                HeaderValue::from_static(STEP_UP)
+            } else if self.had_credential {
                 HeaderValue::from_static("Bearer realm=\"charter\", error=\"invalid_token\"")
             } else {
                 HeaderValue::from_static("Bearer realm=\"charter\"")

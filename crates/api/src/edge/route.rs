@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Reply};
 use super::call::Call;
+use super::cookie::Client;
 use super::gate::Gate;
 use super::json;
 use super::page::{Items, PageAsked};
@@ -13,7 +14,7 @@ use axum::response::Response;
 use charter_app::App;
 use charter_kernel::{OrganizationId, Problem, ProblemKind, RequestId, Revision};
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -88,8 +89,8 @@ pub(crate) struct Arrived<G: Gate> {
     pub precondition: Precondition,
     pub at_least: Option<Revision>,
     pub request: RequestId,
-    pub user_agent: Option<HeaderValue>,
     pub status: StatusCode,
+    pub client: Client,
 }
 
 type Typed<G> = Arc<dyn Fn(Arrived<G>) -> BoxFuture<'static, Result<Answer, Problem>> + Send + Sync>;
@@ -121,6 +122,8 @@ pub struct Route<G: Gate = App> {
     pub(crate) is_lenient: bool,
     pub(crate) keeps_answers: bool,
     pub(crate) demands_if_match: bool,
+    pub(crate) demands_recent_sign_in: bool,
+    pub(crate) knows_client: bool,
     pub(crate) demands_strict_body: bool,
     pub(crate) shapes: Shapes,
     pub(crate) run: Run<G>,
@@ -215,9 +218,9 @@ impl<G: Gate> Route<G> {
                     precondition: arrived.precondition,
                     at_least: arrived.at_least,
                     request: arrived.request,
-                    user_agent: arrived.user_agent,
                     permit: arrived.permit,
                     organization: arrived.organization,
+                    client: arrived.client,
                 };
                 handler(call).await?.into_answer(arrived.status)
             })
@@ -266,6 +269,8 @@ impl<G: Gate> Route<G> {
             is_lenient: false,
             keeps_answers: true,
             demands_if_match: false,
+            demands_recent_sign_in: false,
+            knows_client: false,
             demands_strict_body: false,
             shapes: Shapes::default(),
             run,
@@ -321,6 +326,17 @@ impl<G: Gate> Route<G> {
     /// A change without `If-Match` is refused (428).
     pub fn demands_if_match(self) -> Self {
         Self { demands_if_match: true, ..self }
+    }
+
+    /// Only for people who proved within ten minutes that it is them (401, `step-up-required`). Programs with a credential of their own
+    /// and the operator at the machine are not concerned.
+    pub fn demands_recent_sign_in(self) -> Self {
+        Self { demands_recent_sign_in: true, ..self }
+    }
+
+    /// The handler is told what the client says of itself: its program, its cookies.
+    pub fn knows_client(self) -> Self {
+        Self { knows_client: true, ..self }
     }
 
     /// The type of the body, for the document of a raw route.

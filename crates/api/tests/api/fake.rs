@@ -3,7 +3,8 @@
 use axum::Router;
 use axum::body::Body;
 use charter_api::edge::{
-    Call, Claim, Claimed, ETag, Gate, Guard, Items, Readiness, Reply, Route, Routes, Settings, StoredAnswer,
+    Call, Claim, Claimed, Credential, ETag, Gate, Guard, Items, Readiness, Reply, Route, Routes, Settings,
+    StoredAnswer,
 };
 use charter_kernel::{OrganizationId, Problem, ProblemKind, Reason, RequestId, Revision};
 use http::{Method, Request, StatusCode};
@@ -71,13 +72,30 @@ impl Gate for Fake {
         u128::from(self.ids.fetch_add(1, Ordering::Relaxed)) + 0xabc0
     }
 
-    async fn authenticate(&self, bearer: Option<&str>, _address: Option<IpAddr>) -> Result<Who, Problem> {
-        match bearer {
-            None => Ok(Who::Nobody),
-            Some("ann" | "chs_live_k1_s_c") => Ok(Who::Named("ann")),
-            Some("bob") => Ok(Who::Named("bob")),
-            Some("eve") => Ok(Who::Named("eve")),
-            Some(_) => Err(Problem::new(ProblemKind::Unauthenticated, "the token is not valid")),
+    async fn authenticate(&self, sent: Credential<'_>, _address: Option<IpAddr>) -> Result<Who, Problem> {
+        match sent {
+            Credential::None => Ok(Who::Nobody),
+            Credential::Bearer("ann" | "chs_live_k1_s_c") | Credential::Cookie("ann") => {
+                Ok(Who::Named("ann"))
+            }
+            Credential::Bearer("bob") | Credential::Cookie("bob") => Ok(Who::Named("bob")),
+            Credential::Bearer("eve") => Ok(Who::Named("eve")),
+            _ => Err(Problem::new(ProblemKind::Unauthenticated, "the token is not valid")),
+        }
+    }
+
+    fn is_same(one: &Who, other: &Who) -> bool {
+        one == other
+    }
+
+    fn is_csrf_token(&self, ctx: &Context, token: &str) -> bool {
+        matches!(ctx.who, Who::Named(name) if token == format!("{name}-page"))
+    }
+
+    fn require_recent(&self, ctx: &Context) -> Result<(), Problem> {
+        match ctx.who {
+            Who::Named("bob") => Err(Problem::new(ProblemKind::StepUp, "prove again who you are")),
+            _ => Ok(()),
         }
     }
 

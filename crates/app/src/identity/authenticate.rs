@@ -49,7 +49,21 @@ impl App {
         } else {
             signed_in(self, bearer, now).await
         };
-        judged.map_err(|stop| match stop {
+        judged.map_err(|stop| self.told(stop, address, now))
+    }
+
+    /// The caller the cookie of a browser's session proves.
+    pub async fn authenticate_cookie(
+        &self,
+        cookie: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Caller, Problem> {
+        let now = self.now();
+        by_cookie(self, cookie, now).await.map_err(|stop| self.told(stop, address, now))
+    }
+
+    fn told(&self, stop: Stop, address: Option<IpAddr>, now: Timestamp) -> Problem {
+        match stop {
             Stop::Problem(problem) => problem,
             Stop::Refused(fault) => {
                 self.identity().refusals.record(fault, address, now);
@@ -59,8 +73,22 @@ impl App {
                     "the credential is not valid, or no longer: sign in again, or ask for a new token",
                 )
             }
-        })
+        }
     }
+}
+
+async fn by_cookie(app: &App, cookie: &str, now: Timestamp) -> Result<Caller, Stop> {
+    let id = session::id_of_cookie(app, cookie).await?.ok_or(TokenFault::Cookie)?;
+    app.identity().require_fresh(app, now)?;
+    let known = session::known(app, id, now).await?.ok_or(TokenFault::Session)?;
+    if !known.is_cookie {
+        return Err(TokenFault::Session.into());
+    }
+    if !known.is_active {
+        return Err(TokenFault::Principal.into());
+    }
+    session::note_use(app, id, &known, now);
+    Ok(Caller::Principal(known.signed_in_by_cookie(id)))
 }
 
 fn operator(app: &App, bearer: &str) -> Result<Caller, Stop> {
@@ -94,7 +122,7 @@ async fn signed_in(app: &App, bearer: &str, now: Timestamp) -> Result<Caller, St
         return Err(TokenFault::Floor.into());
     }
     let known = session::known(app, claims.sid, now).await?.ok_or(TokenFault::Session)?;
-    if known.principal != claims.sub {
+    if known.principal != claims.sub || known.is_cookie {
         return Err(TokenFault::Session.into());
     }
     if !known.is_active {

@@ -3,10 +3,12 @@
 //! When the installation first took such tokens is kept in the settings, so that no restart begins the grace anew.
 
 use super::authenticate::Stop;
+use super::begin::{self, Opening, SignIn, issue};
 use super::legacy_secret::LegacyFile;
 use super::legacy_token::{LegacySecretState, LegacyTokens};
+use super::own_session::principal_of;
 use super::session;
-use super::sign_in::{self, SignIn, begin_from_legacy, issue};
+use super::sign_in::{self, begin_from_legacy};
 use super::token::TokenFault;
 use crate::App;
 use crate::audit;
@@ -16,7 +18,7 @@ use crate::text;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
 use charter_kernel::facts::PrincipalKind;
-use charter_kernel::{Problem, ProblemKind, Timestamp};
+use charter_kernel::{Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
 use charter_store::principal::Principal;
 use serde::{Deserialize, Serialize};
@@ -187,6 +189,7 @@ pub(super) async fn caller(app: &App, bearer: &str, now: Timestamp) -> Result<Ca
         organization: None,
         ceiling: None,
         amr: vec![LEGACY.to_owned()],
+        authenticated_at: None,
         expires_at: Some(claims.expires_at),
     })))
 }
@@ -196,9 +199,9 @@ pub async fn exchange(
     app: &App,
     ctx: &RequestContext,
     organization: Option<String>,
-    user_agent: Option<String>,
+    opening: Opening,
 ) -> Result<SignIn, Problem> {
-    let caller = session::principal_of(ctx)?;
+    let caller = principal_of(ctx)?;
     if caller.session.is_some() || caller.credential.is_some() || caller.amr != [LEGACY] {
         return Err(Problem::new(
             ProblemKind::Forbidden,
@@ -215,17 +218,19 @@ pub async fn exchange(
         Problem::new(ProblemKind::Unauthenticated, "the account is not active: ask an administrator")
     })?;
     let (platform, now) = (app.platform(), ctx.now);
-    let begun = begin_from_legacy(app, ctx, &principal, organization, user_agent).await?;
+    let begun = begin_from_legacy(app, ctx, &principal, organization, opening).await?;
     let (row, ctx_inside) = (begun.clone(), ctx.clone());
-    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
-        Box::pin(async move {
-            store::session::insert(transaction.tx(), &row).await?;
-            let reason = "exchanged a token of the former system";
-            let mut event = session::event(&ctx_inside, platform, &row, "session.begin", reason);
-            event.after = sign_in::begun_with(&row);
-            transaction.commit(event, Vec::new(), ()).await
-        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
-    })
-    .await?;
+    let (ended, _) = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let reason = "exchanged a token of the former system";
+                let (ended, mut events) =
+                    begin::write(&mut transaction, &ctx_inside, platform, &row, reason).await?;
+                let first = events.remove(0);
+                transaction.commit(first, events, ended).await
+            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
+        })
+        .await?;
+    session::forget(app, &ended);
     issue(app, begun, now)
 }

@@ -1,30 +1,41 @@
 //! Identity: passwords, sessions, access tokens, signing keys, service tokens, the first administrator.
 //!
 //! Pure parts judge (`password.rs`, `token.rs`, `signing_key.rs`, `service_token.rs`, `throttle.rs`, `seal.rs`); use cases write
-//! (`sign_in.rs`, `session.rs`, `own_password.rs`, `password_reset.rs`, `credential.rs`, `setup.rs`, `lineage.rs`); `authenticate.rs` turns a bearer token
-//! into a `Caller` from memory. What a principal may do is never decided here: a token says who, the engine says what.
+//! (`sign_in.rs`, `begin.rs`, `refresh.rs`, `session.rs`, `own_password.rs`, `password_reset.rs`, `credential.rs`, `setup.rs`,
+//! `lineage.rs`); `authenticate.rs` turns a bearer token or a cookie into a `Caller` from memory. What a principal may do is never decided
+//! here: a token says who, the engine says what.
 
 pub mod authenticate;
+pub mod begin;
 pub mod credential;
+pub mod device;
+mod guesses;
+pub mod identity_settings;
 pub mod key_rotation;
 pub mod key_schedule;
 pub mod legacy_caller;
 pub mod legacy_secret;
 pub mod legacy_token;
 pub mod lineage;
+pub mod member_session;
 pub mod notice;
 pub mod own_password;
+pub mod own_session;
 pub mod password;
 pub mod password_reset;
+pub mod refresh;
+pub mod refresh_token;
 pub mod refusal;
 pub mod seal;
 pub mod service_caller;
 pub mod service_token;
 pub mod session;
+mod session_limits;
 pub mod setup;
 mod shelf;
 pub mod sign_in;
 pub mod signing_key;
+pub mod step_up;
 pub mod throttle;
 pub mod token;
 pub mod token_floor;
@@ -88,10 +99,14 @@ pub struct Settings {
     pub public_url: String,
     /// How long an access token lives.
     pub access_token_seconds: u32,
-    /// How long a session lasts at most.
+    /// How long a session lasts at most that is used by tokens.
     pub session_seconds: u32,
-    /// How long a session lasts that is not renewed.
+    /// How long it lasts when it is not refreshed.
     pub session_idle_seconds: u32,
+    /// How long a browser's session lasts at most.
+    pub cookie_session_seconds: u32,
+    /// How long it lasts when it is not used.
+    pub cookie_session_idle_seconds: u32,
     /// When signing keys come and go.
     pub key_policy: key_schedule::KeyPolicy,
     /// The secrets of the configuration.
@@ -115,8 +130,10 @@ impl Settings {
             issuer,
             audience: "charter".to_owned(),
             access_token_seconds: 600,
-            session_seconds: 12 * 3_600,
+            session_seconds: 30 * 86_400,
             session_idle_seconds: 8 * 3_600,
+            cookie_session_seconds: 12 * 3_600,
+            cookie_session_idle_seconds: 30 * 60,
             key_policy: key_schedule::KeyPolicy::default(),
             secrets,
             operator: None,
@@ -149,6 +166,8 @@ pub struct Identity {
     legacy: ArcSwapOption<legacy_token::LegacyTokens>,
     verified: verified_tokens::VerifiedTokens,
     sessions: shelf::Shelf<charter_kernel::SessionId, session::Remembered>,
+    cookies: shelf::Shelf<[u8; 32], charter_kernel::SessionId>,
+    uses: session::Uses,
     credentials: shelf::Shelf<Box<str>, service_caller::Remembered>,
     refusals: refusal::Refusals,
     read_at: AtomicI64,
@@ -188,6 +207,8 @@ impl Identity {
             legacy: ArcSwapOption::empty(),
             verified: verified_tokens::VerifiedTokens::default(),
             sessions: shelf::Shelf::new(SESSIONS_MAX),
+            cookies: shelf::Shelf::new(SESSIONS_MAX),
+            uses: session::Uses::default(),
             credentials: shelf::Shelf::new(CREDENTIALS_MAX),
             refusals: refusal::Refusals::default(),
             read_at: AtomicI64::new(now.micros()),
@@ -211,11 +232,6 @@ impl Identity {
         &self.sealer
     }
 
-    /// Counts guesses.
-    pub fn throttle(&self) -> &Throttle {
-        &self.throttle
-    }
-
     /// Brings keys and ended sessions up to date, makes the first signing key, looks at forgotten passwords, and writes the refusals that
     /// wait. Called about once a second, and once at start.
     pub async fn refresh(&self, app: &App) -> Result<(), Problem> {
@@ -231,6 +247,7 @@ impl Identity {
         token_floor::learn(app, self.read_at().plus_seconds(-session::OVERLAP_SECONDS)).await?;
         legacy_caller::learn_end(app).await?;
         session::learn_ended(app, self.read_at()).await?;
+        session::write_uses(app, started).await?;
         self.read_at.fetch_max(started.micros(), Ordering::AcqRel);
         let purged_at = Timestamp(self.purged_at.load(Ordering::Acquire));
         if purged_at.plus_seconds(PURGE_EVERY_SECONDS) <= started {

@@ -1,10 +1,12 @@
 //! Changing a password: one's own, with the present one; or somebody's, by the operator. Either ends the sessions that were begun with
 //! the old one.
 
+use super::begin::{self, Opening, SignIn, acting_as, begin, issue};
 use super::notice::{self, Notice};
+use super::own_session::session_of;
 use super::password::{Hasher, Password, Verified};
-use super::session::{self, session_of};
-use super::sign_in::{SignIn, acting_as, begin, issue};
+use super::sign_in::present;
+use super::{guesses, session};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -26,48 +28,48 @@ pub async fn change(
     current: Zeroizing<String>,
     new: Zeroizing<String>,
 ) -> Result<SignIn, Problem> {
-    let (caller, old) = session_of(ctx)?;
+    let (caller, _) = session_of(ctx)?;
     let (identity, now, platform, who) = (app.identity(), ctx.now, app.platform(), caller.id);
-    identity.throttle.take_from_address(ctx.address, now)?;
-    let account = identity.pepper.of_login(&caller.login);
-    identity.throttle.take_from_account(account, now)?;
-    let (principal, session) = reading_all!(app.database(), |conn| async move {
-        Ok::<_, charter_db::Error>((
-            store::principal::by_id(conn, who).await?,
-            store::session::get(conn, old).await?,
-        ))
-    })?;
-    let gone = || Problem::new(ProblemKind::Unauthenticated, "the session has ended: sign in again");
-    let (principal, session) = (principal.ok_or_else(gone)?, session.ok_or_else(gone)?);
+    let counter = guesses::of_principal(app, who);
+    guesses::take(app, ctx.address, counter, now).await?;
+    let (session, principal) = present(app, ctx).await?;
     let stored = principal.password_hash.clone();
     let verified = identity.hasher.verify(Password::typed(&current), stored, app.world().random()).await?;
     if verified == Verified::Wrong {
         return Err(Problem::new(ProblemKind::InvalidCredentials, "the current password is wrong"));
     }
-    identity.throttle.forgive(account);
-    let chosen = Password::chosen("new_password", &new, &principal.login_folded)?;
-    if *current == *new {
-        return Err(Problem::invalid("new_password", "it is the current password: choose another"));
-    }
+    let is_new = *current != *new;
+    let judged = Password::chosen("new_password", &new, &principal.login_folded).and_then(|chosen| {
+        let same = || Problem::invalid("new_password", "it is the current password: choose another");
+        is_new.then_some(chosen).ok_or_else(same)
+    });
+    let chosen = match judged {
+        Ok(chosen) => chosen,
+        Err(problem) => {
+            guesses::forgive_at_once(app, counter).await?;
+            return Err(problem);
+        }
+    };
     let hash = identity.hasher.hash(chosen, app.world().random()).await?;
-    let mut begun = begin(app, ctx, &principal, session.organization, session.user_agent.clone());
-    begun.amr = session.amr;
-    let (ctx_inside, new_session, app_inside) = (acting_as(ctx, &principal), begun.clone(), app.clone());
+    let mut begun = begin(app, ctx, who, session.organization, Opening::like(&session)).await?;
+    begun.session.amr = session.amr;
+    let (ctx_inside, new, app_inside) = (acting_as(ctx, &principal), begun.clone(), app.clone());
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
+                begin::require_unchanged(&mut transaction, &principal).await?;
                 store::principal::set_password(transaction.tx(), who, Some(&hash), now).await?;
                 let reason = "the password was changed";
                 let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
-                store::session::insert(transaction.tx(), &new_session).await?;
                 let notice = Notice::PasswordChanged { address: ctx_inside.address };
                 notice::queue(&app_inside, transaction.tx(), who, notice, now).await?;
-                let organization = new_session.organization.unwrap_or(platform);
+                guesses::forgive(transaction.tx(), &counter).await?;
+                let (_, events) = begin::write(&mut transaction, &ctx_inside, platform, &new, reason).await?;
+                let organization = new.session.organization.unwrap_or(platform);
                 let mut event =
                     audit::event(&ctx_inside, organization, "password.change", "principal", who.to_string());
                 event.after = Some(format!(r#"{{"sessions_ended":{}}}"#, ended.len()));
-                let begin = session::event(&ctx_inside, platform, &new_session, "session.begin", reason);
-                transaction.commit(event, vec![begin], ended).await
+                transaction.commit(event, events, ended).await
             }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
         })
         .await?;
@@ -99,10 +101,12 @@ pub async fn set(
     let chosen = Password::chosen("password", &new, &folded)?;
     let hash = app.identity().hasher.hash(chosen, app.world().random()).await?;
     let (ctx_inside, app_inside, who) = (ctx.clone(), app.clone(), principal.id);
+    let account = app.identity().pepper.of_login(&principal.login_folded);
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 store::principal::set_password(transaction.tx(), who, Some(&hash), now).await?;
+                guesses::forgive(transaction.tx(), &account).await?;
                 let reason = "the operator set the password";
                 let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
                 notice::queue(&app_inside, transaction.tx(), who, Notice::PasswordSet, now).await?;
@@ -119,7 +123,6 @@ pub async fn set(
         })
         .await?;
     session::forget(app, &ended);
-    app.identity().throttle.forgive(app.identity().pepper.of_login(&principal.login_folded));
     Ok(ended.len())
 }
 

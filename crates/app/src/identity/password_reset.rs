@@ -5,10 +5,12 @@
 //! hour, works once, and only while the account has the password it had then. Using it ends every session and begins none, so a
 //! second factor is asked for as always.
 
+use super::begin::acting_as;
+use super::guesses;
 use super::notice::{self, Notice};
 use super::password::Password;
 use super::session;
-use super::sign_in::{acting_as, is_standing};
+use super::sign_in::is_standing;
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -200,6 +202,7 @@ pub async fn reset(
                     return Err(invalid_token());
                 }
                 store::principal::set_password(tx, who, Some(&new_hash), now).await?;
+                guesses::forgive(tx, &account).await?;
                 let reason = "the password was reset";
                 let ended = store::session::end_of_principal(tx, who, reason, now).await?;
                 let notice = Notice::PasswordChanged { address: ctx_inside.address };
@@ -213,7 +216,6 @@ pub async fn reset(
         })
         .await?;
     session::forget(app, &ended);
-    identity.throttle.forgive(account);
     Ok(())
 }
 

@@ -74,6 +74,10 @@ pub struct Pepper {
     logins: hmac::Key,
     codes: hmac::Key,
     legacy: hmac::Key,
+    refresh: hmac::Key,
+    cookies: hmac::Key,
+    csrf: hmac::Key,
+    devices: hmac::Key,
 }
 
 impl fmt::Debug for Pepper {
@@ -96,6 +100,10 @@ impl Pepper {
             logins: key("charter logins 1"),
             codes: key("charter codes 1"),
             legacy: key("charter legacy secrets 1"),
+            refresh: key("charter refresh tokens 1"),
+            cookies: key("charter session cookies 1"),
+            csrf: key("charter csrf tokens 1"),
+            devices: key("charter known devices 1"),
         }
     }
 
@@ -119,10 +127,38 @@ impl Pepper {
         bytes(hmac::sign(&self.legacy, secret).as_ref())
     }
 
+    /// What proves that a refresh token is ours: 128 bits over what it says.
+    pub fn of_refresh(&self, says: &[u8]) -> [u8; 16] {
+        half(hmac::sign(&self.refresh, says).as_ref())
+    }
+
+    /// The hash of a session's cookie.
+    pub fn of_cookie(&self, cookie: &str) -> [u8; 32] {
+        mac(&self.cookies, cookie)
+    }
+
+    /// What a page of ours shows to prove that it is one, for a session.
+    pub fn of_csrf(&self, session: u128) -> [u8; 32] {
+        bytes(hmac::sign(&self.csrf, &session.to_be_bytes()).as_ref())
+    }
+
+    /// What proves that a device was known: 128 bits over what its token says.
+    pub fn of_device(&self, says: &[u8]) -> [u8; 16] {
+        half(hmac::sign(&self.devices, says).as_ref())
+    }
+
     /// The hash of a one-time code.
     pub fn of_code(&self, code: &str) -> [u8; 32] {
         mac(&self.codes, code)
     }
+}
+
+fn half(tag: &[u8]) -> [u8; 16] {
+    let mut half = [0; 16];
+    for (to, from) in half.iter_mut().zip(tag) {
+        *to = *from;
+    }
+    half
 }
 
 fn mac(key: &hmac::Key, text: &str) -> [u8; 32] {

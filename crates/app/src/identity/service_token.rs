@@ -9,7 +9,7 @@ use charter_policy::condition::AddressRange;
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 
-const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+pub(super) const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const ID: usize = 12;
 const SECRET: usize = 43;
 const CHECK: usize = 6;
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Presented<'_> {
     }
 }
 
-fn check_of(text: &str) -> String {
+pub(super) fn check_of(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes()) as usize;
     let mut digits = [b'0'; CHECK];
     for digit in digits.iter_mut().rev() {

@@ -1,21 +1,23 @@
-//! Sessions: what a node remembers of them, listing and ending one's own, signing out.
+//! Sessions: what a node remembers of them.
 //!
-//! A session is read from the database when a token first names it here, and again when what is remembered is half a minute old. One
-//! that ended stays ended in memory; those that ended on other nodes are learned by a poll.
+//! A session is read from the database when a token or cookie first names it here, and again when what is remembered is half a minute
+//! old. One that ended stays ended in memory; those that ended on other nodes are learned by a poll. That a cookie was used is
+//! noted in memory and written about every ten seconds for all sessions together.
 
+use super::session_limits;
 use super::sign_in;
 use super::token::Claims;
 use crate::App;
 use crate::audit;
-use crate::caller::{Caller, Listing, Page, RequestContext, SignedIn};
-use crate::transaction::{Committed, Transaction};
+use crate::caller::{RequestContext, SignedIn};
 use arc_swap::ArcSwapOption;
 use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
 use charter_store::session::Session;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What is remembered longer than this is read again.
 const READ_AGAIN_SECONDS: i64 = 30;
@@ -23,6 +25,10 @@ const READ_AGAIN_SECONDS: i64 = 30;
 pub(super) const OVERLAP_SECONDS: i64 = 60;
 /// How long a session that is over is kept.
 const KEPT_SECONDS: i64 = 30 * 86_400;
+/// A session used again within this is not noted again.
+const NOTE_SECONDS: i64 = 60;
+/// What was noted is written together at most this often.
+const WRITE_SECONDS: i64 = 10;
 /// No token lives this long: a floor that lies further back refuses nothing.
 const FLOOR_SECONDS: i64 = 40 * 86_400;
 
@@ -48,35 +54,70 @@ pub struct Known {
     pub name: String,
     /// Whether the principal may act.
     pub is_active: bool,
-    /// When the session ends at the latest.
+    /// The organization it is for.
+    pub organization: Option<OrganizationId>,
+    /// How the principal proved itself.
+    pub amr: Vec<String>,
+    /// When it did.
+    pub authenticated_at: Timestamp,
+    /// Whether it is used by a cookie.
+    pub is_cookie: bool,
+    /// When the session ends unless it is used.
     pub ends_at: Timestamp,
+    /// When the session ends however it is used.
+    ends_latest_at: Timestamp,
+    idle_seconds: i64,
+    noted_at: Timestamp,
     read_at: Timestamp,
-    last: ArcSwapOption<(Arc<Claims>, Arc<SignedIn>)>,
+    by_token: ArcSwapOption<(Arc<Claims>, Arc<SignedIn>)>,
+    by_cookie: OnceLock<Arc<SignedIn>>,
 }
 
 impl Known {
     /// Who signed in, with what their token says; made once as long as requests come with the same token.
     pub(super) fn signed_in(&self, claims: &Arc<Claims>) -> Arc<SignedIn> {
-        if let Some(last) = &*self.last.load()
+        if let Some(last) = &*self.by_token.load()
             && Arc::ptr_eq(&last.0, claims)
         {
             return Arc::clone(&last.1);
         }
-        let signed_in = Arc::new(SignedIn {
+        let signed_in = self.made(claims.sid, claims.org, Timestamp::from_seconds(claims.exp));
+        self.by_token.store(Some(Arc::new((Arc::clone(claims), Arc::clone(&signed_in)))));
+        signed_in
+    }
+
+    /// Who signed in in a browser; made once as long as nothing new is known of the session.
+    pub(super) fn signed_in_by_cookie(&self, id: SessionId) -> Arc<SignedIn> {
+        Arc::clone(self.by_cookie.get_or_init(|| self.made(id, self.organization, self.ends_at)))
+    }
+
+    fn made(
+        &self,
+        session: SessionId,
+        organization: Option<OrganizationId>,
+        expires_at: Timestamp,
+    ) -> Arc<SignedIn> {
+        Arc::new(SignedIn {
             id: self.principal,
             kind: self.kind,
             login: self.login.clone(),
             name: self.name.clone(),
-            session: Some(claims.sid),
+            session: Some(session),
             credential: None,
-            organization: claims.org,
+            organization,
             ceiling: None,
-            amr: claims.amr.clone(),
-            expires_at: Some(Timestamp::from_seconds(claims.exp)),
-        });
-        self.last.store(Some(Arc::new((Arc::clone(claims), Arc::clone(&signed_in)))));
-        signed_in
+            amr: self.amr.clone(),
+            authenticated_at: Some(self.authenticated_at),
+            expires_at: Some(expires_at),
+        })
     }
+}
+
+/// Sessions whose use waits to be written: when, and until when they may rest now.
+#[derive(Debug, Default)]
+pub struct Uses {
+    waiting: Mutex<HashMap<SessionId, (Timestamp, Timestamp)>>,
+    written_at: Mutex<Option<Timestamp>>,
 }
 
 /// The session a token names, when it may be used.
@@ -85,18 +126,25 @@ pub(super) async fn known(app: &App, id: SessionId, now: Timestamp) -> Result<Op
     let remembered = identity.sessions.get(&id);
     match &remembered {
         Some(Remembered::Ended) => return Ok(None),
-        Some(Remembered::Live(known)) if known.read_at.plus_seconds(READ_AGAIN_SECONDS) > now => {
-            return Ok((known.ends_at > now).then(|| Arc::clone(known)));
+        // One that seems to be over may have been used on another node.
+        Some(Remembered::Live(known))
+            if known.read_at.plus_seconds(READ_AGAIN_SECONDS) > now && known.ends_at > now =>
+        {
+            return Ok(Some(Arc::clone(known)));
         }
         _ => {}
     }
+    let settings = identity.settings.clone();
     let read = reading_all!(app.database(), |conn| async move {
         let Some(session) = store::session::get(conn, id).await? else { return Ok(None) };
         let Some(principal) = store::principal::by_id(conn, session.principal).await? else {
             return Ok(None);
         };
         let is_active = sign_in::is_standing(conn, &principal, session.organization).await?;
-        Ok::<_, charter_db::Error>(Some((session, principal, is_active)))
+        let is_cookie = session.cookie_hash.is_some();
+        let limits =
+            session_limits::read(conn, &settings, principal.id, session.organization, is_cookie).await?;
+        Ok::<_, charter_db::Error>(Some((session, principal, is_active, limits)))
     });
     let found = match (read, remembered) {
         (Ok(found), _) => found,
@@ -106,27 +154,127 @@ pub(super) async fn known(app: &App, id: SessionId, now: Timestamp) -> Result<Op
         }
         (Err(problem), _) => return Err(problem),
     };
-    let Some((session, principal, is_active)) = found else { return Ok(None) };
+    let Some((session, principal, is_active, limits)) = found else { return Ok(None) };
     if session.ended_at.is_some() {
         identity.sessions.put(id, Remembered::Ended, |_| false);
         return Ok(None);
     }
+    let ends_latest_at = limits.ends_at(&session);
+    // A use that waits to be written counts already.
+    let noted = identity.uses.of(id);
+    let idle_expires_at =
+        noted.map_or(session.idle_expires_at, |(_, until)| until.max(session.idle_expires_at));
+    let ends_at = ends_latest_at.min(idle_expires_at);
     let known = Arc::new(Known {
         principal: principal.id,
         kind: principal.kind,
         login: principal.login_folded,
         name: principal.name,
         is_active,
-        ends_at: session.expires_at.min(session.idle_expires_at),
+        organization: session.organization,
+        amr: session.amr.split(' ').map(str::to_owned).collect(),
+        authenticated_at: session.authenticated_at,
+        is_cookie: session.cookie_hash.is_some(),
+        ends_at,
+        ends_latest_at,
+        idle_seconds: limits.idle_seconds,
+        noted_at: noted.map_or_else(|| session.refreshed_at.unwrap_or(session.created_at), |(at, _)| at),
         read_at: now,
-        last: ArcSwapOption::empty(),
+        by_token: ArcSwapOption::empty(),
+        by_cookie: OnceLock::new(),
     });
     identity
         .sessions
         .put(id, Remembered::Live(Arc::clone(&known)), |there| matches!(there, Remembered::Ended));
     // It may have ended while it was read.
     let has_ended = matches!(identity.sessions.get(&id), Some(Remembered::Ended));
-    Ok((!has_ended && session.is_live(now)).then_some(known))
+    Ok((!has_ended && ends_at > now).then_some(known))
+}
+
+impl Uses {
+    fn of(&self, id: SessionId) -> Option<(Timestamp, Timestamp)> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
+    }
+}
+
+/// Takes note that a session was used by its cookie now.
+pub(super) fn note_use(app: &App, id: SessionId, known: &Arc<Known>, now: Timestamp) {
+    if known.noted_at.plus_seconds(NOTE_SECONDS) > now {
+        return;
+    }
+    let until = now.plus_seconds(known.idle_seconds).min(known.ends_latest_at);
+    let identity = app.identity();
+    identity.uses.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, (now, until));
+    let used = Known {
+        ends_at: until,
+        noted_at: now,
+        login: known.login.clone(),
+        name: known.name.clone(),
+        amr: known.amr.clone(),
+        by_token: ArcSwapOption::empty(),
+        by_cookie: OnceLock::new(),
+        ..**known
+    };
+    identity.sessions.put(id, Remembered::Live(Arc::new(used)), |there| matches!(there, Remembered::Ended));
+}
+
+/// Writes the uses that wait. What cannot be written waits on.
+pub(super) async fn write_uses(app: &App, now: Timestamp) -> Result<(), Problem> {
+    let uses = &app.identity().uses;
+    let due: Vec<(SessionId, (Timestamp, Timestamp))> = {
+        let mut written_at = uses.written_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = uses.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_early = written_at.is_some_and(|at| at.plus_seconds(WRITE_SECONDS) > now);
+        if waiting.is_empty() || is_early {
+            return Ok(());
+        }
+        *written_at = Some(now);
+        waiting.iter().map(|(id, use_)| (*id, *use_)).collect()
+    };
+    let rows = due.clone();
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move {
+                for (id, (at, until)) in rows {
+                    store::session::touch(tx, id, at, until).await?;
+                }
+                Ok(())
+            }) as BoxFuture<'_, Result<(), Problem>>
+        })
+        .await?;
+    let mut waiting = uses.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    for (id, use_) in due {
+        if waiting.get(&id) == Some(&use_) {
+            waiting.remove(&id);
+        }
+    }
+    Ok(())
+}
+
+/// The session a cookie leads to; none when it has not the form of one, or leads nowhere.
+pub(super) async fn id_of_cookie(app: &App, cookie: &str) -> Result<Option<SessionId>, Problem> {
+    if cookie.len() != super::begin::COOKIE || !cookie.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Ok(None);
+    }
+    let identity = app.identity();
+    let hash = identity.pepper.of_cookie(cookie);
+    if let Some(id) = identity.cookies.get(&hash) {
+        return Ok(Some(id));
+    }
+    let found =
+        reading_all!(app.database(), |conn| async move { store::session::by_cookie(conn, &hash).await })?;
+    Ok(found.map(|session| {
+        identity.cookies.put(hash, session.id, |_| false);
+        session.id
+    }))
+}
+
+/// The live session a cookie leads to.
+pub(super) async fn by_cookie(app: &App, cookie: &str) -> Result<Option<Session>, Problem> {
+    let Some(id) = id_of_cookie(app, cookie).await? else { return Ok(None) };
+    let now = app.now();
+    let found = reading_all!(app.database(), |conn| store::session::get(conn, id))?;
+    Ok(found.filter(|session| session.is_live(now)))
 }
 
 /// This node lets nobody in by this session any more.
@@ -141,7 +289,7 @@ pub(super) fn forget(app: &App, ended: &[SessionId]) {
 }
 
 /// Learns which sessions ended elsewhere.
-pub(super) async fn learn_ended(app: &App, since: Timestamp) -> Result<(), Problem> {
+pub(crate) async fn learn_ended(app: &App, since: Timestamp) -> Result<(), Problem> {
     let since = since.plus_seconds(-OVERLAP_SECONDS);
     let ended = reading_all!(app.database(), |conn| store::session::ended_since(conn, since))?;
     for id in ended {
@@ -150,84 +298,20 @@ pub(super) async fn learn_ended(app: &App, since: Timestamp) -> Result<(), Probl
     Ok(())
 }
 
-/// Forgets sessions that have been over for a month; what became of them is in the trail.
+/// Forgets guesses of yesterday, and sessions that have been over for a month; what became of them is in the trail.
 pub(super) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
     let (before, floor) = (now.plus_seconds(-KEPT_SECONDS), now.plus_seconds(-FLOOR_SECONDS));
+    let day = now.plus_seconds(-86_400);
     app.database()
         .write(Scope::Installation, move |tx: &mut Tx| {
             Box::pin(async move {
                 store::session::purge(tx, before).await?;
+                store::sign_in_counter::purge(tx, day).await?;
                 store::token_floor::purge(tx, floor).await?;
                 Ok(())
             }) as BoxFuture<'_, Result<(), Problem>>
         })
         .await
-}
-
-/// The signed-in principal, or the problem why there is none.
-pub fn principal_of(ctx: &RequestContext) -> Result<&SignedIn, Problem> {
-    match &ctx.caller {
-        Caller::Principal(principal) => Ok(principal),
-        Caller::Operator { .. } => Err(Problem::new(
-            ProblemKind::Forbidden,
-            "the operator has no account: sign in as a user to do this",
-        )),
-        Caller::Anonymous => Err(Problem::new(
-            ProblemKind::Unauthenticated,
-            "no credential came with the request: send `Authorization: Bearer <token>`",
-        )),
-    }
-}
-
-/// The signed-in principal and its session; a service token has none.
-pub fn session_of(ctx: &RequestContext) -> Result<(&SignedIn, SessionId), Problem> {
-    let principal = principal_of(ctx)?;
-    let session = principal.session.ok_or_else(|| {
-        Problem::new(
-            ProblemKind::Forbidden,
-            "a service token has no session: this is for people who signed in",
-        )
-    })?;
-    Ok((principal, session))
-}
-
-/// Signs out: the session ends, with every token made for it.
-pub async fn sign_out(app: &App, ctx: &RequestContext) -> Result<(), Problem> {
-    let (principal, session) = session_of(ctx)?;
-    end(app, ctx, principal.id, session, "signed out").await
-}
-
-/// Ends one of one's own sessions.
-pub async fn end_own(app: &App, ctx: &RequestContext, session: SessionId) -> Result<(), Problem> {
-    let (principal, _) = session_of(ctx)?;
-    end(app, ctx, principal.id, session, "ended by its owner").await
-}
-
-async fn end(
-    app: &App,
-    ctx: &RequestContext,
-    owner: PrincipalId,
-    id: SessionId,
-    reason: &'static str,
-) -> Result<(), Problem> {
-    let missing = move || Problem::not_found(format!("you have no session {id}"));
-    let ctx_inside = ctx.clone();
-    let platform = app.platform();
-    app.write(Scope::Installation, platform, ctx.now, move |mut transaction: Transaction<'_>| {
-        Box::pin(async move {
-            let found =
-                store::session::get(transaction.tx(), id).await?.filter(|session| session.principal == owner);
-            let session = found.ok_or_else(missing)?;
-            if !store::session::end(transaction.tx(), id, reason, ctx_inside.now).await? {
-                return Err(missing());
-            }
-            let event = event(&ctx_inside, platform, &session, "session.end", reason);
-            transaction.commit(event, Vec::new(), ()).await
-        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
-    })
-    .await?;
-    forget(app, &[id]);
-    Ok(())
 }
 
 /// An event about a session, in the trail of its organization; in the platform's while none is chosen.
@@ -242,42 +326,4 @@ pub(super) fn event(
     let mut event = audit::event(ctx, organization, action, "session", session.id.to_string());
     event.reason = reason.to_owned();
     event
-}
-
-/// One's own live sessions, oldest first, one page.
-pub async fn list_own(app: &App, ctx: &RequestContext, page: &Page) -> Result<Listing<Session>, Problem> {
-    let (principal, _) = session_of(ctx)?;
-    let (owner, limit, now) = (principal.id, page.limit, ctx.now);
-    let mut after = match &page.after {
-        None => (Timestamp::MIN, SessionId(0)),
-        Some(cursor) => {
-            read_cursor(cursor).ok_or_else(|| Problem::invalid("cursor", "not a cursor of this list"))?
-        }
-    };
-    let mut items: Vec<Session> = Vec::new();
-    loop {
-        let found =
-            reading_all!(app.database(), |conn| store::session::of_principal(conn, owner, after, limit))?;
-        for session in found.rows {
-            after = (session.created_at, session.id);
-            if session.is_live(now) {
-                items.push(session);
-            }
-            if items.len() == limit as usize {
-                return Ok(Listing { items, next: Some(cursor(after)) });
-            }
-        }
-        if !found.more {
-            return Ok(Listing { items, next: None });
-        }
-    }
-}
-
-fn cursor((at, id): (Timestamp, SessionId)) -> String {
-    format!("{}_{id}", at.micros())
-}
-
-fn read_cursor(text: &str) -> Option<(Timestamp, SessionId)> {
-    let (at, id) = text.split_once('_')?;
-    Some((Timestamp(at.parse().ok()?), id.parse().ok()?))
 }

@@ -1,9 +1,9 @@
 //! The first administrator. An installation that has none gets a one-time code, printed where the operator looks; whoever presents it
 //! within a day becomes the first superadmin. Once only: after that the code opens nothing, and no other is made.
 
+use super::begin::{self, Opening, SignIn, acting_as, begin, issue};
+use super::guesses;
 use super::password::Password;
-use super::session;
-use super::sign_in::{SignIn, acting_as, begin, issue};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -108,7 +108,6 @@ pub async fn code(app: &App) -> Result<Option<Zeroizing<String>>, Problem> {
 /// Makes the first administrator and signs them in.
 pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Result<SignIn, Problem> {
     let (identity, now, platform) = (app.identity(), ctx.now, app.platform());
-    identity.throttle.take_from_address(ctx.address, now)?;
     let login = text::email("login", &draft.login)?;
     let name = draft
         .name
@@ -119,7 +118,7 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
     let password = Password::chosen("password", &draft.password, &login)?;
     // All guesses at codes are one account: the code is long, and this keeps hashing for others.
     let account = identity.pepper.of_login("\0setup");
-    identity.throttle.take_from_account(account, now)?;
+    guesses::take(app, ctx.address, account, now).await?;
     let code = identity.pepper.of_code(&normal(&draft.code));
     let hash = identity.hasher.hash(password, app.world().random()).await?;
     let principal = Principal {
@@ -145,8 +144,8 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
         reason: "first administrator".to_owned(),
         given: store::Given { by: None, at: now },
     };
-    let begun = begin(app, ctx, &principal, Some(platform), None);
-    let (ctx_inside, session) = (acting_as(ctx, &principal), begun.clone());
+    let begun = begin(app, ctx, principal.id, Some(platform), Opening::default()).await?;
+    let (ctx_inside, new) = (acting_as(ctx, &principal), begun.clone());
     let ((), revision) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
@@ -166,15 +165,15 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
                 let active = PrincipalStatus::Active;
                 store::membership::insert(tx, platform, principal.id, active, Window::ALWAYS, "{}", now).await?;
                 store::assignment::insert(tx, platform, &assignment).await?;
-                store::session::insert(tx, &session).await?;
+                guesses::forgive(tx, &account).await?;
+                let why = "set up the installation";
+                let (_, events) = begin::write(&mut transaction, &ctx_inside, platform, &new, why).await?;
                 let mut event = audit::event(&ctx_inside, platform, "setup.complete", "principal", principal.id.to_string());
                 event.after = Some(serde_json::json!({ "login": login, "role": PLATFORM_ADMINISTRATOR }).to_string());
-                let begin = session::event(&ctx_inside, platform, &session, "session.begin", "set up the installation");
-                transaction.commit(event, vec![begin], ()).await
+                transaction.commit(event, events, ()).await
             }) as BoxFuture<'_, Result<Committed<()>, Problem>>
         })
         .await?;
-    identity.throttle.forgive(account);
     app.snapshots().hear_own(platform, revision).await?;
     issue(app, begun, now)
 }

@@ -3,9 +3,11 @@
 //! An unknown login, a wrong password, an account that may not act: one answer, the same work, one audit event each. Only who has the
 //! right password learns more.
 
+use super::begin::{self, Begun, acting_as, begin, issue, issue_tokens, replace};
+use super::own_session::{principal_of, session_of};
 use super::password::{Password, Verified};
-use super::session::{self, principal_of, session_of};
-use super::token;
+use super::throttle::AccountKey;
+use super::{guesses, session, session_limits};
 use crate::App;
 use crate::audit;
 use crate::caller::{Caller, RequestContext};
@@ -19,14 +21,12 @@ use charter_store as store;
 use charter_store::principal::Principal;
 use charter_store::session::Session;
 use serde_json::json;
-use std::sync::Arc;
 use zeroize::Zeroizing;
+
+pub use super::begin::{Opening, SessionKind, SignIn};
 
 /// Longest login that is looked at.
 const LOGIN_MAX: usize = 512;
-
-/// Characters kept of what a client says it is.
-const USER_AGENT_MAX: usize = 200;
 
 /// What somebody typed to sign in.
 pub struct SignInDraft {
@@ -36,39 +36,18 @@ pub struct SignInDraft {
     pub password: Zeroizing<String>,
     /// The organization to work in, by key or id; left out, the one membership there is, or any.
     pub organization: Option<String>,
-    /// The program they typed it into.
-    pub user_agent: Option<String>,
+    /// What the session is to be used by, and the program it is typed into.
+    pub opening: Opening,
+    /// The token that makes the device known, where it has one.
+    pub device: Option<String>,
+    /// The cookie of a session that this one takes the place of.
+    pub replaces: Option<String>,
 }
 
 impl std::fmt::Debug for SignInDraft {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SignInDraft").field("login", &self.login).finish_non_exhaustive()
     }
-}
-
-/// A session that began, with its first token.
-pub struct SignIn {
-    /// The access token.
-    pub token: Zeroizing<String>,
-    /// When the token ends.
-    pub expires_at: Timestamp,
-    /// The session.
-    pub session: Session,
-}
-
-impl std::fmt::Debug for SignIn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SignIn").field("session", &self.session.id).finish_non_exhaustive()
-    }
-}
-
-fn shortened(user_agent: String) -> String {
-    user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX).collect()
-}
-
-/// What an event of a session that begins says beside it.
-pub(super) fn begun_with(session: &Session) -> Option<String> {
-    session.user_agent.as_ref().map(|sent| json!({ "user_agent": sent }).to_string())
 }
 
 fn invalid_credentials() -> Problem {
@@ -82,13 +61,13 @@ fn no_organization() -> Problem {
 /// Signs a user in.
 pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Result<SignIn, Problem> {
     let (identity, now) = (app.identity(), ctx.now);
-    let user_agent = draft.user_agent.map(shortened);
-    identity.throttle.take_from_address(ctx.address, now)?;
+    let user_agent = draft.opening.user_agent.clone().map(begin::shortened);
     // What cannot be anybody's login goes the way of one that is nobody's.
     let is_possible = draft.login.len() <= LOGIN_MAX && !draft.login.contains('\0');
     let login = if is_possible { text::fold_login(&draft.login) } else { String::new() };
     let account = identity.pepper.of_login(&login);
-    identity.throttle.take_from_account(account, now)?;
+    let counter = guesses::of_account(app, &account, draft.device.as_deref(), now);
+    guesses::take(app, ctx.address, counter, now).await?;
     let wanted = login.clone();
     let found = reading_all!(app.database(), |conn| async move {
         let Some(found) = store::principal::by_login(conn, &wanted).await? else { return Ok(None) };
@@ -110,29 +89,71 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
             return Err(invalid_credentials());
         }
     };
-    identity.throttle.forgive(account);
     let organization = match &draft.organization {
         Some(text) => Some(membership(app, &principal, text, now).await?),
         None => only_membership(app, &principal, now).await?,
     };
-    let begun = begin(app, ctx, &principal, organization, user_agent);
+    let begun = begin(app, ctx, principal.id, organization, draft.opening).await?;
+    require_address(app, ctx, &principal, &begun).await?;
+    let old = match &draft.replaces {
+        Some(cookie) => session::by_cookie(app, cookie).await?,
+        None => None,
+    };
     let ctx_inside = acting_as(ctx, &principal);
-    let (session, platform) = (begun.clone(), app.platform());
-    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
-        Box::pin(async move {
-            if let Verified::Rehashed(hash) = &verified {
-                let set_at = principal.password_changed_at.unwrap_or(now);
-                store::principal::set_password(transaction.tx(), principal.id, Some(hash), set_at).await?;
-            }
-            store::session::insert(transaction.tx(), &session).await?;
-            let mut event =
-                session::event(&ctx_inside, platform, &session, "session.begin", "signed in with a password");
-            event.after = begun_with(&session);
-            transaction.commit(event, Vec::new(), ()).await
-        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    let (new, platform) = (begun.clone(), app.platform());
+    let (ended, _) = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                begin::require_unchanged(&mut transaction, &principal).await?;
+                if let Verified::Rehashed(hash) = &verified {
+                    let set_at = principal.password_changed_at.unwrap_or(now);
+                    store::principal::set_password(transaction.tx(), principal.id, Some(hash), set_at)
+                        .await?;
+                }
+                guesses::forgive(transaction.tx(), &counter).await?;
+                let why = "signed in with a password";
+                let (mut ended, mut events) =
+                    begin::write(&mut transaction, &ctx_inside, platform, &new, why).await?;
+                if let Some(old) = old {
+                    let why = "somebody signed in in its place";
+                    if store::session::end(transaction.tx(), old.id, why, now).await? {
+                        events.push(session::event(&ctx_inside, platform, &old, "session.end", why));
+                        ended.push(old.id);
+                    }
+                }
+                let first = events.remove(0);
+                transaction.commit(first, events, ended).await
+            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
+        })
+        .await?;
+    session::forget(app, &ended);
+    let is_known = counter != account;
+    let mut done = issue(app, begun, now)?;
+    done.device_token = (!is_known).then(|| begin::device_token(app, &account, now));
+    Ok(done)
+}
+
+/// Refuses a session from an address its organization does not allow, and leaves word of it.
+async fn require_address(
+    app: &App,
+    ctx: &RequestContext,
+    principal: &Principal,
+    begun: &Begun,
+) -> Result<(), Problem> {
+    if begun.limits.allow_address(ctx.address) {
+        return Ok(());
+    }
+    let (platform, ctx_inside) = (app.platform(), acting_as(ctx, principal));
+    let why = "from an address the organization does not allow";
+    let mut event = session::event(&ctx_inside, platform, &begun.session, "session.begin", why);
+    event.outcome = Outcome::Denied;
+    event.after = begin::begun_with(&begun.session);
+    app.write(Scope::Installation, platform, ctx.now, move |transaction: Transaction<'_>| {
+        Box::pin(async move { transaction.commit(event, Vec::new(), ()).await })
+            as BoxFuture<'_, Result<Committed<()>, Problem>>
     })
     .await?;
-    issue(app, begun, now)
+    Err(session_limits::wrong_address())
 }
 
 async fn record_failure(
@@ -170,87 +191,22 @@ async fn record_failure(
     .map(|_| ())
 }
 
-/// The context of a request whose caller turned out to be this principal, for the audit trail.
-pub(super) fn acting_as(ctx: &RequestContext, principal: &Principal) -> RequestContext {
-    let mut ctx = ctx.clone();
-    ctx.caller = Caller::Principal(Arc::new(crate::caller::SignedIn {
-        id: principal.id,
-        kind: principal.kind,
-        login: principal.login_folded.clone(),
-        name: principal.name.clone(),
-        session: None,
-        credential: None,
-        organization: None,
-        ceiling: None,
-        amr: Vec::new(),
-        expires_at: None,
-    }));
-    ctx
-}
-
-/// A session that is about to begin.
-pub(super) fn begin(
-    app: &App,
-    ctx: &RequestContext,
-    principal: &Principal,
-    organization: Option<OrganizationId>,
-    user_agent: Option<String>,
-) -> Session {
-    let settings = app.identity().settings();
-    let expires_at = ctx.now.plus_seconds(i64::from(settings.session_seconds));
-    Session {
-        id: SessionId(app.fresh_id()),
-        principal: principal.id,
-        organization,
-        amr: "pwd".to_owned(),
-        authenticated_at: ctx.now,
-        created_at: ctx.now,
-        expires_at,
-        idle_expires_at: ctx.now.plus_seconds(i64::from(settings.session_idle_seconds)).min(expires_at),
-        ended_at: None,
-        end_reason: None,
-        refresh_counter: 0,
-        refreshed_at: None,
-        address: ctx.address.map(|address| address.to_string()),
-        user_agent: user_agent.map(shortened),
-    }
-}
-
 /// A session for whoever came with a token of the former system.
 pub(super) async fn begin_from_legacy(
     app: &App,
     ctx: &RequestContext,
     principal: &Principal,
     organization: Option<String>,
-    user_agent: Option<String>,
-) -> Result<Session, Problem> {
+    opening: Opening,
+) -> Result<Begun, Problem> {
     let organization = match &organization {
         Some(text) => Some(membership(app, principal, text, ctx.now).await?),
         None => only_membership(app, principal, ctx.now).await?,
     };
-    let mut session = begin(app, ctx, principal, organization, user_agent);
-    session.amr = super::legacy_caller::LEGACY.to_owned();
-    Ok(session)
-}
-
-/// A token for a session.
-pub(super) fn issue(app: &App, session: Session, now: Timestamp) -> Result<SignIn, Problem> {
-    let identity = app.identity();
-    let claims = identity.terms.claims(
-        now,
-        app.fresh_id(),
-        session.principal,
-        session.organization,
-        session.id,
-        session.amr.split(' ').map(str::to_owned).collect(),
-        session.authenticated_at,
-        session.expires_at,
-    );
-    let token = token::mint(&identity.keys(), &claims).ok_or_else(|| {
-        Problem::new(ProblemKind::Unavailable, "no signing key is active yet: try again in a second")
-            .retry_after(1)
-    })?;
-    Ok(SignIn { token: Zeroizing::new(token), expires_at: Timestamp::from_seconds(claims.exp), session })
+    let mut begun = begin(app, ctx, principal.id, organization, opening).await?;
+    require_address(app, ctx, principal, &begun).await?;
+    begun.session.amr = super::legacy_caller::LEGACY.to_owned();
+    Ok(begun)
 }
 
 fn is_live(member: &MemberFact, now: Timestamp) -> bool {
@@ -379,50 +335,95 @@ pub async fn switch(
     ctx: &RequestContext,
     organization: Option<String>,
 ) -> Result<SignIn, Problem> {
-    let (caller, id) = session_of(ctx)?;
-    let (who, now, platform) = (caller.id, ctx.now, app.platform());
-    let is_turning = organization.is_some();
-    let gone = || Problem::new(ProblemKind::Unauthenticated, "the session has ended: sign in again");
-    let found = reading_all!(app.database(), |conn| async move {
-        let Some(old) = store::session::get(conn, id).await? else { return Ok(None) };
-        let Some(principal) = store::principal::by_id(conn, who).await? else { return Ok(None) };
-        // Who is stopped in one organization may turn to another.
-        let is_standing = is_standing(conn, &principal, old.organization.filter(|_| !is_turning)).await?;
-        Ok::<_, charter_db::Error>(is_standing.then_some((old, principal)))
-    })?;
-    let (old, principal) = found.filter(|(old, _)| old.is_live(now)).ok_or_else(gone)?;
+    let now = ctx.now;
+    // Who is stopped in one organization may turn to another.
+    let (old, principal) = present_in(app, ctx, organization.is_none()).await?;
     let target = match &organization {
         Some(text) => Some(membership(app, &principal, text, now).await?),
         None => old.organization,
     };
     if target == old.organization {
-        return issue(app, old, now);
+        return renew(app, old, now);
     }
-    let mut new = begin(app, ctx, &principal, target, old.user_agent.clone());
-    // The same sign-in: it proves no more and lasts no longer.
-    new.amr.clone_from(&old.amr);
-    new.authenticated_at = old.authenticated_at;
-    new.expires_at = old.expires_at;
-    new.idle_expires_at = new.idle_expires_at.min(old.expires_at);
-    let (ctx_inside, session, before) = (ctx.clone(), new.clone(), old.clone());
-    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
-        Box::pin(async move {
-            if !store::session::end(transaction.tx(), before.id, "turned to another organization", now)
-                .await?
-            {
-                return Err(Problem::new(
-                    ProblemKind::Unauthenticated,
-                    "the session has ended: sign in again",
-                ));
-            }
-            store::session::insert(transaction.tx(), &session).await?;
-            let reason = "turned to another organization";
-            let ended = session::event(&ctx_inside, platform, &before, "session.end", reason);
-            let begun = session::event(&ctx_inside, platform, &session, "session.begin", reason);
-            transaction.commit(begun, vec![ended], ()).await
-        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    let reason = "turned to another organization";
+    let begun = replace(app, ctx, &old, target).await?;
+    require_address(app, ctx, &principal, &begun).await?;
+    put_in_place(app, ctx, &old, &begun, reason, None).await?;
+    issue(app, begun, now)
+}
+
+/// The same session again: a new access token, or for a browser what it has.
+fn renew(app: &App, session: Session, now: Timestamp) -> Result<SignIn, Problem> {
+    if session.cookie_hash.is_none() {
+        return issue_tokens(app, session, now);
+    }
+    Ok(SignIn {
+        token: None,
+        expires_at: session.idle_expires_at,
+        refresh_token: None,
+        cookie: None,
+        csrf_token: Some(begin::csrf_token(app, session.id)),
+        device_token: None,
+        session,
     })
-    .await?;
-    session::forget(app, &[old.id]);
-    issue(app, new, now)
+}
+
+/// Writes a session in the place of another, which ends.
+pub(super) async fn put_in_place(
+    app: &App,
+    ctx: &RequestContext,
+    old: &Session,
+    begun: &Begun,
+    reason: &'static str,
+    forgiven: Option<AccountKey>,
+) -> Result<(), Problem> {
+    let (platform, now) = (app.platform(), ctx.now);
+    let (ctx_inside, new, before) = (ctx.clone(), begun.clone(), old.clone());
+    let (mut ended, _) = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                if !store::session::end(transaction.tx(), before.id, reason, now).await? {
+                    return Err(gone());
+                }
+                if let Some(account) = &forgiven {
+                    guesses::forgive(transaction.tx(), account).await?;
+                }
+                let (ended, mut events) =
+                    begin::write(&mut transaction, &ctx_inside, platform, &new, reason).await?;
+                events.push(session::event(&ctx_inside, platform, &before, "session.end", reason));
+                let first = events.remove(0);
+                transaction.commit(first, events, ended).await
+            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
+        })
+        .await?;
+    ended.push(old.id);
+    session::forget(app, &ended);
+    Ok(())
+}
+
+/// The caller's session and principal, read now, when both may be used.
+pub(super) async fn present(app: &App, ctx: &RequestContext) -> Result<(Session, Principal), Problem> {
+    present_in(app, ctx, true).await
+}
+
+/// The same; when it does not count where the session is for, the principal has to stand anywhere.
+async fn present_in(
+    app: &App,
+    ctx: &RequestContext,
+    counts_place: bool,
+) -> Result<(Session, Principal), Problem> {
+    let (caller, id) = session_of(ctx)?;
+    let (who, now) = (caller.id, ctx.now);
+    let found = reading_all!(app.database(), |conn| async move {
+        let Some(session) = store::session::get(conn, id).await? else { return Ok(None) };
+        let Some(principal) = store::principal::by_id(conn, who).await? else { return Ok(None) };
+        let place = session.organization.filter(|_| counts_place);
+        let is_standing = is_standing(conn, &principal, place).await?;
+        Ok::<_, charter_db::Error>(is_standing.then_some((session, principal)))
+    })?;
+    found.filter(|(session, _)| session.is_live(now)).ok_or_else(gone)
+}
+
+pub(super) fn gone() -> Problem {
+    Problem::new(ProblemKind::Unauthenticated, "the session has ended: sign in again")
 }

@@ -136,6 +136,10 @@ faults! {
     Life = "token.life",
     /// Issued before an instant before which none counts.
     Floor = "token.floor",
+    /// A refresh token that is none of ours.
+    Refresh = "refresh_token",
+    /// A cookie that leads to no session.
+    Cookie = "session.cookie",
     /// Its session has ended.
     Session = "token.session",
     /// Its principal may not act.

@@ -58,6 +58,7 @@ async fn caller(node: &Node, login: &str) -> RequestContext {
         organization: Some(node.toys()),
         ceiling: None,
         amr: vec!["pwd".to_owned()],
+        authenticated_at: None,
         expires_at: None,
     };
     RequestContext { caller: Caller::Principal(Arc::new(signed_in)), ..node.operator() }

@@ -4,7 +4,7 @@ use crate::world::{NOW, Node, PASSWORD, draft, open};
 use charter_app::identity::credential::{self, ServiceTokenDraft};
 use charter_app::identity::setup::{self, SetupDraft};
 use charter_app::identity::sign_in::{self, SignIn};
-use charter_app::identity::{own_password, session};
+use charter_app::identity::{own_password, own_session};
 use charter_app::member::{self, MemberUpdate};
 use charter_app::{App, Caller, EditOptions, Page};
 use charter_db::{BoxFuture, Scope, Statement, Tx};
@@ -45,7 +45,8 @@ both_engines!(a_user_signs_in_and_is_known_by_the_token, async |db: TestDatabase
     let begun = signed_in(&node, " Ann@Toys.Example ").await;
     assert_eq!(begun.expires_at, node.now().plus_seconds(600));
     assert_eq!(begun.session.organization, Some(node.toys()), "her one membership is chosen");
-    let Caller::Principal(ann) = node.app.authenticate(Some(&begun.token), None).await.unwrap() else {
+    let Caller::Principal(ann) = node.app.authenticate(Some(begun.access_token()), None).await.unwrap()
+    else {
         panic!()
     };
     assert_eq!((ann.login.as_str(), ann.session), ("ann@toys.example", Some(begun.session.id)));
@@ -55,7 +56,7 @@ both_engines!(a_user_signs_in_and_is_known_by_the_token, async |db: TestDatabase
             .await;
     assert_eq!(begins, 1);
     node.clock.forward(600 + 60);
-    refused(&node.app, &begun.token).await;
+    refused(&node.app, begun.access_token()).await;
     assert!(matches!(node.app.authenticate(None, None).await.unwrap(), Caller::Anonymous));
 });
 
@@ -134,11 +135,11 @@ both_engines!(signing_out_ends_the_token_at_once, async |db: TestDatabase| {
     node.company().await;
     let (one, other) =
         (signed_in(&node, "ann@toys.example").await, signed_in(&node, "ann@toys.example").await);
-    let ctx = node.as_bearer(&one.token).await;
-    session::sign_out(&node.app, &ctx).await.unwrap();
-    refused(&node.app, &one.token).await;
-    assert_eq!(session::sign_out(&node.app, &ctx).await.unwrap_err().kind, ProblemKind::NotFound);
-    node.as_bearer(&other.token).await;
+    let ctx = node.as_bearer(one.access_token()).await;
+    own_session::sign_out(&node.app, &ctx).await.unwrap();
+    refused(&node.app, one.access_token()).await;
+    assert_eq!(own_session::sign_out(&node.app, &ctx).await.unwrap_err().kind, ProblemKind::NotFound);
+    node.as_bearer(other.access_token()).await;
 });
 
 both_engines!(
@@ -152,18 +153,18 @@ both_engines!(
         node.clock.forward(1);
     }
     let hers = signed_in(&node, "bob@toys.example").await;
-    let ctx = node.as_bearer(&mine[0].token).await;
-    let first = session::list_own(&node.app, &ctx, &Page::first(2)).await.unwrap();
-    let rest = session::list_own(&node.app, &ctx, &Page { after: first.next.clone(), limit: 2 }).await.unwrap();
+    let ctx = node.as_bearer(mine[0].access_token()).await;
+    let first = own_session::list_own(&node.app, &ctx, &Page::first(2)).await.unwrap();
+    let rest = own_session::list_own(&node.app, &ctx, &Page { after: first.next.clone(), limit: 2 }).await.unwrap();
     let listed: Vec<SessionId> = first.items.iter().chain(&rest.items).map(|session| session.id).collect();
     assert_eq!(listed, mine.iter().map(|begun| begun.session.id).collect::<Vec<_>>());
-    let bobs = session::end_own(&node.app, &ctx, hers.session.id).await.unwrap_err();
-    let nobodys = session::end_own(&node.app, &ctx, SessionId(7)).await.unwrap_err();
+    let bobs = own_session::end_own(&node.app, &ctx, hers.session.id).await.unwrap_err();
+    let nobodys = own_session::end_own(&node.app, &ctx, SessionId(7)).await.unwrap_err();
     assert_eq!((bobs.kind, nobodys.kind), (ProblemKind::NotFound, ProblemKind::NotFound));
-    node.as_bearer(&hers.token).await;
-    session::end_own(&node.app, &ctx, mine[1].session.id).await.unwrap();
-    refused(&node.app, &mine[1].token).await;
-    let left = session::list_own(&node.app, &ctx, &Page::first(10)).await.unwrap();
+    node.as_bearer(hers.access_token()).await;
+    own_session::end_own(&node.app, &ctx, mine[1].session.id).await.unwrap();
+    refused(&node.app, mine[1].access_token()).await;
+    let left = own_session::list_own(&node.app, &ctx, &Page::first(10)).await.unwrap();
     assert_eq!(left.items.len(), 2);
 });
 
@@ -173,7 +174,7 @@ both_engines!(
     let node = open(&db).await;
     node.company().await;
     let (one, other) = (signed_in(&node, "ann@toys.example").await, signed_in(&node, "ann@toys.example").await);
-    let ctx = node.as_bearer(&one.token).await;
+    let ctx = node.as_bearer(one.access_token()).await;
     let secret = |text: &str| Zeroizing::new(text.to_owned());
     let wrong = own_password::change(&node.app, &ctx, secret("wrong horse battery"), secret("another fine horse")).await;
     assert_eq!(wrong.unwrap_err().kind, ProblemKind::InvalidCredentials);
@@ -182,9 +183,9 @@ both_engines!(
         assert_eq!(problem.kind, ProblemKind::Invalid, "{weak}");
     }
     let begun = own_password::change(&node.app, &ctx, secret(PASSWORD), secret("another fine horse")).await.unwrap();
-    refused(&node.app, &one.token).await;
-    refused(&node.app, &other.token).await;
-    node.as_bearer(&begun.token).await;
+    refused(&node.app, one.access_token()).await;
+    refused(&node.app, other.access_token()).await;
+    node.as_bearer(begun.access_token()).await;
     let old = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD)).await;
     assert_eq!(old.unwrap_err().kind, ProblemKind::InvalidCredentials);
     let again = draft("ann@toys.example", "another fine horse");
@@ -192,9 +193,9 @@ both_engines!(
 
     let ended = own_password::set(&node.app, &node.operator(), "ann@toys.example", secret(PASSWORD)).await.unwrap();
     assert_eq!(ended, 2);
-    refused(&node.app, &begun.token).await;
+    refused(&node.app, begun.access_token()).await;
     let bob = signed_in(&node, "bob@toys.example").await;
-    let bob = node.as_bearer(&bob.token).await;
+    let bob = node.as_bearer(bob.access_token()).await;
     let denied = own_password::set(&node.app, &bob, "ann@toys.example", secret("mine to choose now")).await.unwrap_err();
     assert_eq!(denied.kind, ProblemKind::Forbidden);
 });
@@ -205,7 +206,7 @@ both_engines!(
     let node = open(&db).await;
     node.company().await;
     let begun = signed_in(&node, "ann@toys.example").await;
-    let ann = node.as_bearer(&begun.token).await;
+    let ann = node.as_bearer(begun.access_token()).await;
     node.app.require(&ann, node.toys(), "admin.api_keys.read").await.unwrap();
     let permit = node.permit(node.toys()).await;
     let update = MemberUpdate { status: Some(PrincipalStatus::Suspended), ..MemberUpdate::default() };
@@ -218,7 +219,7 @@ both_engines!(
     assert_eq!(switched.kind, ProblemKind::Unauthenticated);
     node.clock.forward(30);
     node.app.tick().await.unwrap();
-    refused(&node.app, &begun.token).await;
+    refused(&node.app, begun.access_token()).await;
 });
 
 both_engines!(
@@ -229,7 +230,7 @@ both_engines!(
     let mut asked = draft("carl@toys.example", PASSWORD);
     asked.organization = Some("toys".to_owned());
     let begun = sign_in::sign_in(&node.app, &node.anonymous(), asked).await.unwrap();
-    let carl = node.as_bearer(&begun.token).await;
+    let carl = node.as_bearer(begun.access_token()).await;
     node.app.require(&carl, node.toys(), "admin.api_keys.read").await.unwrap();
     let elsewhere = node.app.require(&carl, node.trade(), "admin.api_keys.read").await.unwrap_err();
     let unknown = node.app.require(&carl, charter_kernel::OrganizationId(5), "admin.api_keys.read").await.unwrap_err();
@@ -237,19 +238,19 @@ both_engines!(
     let turned = sign_in::switch(&node.app, &carl, Some("trade".to_owned())).await.unwrap();
     assert_ne!(turned.session.id, begun.session.id);
     assert_eq!(turned.session.expires_at, begun.session.expires_at);
-    refused(&node.app, &begun.token).await;
-    let carl = node.as_bearer(&turned.token).await;
+    refused(&node.app, begun.access_token()).await;
+    let carl = node.as_bearer(turned.access_token()).await;
     node.app.require(&carl, node.trade(), "admin.api_keys.read").await.unwrap();
     let denied = sign_in::switch(&node.app, &carl, Some("platform".to_owned())).await.unwrap_err();
     let nowhere = sign_in::switch(&node.app, &carl, Some("nowhere".to_owned())).await.unwrap_err();
     assert_eq!((denied.kind, nowhere.kind), (ProblemKind::NotFound, ProblemKind::NotFound));
     let renewed = sign_in::switch(&node.app, &carl, None).await.unwrap();
     assert_eq!(renewed.session.id, turned.session.id);
-    node.as_bearer(&turned.token).await;
+    node.as_bearer(turned.access_token()).await;
 
     let any = signed_in(&node, "carl@toys.example").await;
     assert_eq!(any.session.organization, None, "he has two and chose none");
-    let carl = node.as_bearer(&any.token).await;
+    let carl = node.as_bearer(any.access_token()).await;
     node.app.require(&carl, node.toys(), "admin.api_keys.read").await.unwrap();
     node.app.require(&carl, node.trade(), "admin.api_keys.read").await.unwrap();
     let me = sign_in::me(&node.app, &carl).await.unwrap();
@@ -276,7 +277,7 @@ both_engines!(the_first_administrator_is_let_in_once, async |db: TestDatabase| {
     assert_eq!(complete(&code, "no e-mail", PASSWORD).await.unwrap_err().kind, ProblemKind::Invalid);
     let begun =
         complete(&code.to_lowercase().replace('-', " "), "root@toys.example", PASSWORD).await.unwrap();
-    let root = node.as_bearer(&begun.token).await;
+    let root = node.as_bearer(begun.access_token()).await;
     node.app.require(&root, node.app.platform(), "platform.organizations.read").await.unwrap();
     let again = complete(&code, "second@toys.example", PASSWORD).await.unwrap_err();
     assert_eq!(again.kind, ProblemKind::InvalidCredentials);
@@ -393,11 +394,11 @@ both_engines!(
     node.company().await;
     let permit = node.permit(node.toys()).await;
     let bob = signed_in(&node, "bob@toys.example").await;
-    let bob = node.as_bearer(&bob.token).await;
+    let bob = node.as_bearer(bob.access_token()).await;
     let problem = credential::create(&node.app, &bob, &permit, for_robot(None)).await.unwrap_err();
     assert_eq!(problem.kind, ProblemKind::BeyondGiver);
     let ann = signed_in(&node, "ann@toys.example").await;
-    let ann = node.as_bearer(&ann.token).await;
+    let ann = node.as_bearer(ann.access_token()).await;
     credential::create(&node.app, &ann, &permit, for_robot(None)).await.unwrap();
 });
 
@@ -457,7 +458,7 @@ both_engines!(
     let node = open(&db).await;
     node.company().await;
     let begun = signed_in(&node, "ann@toys.example").await;
-    node.as_bearer(&begun.token).await;
+    node.as_bearer(begun.access_token()).await;
     let etag = node.app.identity().keys().etag().to_owned();
     execute(
         &node.app,
@@ -466,10 +467,10 @@ both_engines!(
     .await;
     node.clock.forward(1);
     node.app.tick().await.unwrap();
-    refused(&node.app, &begun.token).await;
+    refused(&node.app, begun.access_token()).await;
     assert_ne!(node.app.identity().keys().etag(), etag);
     let again = signed_in(&node, "ann@toys.example").await;
-    node.as_bearer(&again.token).await;
+    node.as_bearer(again.access_token()).await;
 });
 
 /// Attack 117, for the first key: and tokens of each node are good on the others.
@@ -485,15 +486,51 @@ async fn two_nodes_that_start_at_once_make_one_signing_key() {
         assert_eq!(count(&first.app, active).await, 1);
         assert_eq!(one.app.identity().keys().signer_kid(), other.app.identity().keys().signer_kid());
         let begun = signed_in(&one, "ann@toys.example").await;
-        other.as_bearer(&begun.token).await;
+        other.as_bearer(begun.access_token()).await;
         // The first node has not read the key: the token makes it.
         first.clock.forward(1);
-        first.as_bearer(&begun.token).await;
-        let ctx = one.as_bearer(&begun.token).await;
-        session::sign_out(&one.app, &ctx).await.unwrap();
+        first.as_bearer(begun.access_token()).await;
+        let ctx = one.as_bearer(begun.access_token()).await;
+        own_session::sign_out(&one.app, &ctx).await.unwrap();
         other.app.tick().await.unwrap();
-        refused(&other.app, &begun.token).await;
+        refused(&other.app, begun.access_token()).await;
         one.app.close().await.unwrap();
         other.app.close().await.unwrap();
     }
 }
+
+both_engines!(
+    a_password_that_is_replaced_while_it_is_looked_at_begins_no_session,
+    async |db: TestDatabase| {
+        let node = open(&db).await;
+        node.company().await;
+        // Whoever's hash is dear holds up the one behind.
+        let dear = "update principals set password_hash = '$argon2id$v=19$m=131072,t=10,p=1$c29tZXNhbHRzb21lc2FsdA$\
+            AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' where login_folded = 'bob@toys.example'";
+        execute(&node.app, Statement::new(dear)).await;
+        let bob = async {
+            sign_in::sign_in(&node.app, &node.anonymous(), draft("bob@toys.example", PASSWORD))
+                .await
+                .unwrap_err()
+        };
+        let anonymous = node.anonymous();
+        let ann = sign_in::sign_in(&node.app, &anonymous, draft("ann@toys.example", PASSWORD));
+        let other = async {
+            for _ in 0..50 {
+                count(&node.app, Statement::new("select count(*) from principals")).await;
+            }
+            let other = "update principals set password_hash = '$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$\
+                AAAAAAAAAAAAAAAAAAAAAA' where login_folded = 'ann@toys.example'";
+            execute(&node.app, Statement::new(other)).await;
+        };
+        let (bob, ann, ()) = tokio::join!(bob, ann, other);
+        assert_eq!(bob.kind, ProblemKind::InvalidCredentials);
+        let refused = ann.unwrap_err().kind;
+        assert!(
+            [ProblemKind::Unavailable, ProblemKind::InvalidCredentials].contains(&refused),
+            "{refused:?}"
+        );
+        let sessions = count(&node.app, Statement::new("select count(*) from sessions")).await;
+        assert_eq!(sessions, 0);
+    }
+);

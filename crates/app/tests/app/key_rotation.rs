@@ -3,7 +3,7 @@
 use crate::world::{NOW, Node, PASSWORD, draft, open};
 use charter_app::identity::key_rotation::{self, KeyState, RevocationDraft, RotationDraft};
 use charter_app::identity::token_floor::{self, FloorDraft, Whose};
-use charter_app::identity::{session, sign_in};
+use charter_app::identity::{own_session, sign_in};
 use charter_app::{App, Caller, Permit};
 use charter_db::{Scope, Statement};
 use charter_kernel::{Problem, ProblemKind, Timestamp};
@@ -26,7 +26,7 @@ async fn states(node: &Node) -> Vec<KeyState> {
 
 async fn token(node: &Node) -> String {
     let begun = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD)).await;
-    begun.unwrap().token.to_string()
+    begun.unwrap().access_token().to_owned()
 }
 
 async fn is_accepted(app: &App, token: &str) -> bool {
@@ -167,7 +167,7 @@ both_engines!(
     let fresh = token(&node).await;
     assert!(is_accepted(&node.app, &fresh).await);
     let ctx = node.as_bearer(&fresh).await;
-    let live = session::list_own(&node.app, &ctx, &charter_app::Page::first(10)).await.unwrap();
+    let live = own_session::list_own(&node.app, &ctx, &charter_app::Page::first(10)).await.unwrap();
     assert_eq!(live.items.len(), 2, "the session of the refused token is still there");
     let again = key_rotation::revoke(&node.app, &operator, &permit, &kid, because("leaked")).await.unwrap_err();
     assert_eq!(again.kind, ProblemKind::InUse);
@@ -318,7 +318,8 @@ both_engines!(tokens_before_a_floor_are_refused_and_later_ones_are_not, async |d
         organization: Some("trade".to_owned()),
         ..draft("carl@toys.example", PASSWORD)
     };
-    let elsewhere = sign_in::sign_in(&node.app, &node.anonymous(), carl).await.unwrap().token.to_string();
+    let elsewhere =
+        sign_in::sign_in(&node.app, &node.anonymous(), carl).await.unwrap().access_token().to_owned();
     node.clock.forward(5);
     raise(Whose::Organization(node.toys()), None).await.unwrap();
     assert!(!is_accepted(&node.app, &old).await);

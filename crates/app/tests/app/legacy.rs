@@ -4,6 +4,7 @@ use crate::world::{NOW, Node, OPERATOR, PASSWORD, draft, open};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use charter_app::identity::sign_in::Opening;
 use charter_app::identity::{legacy_caller, legacy_secret, sign_in};
 use charter_app::member::{self, MemberUpdate};
 use charter_app::{App, Caller, EditOptions};
@@ -29,7 +30,7 @@ both_engines!(
     node.company().await;
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let begun = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD)).await.unwrap();
-    node.as_bearer(&begun.token).await;
+    node.as_bearer(begun.access_token()).await;
     let document: Value = serde_json::from_str(node.app.identity().keys().document()).unwrap();
     assert_eq!(document["keys"].as_array().unwrap().len(), 1, "no secret of the former system is published");
     let (kid, x) = (document["keys"][0]["kid"].as_str().unwrap(), document["keys"][0]["x"].as_str().unwrap());
@@ -39,7 +40,7 @@ both_engines!(
         "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
         base64::engine::general_purpose::STANDARD.encode(&der)
     );
-    let ours = begun.token.split('.').nth(1).unwrap();
+    let ours = begun.access_token().split('.').nth(1).unwrap();
     let theirs = URL_SAFE_NO_PAD.encode(claims("ann@toys.example", node.now()).to_string());
     let public = [raw, der, pem.into_bytes(), x.as_bytes().to_vec(), kid.as_bytes().to_vec(), Vec::new()];
     for secret in public.iter().map(Vec::as_slice).chain([SECRET.as_bytes()]) {
@@ -138,16 +139,18 @@ both_engines!(a_token_of_the_former_system_becomes_a_session, async |db: TestDat
     node.company().await;
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let ann = node.as_bearer(&token(SECRET, &claims("ann@toys.example", node.now()))).await;
-    let begun = legacy_caller::exchange(&node.app, &ann, None, None).await.unwrap();
+    let begun = legacy_caller::exchange(&node.app, &ann, None, Opening::default()).await.unwrap();
     assert_eq!((begun.session.organization, begun.session.amr.as_str()), (Some(node.toys()), "legacy"));
-    let ours = node.as_bearer(&begun.token).await;
+    let ours = node.as_bearer(begun.access_token()).await;
     node.app.require(&ours, node.toys(), "admin.users.read").await.unwrap();
-    let again = legacy_caller::exchange(&node.app, &ours, None, None).await.unwrap_err();
+    let again = legacy_caller::exchange(&node.app, &ours, None, Opening::default()).await.unwrap_err();
     assert_eq!(again.kind, ProblemKind::Forbidden, "a session of ours is not exchanged");
-    let refused = legacy_caller::exchange(&node.app, &node.operator(), None, None).await.unwrap_err();
+    let refused =
+        legacy_caller::exchange(&node.app, &node.operator(), None, Opening::default()).await.unwrap_err();
     assert_eq!(refused.kind, ProblemKind::Forbidden);
-    let elsewhere =
-        legacy_caller::exchange(&node.app, &ann, Some("trade".to_owned()), None).await.unwrap_err();
+    let elsewhere = legacy_caller::exchange(&node.app, &ann, Some("trade".to_owned()), Opening::default())
+        .await
+        .unwrap_err();
     assert_eq!(elsewhere.kind, ProblemKind::NotFound);
     let plain = sign_in::switch(&node.app, &ann, None).await.unwrap_err();
     assert_eq!(plain.kind, ProblemKind::Forbidden, "such a token has no session to switch");

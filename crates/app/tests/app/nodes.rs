@@ -2,7 +2,7 @@
 
 use crate::world::{self, Node};
 use charter_app::assignment::{self, AssignmentDraft};
-use charter_app::identity::sign_in;
+use charter_app::identity::{own_session, refresh, sign_in};
 use charter_app::subject::SubjectRef;
 use charter_app::{EditOptions, RequestContext};
 use charter_db::{Scope, Statement};
@@ -51,7 +51,7 @@ async fn two(db: &TestDatabase) -> (Node, Node) {
 
 async fn signed_in(node: &Node, login: &str) -> String {
     let draft = world::draft(login, world::PASSWORD);
-    sign_in::sign_in(&node.app, &node.anonymous(), draft).await.unwrap().token.to_string()
+    sign_in::sign_in(&node.app, &node.anonymous(), draft).await.unwrap().access_token().to_owned()
 }
 
 /// The second node listens to nothing: all it has is the poll.
@@ -116,4 +116,85 @@ async fn of_writers_on_two_nodes_with_the_same_revision_one_wins() {
         here.app.tick().await.unwrap();
         there.app.tick().await.unwrap();
     }
+}
+
+async fn guess(node: &Node, login: &str, password: &str, low: u8) -> Option<ProblemKind> {
+    let ctx = node.anonymous_from(Some(std::net::IpAddr::from([192, 0, 2, low])));
+    sign_in::sign_in(&node.app, &ctx, world::draft(login, password)).await.err().map(|problem| problem.kind)
+}
+
+/// Attack 66: what one node counted the others know, and so does one that starts anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guesses_are_counted_by_all_nodes_together_and_a_restart_forgets_none() {
+    let db = database::postgres().await;
+    let (here, there) = two(&db).await;
+    let ann = "ann@toys.example";
+    for low in 0..5 {
+        let node = if low % 2 == 0 { &here } else { &there };
+        assert_eq!(guess(node, ann, "wrong horse battery", low).await, Some(ProblemKind::InvalidCredentials));
+    }
+    for node in [&here, &there, &world::open(&db).await] {
+        assert_eq!(guess(node, ann, world::PASSWORD, 99).await, Some(ProblemKind::Throttled));
+    }
+    there.clock.forward(2);
+    assert_eq!(guess(&there, ann, world::PASSWORD, 99).await, None);
+    here.clock.forward(2);
+    assert_eq!(guess(&here, ann, world::PASSWORD, 99).await, None, "the right one was forgiven for all");
+
+    let mut refused = 0;
+    for number in 0..40 {
+        let node = if number % 2 == 0 { &here } else { &there };
+        let login = format!("user{number}@toys.example");
+        if guess(node, &login, "wrong horse battery", 200).await == Some(ProblemKind::Throttled) {
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 10, "thirty a minute from one address, on both nodes together");
+}
+
+/// Guesses that several nodes hear of at the same moment all count.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_guesses_made_on_two_nodes_at_once_five_are_looked_at() {
+    let db = database::postgres().await;
+    let (here, there) = two(&db).await;
+    let guesses = (0..20).map(|low| {
+        let node = if low % 2 == 0 { &here } else { &there };
+        guess(node, "ann@toys.example", "wrong horse battery", low)
+    });
+    let kinds = futures_util::future::join_all(guesses).await;
+    let looked_at = kinds.iter().filter(|kind| **kind == Some(ProblemKind::InvalidCredentials)).count();
+    assert_eq!(looked_at, 5, "{kinds:?}");
+}
+
+/// Attack 27, on two nodes: one counter, one successor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tabs_that_refresh_on_two_nodes_get_the_same_successor() {
+    let db = database::postgres().await;
+    let (here, there) = two(&db).await;
+    let draft = world::draft("bob@toys.example", world::PASSWORD);
+    let begun = sign_in::sign_in(&here.app, &here.anonymous(), draft).await.unwrap();
+    let token = begun.refresh_token.as_ref().unwrap();
+    let tabs = (0..10).map(|number| {
+        let node = if number % 2 == 0 { &here } else { &there };
+        async move { refresh::refresh(&node.app, &node.anonymous(), token).await.unwrap() }
+    });
+    let done = futures_util::future::join_all(tabs).await;
+    let successors: std::collections::HashSet<&str> =
+        done.iter().map(|begun| begun.refresh_token.as_ref().unwrap().as_str()).collect();
+    assert_eq!(successors.len(), 1);
+    assert!(done.iter().all(|begun| begun.session.id == done[0].session.id));
+}
+
+/// A session that ended on one node opens nothing on the other once it has polled; what is told it meanwhile is the poll's affair.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_ended_elsewhere_is_over_after_the_poll() {
+    let db = database::postgres().await;
+    let (here, there) = two(&db).await;
+    let token = signed_in(&here, "bob@toys.example").await;
+    there.as_bearer(&token).await;
+    let bob = here.as_bearer(&token).await;
+    own_session::sign_out(&here.app, &bob).await.unwrap();
+    assert!(here.app.authenticate(Some(&token), None).await.is_err());
+    there.app.tick().await.unwrap();
+    assert!(there.app.authenticate(Some(&token), None).await.is_err());
 }

@@ -3,7 +3,7 @@
 use charter_app::assignment::{self, AssignmentDraft};
 use charter_app::clock::{Clock, SystemRandomness};
 use charter_app::identity::password::HashCost;
-use charter_app::identity::sign_in::SignInDraft;
+use charter_app::identity::sign_in::{Opening, SignInDraft};
 use charter_app::identity::{self, OperatorToken, Secrets, own_password};
 use charter_app::member::{self, MemberDraft};
 use charter_app::organization::{self, OrganizationDraft};
@@ -59,6 +59,8 @@ pub async fn open(db: &TestDatabase) -> Node {
         max_staleness_seconds: 60 * 60 * 24 * 7,
         drop_unused_seconds: 3_600,
         identity: identity::Settings {
+            // One password is hashed at a time.
+            cores: 1,
             hash_cost: HashCost { memory_kib: 64, passes: 1, lanes: 1 },
             operator: Some(OperatorToken { token: OPERATOR.to_owned(), account: "charter".to_owned() }),
             ..identity::Settings::new("https://charter.example", secrets)
@@ -78,7 +80,9 @@ pub fn draft(login: &str, password: &str) -> SignInDraft {
         login: login.to_owned(),
         password: Zeroizing::new(password.to_owned()),
         organization: None,
-        user_agent: None,
+        opening: Opening::default(),
+        device: None,
+        replaces: None,
     }
 }
 

@@ -61,6 +61,14 @@ pub struct Configuration {
     pub webhook_networks: Vec<IpNet>,
     /// Life of an access token.
     pub token_life: Duration,
+    /// How long a session lasts at most that is used by tokens.
+    pub session_life: Duration,
+    /// How long it lasts when it is not refreshed.
+    pub session_idle: Duration,
+    /// How long a browser's session lasts at most.
+    pub cookie_session_life: Duration,
+    /// How long it lasts when it is not used.
+    pub cookie_session_idle: Duration,
     /// When signing keys come and go.
     pub key_policy: KeyPolicy,
     /// File of the former system's secrets.

@@ -50,6 +50,10 @@ impl Reading<'_> {
             mail_from,
             webhook_networks: self.networks("webhook_networks"),
             token_life: self.duration("token_life"),
+            session_life: self.duration("session_life"),
+            session_idle: self.duration("session_idle"),
+            cookie_session_life: self.duration("cookie_session_life"),
+            cookie_session_idle: self.duration("cookie_session_idle"),
             key_policy: self.key_policy(),
             legacy_env: self.layers.set("legacy_env").map(|found| PathBuf::from(found.text.trim())),
             legacy_until: self.read(

@@ -29,6 +29,7 @@ fn session(id: u128, principal: u128) -> Session {
         refreshed_at: None,
         address: Some("::1".to_owned()),
         user_agent: None,
+        cookie_hash: None,
     }
 }
 
@@ -43,7 +44,7 @@ both_engines!(a_session_is_refreshed_by_its_newest_counter_only, async |db: Test
     .unwrap();
     assert_eq!(crate::read!(db, conn => session::get(conn, SessionId(1))), Some(session(1, 7)));
     let refresh = async |counter: u64, seconds: i64| {
-        crate::write!(db, tx => session::refresh(tx, SessionId(1), counter, at(seconds), at(seconds + 100)))
+        crate::write!(db, tx => session::refresh(tx, SessionId(1), counter, at(seconds), at(seconds + 100), at(1000)))
             .unwrap()
     };
     assert_eq!(refresh(0, 10).await, Some(1));

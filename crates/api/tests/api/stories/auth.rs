@@ -57,7 +57,7 @@ impl Story {
     }
 
     /// The company, with a password for ann.
-    async fn with_password(database: charter_testkit::database::TestDatabase) -> Self {
+    pub async fn with_password(database: charter_testkit::database::TestDatabase) -> Self {
         let story = Self::company(database).await;
         let path = "/api/v1/users/ann@toys.example/password";
         story.post(Who::Operator, path, json!({"password": PASSWORD})).await.is(200);

@@ -1,9 +1,10 @@
 //! Walks the route table: who is not signed in, who lacks the permission, and who belongs elsewhere get nowhere, and each refusal is
 //! on the audit trail.
 
-use super::{BOB, EVE, Story, Who};
+use super::{ANN, BOB, EVE, Story, Who};
 use charter_api::edge::{Guard, Route};
 use charter_testkit::both_engines;
+use http::Method;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -55,6 +56,7 @@ fn routes_open_to_anybody_and_to_whoever_is_signed_in_are_these() {
 const OPEN: &[&str] = &[
     "auth.forgot-password",
     "auth.login",
+    "auth.refresh",
     "auth.reset-password",
     "auth.reset-password.page",
     "auth.reset-password.script",
@@ -72,6 +74,7 @@ const OPEN: &[&str] = &[
 const SIGNED_IN: &[&str] = &[
     "auth.exchange",
     "auth.logout",
+    "auth.reauthenticate",
     "auth.switch",
     "authzen.evaluation",
     "authzen.evaluations",
@@ -95,6 +98,7 @@ const SIGNED_IN: &[&str] = &[
     "limits.list",
     "list-resources",
     "me.change-password",
+    "me.end-other-sessions",
     "me.end-session",
     "me.permissions",
     "me.sessions",
@@ -188,3 +192,31 @@ both_engines!(a_refusal_where_no_organization_is_does_not_stop_the_trail, async 
     let path = "/api/v1/organizations/toys/audit/events?action=check.deny";
     assert_eq!(story.all(Who::Operator, path, 9, "/target").await, ["admin.users.read"]);
 });
+
+both_engines!(
+    /// Attack 44: of the whole table nothing that reads writes.
+    reading_changes_nothing,
+    async |database| {
+        let story = Story::company(database).await;
+        let state = async || {
+            let mut state = Vec::new();
+            for organization in ["toys", "trade", "platform"] {
+                let path = format!("/api/v1/organizations/{organization}/audit/verify");
+                let verified = story.send(Who::Operator, Method::POST, &path, &[], None).await.is(200);
+                state.push((story.revision(organization).await, verified.body["head"].clone()));
+            }
+            state
+        };
+        let before = state().await;
+        let mut asked = 0;
+        for route in charter_api::routes().iter().filter(|route| route.method() == Method::GET) {
+            let path = filled(route.path(), "toys", some);
+            for (who, method) in [(Who::Operator, Method::GET), (Who::Operator, Method::HEAD), (ANN, Method::GET)] {
+                story.send(who, method, &path, &[], None).await;
+                asked += 1;
+            }
+        }
+        assert!(asked > 100, "{asked}");
+        assert_eq!(state().await, before);
+    }
+);

@@ -126,6 +126,7 @@ fn changes() -> Vec<Change> {
             json!({"of_organization": "trade", "not_before": "2020-01-01T00:00:{n}Z", "reason": "try"}),
         ),
         change(PAT, Method::POST, "/api/v1/keys/legacy/rotations", json!({"file": "/srv/erp-{n}/.env"})),
+        change(ANN, Method::PUT, "{toys}/identity-settings", json!({"sign_in_addresses": ["10.0.0.{n}"]})),
     ]
 }
 
@@ -182,9 +183,16 @@ async fn state(story: &Story) -> Value {
     let mut all = serde_json::Map::new();
     for organization in ["toys", "trade", "platform"] {
         let place = format!("/api/v1/organizations/{organization}");
-        for part in
-            ["", "/policy", "/entitlements", "/subscriptions", "/service-tokens", "/webhooks", "/members"]
-        {
+        for part in [
+            "",
+            "/policy",
+            "/entitlements",
+            "/subscriptions",
+            "/service-tokens",
+            "/webhooks",
+            "/members",
+            "/identity-settings",
+        ] {
             let told = story.get(Who::Operator, &format!("{place}{part}")).await.is(200);
             all.insert(format!("{organization}{part}"), told.body);
         }

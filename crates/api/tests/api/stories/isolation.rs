@@ -40,6 +40,8 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
     let delivery = story.send(ANN, http::Method::POST, &path, &[], None).await.is(202);
     let trial = json!({"plan": "growth", "days": 10, "reason": "a try"});
     let trial = story.post(super::PAT, &toys("trials"), trial).await.is(200);
+    story.password_for("bob@toys.example").await;
+    let (_, session) = story.signed_in("bob@toys.example", Some("toys")).await;
     let id = |told: &super::Told, thing: &str| told.body[thing]["id"].as_str().unwrap().to_owned();
     BTreeMap::from([
         ("member", story.id_of(BOB).to_string()),
@@ -52,6 +54,7 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
         ("assignment", id(&assignment, "assignment")),
         ("grant", id(&grant, "grant")),
         ("block", id(&block, "block")),
+        ("session", session),
         ("token", id(&token, "service_token")),
         ("subscription", id(&trial, "subscription")),
         ("webhook", hook),
@@ -86,8 +89,7 @@ async fn everything(story: &Story, organization: &str) -> Value {
 }
 
 /// Routes about things that are no organization's own: numbers that every organization counts for itself, names of the catalogue and
-/// its plans, which all share, as they do the installation's signing keys and mails, and one's own sessions and account, which have
-/// stories in `auth`.
+/// its plans, which all share, as they do the installation's signing keys and mails, and one's own account, which has stories in `auth`.
 const NOT_ANYBODYS: &[&str] = &[
     "audit.get",
     "keys.revoke",
@@ -97,7 +99,6 @@ const NOT_ANYBODYS: &[&str] = &[
     "limits.remove-override",
     "mail.retry",
     "mail.show",
-    "me.end-session",
     "plans.discard",
     "plans.draft",
     "plans.get",

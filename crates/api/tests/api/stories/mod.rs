@@ -7,6 +7,7 @@ mod audit;
 mod auth;
 mod authzen;
 mod block;
+mod browser;
 mod catalogue;
 mod check;
 mod condition;
@@ -14,16 +15,20 @@ mod entitlement;
 pub mod every_route;
 mod fault;
 mod grant;
+mod guessing;
+mod identity_settings;
 mod isolation;
 mod legacy;
 mod mail;
 mod member;
 mod organization;
 mod password_reset;
+mod refresh;
 mod refused;
 mod resource;
 mod role;
 mod search;
+mod session;
 mod signing_key;
 mod team;
 mod two_writers;
@@ -243,6 +248,7 @@ impl Story {
                     organization: Some(*organization),
                     ceiling: None,
                     amr: vec!["pwd".to_owned()],
+                    authenticated_at: Some(self.clock.now()),
                     expires_at: None,
                 }))
             }

@@ -1,0 +1,99 @@
+//! What an organization asks of its members' sign-in.
+
+use crate::edge::{Call, ETag, Guard, Reply, Route, wire};
+use charter_app::App;
+use charter_app::identity::identity_settings::{self, IdentitySettings, IdentitySettingsDraft};
+use charter_kernel::{PrincipalId, Problem, ProblemKind, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The routes of this file.
+pub fn routes() -> Vec<Route<App>> {
+    const PATH: &str = "/api/v1/organizations/{organization}/identity-settings";
+    vec![
+        Route::get(PATH, Guard::Permission("admin.org_settings.read"), show)
+            .named("identity-settings.show", "Sign-in", "Tells what an organization asks of its members' sign-in."),
+        Route::put(PATH, Guard::Permission("admin.org_settings.update"), set)
+            .named("identity-settings.set", "Sign-in", "Sets what an organization asks of its members' sign-in, all of it.")
+            .described(
+                "What is left out is as the installation says. They narrow what the installation allows and never widen it. \
+                 Session limits hold for sessions that are under way, too. Addresses ask for `admin.ip_allowlists.update` \
+                 as well, and have to hold the caller's own. A session for no organization in particular obeys the \
+                 settings of all organizations its principal is a member of.",
+            )
+            .problems(&[ProblemKind::Changed])
+            .example(
+                r#"{"session_idle_minutes":15,"session_absolute_hours":10,"sessions_per_member":5,"sign_in_addresses":["192.0.2.0/24"]}"#,
+            ),
+    ]
+}
+
+/// What is asked of sign-in.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewIdentitySettings")]
+#[serde(deny_unknown_fields)]
+struct SettingsBody {
+    /// Minutes after which a session nobody uses ends.
+    #[serde(default)]
+    session_idle_minutes: Option<u32>,
+    /// Hours after which a session ends.
+    #[serde(default)]
+    session_absolute_hours: Option<u32>,
+    /// Sessions a member may have at one time; a new one ends the one that was used longest ago.
+    #[serde(default)]
+    sessions_per_member: Option<u32>,
+    /// Blocks of addresses members sign in from, as `192.0.2.0/24`; left out, any.
+    #[serde(default)]
+    sign_in_addresses: Option<Vec<String>>,
+}
+
+/// What an organization asks of its members' sign-in; null is what the installation says.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IdentitySettings")]
+struct SettingsView {
+    /// Minutes after which a session nobody uses ends.
+    session_idle_minutes: Option<u32>,
+    /// Hours after which a session ends.
+    session_absolute_hours: Option<u32>,
+    /// Sessions a member may have at one time.
+    sessions_per_member: Option<u32>,
+    /// Blocks of addresses members sign in from.
+    sign_in_addresses: Option<Vec<String>>,
+    /// Who changed them last; none is the operator, or nobody yet.
+    #[schemars(with = "Option<wire::Id>")]
+    changed_by: Option<PrincipalId>,
+    /// When.
+    #[schemars(with = "Option<wire::Time>")]
+    changed_at: Option<Timestamp>,
+}
+
+fn shown(it: IdentitySettings) -> Reply<SettingsView> {
+    let version = it.row_version;
+    let view = SettingsView {
+        session_idle_minutes: it.session_idle_minutes,
+        session_absolute_hours: it.session_absolute_hours,
+        sessions_per_member: it.sessions_per_member,
+        sign_in_addresses: it.sign_in_addresses,
+        changed_by: it.changed_by,
+        changed_at: it.changed_at,
+    };
+    Reply::new(view).etag(ETag::version(version))
+}
+
+async fn show(call: Call) -> Result<Reply<SettingsView>, Problem> {
+    Ok(shown(identity_settings::get(&call.app, call.permit()?).await?))
+}
+
+async fn set(call: Call<(), (), SettingsBody>) -> Result<Reply<SettingsView>, Problem> {
+    let if_version = call.precondition.expected_version()?;
+    let permit = call.permit()?.clone();
+    let body = call.body;
+    let draft = IdentitySettingsDraft {
+        session_idle_minutes: body.session_idle_minutes,
+        session_absolute_hours: body.session_absolute_hours,
+        sessions_per_member: body.sessions_per_member,
+        sign_in_addresses: body.sign_in_addresses,
+        if_version,
+    };
+    Ok(shown(identity_settings::put(&call.app, &call.ctx, &permit, draft).await?))
+}

@@ -1,0 +1,289 @@
+//! The beginning of a session: its limits, its cookie, its row with what it pushes out, and the answer with the first tokens.
+
+use super::service_token::DIGITS;
+use super::session_limits::{self, Limits};
+use super::{device, refresh_token, session, token};
+use crate::App;
+use crate::caller::{Caller, RequestContext, SignedIn};
+use crate::transaction::Transaction;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use charter_kernel::audit::AuditEvent;
+use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_store as store;
+use charter_store::principal::Principal;
+use charter_store::session::Session;
+use serde_json::json;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Characters of a cookie: 256 bits.
+pub(super) const COOKIE: usize = 43;
+/// Most characters that are kept of what a program calls itself.
+const USER_AGENT_MAX: usize = 200;
+
+/// What a session is used by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionKind {
+    /// A program, or a page that keeps tokens itself: access tokens and a refresh token.
+    #[default]
+    Bearer,
+    /// A browser: a cookie scripts cannot read.
+    Cookie,
+}
+
+/// What a client says of itself when a session begins.
+#[derive(Debug, Clone, Default)]
+pub struct Opening {
+    /// What the session is used by.
+    pub kind: SessionKind,
+    /// The program.
+    pub user_agent: Option<String>,
+}
+
+impl Opening {
+    /// The same again, for a session that takes another's place.
+    pub(super) fn like(session: &Session) -> Self {
+        let kind = if session.cookie_hash.is_some() { SessionKind::Cookie } else { SessionKind::Bearer };
+        Self { kind, user_agent: session.user_agent.clone() }
+    }
+}
+
+/// A session about to begin.
+#[derive(Clone)]
+pub(super) struct Begun {
+    /// Its row.
+    pub session: Session,
+    /// What holds for it.
+    pub limits: Limits,
+    cookie: Option<Zeroizing<String>>,
+}
+
+/// A session that began, with what its bearer shows.
+pub struct SignIn {
+    /// The access token; sessions of browsers have none.
+    pub token: Option<Zeroizing<String>>,
+    /// When the access token ends; of a browser's session, when it ends unless it is used.
+    pub expires_at: Timestamp,
+    /// What the next access token is asked for with; sessions of browsers have none.
+    pub refresh_token: Option<Zeroizing<String>>,
+    /// The cookie of a browser's session, once.
+    pub cookie: Option<Zeroizing<String>>,
+    /// What pages without Fetch metadata show, for browsers' sessions.
+    pub csrf_token: Option<String>,
+    /// What makes this device known at the next sign-in, when it was not yet.
+    pub device_token: Option<Zeroizing<String>>,
+    /// The session.
+    pub session: Session,
+}
+
+impl std::fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignIn").field("session", &self.session.id).finish_non_exhaustive()
+    }
+}
+
+impl SignIn {
+    /// The access token, for callers who asked for one.
+    pub fn access_token(&self) -> &str {
+        self.token.as_ref().map_or("", |token| token)
+    }
+}
+
+/// What is kept of what a program calls itself.
+pub(super) fn shortened(user_agent: String) -> String {
+    user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX).collect()
+}
+
+/// What an event of a session that begins says beside it.
+pub(super) fn begun_with(session: &Session) -> Option<String> {
+    session.user_agent.as_ref().map(|sent| json!({ "user_agent": sent }).to_string())
+}
+
+/// Random digits.
+pub(super) fn random_word(app: &App, length: usize) -> Zeroizing<String> {
+    let mut word = Zeroizing::new(String::with_capacity(length));
+    while word.len() < length {
+        let bytes: Zeroizing<[u8; 64]> = Zeroizing::new(app.world().random());
+        // 248 is four times 62: a byte below it gives each digit with the same probability.
+        let fitting = bytes.iter().filter(|byte| **byte < 248);
+        let missing = length - word.len();
+        word.extend(
+            fitting
+                .filter_map(|byte| DIGITS.get(usize::from(byte % 62)).copied().map(char::from))
+                .take(missing),
+        );
+    }
+    word
+}
+
+/// A session for a principal; refused from an address its organization does not allow.
+pub(super) async fn begin(
+    app: &App,
+    ctx: &RequestContext,
+    principal: PrincipalId,
+    organization: Option<OrganizationId>,
+    opening: Opening,
+) -> Result<Begun, Problem> {
+    let (now, is_cookie) = (ctx.now, opening.kind == SessionKind::Cookie);
+    let limits = session_limits::of(app, principal, organization, is_cookie).await?;
+    // 43 digits of 62 are 256 bits.
+    let cookie = is_cookie.then(|| random_word(app, COOKIE));
+    let expires_at = now.plus_seconds(limits.absolute_seconds);
+    let session = Session {
+        id: SessionId(app.fresh_id()),
+        principal,
+        organization,
+        amr: "pwd".to_owned(),
+        authenticated_at: now,
+        created_at: now,
+        expires_at,
+        idle_expires_at: now.plus_seconds(limits.idle_seconds).min(expires_at),
+        ended_at: None,
+        end_reason: None,
+        refresh_counter: 0,
+        refreshed_at: None,
+        address: ctx.address.map(|address| address.to_string()),
+        user_agent: opening.user_agent.map(shortened),
+        cookie_hash: cookie.as_ref().map(|cookie| app.identity().pepper.of_cookie(cookie).to_vec()),
+    };
+    Ok(Begun { session, limits, cookie })
+}
+
+/// A session that takes another's place, by the same proof: it lasts no longer than that one.
+pub(super) async fn replace(
+    app: &App,
+    ctx: &RequestContext,
+    old: &Session,
+    organization: Option<OrganizationId>,
+) -> Result<Begun, Problem> {
+    let mut begun = begin(app, ctx, old.principal, organization, Opening::like(old)).await?;
+    let new = &mut begun.session;
+    new.amr.clone_from(&old.amr);
+    new.authenticated_at = old.authenticated_at;
+    new.expires_at = new.expires_at.min(old.expires_at);
+    new.idle_expires_at = new.idle_expires_at.min(new.expires_at);
+    Ok(begun)
+}
+
+/// Writes a session; those beyond the number its organization allows end. Gives what ended, and the events.
+pub(super) async fn write(
+    transaction: &mut Transaction<'_>,
+    ctx: &RequestContext,
+    platform: OrganizationId,
+    begun: &Begun,
+    reason: &str,
+) -> Result<(Vec<SessionId>, Vec<AuditEvent>), Problem> {
+    const SURPLUS: &str = "more sessions than the organization allows";
+    let (session, tx) = (&begun.session, transaction.tx());
+    store::session::insert(tx, session).await?;
+    let ended = match begun.limits.sessions_max {
+        None => Vec::new(),
+        Some(most) => {
+            store::session::end_surplus(tx, session.principal, session.organization, most, SURPLUS, ctx.now)
+                .await?
+        }
+    };
+    let mut first = session::event(ctx, platform, session, "session.begin", reason);
+    first.after = begun_with(session);
+    let mut events = vec![first];
+    for id in &ended {
+        let gone = Session { id: *id, ..session.clone() };
+        events.push(session::event(ctx, platform, &gone, "session.end", SURPLUS));
+    }
+    Ok((ended, events))
+}
+
+/// What a page of a browser's session shows to prove that it is ours.
+pub fn csrf_token(app: &App, session: SessionId) -> String {
+    URL_SAFE_NO_PAD.encode(app.identity().pepper.of_csrf(session.0))
+}
+
+/// The answer for a session that began.
+pub(super) fn issue(app: &App, begun: Begun, now: Timestamp) -> Result<SignIn, Problem> {
+    let Begun { session, cookie, .. } = begun;
+    if session.cookie_hash.is_some() {
+        return Ok(SignIn {
+            token: None,
+            expires_at: session.idle_expires_at,
+            refresh_token: None,
+            cookie,
+            csrf_token: Some(csrf_token(app, session.id)),
+            device_token: None,
+            session,
+        });
+    }
+    issue_tokens(app, session, now)
+}
+
+/// Tokens for a session that is used by them.
+pub(super) fn issue_tokens(app: &App, session: Session, now: Timestamp) -> Result<SignIn, Problem> {
+    let identity = app.identity();
+    let claims = identity.terms.claims(
+        now,
+        app.fresh_id(),
+        session.principal,
+        session.organization,
+        session.id,
+        session.amr.split(' ').map(str::to_owned).collect(),
+        session.authenticated_at,
+        session.expires_at,
+    );
+    let token = token::mint(&identity.keys(), &claims).ok_or_else(|| {
+        Problem::new(ProblemKind::Unavailable, "no signing key is active yet: try again in a second")
+            .retry_after(1)
+    })?;
+    let refresh =
+        refresh_token::make(&identity.pepper, identity.settings.is_live, session.id, session.refresh_counter);
+    Ok(SignIn {
+        token: Some(Zeroizing::new(token)),
+        expires_at: Timestamp::from_seconds(claims.exp),
+        refresh_token: Some(refresh),
+        cookie: None,
+        csrf_token: None,
+        device_token: None,
+        session,
+    })
+}
+
+/// A token that makes the device of a sign-in known.
+pub(super) fn device_token(
+    app: &App,
+    account: &super::throttle::AccountKey,
+    now: Timestamp,
+) -> Zeroizing<String> {
+    device::make(&app.identity().pepper, account, app.world().random(), now)
+}
+
+/// Refuses when the account changed since its password was proved: whoever set a new one wins, and ended the sessions of the old.
+pub(super) async fn require_unchanged(
+    transaction: &mut Transaction<'_>,
+    proved: &Principal,
+) -> Result<(), Problem> {
+    let present = store::principal::by_id(transaction.tx(), proved.id).await?;
+    let is_same = present
+        .is_some_and(|it| (it.status, it.password_hash) == (proved.status, proved.password_hash.clone()));
+    if is_same {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemKind::Unavailable, "the account was changed meanwhile: try again").retry_after(1))
+}
+
+/// The context of a request whose caller turned out to be this principal, for the audit trail.
+pub(super) fn acting_as(ctx: &RequestContext, principal: &Principal) -> RequestContext {
+    let mut ctx = ctx.clone();
+    ctx.caller = Caller::Principal(Arc::new(SignedIn {
+        id: principal.id,
+        kind: principal.kind,
+        login: principal.login_folded.clone(),
+        name: principal.name.clone(),
+        session: None,
+        credential: None,
+        organization: None,
+        ceiling: None,
+        amr: Vec::new(),
+        authenticated_at: None,
+        expires_at: None,
+    }));
+    ctx
+}

@@ -1,0 +1,87 @@
+//! Guesses at sign-in, counted in the database for all nodes together: by account whether it exists or not, by device where one is
+//! known, by address. A guess is counted before it is looked at, so that guesses made at the same time all count.
+
+use super::device;
+use super::throttle::{AccountKey, Guesses, bucket, full_after_one};
+use crate::App;
+use charter_db::{BoxFuture, Scope, Tx};
+use charter_kernel::{PrincipalId, Problem, Timestamp};
+use charter_store as store;
+use charter_store::sign_in_counter::Counted;
+use std::net::IpAddr;
+
+/// What the guesses of somebody who is signed in already are counted by: others who guess do not slow them down.
+pub(super) fn of_principal(app: &App, principal: PrincipalId) -> AccountKey {
+    app.identity().pepper.of_login(&format!("\0principal {principal}"))
+}
+
+/// What guesses at an account are counted by: the account, or the device it was signed in from before.
+pub(super) fn of_account(
+    app: &App,
+    account: &AccountKey,
+    device: Option<&str>,
+    now: Timestamp,
+) -> AccountKey {
+    let pepper = &app.identity().pepper;
+    device.and_then(|token| device::counted_by(pepper, account, token, now)).unwrap_or(*account)
+}
+
+/// What stands for the bucket of an address.
+fn of_address(app: &App, address: IpAddr) -> [u8; 32] {
+    app.identity().pepper.of_login(&format!("\0address {}", bucket(address)))
+}
+
+async fn count(
+    tx: &mut Tx,
+    address: Option<[u8; 32]>,
+    account: AccountKey,
+    now: Timestamp,
+) -> Result<Result<(), Problem>, Problem> {
+    use store::sign_in_counter as counter;
+    // Addresses first, always: nobody waits for somebody who waits for them.
+    if let Some(key) = address {
+        let (_, full_at) = counter::lock(tx, Counted::Address, &key, now).await?;
+        match full_after_one(full_at, now) {
+            Ok(after) => counter::set(tx, Counted::Address, &key, 0, after).await?,
+            Err(refused) => return Ok(Err(refused)),
+        }
+    }
+    let (count, last_at) = counter::lock(tx, Counted::Account, &account, now).await?;
+    match (Guesses { count, last_at }).with_one(now) {
+        Ok(after) => counter::set(tx, Counted::Account, &account, after.count, after.last_at).await?,
+        Err(refused) => return Ok(Err(refused)),
+    }
+    Ok(Ok(()))
+}
+
+/// Counts a guess, or refuses it while a delay lasts.
+pub(super) async fn take(
+    app: &App,
+    address: Option<IpAddr>,
+    account: AccountKey,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    // What this node alone has seen too much of never reaches the database.
+    app.identity().throttle.take_from_address(address, now)?;
+    let address = address.map(|address| of_address(app, address));
+    // What was counted stays counted when the guess is refused: a refusal is no error of the transaction.
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(count(tx, address, account, now)) as BoxFuture<'_, Result<Result<(), Problem>, Problem>>
+        })
+        .await?
+}
+
+/// The guess was right: the account begins anew.
+pub(super) async fn forgive(tx: &mut Tx, account: &AccountKey) -> Result<(), Problem> {
+    Ok(store::sign_in_counter::forgive(tx, Counted::Account, account).await?)
+}
+
+/// The same, in a writing of its own: the guess was right, and what was asked with it is refused.
+pub(super) async fn forgive_at_once(app: &App, account: AccountKey) -> Result<(), Problem> {
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move { forgive(tx, &account).await }) as BoxFuture<'_, Result<(), Problem>>
+        })
+        .await
+}

@@ -1,0 +1,141 @@
+//! What an organization asks of its members' sign-in, beyond what the installation asks: how long sessions last, how many a member may
+//! have, from which addresses they begin.
+
+use crate::App;
+use crate::audit;
+use crate::caller::RequestContext;
+use crate::guard::Permit;
+use crate::transaction::{Committed, Transaction};
+use charter_db::{BoxFuture, Scope};
+use charter_kernel::{Problem, ProblemKind};
+use charter_policy::condition::AddressRange;
+use charter_store as store;
+
+pub use charter_store::identity_settings::IdentitySettings;
+
+const BLOCKS_MAX: usize = 100;
+/// Thirty days.
+const IDLE_MINUTES_MAX: u32 = 30 * 24 * 60;
+/// A year.
+const ABSOLUTE_HOURS_MAX: u32 = 366 * 24;
+const SESSIONS_MAX: u32 = 1_000;
+
+/// What is asked of sign-in from now on; none of a field is what the installation says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdentitySettingsDraft {
+    /// Minutes after which a session nobody uses ends.
+    pub session_idle_minutes: Option<u32>,
+    /// Hours after which a session ends.
+    pub session_absolute_hours: Option<u32>,
+    /// Sessions a member may have at one time.
+    pub sessions_per_member: Option<u32>,
+    /// Blocks of addresses members sign in from.
+    pub sign_in_addresses: Option<Vec<String>>,
+    /// The version that was read, when nobody else's change is to be lost.
+    pub if_version: Option<u64>,
+}
+
+/// The settings of an organization.
+pub async fn get(app: &App, permit: &Permit) -> Result<IdentitySettings, Problem> {
+    let organization = permit.organization();
+    reading!(app.database(), organization, |conn| store::identity_settings::get(conn, organization))
+}
+
+fn within(field: &str, value: Option<u32>, most: u32) -> Result<(), Problem> {
+    match value {
+        Some(value) if value == 0 || value > most => Err(Problem::invalid(
+            field,
+            format!("1 to {most} is expected; leave it out for what the installation says"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check(ctx: &RequestContext, draft: &IdentitySettingsDraft) -> Result<(), Problem> {
+    within("session_idle_minutes", draft.session_idle_minutes, IDLE_MINUTES_MAX)?;
+    within("session_absolute_hours", draft.session_absolute_hours, ABSOLUTE_HOURS_MAX)?;
+    within("sessions_per_member", draft.sessions_per_member, SESSIONS_MAX)?;
+    let Some(texts) = &draft.sign_in_addresses else { return Ok(()) };
+    let field = "sign_in_addresses";
+    if texts.is_empty() || texts.len() > BLOCKS_MAX {
+        return Err(Problem::invalid(
+            field,
+            format!("1 to {BLOCKS_MAX} blocks are expected; leave it out for any address"),
+        ));
+    }
+    let mut blocks = Vec::with_capacity(texts.len());
+    for text in texts {
+        blocks.push(AddressRange::parse(text).map_err(|wrong| Problem::invalid(field, wrong.to_string()))?);
+    }
+    if let (Some(address), false) = (ctx.address, ctx.is_operator())
+        && !blocks.iter().any(|block| block.contains(address))
+    {
+        return Err(Problem::invalid(
+            field,
+            format!("your own address, {address}, is in none of them: you could not sign in again"),
+        ));
+    }
+    Ok(())
+}
+
+fn record(it: &IdentitySettings) -> String {
+    serde_json::json!({
+        "session_idle_minutes": it.session_idle_minutes,
+        "session_absolute_hours": it.session_absolute_hours,
+        "sessions_per_member": it.sessions_per_member,
+        "sign_in_addresses": it.sign_in_addresses,
+    })
+    .to_string()
+}
+
+/// Sets them, all of them. Addresses have a permission of their own.
+pub async fn put(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    draft: IdentitySettingsDraft,
+) -> Result<IdentitySettings, Problem> {
+    check(ctx, &draft)?;
+    let (organization, now) = (permit.organization(), ctx.now);
+    let before = get(app, permit).await?;
+    if before.sign_in_addresses != draft.sign_in_addresses {
+        app.require(ctx, organization, "admin.ip_allowlists.update").await?;
+    }
+    let expected = draft.if_version.unwrap_or(before.row_version);
+    let mut after = IdentitySettings {
+        session_idle_minutes: draft.session_idle_minutes,
+        session_absolute_hours: draft.session_absolute_hours,
+        sessions_per_member: draft.sessions_per_member,
+        sign_in_addresses: draft.sign_in_addresses,
+        row_version: 0,
+        changed_by: ctx.principal().map(|caller| caller.id),
+        changed_at: Some(now),
+    };
+    let ctx_inside = ctx.clone();
+    let (after, revision) = app
+        .write(Scope::Organization(organization.bits()), organization, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let before = store::identity_settings::get(transaction.tx(), organization).await?;
+                if before.row_version != expected {
+                    return Err(Problem::new(
+                        ProblemKind::Changed,
+                        format!(
+                            "the settings are at version {}, not {expected}: read them again and repeat the change",
+                            before.row_version
+                        ),
+                    ));
+                }
+                after.row_version =
+                    store::identity_settings::put(transaction.tx(), organization, &after).await?;
+                let target = organization.to_string();
+                let mut event =
+                    audit::event(&ctx_inside, organization, "identity_settings.set", "organization", target);
+                event.before = Some(record(&before));
+                event.after = Some(record(&after));
+                transaction.commit(event, Vec::new(), after).await
+            }) as BoxFuture<'_, Result<Committed<IdentitySettings>, Problem>>
+        })
+        .await?;
+    app.snapshots().hear_own(organization, revision).await?;
+    Ok(after)
+}

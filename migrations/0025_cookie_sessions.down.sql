@@ -1,0 +1,2 @@
+drop index sessions_cookie;
+alter table sessions drop column cookie_hash;
