@@ -42,6 +42,7 @@ const FLOORS: &[Floor] = &[
         may_use: &["charter-kernel", "charter-catalogue", "charter-policy", "charter-app"],
         kind: Kind::Ordinary,
     },
+    Floor { name: "charter-courier", may_use: &["charter-kernel", "charter-app"], kind: Kind::Ordinary },
     Floor { name: "charter", may_use: ANY, kind: Kind::Ordinary },
     Floor { name: "charter-testkit", may_use: ANY, kind: Kind::Ordinary },
     Floor { name: "xtask", may_use: ANY, kind: Kind::Ordinary },

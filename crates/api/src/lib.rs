@@ -19,11 +19,13 @@ mod grant;
 mod identity_settings;
 mod legacy;
 mod limit;
+mod mail;
 mod member;
 mod member_session;
 mod mine;
 mod organization;
 mod own_account;
+mod password_reset;
 mod plan;
 mod plan_preview;
 mod policy;
@@ -39,6 +41,7 @@ mod subscription;
 mod takeover;
 mod team;
 mod usage;
+mod webhook;
 
 use edge::Routes;
 
@@ -70,10 +73,13 @@ pub fn routes() -> Routes {
         .with(usage::routes())
         .with(legacy::routes())
         .with(auth::routes())
+        .with(password_reset::routes())
+        .with(mail::routes())
         .with(own_account::routes())
         .with(member_session::routes())
         .with(identity_settings::routes())
         .with(authzen::routes())
         .with(service_token::routes())
         .with(signing_key::routes())
+        .with(webhook::routes())
 }

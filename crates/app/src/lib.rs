@@ -25,6 +25,7 @@ mod id_hash;
 pub mod idempotency;
 pub mod identity;
 pub mod limit;
+pub mod mail;
 pub mod member;
 pub mod names;
 pub mod organization;
@@ -43,6 +44,7 @@ pub mod team;
 pub mod text;
 pub mod transaction;
 pub mod warming;
+pub mod webhook;
 
 use charter_db::Database;
 use charter_kernel::facts::OrganizationFacts;
@@ -70,6 +72,8 @@ struct Inner {
     organizations: organization::Directory,
     platform: OrganizationId,
     settings: Settings,
+    webhook_rules: std::sync::OnceLock<webhook::target::Rules>,
+    webhook_mark: webhook::Mark,
     is_stopping: std::sync::atomic::AtomicBool,
 }
 
@@ -117,6 +121,21 @@ impl App {
     /// The organization that runs the installation.
     pub fn platform(&self) -> OrganizationId {
         self.inner.platform
+    }
+
+    /// What webhooks may reach; unless told otherwise public addresses, and outside production over plain HTTP as well.
+    pub fn webhook_rules(&self) -> &webhook::target::Rules {
+        self.inner.webhook_rules.get_or_init(|| webhook::target::Rules {
+            allows_http: !self.identity().settings().is_live,
+            ..webhook::target::Rules::default()
+        })
+    }
+
+    /// Says what webhooks may reach; once, before the first request.
+    pub fn set_webhook_rules(&self, rules: webhook::target::Rules) {
+        if self.inner.webhook_rules.set(rules).is_err() {
+            tracing::warn!("what webhooks may reach was settled before");
+        }
     }
 
     /// What the application was opened with.

@@ -75,6 +75,8 @@ impl App {
                 organizations: organization::Directory::default(),
                 platform,
                 settings,
+                webhook_rules: std::sync::OnceLock::new(),
+                webhook_mark: crate::webhook::Mark::default(),
                 is_stopping: std::sync::atomic::AtomicBool::new(false),
             }),
         };

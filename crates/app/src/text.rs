@@ -11,7 +11,7 @@ const REASON_MAX: usize = 1_000;
 /// Largest JSON object of attributes.
 const ATTRIBUTES_MAX: usize = 16 * 1024;
 
-fn is_unwanted(c: char) -> bool {
+pub(crate) fn is_unwanted(c: char) -> bool {
     // Controls, line and paragraph separators, and marks that turn the direction of text.
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}')

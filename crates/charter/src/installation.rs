@@ -117,7 +117,13 @@ fn seconds(span: Duration) -> u32 {
 
 /// Opens the application; the caller holds the lock of the folder.
 pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App> {
-    Ok(App::open(opening(configuration, folder)?, World::system()).await?)
+    Ok(ruled(App::open(opening(configuration, folder)?, World::system()).await?, configuration))
+}
+
+/// The application with what its configuration says about webhooks.
+fn ruled(app: App, configuration: &Configuration) -> App {
+    app.set_webhook_rules(crate::outside::webhook_rules(configuration));
+    app
 }
 
 /// The same for a service, which may be started together with its database: for a while it waits for that to answer.
@@ -134,10 +140,11 @@ pub async fn open_patiently(configuration: &Configuration, folder: &Folder) -> R
             }
         }
     };
-    match tokio::time::timeout(DATABASE_PATIENCE, waiting).await {
-        Ok(opened) => Ok(opened?),
-        Err(_) => Ok(App::open(settings, World::system()).await?),
-    }
+    let opened = match tokio::time::timeout(DATABASE_PATIENCE, waiting).await {
+        Ok(opened) => opened?,
+        Err(_) => App::open(settings, World::system()).await?,
+    };
+    Ok(ruled(opened, configuration))
 }
 
 fn opening(configuration: &Configuration, folder: &Folder) -> Result<charter_app::Settings> {
@@ -161,6 +168,7 @@ fn opening(configuration: &Configuration, folder: &Folder) -> Result<charter_app
             .as_ref()
             .map(|it| ProxySecret(it.reveal().to_owned().into())),
         is_live: configuration.production,
+        public_url: configuration.public_url.clone(),
         ..identity::Settings::new(configuration.issuer.clone(), secrets)
     };
     Ok(charter_app::Settings {

@@ -11,6 +11,7 @@ mod legacy;
 mod log;
 mod operation;
 mod output;
+mod outside;
 mod terminal;
 
 fn main() -> std::process::ExitCode {

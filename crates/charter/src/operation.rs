@@ -85,12 +85,14 @@ fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Pages and stylesheets are for browsers.
+/// Pages, their stylesheets and their scripts are for browsers.
 fn gives_a_page(operation: &Value) -> bool {
     let responses = operation.get("responses").and_then(Value::as_object);
     responses.into_iter().flatten().any(|(_, response)| {
         let content = response.get("content").and_then(Value::as_object);
-        content.is_some_and(|content| content.contains_key("text/html") || content.contains_key("text/css"))
+        content.is_some_and(|content| {
+            ["text/html", "text/css", "text/javascript"].iter().any(|kind| content.contains_key(*kind))
+        })
     })
 }
 

@@ -146,6 +146,12 @@ ids! {
     SigningKeyId,
     /// One request to the service, also found on the audit events it caused.
     RequestId,
+    /// One message on its way by mail.
+    MailId,
+    /// One webhook of an organization.
+    WebhookId,
+    /// One delivery to a webhook.
+    DeliveryId,
 }
 
 #[cfg(test)]

@@ -22,9 +22,11 @@ pub mod grant;
 pub mod idempotency;
 pub mod identity_settings;
 pub mod limit;
+pub mod mail;
 pub mod membership;
 pub mod migration;
 pub mod organization;
+pub mod password_reset;
 pub mod plan;
 pub mod preview;
 pub mod principal;
@@ -41,6 +43,8 @@ pub mod team;
 pub mod token_floor;
 pub mod usage;
 pub mod wall;
+pub mod webhook;
+pub mod webhook_delivery;
 
 use charter_db::{Error, Statement};
 use charter_kernel::{PrincipalId, Timestamp};
@@ -84,8 +88,10 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("idempotency", idempotency::statements),
         ("identity_settings", identity_settings::statements),
         ("limit", limit::statements),
+        ("mail", mail::statements),
         ("membership", membership::statements),
         ("organization", organization::statements),
+        ("password_reset", password_reset::statements),
         ("plan", plan::statements),
         ("preview", preview::statements),
         ("principal", principal::statements),
@@ -101,6 +107,8 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("team", team::statements),
         ("token_floor", token_floor::statements),
         ("usage", usage::statements),
+        ("webhook", webhook::statements),
+        ("webhook_delivery", webhook_delivery::statements),
     ];
     let mut all = Vec::new();
     for (file, list) in FILES {

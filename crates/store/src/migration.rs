@@ -49,9 +49,12 @@ migrations! {
     18 "0018_settings"
     19 "0019_due"
     20 "0020_token_floors"
-    21 "0021_identity_settings"
-    22 "0022_cookie_sessions"
-    23 "0023_sign_in_counters"
+    21 "0021_mail_outbox"
+    22 "0022_password_resets"
+    23 "0023_webhooks"
+    24 "0024_identity_settings"
+    25 "0025_cookie_sessions"
+    26 "0026_sign_in_counters"
 }
 
 const PRESENT: Statement = Statement::forked(

@@ -2,8 +2,8 @@
 
 use charter_db::Value;
 use charter_kernel::{
-    AssignmentId, BlockId, CredentialId, GrantId, Key, LimitOverrideId, OrganizationId, Pattern, PrincipalId,
-    RequestId, SessionId, SubscriptionId, TeamId, Timestamp,
+    AssignmentId, BlockId, CredentialId, DeliveryId, GrantId, Key, LimitOverrideId, MailId, OrganizationId,
+    Pattern, PrincipalId, RequestId, SessionId, SubscriptionId, TeamId, Timestamp, WebhookId,
 };
 
 /// A value a statement takes.
@@ -30,7 +30,10 @@ ids!(
     LimitOverrideId,
     SessionId,
     CredentialId,
-    RequestId
+    RequestId,
+    MailId,
+    WebhookId,
+    DeliveryId
 );
 
 macro_rules! by_expression {

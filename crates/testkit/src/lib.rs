@@ -2,4 +2,6 @@
 
 pub mod database;
 pub mod fault;
+pub mod receiver;
 pub mod server;
+pub mod smtp;

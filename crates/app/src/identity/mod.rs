@@ -1,8 +1,9 @@
 //! Identity: passwords, sessions, access tokens, signing keys, service tokens, the first administrator.
 //!
 //! Pure parts judge (`password.rs`, `token.rs`, `signing_key.rs`, `service_token.rs`, `throttle.rs`, `seal.rs`); use cases write
-//! (`sign_in.rs`, `begin.rs`, `refresh.rs`, `session.rs`, `own_password.rs`, `credential.rs`, `setup.rs`, `lineage.rs`);
-//! `authenticate.rs` turns a bearer token, a cookie or the word of a trusted proxy into a `Caller` from memory. What a principal may do is never decided here: a token says who, the engine says what.
+//! (`sign_in.rs`, `begin.rs`, `refresh.rs`, `session.rs`, `own_password.rs`, `password_reset.rs`, `credential.rs`, `setup.rs`,
+//! `lineage.rs`); `authenticate.rs` turns a bearer token, a cookie or the word of a trusted proxy into a `Caller` from memory. What a
+//! principal may do is never decided here: a token says who, the engine says what.
 
 pub mod authenticate;
 pub mod begin;
@@ -17,9 +18,11 @@ pub mod legacy_secret;
 pub mod legacy_token;
 pub mod lineage;
 pub mod member_session;
+pub mod notice;
 pub mod own_password;
 pub mod own_session;
 pub mod password;
+pub mod password_reset;
 pub mod proxied_caller;
 pub mod refresh;
 pub mod refresh_token;
@@ -94,6 +97,8 @@ pub struct Settings {
     pub issuer: String,
     /// `aud` of our tokens.
     pub audience: String,
+    /// The address people reach the service at: links in mails begin with it.
+    pub public_url: String,
     /// How long an access token lives.
     pub access_token_seconds: u32,
     /// How long a session lasts at most that is used by tokens.
@@ -123,8 +128,10 @@ pub struct Settings {
 impl Settings {
     /// The defaults for an address and the secrets.
     pub fn new(issuer: impl Into<String>, secrets: Secrets) -> Self {
+        let issuer = issuer.into();
         Self {
-            issuer: issuer.into(),
+            public_url: issuer.clone(),
+            issuer,
             audience: "charter".to_owned(),
             access_token_seconds: 600,
             session_seconds: 30 * 86_400,
@@ -225,8 +232,13 @@ impl Identity {
         &self.settings
     }
 
-    /// Brings keys and ended sessions up to date, makes the first signing key, and writes the refusals that wait. Called about once a
-    /// second, and once at start.
+    /// Seals what must be read again.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
+    /// Brings keys and ended sessions up to date, makes the first signing key, looks at forgotten passwords, and writes the refusals that
+    /// wait. Called about once a second, and once at start.
     pub async fn refresh(&self, app: &App) -> Result<(), Problem> {
         let started = app.now();
         lineage::reload(app).await?;
@@ -245,9 +257,13 @@ impl Identity {
         let purged_at = Timestamp(self.purged_at.load(Ordering::Acquire));
         if purged_at.plus_seconds(PURGE_EVERY_SECONDS) <= started {
             session::purge(app, started).await?;
+            password_reset::purge(app, started).await?;
+            crate::mail::purge(app, started).await?;
+            crate::webhook::purge(app, started).await?;
             self.purged_at.store(started.micros(), Ordering::Release);
         }
-        refusal::flush(app).await
+        refusal::flush(app).await?;
+        password_reset::work(app).await
     }
 
     fn read_at(&self) -> Timestamp {

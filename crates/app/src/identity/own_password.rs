@@ -2,6 +2,7 @@
 //! the old one.
 
 use super::begin::{self, Opening, SignIn, acting_as, begin, issue};
+use super::notice::{self, Notice};
 use super::own_session::session_of;
 use super::password::{Hasher, Password, Verified};
 use super::sign_in::present;
@@ -52,7 +53,7 @@ pub async fn change(
     let hash = identity.hasher.hash(chosen, app.world().random()).await?;
     let mut begun = begin(app, ctx, who, session.organization, Opening::like(&session)).await?;
     begun.session.amr = session.amr;
-    let (ctx_inside, new) = (acting_as(ctx, &principal), begun.clone());
+    let (ctx_inside, new, app_inside) = (acting_as(ctx, &principal), begun.clone(), app.clone());
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
@@ -60,6 +61,8 @@ pub async fn change(
                 store::principal::set_password(transaction.tx(), who, Some(&hash), now).await?;
                 let reason = "the password was changed";
                 let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
+                let notice = Notice::PasswordChanged { address: ctx_inside.address };
+                notice::queue(&app_inside, transaction.tx(), who, notice, now).await?;
                 guesses::forgive(transaction.tx(), &counter).await?;
                 let (_, events) = begin::write(&mut transaction, &ctx_inside, platform, &new, reason).await?;
                 let organization = new.session.organization.unwrap_or(platform);
@@ -97,7 +100,7 @@ pub async fn set(
         .ok_or_else(|| Problem::not_found(format!("no user {folded}")))?;
     let chosen = Password::chosen("password", &new, &folded)?;
     let hash = app.identity().hasher.hash(chosen, app.world().random()).await?;
-    let (ctx_inside, who) = (ctx.clone(), principal.id);
+    let (ctx_inside, app_inside, who) = (ctx.clone(), app.clone(), principal.id);
     let account = app.identity().pepper.of_login(&principal.login_folded);
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
@@ -106,6 +109,7 @@ pub async fn set(
                 guesses::forgive(transaction.tx(), &account).await?;
                 let reason = "the operator set the password";
                 let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
+                notice::queue(&app_inside, transaction.tx(), who, Notice::PasswordSet, now).await?;
                 let mut event =
                     audit::event(&ctx_inside, platform, "password.set", "principal", who.to_string());
                 event.reason = reason.to_owned();

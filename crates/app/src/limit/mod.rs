@@ -7,7 +7,7 @@ pub use overrides::{LimitDraft, delete_override, put_override};
 pub use usage::{Consumed, Counted, EVENTS_MAX, UsageEvent, consume, record_usage, usage};
 
 use crate::App;
-use charter_db::{BoxFuture, Conn, Scope};
+use charter_db::{BoxFuture, Conn, Scope, Tx};
 use charter_kernel::catalogue::{Catalogue, Limit};
 use charter_kernel::entitlement::{Enforcement, LimitKind, LimitOverrideFact};
 use charter_kernel::facts::OrganizationFacts;
@@ -189,6 +189,42 @@ pub async fn of_organization(
         })
     };
     catalogue.limits.iter().map(view).collect()
+}
+
+/// Keeps what Charter itself counts within the plan: notes the count, and refuses one beyond a hard limit.
+pub(crate) async fn keep_within(
+    tx: &mut Tx,
+    catalogue: &Catalogue,
+    organization: OrganizationId,
+    limit: &str,
+    count: u64,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    if let Some(limit) = catalogue.limits.iter().find(|known| known.key.as_str() == limit) {
+        let effective = effective(&facts(tx, organization).await?, catalogue, &limit.key, now)?;
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        if effective.enforcement == Enforcement::Hard && effective.value.is_some_and(|value| count > value) {
+            return Err(usage::reached(&effective, count - 1, 1));
+        }
+    }
+    note(tx, catalogue, organization, limit, count, now).await
+}
+
+/// Notes how much there is of what Charter itself counts.
+pub(crate) async fn note(
+    tx: &mut Tx,
+    catalogue: &Catalogue,
+    organization: OrganizationId,
+    limit: &str,
+    count: u64,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let Some(limit) = catalogue.limits.iter().find(|known| known.key.as_str() == limit) else {
+        return Ok(());
+    };
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    store::usage::set(tx, organization, &limit.key, period(limit, now), count, now).await?;
+    Ok(())
 }
 
 fn warning(limit: &EffectiveLimit, used: i64) -> Option<String> {

@@ -164,7 +164,7 @@ async fn count(
     Ok(counted)
 }
 
-fn reached(limit: &EffectiveLimit, used: i64, amount: i64) -> Problem {
+pub(super) fn reached(limit: &EffectiveLimit, used: i64, amount: i64) -> Problem {
     let value = limit.value.unwrap_or_default();
     Problem::new(
         ProblemKind::LimitReached,

@@ -7,7 +7,7 @@ use crate::demo::greeting::Place;
 use crate::failure::{Failure, Outcome, Result};
 use crate::folder::{Folder, Service};
 use crate::installation::DemoState;
-use crate::{demo, installation, legacy, output};
+use crate::{demo, installation, legacy, output, outside};
 use charter_app::App;
 use clap::{Arg, ArgAction, Command};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -120,6 +120,7 @@ async fn serve(
     let mut legacy = legacy::Watch::default();
     legacy.begin(app, configuration).await?;
     let signal = stop_signal()?;
+    let (carrier, courier) = (outside::carrier(configuration, folder)?, outside::courier(app)?);
     welcome(app, &address, configuration, start).await?;
     tracing::info!(address = %bound, data = %folder.path().display(), "serving");
     let stop = async {
@@ -132,6 +133,8 @@ async fn serve(
         served = charter_api::edge::serve(listener, edge, bounds, stop) => served,
         () = stay_fresh(app, configuration, legacy) => unreachable(),
         () = hear_changes(app) => unreachable(),
+        () = outside::carry_mail(app, carrier) => unreachable(),
+        () = outside::call_webhooks(app, courier) => unreachable(),
     };
     if served.cut_off > 0 {
         tracing::warn!(connections = served.cut_off, "requests did not end in time and were cut off");
@@ -142,7 +145,7 @@ async fn serve(
     Ok(())
 }
 
-/// The two loops beside the server never end by themselves.
+/// The loops beside the server never end by themselves.
 fn unreachable() -> charter_api::edge::Served {
     charter_api::edge::Served { cut_off: 0 }
 }

@@ -17,6 +17,7 @@ pub use fault::Fault;
 pub use secret::Secret;
 
 use charter_app::identity::key_schedule::KeyPolicy;
+use charter_courier::{Sender, Server};
 use charter_kernel::Timestamp;
 use clap::ArgMatches;
 use http::HeaderName;
@@ -57,6 +58,12 @@ pub struct Configuration {
     pub key_encryption_key: Option<Secret>,
     /// Mixed into hashes of tokens; none is to be generated.
     pub pepper: Option<Secret>,
+    /// The mail server; none writes mail to files.
+    pub mail_server: Option<Server>,
+    /// Who mail is from, where somebody said so.
+    pub mail_from: Option<Sender>,
+    /// Private networks that webhooks may reach.
+    pub webhook_networks: Vec<IpNet>,
     /// Life of an access token.
     pub token_life: Duration,
     /// How long a session lasts at most that is used by tokens.
@@ -177,6 +184,12 @@ fn load_from(flags: &ArgMatches, variables: &BTreeMap<OsString, OsString>) -> Lo
                 .to_owned(),
         );
     }
+    if configuration.production && configuration.mail_server.is_none() {
+        warnings.push(
+            "mail_url is not set: mail waits until it is, so nobody gets a forgotten password back"
+                .to_owned(),
+        );
+    }
     let shown = SETTINGS.iter().map(|setting| shown(setting, &layers, &configuration)).collect();
     let production_faults = if configuration.production {
         production::faults(&configuration, layers.file.as_deref())
@@ -228,6 +241,7 @@ fn shown(setting: &'static Setting, layers: &Layers, configuration: &Configurati
                 format!("(generated in {})", configuration.data.join("secrets").display())
             }
         }
+        ("mail_url", None) if layers.set("mail_url_file").is_some() => "(from mail_url_file)".to_owned(),
         (_, Some(found)) if setting.secret => hidden(found),
         ("config", None) => {
             layers.file.as_ref().map_or_else(|| "(none)".to_owned(), |path| path.display().to_string())

@@ -92,6 +92,13 @@ fn network(configuration: &Configuration, faults: &mut Vec<Fault>) {
             "use public_url, or an https address",
         ));
     }
+    if configuration.mail_server.as_ref().is_some_and(|server| server.is_in_the_clear()) {
+        faults.push(Fault::new(
+            "mail_url",
+            "sends mail, with links that let their readers in, in the clear to another machine",
+            "write tls=required, or smtps://",
+        ));
+    }
     if !configuration.listen.ip().is_loopback() && configuration.trusted_proxies.is_empty() {
         faults.push(Fault::new(
             "listen",

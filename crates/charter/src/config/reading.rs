@@ -4,6 +4,7 @@ use super::layers::{Found, Layers, Source};
 use super::setting::{self, Kind};
 use super::{Configuration, Fault, Secret, default_database, default_url, text};
 use charter_app::identity::key_schedule::KeyPolicy;
+use charter_courier::{Sender, Server};
 use http::HeaderName;
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -35,6 +36,8 @@ impl Reading<'_> {
         let issuer = issuer.unwrap_or_else(|| public_url.clone());
         let key_encryption_key = self.secret("key_encryption_key", "key_encryption_key_file");
         let pepper = self.secret("pepper", "pepper_file");
+        let mail_server = self.mail_server();
+        let mail_from = self.mail_from();
         let trusted_proxies = self.networks("trusted_proxies");
         let (proxy_user_header, proxy_secret) = self.proxy_user(&trusted_proxies);
         Configuration {
@@ -51,6 +54,9 @@ impl Reading<'_> {
             proxy_secret,
             key_encryption_key,
             pepper,
+            mail_server,
+            mail_from,
+            webhook_networks: self.networks("webhook_networks"),
             token_life: self.duration("token_life"),
             session_life: self.duration("session_life"),
             session_idle: self.duration("session_idle"),
@@ -243,6 +249,32 @@ impl Reading<'_> {
         let from_file = self.file(file_key);
         let text = self.layers.set(key).map(|found| found.text.clone()).or(from_file)?;
         Some(Secret::new(&text))
+    }
+
+    /// The mail server. What is wrong is told without the text, which may hold a password.
+    fn mail_server(&mut self) -> Option<Server> {
+        let text = self.secret("mail_url", "mail_url_file")?;
+        match Server::parse(text.reveal()) {
+            Ok(server) => Some(server),
+            Err(wrong) => {
+                let key = if self.layers.set("mail_url").is_some() { "mail_url" } else { "mail_url_file" };
+                let found = self.layers.set(key)?.clone();
+                let remedy = "write smtp://user:password@host:587?tls=required or smtps://user:password@host";
+                self.fault(key, &found, wrong, remedy);
+                None
+            }
+        }
+    }
+
+    fn mail_from(&mut self) -> Option<Sender> {
+        let found = self.layers.set("mail_from")?.clone();
+        match Sender::parse(&found.text) {
+            Ok(sender) => Some(sender),
+            Err(wrong) => {
+                self.fault("mail_from", &found, wrong, "write an address such as charter@example.com");
+                None
+            }
+        }
     }
 
     fn database(&mut self) -> Option<String> {

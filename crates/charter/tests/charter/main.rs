@@ -17,6 +17,7 @@ mod folder;
 mod guide;
 mod keys;
 mod outage;
+mod outside;
 mod production;
 mod program;
 mod serving;

@@ -161,6 +161,8 @@ async fn every_table_of_an_organization_is_isolated_and_keyed_by_it() {
         "org_subscriptions_plan",
         "organization_revisions_changed",
         "usage_events_oldest",
+        "webhook_deliveries_due",
+        "webhook_deliveries_finished",
     ];
     assert_eq!(odd, known);
 }

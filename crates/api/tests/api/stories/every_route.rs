@@ -54,8 +54,12 @@ fn routes_open_to_anybody_and_to_whoever_is_signed_in_are_these() {
 }
 
 const OPEN: &[&str] = &[
+    "auth.forgot-password",
     "auth.login",
     "auth.refresh",
+    "auth.reset-password",
+    "auth.reset-password.page",
+    "auth.reset-password.script",
     "authzen.metadata",
     "authzen.organization-metadata",
     "keys.public",

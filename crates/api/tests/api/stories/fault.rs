@@ -88,6 +88,18 @@ fn changes() -> Vec<Change> {
             json!({"account": "robot", "name": "token {n}", "expires_at": "2027-02-01T00:00:00Z"}),
         ),
         change(
+            ANN,
+            Method::POST,
+            "{toys}/webhooks",
+            json!({"name": "hook {n}", "url": "https://hooks.example.com/{n}", "events": ["grant.*"]}),
+        ),
+        undo(
+            "{toys}/webhooks",
+            json!({"name": "hook {n}", "url": "https://hooks.example.com/{n}", "events": ["*"]}),
+            "/webhook/id",
+            "{toys}/webhooks/{id}",
+        ),
+        change(
             Who::Operator,
             Method::POST,
             "/api/v1/users/bob@toys.example/password",
@@ -177,11 +189,18 @@ async fn state(story: &Story) -> Value {
             "/entitlements",
             "/subscriptions",
             "/service-tokens",
+            "/webhooks",
             "/members",
             "/identity-settings",
         ] {
             let told = story.get(Who::Operator, &format!("{place}{part}")).await.is(200);
             all.insert(format!("{organization}{part}"), told.body);
+        }
+        if organization == "platform" {
+            all.insert(
+                "mail".to_owned(),
+                story.get(Who::Operator, "/api/v1/platform/mail?limit=200").await.is(200).body,
+            );
         }
         let newest = story.get(Who::Operator, &format!("{place}/audit/events?limit=1")).await.is(200);
         all.insert(format!("{organization}/trail"), newest.body["items"][0]["seq"].clone());

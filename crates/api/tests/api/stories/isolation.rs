@@ -33,6 +33,11 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
     story.post(ANN, &toys("members"), robot).await.is(201);
     let token = json!({"account": "robot", "name": "one", "expires_at": "2027-02-01T00:00:00Z"});
     let token = story.post(ANN, &toys("service-tokens"), token).await.is(201);
+    let hook = json!({"name": "ledger", "url": "https://hooks.example.com/toys", "events": ["*"]});
+    let hook = story.post(ANN, &toys("webhooks"), hook).await.is(201);
+    let hook = hook.body["webhook"]["id"].as_str().unwrap().to_owned();
+    let path = toys(&format!("webhooks/{hook}/test"));
+    let delivery = story.send(ANN, http::Method::POST, &path, &[], None).await.is(202);
     let trial = json!({"plan": "growth", "days": 10, "reason": "a try"});
     let trial = story.post(super::PAT, &toys("trials"), trial).await.is(200);
     story.password_for("bob@toys.example").await;
@@ -52,6 +57,8 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
         ("session", session),
         ("token", id(&token, "service_token")),
         ("subscription", id(&trial, "subscription")),
+        ("webhook", hook),
+        ("delivery", delivery.body["id"].as_str().unwrap().to_owned()),
         ("module", "hr".to_owned()),
         ("submodule", "payroll".to_owned()),
     ])
@@ -62,6 +69,7 @@ async fn everything(story: &Story, organization: &str) -> Value {
     let mut all = serde_json::Map::new();
     for list in [
         "service-tokens",
+        "webhooks",
         "subscriptions",
         "entitlements",
         "members",
@@ -81,7 +89,7 @@ async fn everything(story: &Story, organization: &str) -> Value {
 }
 
 /// Routes about things that are no organization's own: numbers that every organization counts for itself, names of the catalogue and
-/// its plans, which all share, as they do the installation's signing keys, and one's own account, which has stories in `auth`.
+/// its plans, which all share, as they do the installation's signing keys and mails, and one's own account, which has stories in `auth`.
 const NOT_ANYBODYS: &[&str] = &[
     "audit.get",
     "keys.revoke",
@@ -89,6 +97,8 @@ const NOT_ANYBODYS: &[&str] = &[
     "limits.consume",
     "limits.override",
     "limits.remove-override",
+    "mail.retry",
+    "mail.show",
     "plans.discard",
     "plans.draft",
     "plans.get",

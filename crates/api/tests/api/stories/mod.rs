@@ -19,8 +19,10 @@ mod guessing;
 mod identity_settings;
 mod isolation;
 mod legacy;
+mod mail;
 mod member;
 mod organization;
+mod password_reset;
 mod proxy_user;
 mod refresh;
 mod refused;
@@ -31,6 +33,7 @@ mod session;
 mod signing_key;
 mod team;
 mod two_writers;
+mod webhook;
 
 use axum::Router;
 use axum::body::Body;

@@ -1,0 +1,150 @@
+//! Notices: what the owner of an account is told by mail, because they would want to know or have to act. Queued in the transaction of
+//! the change. An account that may not act, a service account, and one without an address are told nothing.
+
+use crate::App;
+use crate::mail::{self, Draft, Text};
+use charter_db::Tx;
+use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
+use charter_kernel::{PrincipalId, Problem, Timestamp};
+use charter_store as store;
+use std::net::IpAddr;
+
+/// A notice is of use for this long.
+const LASTS_SECONDS: i64 = 7 * 86_400;
+
+/// What an owner is told.
+#[derive(Clone)]
+pub enum Notice {
+    /// The way to a new password, asked for by somebody.
+    PasswordResetLink {
+        /// The token that lets its bearer choose a new password.
+        token: zeroize::Zeroizing<String>,
+        /// How long it can be used.
+        lasts_seconds: i64,
+    },
+    /// The password was changed.
+    PasswordChanged {
+        /// From where.
+        address: Option<IpAddr>,
+    },
+    /// The operator of the installation set the password.
+    PasswordSet,
+    /// A webhook was switched off.
+    WebhookDisabled {
+        /// Name of the webhook.
+        name: String,
+        /// Key of the organization.
+        organization: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl std::fmt::Debug for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Notice({})", self.kind())
+    }
+}
+
+impl Notice {
+    /// The word by which the outbox lists it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::PasswordResetLink { .. } => "password_reset_link",
+            Self::PasswordChanged { .. } => "password_changed",
+            Self::PasswordSet => "password_set",
+            Self::WebhookDisabled { .. } => "webhook_disabled",
+        }
+    }
+
+    fn lasts_seconds(&self) -> i64 {
+        match self {
+            Self::PasswordResetLink { lasts_seconds, .. } => *lasts_seconds,
+            _ => LASTS_SECONDS,
+        }
+    }
+
+    fn text(&self, name: &str, service: &str, at: Timestamp) -> Text {
+        // To the second, as people read a clock.
+        let at = Timestamp::from_seconds(at.seconds());
+        let if_not_you = "If this was not you, tell the administrator of your organization now.".to_owned();
+        let (subject, paragraphs) = match self {
+            Self::PasswordResetLink { token, lasts_seconds } => (
+                "Choose a new password",
+                vec![
+                    format!(
+                        "Somebody asked for a new password for your account. To choose one, open this\n\
+                         address within {} minutes:",
+                        lasts_seconds / 60
+                    ),
+                    format!("{service}/reset-password#{}", token.as_str()),
+                    format!("Or give this code to `charter auth reset-password`:\n\n{}", token.as_str()),
+                    "It works once. If you did not ask, do nothing: your password stays as it is.".to_owned(),
+                ],
+            ),
+            Self::PasswordChanged { address } => {
+                let from = address.map_or_else(String::new, |address| format!(" from the address {address}"));
+                (
+                    "Your password was changed",
+                    vec![
+                        format!(
+                            "The password of your account was changed at {at}{from}.\n\
+                             Every session that was begun with the old one has ended."
+                        ),
+                        if_not_you,
+                    ],
+                )
+            }
+            Self::PasswordSet => (
+                "Your password was set",
+                vec![
+                    format!(
+                        "The operator of the service set a password for your account at {at}.\n\
+                         Every session that was begun before has ended."
+                    ),
+                    if_not_you,
+                ],
+            ),
+            Self::WebhookDisabled { name, organization, reason } => (
+                "A webhook was switched off",
+                vec![
+                    format!(
+                        "The webhook \"{}\" of the organization {} was switched off at {at}:\n{}.",
+                        mail::line(name),
+                        mail::line(organization),
+                        mail::line(reason)
+                    ),
+                    "Switch it on again once its receiver works. Deliveries that were given up can be repeated;\n\
+                     what happened since is on the audit trail."
+                        .to_owned(),
+                ],
+            ),
+        };
+        mail::letter_text(subject, name, &paragraphs, service)
+    }
+}
+
+/// Queues a notice to a principal, in the transaction of the change it tells of.
+pub async fn queue(
+    app: &App,
+    tx: &mut Tx,
+    to: PrincipalId,
+    notice: Notice,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let Some(principal) = store::principal::by_id(tx, to).await? else { return Ok(()) };
+    let is_reachable = principal.kind == PrincipalKind::User
+        && principal.status == PrincipalStatus::Active
+        && crate::text::email("login", &principal.login_folded).is_ok();
+    if !is_reachable {
+        return Ok(());
+    }
+    let draft = Draft {
+        kind: notice.kind(),
+        principal: to,
+        text: notice.text(&principal.name, &app.identity().settings().public_url, now),
+        recipient: principal.login_folded,
+        lasts_seconds: notice.lasts_seconds(),
+    };
+    mail::queue(app, tx, draft, now).await
+}

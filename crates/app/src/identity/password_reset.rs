@@ -1,0 +1,233 @@
+//! A forgotten password comes back by mail.
+//!
+//! Asking writes one row, the same whether or not there is such an account, and looks nothing up: neither the answer nor its time tells.
+//! A job (`work`) looks the account up a second later, makes a token, keeps its keyed hash and queues the mail. The token lives half an
+//! hour, works once, and only while the account has the password it had then. Using it ends every session and begins none, so a
+//! second factor is asked for as always.
+
+use super::begin::acting_as;
+use super::guesses;
+use super::notice::{self, Notice};
+use super::password::Password;
+use super::session;
+use super::sign_in::is_standing;
+use crate::App;
+use crate::audit;
+use crate::caller::RequestContext;
+use crate::text;
+use crate::transaction::{Committed, Transaction};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use charter_db::{BoxFuture, Conn, Scope, Tx};
+use charter_kernel::audit::Actor;
+use charter_kernel::facts::PrincipalKind;
+use charter_kernel::{Problem, ProblemKind, SessionId, Timestamp};
+use charter_store as store;
+use store::principal::Principal;
+use zeroize::Zeroizing;
+
+/// How long a token can be used.
+pub const TOKEN_SECONDS: i64 = 30 * 60;
+/// Mails to one account within an hour.
+const PER_HOUR: u64 = 3;
+const HOUR: i64 = 3_600;
+const KEPT_SECONDS: i64 = 86_400;
+/// Longest login that is looked at.
+const LOGIN_MAX: usize = 254;
+/// Requests looked at in one transaction of the job.
+const AT_ONCE: u32 = 50;
+
+fn sealed_as(reset: u128) -> String {
+    format!("password reset {reset:032x}")
+}
+
+/// Notes that somebody forgot their password. Says nothing about whether there is such an account.
+pub async fn ask(app: &App, ctx: &RequestContext, login: &str) -> Result<(), Problem> {
+    let (identity, now, platform) = (app.identity(), ctx.now, app.platform());
+    identity.throttle.take_from_address(ctx.address, now)?;
+    // What cannot be anybody's login goes the way of one that is nobody's.
+    let is_possible = login.len() <= LOGIN_MAX && !login.contains('\0');
+    let folded = if is_possible { text::fold_login(login) } else { String::new() };
+    let (reset, login_hash) = (app.fresh_id(), identity.pepper.of_login(&folded));
+    let sealed = identity.sealer.seal(&sealed_as(reset), folded.as_bytes(), app.world().random());
+    let sealed = sealed.map_err(|error| {
+        Problem::new(ProblemKind::Internal, format!("the login cannot be sealed: {error}"))
+    })?;
+    let mut event = audit::event(
+        ctx,
+        platform,
+        "password.forgot",
+        "login",
+        audit::hex(login_hash.get(..8).unwrap_or_default()),
+    );
+    event.actor = Actor::Nobody;
+    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            let tx = transaction.tx();
+            let since = now.plus_seconds(-HOUR);
+            if store::password_reset::asked_since(tx, &login_hash, since).await? < PER_HOUR {
+                let expires_at = now.plus_seconds(HOUR);
+                store::password_reset::insert(tx, reset, &login_hash, &sealed, now, expires_at).await?;
+            } else {
+                event.reason = format!("asked for more than {PER_HOUR} times within an hour: no mail");
+            }
+            transaction.commit(event, Vec::new(), ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await
+    .map(drop)
+}
+
+/// Looks at what was asked, and mails a token to each account there is. A part of every round of the service.
+pub(super) async fn work(app: &App) -> Result<(), Problem> {
+    let now = app.now();
+    let waiting = reading_all!(app.database(), |conn| store::password_reset::waiting(conn, now, AT_ONCE))?;
+    for (reset, sealed) in waiting {
+        let opened = app.identity().sealer.open(&sealed_as(reset), &sealed);
+        let login = opened.ok().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()).unwrap_or_default();
+        let found = reading_all!(app.database(), |conn| async move {
+            let Some(found) = store::principal::by_login(conn, &login).await? else { return Ok(None) };
+            Ok::<_, charter_db::Error>(may_reset(conn, &found).await?.then_some(found))
+        })?;
+        match found {
+            Some(principal) => issue(app, reset, principal).await?,
+            None => forget_asked(app, reset).await?,
+        }
+    }
+    Ok(())
+}
+
+/// A person who may act somewhere.
+async fn may_reset(conn: &mut Conn, principal: &Principal) -> Result<bool, charter_db::Error> {
+    Ok(principal.kind == PrincipalKind::User && is_standing(conn, principal, None).await?)
+}
+
+/// What a token is bound to: an account as it is now.
+fn bond(app: &App, principal: &Principal) -> [u8; 32] {
+    let hash = principal.password_hash.as_deref().unwrap_or_default();
+    app.identity().pepper.of_code(&format!("password {} {hash}", principal.id))
+}
+
+fn hash(app: &App, token: &str) -> [u8; 32] {
+    app.identity().pepper.of_code(&format!("password reset {token}"))
+}
+
+async fn forget_asked(app: &App, reset: u128) -> Result<(), Problem> {
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move {
+                store::password_reset::take(tx, reset).await?;
+                Ok(())
+            }) as BoxFuture<'_, Result<(), Problem>>
+        })
+        .await
+}
+
+async fn issue(app: &App, reset: u128, principal: Principal) -> Result<(), Problem> {
+    let (now, platform, app_inside) = (app.now(), app.platform(), app.clone());
+    let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(app.world().random::<32>()));
+    let (token_hash, bound_to) = (hash(app, &token), bond(app, &principal));
+    let expires_at = now.plus_seconds(TOKEN_SECONDS);
+    let written = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let tx = transaction.tx();
+                if !store::password_reset::take(tx, reset).await? {
+                    return Err(Problem::new(ProblemKind::InUse, "another node has mailed the token"));
+                }
+                let who = principal.id;
+                store::password_reset::issue(tx, reset, who, &token_hash, &bound_to, expires_at).await?;
+                let notice = Notice::PasswordResetLink { token, lasts_seconds: TOKEN_SECONDS };
+                notice::queue(&app_inside, tx, who, notice, now).await?;
+                let event = audit::system_event(
+                    "identity",
+                    platform,
+                    now,
+                    "password.mail-token",
+                    "principal",
+                    who.to_string(),
+                );
+                transaction.commit(event, Vec::new(), ()).await
+            }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+        })
+        .await;
+    match written {
+        Err(problem) if problem.kind == ProblemKind::InUse => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+fn invalid_token() -> Problem {
+    Problem::new(
+        ProblemKind::InvalidCredentials,
+        "the code is unknown, used, or older than half an hour: ask for a new one",
+    )
+}
+
+/// Sets a new password by a token that was mailed. Every session ends and none begins.
+pub async fn reset(
+    app: &App,
+    ctx: &RequestContext,
+    token: &str,
+    new: Zeroizing<String>,
+) -> Result<(), Problem> {
+    let (identity, now, platform) = (app.identity(), ctx.now, app.platform());
+    identity.throttle.take_from_address(ctx.address, now)?;
+    let token_hash = hash(app, token.trim());
+    let found = reading_all!(app.database(), |conn| async move {
+        let Some(issued) = store::password_reset::by_token(conn, &token_hash, now).await? else {
+            return Ok(None);
+        };
+        let Some(principal) = store::principal::by_id(conn, issued.principal).await? else { return Ok(None) };
+        Ok::<_, charter_db::Error>(may_reset(conn, &principal).await?.then_some((issued, principal)))
+    })?;
+    let (issued, principal) = found.ok_or_else(invalid_token)?;
+    if !super::seal::is_same(&bond(app, &principal), &issued.bound_to) {
+        return Err(invalid_token());
+    }
+    let account = identity.pepper.of_login(&principal.login_folded);
+    let chosen = Password::chosen("password", &new, &principal.login_folded)?;
+    let new_hash = identity.hasher.hash(chosen, app.world().random()).await?;
+    let (ctx_inside, app_inside, who) = (acting_as(ctx, &principal), app.clone(), principal.id);
+    let (ended, _) = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let tx = transaction.tx();
+                // Behind the lock: neither the password nor the account changed since it was looked at.
+                let is_as_before = store::principal::by_id(tx, who).await?.as_ref() == Some(&principal);
+                if !is_as_before
+                    || !may_reset(tx, &principal).await?
+                    || !store::password_reset::use_up(tx, &token_hash, now).await?
+                {
+                    return Err(invalid_token());
+                }
+                store::principal::set_password(tx, who, Some(&new_hash), now).await?;
+                guesses::forgive(tx, &account).await?;
+                let reason = "the password was reset";
+                let ended = store::session::end_of_principal(tx, who, reason, now).await?;
+                let notice = Notice::PasswordChanged { address: ctx_inside.address };
+                notice::queue(&app_inside, tx, who, notice, now).await?;
+                let mut event =
+                    audit::event(&ctx_inside, platform, "password.reset", "principal", who.to_string());
+                event.reason = "by a token from a mail".to_owned();
+                event.after = Some(format!(r#"{{"sessions_ended":{}}}"#, ended.len()));
+                transaction.commit(event, Vec::new(), ended).await
+            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
+        })
+        .await?;
+    session::forget(app, &ended);
+    Ok(())
+}
+
+/// Forgets what ran out a day ago.
+pub(super) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
+    let before = now.plus_seconds(-KEPT_SECONDS);
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move {
+                store::password_reset::purge(tx, before).await?;
+                Ok(())
+            }) as BoxFuture<'_, Result<(), Problem>>
+        })
+        .await
+}

@@ -1,0 +1,6 @@
+//! Letters and events over real connections, and what becomes of them when the other side is no help.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod guide;
+mod mail;
+mod webhook;
