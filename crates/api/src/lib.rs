@@ -38,6 +38,7 @@ mod shown;
 mod signed_in;
 mod signing_key;
 mod subscription;
+mod support;
 mod takeover;
 mod team;
 mod usage;
@@ -77,6 +78,7 @@ pub fn routes() -> Routes {
         .with(mail::routes())
         .with(own_account::routes())
         .with(member_session::routes())
+        .with(support::routes())
         .with(identity_settings::routes())
         .with(authzen::routes())
         .with(service_token::routes())

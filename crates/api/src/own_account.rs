@@ -9,6 +9,7 @@ use charter_app::identity::begin::csrf_token;
 use charter_app::identity::own_password;
 use charter_app::identity::own_session::{self, Session};
 use charter_app::identity::sign_in::{self, Me, OwnMembership};
+use charter_app::identity::support::Support;
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,28 @@ struct MeView {
     /// When the credential ends.
     #[schemars(with = "Option<wire::Time>")]
     expires_at: Option<Timestamp>,
+    /// In a support session: who really acts. Show it as long as it is there.
+    support: Option<SupportView>,
+}
+
+/// Who acts as the member in a support session.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Support")]
+pub struct SupportView {
+    /// Id of whoever acts.
+    #[schemars(with = "wire::Id")]
+    by_id: PrincipalId,
+    /// Their login.
+    by: String,
+    /// Why.
+    reason: String,
+}
+
+impl SupportView {
+    /// How it is shown.
+    pub fn of(it: &Support) -> Self {
+        Self { by_id: it.by, by: it.login.clone(), reason: it.reason.clone() }
+    }
 }
 
 impl From<Me> for MeView {
@@ -124,6 +147,7 @@ impl From<Me> for MeView {
                 amr,
                 authenticated_at,
                 expires_at,
+                support,
                 ..
             }) => Self {
                 kind: kind.as_str(),
@@ -137,6 +161,7 @@ impl From<Me> for MeView {
                 authenticated_at,
                 csrf_token: None,
                 expires_at,
+                support: support.as_deref().map(SupportView::of),
             },
             None => {
                 let account = me.operator.unwrap_or_default();
@@ -152,6 +177,7 @@ impl From<Me> for MeView {
                     authenticated_at: None,
                     csrf_token: None,
                     expires_at: None,
+                    support: None,
                 }
             }
         }
@@ -198,6 +224,8 @@ pub struct SessionView {
     address: Option<String>,
     /// The program it began from, as it calls itself.
     user_agent: Option<String>,
+    /// For a support session: who acts, and why.
+    support: Option<SupportView>,
 }
 
 impl SessionView {
@@ -215,6 +243,7 @@ impl SessionView {
             expires_at: it.expires_at,
             address: it.address,
             user_agent: it.user_agent,
+            support: it.support.as_ref().map(SupportView::of),
         }
     }
 }

@@ -6,6 +6,7 @@ use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{CredentialId, OrganizationId, PrincipalId, RequestId, SessionId, Timestamp};
 use charter_policy::{Index, PermissionSet};
 use charter_store::principal::Principal;
+use charter_store::session::Support;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -48,16 +49,23 @@ pub struct SignedIn {
     pub authenticated_at: Option<Timestamp>,
     /// When the credential ends.
     pub expires_at: Option<Timestamp>,
+    /// Who really acts, in a support session.
+    pub support: Option<Arc<Support>>,
 }
 
 impl SignedIn {
     /// A principal who proved itself otherwise than by a session of ours.
     pub(crate) fn without_session(principal: Principal) -> Self {
+        Self::bare(principal.id, principal.kind, principal.login_folded, principal.name)
+    }
+
+    /// Somebody of whom nothing more is known.
+    pub(crate) fn bare(id: PrincipalId, kind: PrincipalKind, login: String, name: String) -> Self {
         Self {
-            id: principal.id,
-            kind: principal.kind,
-            login: principal.login_folded,
-            name: principal.name,
+            id,
+            kind,
+            login,
+            name,
             session: None,
             credential: None,
             organization: None,
@@ -65,6 +73,7 @@ impl SignedIn {
             amr: Vec::new(),
             authenticated_at: None,
             expires_at: None,
+            support: None,
         }
     }
 }
@@ -118,9 +127,14 @@ impl RequestContext {
         match &self.caller {
             Caller::Anonymous => Actor::Nobody,
             Caller::Operator { account } => Actor::Operator { account: account.clone() },
-            Caller::Principal(principal) => {
-                Actor::Principal { id: principal.id, login: principal.login.clone() }
-            }
+            Caller::Principal(principal) => match &principal.support {
+                // Both names, and the id of who really acts.
+                Some(support) => Actor::Principal {
+                    id: support.by,
+                    login: format!("{} as {}", support.login, principal.login),
+                },
+                None => Actor::Principal { id: principal.id, login: principal.login.clone() },
+            },
         }
     }
 

@@ -9,7 +9,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, idle_expires_at, ended_at, \
-             end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash from sessions ",
+             end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash, supporter_id, \
+             supporter_login, support_reason from sessions ",
             $rest
         )
     };
@@ -17,8 +18,9 @@ macro_rules! select {
 
 statements! {
     INSERT = "insert into sessions (session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, \
-              idle_expires_at, ended_at, end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash) \
-              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+              idle_expires_at, ended_at, end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash, supporter_id, \
+              supporter_login, support_reason) \
+              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
     GET = select!("where session_id = $1");
     BY_COOKIE = select!("where cookie_hash = $1");
     OF_PRINCIPAL = select!("where principal_id = $1 and (created_at, session_id) > ($2, $3) order by created_at, session_id limit $4");
@@ -74,6 +76,19 @@ pub struct Session {
     pub user_agent: Option<String>,
     /// The keyed hash of its cookie, for sessions of browsers.
     pub cookie_hash: Option<Vec<u8>>,
+    /// Who acts as the principal, for support sessions.
+    pub support: Option<Support>,
+}
+
+/// Who acts as the principal of a session, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Support {
+    /// Who.
+    pub by: PrincipalId,
+    /// Their login when it began.
+    pub login: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl Session {
@@ -101,7 +116,13 @@ fn session(row: RowRef<'_>) -> Result<Session> {
         address: row::opt_text(row, 12)?,
         user_agent: row::opt_text(row, 13)?,
         cookie_hash: row.get(14)?,
+        support: support(row)?,
     })
+}
+
+fn support(row: RowRef<'_>) -> Result<Option<Support>> {
+    let Some(by) = row.get_opt_id(15)?.map(PrincipalId) else { return Ok(None) };
+    Ok(Some(Support { by, login: row::text(row, 16)?, reason: row::text(row, 17)? }))
 }
 
 /// Begins a session.
@@ -124,7 +145,10 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<()> {
             it.refreshed_at,
             it.address,
             it.user_agent,
-            it.cookie_hash
+            it.cookie_hash,
+            it.support.as_ref().map(|support| support.by),
+            it.support.as_ref().map(|support| support.login.as_str()),
+            it.support.as_ref().map(|support| support.reason.as_str())
         ],
     )
     .await?;

@@ -4,7 +4,9 @@
 use super::seal::is_same;
 use super::service_token;
 use super::token::{self, TokenFault};
-use super::{OPERATOR_PREFIX, legacy_caller, legacy_token, lineage, proxied_caller, service_caller, session};
+use super::{
+    OPERATOR_PREFIX, legacy_caller, legacy_token, lineage, proxied_caller, service_caller, session, support,
+};
 use crate::App;
 use crate::caller::Caller;
 use charter_kernel::{Problem, ProblemKind, Timestamp};
@@ -99,6 +101,7 @@ async fn by_cookie(app: &App, cookie: &str, now: Timestamp) -> Result<Caller, St
     if !known.is_active {
         return Err(TokenFault::Principal.into());
     }
+    support::require_supporter(app, &known, now).await?;
     session::note_use(app, id, &known, now);
     Ok(Caller::Principal(known.signed_in_by_cookie(id)))
 }
@@ -140,5 +143,6 @@ async fn signed_in(app: &App, bearer: &str, now: Timestamp) -> Result<Caller, St
     if !known.is_active {
         return Err(TokenFault::Principal.into());
     }
+    support::require_supporter(app, &known, now).await?;
     Ok(Caller::Principal(known.signed_in(&claims)))
 }

@@ -145,6 +145,7 @@ pub(super) async fn begin(
         refreshed_at: None,
         address: ctx.address.map(|address| address.to_string()),
         user_agent: opening.user_agent.map(shortened),
+        support: None,
         cookie_hash: cookie.as_ref().map(|cookie| app.identity().pepper.of_cookie(cookie).to_vec()),
     };
     Ok(Begun { session, limits, cookie })
@@ -216,6 +217,14 @@ pub(super) fn issue(app: &App, begun: Begun, now: Timestamp) -> Result<SignIn, P
     issue_tokens(app, session, now)
 }
 
+/// What the principal of a session proved; who acts as them proved it for themselves.
+fn proved(session: &Session) -> Vec<String> {
+    match session.support {
+        Some(_) => vec![super::support::AMR.to_owned()],
+        None => session.amr.split(' ').map(str::to_owned).collect(),
+    }
+}
+
 /// Tokens for a session that is used by them.
 pub(super) fn issue_tokens(app: &App, session: Session, now: Timestamp) -> Result<SignIn, Problem> {
     let identity = app.identity();
@@ -225,9 +234,10 @@ pub(super) fn issue_tokens(app: &App, session: Session, now: Timestamp) -> Resul
         session.principal,
         session.organization,
         session.id,
-        session.amr.split(' ').map(str::to_owned).collect(),
+        proved(&session),
         session.authenticated_at,
         session.expires_at,
+        session.support.as_ref().map(|support| support.by),
     );
     let token = token::mint(&identity.keys(), &claims).ok_or_else(|| {
         Problem::new(ProblemKind::Unavailable, "no signing key is active yet: try again in a second")

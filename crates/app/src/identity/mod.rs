@@ -37,6 +37,7 @@ mod shelf;
 pub mod sign_in;
 pub mod signing_key;
 pub mod step_up;
+pub mod support;
 pub mod throttle;
 pub mod token;
 pub mod token_floor;

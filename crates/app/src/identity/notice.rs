@@ -29,6 +29,15 @@ pub enum Notice {
     },
     /// The operator of the installation set the password.
     PasswordSet,
+    /// Somebody of the platform began to act as them.
+    SupportBegan {
+        /// Their login.
+        by: String,
+        /// Why.
+        reason: String,
+        /// Until when, at the latest.
+        until: Timestamp,
+    },
     /// A webhook was switched off.
     WebhookDisabled {
         /// Name of the webhook.
@@ -53,6 +62,7 @@ impl Notice {
             Self::PasswordResetLink { .. } => "password_reset_link",
             Self::PasswordChanged { .. } => "password_changed",
             Self::PasswordSet => "password_set",
+            Self::SupportBegan { .. } => "support_began",
             Self::WebhookDisabled { .. } => "webhook_disabled",
         }
     }
@@ -103,6 +113,20 @@ impl Notice {
                          Every session that was begun before has ended."
                     ),
                     if_not_you,
+                ],
+            ),
+            Self::SupportBegan { by, reason, until } => (
+                "Somebody works in your name for support",
+                vec![
+                    format!(
+                        "{} of the support began to work in your name at {at}, until {} at the latest:\n{}.",
+                        mail::line(by),
+                        Timestamp::from_seconds(until.seconds()),
+                        mail::line(reason)
+                    ),
+                    "They see what you see, and do nothing dangerous. Everything they do is on the audit trail with\n\
+                     both names. Your administrator can end it at any moment, and so can you, in the list of your sessions."
+                        .to_owned(),
                 ],
             ),
             Self::WebhookDisabled { name, organization, reason } => (

@@ -3,7 +3,7 @@
 
 use super::begin::{self, Opening, SignIn, acting_as, begin, issue};
 use super::notice::{self, Notice};
-use super::own_session::session_of;
+use super::own_session::own_session_of;
 use super::password::{Hasher, Password, Verified};
 use super::sign_in::present;
 use super::{guesses, session};
@@ -28,7 +28,7 @@ pub async fn change(
     current: Zeroizing<String>,
     new: Zeroizing<String>,
 ) -> Result<SignIn, Problem> {
-    let (caller, _) = session_of(ctx)?;
+    let (caller, _) = own_session_of(ctx)?;
     let (identity, now, platform, who) = (app.identity(), ctx.now, app.platform(), caller.id);
     let counter = guesses::of_principal(app, who);
     guesses::take(app, ctx.address, counter, now).await?;

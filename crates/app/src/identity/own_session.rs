@@ -1,6 +1,7 @@
 //! One's own sessions: listing and ending them, signing out.
 
 use super::session::{event, forget};
+use super::support;
 use crate::App;
 use crate::caller::{Caller, Listing, Page, RequestContext, SignedIn};
 use crate::transaction::{Committed, Transaction};
@@ -37,6 +38,12 @@ pub fn session_of(ctx: &RequestContext) -> Result<(&SignedIn, SessionId), Proble
     Ok((principal, session))
 }
 
+/// The same for what only its owner does: whoever acts as them for support does not.
+pub(super) fn own_session_of(ctx: &RequestContext) -> Result<(&SignedIn, SessionId), Problem> {
+    support::require_own(ctx)?;
+    session_of(ctx)
+}
+
 /// Signs out: the session ends, with every token made for it.
 pub async fn sign_out(app: &App, ctx: &RequestContext) -> Result<(), Problem> {
     let (principal, session) = session_of(ctx)?;
@@ -45,7 +52,7 @@ pub async fn sign_out(app: &App, ctx: &RequestContext) -> Result<(), Problem> {
 
 /// Ends one of one's own sessions.
 pub async fn end_own(app: &App, ctx: &RequestContext, session: SessionId) -> Result<(), Problem> {
-    let (principal, _) = session_of(ctx)?;
+    let (principal, _) = own_session_of(ctx)?;
     end(app, ctx, principal.id, session, "ended by its owner").await
 }
 
@@ -79,7 +86,7 @@ async fn end(
 /// Ends every session of one's own but the present one; tells how many ended.
 pub async fn end_others(app: &App, ctx: &RequestContext) -> Result<usize, Problem> {
     const REASON: &str = "ended by its owner, with every other";
-    let (principal, kept) = session_of(ctx)?;
+    let (principal, kept) = own_session_of(ctx)?;
     let (who, now, platform, ctx_inside) = (principal.id, ctx.now, app.platform(), ctx.clone());
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
@@ -104,7 +111,7 @@ pub async fn end_others(app: &App, ctx: &RequestContext) -> Result<usize, Proble
 
 /// One's own live sessions, oldest first, one page.
 pub async fn list_own(app: &App, ctx: &RequestContext, page: &Page) -> Result<Listing<Session>, Problem> {
-    let (principal, _) = session_of(ctx)?;
+    let (principal, _) = own_session_of(ctx)?;
     list_live(app, principal.id, ctx.now, page, |_| true).await
 }
 

@@ -82,6 +82,7 @@ async fn read(app: &App, key_id: &str) -> Result<Option<Arc<Found>>, Problem> {
             amr: vec!["swk".to_owned()],
             authenticated_at: None,
             expires_at: credential.window.to(),
+            support: None,
         }),
         index,
         is_active: principal.status == PrincipalStatus::Active && is_standing && is_ours,

@@ -6,16 +6,17 @@
 
 use super::session_limits;
 use super::sign_in;
+use super::support;
 use super::token::Claims;
 use crate::App;
 use crate::audit;
-use crate::caller::{RequestContext, SignedIn};
+use crate::caller::{Ceiling, RequestContext, SignedIn};
 use arc_swap::ArcSwapOption;
 use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
-use charter_store::session::Session;
+use charter_store::session::{Session, Support};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -64,6 +65,8 @@ pub struct Known {
     pub is_cookie: bool,
     /// When the session ends unless it is used.
     pub ends_at: Timestamp,
+    /// Who really acts, in a support session, and what is left to them.
+    pub(super) support: Option<(Arc<Support>, Ceiling)>,
     /// When the session ends however it is used.
     ends_latest_at: Timestamp,
     idle_seconds: i64,
@@ -105,10 +108,11 @@ impl Known {
             session: Some(session),
             credential: None,
             organization,
-            ceiling: None,
-            amr: self.amr.clone(),
-            authenticated_at: Some(self.authenticated_at),
+            ceiling: self.support.as_ref().map(|(_, ceiling)| ceiling.clone()),
+            amr: if self.support.is_some() { vec![support::AMR.to_owned()] } else { self.amr.clone() },
+            authenticated_at: Some(self.authenticated_at).filter(|_| self.support.is_none()),
             expires_at: Some(expires_at),
+            support: self.support.as_ref().map(|(support, _)| Arc::clone(support)),
         })
     }
 }
@@ -165,7 +169,9 @@ pub(super) async fn known(app: &App, id: SessionId, now: Timestamp) -> Result<Op
     let idle_expires_at =
         noted.map_or(session.idle_expires_at, |(_, until)| until.max(session.idle_expires_at));
     let ends_at = ends_latest_at.min(idle_expires_at);
+    let support = session.support.map(|by| (Arc::new(by), support::ceiling(app)));
     let known = Arc::new(Known {
+        support,
         principal: principal.id,
         kind: principal.kind,
         login: principal.login_folded,
@@ -211,6 +217,7 @@ pub(super) fn note_use(app: &App, id: SessionId, known: &Arc<Known>, now: Timest
         login: known.login.clone(),
         name: known.name.clone(),
         amr: known.amr.clone(),
+        support: known.support.clone(),
         by_token: ArcSwapOption::empty(),
         by_cookie: OnceLock::new(),
         ..**known

@@ -4,7 +4,7 @@
 //! right password learns more.
 
 use super::begin::{self, Begun, acting_as, begin, issue, issue_tokens, replace};
-use super::own_session::{principal_of, session_of};
+use super::own_session::{own_session_of, principal_of};
 use super::password::{Password, Verified};
 use super::throttle::AccountKey;
 use super::{guesses, session, session_limits};
@@ -412,7 +412,7 @@ async fn present_in(
     ctx: &RequestContext,
     counts_place: bool,
 ) -> Result<(Session, Principal), Problem> {
-    let (caller, id) = session_of(ctx)?;
+    let (caller, id) = own_session_of(ctx)?;
     let (who, now) = (caller.id, ctx.now);
     let found = reading_all!(app.database(), |conn| async move {
         let Some(session) = store::session::get(conn, id).await? else { return Ok(None) };

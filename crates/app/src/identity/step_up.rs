@@ -3,10 +3,11 @@
 
 use super::begin::{SignIn, issue, replace};
 use super::guesses;
-use super::own_session::session_of;
+use super::own_session::own_session_of;
 use super::password::{Password, Verified};
 use super::proxied_caller::PROXY;
 use super::sign_in::{present, put_in_place};
+use super::support::require_own;
 use crate::App;
 use crate::caller::{Caller, RequestContext};
 use charter_kernel::facts::PrincipalKind;
@@ -19,6 +20,7 @@ pub const WINDOW_SECONDS: i64 = 600;
 /// Refuses whoever proved themselves too long ago.
 pub fn require_recent(ctx: &RequestContext) -> Result<(), Problem> {
     let Caller::Principal(caller) = &ctx.caller else { return Ok(()) };
+    require_own(ctx)?;
     if caller.kind == PrincipalKind::ServiceAccount || caller.credential.is_some() {
         return Ok(());
     }
@@ -47,7 +49,7 @@ pub async fn reauthenticate(
     ctx: &RequestContext,
     password: Zeroizing<String>,
 ) -> Result<SignIn, Problem> {
-    let (caller, _) = session_of(ctx)?;
+    let (caller, _) = own_session_of(ctx)?;
     let (identity, now) = (app.identity(), ctx.now);
     let counter = guesses::of_principal(app, caller.id);
     guesses::take(app, ctx.address, counter, now).await?;

@@ -60,6 +60,17 @@ pub struct Claims {
     pub amr: Vec<String>,
     /// When it did, in seconds.
     pub auth_time: i64,
+    /// Who really acts, in a support session (RFC 8693).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Acting>,
+}
+
+/// Somebody who acts as the principal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acting {
+    /// Who.
+    pub sub: PrincipalId,
 }
 
 /// One audience or several.
@@ -174,6 +185,7 @@ impl TokenTerms {
         amr: Vec<String>,
         authenticated_at: Timestamp,
         ends_at: Timestamp,
+        supporter: Option<PrincipalId>,
     ) -> Claims {
         let iat = now.seconds();
         Claims {
@@ -189,6 +201,7 @@ impl TokenTerms {
             sid,
             amr,
             auth_time: authenticated_at.seconds(),
+            act: supporter.map(|sub| Acting { sub }),
         }
     }
 

@@ -53,6 +53,7 @@ fn claims() -> Claims {
         vec!["pwd".to_owned()],
         at(NOW),
         at(NOW + DAY),
+        None,
     )
 }
 

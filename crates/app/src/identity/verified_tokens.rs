@@ -100,6 +100,7 @@ mod tests {
             Vec::new(),
             now,
             Timestamp::MAX,
+            None,
         ))
     }
 

@@ -31,6 +31,7 @@ mod role;
 mod search;
 mod session;
 mod signing_key;
+mod support;
 mod team;
 mod two_writers;
 mod webhook;
@@ -261,6 +262,7 @@ impl Story {
                     amr: vec!["pwd".to_owned()],
                     authenticated_at: Some(self.clock.now()),
                     expires_at: None,
+                    support: None,
                 }))
             }
         }
