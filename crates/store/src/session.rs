@@ -24,6 +24,8 @@ statements! {
     GET = select!("where session_id = $1");
     BY_COOKIE = select!("where cookie_hash = $1");
     OF_PRINCIPAL = select!("where principal_id = $1 and (created_at, session_id) > ($2, $3) order by created_at, session_id limit $4");
+    FAMILIAR = "select session_id from sessions where principal_id = $1 and address is not distinct from $2 \
+                and user_agent is not distinct from $3 limit 1";
     REFRESH = "update sessions set refresh_counter = refresh_counter + 1, refreshed_at = $3, idle_expires_at = $4, expires_at = $5 \
                where session_id = $1 and refresh_counter = $2 and ended_at is null and expires_at > $3 and idle_expires_at > $3 \
                returning refresh_counter";
@@ -158,6 +160,12 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<()> {
 /// The session with this id, live or not.
 pub async fn get(conn: &mut Conn, session: SessionId) -> Result<Option<Session>> {
     row::opt(conn, &GET, params![session], self::session).await
+}
+
+/// Whether the same principal began another session from the same address with the same program, as far back as sessions are kept.
+pub async fn is_familiar(conn: &mut Conn, session: &Session) -> Result<bool> {
+    let params = params![session.principal, session.address, session.user_agent];
+    Ok(row::opt(conn, &FAMILIAR, params, |row| row.get_id(0)).await?.is_some())
 }
 
 /// The session a cookie leads to, live or not.

@@ -38,6 +38,18 @@ pub enum Notice {
         /// Until when, at the latest.
         until: Timestamp,
     },
+    /// Somebody signed in from where nobody did before.
+    NewSignIn {
+        /// From where.
+        address: Option<IpAddr>,
+        /// With which program.
+        user_agent: Option<String>,
+    },
+    /// A refresh token came a second time, and its session was ended.
+    SessionReused {
+        /// From where it came then.
+        address: Option<IpAddr>,
+    },
     /// A webhook was switched off.
     WebhookDisabled {
         /// Name of the webhook.
@@ -63,6 +75,8 @@ impl Notice {
             Self::PasswordChanged { .. } => "password_changed",
             Self::PasswordSet => "password_set",
             Self::SupportBegan { .. } => "support_began",
+            Self::NewSignIn { .. } => "new_sign_in",
+            Self::SessionReused { .. } => "session_reused",
             Self::WebhookDisabled { .. } => "webhook_disabled",
         }
     }
@@ -93,7 +107,7 @@ impl Notice {
                 ],
             ),
             Self::PasswordChanged { address } => {
-                let from = address.map_or_else(String::new, |address| format!(" from the address {address}"));
+                let from = from(*address);
                 (
                     "Your password was changed",
                     vec![
@@ -129,6 +143,36 @@ impl Notice {
                         .to_owned(),
                 ],
             ),
+            Self::NewSignIn { address, user_agent } => {
+                let with = user_agent.as_deref().map_or_else(String::new, |program| {
+                    format!("\nThe program calls itself \"{}\".", mail::line(program))
+                });
+                (
+                    "Somebody signed in to your account",
+                    vec![
+                        format!(
+                            "Somebody signed in to your account at {at}{},\nfrom where nobody did lately.{with}",
+                            from(*address)
+                        ),
+                        "If this was you, there is nothing to do. If not, choose a new password now: that ends every\n\
+                         session."
+                            .to_owned(),
+                    ],
+                )
+            }
+            Self::SessionReused { address } => (
+                "A session of yours was ended",
+                vec![
+                    format!(
+                        "A refresh token of your account was used a second time at {at}{}.\n\
+                         It may be in two hands, so its session was ended.",
+                        from(*address)
+                    ),
+                    "Sign in again. If it happens once more, choose a new password and tell the administrator of your\n\
+                     organization."
+                        .to_owned(),
+                ],
+            ),
             Self::WebhookDisabled { name, organization, reason } => (
                 "A webhook was switched off",
                 vec![
@@ -146,6 +190,10 @@ impl Notice {
         };
         mail::letter_text(subject, name, &paragraphs, service)
     }
+}
+
+fn from(address: Option<IpAddr>) -> String {
+    address.map_or_else(String::new, |address| format!(" from the address {address}"))
 }
 
 /// Queues a notice to a principal, in the transaction of the change it tells of.

@@ -5,6 +5,7 @@
 //! and the session ends. No signing key is needed to know a refresh token, so nobody is signed out when one leaks.
 
 use super::begin::{SignIn, issue_tokens};
+use super::notice::{self, Notice};
 use super::refresh_token::{self, Presented};
 use super::session_limits::{self, Limits};
 use super::{session, sign_in, token::TokenFault};
@@ -141,13 +142,15 @@ async fn advance(
 /// Ends the session a token was used twice of, and leaves word of it.
 async fn end_reused(app: &App, ctx: &RequestContext, session: &Session) -> Result<(), Problem> {
     let (platform, now, id) = (app.platform(), ctx.now, session.id);
-    let (ctx_inside, row) = (ctx.clone(), session.clone());
+    let (ctx_inside, row, app_inside) = (ctx.clone(), session.clone(), app.clone());
     let ended = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 if !store::session::end(transaction.tx(), id, REUSED, now).await? {
                     return Err(invalid());
                 }
+                let notice = Notice::SessionReused { address: ctx_inside.address };
+                notice::queue(&app_inside, transaction.tx(), row.principal, notice, now).await?;
                 let mut event = session::event(&ctx_inside, platform, &row, "session.reuse", REUSED);
                 event.outcome = Outcome::Denied;
                 let end = session::event(&ctx_inside, platform, &row, "session.end", REUSED);

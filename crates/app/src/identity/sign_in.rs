@@ -4,6 +4,7 @@
 //! right password learns more.
 
 use super::begin::{self, Begun, acting_as, begin, issue, issue_tokens, replace};
+use super::notice::{self, Notice};
 use super::own_session::{own_session_of, principal_of};
 use super::password::{Password, Verified};
 use super::throttle::AccountKey;
@@ -100,7 +101,8 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
         None => None,
     };
     let ctx_inside = acting_as(ctx, &principal);
-    let (new, platform) = (begun.clone(), app.platform());
+    let (new, platform, app_inside) = (begun.clone(), app.platform(), app.clone());
+    let is_known = counter != account;
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
@@ -111,6 +113,11 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
                         .await?;
                 }
                 guesses::forgive(transaction.tx(), &counter).await?;
+                if !is_known && !store::session::is_familiar(transaction.tx(), &new.session).await? {
+                    let user_agent = new.session.user_agent.clone();
+                    let notice = Notice::NewSignIn { address: ctx_inside.address, user_agent };
+                    notice::queue(&app_inside, transaction.tx(), principal.id, notice, now).await?;
+                }
                 let why = "signed in with a password";
                 let (mut ended, mut events) =
                     begin::write(&mut transaction, &ctx_inside, platform, &new, why).await?;
@@ -127,7 +134,6 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
         })
         .await?;
     session::forget(app, &ended);
-    let is_known = counter != account;
     let mut done = issue(app, begun, now)?;
     done.device_token = (!is_known).then(|| begin::device_token(app, &account, now));
     Ok(done)

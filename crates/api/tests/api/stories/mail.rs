@@ -1,11 +1,13 @@
 //! The outbox: what is queued with a change, sent once, tried again when the server is no help, and seen by those who run the installation.
 
+use super::auth::PASSWORD;
 use super::{ANN, BOB, PAT, Story, Who};
 use charter_app::App;
 use charter_app::mail::{Carrier, Carrying, Letter, Undelivered, deliver_due};
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 use charter_testkit::fault::Faults;
+use http::Method;
 use serde_json::json;
 use std::sync::{Arc, Mutex};
 
@@ -88,10 +90,7 @@ both_engines!(a_change_queues_its_mail_and_the_mail_is_sent_once, async |databas
         (&told.body["status"], &told.body["attempts"], &told.body["recipient"]),
         (&json!("sent"), &json!(1), &json!(null))
     );
-    story
-        .send(PAT, http::Method::POST, &format!("{MAIL}/{id}/retry"), &[], None)
-        .await
-        .is_problem(409, "in-use");
+    story.send(PAT, Method::POST, &format!("{MAIL}/{id}/retry"), &[], None).await.is_problem(409, "in-use");
     assert!(!story.get(PAT, MAIL).await.is(200).body.to_string().contains("Hello"), "a text is shown");
 
     // The change is undone, and so is its mail: an unknown user has neither.
@@ -125,9 +124,9 @@ both_engines!(mail_that_cannot_be_sent_waits_longer_and_longer_and_is_then_given
 
     // Only who runs the installation sees and repeats.
     story.get(ANN, MAIL).await.is(404);
-    story.send(BOB, http::Method::POST, &retry, &[], None).await.is(404);
+    story.send(BOB, Method::POST, &retry, &[], None).await.is(404);
     postbox.fails(None);
-    let told = story.send(PAT, http::Method::POST, &retry, &[], None).await.is(200);
+    let told = story.send(PAT, Method::POST, &retry, &[], None).await.is(200);
     assert_eq!((&told.body["status"], &told.body["attempts"]), (&json!("queued"), &json!(0)));
     assert_eq!(postbox.empty(&story.app).await.len(), 1);
     let path = "/api/v1/organizations/platform/audit/events?action=mail.retry";
@@ -151,7 +150,7 @@ both_engines!(mail_that_is_refused_has_failed_and_mail_that_comes_too_late_is_no
     assert!(postbox.empty(&story.app).await.is_empty());
     let told = story.get(PAT, &format!("{MAIL}?status=expired")).await.is(200);
     let retry = format!("{MAIL}/{}/retry", told.body["items"][0]["id"].as_str().unwrap());
-    story.send(PAT, http::Method::POST, &retry, &[], None).await.is_problem(409, "in-use");
+    story.send(PAT, Method::POST, &retry, &[], None).await.is_problem(409, "in-use");
     // A month later the list has forgotten both.
     story.wait_seconds(31 * 86_400).await;
     assert_eq!(story.all(PAT, MAIL, 5, "/id").await, Vec::<String>::new());
@@ -194,3 +193,27 @@ both_engines!(
         }
     }
 );
+
+both_engines!(whoever_signs_in_from_somewhere_new_is_told_once, async |database| {
+    let story = Story::with_password(database).await;
+    let postbox = Postbox::new();
+    postbox.empty(&story.app).await;
+    let sign_in = async |agent: &str, device: Option<&str>| {
+        let mut body = json!({"login": "ann@toys.example", "password": PASSWORD});
+        if let Some(device) = device {
+            body["device_token"] = json!(device);
+        }
+        let headers = [("user-agent", agent)];
+        story.wire(Method::POST, "/api/v1/auth/login", &headers, Some("192.0.2.7"), Some(body)).await.is(200)
+    };
+    let device = sign_in("till/1", None).await.body["device_token"].as_str().unwrap().to_owned();
+    let letters = postbox.empty(&story.app).await;
+    assert_eq!((letters.len(), letters[0].subject.as_str()), (1, "Somebody signed in to your account"));
+    assert!(letters[0].body.contains("from the address 192.0.2.7") && letters[0].body.contains("\"till/1\""));
+    // The same program from the same address is nothing new, nor is a known device with another program.
+    sign_in("till/1", None).await;
+    sign_in("till/2", Some(&device)).await;
+    assert!(postbox.empty(&story.app).await.is_empty());
+    sign_in("evil/1", Some("no device")).await;
+    assert_eq!(postbox.empty(&story.app).await.len(), 1);
+});

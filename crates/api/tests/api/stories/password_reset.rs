@@ -51,6 +51,7 @@ fn seen(told: &Told) -> (u16, Vec<(String, String)>, Value) {
 both_engines!(a_forgotten_password_comes_back_by_mail, async |database| {
     let story = begun(database).await;
     let session = story.log_in("ann@toys.example", OLD).await.is(200).body;
+    assert_eq!(Postbox::new().empty(&story.app).await.len(), 1, "a first sign-in is told");
     let old_token = session["access_token"].as_str().unwrap().to_owned();
     forgot(&story, " Ann@Toys.Example ").await.is(202);
     let code = code(&story).await;

@@ -1,6 +1,7 @@
 //! Refresh tokens over HTTP: tabs, thieves, idle and absolute ends.
 
 use super::auth::{PASSWORD, token_of};
+use super::mail::Postbox;
 use super::{Story, Told, Who};
 use charter_testkit::both_engines;
 use http::Method;
@@ -85,6 +86,10 @@ both_engines!(
         assert_eq!(story.events("session.reuse").await, 1);
         story.refresh(&stolen).await.is(401);
         assert_eq!(story.events("session.reuse").await, 1, "it is told once");
+        let letters = Postbox::new().empty(&story.app).await;
+        let ended = letters.iter().filter(|letter| letter.subject == "A session of yours was ended");
+        let readers: Vec<&str> = ended.map(|letter| letter.recipient.as_str()).collect();
+        assert_eq!(readers, ["ann@toys.example"], "so is its owner");
     }
 );
 
