@@ -5,6 +5,7 @@
 //! `lineage.rs`); `authenticate.rs` turns a bearer token, a cookie or the word of a trusted proxy into a `Caller` from memory. What a
 //! principal may do is never decided here: a token says who, the engine says what.
 
+pub mod adopted_hash;
 pub mod authenticate;
 pub mod begin;
 pub mod credential;
@@ -40,6 +41,7 @@ pub mod step_up;
 pub mod throttle;
 pub mod token;
 pub mod token_floor;
+pub mod user_import;
 mod verified_tokens;
 
 use crate::App;

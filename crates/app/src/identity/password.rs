@@ -2,8 +2,10 @@
 //!
 //! Hashes are argon2id in PHC text (`$argon2id$v=19$m=19456,t=2,p=1$...`). Hashing is dear on purpose, so it runs on threads of its own,
 //! at most one less than the machine has cores, with a bounded queue: two hundred sign-ins at once wait or are told to come back, and
-//! never slow a decision. A password is compared and hashed in NFC and is never cut.
+//! never slow a decision. A password is compared and hashed in NFC and is never cut. Hashes that other systems made (`adopted_hash`) are
+//! verified here as well, and give way to one of ours at the first right password.
 
+use super::adopted_hash::{AdoptedHash, WrappedHash};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use base64::Engine;
@@ -40,6 +42,9 @@ impl Default for HashCost {
     }
 }
 
+/// How a hash of our own begins.
+const OWN: &str = "$argon2id$";
+
 /// The dearest hash that is verified: what an adopted table brings must not stop the service.
 const CEILING: HashCost = HashCost { memory_kib: 1024 * 1024, passes: 10, lanes: 16 };
 
@@ -55,7 +60,12 @@ pub enum Verified {
 }
 
 /// A password on its way through: normalised, wiped when dropped, never printed.
-pub struct Password(Zeroizing<String>);
+pub struct Password {
+    /// In NFC, as our own hashes are made.
+    normal: Zeroizing<String>,
+    /// As it was typed, where that differs: hashes of other systems know nothing of NFC.
+    typed: Option<Zeroizing<String>>,
+}
 
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,7 +76,17 @@ impl std::fmt::Debug for Password {
 impl Password {
     /// Any password somebody typed to sign in; none when it is longer than a password may be.
     pub fn typed(text: &str) -> Option<Self> {
-        (text.len() <= BYTES_MAX).then(|| Self(Zeroizing::new(text.nfc().collect())))
+        (text.len() <= BYTES_MAX).then(|| Self::of(text))
+    }
+
+    fn of(text: &str) -> Self {
+        let normal: Zeroizing<String> = Zeroizing::new(text.nfc().collect());
+        let typed = (*normal != text).then(|| Zeroizing::new(text.to_owned()));
+        Self { normal, typed }
+    }
+
+    fn as_typed(&self) -> &str {
+        self.typed.as_ref().map_or(&self.normal, |typed| typed)
     }
 
     /// A new password for an account, when it meets the rule.
@@ -75,12 +95,12 @@ impl Password {
         let Some(password) = Self::typed(text) else {
             return Err(refused(format!("at most {BYTES_MAX} bytes are allowed")));
         };
-        if password.0.chars().count() < CHARACTERS_MIN {
+        if password.normal.chars().count() < CHARACTERS_MIN {
             return Err(refused(format!(
                 "at least {CHARACTERS_MIN} characters are needed; any characters do, several words make a good one"
             )));
         }
-        let folded = password.0.to_lowercase();
+        let folded = password.normal.to_lowercase();
         let login = login.to_lowercase();
         let local = login.split('@').next().unwrap_or_default();
         if folded == login || (local.len() >= 3 && is_dressed_up(&folded, local)) {
@@ -191,14 +211,35 @@ impl Hasher {
         if self.waiting.fetch_add(1, Ordering::AcqRel) >= QUEUE + self.parallel {
             return Err(busy());
         }
+        self.run_in_turn(move || {
+            let _held = place;
+            work()
+        })
+        .await
+    }
+
+    /// Runs when its turn comes, however long that takes; for work that nobody can pile up.
+    async fn run_in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| busy())?;
         // The turn goes with the work: a caller who hangs up frees nothing before the thread is done.
         tokio::task::spawn_blocking(move || {
-            let _held = (turn, place);
+            let _held = turn;
             work()
         })
         .await
         .map_err(broken)?
+    }
+
+    /// What is kept of another system's hash: itself, or wrapped in one of ours when it is too weak to be kept.
+    pub async fn adopt(&self, adopted: AdoptedHash, salt: [u8; 16]) -> Result<String, Problem> {
+        if !adopted.is_weak() {
+            return Ok(adopted.to_text());
+        }
+        let cost = self.cost;
+        self.run_in_turn(move || Ok(WrappedHash::around(&adopted, &engine(cost)?, &salt)?.to_text())).await
     }
 
     /// The hash of a password.
@@ -218,8 +259,7 @@ impl Hasher {
         let (cost, nobody) = (self.cost, Arc::clone(&self.nobody));
         self.run(move || {
             let is_possible = password.is_some() && stored.is_some();
-            let password =
-                password.unwrap_or_else(|| Password(Zeroizing::new("nothing fits this one".to_owned())));
+            let password = password.unwrap_or_else(|| Password::of("nothing fits this one"));
             let verified = verify(cost, &password, stored.as_deref().unwrap_or(&nobody), &salt)?;
             Ok(if is_possible { verified } else { Verified::Wrong })
         })
@@ -229,25 +269,41 @@ impl Hasher {
 
 fn hash(cost: HashCost, password: &Password, salt: &[u8]) -> Result<String, Problem> {
     let hash: PasswordHash =
-        engine(cost)?.hash_password_with_salt(password.0.as_bytes(), salt).map_err(broken)?;
+        engine(cost)?.hash_password_with_salt(password.normal.as_bytes(), salt).map_err(broken)?;
     Ok(hash.to_string())
 }
 
 fn verify(cost: HashCost, password: &Password, stored: &str, salt: &[u8]) -> Result<Verified, Problem> {
-    let parsed = PasswordHash::new(stored).map_err(broken)?;
-    let params = Params::try_from(&parsed).map_err(broken)?;
+    let is_right = if WrappedHash::is_one(stored) {
+        let wrapped = WrappedHash::parse(stored)?;
+        let outer = engine(cost_of(&wrapped.outer()?)?)?;
+        wrapped.fits(password.as_typed(), &outer)?
+    } else if stored.starts_with(OWN) {
+        return verify_own(cost, password, stored, salt);
+    } else {
+        AdoptedHash::parse(stored).map_err(broken)?.fits(password.as_typed())?
+    };
+    Ok(if is_right { Verified::Rehashed(hash(cost, password, salt)?) } else { Verified::Wrong })
+}
+
+fn cost_of(parsed: &PasswordHash) -> Result<HashCost, Problem> {
+    let params = Params::try_from(parsed).map_err(broken)?;
     let found = HashCost { memory_kib: params.m_cost(), passes: params.t_cost(), lanes: params.p_cost() };
     if found.memory_kib > CEILING.memory_kib || found.passes > CEILING.passes || found.lanes > CEILING.lanes {
         return Err(broken(format!("its parameters are beyond what is verified: {found:?}")));
     }
-    match engine(found)?.verify_password(password.0.as_bytes(), &parsed) {
+    Ok(found)
+}
+
+fn verify_own(cost: HashCost, password: &Password, stored: &str, salt: &[u8]) -> Result<Verified, Problem> {
+    let parsed = PasswordHash::new(stored).map_err(broken)?;
+    let found = cost_of(&parsed)?;
+    match engine(found)?.verify_password(password.normal.as_bytes(), &parsed) {
         Ok(()) => {}
         Err(argon2::password_hash::Error::PasswordInvalid) => return Ok(Verified::Wrong),
         Err(error) => return Err(broken(error)),
     }
-    let is_weaker = parsed.algorithm.as_str() != "argon2id"
-        || found.memory_kib < cost.memory_kib
-        || found.passes < cost.passes;
+    let is_weaker = found.memory_kib < cost.memory_kib || found.passes < cost.passes;
     Ok(if is_weaker { Verified::Rehashed(hash(cost, password, salt)?) } else { Verified::Right })
 }
 
@@ -317,6 +373,39 @@ mod tests {
         assert_eq!(problem.kind, ProblemKind::Internal);
     }
 
+    /// A hash of another system is verified as it stands or wrapped, over what was typed; what comes of it is our own, over NFC.
+    #[tokio::test]
+    async fn an_adopted_hash_gives_way_to_one_of_ours_at_the_first_right_password() {
+        // Django's, of a decomposed text: a thousand rounds, and as many as are safe.
+        let weak = "pbkdf2_sha256$1000$salt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let strong = "$2b$10$......................AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let hasher = hasher();
+        for text in [weak, strong] {
+            let kept = hasher.adopt(AdoptedHash::parse(text).unwrap(), [5; 16]).await.unwrap();
+            assert_eq!(kept.starts_with("$wrapped$"), text == weak, "{kept}");
+            let wrong = hasher.verify(typed("correct horse battery"), Some(kept), [2; 16]).await.unwrap();
+            assert_eq!(wrong, Verified::Wrong);
+        }
+        let decomposed = "cafe\u{301} con leche";
+        for line in include_str!("adopted_hash/vectors.jsonl").lines() {
+            let vector: serde_json::Value = serde_json::from_str(line).unwrap();
+            if vector["password"] != decomposed {
+                continue;
+            }
+            let adopted = AdoptedHash::parse(vector["hash"].as_str().unwrap()).unwrap();
+            let kept = hasher.adopt(adopted, [5; 16]).await.unwrap();
+            let composed =
+                hasher.verify(typed("caf\u{e9} con leche"), Some(kept.clone()), [2; 16]).await.unwrap();
+            assert_eq!(composed, Verified::Wrong, "{line}: the source would have refused it");
+            let found = hasher.verify(typed(decomposed), Some(kept), [2; 16]).await.unwrap();
+            let Verified::Rehashed(new) = found else { panic!("{line}: {found:?}") };
+            for text in [decomposed, "caf\u{e9} con leche"] {
+                let found = hasher.verify(typed(text), Some(new.clone()), [3; 16]).await.unwrap();
+                assert_eq!(found, Verified::Right, "{line}");
+            }
+        }
+    }
+
     #[tokio::test]
     async fn a_full_queue_answers_at_once_with_when_to_come_back() {
         let hasher = hasher();
@@ -330,14 +419,14 @@ mod tests {
     #[test]
     fn composed_and_decomposed_forms_are_one_password() {
         assert_eq!(
-            *Password::typed("caf\u{e9} con leche").unwrap().0,
-            *Password::typed("cafe\u{301} con leche").unwrap().0
+            Password::typed("caf\u{e9} con leche").unwrap().normal,
+            Password::typed("cafe\u{301} con leche").unwrap().normal
         );
     }
 
     #[test]
     fn blanks_belong_to_a_password() {
-        assert_eq!(*Password::typed("  two blanks  ").unwrap().0, "  two blanks  ");
+        assert_eq!(*Password::typed("  two blanks  ").unwrap().normal, "  two blanks  ");
     }
 
     #[test]

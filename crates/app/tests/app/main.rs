@@ -13,4 +13,5 @@ mod identity;
 mod key_rotation;
 mod legacy;
 mod nodes;
+mod user_import;
 mod world;

@@ -33,6 +33,7 @@ mod session;
 mod signing_key;
 mod team;
 mod two_writers;
+mod user_import;
 mod webhook;
 
 use axum::Router;
