@@ -24,6 +24,7 @@ pub mod own_password;
 pub mod own_session;
 pub mod password;
 pub mod password_reset;
+pub mod password_rules;
 pub mod proxied_caller;
 pub mod refresh;
 pub mod refresh_token;
@@ -125,6 +126,8 @@ pub struct Settings {
     pub hash_cost: HashCost,
     /// Cores of the machine; one fewer hashes passwords at a time.
     pub cores: usize,
+    /// Fewest characters of a new password.
+    pub password_characters_min: u32,
 }
 
 impl Settings {
@@ -147,6 +150,7 @@ impl Settings {
             is_live: false,
             hash_cost: HashCost::default(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            password_characters_min: password_rules::CHARACTERS_MIN,
         }
     }
 }

@@ -9,6 +9,7 @@
 )]
 
 mod entitlement;
+mod hostile_texts;
 mod identity;
 mod key_rotation;
 mod legacy;

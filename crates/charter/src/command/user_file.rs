@@ -200,4 +200,21 @@ mod tests {
         }
         assert!(read("\n\n", Format::JsonLines).is_err());
     }
+
+    #[test]
+    fn no_file_makes_the_reader_stumble() {
+        let seeds = [
+            "email,name,password\nann@toys.example,\"Toys, Ann\",$2b$10$x\nbob@toys.example,,y\n",
+            "{\"login\":\"ann\",\"hash\":\"x\",\"name\":null}\n{\"email\":\"bob\",\"password_hash\":\"y\"}\n",
+        ];
+        for text in charter_testkit::hostile::texts(&seeds, 3_000) {
+            for format in [Format::Csv, Format::JsonLines] {
+                let Ok((users, _)) = read(&text, format) else { continue };
+                let needed = |user: &FileUser| {
+                    user.body.contains_key("login") && user.body.contains_key("password_hash")
+                };
+                assert!(users.iter().all(needed), "{text:?}");
+            }
+        }
+    }
 }

@@ -26,9 +26,9 @@ fn a_file_of_users_is_taken_over_and_they_sign_in() {
     assert_eq!((&run["made"], &run["wrapped"]), (&2.into(), &2.into()), "{run}");
     let run = place.run(&["users", "import", "users.csv"]).ended(0);
     assert!(run.out.contains("ann@old.example keeps theirs"), "{}", run.out);
-    let run =
-        place.run(&["auth", "login", "--login", "ann@old.example", "--password", "correct horse battery"]);
-    assert!(run.ended(0).out.contains("eyJ"));
+    let login = ["auth", "login", "--login", "ann@old.example", "--body", "-"];
+    let run = place.feed(&login, r#"{"password":"correct horse battery"}"#).ended(0);
+    assert!(run.out.contains("eyJ"), "{}", run.out);
     drop(server);
 }
 

@@ -16,6 +16,7 @@ pub mod every_route;
 mod fault;
 mod grant;
 mod guessing;
+mod hostile_texts;
 mod identity_settings;
 mod isolation;
 mod legacy;

@@ -45,7 +45,7 @@ both_engines!(whoever_comes_from_another_system_signs_in_with_the_password_they_
     let again = story.post(Who::Operator, IMPORT, body).await.is(200);
     assert_eq!((&again.body["kept"], &again.body["made"]), (&json!(vectors.len()), &json!(0)));
     let trail =
-        story.get(Who::Operator, "/api/v1/organizations/platform/audit-events?limit=200").await.is(200);
+        story.get(Who::Operator, "/api/v1/organizations/platform/audit/events?limit=200").await.is(200);
     let text = trail.body.to_string();
     assert!(text.contains("user.import") && !text.contains("$2b$"), "the trail says who, and holds no hash");
 });
