@@ -42,6 +42,7 @@ mod support;
 mod takeover;
 mod team;
 mod usage;
+mod user_import;
 mod webhook;
 
 use edge::Routes;
@@ -72,6 +73,7 @@ pub fn routes() -> Routes {
         .with(policy::routes())
         .with(limit::routes())
         .with(usage::routes())
+        .with(user_import::routes())
         .with(legacy::routes())
         .with(auth::routes())
         .with(password_reset::routes())

@@ -161,6 +161,7 @@ fn opening(configuration: &Configuration, folder: &Folder) -> Result<charter_app
         session_idle_seconds: seconds(configuration.session_idle),
         cookie_session_seconds: seconds(configuration.cookie_session_life),
         cookie_session_idle_seconds: seconds(configuration.cookie_session_idle),
+        password_characters_min: configuration.password_characters,
         key_policy: configuration.key_policy,
         operator: Some(operator),
         proxy_secret: configuration

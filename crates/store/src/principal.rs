@@ -23,6 +23,9 @@ statements! {
     DELETE_LOGIN = "delete from logins where login_folded = $1 and principal_id = $2";
     UPDATE = "update principals set login = $2, login_folded = $3, name = $4, status = $5, updated_at = $6 where principal_id = $1";
     SET_PASSWORD = "update principals set password_hash = $2, password_changed_at = $3, updated_at = $3 where principal_id = $1";
+    SET_FIRST_PASSWORD = "update principals set password_hash = $2, password_changed_at = $3, updated_at = $3 \
+                          where principal_id = $1 and password_hash is null";
+    REHASH = "update principals set password_hash = $3 where principal_id = $1 and password_hash = $2";
     BY_ID = select!("where p.principal_id = $1");
     BY_LOGIN = select!("join logins l on l.principal_id = p.principal_id where l.login_folded = $1");
     LOGIN_TAKEN = "select principal_id from logins where login_folded = $1";
@@ -123,6 +126,21 @@ pub async fn set_password(
     now: Timestamp,
 ) -> Result<bool> {
     Ok(tx.execute(&SET_PASSWORD, params![principal, hash, now]).await? > 0)
+}
+
+/// Sets the password of somebody who has none; false when they have one.
+pub async fn set_first_password(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    hash: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    Ok(tx.execute(&SET_FIRST_PASSWORD, params![principal, hash, now]).await? > 0)
+}
+
+/// Replaces the hash of a password by another of the same password, unless the hash is not that one any more.
+pub async fn rehash(tx: &mut Tx, principal: PrincipalId, from: &str, to: &str) -> Result<bool> {
+    Ok(tx.execute(&REHASH, params![principal, from, to]).await? > 0)
 }
 
 /// The principal with this id.

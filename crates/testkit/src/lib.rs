@@ -2,6 +2,7 @@
 
 pub mod database;
 pub mod fault;
+pub mod hostile;
 pub mod receiver;
 pub mod server;
 pub mod smtp;

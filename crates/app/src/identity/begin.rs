@@ -1,5 +1,6 @@
 //! The beginning of a session: its limits, its cookie, its row with what it pushes out, and the answer with the first tokens.
 
+use super::password::Verified;
 use super::service_token::DIGITS;
 use super::session_limits::{self, Limits};
 use super::{device, refresh_token, session, token};
@@ -265,14 +266,20 @@ pub(super) fn device_token(
     device::make(&app.identity().pepper, account, app.world().random(), now)
 }
 
-/// Refuses when the account changed since its password was proved: whoever set a new one wins, and ended the sessions of the old.
+/// Refuses when the account changed since its password was proved: whoever set a new one wins, and ended the sessions of the old. A
+/// hash that was to be replaced by a better one of the same password may have been so by another sign-in.
 pub(super) async fn require_unchanged(
     transaction: &mut Transaction<'_>,
     proved: &Principal,
+    verified: &Verified,
 ) -> Result<(), Problem> {
     let present = store::principal::by_id(transaction.tx(), proved.id).await?;
-    let is_same = present
-        .is_some_and(|it| (it.status, it.password_hash) == (proved.status, proved.password_hash.clone()));
+    let is_same = present.is_some_and(|it| {
+        let is_rehashed = matches!(verified, Verified::Rehashed(_));
+        let is_same_password = it.password_hash == proved.password_hash
+            || is_rehashed && it.password_changed_at == proved.password_changed_at;
+        it.status == proved.status && is_same_password
+    });
     if is_same {
         return Ok(());
     }

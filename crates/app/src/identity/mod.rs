@@ -5,6 +5,7 @@
 //! `lineage.rs`); `authenticate.rs` turns a bearer token, a cookie or the word of a trusted proxy into a `Caller` from memory. What a
 //! principal may do is never decided here: a token says who, the engine says what.
 
+pub mod adopted_hash;
 pub mod authenticate;
 pub mod begin;
 pub mod credential;
@@ -23,6 +24,7 @@ pub mod own_password;
 pub mod own_session;
 pub mod password;
 pub mod password_reset;
+pub mod password_rules;
 pub mod proxied_caller;
 pub mod refresh;
 pub mod refresh_token;
@@ -41,6 +43,7 @@ pub mod support;
 pub mod throttle;
 pub mod token;
 pub mod token_floor;
+pub mod user_import;
 mod verified_tokens;
 
 use crate::App;
@@ -124,6 +127,8 @@ pub struct Settings {
     pub hash_cost: HashCost,
     /// Cores of the machine; one fewer hashes passwords at a time.
     pub cores: usize,
+    /// Fewest characters of a new password.
+    pub password_characters_min: u32,
 }
 
 impl Settings {
@@ -146,6 +151,7 @@ impl Settings {
             is_live: false,
             hash_cost: HashCost::default(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            password_characters_min: password_rules::CHARACTERS_MIN,
         }
     }
 }

@@ -5,6 +5,7 @@ use super::begin::{self, Opening, SignIn, acting_as, begin, issue};
 use super::notice::{self, Notice};
 use super::own_session::own_session_of;
 use super::password::{Hasher, Password, Verified};
+use super::password_rules::{Measure, measure};
 use super::sign_in::present;
 use super::{guesses, session};
 use crate::App;
@@ -39,7 +40,8 @@ pub async fn change(
         return Err(Problem::new(ProblemKind::InvalidCredentials, "the current password is wrong"));
     }
     let is_new = *current != *new;
-    let judged = Password::chosen("new_password", &new, &principal.login_folded).and_then(|chosen| {
+    let measure = measure(app, who).await?;
+    let judged = identity.hasher.chosen("new_password", new, measure).await.and_then(|chosen| {
         let same = || Problem::invalid("new_password", "it is the current password: choose another");
         is_new.then_some(chosen).ok_or_else(same)
     });
@@ -57,7 +59,7 @@ pub async fn change(
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
-                begin::require_unchanged(&mut transaction, &principal).await?;
+                begin::require_unchanged(&mut transaction, &principal, &verified).await?;
                 store::principal::set_password(transaction.tx(), who, Some(&hash), now).await?;
                 let reason = "the password was changed";
                 let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
@@ -98,7 +100,7 @@ pub async fn set(
     let principal = found
         .filter(|principal| principal.kind == PrincipalKind::User)
         .ok_or_else(|| Problem::not_found(format!("no user {folded}")))?;
-    let chosen = Password::chosen("password", &new, &folded)?;
+    let chosen = app.identity().hasher.chosen("password", new, measure(app, principal.id).await?).await?;
     let hash = app.identity().hasher.hash(chosen, app.world().random()).await?;
     let (ctx_inside, app_inside, who) = (ctx.clone(), app.clone(), principal.id);
     let account = app.identity().pepper.of_login(&principal.login_folded);
@@ -147,12 +149,14 @@ pub async fn set_where_none(app: &App, ctx: &RequestContext, new: &str) -> Resul
     }
     // Nobody signs in meanwhile: every core may hash.
     let settings = app.identity().settings();
+    let measure = Measure::new("", "", &[], settings.password_characters_min);
+    app.identity().hasher.chosen("password", Zeroizing::new(new.to_owned()), measure).await?;
     let hasher = Hasher::new(settings.hash_cost, settings.cores + 1, app.world().random());
     let mut hashes = Vec::new();
     for batch in waiting.chunks(HASHED_AT_ONCE) {
         let mut running = tokio::task::JoinSet::new();
         for principal in batch {
-            let password = Password::chosen("password", new, &principal.login_folded)?;
+            let Some(password) = Password::typed(new) else { continue };
             let (hasher, salt, who) = (hasher.clone(), app.world().random(), principal.id);
             running.spawn(async move { hasher.hash(password, salt).await.map(|hash| (who, hash)) });
         }

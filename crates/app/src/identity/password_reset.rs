@@ -8,7 +8,7 @@
 use super::begin::acting_as;
 use super::guesses;
 use super::notice::{self, Notice};
-use super::password::Password;
+use super::password_rules::measure;
 use super::session;
 use super::sign_in::is_standing;
 use crate::App;
@@ -186,7 +186,7 @@ pub async fn reset(
         return Err(invalid_token());
     }
     let account = identity.pepper.of_login(&principal.login_folded);
-    let chosen = Password::chosen("password", &new, &principal.login_folded)?;
+    let chosen = identity.hasher.chosen("password", new, measure(app, principal.id).await?).await?;
     let new_hash = identity.hasher.hash(chosen, app.world().random()).await?;
     let (ctx_inside, app_inside, who) = (acting_as(ctx, &principal), app.clone(), principal.id);
     let (ended, _) = app

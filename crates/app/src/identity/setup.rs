@@ -3,7 +3,7 @@
 
 use super::begin::{self, Opening, SignIn, acting_as, begin, issue};
 use super::guesses;
-use super::password::Password;
+use super::password_rules::Measure;
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -115,10 +115,11 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
         .map(|name| text::name("name", name))
         .transpose()?
         .unwrap_or_else(|| login.clone());
-    let password = Password::chosen("password", &draft.password, &login)?;
     // All guesses at codes are one account: the code is long, and this keeps hashing for others.
     let account = identity.pepper.of_login("\0setup");
     guesses::take(app, ctx.address, account, now).await?;
+    let measure = Measure::new(&login, &name, &[], identity.settings().password_characters_min);
+    let password = identity.hasher.chosen("password", draft.password, measure).await?;
     let code = identity.pepper.of_code(&normal(&draft.code));
     let hash = identity.hasher.hash(password, app.world().random()).await?;
     let principal = Principal {

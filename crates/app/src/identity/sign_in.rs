@@ -106,11 +106,9 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
-                begin::require_unchanged(&mut transaction, &principal).await?;
-                if let Verified::Rehashed(hash) = &verified {
-                    let set_at = principal.password_changed_at.unwrap_or(now);
-                    store::principal::set_password(transaction.tx(), principal.id, Some(hash), set_at)
-                        .await?;
+                begin::require_unchanged(&mut transaction, &principal, &verified).await?;
+                if let (Verified::Rehashed(better), Some(old)) = (&verified, &principal.password_hash) {
+                    store::principal::rehash(transaction.tx(), principal.id, old, better).await?;
                 }
                 guesses::forgive(transaction.tx(), &counter).await?;
                 if !is_known && !store::session::is_familiar(transaction.tx(), &new.session).await? {

@@ -9,8 +9,10 @@
 )]
 
 mod entitlement;
+mod hostile_texts;
 mod identity;
 mod key_rotation;
 mod legacy;
 mod nodes;
+mod user_import;
 mod world;

@@ -19,6 +19,8 @@ mod question;
 mod serve;
 mod show;
 mod tree;
+mod user_file;
+mod users;
 
 use crate::config::{Loaded, load, report};
 use crate::failure::{Failure, Outcome, Result};
@@ -137,6 +139,7 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         "keys schedule" => key_timer::schedule(&invocation),
         "setup" => runtime(false)?.block_on(people::setup(&invocation)),
         "password set" => runtime(false)?.block_on(people::set_password(&invocation)),
+        "users import" => runtime(false)?.block_on(users::import(&invocation)),
         "audit verify" => runtime(false)?.block_on(audit::verify(&invocation)),
         _ => {
             let id = words.replace(' ', ".");

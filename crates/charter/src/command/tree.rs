@@ -2,7 +2,7 @@
 
 use super::{
     arguments, audit, catalogue, completions, config, generic, key_timer, keys, migrate, people, policy,
-    question, serve,
+    question, serve, users,
 };
 use crate::operation::Operation;
 use crate::output;
@@ -84,6 +84,7 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
         (&["keys", "schedule"], key_timer::command()),
         (&["setup"], people::setup_command()),
         (&["password", "set"], people::password_command()),
+        (&["users", "import"], users::import_command()),
         (&["audit", "verify"], audit::verify_command()),
         (&["completions"], completions::command()),
         (&["version"], Command::new("version").about("Print the version")),
@@ -92,7 +93,7 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
 
 /// Operations that a command written by hand stands for.
 const COVERED: &[&str] =
-    &["keys.record-legacy-rotation", "setup.complete", "users.set-password", "catalogue.own"];
+    &["keys.record-legacy-rotation", "setup.complete", "users.set-password", "users.import", "catalogue.own"];
 
 /// The whole tree.
 pub fn root(operations: &[Operation]) -> Command {

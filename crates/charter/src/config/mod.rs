@@ -74,6 +74,8 @@ pub struct Configuration {
     pub cookie_session_life: Duration,
     /// How long it lasts when it is not used.
     pub cookie_session_idle: Duration,
+    /// Fewest characters of a new password.
+    pub password_characters: u32,
     /// When signing keys come and go.
     pub key_policy: KeyPolicy,
     /// File of the former system's secrets.

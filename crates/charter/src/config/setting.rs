@@ -259,6 +259,13 @@ pub const SETTINGS: &[Setting] = &[
         "How long it lasts when it is not used",
     ),
     setting(
+        "password_characters",
+        Kind::Count(8, 64),
+        Ok("15"),
+        Reader::Server,
+        "Fewest characters of a new password",
+    ),
+    setting(
         "key_rotation_days",
         Kind::Count(0, 3_650),
         Ok("90"),

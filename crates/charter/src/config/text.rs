@@ -97,3 +97,33 @@ pub fn without_password(address: &str) -> String {
         hidden.as_deref().unwrap_or_else(|| rest.get(..authority).unwrap_or_default())
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use charter_testkit::hostile::texts;
+
+    #[test]
+    fn no_text_of_a_setting_makes_a_reader_stumble() {
+        let seeds = [
+            "10m",
+            "500ms",
+            "512KiB",
+            "10.0.0.0/8, 2001:db8::/32",
+            "localhost:8080",
+            "https://charter.example/x",
+            "postgres://u:secret@h:5432/db?password=secret&sslmode=require",
+        ];
+        for text in texts(&seeds, 3_000) {
+            if let Some(address) = address(&text) {
+                assert_eq!(super::address(&address.to_string()), Some(address), "{text:?}");
+            }
+            if let Some(url) = url(&text) {
+                assert_eq!(super::url(&url).as_ref(), Some(&url), "{text:?}");
+            }
+            let _ = (duration(&text), size(&text), networks(&text));
+            let hidden = without_password(&text);
+            assert_eq!(without_password(&hidden), hidden, "{text:?}");
+        }
+    }
+}

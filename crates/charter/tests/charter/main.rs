@@ -21,3 +21,4 @@ mod outside;
 mod production;
 mod program;
 mod serving;
+mod users;

@@ -54,6 +54,19 @@ both_engines!(principals_are_found_by_folded_login, async |db: TestDatabase| {
     );
     assert!(crate::write!(db, tx => principal::set_password(tx, PrincipalId(1001), None, at(5))).unwrap());
     let after = crate::read!(db, conn => principal::by_id(conn, PrincipalId(1001))).unwrap();
+    let who = PrincipalId(1001);
+    assert!(crate::write!(db, tx => principal::set_first_password(tx, who, "first", at(6))).unwrap());
+    assert!(!crate::write!(db, tx => principal::set_first_password(tx, who, "second", at(7))).unwrap());
+    assert!(
+        !crate::write!(db, tx => principal::rehash(tx, who, "second", "third")).unwrap(),
+        "it is not that one"
+    );
+    assert!(crate::write!(db, tx => principal::rehash(tx, who, "first", "same, better")).unwrap());
+    let found = crate::read!(db, conn => principal::by_id(conn, who)).unwrap();
+    assert_eq!(
+        (found.password_hash.as_deref(), found.password_changed_at),
+        (Some("same, better"), Some(at(6)))
+    );
     assert_eq!((after.password_hash, after.password_changed_at), (None, Some(at(5))));
     let mut twin = person(9001);
     twin.login_folded = "ann@toys.example".to_owned();

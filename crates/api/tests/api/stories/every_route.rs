@@ -111,6 +111,7 @@ const SIGNED_IN: &[&str] = &[
     "permissions.of-user",
     "subscriptions.list",
     "usage.list",
+    "users.import",
     "users.set-password",
     "what-can",
     "who-can",

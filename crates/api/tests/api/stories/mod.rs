@@ -16,6 +16,7 @@ pub mod every_route;
 mod fault;
 mod grant;
 mod guessing;
+mod hostile_texts;
 mod identity_settings;
 mod isolation;
 mod legacy;
@@ -34,6 +35,7 @@ mod signing_key;
 mod support;
 mod team;
 mod two_writers;
+mod user_import;
 mod webhook;
 
 use axum::Router;
