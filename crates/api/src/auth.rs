@@ -46,6 +46,7 @@ pub fn routes() -> Vec<Route<App>> {
             .body_limit(16 * 1024)
             .keeps_no_answers(),
         Route::post("/api/v1/auth/reauthenticate", SELF_SERVICE, reauthenticate)
+            .for_people()
             .named("auth.reauthenticate", "Sign-in", "Proves again who one is, for what asks for a recent sign-in.")
             .described(
                 "What is dangerous for an account or the installation asks that its caller signed in within ten minutes, and \
@@ -58,9 +59,11 @@ pub fn routes() -> Vec<Route<App>> {
             .knows_client()
             .keeps_no_answers(),
         Route::post("/api/v1/auth/logout", SELF_SERVICE, logout)
+            .for_people()
             .named("auth.logout", "Sign-in", "Signs out: the session ends, with every token made for it.")
             .knows_client(),
         Route::post("/api/v1/auth/switch", SELF_SERVICE, switch)
+            .for_people()
             .named("auth.switch", "Sign-in", "Gives a new token, for the same or another organization one is a member of.")
             .described("For another organization the session is replaced and the old token ends.")
             .problems(&[ProblemKind::Forbidden, ProblemKind::NotFound])
@@ -68,6 +71,7 @@ pub fn routes() -> Vec<Route<App>> {
             .knows_client()
             .keeps_no_answers(),
         Route::post("/api/v1/auth/exchange", Guard::SignedIn("whoever came with a token of the former system"), exchange)
+            .for_people()
             .named("auth.exchange", "Sign-in", "Exchanges a token of the former system for a session, without a new sign-in.")
             .problems(&[ProblemKind::Forbidden])
             .example(r#"{"organization":"toys"}"#)
@@ -78,7 +82,8 @@ pub fn routes() -> Vec<Route<App>> {
             Guard::SignedIn("only the operator at the machine gets past the use case"),
             set_password,
         )
-        .named("users.set-password", "Sign-in", "Sets a user's password, as the operator at the machine.")
+        .for_people()
+            .named("users.set-password", "Sign-in", "Sets a user's password, as the operator at the machine.")
         .problems(&[ProblemKind::Forbidden, ProblemKind::NotFound])
         .example(r#"{"password":"correct horse battery"}"#)
         .body_limit(16 * 1024)

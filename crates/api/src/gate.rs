@@ -3,10 +3,12 @@
 use crate::edge::{Call, Claim, Claimed, Credential, Gate, Items, Readiness, Reply, StoredAnswer};
 use charter_app::idempotency::{self, KeptAnswer};
 use charter_app::identity::begin::csrf_token;
+use charter_app::identity::credential_caller;
 use charter_app::identity::seal::is_same;
 use charter_app::identity::step_up;
 use charter_app::{App, Caller, Listing, Page, Permit, RequestContext};
-use charter_kernel::{OrganizationId, Problem, RequestId, Revision};
+use charter_kernel::problem::RateLimit;
+use charter_kernel::{OrganizationId, Problem, ProblemKind, RequestId, Revision};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -48,6 +50,20 @@ impl Gate for App {
 
     fn require_recent(&self, ctx: &RequestContext) -> Result<(), Problem> {
         step_up::require_recent(ctx)
+    }
+
+    fn require_person(ctx: &RequestContext) -> Result<(), Problem> {
+        if ctx.principal().is_some_and(|caller| caller.credential.is_some()) {
+            return Err(Problem::new(
+                ProblemKind::Forbidden,
+                "this is for people: an API key or service token does not do it, sign in as a user",
+            ));
+        }
+        Ok(())
+    }
+
+    fn rate_limit(&self, ctx: &RequestContext) -> Option<RateLimit> {
+        credential_caller::rate(self, ctx.principal()?.credential?, ctx.now)
     }
 
     fn context(&self, caller: Caller, request: RequestId, address: Option<IpAddr>) -> RequestContext {
@@ -136,7 +152,7 @@ fn folded(answer: &StoredAnswer) -> KeptAnswer {
 
 fn unfolded(kept: KeptAnswer) -> Result<StoredAnswer, Problem> {
     let folded: Folded = serde_json::from_str(&kept.text).map_err(|flaw| {
-        Problem::new(charter_kernel::ProblemKind::Internal, format!("a kept answer cannot be read: {flaw}"))
+        Problem::new(ProblemKind::Internal, format!("a kept answer cannot be read: {flaw}"))
     })?;
     Ok(StoredAnswer { status: kept.status, headers: folded.headers, body: folded.body.into_bytes() })
 }

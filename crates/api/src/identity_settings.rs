@@ -2,7 +2,7 @@
 
 use crate::edge::{Call, ETag, Guard, Reply, Route, wire};
 use charter_app::App;
-use charter_app::identity::identity_settings::{self, IdentitySettings, IdentitySettingsDraft};
+use charter_app::identity::identity_settings::{self, IdentitySettings, IdentitySettingsDraft, LeakedKeys};
 use charter_kernel::{PrincipalId, Problem, ProblemKind, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ struct SettingsBody {
     /// Blocks of addresses members sign in from, as `192.0.2.0/24`; left out, any.
     #[serde(default)]
     sign_in_addresses: Option<Vec<String>>,
+    /// What happens to an API key that was reported as leaked: `notify`, `quarantine` (which is the default) or `revoke`.
+    #[serde(default)]
+    leaked_keys: Option<String>,
 }
 
 /// What an organization asks of its members' sign-in; null is what the installation says.
@@ -59,6 +62,8 @@ struct SettingsView {
     sessions_per_member: Option<u32>,
     /// Blocks of addresses members sign in from.
     sign_in_addresses: Option<Vec<String>>,
+    /// What happens to an API key that was reported as leaked.
+    leaked_keys: &'static str,
     /// Who changed them last; none is the operator, or nobody yet.
     #[schemars(with = "Option<wire::Id>")]
     changed_by: Option<PrincipalId>,
@@ -74,6 +79,7 @@ fn shown(it: IdentitySettings) -> Reply<SettingsView> {
         session_absolute_hours: it.session_absolute_hours,
         sessions_per_member: it.sessions_per_member,
         sign_in_addresses: it.sign_in_addresses,
+        leaked_keys: it.leaked_keys.as_str(),
         changed_by: it.changed_by,
         changed_at: it.changed_at,
     };
@@ -88,11 +94,16 @@ async fn set(call: Call<(), (), SettingsBody>) -> Result<Reply<SettingsView>, Pr
     let if_version = call.precondition.expected_version()?;
     let permit = call.permit()?.clone();
     let body = call.body;
+    let leaked_keys = body.leaked_keys.map_or(Ok(LeakedKeys::default()), |word| {
+        LeakedKeys::from_word(&word)
+            .ok_or_else(|| Problem::invalid("leaked_keys", "expected notify, quarantine or revoke"))
+    })?;
     let draft = IdentitySettingsDraft {
         session_idle_minutes: body.session_idle_minutes,
         session_absolute_hours: body.session_absolute_hours,
         sessions_per_member: body.sessions_per_member,
         sign_in_addresses: body.sign_in_addresses,
+        leaked_keys,
         if_version,
     };
     Ok(shown(identity_settings::put(&call.app, &call.ctx, &permit, draft).await?))

@@ -2,6 +2,8 @@
 //! concept: its wire types, its routes, its handlers, in the order of reading. Decisions and changes are made one floor down,
 //! in `charter-app`.
 
+mod api_key;
+mod api_key_admin;
 mod assignment;
 mod audit;
 mod auth;
@@ -17,6 +19,7 @@ mod entitlement_override;
 mod gate;
 mod grant;
 mod identity_settings;
+mod leaked_key;
 mod legacy;
 mod limit;
 mod mail;
@@ -83,6 +86,9 @@ pub fn routes() -> Routes {
         .with(support::routes())
         .with(identity_settings::routes())
         .with(authzen::routes())
+        .with(api_key::routes())
+        .with(api_key_admin::routes())
+        .with(leaked_key::routes())
         .with(service_token::routes())
         .with(signing_key::routes())
         .with(webhook::routes())

@@ -25,15 +25,17 @@ pub fn routes() -> Vec<Route<App>> {
                 "Tells who is asking, and the organizations they are members of.",
             )
             .knows_client(),
-        Route::list("/api/v1/me/sessions", SELF_SERVICE, sessions).named(
+        Route::list("/api/v1/me/sessions", SELF_SERVICE, sessions).for_people().named(
             "me.sessions",
             "Own account",
             "Lists one's own sessions, oldest first.",
         ),
         Route::delete("/api/v1/me/sessions/{session}", SELF_SERVICE, end_session)
+            .for_people()
             .named("me.end-session", "Own account", "Ends one of one's own sessions.")
             .problems(&[ProblemKind::NotFound]),
         Route::post("/api/v1/me/sessions/end-others", SELF_SERVICE, end_others)
+            .for_people()
             .named(
                 "me.end-other-sessions",
                 "Own account",
@@ -41,6 +43,7 @@ pub fn routes() -> Vec<Route<App>> {
             )
             .demands_recent_sign_in(),
         Route::post("/api/v1/me/password", SELF_SERVICE, change_password)
+            .for_people()
             .named(
                 "me.change-password",
                 "Own account",

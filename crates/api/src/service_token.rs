@@ -1,9 +1,11 @@
-//! Service tokens of an organization: made, listed, revoked. The text of a token is in the answer that makes it and nowhere else.
+//! Service tokens: the API keys of an organization's service accounts, made, listed, revoked. `api_key.rs` has what else can be done with
+//! them. The text of a token is in the answer that makes it and nowhere else.
 
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
 use charter_app::App;
-use charter_app::identity::credential::{self, NewServiceToken, ServiceTokenDraft};
-use charter_kernel::{CredentialId, Pattern, PrincipalId, Problem, ProblemKind, Timestamp, Window};
+use charter_app::identity::credential::{self, CredentialDraft, KeyFilter, NewCredential, Reach};
+use charter_app::identity::credential_text::CredentialKind;
+use charter_kernel::{CredentialId, PrincipalId, Problem, ProblemKind, Timestamp, Window};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,7 +30,8 @@ pub fn routes() -> Vec<Route<App>> {
         .status(StatusCode::CREATED)
         .problems(&[ProblemKind::BeyondGiver, ProblemKind::NotFound])
         .example(r#"{"account":"web-shop","name":"shop server","scopes":["sales.*.read"],"expires_at":"2027-01-01T00:00:00Z"}"#)
-        .keeps_no_answers(),
+        .keeps_no_answers()
+        .for_people(),
         Route::get("/api/v1/organizations/{organization}/service-tokens/{token}", READ, show)
             .named("service-tokens.show", "Service tokens", "Shows one service token, without its text.")
             .problems(&[ProblemKind::NotFound]),
@@ -51,10 +54,9 @@ struct CreateBody {
     account: String,
     /// What the token is for.
     name: String,
-    /// Patterns its rights are limited to; left out, all its account has.
+    /// Scopes or patterns its rights are limited to; left out, all its account has.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<wire::Pattern>>")]
-    scopes: Option<Vec<Pattern>>,
+    scopes: Option<Vec<String>>,
     /// Blocks of addresses it may be used from, as `192.0.2.0/24`; left out, any.
     #[serde(default)]
     addresses: Option<Vec<String>>,
@@ -82,7 +84,7 @@ struct ServiceTokenView {
     /// The service account it belongs to.
     #[schemars(with = "wire::Id")]
     account_id: PrincipalId,
-    /// Patterns its rights are limited to; none is no limit.
+    /// Scopes or patterns its rights are limited to; none is no limit.
     scopes: Option<Vec<String>>,
     /// Blocks of addresses it may be used from; none is any.
     addresses: Option<Vec<String>>,
@@ -144,7 +146,8 @@ struct TokenPath {
 }
 
 async fn list(call: Call) -> Result<Reply<Items<ServiceTokenView>>, Problem> {
-    let found = credential::list(&call.app, call.permit()?, &call.page()).await?;
+    let filter = KeyFilter { kind: Some(CredentialKind::Service), ..KeyFilter::default() };
+    let found = credential::list(&call.app, call.permit()?, &filter, call.ctx.now, &call.page()).await?;
     Ok(call.items(found.items.into_iter().map(|it| view!(it)), found.next))
 }
 
@@ -153,14 +156,15 @@ async fn create(call: Call<(), (), CreateBody>) -> Result<Reply<NewServiceTokenV
     let body = call.body;
     let window = Window::new(body.not_before, body.expires_at)
         .map_err(|error| Problem::invalid("expires_at", error.to_string()))?;
-    let draft = ServiceTokenDraft {
-        account: body.account,
+    let draft = CredentialDraft {
+        account: Some(body.account),
         name: body.name,
         scopes: body.scopes,
         addresses: body.addresses,
         window,
+        requests_per_minute: None,
     };
-    let NewServiceToken { credential, token } =
+    let NewCredential { credential, token } =
         credential::create(&call.app, &call.ctx, &permit, draft).await?;
     let place = format!("/api/v1/organizations/{}/service-tokens/{}", credential.organization, credential.id);
     let view = NewServiceTokenView { token: token.to_string(), service_token: view!(credential) };
@@ -168,7 +172,8 @@ async fn create(call: Call<(), (), CreateBody>) -> Result<Reply<NewServiceTokenV
 }
 
 async fn show(call: Call<TokenPath>) -> Result<Reply<ServiceTokenView>, Problem> {
-    let found = credential::get(&call.app, call.permit()?, call.path.token).await?;
+    let found =
+        credential::get(&call.app, &call.ctx, call.permit()?, Reach::Service, call.path.token).await?;
     Ok(Reply::new(view!(found)))
 }
 
@@ -182,6 +187,7 @@ struct RevokeQuery {
 
 async fn revoke(call: Call<TokenPath, RevokeQuery>) -> Result<Reply<ServiceTokenView>, Problem> {
     let reason = call.query.reason.as_deref().unwrap_or_default();
-    let revoked = credential::revoke(&call.app, &call.ctx, call.permit()?, call.path.token, reason).await?;
+    let (permit, id) = (call.permit()?, call.path.token);
+    let revoked = credential::revoke(&call.app, &call.ctx, permit, Reach::Service, id, reason).await?;
     Ok(Reply::new(view!(revoked)))
 }

@@ -8,7 +8,7 @@ use crate::text;
 use charter_kernel::facts::{
     BlockSubject, MemberFact, OrganizationFacts, PrincipalKind, PrincipalStatus, Subject,
 };
-use charter_kernel::{Effect, PrincipalId, Problem, ProblemKind, Timestamp, Window};
+use charter_kernel::{Effect, OrganizationId, PrincipalId, Problem, ProblemKind, Timestamp, Window};
 use charter_store as store;
 
 /// A member to be added.
@@ -52,6 +52,12 @@ pub fn find<'a>(facts: &'a OrganizationFacts, text: &str) -> Result<&'a MemberFa
         .iter()
         .find(|member| by_id == Some(member.principal) || member.login == folded)
         .ok_or_else(|| Problem::not_found(format!("no member {text:?} in this organization")))
+}
+
+/// The id of a member, by login or id.
+pub async fn id_of(app: &App, organization: OrganizationId, text: &str) -> Result<PrincipalId, Problem> {
+    let facts = crate::facts(app, organization).await?;
+    Ok(find(&facts, text)?.principal)
 }
 
 /// The principal of a login, whatever organizations it is a member of.

@@ -102,6 +102,7 @@ impl App {
     /// Writes what waits and closes the database; the last thing before the process ends.
     pub async fn close(&self) -> Result<(), Problem> {
         self.flush_denials().await?;
+        self.identity().close(self).await;
         self.database().close().await?;
         Ok(())
     }

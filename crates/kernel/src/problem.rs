@@ -94,12 +94,34 @@ pub struct Problem {
     pub retry_after_seconds: Option<u32>,
     /// The reason of the decision behind it, when there was one.
     pub reason: Option<Reason>,
+    /// The rate that was exceeded, when that is why.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// How much of a rate is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests a minute.
+    pub limit: u32,
+    /// How many are left now.
+    pub remaining: u32,
+    /// Seconds until all of them are there again.
+    pub reset_seconds: u32,
+    /// Seconds until there is one more.
+    pub retry_seconds: u32,
 }
 
 impl Problem {
     /// A problem of a kind with its detail.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), fields: Vec::new(), retry_after_seconds: None, reason: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            fields: Vec::new(),
+            retry_after_seconds: None,
+            reason: None,
+            rate_limit: None,
+        }
     }
 
     /// A value that is wrong: status 422 with the field's name.
@@ -111,6 +133,7 @@ impl Problem {
             fields: vec![FieldProblem { field, detail }],
             retry_after_seconds: None,
             reason: None,
+            rate_limit: None,
         }
     }
 
@@ -122,6 +145,11 @@ impl Problem {
     /// The same problem, with the seconds after which another try makes sense.
     pub fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after_seconds: Some(seconds), ..self }
+    }
+
+    /// The same problem, with the rate that was exceeded.
+    pub fn limited(self, rate: RateLimit) -> Self {
+        Self { rate_limit: Some(rate), ..self }
     }
 
     /// Nothing of that name: status 404.

@@ -10,7 +10,8 @@ macro_rules! select {
         concat!(
             "select c.organization_id, c.credential_id, c.principal_id, c.kind, c.key_id, c.alg, c.pepper_version, c.hash, c.name, c.scopes, \
              c.addresses, c.not_before, c.expires_at, c.revoked_at, c.revoked_by, c.revoke_reason, c.successor_of, c.overlap_until, \
-             c.created_by, c.created_at, c.last_used_at, c.last_used_address, c.use_count, c.row_version from credentials c ",
+             c.created_by, c.created_at, c.last_used_at, c.last_used_address, c.use_count, c.row_version, c.requests_per_minute, \
+             c.upgraded_hash, c.quarantined_at, c.notice_days from credentials c ",
             $rest
         )
     };
@@ -19,21 +20,32 @@ macro_rules! select {
 statements! {
     INSERT_KEY = "insert into credential_keys (key_id, organization_id, credential_id) values ($2, $1, $3)";
     INSERT = "insert into credentials (organization_id, credential_id, principal_id, kind, key_id, alg, pepper_version, hash, name, scopes, \
-              addresses, not_before, expires_at, successor_of, overlap_until, created_by, created_at, use_count, row_version) \
-              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, 1)";
+              addresses, not_before, expires_at, successor_of, overlap_until, created_by, created_at, requests_per_minute, use_count, row_version) \
+              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, 1)";
     GET = select!("where c.organization_id = $1 and c.credential_id = $2");
     BY_KEY_ID = select!("join credential_keys k on k.organization_id = c.organization_id and k.credential_id = c.credential_id \
                          where k.key_id = $1");
     PAGE = select!("where c.organization_id = $1 and c.credential_id > $2 order by c.credential_id limit $3");
     OF_PRINCIPAL = select!("where c.organization_id = $1 and c.principal_id = $2 order by c.credential_id");
+    PAGE_OF_PRINCIPAL = select!("where c.organization_id = $1 and c.principal_id = $2 and c.credential_id > $3 order by c.credential_id limit $4");
+    UPDATE = "update credentials set name = $3, scopes = $4, addresses = $5, expires_at = $6, requests_per_minute = $7, notice_days = null, \
+              row_version = row_version + 1 where organization_id = $1 and credential_id = $2 and revoked_at is null";
+    COUNT_LIVE = "select count(*) from credentials where organization_id = $1 and revoked_at is null \
+                  and (expires_at is null or expires_at > $2) and (overlap_until is null or overlap_until > $2)";
     REVOKE = "update credentials set revoked_at = $3, revoked_by = $4, revoke_reason = $5, row_version = row_version + 1 \
               where organization_id = $1 and credential_id = $2 and revoked_at is null";
     REVOKE_OF_PRINCIPAL = "update credentials set revoked_at = $3, revoked_by = $4, revoke_reason = $5, row_version = row_version + 1 \
                            where organization_id = $1 and principal_id = $2 and revoked_at is null returning credential_id";
     OVERLAP = "update credentials set overlap_until = $3, row_version = row_version + 1 \
                where organization_id = $1 and credential_id = $2 and revoked_at is null";
-    REHASH = "update credentials set alg = $3, pepper_version = $4, hash = $5, row_version = row_version + 1 \
-              where organization_id = $1 and credential_id = $2";
+    UPGRADE = "update credentials set upgraded_hash = $3, pepper_version = $4, row_version = row_version + 1 \
+               where organization_id = $1 and credential_id = $2";
+    QUARANTINE = "update credentials set quarantined_at = $3, row_version = row_version + 1 \
+                  where organization_id = $1 and credential_id = $2 and revoked_at is null";
+    NOTICED = "update credentials set notice_days = $3 where organization_id = $1 and credential_id = $2 \
+               and (notice_days is null or notice_days > $3)";
+    EXPIRING = select!("where c.expires_at is not null and c.revoked_at is null and c.expires_at > $1 and c.expires_at <= $2 \
+                        order by c.expires_at, c.organization_id, c.credential_id");
     USED = "update credentials set last_used_at = $3, last_used_address = $4, use_count = use_count + $5 \
             where organization_id = $1 and credential_id = $2";
 }
@@ -108,6 +120,19 @@ pub struct Credential {
     pub use_count: u64,
     /// Grows with each change that matters to a check.
     pub row_version: u64,
+    /// How many requests a minute it is good for; none is no limit of its own.
+    pub requests_per_minute: Option<u32>,
+    /// Keyed hash of an adopted key's whole text, from its first use on.
+    pub upgraded_hash: Option<Vec<u8>>,
+    /// When it was put aside because it was reported as leaked.
+    pub quarantined_at: Option<Timestamp>,
+    /// For how many days before its end its owner was told last.
+    pub notice_days: Option<u32>,
+}
+
+fn number(row: RowRef<'_>, index: usize) -> Result<Option<u32>> {
+    let found: Option<u64> = row.get(index)?;
+    Ok(found.map(|number| u32::try_from(number).unwrap_or(u32::MAX)))
 }
 
 fn credential(row: RowRef<'_>) -> Result<Credential> {
@@ -140,14 +165,21 @@ fn credential(row: RowRef<'_>) -> Result<Credential> {
         last_used_address: row::opt_text(row, 21)?,
         use_count: row.get(22)?,
         row_version: row.get(23)?,
+        requests_per_minute: number(row, 24)?,
+        upgraded_hash: row.get_opt_bytes(25)?.map(<[u8]>::to_vec),
+        quarantined_at: row::opt_time(row, 26)?,
+        notice_days: number(row, 27)?,
     })
+}
+
+fn list(list: &Option<Vec<String>>) -> Value {
+    list.as_deref().map_or(Value::Null, param::texts)
 }
 
 /// Adds a credential as it was made: never used, never revoked. A key id that is taken violates `credential_keys_pkey`.
 pub async fn insert(tx: &mut Tx, credential: &Credential) -> Result<()> {
     let it = credential;
     tx.execute(&INSERT_KEY, params![it.organization, it.key_id, it.id]).await?;
-    let list = |list: &Option<Vec<String>>| list.as_deref().map_or(Value::Null, param::texts);
     tx.execute(
         &INSERT,
         params![
@@ -167,7 +199,8 @@ pub async fn insert(tx: &mut Tx, credential: &Credential) -> Result<()> {
             it.successor_of,
             it.overlap_until,
             it.created_by,
-            it.created_at
+            it.created_at,
+            it.requests_per_minute
         ],
     )
     .await?;
@@ -242,17 +275,71 @@ pub async fn set_overlap(
     Ok(tx.execute(&OVERLAP, params![organization, id, until]).await? > 0)
 }
 
-/// Replaces the hash, when the pepper was rotated or an adopted hash is upgraded.
-pub async fn rehash(
+/// How many credentials of an organization are neither revoked nor over.
+pub async fn count_live(conn: &mut Conn, organization: OrganizationId, now: Timestamp) -> Result<u64> {
+    conn.query_one(&COUNT_LIVE, params![organization, now]).await?.get(0)
+}
+
+/// The credentials of a principal after an id.
+pub async fn page_of_principal(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    principal: PrincipalId,
+    after: CredentialId,
+    limit: u32,
+) -> Result<Page<Credential>> {
+    let params = params![organization, principal, after];
+    row::page(conn, &PAGE_OF_PRINCIPAL, params, limit, credential).await
+}
+
+/// Changes what may be changed of a credential: name, scopes, addresses, end, rate. Notices of its end begin anew.
+pub async fn update(tx: &mut Tx, it: &Credential) -> Result<bool> {
+    let params = params![
+        it.organization,
+        it.id,
+        it.name,
+        list(&it.scopes),
+        list(&it.addresses),
+        it.window.to(),
+        it.requests_per_minute
+    ];
+    Ok(tx.execute(&UPDATE, params).await? > 0)
+}
+
+/// Puts a keyed hash of an adopted key beside the hash it came with.
+pub async fn upgrade(
     tx: &mut Tx,
     organization: OrganizationId,
     id: CredentialId,
-    alg: HashAlgorithm,
-    pepper_version: Option<u32>,
     hash: &[u8],
+    pepper_version: u32,
 ) -> Result<bool> {
-    let params = params![organization, id, alg.number(), pepper_version, hash];
-    Ok(tx.execute(&REHASH, params).await? > 0)
+    Ok(tx.execute(&UPGRADE, params![organization, id, hash, pepper_version]).await? > 0)
+}
+
+/// Puts a credential aside, or takes it back in use.
+pub async fn set_quarantine(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    id: CredentialId,
+    at: Option<Timestamp>,
+) -> Result<bool> {
+    Ok(tx.execute(&QUARANTINE, params![organization, id, at]).await? > 0)
+}
+
+/// Takes note that a credential's owner was told of its end so many days before; false when they were told that before.
+pub async fn note_notice(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    id: CredentialId,
+    days: u32,
+) -> Result<bool> {
+    Ok(tx.execute(&NOTICED, params![organization, id, days]).await? > 0)
+}
+
+/// The credentials that end after one instant and not after another, of every organization.
+pub async fn expiring(conn: &mut Conn, after: Timestamp, until: Timestamp) -> Result<Vec<Credential>> {
+    row::list(conn, &EXPIRING, params![after, until], credential).await
 }
 
 /// Notes uses gathered in memory; changes no version, as no check depends on it.

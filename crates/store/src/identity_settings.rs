@@ -7,14 +7,45 @@ use crate::param::texts;
 use crate::{Result, row};
 
 statements! {
-    GET = "select session_idle_minutes, session_absolute_hours, sessions_per_member, sign_in_addresses, row_version, changed_by, changed_at \
-           from organization_identity_settings where organization_id = $1";
+    GET = "select session_idle_minutes, session_absolute_hours, sessions_per_member, sign_in_addresses, row_version, changed_by, changed_at, \
+           leaked_keys from organization_identity_settings where organization_id = $1";
     PUT = "insert into organization_identity_settings (organization_id, session_idle_minutes, session_absolute_hours, sessions_per_member, \
-           sign_in_addresses, row_version, changed_by, changed_at) values ($1, $2, $3, $4, $5, 1, $6, $7) \
+           sign_in_addresses, row_version, changed_by, changed_at, leaked_keys) values ($1, $2, $3, $4, $5, 1, $6, $7, $8) \
            on conflict (organization_id) do update set session_idle_minutes = excluded.session_idle_minutes, \
            session_absolute_hours = excluded.session_absolute_hours, sessions_per_member = excluded.sessions_per_member, \
            sign_in_addresses = excluded.sign_in_addresses, row_version = organization_identity_settings.row_version + 1, \
-           changed_by = excluded.changed_by, changed_at = excluded.changed_at returning row_version";
+           changed_by = excluded.changed_by, changed_at = excluded.changed_at, leaked_keys = excluded.leaked_keys returning row_version";
+}
+
+/// What happens to a key that was reported as leaked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LeakedKeys {
+    /// It is told on the trail.
+    Notify,
+    /// It is put aside until somebody decides.
+    #[default]
+    Quarantine,
+    /// It is revoked.
+    Revoke,
+}
+
+impl LeakedKeys {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Notify, Self::Quarantine, Self::Revoke];
+
+    /// The word that is kept.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Notify => "notify",
+            Self::Quarantine => "quarantine",
+            Self::Revoke => "revoke",
+        }
+    }
+
+    /// The choice of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|choice| choice.as_str() == word)
+    }
 }
 
 /// The settings of one organization; none of a field is what the installation says.
@@ -28,6 +59,8 @@ pub struct IdentitySettings {
     pub sessions_per_member: Option<u32>,
     /// Blocks of addresses members sign in from.
     pub sign_in_addresses: Option<Vec<String>>,
+    /// What happens to a key of it that was reported as leaked.
+    pub leaked_keys: LeakedKeys,
     /// Grows with each change; zero while nothing was ever set.
     pub row_version: u64,
     /// Who changed them last.
@@ -50,6 +83,10 @@ fn settings(row: RowRef<'_>) -> Result<IdentitySettings> {
         row_version: row.get(4)?,
         changed_by: row.get_opt_id(5)?.map(PrincipalId),
         changed_at: Some(row::time(row, 6)?),
+        leaked_keys: match row.get_opt_text(7)? {
+            None => LeakedKeys::default(),
+            Some(_) => row::word(row, 7, LeakedKeys::from_word)?,
+        },
     })
 }
 
@@ -67,7 +104,8 @@ pub async fn put(tx: &mut Tx, organization: OrganizationId, it: &IdentitySetting
         it.sessions_per_member,
         it.sign_in_addresses.as_deref().map(texts),
         it.changed_by,
-        it.changed_at
+        it.changed_at,
+        it.leaked_keys.as_str()
     ];
     Ok(row::opt(tx, &PUT, params, |row| row.get(0)).await?.unwrap_or(1))
 }

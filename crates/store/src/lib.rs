@@ -14,6 +14,7 @@ pub mod block;
 pub mod catalogue;
 pub mod condition;
 pub mod credential;
+pub mod credential_use;
 pub mod denial;
 pub mod entitlement;
 pub mod entitlement_event;
@@ -81,6 +82,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("catalogue", catalogue::statements),
         ("condition", condition::statements),
         ("credential", credential::statements),
+        ("credential_use", credential_use::statements),
         ("denial", denial::statements),
         ("entitlement", entitlement::statements),
         ("entitlement_event", entitlement_event::statements),

@@ -56,6 +56,7 @@ migrations! {
     25 "0025_cookie_sessions"
     26 "0026_sign_in_counters"
     27 "0027_support_sessions"
+    28 "0028_api_keys"
 }
 
 const PRESENT: Statement = Statement::forked(

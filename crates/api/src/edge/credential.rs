@@ -4,8 +4,8 @@
 use super::text::decode;
 use base64::Engine;
 use charter_kernel::{Problem, ProblemKind};
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 use std::borrow::Cow;
 
 /// What proves who sends a request.
@@ -26,8 +26,24 @@ pub enum Credential<'a> {
     },
 }
 
-/// The token of the `Authorization` header.
+/// Name of the header in which clients of older systems send their keys.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The token of the `Authorization` header, or the key in that of older systems' clients.
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Problem> {
+    let mut keys = headers.get_all(API_KEY).iter();
+    if let Some(key) = keys.next() {
+        if keys.next().is_some() || headers.contains_key(AUTHORIZATION) {
+            return Err(Problem::new(
+                ProblemKind::Malformed,
+                "two credentials came with the request: send X-API-Key or Authorization, once",
+            ));
+        }
+        return match key.to_str() {
+            Ok(key) => Ok(Some(Cow::Borrowed(key))),
+            Err(_) => Err(Problem::new(ProblemKind::Unauthenticated, "the key in X-API-Key is none")),
+        };
+    }
     let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
     let token = value.to_str().ok().and_then(|text| {
         let (scheme, token) = text.split_once(' ')?;
@@ -43,13 +59,18 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Proble
     }
 }
 
-/// The service token that Basic credentials carry as password, its key id as user name: some clients can send nothing else.
-/// People's passwords never travel this way: what is not a service token is no credential.
+/// The API key or service token that Basic credentials carry as password, its key id as user name: some clients can send nothing else.
+/// People's passwords never travel this way: what is no key is no credential.
 fn basic(encoded: &str) -> Option<String> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
     let text = String::from_utf8(bytes).ok()?;
     let (user, password) = text.split_once(':')?;
     let (user, password) = (decode(user).ok()?, decode(password).ok()?);
-    let key_id = password.strip_prefix("chs_")?.split('_').nth(1)?;
+    let key_id = ["chk_", "chs_"].iter().find_map(|kind| password.strip_prefix(kind))?.split('_').nth(1)?;
     (user == key_id).then_some(password)
+}
+
+/// Whether the query of an address holds what looks like one of our keys.
+pub(crate) fn holds_key(query: &str) -> bool {
+    ["chk_live_", "chk_test_", "chs_live_", "chs_test_"].iter().any(|form| query.contains(form))
 }

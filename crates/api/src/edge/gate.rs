@@ -2,6 +2,7 @@
 //! A trait, so that the machinery is tested without a database; `charter_app::App` is the one real gate.
 
 use super::credential::Credential;
+use charter_kernel::problem::RateLimit;
 use charter_kernel::{OrganizationId, Problem, RequestId, Revision};
 use std::future::Future;
 use std::net::IpAddr;
@@ -33,6 +34,12 @@ pub trait Gate: Clone + Send + Sync + 'static {
 
     /// Refuses a caller who proved itself too long ago for what is dangerous.
     fn require_recent(&self, context: &Self::Context) -> Result<(), Problem>;
+
+    /// Refuses a caller who came with an API key or service token.
+    fn require_person(context: &Self::Context) -> Result<(), Problem>;
+
+    /// What is left of the rate of the credential the caller came with, where it has one.
+    fn rate_limit(&self, context: &Self::Context) -> Option<RateLimit>;
 
     /// The context of one request.
     fn context(&self, caller: Self::Caller, request: RequestId, address: Option<IpAddr>) -> Self::Context;

@@ -5,7 +5,7 @@ use super::address::client_address;
 use super::answer::{AGED_SECONDS, FACTS_AGE};
 use super::body::{lenient, typed_body};
 use super::cookie::{Client, Cookies, Crumb};
-use super::credential::{Credential, bearer};
+use super::credential::{Credential, bearer, holds_key};
 use super::gate::Gate;
 use super::host;
 use super::once::{claim, once};
@@ -26,6 +26,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
+use charter_kernel::problem::RateLimit;
 use charter_kernel::{Problem, ProblemKind, RequestId, Revision};
 use futures_util::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, Entry, WWW_AUTHENTICATE};
@@ -34,9 +35,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATE_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const AT_LEAST: HeaderName = HeaderName::from_static("charter-at-least");
 
 /// What an installation decides about the edge.
@@ -139,7 +143,9 @@ async fn answer<G: Gate>(edge: &Inner<G>, peer: Option<SocketAddr>, request: Req
     let limit = route.and_then(|route| route.timeout).unwrap_or(settings.timeout);
     let had_credential = parts.headers.contains_key(AUTHORIZATION);
     let method = parts.method.clone();
-    let work = AssertUnwindSafe(process(edge, place.zip(names), route, id, peer, parts, body)).catch_unwind();
+    let rate = OnceLock::new();
+    let work =
+        AssertUnwindSafe(process(edge, place.zip(names), route, id, peer, parts, body, &rate)).catch_unwind();
     let outcome = match within(limit, work).await {
         Some(Ok(outcome)) => outcome,
         Some(Err(panic)) => {
@@ -164,6 +170,9 @@ async fn answer<G: Gate>(edge: &Inner<G>, peer: Option<SocketAddr>, request: Req
         Ok(response) => response,
         Err(refusal) => Response::from(Refusal { had_credential, ..hidden(refusal, id) }.answer(id)),
     };
+    if let Some(rate) = rate.get() {
+        rate_headers(response.headers_mut(), *rate);
+    }
     let status = response.status().as_u16();
     tracing::debug!(request = %id, %method, path = route.map(Route::path), status, "answered");
     seal(response.headers_mut(), id, settings.is_https);
@@ -179,6 +188,13 @@ async fn answer<G: Gate>(edge: &Inner<G>, peer: Option<SocketAddr>, request: Req
         response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"charter\""));
     }
     if method == Method::HEAD { without_body(response) } else { response }
+}
+
+/// How much of a key's rate is left, on each answer to it.
+fn rate_headers(headers: &mut HeaderMap, rate: RateLimit) {
+    headers.insert(RATE_LIMIT, HeaderValue::from(rate.limit));
+    headers.insert(RATE_REMAINING, HeaderValue::from(rate.remaining));
+    headers.insert(RATE_RESET, HeaderValue::from(rate.reset_seconds));
 }
 
 /// The answer to HEAD: everything but the body, its length included.
@@ -202,6 +218,7 @@ fn hidden(refusal: Refusal, id: RequestId) -> Refusal {
     Refusal { problem, ..refusal }
 }
 
+#[expect(clippy::too_many_arguments, reason = "one request, and where to say how much of a rate is left")]
 async fn process<G: Gate>(
     edge: &Inner<G>,
     place: Option<(&Place<G>, Result<Pairs, Problem>)>,
@@ -210,6 +227,7 @@ async fn process<G: Gate>(
     peer: Option<SocketAddr>,
     mut parts: Parts,
     body: Body,
+    rate: &OnceLock<RateLimit>,
 ) -> Result<Response, Refusal> {
     if let Some(names) = &edge.shared.settings.host_names {
         host::check(&parts, names)?;
@@ -223,7 +241,14 @@ async fn process<G: Gate>(
         return Err(Refusal { allow: Some(place.allow.clone()), ..problem.into() });
     };
     let gate = &edge.gate;
-    let ctx = context(edge, route, id, peer, &mut parts).await?;
+    let ctx = context(edge, route, id, peer, &mut parts).await.inspect_err(|problem| {
+        if let Some(limit) = problem.rate_limit {
+            rate.get_or_init(|| limit);
+        }
+    })?;
+    if let Some(limit) = gate.rate_limit(&ctx) {
+        rate.get_or_init(|| limit);
+    }
     let client = if route.knows_client {
         Client::of(&parts.headers, edge.shared.settings.cookies)?
     } else {
@@ -267,6 +292,9 @@ async fn process<G: Gate>(
         }
         _ => None,
     };
+    if route.is_for_people {
+        G::require_person(&ctx)?;
+    }
     if route.demands_recent_sign_in {
         gate.require_recent(&ctx)?;
     }
@@ -361,6 +389,12 @@ async fn context<G: Gate>(
     let address = client_address(peer, &parts.headers, &edge.shared.settings.trusted_proxies);
     if parts.headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Err(Problem::new(ProblemKind::Malformed, "two Authorization headers: send one"));
+    }
+    if parts.uri.query().is_some_and(holds_key) {
+        // Addresses are kept in logs, histories and referrers: a key that stood in one is as good as published.
+        let detail =
+            "an API key stands in the address: send it as `Authorization: Bearer <key>`, and rotate this one";
+        return Err(Problem::new(ProblemKind::Malformed, detail));
     }
     if let Some(LocalCaller(caller)) = parts.extensions.remove::<LocalCaller<G::Caller>>() {
         return Ok(gate.context(caller, id, address));

@@ -74,7 +74,7 @@ impl From<Problem> for Refusal {
 impl Refusal {
     /// The answer a client gets.
     pub fn answer(&self, request: RequestId) -> Answer {
-        let Problem { kind, detail, fields, retry_after_seconds, reason } = &self.problem;
+        let Problem { kind, detail, fields, retry_after_seconds, reason, rate_limit: _ } = &self.problem;
         let document = ProblemDocument {
             kind: format!("{TYPE_PREFIX}{}", kind.slug()),
             title: kind.title(),

@@ -124,6 +124,7 @@ pub struct Route<G: Gate = App> {
     pub(crate) demands_if_match: bool,
     pub(crate) demands_recent_sign_in: bool,
     pub(crate) knows_client: bool,
+    pub(crate) is_for_people: bool,
     pub(crate) demands_strict_body: bool,
     pub(crate) shapes: Shapes,
     pub(crate) run: Run<G>,
@@ -271,6 +272,7 @@ impl<G: Gate> Route<G> {
             demands_if_match: false,
             demands_recent_sign_in: false,
             knows_client: false,
+            is_for_people: false,
             demands_strict_body: false,
             shapes: Shapes::default(),
             run,
@@ -334,6 +336,11 @@ impl<G: Gate> Route<G> {
         Self { demands_recent_sign_in: true, ..self }
     }
 
+    /// Only for people and the operator at the machine: who comes with an API key or service token is refused (403).
+    pub fn for_people(self) -> Self {
+        Self { is_for_people: true, ..self }
+    }
+
     /// The handler is told what the client says of itself: its program, its cookies.
     pub fn knows_client(self) -> Self {
         Self { knows_client: true, ..self }
@@ -370,6 +377,11 @@ impl<G: Gate> Route<G> {
     /// The answer carries an `ETag`; who sends it back as `If-None-Match` is told when nothing changed (304).
     pub fn conditional(self) -> Self {
         Self { is_conditional: true, ..self }
+    }
+
+    /// Whether it is only for people.
+    pub fn is_for_people(&self) -> bool {
+        self.is_for_people
     }
 
     /// Its method.

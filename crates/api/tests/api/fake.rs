@@ -6,6 +6,7 @@ use charter_api::edge::{
     Call, Claim, Claimed, Credential, ETag, Gate, Guard, Items, Readiness, Reply, Route, Routes, Settings,
     StoredAnswer,
 };
+use charter_kernel::problem::RateLimit;
 use charter_kernel::{OrganizationId, Problem, ProblemKind, Reason, RequestId, Revision};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -90,6 +91,14 @@ impl Gate for Fake {
 
     fn is_csrf_token(&self, ctx: &Context, token: &str) -> bool {
         matches!(ctx.who, Who::Named(name) if token == format!("{name}-page"))
+    }
+
+    fn require_person(_: &Context) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn rate_limit(&self, _: &Context) -> Option<RateLimit> {
+        None
     }
 
     fn require_recent(&self, ctx: &Context) -> Result<(), Problem> {

@@ -1,11 +1,12 @@
 //! From a bearer token to a `Caller`, from memory: the database is asked only when a session or service token is seen for the first time
 //! here, or what is remembered is old. Outside there is one answer to every bad credential; what was wrong is counted (`refusal.rs`).
 
+use super::credential_text::{SERVICE_PREFIX, USER_PREFIX};
 use super::seal::is_same;
-use super::service_token;
 use super::token::{self, TokenFault};
 use super::{
-    OPERATOR_PREFIX, legacy_caller, legacy_token, lineage, proxied_caller, service_caller, session, support,
+    OPERATOR_PREFIX, credential_caller, legacy_caller, legacy_key, legacy_token, lineage, proxied_caller,
+    session, support,
 };
 use crate::App;
 use crate::caller::Caller;
@@ -42,12 +43,14 @@ impl App {
     ) -> Result<Caller, Problem> {
         let Some(bearer) = bearer else { return Ok(Caller::Anonymous) };
         let now = self.now();
-        let judged = if bearer.starts_with(service_token::PREFIX) {
-            service_caller::caller(self, bearer, address, now).await
+        let judged = if bearer.starts_with(USER_PREFIX) || bearer.starts_with(SERVICE_PREFIX) {
+            credential_caller::caller(self, bearer, address, now).await
         } else if bearer.starts_with(OPERATOR_PREFIX) {
             operator(self, bearer)
         } else if legacy_token::is_for_legacy(bearer) {
             legacy_caller::caller(self, bearer, address, now).await
+        } else if legacy_key::is_possible(self, bearer) {
+            legacy_key::caller(self, bearer, address, now).await
         } else {
             signed_in(self, bearer, now).await
         };

@@ -1,7 +1,7 @@
 //! The beginning of a session: its limits, its cookie, its row with what it pushes out, and the answer with the first tokens.
 
+use super::credential_text::DIGITS;
 use super::password::Verified;
-use super::service_token::DIGITS;
 use super::session_limits::{self, Limits};
 use super::{device, refresh_token, session, token};
 use crate::App;

@@ -11,7 +11,7 @@ use charter_kernel::{Problem, ProblemKind};
 use charter_policy::condition::AddressRange;
 use charter_store as store;
 
-pub use charter_store::identity_settings::IdentitySettings;
+pub use charter_store::identity_settings::{IdentitySettings, LeakedKeys};
 
 const BLOCKS_MAX: usize = 100;
 /// Thirty days.
@@ -31,6 +31,8 @@ pub struct IdentitySettingsDraft {
     pub sessions_per_member: Option<u32>,
     /// Blocks of addresses members sign in from.
     pub sign_in_addresses: Option<Vec<String>>,
+    /// What happens to a key that was reported as leaked.
+    pub leaked_keys: LeakedKeys,
     /// The version that was read, when nobody else's change is to be lost.
     pub if_version: Option<u64>,
 }
@@ -84,6 +86,7 @@ fn record(it: &IdentitySettings) -> String {
         "session_absolute_hours": it.session_absolute_hours,
         "sessions_per_member": it.sessions_per_member,
         "sign_in_addresses": it.sign_in_addresses,
+        "leaked_keys": it.leaked_keys.as_str(),
     })
     .to_string()
 }
@@ -107,6 +110,7 @@ pub async fn put(
         session_absolute_hours: draft.session_absolute_hours,
         sessions_per_member: draft.sessions_per_member,
         sign_in_addresses: draft.sign_in_addresses,
+        leaked_keys: draft.leaked_keys,
         row_version: 0,
         changed_by: ctx.principal().map(|caller| caller.id),
         changed_at: Some(now),

@@ -1,6 +1,6 @@
 //! Identity: passwords, sessions, access tokens, signing keys, service tokens, the first administrator.
 //!
-//! Pure parts judge (`password.rs`, `token.rs`, `signing_key.rs`, `service_token.rs`, `throttle.rs`, `seal.rs`); use cases write
+//! Pure parts judge (`password.rs`, `token.rs`, `signing_key.rs`, `credential_text.rs`, `throttle.rs`, `seal.rs`); use cases write
 //! (`sign_in.rs`, `begin.rs`, `refresh.rs`, `session.rs`, `own_password.rs`, `password_reset.rs`, `credential.rs`, `setup.rs`,
 //! `lineage.rs`); `authenticate.rs` turns a bearer token, a cookie or the word of a trusted proxy into a `Caller` from memory. What a
 //! principal may do is never decided here: a token says who, the engine says what.
@@ -9,12 +9,22 @@ pub mod adopted_hash;
 pub mod authenticate;
 pub mod begin;
 pub mod credential;
+pub mod credential_caller;
+pub mod credential_change;
+pub mod credential_text;
 pub mod device;
 mod guesses;
 pub mod identity_settings;
+pub mod key_bulk;
+mod key_flush;
+pub mod key_report;
 pub mod key_rotation;
 pub mod key_schedule;
+pub mod key_scope;
+pub mod key_use;
+pub mod leaked_key;
 pub mod legacy_caller;
+pub mod legacy_key;
 pub mod legacy_secret;
 pub mod legacy_token;
 pub mod lineage;
@@ -30,8 +40,6 @@ pub mod refresh;
 pub mod refresh_token;
 pub mod refusal;
 pub mod seal;
-pub mod service_caller;
-pub mod service_token;
 pub mod session;
 mod session_limits;
 pub mod setup;
@@ -180,7 +188,10 @@ pub struct Identity {
     sessions: shelf::Shelf<charter_kernel::SessionId, session::Remembered>,
     cookies: shelf::Shelf<[u8; 32], charter_kernel::SessionId>,
     uses: session::Uses,
-    credentials: shelf::Shelf<Box<str>, service_caller::Remembered>,
+    credentials: shelf::Shelf<Box<str>, credential_caller::Remembered>,
+    key_uses: key_use::KeyUses,
+    keys_flushed_at: AtomicI64,
+    legacy_keys: legacy_key::LegacyKeys,
     refusals: refusal::Refusals,
     read_at: AtomicI64,
     purged_at: AtomicI64,
@@ -222,6 +233,9 @@ impl Identity {
             cookies: shelf::Shelf::new(SESSIONS_MAX),
             uses: session::Uses::default(),
             credentials: shelf::Shelf::new(CREDENTIALS_MAX),
+            key_uses: key_use::KeyUses::default(),
+            keys_flushed_at: AtomicI64::new(now.micros()),
+            legacy_keys: legacy_key::LegacyKeys::default(),
             refusals: refusal::Refusals::default(),
             read_at: AtomicI64::new(now.micros()),
             purged_at: AtomicI64::new(0),
@@ -232,6 +246,11 @@ impl Identity {
     /// The keys in force.
     pub fn keys(&self) -> Arc<KeySet> {
         self.keys.load_full()
+    }
+
+    /// Keys of a former system.
+    pub fn legacy_keys(&self) -> &legacy_key::LegacyKeys {
+        &self.legacy_keys
     }
 
     /// How sign-in works.
@@ -258,6 +277,7 @@ impl Identity {
         }
         token_floor::learn(app, self.read_at().plus_seconds(-session::OVERLAP_SECONDS)).await?;
         legacy_caller::learn_end(app).await?;
+        legacy_key::learn(app).await?;
         session::learn_ended(app, self.read_at()).await?;
         session::write_uses(app, started).await?;
         self.read_at.fetch_max(started.micros(), Ordering::AcqRel);
@@ -267,10 +287,17 @@ impl Identity {
             password_reset::purge(app, started).await?;
             crate::mail::purge(app, started).await?;
             crate::webhook::purge(app, started).await?;
+            key_flush::hourly(app, started).await?;
             self.purged_at.store(started.micros(), Ordering::Release);
         }
+        key_flush::flush(app, started, false).await;
         refusal::flush(app).await?;
         password_reset::work(app).await
+    }
+
+    /// Writes how keys were used, when the service ends.
+    pub async fn close(&self, app: &App) {
+        key_flush::flush(app, app.now(), true).await;
     }
 
     fn read_at(&self) -> Timestamp {

@@ -50,6 +50,22 @@ pub enum Notice {
         /// From where it came then.
         address: Option<IpAddr>,
     },
+    /// An API key of theirs ends soon.
+    ApiKeyExpiring {
+        /// What it is for.
+        key: String,
+        /// In how many days at most.
+        days: u32,
+        /// When.
+        expires_at: Timestamp,
+    },
+    /// An API key of theirs was found in the open.
+    ApiKeyLeaked {
+        /// What it is for.
+        key: String,
+        /// What was done about it.
+        done: &'static str,
+    },
     /// A webhook was switched off.
     WebhookDisabled {
         /// Name of the webhook.
@@ -77,6 +93,8 @@ impl Notice {
             Self::SupportBegan { .. } => "support_began",
             Self::NewSignIn { .. } => "new_sign_in",
             Self::SessionReused { .. } => "session_reused",
+            Self::ApiKeyExpiring { .. } => "api_key_expiring",
+            Self::ApiKeyLeaked { .. } => "api_key_leaked",
             Self::WebhookDisabled { .. } => "webhook_disabled",
         }
     }
@@ -171,6 +189,28 @@ impl Notice {
                     "Sign in again. If it happens once more, choose a new password and tell the administrator of your\n\
                      organization."
                         .to_owned(),
+                ],
+            ),
+            Self::ApiKeyExpiring { key, days, expires_at } => (
+                "An API key of yours ends soon",
+                vec![
+                    format!(
+                        "Your API key \"{}\" ends at {}, which is in {}.",
+                        mail::line(key),
+                        Timestamp::from_seconds(expires_at.seconds()),
+                        if *days == 1 { "one day at most".to_owned() } else { format!("{days} days at most") }
+                    ),
+                    "Make another and give it to the program that uses this one, before it stops working.".to_owned(),
+                ],
+            ),
+            Self::ApiKeyLeaked { key, done } => (
+                "An API key of yours was found in the open",
+                vec![
+                    format!(
+                        "The whole text of your API key \"{}\" was reported at {at} as found in the open.\n{done}",
+                        mail::line(key)
+                    ),
+                    "Rotate it, and look on the audit trail for what was done with it.".to_owned(),
                 ],
             ),
             Self::WebhookDisabled { name, organization, reason } => (

@@ -4,8 +4,8 @@
 //! and a keyed hash of all that, so the database keeps one number per session, and the successor of a token can be made again. It
 //! depends on the pepper and on no signing key.
 
+use super::credential_text::{DIGITS, TOKEN_LENGTH, check_of};
 use super::seal::{Pepper, is_same};
-use super::service_token::{DIGITS, TOKEN_LENGTH, check_of};
 use charter_kernel::SessionId;
 use zeroize::Zeroizing;
 

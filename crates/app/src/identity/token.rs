@@ -157,8 +157,16 @@ faults! {
     Principal = "token.principal",
     /// A proxy that names users without the secret it shares with us.
     Proxy = "proxy.secret",
-    /// A service token or operator token that is none.
+    /// An API key, service token or operator token that is none.
     ServiceToken = "service_token",
+    /// An API key or service token that was revoked.
+    KeyRevoked = "api_key.revoked",
+    /// One that is not valid yet, or no longer.
+    KeyTime = "api_key.time",
+    /// One from an address it may not be used from.
+    KeyAddress = "api_key.address",
+    /// One that is put aside because it was reported as leaked.
+    KeyQuarantined = "api_key.quarantined",
 }
 
 /// Signs a token; none without an active key.

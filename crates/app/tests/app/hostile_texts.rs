@@ -3,7 +3,7 @@
 
 use crate::world::open;
 use charter_app::identity::adopted_hash::AdoptedHash;
-use charter_app::identity::{legacy_secret, service_token};
+use charter_app::identity::{credential_text, legacy_secret};
 use charter_app::{Caller, policy_document, text};
 use charter_kernel::{Key, Pattern, PermissionCode, PrincipalId, Timestamp};
 use charter_policy::condition::AddressRange;
@@ -163,7 +163,7 @@ async fn credentials() {
         "cho_fedcba9876543210",
     ];
     for text in texts(&seeds, CASES / 3) {
-        let _ = service_token::read(&text);
+        let _ = credential_text::read(&text);
         match node.app.authenticate(Some(&text), None).await {
             Ok(Caller::Anonymous) | Err(_) => {}
             Ok(caller) => panic!("{text:?} is taken for {caller:?}"),

@@ -1,7 +1,8 @@
 //! Identity over both databases: who gets in, who does not, and what is left in the trail.
 
 use crate::world::{NOW, Node, PASSWORD, draft, open};
-use charter_app::identity::credential::{self, ServiceTokenDraft};
+use charter_app::identity::credential::{self, CredentialDraft, KeyFilter, Reach};
+use charter_app::identity::credential_text::CredentialKind;
 use charter_app::identity::setup::{self, SetupDraft};
 use charter_app::identity::sign_in::{self, SignIn};
 use charter_app::identity::{own_password, own_session};
@@ -304,13 +305,14 @@ both_engines!(a_set_up_code_is_over_after_a_day, async |db: TestDatabase| {
     assert_eq!(problem.kind, ProblemKind::InvalidCredentials);
 });
 
-fn for_robot(scopes: Option<&[&str]>) -> ServiceTokenDraft {
-    ServiceTokenDraft {
-        account: "robot".to_owned(),
+fn for_robot(scopes: Option<&[&str]>) -> CredentialDraft {
+    CredentialDraft {
+        account: Some("robot".to_owned()),
         name: "till".to_owned(),
-        scopes: scopes.map(|scopes| scopes.iter().map(|scope| scope.parse().unwrap()).collect()),
+        scopes: scopes.map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect()),
         addresses: None,
         window: Window::ALWAYS,
+        requests_per_minute: None,
     }
 }
 
@@ -332,19 +334,19 @@ both_engines!(
 
     let own = credential::create(&node.app, &robot, &permit, for_robot(None)).await.unwrap_err();
     assert_eq!(own.kind, ProblemKind::Forbidden, "a token makes no tokens");
-    let listed = credential::list(&node.app, &permit, &Page::first(1)).await.unwrap();
+    let listed = credential::list(&node.app, &permit, &KeyFilter::default(), node.app.now(), &Page::first(1)).await.unwrap();
     assert_eq!((listed.items.len(), listed.next.is_some()), (1, true));
     let secret = &made.token[22..65];
-    let shown = format!("{:?}", credential::get(&node.app, &permit, made.credential.id).await.unwrap());
+    let shown = format!("{:?}", credential::get(&node.app, &node.operator(), &permit, Reach::Service, made.credential.id).await.unwrap());
     assert!(!shown.contains(secret));
     let audit = Statement::new("select cast(after as text) from audit_events where action = 'credential.issue' order by seq limit 1");
     let recorded: String =
         node.app.database().query_one(Scope::Installation, &audit, &[]).await.unwrap().get(0).unwrap();
     assert!(recorded.contains(&made.credential.key_id) && !recorded.contains(secret) && !recorded.contains("hash"));
 
-    credential::revoke(&node.app, &node.operator(), &permit, made.credential.id, "lost").await.unwrap();
+    credential::revoke(&node.app, &node.operator(), &permit, Reach::Service, made.credential.id, "lost").await.unwrap();
     refused(&node.app, &made.token).await;
-    let again = credential::revoke(&node.app, &node.operator(), &permit, made.credential.id, "lost").await.unwrap_err();
+    let again = credential::revoke(&node.app, &node.operator(), &permit, Reach::Service, made.credential.id, "lost").await.unwrap_err();
     assert_eq!(again.kind, ProblemKind::InUse);
     node.as_bearer(&narrow.token).await;
 
@@ -360,17 +362,17 @@ both_engines!(a_service_token_is_made_from_sensible_values_only, async |db: Test
     let over = Window::new(None, Some(Timestamp::from_seconds(NOW - 1))).unwrap();
     let drafts = [
         (
-            ServiceTokenDraft { account: "ann@toys.example".to_owned(), ..for_robot(None) },
+            CredentialDraft { account: Some("ann@toys.example".to_owned()), ..for_robot(None) },
             ProblemKind::Invalid,
         ),
-        (ServiceTokenDraft { account: "nobody".to_owned(), ..for_robot(None) }, ProblemKind::NotFound),
-        (ServiceTokenDraft { name: " ".to_owned(), ..for_robot(None) }, ProblemKind::Invalid),
-        (ServiceTokenDraft { window: over, ..for_robot(None) }, ProblemKind::Invalid),
+        (CredentialDraft { account: Some("nobody".to_owned()), ..for_robot(None) }, ProblemKind::NotFound),
+        (CredentialDraft { name: " ".to_owned(), ..for_robot(None) }, ProblemKind::Invalid),
+        (CredentialDraft { window: over, ..for_robot(None) }, ProblemKind::Invalid),
         (for_robot(Some(&[])), ProblemKind::Invalid),
         (for_robot(Some(&["sale.invoices.read"])), ProblemKind::Invalid),
-        (ServiceTokenDraft { addresses: Some(Vec::new()), ..for_robot(None) }, ProblemKind::Invalid),
+        (CredentialDraft { addresses: Some(Vec::new()), ..for_robot(None) }, ProblemKind::Invalid),
         (
-            ServiceTokenDraft { addresses: Some(vec!["192.0.2.1/24".to_owned()]), ..for_robot(None) },
+            CredentialDraft { addresses: Some(vec!["192.0.2.1/24".to_owned()]), ..for_robot(None) },
             ProblemKind::Invalid,
         ),
     ];
@@ -379,7 +381,7 @@ both_engines!(a_service_token_is_made_from_sensible_values_only, async |db: Test
             credential::create(&node.app, &node.operator(), &permit, draft.clone()).await.unwrap_err();
         assert_eq!(problem.kind, kind, "{draft:?}");
     }
-    let placed = ServiceTokenDraft { addresses: Some(vec!["192.0.2.0/24".to_owned()]), ..for_robot(None) };
+    let placed = CredentialDraft { addresses: Some(vec!["192.0.2.0/24".to_owned()]), ..for_robot(None) };
     let made = credential::create(&node.app, &node.operator(), &permit, placed).await.unwrap();
     node.app.authenticate(Some(&made.token), Some("192.0.2.9".parse().unwrap())).await.unwrap();
     for outside in ["192.0.3.9", "::1"] {
@@ -420,7 +422,7 @@ both_engines!(
     node.as_bearer(&made.token).await;
     let mut unknown = Vec::new();
     for _ in 0..3 {
-        let other = charter_app::identity::service_token::generate(false, || node.app.world().random());
+        let other = charter_app::identity::credential_text::generate(CredentialKind::Service, false, || node.app.world().random());
         unknown.push(node.app.authenticate(Some(&other.text), None).await.unwrap_err().kind);
     }
     assert_eq!(unknown, [ProblemKind::Unavailable; 3], "a well-formed unknown one needs the database: doubt denies");

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod api_key;
 mod entitlement;
 mod hostile_texts;
 mod identity;

@@ -93,6 +93,10 @@ fn credential(id: u128) -> Credential {
         last_used_address: None,
         use_count: 0,
         row_version: 1,
+        requests_per_minute: Some(60),
+        upgraded_hash: None,
+        quarantined_at: None,
+        notice_days: None,
     }
 }
 
@@ -117,7 +121,11 @@ both_engines!(a_credential_is_found_by_key_id_and_revoked_for_good, async |db: T
         let id = CredentialId(1);
         assert!(credential::note_use(tx, organization, id, at(1), Some("10.1.1.1"), 5).await?);
         assert!(credential::set_overlap(tx, organization, id, at(8)).await?);
-        assert!(credential::rehash(tx, organization, id, HashAlgorithm::Sha256, None, &[9]).await?);
+        assert!(credential::upgrade(tx, organization, id, &[9], 2).await?);
+        assert!(credential::set_quarantine(tx, organization, id, Some(at(3))).await?);
+        assert!(credential::note_notice(tx, organization, id, 30).await?);
+        assert!(credential::note_notice(tx, organization, id, 7).await?);
+        assert!(!credential::note_notice(tx, organization, id, 30).await?, "told that before");
         assert!(credential::revoke(tx, organization, id, None, "leaked", at(2)).await?);
         assert!(!credential::revoke(tx, organization, id, None, "again", at(3)).await?);
         assert!(!credential::set_overlap(tx, organization, id, at(8)).await?, "revoked is for good");
@@ -125,13 +133,22 @@ both_engines!(a_credential_is_found_by_key_id_and_revoked_for_good, async |db: T
     })
     .unwrap();
     let found = crate::read!(db, conn => credential::get(conn, organization, CredentialId(1))).unwrap();
-    assert_eq!((found.use_count, found.last_used_at, found.row_version), (5, Some(at(1)), 4));
-    assert_eq!((found.alg, found.pepper_version, found.hash), (HashAlgorithm::Sha256, None, vec![9]));
+    assert_eq!((found.use_count, found.last_used_at, found.row_version), (5, Some(at(1)), 5));
+    assert_eq!((found.pepper_version, found.upgraded_hash), (Some(2), Some(vec![9])));
+    assert_eq!((found.alg, found.hash), (HashAlgorithm::Hmac, vec![1; 32]), "the hash it came with stays");
+    assert_eq!((found.quarantined_at, found.notice_days), (Some(at(3)), Some(7)));
     assert_eq!((found.revoked_at, found.revoke_reason.as_deref()), (Some(at(2)), Some("leaked")));
     let of = crate::read!(db, conn => credential::of_principal(conn, organization, PrincipalId(1001)));
     assert_eq!(of.len(), 2);
     let page = crate::read!(db, conn => credential::page(conn, organization, CredentialId(1), 5));
     assert_eq!(page.rows, [credential(2)]);
+    let changed = Credential { name: "other".to_owned(), requests_per_minute: None, ..credential(2) };
+    let written = changed.clone();
+    assert!(crate::write!(db, tx => credential::update(tx, &written)).unwrap());
+    let page = crate::read!(db, conn => credential::page_of_principal(conn, organization, PrincipalId(1001), CredentialId(1), 5));
+    assert_eq!(page.rows, [Credential { row_version: 2, ..changed }]);
+    let ending = crate::read!(db, conn => credential::expiring(conn, at(8), at(9)));
+    assert_eq!(ending.len(), 1, "the revoked one ends no more");
     let gone = crate::write!(db, tx => {
         credential::revoke_of_principal(tx, organization, PrincipalId(1001), Some(PrincipalId(1)), "left", at(4))
     });

@@ -156,6 +156,8 @@ async fn every_table_of_an_organization_is_isolated_and_keyed_by_it() {
         .collect();
     odd.sort_unstable();
     let known = [
+        "credential_uses_hour",
+        "credentials_expiring",
         "org_subscriptions_beginning",
         "org_subscriptions_ending",
         "org_subscriptions_plan",

@@ -30,6 +30,11 @@ const ACROSS: &[(&str, &str)] = &[
     ("organization::IDS", "the spans that loaders share out, each of which then names its organizations"),
     ("revision::CHANGED", "the poll for changes"),
     ("credential::BY_KEY_ID", "the caller is not known yet; the directory leads to one row"),
+    (
+        "credential::EXPIRING",
+        "the sweeper asks whose owners have to be told, then works in each organization",
+    ),
+    ("credential_use::PURGE", "a job of the installation; no decision reads the rows it forgets"),
     ("subscription::BEGINNINGS_DUE", "the sweeper asks which organizations have work, then works in each"),
     ("subscription::ENDS_DUE", "the same"),
     ("subscription::ORGANIZATIONS_OF_PLAN", "a plan's move asks who has it, then works in each"),

@@ -63,6 +63,7 @@ const OPEN: &[&str] = &[
     "authzen.metadata",
     "authzen.organization-metadata",
     "keys.public",
+    "leaked-keys.report",
     "service.alive",
     "service.docs",
     "service.docs.style",

@@ -1,6 +1,7 @@
-//! The text of a service token: `chs_{live|test}_{id}_{secret}_{check}`, 72 characters. The id (12 characters) is public and names the
-//! record; the secret (43 characters, 256 bits) is shown once and kept as a keyed hash of the whole token; the check (6 characters,
-//! CRC-32 of all before it) turns junk away before anything is looked up. The form is frozen: scanners know it.
+//! The text of a caller's credential: `ch{k|s}_{live|test}_{id}_{secret}_{check}`, 72 characters: `chk_` an API key of a user, `chs_` a
+//! service token, which is the key of a service account. The id (12 characters) is public and names the record; the secret (43
+//! characters, 256 bits) is shown once and kept as a keyed hash of the whole text; the check (6 characters, CRC-32 of all before it)
+//! turns junk away before anything is looked up. The form is frozen: scanners know it.
 
 use super::seal::Pepper;
 use charter_kernel::CredentialId;
@@ -15,12 +16,42 @@ const SECRET: usize = 43;
 const CHECK: usize = 6;
 /// Length of a token.
 pub const TOKEN_LENGTH: usize = 8 + 1 + ID + 1 + SECRET + 1 + CHECK;
-/// What every service token begins with.
-pub const PREFIX: &str = "chs_";
+/// What every key of a user begins with.
+pub const USER_PREFIX: &str = "chk_";
+/// What every key of a service account begins with.
+pub const SERVICE_PREFIX: &str = "chs_";
+
+/// Whose credential it is: the letter after `ch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// An API key of a user.
+    User,
+    /// A key of a service account, also called a service token.
+    Service,
+}
+
+impl CredentialKind {
+    /// The letter kept beside the hash.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::User => 'k',
+            Self::Service => 's',
+        }
+    }
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::User => USER_PREFIX,
+            Self::Service => SERVICE_PREFIX,
+        }
+    }
+}
 
 /// A token that is well formed, and nothing more.
 #[derive(Clone, Copy)]
 pub struct Presented<'a> {
+    /// Whose it says it is.
+    pub kind: CredentialKind,
     /// Its public part.
     pub id: &'a str,
     /// Whether it is for a real installation or for trying out.
@@ -50,7 +81,8 @@ pub fn read(text: &str) -> Option<Presented<'_>> {
         return None;
     }
     let (signed, check) = text.rsplit_once('_')?;
-    let mut parts = signed.strip_prefix(PREFIX)?.split('_');
+    let kind = if signed.starts_with(USER_PREFIX) { CredentialKind::User } else { CredentialKind::Service };
+    let mut parts = signed.strip_prefix(kind.prefix())?.split('_');
     let (mode, id, secret) = (parts.next()?, parts.next()?, parts.next()?);
     let is_live = match mode {
         "live" => true,
@@ -62,7 +94,7 @@ pub fn read(text: &str) -> Option<Presented<'_>> {
     };
     let is_whole =
         parts.next().is_none() && is_word(id, ID) && is_word(secret, SECRET) && is_word(check, CHECK);
-    (is_whole && check == check_of(signed)).then_some(Presented { id, is_live, text })
+    (is_whole && check == check_of(signed)).then_some(Presented { kind, id, is_live, text })
 }
 
 /// A new token.
@@ -80,7 +112,7 @@ impl std::fmt::Debug for NewToken {
 }
 
 /// Makes a token from a source of random bytes.
-pub fn generate(is_live: bool, mut random: impl FnMut() -> [u8; 64]) -> NewToken {
+pub fn generate(kind: CredentialKind, is_live: bool, mut random: impl FnMut() -> [u8; 64]) -> NewToken {
     let mut word = |length: usize| {
         let mut word = String::with_capacity(length);
         while word.len() < length {
@@ -96,7 +128,7 @@ pub fn generate(is_live: bool, mut random: impl FnMut() -> [u8; 64]) -> NewToken
     };
     let (id, secret) = (word(ID), Zeroizing::new(word(SECRET)));
     let mode = if is_live { "live" } else { "test" };
-    let signed = Zeroizing::new(format!("{PREFIX}{mode}_{id}_{}", *secret));
+    let signed = Zeroizing::new(format!("{}{mode}_{id}_{}", kind.prefix(), *secret));
     let text = Zeroizing::new(format!("{}_{}", *signed, check_of(&signed)));
     NewToken { id, text }
 }
@@ -108,14 +140,14 @@ pub struct TokenRecord {
     pub organization: OrganizationId,
     /// Its id.
     pub credential: CredentialId,
-    /// The service account it belongs to.
+    /// Whose it is.
+    pub kind: CredentialKind,
+    /// The user or service account it belongs to.
     pub principal: PrincipalId,
     /// Version of the pepper its hash was made with.
     pub pepper_version: Option<u32>,
     /// The keyed hash of the token.
     pub hash: Vec<u8>,
-    /// Patterns its rights are limited to.
-    pub scopes: Option<Vec<charter_kernel::Pattern>>,
     /// Blocks it may be used from.
     pub addresses: Option<Vec<AddressRange>>,
     /// From when it is valid.
@@ -124,6 +156,8 @@ pub struct TokenRecord {
     pub expires_at: Option<Timestamp>,
     /// Whether it was revoked.
     pub is_revoked: bool,
+    /// Whether it was put aside as leaked.
+    pub is_quarantined: bool,
     /// The revision of the organization this was read at.
     pub revision: Revision,
 }
@@ -137,6 +171,8 @@ pub enum Refused {
     Revoked,
     /// Not valid yet, or no longer.
     Time,
+    /// Reported as leaked, and nobody has decided yet.
+    Quarantined,
     /// From an address it may not be used from.
     Address,
 }
@@ -149,15 +185,29 @@ pub fn judge(
     address: Option<IpAddr>,
     now: Timestamp,
 ) -> Result<(), Refused> {
+    let is_secret = is_secret(pepper, presented, record);
+    let Some(record) = record.filter(|_| is_secret) else { return Err(Refused::Secret) };
+    standing(record, address, now)
+}
+
+/// Whether a text is the whole of the credential of a record. Without a record the same hash is made all the same.
+pub fn is_secret(pepper: &Pepper, presented: Presented<'_>, record: Option<&TokenRecord>) -> bool {
     let nothing = [0; 32];
     let hash = record.map_or(&nothing[..], |record| &record.hash);
-    let is_secret = pepper.is_token(presented.text, hash);
-    let Some(record) = record else { return Err(Refused::Secret) };
-    if !is_secret || record.pepper_version != Some(Pepper::VERSION) {
-        return Err(Refused::Secret);
-    }
+    let is_same = pepper.is_token(presented.text, hash);
+    is_same
+        && record.is_some_and(|record| {
+            record.pepper_version == Some(Pepper::VERSION) && record.kind == presented.kind
+        })
+}
+
+/// What a record says against a credential whose secret is right.
+pub fn standing(record: &TokenRecord, address: Option<IpAddr>, now: Timestamp) -> Result<(), Refused> {
     if record.is_revoked {
         return Err(Refused::Revoked);
+    }
+    if record.is_quarantined {
+        return Err(Refused::Quarantined);
     }
     if record.not_before.is_some_and(|from| now < from) || record.expires_at.is_some_and(|to| now >= to) {
         return Err(Refused::Time);
@@ -178,7 +228,7 @@ mod tests {
 
     fn token() -> NewToken {
         let mut next = 0u8;
-        generate(true, move || {
+        generate(CredentialKind::Service, true, move || {
             core::array::from_fn(|_| {
                 next = next.wrapping_mul(5).wrapping_add(17);
                 next
@@ -194,14 +244,15 @@ mod tests {
         TokenRecord {
             organization: OrganizationId(1),
             credential: CredentialId(2),
+            kind: CredentialKind::Service,
             principal: PrincipalId(3),
             pepper_version: Some(Pepper::VERSION),
             hash: pepper.of_token(&token.text).to_vec(),
-            scopes: None,
             addresses: None,
             not_before: None,
             expires_at: None,
             is_revoked: false,
+            is_quarantined: false,
             revision: Revision(1),
         }
     }
@@ -212,7 +263,12 @@ mod tests {
         let token = format!("{SAMPLE}_{}", check_of(SAMPLE));
         assert_eq!(token, format!("{SAMPLE}_4Qwdqo"));
         let presented = read(&token).unwrap();
-        assert_eq!((presented.id, presented.is_live), ("0123456789AB", true));
+        assert_eq!(
+            (presented.kind, presented.id, presented.is_live),
+            (CredentialKind::Service, "0123456789AB", true)
+        );
+        let user = SAMPLE.replace("chs_", "chk_");
+        assert_eq!(read(&format!("{user}_{}", check_of(&user))).unwrap().kind, CredentialKind::User);
         let test = SAMPLE.replace("live", "test");
         assert!(!read(&format!("{test}_{}", check_of(&test))).unwrap().is_live);
     }
@@ -221,7 +277,7 @@ mod tests {
     fn a_new_token_reads_back_and_two_differ() {
         let token = token();
         assert_eq!(read(&token.text).unwrap().id, token.id);
-        let other = generate(false, || core::array::from_fn(|at| at as u8 * 3));
+        let other = generate(CredentialKind::User, false, || core::array::from_fn(|at| at as u8 * 3));
         assert!(!read(&other.text).unwrap().is_live);
         assert_ne!(other.id, token.id);
         assert!(!format!("{token:?} {:?}", read(&token.text)).contains(&token.text[22..65]));
@@ -239,7 +295,9 @@ mod tests {
             good.replace("Qw", "qW"),
             format!("{SAMPLE}_AAAAAA"),
             bare(&SAMPLE.replace("live", "LIVE")),
-            bare(&SAMPLE.replace("chs_", "chk_")),
+            bare(&SAMPLE.replace("chs_", "chx_")),
+            bare(&SAMPLE.replace("chs_", "CHK_")),
+            bare(&SAMPLE.replace("chs_", "chr_")),
             bare(&SAMPLE.replace("AB_0", "A_B0")),
             bare(&SAMPLE.replace('C', "-")),
             bare(&SAMPLE.replace('C', "_")),
@@ -273,6 +331,10 @@ mod tests {
         assert_eq!(judged(Some(&empty), None, 100), Err(Refused::Secret));
         let version = TokenRecord { pepper_version: None, ..good.clone() };
         assert_eq!(judged(Some(&version), None, 100), Err(Refused::Secret));
+        let kind = TokenRecord { kind: CredentialKind::User, ..good.clone() };
+        assert_eq!(judged(Some(&kind), None, 100), Err(Refused::Secret));
+        let aside = TokenRecord { is_quarantined: true, ..good.clone() };
+        assert_eq!(judged(Some(&aside), None, 100), Err(Refused::Quarantined));
         let revoked = TokenRecord { is_revoked: true, ..good.clone() };
         assert_eq!(judged(Some(&revoked), None, 100), Err(Refused::Revoked));
         let dated = TokenRecord { not_before: Some(at(50)), expires_at: Some(at(100)), ..good.clone() };
