@@ -98,7 +98,9 @@ pub(super) fn judge(field: &str, text: &str, measure: &Measure) -> Result<(), Pr
         return refused("common", "it is among the passwords attackers try first: choose another");
     }
     let words: Vec<&str> = measure.words.iter().map(String::as_str).collect();
-    if zxcvbn(text, &words).score() < Score::Three {
+    // Eight characters drawn by lot have a score of two: where so few are enough, so is that.
+    let needed = if least < CHARACTERS_MIN as usize { Score::Two } else { Score::Three };
+    if zxcvbn(text, &words).score() < needed {
         return refused(
             "strength",
             "it would be guessed quickly: take more words that have nothing to do with each other, or more characters",

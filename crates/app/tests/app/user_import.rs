@@ -31,7 +31,7 @@ impl Node {
     async fn stored(&self, login: &str) -> Option<String> {
         let statement = Statement::new("select password_hash from principals where login_folded = $1");
         let rows = self.app.database().query(Scope::Installation, &statement, &[login.into()]).await.unwrap();
-        rows.get(0).and_then(|row| row.get(0).unwrap())
+        rows.first().and_then(|row| row.get(0).unwrap())
     }
 
     async fn enters(&self, login: &str, password: &str) -> bool {
@@ -93,15 +93,12 @@ both_engines!(
 both_engines!(several_first_sign_ins_at_once_all_get_in, async |db: TestDatabase| {
     let node = open(&db).await;
     node.import(vec![user("ann", hash_of("django bcrypt", PASSWORD))]).await.unwrap();
-    let (app, mut running) = (&node.app, Vec::new());
-    for _ in 0..5 {
-        let (app, ctx) = (app.clone(), node.anonymous());
-        running.push(tokio::spawn(async move {
-            sign_in::sign_in(&app, &ctx, draft("ann", PASSWORD)).await.map(drop)
-        }));
-    }
-    for one in running {
-        one.await.unwrap().unwrap();
+    let running = (0..5).map(|_| {
+        let (app, ctx) = (node.app.clone(), node.anonymous());
+        async move { sign_in::sign_in(&app, &ctx, draft("ann", PASSWORD)).await.map(drop) }
+    });
+    for one in futures_util::future::join_all(running).await {
+        one.unwrap();
     }
     assert!(node.stored("ann").await.unwrap().starts_with("$argon2id$"));
     assert!(node.enters("ann", PASSWORD).await);

@@ -62,6 +62,11 @@ impl AddressRange {
         if text.len() > 64 {
             return Err(unreadable());
         }
+        // Numbers with leading zeros are octal to some programs and decimal to others: they are no addresses.
+        let written = text.split_once('/').map_or(text, |(address, _)| address);
+        if written.parse::<IpAddr>().is_err() {
+            return Err(unreadable());
+        }
         let (address, length): (IpAddr, u8) = match text.parse::<ipnet::IpNet>() {
             Ok(net) if net.addr() != net.network() => {
                 let (text, network) = (text.to_owned(), net.trunc().to_string());
