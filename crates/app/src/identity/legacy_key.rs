@@ -52,7 +52,7 @@ const SETTING: &str = "legacy_key_lengths";
 /// What a node remembers about keys of a former system.
 pub struct LegacyKeys {
     lengths: ArcSwap<Vec<usize>>,
-    /// Wrong keys, by a keyed hash, and when they were seen to be wrong.
+    /// Wrong keys, by a keyed hash and the credential they were tried on, and when they were seen to be wrong.
     wrong: Shelf<[u8; 32], Timestamp>,
     /// When a minute began for a key, and how often it was evaluated since.
     minutes: Mutex<HashMap<CredentialId, (Timestamp, u32)>>,
@@ -154,32 +154,47 @@ pub(super) async fn caller(
     if bearer.len() > BYTES_MAX || bearer.contains('\0') {
         return Err(TokenFault::ServiceToken.into());
     }
-    let (identity, mut found) = (app.identity(), None);
-    for length in identity.legacy_keys.lengths.load_full().iter() {
+    let mut refused = Stop::Refused(TokenFault::ServiceToken);
+    // Prefixes of several lengths may fit, of different organizations: nobody's prefix hides another's key.
+    for length in app.identity().legacy_keys.lengths.load_full().iter() {
         let Some(prefix) = bearer.get(..*length).filter(|prefix| prefix.len() < bearer.len()) else {
             continue;
         };
-        found = credential_caller::find(app, &key_id(prefix), address, now).await?;
-        if found.is_some() {
-            break;
+        let Some(found) = credential_caller::find(app, &key_id(prefix), address, now).await? else {
+            continue;
+        };
+        match of_prefix(app, bearer, &found, address, now).await {
+            Ok(caller) => return Ok(caller),
+            Err(stop) => refused = stop,
         }
     }
-    let mac = identity.pepper.of_token(bearer);
-    let Some(found) = found else { return Err(TokenFault::ServiceToken.into()) };
+    Err(refused)
+}
+
+/// The same for the key that is kept under one prefix.
+async fn of_prefix(
+    app: &App,
+    bearer: &str,
+    found: &Found,
+    address: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<Caller, Stop> {
+    let identity = app.identity();
     let Some(adopted) = found.adopted() else { return Err(TokenFault::ServiceToken.into()) };
+    let mac = identity.pepper.of_token(bearer);
     if let Err(refused) = standing(found.record(), address, now) {
         found.note_refusal(now);
         return Err(credential_caller::fault(refused).into());
     }
-    if !is_right(app, bearer, &mac, &found, adopted, now).await? {
+    if !is_right(app, bearer, &mac, found, adopted, now).await? {
         found.note_refusal(now);
         identity.token_throttle.take_from_address(address, now)?;
         return Err(TokenFault::ServiceToken.into());
     }
     if adopted.upgraded.is_none() {
-        upgrade(app, &found, mac, now).await?;
+        upgrade(app, found, mac, now).await?;
     }
-    credential_caller::let_in(&found, address, now)
+    credential_caller::let_in(found, address, now)
 }
 
 async fn is_right(
@@ -195,15 +210,25 @@ async fn is_right(
         return Ok(identity.pepper.is_token(bearer, hash));
     }
     let legacy = &identity.legacy_keys;
-    if legacy.wrong.get(mac).is_some_and(|at| at.plus_seconds(MINUTE) > now) {
+    let seen = wrong_for(mac, found.record().credential);
+    if legacy.wrong.get(&seen).is_some_and(|at| at.plus_seconds(MINUTE) > now) {
         return Ok(false);
     }
     legacy.take(found.record().credential, now)?;
     let is_right = legacy.is_right(bearer, adopted.hash.clone()).await?;
     if !is_right {
-        legacy.wrong.put(*mac, now, |_| false);
+        legacy.wrong.put(seen, now, |_| false);
     }
     Ok(is_right)
+}
+
+/// Under what a key is remembered as wrong for one credential: it may be right for another.
+fn wrong_for(mac: &[u8; 32], credential: CredentialId) -> [u8; 32] {
+    let mut seen = *mac;
+    for (byte, of_id) in seen.iter_mut().zip(credential.0.to_be_bytes()) {
+        *byte ^= of_id;
+    }
+    seen
 }
 
 /// Puts a keyed hash beside the one a key came with.

@@ -263,6 +263,20 @@ both_engines!(
     }
 );
 
+both_engines!(a_longer_prefix_of_another_organization_hides_no_key, async |database| {
+    let story = Story::with_developers(database).await;
+    let toys = import("ak_12345", OLD_HASH, "bob@toys.example");
+    story.post(Who::Operator, &format!("{ALL}/import"), toys).await.is(201);
+    let trade = import("ak_12345.This", LONG_HASH, "eve@trade.example");
+    let path = "/api/v1/organizations/trade/api-keys/import";
+    story.post(Who::Operator, path, trade).await.is(201);
+    for _ in 0..20 {
+        story.me("ak_12345.This-Is-Another-Key").await;
+    }
+    story.pass(61);
+    assert_eq!(story.me(OLD).await.is(200).body["login"], "bob@toys.example");
+});
+
 both_engines!(nobody_takes_a_key_over_that_may_do_more_than_they_may, async |database| {
     let story = Story::with_developers(database).await;
     let keeper =
