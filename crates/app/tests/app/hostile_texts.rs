@@ -38,6 +38,10 @@ fn words_of_the_kernel() {
 
 #[test]
 fn blocks_of_addresses() {
+    // Found by these texts: eight to some programs, ten to others.
+    for octal in ["010.0.0.0/8", "192.0.02.0/24", "10.0.0.00/8"] {
+        assert!(AddressRange::parse(octal).is_err(), "{octal}");
+    }
     for text in texts(&["192.0.2.0/24", "2001:db8::/32", "::ffff:192.0.2.1", "10.0.0.1"], CASES) {
         if let Ok(range) = AddressRange::parse(&text) {
             let inside = text.split('/').next().unwrap().trim().parse().unwrap();

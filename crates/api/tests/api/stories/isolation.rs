@@ -40,6 +40,7 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
     let delivery = story.send(ANN, http::Method::POST, &path, &[], None).await.is(202);
     let trial = json!({"plan": "growth", "days": 10, "reason": "a try"});
     let trial = story.post(super::PAT, &toys("trials"), trial).await.is(200);
+    let key = story.post(ANN, "/api/v1/api-keys", json!({"name": "one"})).await.is(201);
     story.password_for("bob@toys.example").await;
     let (_, session) = story.signed_in("bob@toys.example", Some("toys")).await;
     let id = |told: &super::Told, thing: &str| told.body[thing]["id"].as_str().unwrap().to_owned();
@@ -55,6 +56,7 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
         ("grant", id(&grant, "grant")),
         ("block", id(&block, "block")),
         ("session", session),
+        ("key", id(&key, "api_key")),
         ("token", id(&token, "service_token")),
         ("subscription", id(&trial, "subscription")),
         ("webhook", hook),
@@ -116,6 +118,7 @@ fn body_that_works(name: &str) -> Option<Value> {
         "members.update" => json!({"name": "Other"}),
         "teams.update" => json!({"name": "Other"}),
         "roles.update" => json!({"name": "Other"}),
+        "api-keys.update" => json!({"name": "Other"}),
         _ => return None,
     })
 }
