@@ -2,6 +2,7 @@
 //! them. Checks, searches and the plain forms read them here.
 
 use crate::edge::wire;
+use charter_app::caller::is_multi_factor;
 use charter_app::check::{self, Asked, Question};
 use charter_app::{App, RequestContext, resource};
 use charter_kernel::{OrganizationId, Problem};
@@ -144,7 +145,7 @@ impl Words {
             }
         };
         let mut mfa = match get("mfa") {
-            None => amr.len() > 1,
+            None => is_multi_factor(amr.iter().copied()),
             Some(Value::Bool(mfa)) => *mfa,
             Some(_) => return Err(wrong("mfa", "true or false is expected")),
         };
@@ -171,7 +172,7 @@ impl Words {
             question.address = question.address.or(ctx.address);
             if get("amr").is_none() && get("mfa").is_none() {
                 amr = caller.amr.iter().map(String::as_str).collect();
-                mfa = amr.len() > 1;
+                mfa = is_multi_factor(amr.iter().copied());
             }
         }
         if question.subject.is_empty() {

@@ -53,6 +53,24 @@ pub struct SignedIn {
     pub support: Option<Arc<Support>>,
 }
 
+/// What somebody knows, of the methods of RFC 8176.
+const KNOWN: &[&str] = &["pwd", "pin", "kba"];
+/// What somebody has or is.
+const HELD: &[&str] = &["otp", "hwk", "sc", "sms", "tel", "face", "fpt", "iris", "retina", "vbm"];
+
+/// Whether methods (RFC 8176) are two factors: they say so, or one is known and another held. Two methods alone are not.
+pub fn is_multi_factor<'a>(amr: impl IntoIterator<Item = &'a str>) -> bool {
+    let (mut known, mut held) = (false, false);
+    for method in amr {
+        if method == "mfa" {
+            return true;
+        }
+        known |= KNOWN.contains(&method);
+        held |= HELD.contains(&method);
+    }
+    known && held
+}
+
 impl SignedIn {
     /// A principal who proved itself otherwise than by a session of ours.
     pub(crate) fn without_session(principal: Principal) -> Self {
@@ -218,6 +236,24 @@ mod tests {
             }
         };
         Arc::new(Index::new(&catalogue).unwrap())
+    }
+
+    #[test]
+    fn two_methods_are_two_factors_when_one_is_known_and_the_other_held() {
+        for two in [&["mfa"][..], &["pwd", "otp"], &["hwk", "pin"], &["pwd", "swk", "sms"]] {
+            assert!(is_multi_factor(two.iter().copied()), "{two:?}");
+        }
+        for one in [
+            &[][..],
+            &["pwd"],
+            &["pwd", "legacy"],
+            &["pwd", "pin"],
+            &["otp", "sms"],
+            &["pwd", "geo"],
+            &["MFA"],
+        ] {
+            assert!(!is_multi_factor(one.iter().copied()), "{one:?}");
+        }
     }
 
     #[test]

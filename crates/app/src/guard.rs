@@ -1,7 +1,7 @@
 //! The guard: asks the engine, and gives a `Permit` when it allows. A use case takes a `Permit`; nothing else makes one.
 
 use crate::App;
-use crate::caller::{Caller, RequestContext};
+use crate::caller::{Caller, RequestContext, is_multi_factor};
 use crate::denial::{Denial, Joined};
 use charter_kernel::{Decision, OrganizationId, Problem, ProblemKind, Reason};
 use charter_policy::{Check, Context};
@@ -68,7 +68,12 @@ impl App {
             ));
         };
         let amr: Vec<&str> = principal.amr.iter().map(String::as_str).collect();
-        let context = Context { address: ctx.address, mfa: amr.len() > 1, amr: &amr, ..Context::default() };
+        let context = Context {
+            address: ctx.address,
+            mfa: is_multi_factor(amr.iter().copied()),
+            amr: &amr,
+            ..Context::default()
+        };
         let ceiling = principal.ceiling.as_ref().map(|ceiling| ceiling.under(snapshot.index()));
         let decision = snapshot.shard().decide(&Check {
             subject: principal.id,

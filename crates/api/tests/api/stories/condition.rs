@@ -169,3 +169,26 @@ fn the_document_lists_the_forms_the_kernel_reads() {
             .unwrap_or_else(|flaw| panic!("{example}: {flaw}"));
     }
 }
+
+both_engines!(two_methods_are_two_factors_when_one_is_known_and_the_other_held, async |database| {
+    let story = Story::company(database).await;
+    let strong = json!({"condition": {"form": "assurance", "mfa": true}});
+    story.put(ANN, "/api/v1/organizations/toys/conditions/strong", strong).await.is(200);
+    let grant = json!({
+        "subject": {"member": "bob@toys.example"}, "permission": "sales.invoices.read", "condition": "strong", "reason": "at the till",
+    });
+    story.post(ANN, "/api/v1/organizations/toys/grants", grant).await.is(201);
+    for (context, decision) in [
+        (json!({"amr": ["pwd", "otp"]}), "allow"),
+        (json!({"amr": ["mfa"]}), "allow"),
+        (json!({"mfa": true}), "allow"),
+        (json!({"amr": ["pwd", "legacy"]}), "deny"),
+        (json!({"amr": ["pwd", "pin"]}), "deny"),
+        (json!({"amr": ["pwd", "otp"], "mfa": false}), "deny"),
+        (json!({"amr": []}), "deny"),
+    ] {
+        let asked = json!({"permission": "sales.invoices.read", "context": context});
+        let told = story.decision("toys", BOB, asked).await;
+        assert_eq!(told["decision"], decision, "{context}: {told:#}");
+    }
+});
