@@ -55,6 +55,7 @@ migrations! {
     24 "0024_identity_settings"
     25 "0025_cookie_sessions"
     26 "0026_sign_in_counters"
+    27 "0027_oauth"
 }
 
 const PRESENT: Statement = Statement::forked(

@@ -146,6 +146,9 @@ pub(super) async fn begin(
         address: ctx.address.map(|address| address.to_string()),
         user_agent: opening.user_agent.map(shortened),
         cookie_hash: cookie.as_ref().map(|cookie| app.identity().pepper.of_cookie(cookie).to_vec()),
+        client: None,
+        scope: None,
+        parent: None,
     };
     Ok(Begun { session, limits, cookie })
 }

@@ -62,10 +62,10 @@ pub async fn create(
     permit: &Permit,
     draft: ServiceTokenDraft,
 ) -> Result<NewServiceToken, Problem> {
-    if ctx.principal().is_some_and(|caller| caller.credential.is_some()) {
+    if ctx.is_by_program() {
         return Err(Problem::new(
             ProblemKind::Forbidden,
-            "a service token makes no service tokens: sign in as a user",
+            "neither a service token nor an application makes service tokens: sign in as a user",
         ));
     }
     let (identity, organization, now) = (app.identity(), permit.organization(), ctx.now);

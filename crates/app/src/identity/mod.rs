@@ -2,8 +2,8 @@
 //!
 //! Pure parts judge (`password.rs`, `token.rs`, `signing_key.rs`, `service_token.rs`, `throttle.rs`, `seal.rs`); use cases write
 //! (`sign_in.rs`, `begin.rs`, `refresh.rs`, `session.rs`, `own_password.rs`, `password_reset.rs`, `credential.rs`, `setup.rs`,
-//! `lineage.rs`); `authenticate.rs` turns a bearer token, a cookie or the word of a trusted proxy into a `Caller` from memory. What a
-//! principal may do is never decided here: a token says who, the engine says what.
+//! `lineage.rs`); `oauth` lets applications in on behalf of people; `authenticate.rs` turns a bearer token, a cookie or the word of a
+//! trusted proxy into a `Caller` from memory. What a principal may do is never decided here: a token says who, the engine says what.
 
 pub mod authenticate;
 pub mod begin;
@@ -19,6 +19,7 @@ pub mod legacy_token;
 pub mod lineage;
 pub mod member_session;
 pub mod notice;
+pub mod oauth;
 pub mod own_password;
 pub mod own_session;
 pub mod password;
@@ -260,6 +261,7 @@ impl Identity {
             password_reset::purge(app, started).await?;
             crate::mail::purge(app, started).await?;
             crate::webhook::purge(app, started).await?;
+            oauth::purge(app, started).await?;
             self.purged_at.store(started.micros(), Ordering::Release);
         }
         refusal::flush(app).await?;

@@ -79,6 +79,7 @@ async fn read(app: &App, key_id: &str) -> Result<Option<Arc<Found>>, Problem> {
             credential: Some(credential.id),
             organization: Some(credential.organization),
             ceiling: scopes.as_ref().map(|scopes| Ceiling::new(scopes.as_slice(), &index)),
+            by_client: None,
             amr: vec!["swk".to_owned()],
             authenticated_at: None,
             expires_at: credential.window.to(),

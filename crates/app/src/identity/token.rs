@@ -17,7 +17,8 @@ use std::fmt;
 pub const TOKEN_MAX: usize = 8 * 1024;
 const TYPE: &str = "at+jwt";
 const ALGORITHM: &str = "EdDSA";
-const CLIENT: &str = "charter";
+/// The client of tokens that nobody's application was given.
+pub const CLIENT: &str = "charter";
 
 /// Who issues tokens, to whom they are addressed, and how long they live.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,9 @@ pub struct Claims {
     pub amr: Vec<String>,
     /// When it did, in seconds.
     pub auth_time: i64,
+    /// What the client may do by it, where it is not ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
 }
 
 /// One audience or several.
@@ -152,8 +156,13 @@ faults! {
 
 /// Signs a token; none without an active key.
 pub fn mint(keys: &KeySet, claims: &Claims) -> Option<String> {
+    signed(keys, TYPE, claims)
+}
+
+/// Claims of another type of token, signed by the same lineage.
+pub(super) fn signed(keys: &KeySet, typ: &str, claims: &impl Serialize) -> Option<String> {
     let header =
-        Header { alg: ALGORITHM.to_owned(), typ: TYPE.to_owned(), kid: keys.signer_kid()?.to_owned() };
+        Header { alg: ALGORITHM.to_owned(), typ: typ.to_owned(), kid: keys.signer_kid()?.to_owned() };
     let part = |bytes: Vec<u8>| URL_SAFE_NO_PAD.encode(bytes);
     let signed =
         format!("{}.{}", part(serde_json::to_vec(&header).ok()?), part(serde_json::to_vec(claims).ok()?));
@@ -189,6 +198,7 @@ impl TokenTerms {
             sid,
             amr,
             auth_time: authenticated_at.seconds(),
+            scope: None,
         }
     }
 

@@ -30,6 +30,9 @@ fn session(id: u128, principal: u128) -> Session {
         address: Some("::1".to_owned()),
         user_agent: None,
         cookie_hash: None,
+        client: None,
+        scope: None,
+        parent: None,
     }
 }
 

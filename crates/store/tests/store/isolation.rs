@@ -11,7 +11,7 @@ use crate::world::*;
 
 /// Tables that say where something is: read before the organization is known.
 const DIRECTORIES: &[&str] =
-    &["credential_keys", "organization_keys", "principal_memberships", "resource_homes", "sessions"];
+    &["credential_keys", "oauth_client_homes", "organization_keys", "principal_memberships", "resource_homes", "sessions"];
 
 /// The database as a role that owns nothing and is no superuser. Roles belong to the server, so each test has its own.
 async fn as_application(db: &TestDatabase, role: &str) -> Database {
@@ -156,6 +156,7 @@ async fn every_table_of_an_organization_is_isolated_and_keyed_by_it() {
         .collect();
     odd.sort_unstable();
     let known = [
+        "oauth_codes_expires",
         "org_subscriptions_beginning",
         "org_subscriptions_ending",
         "org_subscriptions_plan",

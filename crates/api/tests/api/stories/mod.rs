@@ -258,6 +258,7 @@ impl Story {
                     credential: None,
                     organization: Some(*organization),
                     ceiling: None,
+                    by_client: None,
                     amr: vec!["pwd".to_owned()],
                     authenticated_at: Some(self.clock.now()),
                     expires_at: None,
