@@ -23,6 +23,7 @@ mod mail;
 mod member;
 mod member_session;
 mod mine;
+mod oauth;
 mod organization;
 mod own_account;
 mod password_reset;
@@ -82,4 +83,5 @@ pub fn routes() -> Routes {
         .with(service_token::routes())
         .with(signing_key::routes())
         .with(webhook::routes())
+        .with(oauth::routes())
 }

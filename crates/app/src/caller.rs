@@ -3,7 +3,9 @@
 use charter_kernel::Pattern;
 use charter_kernel::audit::Actor;
 use charter_kernel::facts::PrincipalKind;
-use charter_kernel::{CredentialId, OauthClientId, OrganizationId, PrincipalId, RequestId, SessionId, Timestamp};
+use charter_kernel::{
+    CredentialId, OauthClientId, OrganizationId, PrincipalId, RequestId, SessionId, Timestamp,
+};
 use charter_policy::{Index, PermissionSet};
 use charter_store::principal::Principal;
 use std::net::IpAddr;

@@ -69,7 +69,12 @@ fn code(row: RowRef<'_>) -> Result<OauthCode> {
 }
 
 /// Keeps a code.
-pub async fn insert(tx: &mut Tx, organization: OrganizationId, hash: &[u8; 32], code: &OauthCode) -> Result<()> {
+pub async fn insert(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    hash: &[u8; 32],
+    code: &OauthCode,
+) -> Result<()> {
     let it = code;
     tx.execute(
         &INSERT,
@@ -94,7 +99,11 @@ pub async fn insert(tx: &mut Tx, organization: OrganizationId, hash: &[u8; 32], 
 }
 
 /// The code with this hash, used or not.
-pub async fn get(conn: &mut Conn, organization: OrganizationId, hash: &[u8; 32]) -> Result<Option<OauthCode>> {
+pub async fn get(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    hash: &[u8; 32],
+) -> Result<Option<OauthCode>> {
     row::opt(conn, &GET, params![organization, hash], code).await
 }
 

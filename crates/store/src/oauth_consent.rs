@@ -36,6 +36,10 @@ pub async fn get(
 }
 
 /// Forgets what people agreed to about a client: everybody is asked again.
-pub async fn delete_of_client(tx: &mut Tx, organization: OrganizationId, client: OauthClientId) -> Result<u64> {
+pub async fn delete_of_client(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    client: OauthClientId,
+) -> Result<u64> {
     tx.execute(&DELETE_OF_CLIENT, params![organization, client]).await
 }

@@ -125,7 +125,11 @@ pub(super) async fn moved_on(
 }
 
 fn require_address(ctx: &RequestContext, limits: &Limits, is_of_user: bool) -> Result<(), Problem> {
-    if !is_of_user || limits.allow_address(ctx.address) { Ok(()) } else { Err(session_limits::wrong_address()) }
+    if !is_of_user || limits.allow_address(ctx.address) {
+        Ok(())
+    } else {
+        Err(session_limits::wrong_address())
+    }
 }
 
 /// The session of a token whose principal may act, and what holds for it.

@@ -4,9 +4,9 @@
 //! old. One that ended stays ended in memory; those that ended on other nodes are learned by a poll. That a cookie was used is
 //! noted in memory and written about every ten seconds for all sessions together.
 
+use super::oauth::scope;
 use super::session_limits;
 use super::sign_in;
-use super::oauth::scope;
 use super::token::{self, Claims};
 use crate::App;
 use crate::audit;
@@ -14,7 +14,9 @@ use crate::caller::{ByClient, Ceiling, RequestContext, SignedIn};
 use arc_swap::ArcSwapOption;
 use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::facts::PrincipalKind;
-use charter_kernel::{OauthClientId, OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_kernel::{
+    OauthClientId, OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp,
+};
 use charter_policy::Index;
 use charter_store as store;
 use charter_store::session::Session;

@@ -396,9 +396,7 @@ pub(super) async fn put_in_place(
                 }
                 let (mut ended, mut events) =
                     begin::write(&mut transaction, &ctx_inside, platform, &new, reason).await?;
-                ended.extend(
-                    store::session::end_of_parent(transaction.tx(), before.id, reason, now).await?,
-                );
+                ended.extend(store::session::end_of_parent(transaction.tx(), before.id, reason, now).await?);
                 events.push(session::event(&ctx_inside, platform, &before, "session.end", reason));
                 let first = events.remove(0);
                 transaction.commit(first, events, ended).await

@@ -10,8 +10,14 @@ use crate::filling::*;
 use crate::world::*;
 
 /// Tables that say where something is: read before the organization is known.
-const DIRECTORIES: &[&str] =
-    &["credential_keys", "oauth_client_homes", "organization_keys", "principal_memberships", "resource_homes", "sessions"];
+const DIRECTORIES: &[&str] = &[
+    "credential_keys",
+    "oauth_client_homes",
+    "organization_keys",
+    "principal_memberships",
+    "resource_homes",
+    "sessions",
+];
 
 /// The database as a role that owns nothing and is no superuser. Roles belong to the server, so each test has its own.
 async fn as_application(db: &TestDatabase, role: &str) -> Database {

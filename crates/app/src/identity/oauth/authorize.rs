@@ -102,9 +102,9 @@ fn must_sign_in(asked: &Asked, caller: &SignedIn, done: Done, now: Timestamp) ->
         // Whoever the client expected: this is who came, and the ID token says so.
         return false;
     }
-    let is_old = asked.max_age.is_some_and(|seconds| {
-        caller.authenticated_at.is_none_or(|at| at.plus_seconds(seconds) < now)
-    });
+    let is_old = asked
+        .max_age
+        .is_some_and(|seconds| caller.authenticated_at.is_none_or(|at| at.plus_seconds(seconds) < now));
     asked.prompt.asks_login || is_old || is_another
 }
 
@@ -132,9 +132,8 @@ pub async fn proceed(
         let place = store::organization::get(conn, organization).await?;
         Ok::<_, charter_db::Error>((member, agreed, place))
     })?;
-    let is_member = member.is_some_and(|member| {
-        member.standing() == PrincipalStatus::Active && member.window.is_live(ctx.now)
-    });
+    let is_member = member
+        .is_some_and(|member| member.standing() == PrincipalStatus::Active && member.window.is_live(ctx.now));
     if !is_member {
         return tell(Fault::AccessDenied, "the user is no member of the client's organization");
     }

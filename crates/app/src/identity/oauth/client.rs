@@ -6,8 +6,8 @@
 use super::client_secret::generate;
 use super::scope::{OFFLINE, Scope};
 use super::{
-    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, ClientKind, ClientStatus, GRANT_TYPES, OauthClient, REFRESH_TOKEN,
-    redirect,
+    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, ClientKind, ClientStatus, GRANT_TYPES, OauthClient,
+    REFRESH_TOKEN, redirect,
 };
 use crate::App;
 use crate::audit;
@@ -19,7 +19,9 @@ use crate::{member, rules, text};
 use charter_db::{BoxFuture, Scope as Sees, Tx};
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::facts::{OrganizationFacts, PrincipalKind, PrincipalStatus};
-use charter_kernel::{OauthClientId, OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_kernel::{
+    OauthClientId, OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp,
+};
 use charter_store as store;
 use zeroize::Zeroizing;
 
@@ -92,7 +94,8 @@ fn require_person(ctx: &RequestContext) -> Result<(), Problem> {
     if !ctx.is_by_program() {
         return Ok(());
     }
-    let detail = "neither a service token nor an application makes or changes OAuth clients: sign in as a user";
+    let detail =
+        "neither a service token nor an application makes or changes OAuth clients: sign in as a user";
     Err(Problem::new(ProblemKind::Forbidden, detail))
 }
 
@@ -414,7 +417,8 @@ pub async fn rotate_secret(
             let tx = transaction.tx();
             let before = one(tx, organization, id).await?;
             let until = now.plus_seconds(i64::from(overlap_seconds));
-            let previous = before.secret_hash.as_deref().filter(|_| overlap_seconds > 0).map(|hash| (hash, until));
+            let previous =
+                before.secret_hash.as_deref().filter(|_| overlap_seconds > 0).map(|hash| (hash, until));
             store::oauth_client::rotate(tx, organization, id, (version, &hash), previous, now).await?;
             let ended = if overlap_seconds == 0 {
                 store::session::end_of_client(tx, id, "the client's secret was replaced at once", now).await?
@@ -432,7 +436,12 @@ pub async fn rotate_secret(
 }
 
 /// Removes a client for good: its secrets go, what it was given ends, its row stays for the trail.
-pub async fn delete(app: &App, ctx: &RequestContext, permit: &Permit, id: OauthClientId) -> Result<(), Problem> {
+pub async fn delete(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    id: OauthClientId,
+) -> Result<(), Problem> {
     require_person(ctx)?;
     let (organization, now, ctx_inside) = (permit.organization(), ctx.now, ctx.clone());
     changing(app, organization, now, move |mut transaction| {

@@ -60,7 +60,8 @@ fn grants(client: &OauthClient, grant: &str) -> Result<(), Stop> {
 }
 
 fn no_key() -> Problem {
-    Problem::new(ProblemKind::Unavailable, "no signing key is active yet: try again in a second").retry_after(1)
+    Problem::new(ProblemKind::Unavailable, "no signing key is active yet: try again in a second")
+        .retry_after(1)
 }
 
 /// The access token of a client's session.
@@ -209,7 +210,8 @@ pub async fn for_code(
                 let tx = transaction.tx();
                 let begins = row.as_ref().map(|session| session.id);
                 let told = |action: &'static str, why: &str, outcome: Outcome| {
-                    let mut event = audit::event(&ctx_inside, organization, action, "oauth_client", id.to_string());
+                    let mut event =
+                        audit::event(&ctx_inside, organization, action, "oauth_client", id.to_string());
                     (event.reason, event.outcome) = (why.to_owned(), outcome);
                     event
                 };
@@ -224,7 +226,8 @@ pub async fn for_code(
                         store::session::insert(tx, &session).await?;
                         let why = "an application exchanged a code";
                         let mut event = session::event(&ctx_inside, platform, &session, "session.begin", why);
-                        let client = serde_json::json!({ "client_id": id.to_string(), "scope": session.scope });
+                        let client =
+                            serde_json::json!({ "client_id": id.to_string(), "scope": session.scope });
                         event.after = Some(client.to_string());
                         transaction.commit(event, Vec::new(), Taken::Begun).await
                     }
@@ -241,7 +244,10 @@ pub async fn for_code(
         Taken::Refused(why) => return Err(refused(Fault::InvalidGrant, why)),
         Taken::Again(family) => {
             end_begun(app, ctx, family).await?;
-            return Err(refused(Fault::InvalidGrant, "the code was exchanged before: what it gave has ended"));
+            return Err(refused(
+                Fault::InvalidGrant,
+                "the code was exchanged before: what it gave has ended",
+            ));
         }
         Taken::Begun => {}
     }
@@ -295,7 +301,8 @@ pub async fn for_refresh(
         None => None,
         Some(text) => Some(Scope::read(text).map_err(|why| refused(Fault::InvalidScope, why))?),
     };
-    let had = |session: &Session| Scope::read(session.scope.as_deref().unwrap_or_default()).unwrap_or_default();
+    let had =
+        |session: &Session| Scope::read(session.scope.as_deref().unwrap_or_default()).unwrap_or_default();
     let is_within = |session: &Session| {
         let beyond = wanted.as_ref().and_then(|wanted| wanted.beyond(&had(session), &index));
         beyond.map_or(Ok(()), |word| Err(Problem::invalid("scope", format!("{word} is more than was given"))))

@@ -44,7 +44,8 @@ impl Profile {
         Self {
             name: knows_name.then(|| principal.name.clone()),
             // A login that is an address is told to those alone who may know the address.
-            preferred_username: (knows_name && (knows_email || email.is_none())).then(|| principal.login.clone()),
+            preferred_username: (knows_name && (knows_email || email.is_none()))
+                .then(|| principal.login.clone()),
             updated_at: knows_name.then(|| principal.updated_at.seconds()),
             email: email.filter(|_| knows_email),
         }

@@ -91,9 +91,15 @@ pub async fn introspect(
 }
 
 /// The session of a refresh token that was given to a client, live or not.
-async fn session_of_refresh(app: &App, client: &OauthClient, text: &str) -> Result<Option<(Session, u64)>, Problem> {
+async fn session_of_refresh(
+    app: &App,
+    client: &OauthClient,
+    text: &str,
+) -> Result<Option<(Session, u64)>, Problem> {
     let identity = app.identity();
-    let Some(shown) = refresh_token::read(&identity.pepper, identity.settings.is_live, text) else { return Ok(None) };
+    let Some(shown) = refresh_token::read(&identity.pepper, identity.settings.is_live, text) else {
+        return Ok(None);
+    };
     let found = reading_all!(app.database(), |conn| store::session::get(conn, shown.session))?;
     Ok(found.filter(|session| session.client == Some(client.id)).map(|session| (session, shown.counter)))
 }
@@ -131,7 +137,12 @@ async fn of_refresh(
 }
 
 /// Ends what a token of the client belongs to. A token that is none of its own, or over, is nothing to do anything about.
-pub async fn revoke(app: &App, ctx: &RequestContext, presented: Presented<'_>, token: &str) -> Result<(), Stop> {
+pub async fn revoke(
+    app: &App,
+    ctx: &RequestContext,
+    presented: Presented<'_>,
+    token: &str,
+) -> Result<(), Stop> {
     let client = client_secret::authenticate(app, ctx, presented).await?;
     let id: Option<SessionId> = if token.starts_with(refresh_token::PREFIX) {
         session_of_refresh(app, &client, token).await?.map(|(session, _)| session.id)

@@ -41,9 +41,10 @@ pub async fn read(app: &App, draft: &LogoutDraft) -> Result<Parting, Problem> {
         Ok(None) | Err(Stop::Refused(_)) => return Ok(Parting::default()),
         Err(Stop::Problem(problem)) => return Err(problem),
     };
-    let known = draft.post_logout_redirect_uri.as_deref().filter(|uri| {
-        redirect::is_registered(&client.post_logout_redirect_uris, client.kind, uri)
-    });
+    let known = draft
+        .post_logout_redirect_uri
+        .as_deref()
+        .filter(|uri| redirect::is_registered(&client.post_logout_redirect_uris, client.kind, uri));
     let state: Vec<(&str, &str)> = draft.state.as_deref().map(|state| ("state", state)).into_iter().collect();
     let target = known.map(|uri| if state.is_empty() { uri.to_owned() } else { redirect::with(uri, &state) });
     Ok(Parting { client: Some(client.name), origin: known.map(redirect::origin), target })

@@ -37,9 +37,9 @@ pub fn fault(text: &str, kind: ClientKind, is_live: bool) -> Option<String> {
         }
         "http" => wrong("is not https"),
         scheme if kind == ClientKind::Native && scheme.contains('.') && !url.cannot_be_a_base() => None,
-        _ if kind == ClientKind::Native => {
-            wrong("is neither https nor of a scheme of the application's own, such as com.example.app:/callback")
-        }
+        _ if kind == ClientKind::Native => wrong(
+            "is neither https nor of a scheme of the application's own, such as com.example.app:/callback",
+        ),
         _ => wrong("is not https"),
     }
 }
@@ -87,7 +87,9 @@ pub fn with(uri: &str, answer: &[(&str, &str)]) -> String {
 /// What a page says in its content policy of where its form may lead: scheme, host and port, or the scheme alone.
 pub fn origin(uri: &str) -> String {
     match Url::parse(uri) {
-        Ok(url) if url.has_host() && matches!(url.scheme(), "http" | "https") => url.origin().ascii_serialization(),
+        Ok(url) if url.has_host() && matches!(url.scheme(), "http" | "https") => {
+            url.origin().ascii_serialization()
+        }
         Ok(url) => format!("{}:", url.scheme()),
         Err(_) => String::new(),
     }
@@ -162,7 +164,9 @@ mod tests {
     #[test]
     fn the_port_of_a_device_may_differ_for_native_clients_alone() {
         let known = ["http://127.0.0.1/cb".to_owned(), "http://[::1]:1/cb".to_owned()];
-        for same in ["http://127.0.0.1/cb", "http://127.0.0.1:49152/cb", "http://[::1]:65535/cb", "http://[::1]/cb"] {
+        for same in
+            ["http://127.0.0.1/cb", "http://127.0.0.1:49152/cb", "http://[::1]:65535/cb", "http://[::1]/cb"]
+        {
             assert!(is_registered(&known, ClientKind::Native, same), "{same}");
         }
         assert!(!is_registered(&known, ClientKind::Public, "http://127.0.0.1:49152/cb"));
@@ -184,7 +188,10 @@ mod tests {
 
     #[test]
     fn an_answer_is_put_on_an_address_that_has_a_query_or_none() {
-        assert_eq!(with("https://a.example/", &[("code", "x y"), ("state", "a&b")]), "https://a.example/?code=x+y&state=a%26b");
+        assert_eq!(
+            with("https://a.example/", &[("code", "x y"), ("state", "a&b")]),
+            "https://a.example/?code=x+y&state=a%26b"
+        );
         assert_eq!(with("https://a.example/?b=c", &[("code", "x")]), "https://a.example/?b=c&code=x");
         assert_eq!(origin("https://a.example:8443/x;y"), "https://a.example:8443");
         assert_eq!(origin("com.example.app:/callback"), "com.example.app:");

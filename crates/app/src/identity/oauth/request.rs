@@ -2,10 +2,10 @@
 //! there: the person is told on a page (RFC 9700, section 4.11).
 
 use super::client_secret::active;
+use super::id_token;
 use super::scope::{OFFLINE, Scope};
 use super::{AUTHORIZATION_CODE, Fault, OauthClient, REFRESH_TOKEN, Refused, Stop, redirect};
 use crate::App;
-use super::id_token;
 use charter_kernel::{PrincipalId, Problem};
 
 /// Longest `state` and `nonce`.
@@ -109,13 +109,7 @@ impl From<Stop> for Wrong {
 }
 
 /// The address with an error on it; who issued it is said as well (RFC 9207).
-pub(super) fn told_at(
-    app: &App,
-    uri: &str,
-    state: Option<&str>,
-    fault: Fault,
-    detail: &str,
-) -> String {
+pub(super) fn told_at(app: &App, uri: &str, state: Option<&str>, fault: Fault, detail: &str) -> String {
     let issuer = app.identity().settings().issuer.as_str();
     let mut answer = vec![("error", fault.as_str()), ("error_description", detail)];
     answer.extend(state.map(|state| ("state", state)));
@@ -159,17 +153,23 @@ fn prompt(text: Option<&str>) -> Result<Prompt, &'static str> {
 /// Reads a request.
 pub async fn read(app: &App, draft: RequestDraft) -> Result<Asked, Wrong> {
     let page = |detail: &str| Wrong::Page(detail.to_owned());
-    let id = draft.client_id.as_deref().ok_or_else(|| page("the application does not say which it is (client_id)"))?;
+    let id = draft
+        .client_id
+        .as_deref()
+        .ok_or_else(|| page("the application does not say which it is (client_id)"))?;
     let client = active(app, id).await?;
-    let client = client.ok_or_else(|| page("no such application is registered here, or it is switched off"))?;
-    let redirect_uri =
-        draft.redirect_uri.ok_or_else(|| page("the application does not say where to send you back to (redirect_uri)"))?;
+    let client =
+        client.ok_or_else(|| page("no such application is registered here, or it is switched off"))?;
+    let redirect_uri = draft
+        .redirect_uri
+        .ok_or_else(|| page("the application does not say where to send you back to (redirect_uri)"))?;
     if !redirect::is_registered(&client.redirect_uris, client.kind, &redirect_uri) {
         return Err(page("the address to send you back to is not registered for this application"));
     }
     // Without a challenge a stolen code is worth a token: nobody who works as they should asks so.
     let is_challenge = |text: &String| {
-        text.len() == CHALLENGE && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        text.len() == CHALLENGE
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     let code_challenge = match (draft.code_challenge, draft.code_challenge_method.as_deref()) {
         (Some(challenge), Some("S256")) if is_challenge(&challenge) => challenge,
@@ -186,7 +186,10 @@ pub async fn read(app: &App, draft: RequestDraft) -> Result<Asked, Wrong> {
         Wrong::Redirect(told_at(app, &redirect_uri, state.as_deref(), fault, detail))
     };
     if draft.request.is_some() {
-        return Err(tell(Fault::RequestNotSupported, "parameters stand in the address, not in a signed object"));
+        return Err(tell(
+            Fault::RequestNotSupported,
+            "parameters stand in the address, not in a signed object",
+        ));
     }
     if draft.request_uri.is_some() {
         return Err(tell(Fault::RequestUriNotSupported, "parameters stand in the address, not elsewhere"));

@@ -99,7 +99,8 @@ impl Scope {
 
     /// The first pattern that matches no permission.
     pub fn without_meaning(&self, index: &Index) -> Option<&str> {
-        let means = |word: &str| word.parse::<Pattern>().is_ok_and(|pattern| !index.pattern(&pattern).is_empty());
+        let means =
+            |word: &str| word.parse::<Pattern>().is_ok_and(|pattern| !index.pattern(&pattern).is_empty());
         self.0.iter().map(String::as_str).find(|word| !OF_OPENID.contains(word) && !means(word))
     }
 }
@@ -136,7 +137,9 @@ mod tests {
         let allowed = scope("openid sales.*.read");
         assert_eq!(scope("openid sales.invoices.read").beyond(&allowed, &index), None);
         assert_eq!(scope("sales.*.read").beyond(&allowed, &index), None);
-        for wider in ["sales.*.*", "*", "*.invoices.read", "sales.invoices.create", "profile", "offline_access"] {
+        for wider in
+            ["sales.*.*", "*", "*.invoices.read", "sales.invoices.create", "profile", "offline_access"]
+        {
             assert_eq!(scope(wider).beyond(&allowed, &index), Some(wider));
         }
         // What means nothing today may mean something tomorrow.
