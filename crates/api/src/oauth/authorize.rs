@@ -2,8 +2,9 @@
 //! pages but what stands in their address: each step reads and judges the whole request again.
 
 use super::form::Form;
+use super::visit::Visit;
 use super::{AUTHORIZE, TAG, page};
-use crate::edge::{Answer, Client, Crumb, Guard, Made, RawCall, Route, made};
+use crate::edge::{Answer, Crumb, Guard, RawCall, Route};
 use crate::signed_in::{Kind, opening};
 use axum::body::Bytes;
 use axum::response::Response;
@@ -11,7 +12,7 @@ use charter_app::identity::device::KNOWN_SECONDS;
 use charter_app::identity::oauth::authorize::{self, Done, Next};
 use charter_app::identity::oauth::request::{self, Asked, RequestDraft, Wrong};
 use charter_app::identity::sign_in::{SignInDraft, sign_in};
-use charter_app::{App, Caller, RequestContext};
+use charter_app::{App, RequestContext};
 use charter_kernel::{Problem, ProblemKind};
 use http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -77,32 +78,10 @@ pub(super) fn redirect(to: &str, headers: Headers) -> Result<Response, Problem> 
     Ok(answer.into())
 }
 
-/// The context of a request whose caller is known by the cookie of their browser; nobody when it proves nothing.
-pub(super) async fn by_cookie(call: &RawCall<App>, client: &Client) -> Result<RequestContext, Problem> {
-    let mut ctx = call.ctx.clone();
-    if let Some(cookie) = &client.session {
-        match call.app.authenticate_cookie(cookie, ctx.address).await {
-            Ok(caller) => ctx.caller = caller,
-            Err(problem) if problem.kind == ProblemKind::Unauthenticated => ctx.caller = Caller::Anonymous,
-            Err(problem) => return Err(problem),
-        }
-    }
-    Ok(ctx)
-}
-
-/// Refuses a form that a browser does not say to come from a page of ours. Every browser that shows these pages says so.
-pub(super) fn require_here(call: &RawCall<App>) -> Result<(), Problem> {
-    if made(&call.parts.headers, &call.shared.settings) == Made::Here {
-        return Ok(());
-    }
-    let detail = "nothing says that a page of this service asks: use a current browser";
-    Err(Problem::new(ProblemKind::Forbidden, detail))
-}
-
 /// The request as it stands in the address, or the answer to one that is wrong.
-async fn read(call: &RawCall<App>) -> Result<Result<Asked, Response>, Problem> {
-    let form = Form::of(call.parts.uri.query().unwrap_or_default())?;
-    Ok(match request::read(&call.app, draft(&form)).await {
+async fn read(visit: &Visit) -> Result<Result<Asked, Response>, Problem> {
+    let form = Form::of(visit.query())?;
+    Ok(match request::read(&visit.app, draft(&form)).await {
         Ok(asked) => Ok(asked),
         Err(Wrong::Page(detail)) => Err(page::wrong(&detail).answer()),
         Err(Wrong::Redirect(to)) => Err(redirect(&to, Headers::new())?),
@@ -110,20 +89,20 @@ async fn read(call: &RawCall<App>) -> Result<Result<Asked, Response>, Problem> {
     })
 }
 
-fn place(call: &RawCall<App>) -> (String, String) {
-    let query = call.parts.uri.query().unwrap_or_default().to_owned();
+fn place(visit: &Visit) -> (String, String) {
+    let query = visit.query().to_owned();
     (format!("{AUTHORIZE}?{query}"), query)
 }
 
 async fn go_on(
-    call: &RawCall<App>,
+    visit: &Visit,
     ctx: &RequestContext,
     asked: &Asked,
     done: Done,
     headers: Headers,
 ) -> Result<Response, Problem> {
-    let (action, query) = place(call);
-    Ok(match authorize::proceed(&call.app, ctx, asked, &query, done).await? {
+    let (action, query) = place(visit);
+    Ok(match authorize::proceed(&visit.app, ctx, asked, &query, done).await? {
         Next::SignIn => page::sign_in(asked, &action, asked.login_hint.as_deref().unwrap_or_default(), None)
             .with(headers)
             .answer(),
@@ -133,29 +112,29 @@ async fn go_on(
 }
 
 async fn asked(call: RawCall<App>) -> Result<Response, Problem> {
-    if call.parts.method == Method::HEAD {
+    let visit = Visit::of(call)?;
+    if visit.parts.method == Method::HEAD {
         // What only looks at the address must use nothing up.
         return Err(Problem::new(ProblemKind::MethodNotAllowed, "HEAD is not a method of this path"));
     }
-    let asked = match read(&call).await? {
+    let asked = match read(&visit).await? {
         Ok(asked) => asked,
         Err(answer) => return Ok(answer),
     };
-    let client = Client::of(&call.parts.headers, call.shared.settings.cookies)?;
-    if let Err(problem) = opening(Kind::Cookie, &client) {
+    if let Err(problem) = opening(Kind::Cookie, &visit.client) {
         return Ok(page::wrong(&problem.detail).answer());
     }
-    let ctx = by_cookie(&call, &client).await?;
-    go_on(&call, &ctx, &asked, Done::default(), Headers::new()).await
+    let ctx = visit.by_cookie().await?;
+    go_on(&visit, &ctx, &asked, Done::default(), Headers::new()).await
 }
 
 /// Who signed in, with the cookies of their browser; or the page that says why not. What else than a password proves somebody belongs here.
 async fn prove(
-    call: &RawCall<App>,
+    visit: &Visit,
     asked: &Asked,
-    client: &Client,
     form: &Form,
 ) -> Result<Result<(RequestContext, Headers), Response>, Problem> {
+    let client = &visit.client;
     let login = form.get("login").unwrap_or_default();
     let draft = SignInDraft {
         login: login.to_owned(),
@@ -165,18 +144,18 @@ async fn prove(
         device: client.device.clone(),
         replaces: client.session.clone(),
     };
-    let begun = match sign_in(&call.app, &call.ctx, draft).await {
+    let begun = match sign_in(&visit.app, &visit.ctx, draft).await {
         Ok(begun) => begun,
         Err(problem) if problem.kind.status() < 500 => {
             let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::BAD_REQUEST);
-            let (action, _) = place(call);
+            let (action, _) = place(visit);
             let wait = problem.retry_after_seconds.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds)));
             let shown = page::sign_in(asked, &action, login, Some(&problem.detail)).status(status).with(wait);
             return Ok(Err(shown.answer()));
         }
         Err(problem) => return Err(problem),
     };
-    let life = begun.session.expires_at.seconds() - call.ctx.now.seconds();
+    let life = begun.session.expires_at.seconds() - visit.ctx.now.seconds();
     let crumbs = [(Crumb::Session, &begun.cookie, life), (Crumb::Device, &begun.device_token, KNOWN_SECONDS)];
     let headers = crumbs
         .into_iter()
@@ -186,40 +165,40 @@ async fn prove(
         })
         .collect();
     let cookie = begun.cookie.as_ref().map_or("", |cookie| cookie.as_str());
-    let mut ctx = call.ctx.clone();
-    ctx.caller = call.app.authenticate_cookie(cookie, ctx.address).await?;
+    let mut ctx = visit.ctx.clone();
+    ctx.caller = visit.app.authenticate_cookie(cookie, ctx.address).await?;
     Ok(Ok((ctx, headers)))
 }
 
 async fn answered(mut call: RawCall<App>) -> Result<Response, Problem> {
-    require_here(&call)?;
     let form = Form::read(&mut call).await?;
-    let asked = match read(&call).await? {
+    let visit = Visit::of(call)?;
+    visit.require_here()?;
+    let asked = match read(&visit).await? {
         Ok(asked) => asked,
         Err(answer) => return Ok(answer),
     };
-    let client = Client::of(&call.parts.headers, call.shared.settings.cookies)?;
     if form.get("do") == Some("sign-in") {
-        let (ctx, headers) = match prove(&call, &asked, &client, &form).await? {
+        let (ctx, headers) = match prove(&visit, &asked, &form).await? {
             Ok(proved) => proved,
             Err(answer) => return Ok(answer),
         };
         let done = Done { has_signed_in: true, has_agreed: false };
-        return go_on(&call, &ctx, &asked, done, headers).await;
+        return go_on(&visit, &ctx, &asked, done, headers).await;
     }
-    let ctx = by_cookie(&call, &client).await?;
-    let (action, query) = place(&call);
+    let ctx = visit.by_cookie().await?;
+    let (action, query) = place(&visit);
     let is_ours =
-        form.get("token").is_some_and(|token| authorize::is_agreement(&call.app, &ctx, &query, token));
+        form.get("token").is_some_and(|token| authorize::is_agreement(&visit.app, &ctx, &query, token));
     match form.get("do") {
         Some("agree") if is_ours => {
             let done = Done { has_signed_in: true, has_agreed: true };
-            go_on(&call, &ctx, &asked, done, Headers::new()).await
+            go_on(&visit, &ctx, &asked, done, Headers::new()).await
         }
-        Some("refuse") if is_ours => redirect(&authorize::denied(&call.app, &asked), Headers::new()),
+        Some("refuse") if is_ours => redirect(&authorize::denied(&visit.app, &asked), Headers::new()),
         Some("other") => Ok(page::sign_in(&asked, &action, "", None).answer()),
         // The page was shown too long ago, or in another session: it is shown again.
-        Some("agree" | "refuse") => go_on(&call, &ctx, &asked, Done::default(), Headers::new()).await,
+        Some("agree" | "refuse") => go_on(&visit, &ctx, &asked, Done::default(), Headers::new()).await,
         _ => Ok(page::wrong("the form does not say what to do").answer()),
     }
 }

@@ -1,9 +1,10 @@
 //! `/oauth/logout`: a client sends a browser here to sign its user out. The page asks; only its form signs anybody out.
 
-use super::authorize::{by_cookie, redirect, require_here};
+use super::authorize::redirect;
 use super::form::Form;
+use super::visit::Visit;
 use super::{LOGOUT, TAG, page};
-use crate::edge::{Client, Crumb, Gate, Guard, RawCall, Route};
+use crate::edge::{Crumb, Gate, Guard, RawCall, Route};
 use axum::response::Response;
 use charter_app::App;
 use charter_app::identity::begin::csrf_token;
@@ -32,50 +33,50 @@ pub(super) fn routes() -> Vec<Route<App>> {
     ]
 }
 
-async fn parting(call: &RawCall<App>) -> Result<Parting, Problem> {
-    let form = Form::of(call.parts.uri.query().unwrap_or_default())?;
+async fn parting(visit: &Visit) -> Result<Parting, Problem> {
+    let form = Form::of(visit.query())?;
     let draft = LogoutDraft {
         id_token_hint: form.text("id_token_hint"),
         client_id: form.text("client_id"),
         post_logout_redirect_uri: form.text("post_logout_redirect_uri"),
         state: form.text("state"),
     };
-    logout::read(&call.app, &draft).await
+    logout::read(&visit.app, &draft).await
 }
 
 async fn asked(call: RawCall<App>) -> Result<Response, Problem> {
-    let parting = parting(&call).await?;
-    let client = Client::of(&call.parts.headers, call.shared.settings.cookies)?;
-    let ctx = by_cookie(&call, &client).await?;
+    let visit = Visit::of(call)?;
+    let parting = parting(&visit).await?;
+    let ctx = visit.by_cookie().await?;
     let Some((caller, session)) = ctx.principal().and_then(|caller| Some((caller, caller.session?))) else {
         return match parting.target {
             Some(target) => redirect(&target, Vec::new()),
             None => Ok(page::signed_out().answer()),
         };
     };
-    let action = match call.parts.uri.query() {
-        Some(query) => format!("{LOGOUT}?{query}"),
-        None => LOGOUT.to_owned(),
-    };
-    let token = csrf_token(&call.app, session);
+    let action = format!("{LOGOUT}?{}", visit.query());
+    let token = csrf_token(&visit.app, session);
     Ok(page::sign_out(parting.client.as_deref(), &caller.login, &action, &token, parting.origin).answer())
 }
 
 async fn answered(mut call: RawCall<App>) -> Result<Response, Problem> {
-    require_here(&call)?;
     let form = Form::read(&mut call).await?;
-    let parting = parting(&call).await?;
-    let client = Client::of(&call.parts.headers, call.shared.settings.cookies)?;
-    let ctx = by_cookie(&call, &client).await?;
+    let visit = Visit::of(call)?;
+    visit.require_here()?;
+    let parting = parting(&visit).await?;
+    let ctx = visit.by_cookie().await?;
     let is_known = ctx.principal().is_some();
-    if is_known && !form.get("token").is_some_and(|token| call.app.is_csrf_token(&ctx, token)) {
+    if is_known && !form.get("token").is_some_and(|token| visit.app.is_csrf_token(&ctx, token)) {
         return Ok(page::wrong("the page was shown in another session: go back and try again").answer());
     }
     if is_known {
-        own_session::sign_out(&call.app, &ctx).await?;
+        own_session::sign_out(&visit.app, &ctx).await?;
     }
-    let gone =
-        client.cookies.set(Crumb::Session, "", 0).and_then(|header| HeaderValue::from_str(&header).ok());
+    let gone = visit
+        .client
+        .cookies
+        .set(Crumb::Session, "", 0)
+        .and_then(|header| HeaderValue::from_str(&header).ok());
     let headers: Vec<_> = gone.map(|header| (SET_COOKIE, header)).into_iter().collect();
     match parting.target {
         Some(target) => redirect(&target, headers),

@@ -9,6 +9,7 @@ mod logout;
 mod page;
 mod token;
 mod user_info;
+mod visit;
 
 use crate::edge::Route;
 use charter_app::App;

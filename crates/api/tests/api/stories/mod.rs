@@ -21,6 +21,7 @@ mod isolation;
 mod legacy;
 mod mail;
 mod member;
+mod oauth;
 mod organization;
 mod password_reset;
 mod proxy_user;
