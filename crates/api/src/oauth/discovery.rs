@@ -30,7 +30,6 @@ pub(super) fn routes() -> Vec<Route<App>> {
 /// What this service can do. The names are those of the standards.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "OauthMetadata")]
-#[expect(missing_docs, reason = "each is the field of that name in RFC 8414 or OpenID Connect Discovery")]
 struct MetadataView {
     issuer: String,
     authorization_endpoint: String,
