@@ -92,7 +92,9 @@ struct WorthView {
     worth: Option<ActiveView>,
 }
 
+/// What a token says that is worth something.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OauthTokenFacts")]
 struct ActiveView {
     /// What it is for.
     scope: String,
