@@ -68,15 +68,10 @@ both_engines!(
         }
         let (cookies, told) = story.let_in(&asks(&shop, "openid", &[])).await;
         let code = one(&told, "code");
-        let with = |verifier: &'static str| {
-            let code = code.clone();
-            async move { (verifier, code) }
-        };
-        let (verifier, code) = with(CHALLENGE).await;
         let pairs = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", BACK)];
         is_error(&story.ask_token(&shop, &pairs).await, 400, "invalid_request");
         let mut wrong = pairs.to_vec();
-        wrong.push(("code_verifier", verifier));
+        wrong.push(("code_verifier", CHALLENGE));
         is_error(&story.ask_token(&shop, &wrong).await, 400, "invalid_grant");
         is_error(&story.exchange(&shop, &code).await, 400, "invalid_grant");
         // Another address than the one it was sent to, and a minute later.
