@@ -167,6 +167,7 @@ pub struct Identity {
     throttle: Throttle,
     token_throttle: Throttle,
     keys: ArcSwap<KeySet>,
+    id_keys: ArcSwap<KeySet>,
     keys_read_at: AtomicI64,
     floors: ArcSwap<token_floor::Floors>,
     legacy: ArcSwapOption<legacy_token::LegacyTokens>,
@@ -193,6 +194,7 @@ impl Identity {
             |error| Problem::new(ProblemKind::Internal, format!("the key-encryption key: {error}"));
         let sealer = Sealer::new(&settings.secrets.key_encryption_key).map_err(unusable)?;
         let kept = reading_all!(database, |conn| store::signing_key::of_purpose(conn, signing_key::ACCESS))?;
+        let of_id = reading_all!(database, |conn| store::signing_key::of_purpose(conn, signing_key::ID))?;
         let floors = reading_all!(database, |conn| store::token_floor::set_since(conn, Timestamp::MIN))?;
         let now = world.now();
         Ok(Self {
@@ -203,6 +205,7 @@ impl Identity {
                 leeway_seconds: LEEWAY_SECONDS,
             },
             keys: ArcSwap::from_pointee(KeySet::new(kept, &sealer)?),
+            id_keys: ArcSwap::from_pointee(KeySet::new(of_id, &sealer)?),
             keys_read_at: AtomicI64::new(now.micros()),
             floors: ArcSwap::from_pointee(token_floor::Floors::default().with(&floors)),
             sealer,
@@ -223,7 +226,17 @@ impl Identity {
         })
     }
 
-    /// The keys in force.
+    /// The keys in force for ID tokens.
+    pub fn id_keys(&self) -> Arc<KeySet> {
+        self.id_keys.load_full()
+    }
+
+    /// The keys in force of a lineage.
+    pub(crate) fn keys_of(&self, purpose: &str) -> Arc<KeySet> {
+        if purpose == signing_key::ID { self.id_keys() } else { self.keys() }
+    }
+
+    /// The keys in force for access tokens.
     pub fn keys(&self) -> Arc<KeySet> {
         self.keys.load_full()
     }

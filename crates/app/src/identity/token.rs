@@ -4,7 +4,7 @@
 //! Verification trusts nothing in the token: the algorithm is fixed, the header may have three fields and no others, every claim is
 //! demanded in its exact type, a name may stand once, and a key verifies only what it can have signed (`signing_key.rs`).
 
-use super::signing_key::KeySet;
+use super::signing_key::{EDDSA, KeySet};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_kernel::{OrganizationId, PrincipalId, SessionId, Timestamp};
@@ -16,7 +16,7 @@ use std::fmt;
 /// Longest token that is looked at.
 pub const TOKEN_MAX: usize = 8 * 1024;
 const TYPE: &str = "at+jwt";
-const ALGORITHM: &str = "EdDSA";
+const ALGORITHM: &str = EDDSA;
 /// The client of tokens that nobody's application was given.
 pub const CLIENT: &str = "charter";
 
@@ -159,10 +159,13 @@ pub fn mint(keys: &KeySet, claims: &Claims) -> Option<String> {
     signed(keys, TYPE, claims)
 }
 
-/// Claims of another type of token, signed by the same lineage.
+/// Claims of another type of token, signed by the lineage of these keys.
 pub(super) fn signed(keys: &KeySet, typ: &str, claims: &impl Serialize) -> Option<String> {
-    let header =
-        Header { alg: ALGORITHM.to_owned(), typ: typ.to_owned(), kid: keys.signer_kid()?.to_owned() };
+    let header = Header {
+        alg: keys.signer_alg()?.to_owned(),
+        typ: typ.to_owned(),
+        kid: keys.signer_kid()?.to_owned(),
+    };
     let part = |bytes: Vec<u8>| URL_SAFE_NO_PAD.encode(bytes);
     let signed =
         format!("{}.{}", part(serde_json::to_vec(&header).ok()?), part(serde_json::to_vec(claims).ok()?));

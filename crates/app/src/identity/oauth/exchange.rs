@@ -185,6 +185,9 @@ pub async fn for_code(
         return Err(refused(Fault::InvalidGrant, UNKNOWN));
     };
     let scope = Scope::read(&code.scope).unwrap_or_default();
+    if scope.has(OPENID) {
+        id_token::ready(app).await?;
+    }
     let fault = fault_of(&code, draft, now).or_else(|| {
         let is_live = browser.as_ref().is_some_and(|browser| browser.is_live(now));
         (principal.is_none() || !is_live).then_some("the user signed out, or may not act any more")

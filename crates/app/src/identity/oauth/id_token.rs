@@ -1,19 +1,21 @@
-//! ID tokens (OpenID Connect Core): who signed in, told to the client that asked. Signed by the lineage of access tokens, of another type
-//! and for another audience: neither is ever taken for the other.
+//! ID tokens (OpenID Connect Core): who signed in, told to the client that asked. Signed by a lineage of their own, of another type and for
+//! another audience than access tokens: neither is ever taken for the other.
 
 use super::scope::{EMAIL, PROFILE, Scope};
 use crate::App;
+use crate::identity::key_rotation::advance_lineage;
+use crate::identity::signing_key::{ES256, ID};
 use crate::identity::token::{TOKEN_MAX, has_no_name_twice, signed};
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use charter_kernel::{OauthClientId, PrincipalId, Timestamp};
+use charter_kernel::{OauthClientId, PrincipalId, Problem, Timestamp};
 use charter_store::principal::Principal;
 use serde::{Deserialize, Serialize};
 
 const TYPE: &str = "JWT";
 /// The algorithms ID tokens are signed with.
-pub const ALGORITHMS: [&str; 1] = ["EdDSA"];
+pub const ALGORITHMS: [&str; 1] = [ES256];
 /// What `acr` says of one factor.
 pub const SINGLE_FACTOR: &str = "urn:charter:acr:single-factor";
 /// What it says of two.
@@ -88,10 +90,18 @@ pub(super) struct Saying<'a> {
     pub access_token: &'a str,
 }
 
-/// The left half of the hash that goes with Ed25519.
+/// The left half of the hash that goes with ES256.
 fn at_hash(access_token: &str) -> String {
-    let sum = digest::digest(&digest::SHA512, access_token.as_bytes());
-    URL_SAFE_NO_PAD.encode(sum.as_ref().get(..32).unwrap_or_default())
+    let sum = digest::digest(&digest::SHA256, access_token.as_bytes());
+    URL_SAFE_NO_PAD.encode(sum.as_ref().get(..16).unwrap_or_default())
+}
+
+/// Begins the lineage of keys that sign ID tokens, where it has not begun yet.
+pub(super) async fn ready(app: &App) -> Result<(), Problem> {
+    if app.identity().id_keys().has_signer() {
+        return Ok(());
+    }
+    advance_lineage(app, ID).await
 }
 
 /// Signs an ID token; none without an active key.
@@ -112,7 +122,7 @@ pub(super) fn mint(app: &App, saying: &Saying<'_>, now: Timestamp) -> Option<Str
         amr,
         profile: Profile::of(saying.principal, saying.scope),
     };
-    signed(&identity.keys(), TYPE, &claims)
+    signed(&identity.id_keys(), TYPE, &claims)
 }
 
 /// Whom an ID token that a client shows again was about.
@@ -152,7 +162,7 @@ pub fn read_hint(app: &App, token: &str) -> Option<Shown> {
     if header.typ != TYPE || !ALGORITHMS.contains(&header.alg.as_str()) {
         return None;
     }
-    let keys = identity.keys();
+    let keys = identity.id_keys();
     let key = keys.get(&header.kid).filter(|key| key.is_accepted())?;
     if !key.has_signed(said.as_bytes(), &decode(signature)?) {
         return None;
@@ -163,4 +173,15 @@ pub fn read_hint(app: &App, token: &str) -> Option<Shown> {
     let is_ours = claims.iss == identity.terms.issuer
         && key.may_have_signed_at(claims.iat, identity.terms.leeway_seconds);
     is_ours.then_some(Shown { client: claims.aud, principal: claims.sub })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of OpenID Connect Core, appendix A.3.
+    #[test]
+    fn an_id_token_names_the_access_token_beside_it() {
+        assert_eq!(at_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"), "77QmUPtjPfzWtF2AnpK9RQ");
+    }
 }

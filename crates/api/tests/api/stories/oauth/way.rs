@@ -44,6 +44,26 @@ both_engines!(somebody_signs_in_agrees_and_the_application_is_let_in, async |dat
     assert_eq!(id["sub"], json!(story.id_of(ANN).to_string()));
     assert_eq!((&id["email"], &id["amr"]), (&json!("ann@toys.example"), &json!(["pwd"])));
     assert_eq!(id["acr"], "urn:charter:acr:single-factor");
+    // The keys of ID tokens began with it, and are published beside those of access tokens.
+    let keys = story.get(Who::Nobody, "/.well-known/jwks.json").await.is(200).body;
+    let algs: Vec<&Value> = keys["keys"].as_array().unwrap().iter().map(|key| &key["alg"]).collect();
+    assert_eq!(algs, [&json!("EdDSA"), &json!("ES256")]);
+    let kid = &keys["keys"][1]["kid"];
+    let header = text(&tokens["id_token"]).split('.').next().unwrap().to_owned();
+    let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
+    assert_eq!(header, json!({"alg": "ES256", "typ": "JWT", "kid": kid}));
+    let body = json!({"of_id_tokens": true, "ahead_seconds": 600});
+    let planned = story.post(Who::Operator, "/api/v1/keys/rotate", body).await.is(200).body;
+    assert_eq!(&planned["active"], kid);
+    story
+        .post(Who::Operator, &format!("/api/v1/keys/{}/revoke", text(kid)), json!({"compromised": true}))
+        .await
+        .is(200);
+    let listed = story.get(Who::Operator, "/api/v1/keys").await.is(200).body;
+    let of_id = listed["keys"].as_array().unwrap().iter().filter(|key| key["purpose"] == "id");
+    let mut states: Vec<&str> = of_id.map(|key| key["state"].as_str().unwrap()).collect();
+    states.sort_unstable();
+    assert_eq!(states, ["active", "revoked", "revoked"]);
 
     let who = story.with_token(&text(&tokens["access_token"]), Method::GET, USER_INFO, None).await.is(200);
     assert_eq!((&who.body["sub"], &who.body["email"]), (&id["sub"], &json!("ann@toys.example")));
