@@ -360,8 +360,8 @@ mod tests {
         let document: serde_json::Value = serde_json::from_str(set.document()).unwrap();
         let form = &document["keys"][0];
         assert_eq!(
-            (&form["kty"], &form["crv"], &form["alg"]),
-            (&"EC".into(), &"P-256".into(), &"ES256".into())
+            [&form["kty"], &form["crv"], &form["alg"]],
+            [&json!("EC"), &json!("P-256"), &json!("ES256")]
         );
         assert_eq!(form["x"], URL_SAFE_NO_PAD.encode(x));
         assert!(form["y"].is_string() && form.get("d").is_none());
