@@ -26,6 +26,7 @@ mod mail;
 mod member;
 mod member_session;
 mod mine;
+mod oauth;
 mod organization;
 mod own_account;
 mod password_reset;
@@ -92,4 +93,5 @@ pub fn routes() -> Routes {
         .with(service_token::routes())
         .with(signing_key::routes())
         .with(webhook::routes())
+        .with(oauth::routes())
 }

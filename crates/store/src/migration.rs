@@ -57,6 +57,7 @@ migrations! {
     26 "0026_sign_in_counters"
     27 "0027_support_sessions"
     28 "0028_api_keys"
+    29 "0029_oauth"
 }
 
 const PRESENT: Statement = Statement::forked(

@@ -2,8 +2,8 @@
 
 use charter_db::Value;
 use charter_kernel::{
-    AssignmentId, BlockId, CredentialId, DeliveryId, GrantId, Key, LimitOverrideId, MailId, OrganizationId,
-    Pattern, PrincipalId, RequestId, SessionId, SubscriptionId, TeamId, Timestamp, WebhookId,
+    AssignmentId, BlockId, CredentialId, DeliveryId, GrantId, Key, LimitOverrideId, MailId, OauthClientId,
+    OrganizationId, Pattern, PrincipalId, RequestId, SessionId, SubscriptionId, TeamId, Timestamp, WebhookId,
 };
 
 /// A value a statement takes.
@@ -33,7 +33,8 @@ ids!(
     RequestId,
     MailId,
     WebhookId,
-    DeliveryId
+    DeliveryId,
+    OauthClientId
 );
 
 macro_rules! by_expression {

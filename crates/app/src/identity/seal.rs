@@ -78,6 +78,9 @@ pub struct Pepper {
     cookies: hmac::Key,
     csrf: hmac::Key,
     devices: hmac::Key,
+    clients: hmac::Key,
+    oauth_codes: hmac::Key,
+    consents: hmac::Key,
 }
 
 impl fmt::Debug for Pepper {
@@ -104,6 +107,9 @@ impl Pepper {
             cookies: key("charter session cookies 1"),
             csrf: key("charter csrf tokens 1"),
             devices: key("charter known devices 1"),
+            clients: key("charter oauth clients 1"),
+            oauth_codes: key("charter oauth codes 1"),
+            consents: key("charter oauth consents 1"),
         }
     }
 
@@ -145,6 +151,26 @@ impl Pepper {
     /// What proves that a device was known: 128 bits over what its token says.
     pub fn of_device(&self, says: &[u8]) -> [u8; 16] {
         half(hmac::sign(&self.devices, says).as_ref())
+    }
+
+    /// The hash of an OAuth client's secret.
+    pub fn of_client_secret(&self, secret: &str) -> [u8; 32] {
+        mac(&self.clients, secret)
+    }
+
+    /// Whether an OAuth client's secret has this hash; the time tells nothing.
+    pub fn is_client_secret(&self, secret: &str, hash: &[u8]) -> bool {
+        hmac::verify(&self.clients, secret.as_bytes(), hash).is_ok()
+    }
+
+    /// The hash of an authorization code.
+    pub fn of_oauth_code(&self, code: &str) -> [u8; 32] {
+        mac(&self.oauth_codes, code)
+    }
+
+    /// What proves that a page of ours asked for an agreement.
+    pub fn of_consent(&self, says: &[u8]) -> [u8; 32] {
+        bytes(hmac::sign(&self.consents, says).as_ref())
     }
 
     /// The hash of a one-time code.

@@ -326,8 +326,14 @@ pub async fn me(app: &App, ctx: &RequestContext) -> Result<Me, Problem> {
         return Ok(Me { principal: None, operator: Some(account.clone()), organizations: Vec::new() });
     }
     let principal = principal_of(ctx)?;
+    if principal.by_client.is_some() && principal.kind == PrincipalKind::User {
+        return Err(Problem::new(
+            ProblemKind::Forbidden,
+            "an application learns who its user is from /oauth/userinfo, as far as they agreed",
+        ));
+    }
     let mut organizations = memberships(app, principal.id, ctx.now).await?;
-    if principal.credential.is_some() {
+    if ctx.is_by_program() {
         organizations.retain(|found| Some(found.id) == principal.organization);
     }
     Ok(Me { principal: Some(principal.clone()), operator: None, organizations })
@@ -392,8 +398,9 @@ pub(super) async fn put_in_place(
                 if let Some(account) = &forgiven {
                     guesses::forgive(transaction.tx(), account).await?;
                 }
-                let (ended, mut events) =
+                let (mut ended, mut events) =
                     begin::write(&mut transaction, &ctx_inside, platform, &new, reason).await?;
+                ended.extend(store::session::end_of_parent(transaction.tx(), before.id, reason, now).await?);
                 events.push(session::event(&ctx_inside, platform, &before, "session.end", reason));
                 let first = events.remove(0);
                 transaction.commit(first, events, ended).await

@@ -16,6 +16,7 @@ mod documents;
 mod folder;
 mod guide;
 mod keys;
+mod openid;
 mod outage;
 mod outside;
 mod production;

@@ -25,6 +25,7 @@ mod isolation;
 mod legacy;
 mod mail;
 mod member;
+mod oauth;
 mod organization;
 mod password_reset;
 mod proxy_user;
@@ -264,6 +265,7 @@ impl Story {
                     credential: None,
                     organization: Some(*organization),
                     ceiling: None,
+                    by_client: None,
                     amr: vec!["pwd".to_owned()],
                     authenticated_at: Some(self.clock.now()),
                     expires_at: None,
