@@ -73,8 +73,10 @@ create table oauth_consents (
 -- isolate: oauth_consents
 
 -- Sessions that a client has on behalf of somebody, or of its service account: for what, and from which browser's session.
-alter table sessions add column client_id {id};
+alter table sessions add column
+    client_id {id};
 alter table sessions add column scope {text};
-alter table sessions add column parent_session_id {id};
+alter table sessions add column
+    parent_session_id {id};
 create index sessions_client on sessions (client_id) where client_id is not null;
 create index sessions_parent on sessions (parent_session_id) where parent_session_id is not null;
