@@ -137,9 +137,7 @@ mod tests {
         let allowed = scope("openid sales.*.read");
         assert_eq!(scope("openid sales.invoices.read").beyond(&allowed, &index), None);
         assert_eq!(scope("sales.*.read").beyond(&allowed, &index), None);
-        for wider in
-            ["sales.*.*", "*", "*.invoices.read", "sales.invoices.create", "profile", "offline_access"]
-        {
+        for wider in ["sales.*.*", "*", "*.*.read", "sales.invoices.create", "profile", "offline_access"] {
             assert_eq!(scope(wider).beyond(&allowed, &index), Some(wider));
         }
         // What means nothing today may mean something tomorrow.

@@ -1,7 +1,7 @@
 //! What a token is worth, and how what an application was given ends.
 
 use super::*;
-use crate::stories::EVE;
+use crate::stories::{BOB, EVE};
 use charter_testkit::both_engines;
 
 const USER_INFO: &str = "/oauth/userinfo";
@@ -129,6 +129,7 @@ both_engines!(signing_out_ends_what_applications_had_for_that_while, async |data
 both_engines!(what_ends_its_user_ends_an_application, async |database| {
     let story = Story::with_password(database).await;
     let shop = story.shop().await;
+    story.assign(Who::Operator, "toys", BOB, "org_admin").await.is(201);
     let ends = [
         ("/api/v1/users/ann@toys.example/password", Method::POST, json!({"password": "another fine horse"})),
         (
