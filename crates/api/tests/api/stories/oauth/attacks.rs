@@ -104,7 +104,7 @@ both_engines!(
         let again = story.refresh_of(&shop, tokens["refresh_token"].as_str().unwrap(), "").await;
         is_error(&again, 400, "invalid_grant");
         let trail = "/api/v1/organizations/toys/audit/events?action=oauth_code.reuse";
-        assert_eq!(story.all(Who::Operator, trail, 9, "/target").await, [shop.id.clone()]);
+        assert_eq!(story.all(Who::Operator, trail, 9, "/target").await, std::slice::from_ref(&shop.id));
         is_error(&story.exchange(&shop, &code).await, 400, "invalid_grant");
     }
 );

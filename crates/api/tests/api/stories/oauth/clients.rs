@@ -12,7 +12,7 @@ both_engines!(a_client_is_registered_changed_and_removed_and_its_row_stays, asyn
     let path = format!("{CLIENTS}/{}", shop.id);
     let shown = story.get(ANN, &path).await.is(200).body;
     assert_eq!((&shown["status"], &shown["redirect_uris"]), (&json!("active"), &json!([BACK])));
-    assert_eq!(story.all(ANN, CLIENTS, 1, "/id").await, [shop.id.clone()]);
+    assert_eq!(story.all(ANN, CLIENTS, 1, "/id").await, std::slice::from_ref(&shop.id));
     story.get(EVE, &path).await.is_problem(404, "not-found");
     story.get(BOB, &path).await.is_problem(403, "forbidden");
     story.get(EVE, &format!("/api/v1/organizations/trade/oauth-clients/{}", shop.id)).await.is(404);
@@ -67,7 +67,7 @@ both_engines!(a_client_is_registered_changed_and_removed_and_its_row_stays, asyn
     }
     story.open(&none, &cookies).await.is(400);
     let trail = "/api/v1/organizations/toys/audit/events?action=oauth_client.delete";
-    assert_eq!(story.all(Who::Operator, trail, 9, "/target").await, [shop.id.clone()]);
+    assert_eq!(story.all(Who::Operator, trail, 9, "/target").await, std::slice::from_ref(&shop.id));
 });
 
 both_engines!(a_secret_is_replaced_with_or_without_a_while_in_which_both_count, async |database| {
