@@ -66,7 +66,7 @@ words! {
     ClientStatus {
         /// It may be used.
         Active = "active",
-        /// It may not, for now.
+        /// It may not, until it is enabled again.
         Disabled = "disabled",
         /// It may not, for good; kept for the trail.
         Deleted = "deleted",
