@@ -71,6 +71,7 @@ create table oauth_consents (
     foreign key (organization_id, client_id) references oauth_clients (organization_id, client_id)
 ){clustered};
 -- isolate: oauth_consents
+create index oauth_consents_principal on oauth_consents (organization_id, principal_id, client_id);
 
 -- Sessions that a client has on behalf of somebody, or of its service account: for what, and from which browser's session.
 alter table sessions add column

@@ -97,7 +97,8 @@ pub fn routes() -> Vec<Route<App>> {
             .knows_client()
             .keeps_no_answers(),
         Route::get("/.well-known/jwks.json", Guard::Public("verifiers of our tokens need the public keys"), keys)
-            .named("keys.public", "Sign-in", "Gives the public keys of our access tokens and ID tokens (RFC 7517)."),
+            .named("keys.public", "Sign-in", "Gives the public keys of our access tokens and ID tokens (RFC 7517).")
+            .open_to_pages(),
     ]
 }
 

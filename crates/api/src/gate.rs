@@ -53,10 +53,10 @@ impl Gate for App {
     }
 
     fn require_person(ctx: &RequestContext) -> Result<(), Problem> {
-        if ctx.principal().is_some_and(|caller| caller.credential.is_some()) {
+        if ctx.is_by_program() {
             return Err(Problem::new(
                 ProblemKind::Forbidden,
-                "this is for people: an API key or service token does not do it, sign in as a user",
+                "this is for people: an API key, a service token or an application does not do it, sign in as a user",
             ));
         }
         Ok(())

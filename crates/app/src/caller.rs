@@ -165,7 +165,14 @@ impl RequestContext {
                     id: support.by,
                     login: format!("{} as {}", support.login, principal.login),
                 },
-                None => Actor::Principal { id: principal.id, login: principal.login.clone() },
+                // An application acts on behalf of whoever let it in, and the trail names it.
+                None => Actor::Principal {
+                    id: principal.id,
+                    login: match &principal.by_client {
+                        Some(client) => format!("{} by {}", principal.login, client.id),
+                        None => principal.login.clone(),
+                    },
+                },
             },
         }
     }

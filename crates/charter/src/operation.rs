@@ -66,13 +66,13 @@ pub enum Form {
     Json,
 }
 
-/// All operations of a document that answer with JSON or nothing.
+/// All operations of a document that take JSON and answer with JSON or nothing.
 pub fn read(document: &Value) -> Vec<Operation> {
     let mut operations = Vec::new();
     let paths = document.get("paths").and_then(Value::as_object);
     for (path, methods) in paths.into_iter().flatten() {
         for (method, operation) in methods.as_object().into_iter().flatten() {
-            if gives_a_page(operation) {
+            if gives_a_page(operation) || takes_a_form(operation) {
                 continue;
             }
             operations.extend(read_operation(document, path, method, operation));
@@ -94,6 +94,11 @@ fn gives_a_page(operation: &Value) -> bool {
             ["text/html", "text/css", "text/javascript"].iter().any(|kind| content.contains_key(*kind))
         })
     })
+}
+
+/// What takes a form is a protocol of its own, which programs speak with their own credentials.
+fn takes_a_form(operation: &Value) -> bool {
+    operation.pointer("/requestBody/content/application~1x-www-form-urlencoded").is_some()
 }
 
 fn read_operation(document: &Value, path: &str, method: &str, operation: &Value) -> Option<Operation> {

@@ -28,6 +28,8 @@ statements! {
     UPDATE = "update oauth_clients set name = $4, redirect_uris = $5, post_logout_redirect_uris = $6, grant_types = $7, scopes = $8, \
               is_first_party = $9, service_account_id = $10, status = $11, updated_at = $12, row_version = row_version + 1 \
               where organization_id = $1 and client_id = $2 and row_version = $3";
+    HOLD = "update oauth_clients set row_version = row_version \
+            where organization_id = $1 and client_id = $2 and row_version = $3 and status = 'active'";
     ROTATE = "update oauth_clients set pepper_version = $3, secret_hash = $4, previous_secret_hash = $5, previous_until = $6, \
               updated_at = $7, row_version = row_version + 1 where organization_id = $1 and client_id = $2 and status <> 'deleted'";
     DELETE = "update oauth_clients set status = 'deleted', secret_hash = null, previous_secret_hash = null, previous_until = null, \
@@ -200,6 +202,16 @@ pub async fn page(
     limit: u32,
 ) -> Result<Page<OauthClient>> {
     row::page(conn, &PAGE, params![organization, after], limit, client).await
+}
+
+/// Holds a client that is active and still the version that was read: nobody changes it before this is final.
+pub async fn hold(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    client: OauthClientId,
+    version: u64,
+) -> Result<bool> {
+    Ok(tx.execute(&HOLD, params![organization, client, version]).await? == 1)
 }
 
 /// Changes a client if it is still the version that was read.

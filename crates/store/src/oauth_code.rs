@@ -13,6 +13,7 @@ statements! {
            authenticated_at, created_at, expires_at, used_at, begun_session_id from oauth_codes \
            where organization_id = $1 and code_hash = $2";
     TAKE = "update oauth_codes set used_at = $3, begun_session_id = $4 where organization_id = $1 and code_hash = $2 and used_at is null";
+    DELETE_UNUSED = "delete from oauth_codes where organization_id = $1 and client_id = $2 and principal_id = $3 and used_at is null";
     PURGE = "delete from oauth_codes where expires_at < $1";
 }
 
@@ -96,6 +97,16 @@ pub async fn insert(
     )
     .await?;
     Ok(())
+}
+
+/// Forgets the codes of a principal for a client that were not exchanged yet.
+pub async fn delete_unused(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    client: OauthClientId,
+    principal: PrincipalId,
+) -> Result<u64> {
+    tx.execute(&DELETE_UNUSED, params![organization, client, principal]).await
 }
 
 /// The code with this hash, used or not.

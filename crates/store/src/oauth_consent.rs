@@ -3,12 +3,16 @@
 use charter_db::{Conn, Tx};
 use charter_kernel::{OauthClientId, OrganizationId, PrincipalId, Timestamp};
 
-use crate::{Result, row};
+use crate::{Page, Result, row};
 
 statements! {
     PUT = "insert into oauth_consents (organization_id, client_id, principal_id, scope, given_at) values ($1, $2, $3, $4, $5) \
            on conflict (organization_id, client_id, principal_id) do update set scope = excluded.scope, given_at = excluded.given_at";
     GET = "select scope from oauth_consents where organization_id = $1 and client_id = $2 and principal_id = $3";
+    OF_PRINCIPAL = "select c.client_id, o.name, c.scope, c.given_at, c.organization_id from oauth_consents c \
+                    join oauth_clients o on o.organization_id = c.organization_id and o.client_id = c.client_id \
+                    where c.organization_id = $1 and c.principal_id = $2 and c.client_id > $3 order by c.client_id limit $4";
+    DELETE = "delete from oauth_consents where organization_id = $1 and client_id = $2 and principal_id = $3";
     DELETE_OF_CLIENT = "delete from oauth_consents where organization_id = $1 and client_id = $2";
 }
 
@@ -33,6 +37,51 @@ pub async fn get(
     principal: PrincipalId,
 ) -> Result<Option<String>> {
     row::opt(conn, &GET, params![organization, client, principal], |row| row::text(row, 0)).await
+}
+
+/// What somebody agreed to that one client may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OauthConsent {
+    /// The organization of the client.
+    pub organization: OrganizationId,
+    /// The client.
+    pub client: OauthClientId,
+    /// What people know it as.
+    pub name: String,
+    /// What it may do, in the words of OAuth.
+    pub scope: String,
+    /// When they agreed last.
+    pub given_at: Timestamp,
+}
+
+/// What somebody agreed to in an organization, in the order in which the clients were registered, one page.
+pub async fn of_principal(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    principal: PrincipalId,
+    after: OauthClientId,
+    limit: u32,
+) -> Result<Page<OauthConsent>> {
+    row::page(conn, &OF_PRINCIPAL, params![organization, principal, after], limit, |row| {
+        Ok(OauthConsent {
+            organization: OrganizationId(row.get_id(4)?),
+            client: OauthClientId(row.get_id(0)?),
+            name: row::text(row, 1)?,
+            scope: row::text(row, 2)?,
+            given_at: row::time(row, 3)?,
+        })
+    })
+    .await
+}
+
+/// Forgets what somebody agreed to about a client; tells whether there was anything.
+pub async fn delete(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    client: OauthClientId,
+    principal: PrincipalId,
+) -> Result<bool> {
+    Ok(tx.execute(&DELETE, params![organization, client, principal]).await? == 1)
 }
 
 /// Forgets what people agreed to about a client: everybody is asked again.

@@ -34,8 +34,11 @@ statements! {
                         returning session_id";
     END_OTHERS = "update sessions set ended_at = $3, end_reason = $4 where principal_id = $1 and session_id <> $2 and ended_at is null \
                   returning session_id";
-    END_OF_CLIENT = "update sessions set ended_at = $2, end_reason = $3 where client_id = $1 and ended_at is null returning session_id";
-    END_OF_PARENT = "update sessions set ended_at = $2, end_reason = $3 where parent_session_id = $1 and ended_at is null \
+    END_OF_CLIENT = "update sessions set ended_at = $2, end_reason = $3 where client_id = $1 and ended_at is null and expires_at > $2 \
+                     returning session_id";
+    END_OF_GRANT = "update sessions set ended_at = $3, end_reason = $4 where client_id = $1 and principal_id = $2 and ended_at is null and expires_at > $3 \
+                    returning session_id";
+    END_OF_PARENT = "update sessions set ended_at = $2, end_reason = $3 where parent_session_id = $1 and ended_at is null and expires_at > $2 \
                      returning session_id";
     // A session is used on every node: what was seen last stays.
     TOUCH = "update sessions set refreshed_at = $2, idle_expires_at = $3 \
@@ -45,7 +48,8 @@ statements! {
                    and idle_expires_at > $3 order by coalesce(refreshed_at, created_at) desc, session_id desc limit 10000 offset $5) \
                    returning session_id";
     ENDED_SINCE = "select session_id from sessions where ended_at >= $1 order by ended_at, session_id";
-    PURGE = "delete from sessions where expires_at < $1";
+    // What an application had for ten minutes is forgotten sooner: no code and no refresh token of it can come again.
+    PURGE = "delete from sessions where expires_at < $1 or expires_at < $2 and client_id is not null";
 }
 
 /// A session.
@@ -247,6 +251,18 @@ pub async fn end_of_client(
     row::list(tx, &END_OF_CLIENT, params![client, now, reason], |row| Ok(SessionId(row.get_id(0)?))).await
 }
 
+/// Ends every session that a client has on behalf of a principal; gives those it ended.
+pub async fn end_of_grant(
+    tx: &mut Tx,
+    client: OauthClientId,
+    principal: PrincipalId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<SessionId>> {
+    row::list(tx, &END_OF_GRANT, params![client, principal, now, reason], |row| Ok(SessionId(row.get_id(0)?)))
+        .await
+}
+
 /// Ends what clients were given by a browser's session; gives what it ended.
 pub async fn end_of_parent(
     tx: &mut Tx,
@@ -288,6 +304,6 @@ pub async fn ended_since(conn: &mut Conn, time: Timestamp) -> Result<Vec<Session
 }
 
 /// Forgets sessions that expired before a time.
-pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
-    tx.execute(&PURGE, params![before]).await
+pub async fn purge(tx: &mut Tx, before: Timestamp, of_clients: Timestamp) -> Result<u64> {
+    tx.execute(&PURGE, params![before, of_clients]).await
 }

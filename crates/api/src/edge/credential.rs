@@ -72,5 +72,7 @@ fn basic(encoded: &str) -> Option<String> {
 
 /// Whether the query of an address holds what looks like one of our keys.
 pub(crate) fn holds_key(query: &str) -> bool {
-    ["chk_live_", "chk_test_", "chs_live_", "chs_test_"].iter().any(|form| query.contains(form))
+    ["chk_live_", "chk_test_", "chs_live_", "chs_test_", "chr_live_", "chr_test_", "chclient_"]
+        .iter()
+        .any(|form| query.contains(form))
 }

@@ -7,6 +7,7 @@ mod body;
 mod call;
 mod cookie;
 mod credential;
+mod cross_origin;
 mod gate;
 pub mod host;
 pub mod json;

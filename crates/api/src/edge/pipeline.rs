@@ -6,6 +6,7 @@ use super::answer::{AGED_SECONDS, FACTS_AGE};
 use super::body::{lenient, typed_body};
 use super::cookie::{Client, Cookies, Crumb};
 use super::credential::{Credential, bearer, holds_key};
+use super::cross_origin;
 use super::gate::Gate;
 use super::host;
 use super::once::{claim, once};
@@ -176,6 +177,7 @@ async fn answer<G: Gate>(edge: &Inner<G>, peer: Option<SocketAddr>, request: Req
     let status = response.status().as_u16();
     tracing::debug!(request = %id, %method, path = route.map(Route::path), status, "answered");
     seal(response.headers_mut(), id, settings.is_https);
+    cross_origin::open(route, response.headers_mut());
     let age = edge.gate.facts_age_seconds();
     if age >= AGED_SECONDS {
         response.headers_mut().insert(FACTS_AGE, HeaderValue::from(age));
@@ -235,6 +237,9 @@ async fn process<G: Gate>(
     let Some((place, names)) = place else {
         return Err(Problem::not_found("no such path: /docs lists them").into());
     };
+    if let Some(answer) = cross_origin::preflight(place, &parts) {
+        return Ok(answer);
+    }
     let Some(route) = route else {
         let detail = format!("{} is not a method of this path", parts.method);
         let problem = Problem::new(ProblemKind::MethodNotAllowed, detail);
@@ -392,8 +397,7 @@ async fn context<G: Gate>(
     }
     if parts.uri.query().is_some_and(holds_key) {
         // Addresses are kept in logs, histories and referrers: a key that stood in one is as good as published.
-        let detail =
-            "an API key stands in the address: send it as `Authorization: Bearer <key>`, and rotate this one";
+        let detail = "a secret stands in the address: send it in the `Authorization` header or the body, and replace this one";
         return Err(Problem::new(ProblemKind::Malformed, detail));
     }
     if let Some(LocalCaller(caller)) = parts.extensions.remove::<LocalCaller<G::Caller>>() {
@@ -402,7 +406,9 @@ async fn context<G: Gate>(
     let settings = &edge.shared.settings;
     if matches!(route.guard, Guard::Public(_)) {
         // A stale token must not keep anybody from signing in; another site's page must not sign them in as somebody else.
-        origin::check(parts, settings, None)?;
+        if !route.is_open_to_pages {
+            origin::check(parts, settings, None)?;
+        }
         let caller = gate.authenticate(Credential::None, address).await?;
         return Ok(gate.context(caller, id, address));
     }

@@ -113,6 +113,7 @@ pub struct Route<G: Gate = App> {
     pub(crate) status: StatusCode,
     pub(crate) problems: &'static [ProblemKind],
     pub(crate) example: Option<&'static str>,
+    pub(crate) body_type: &'static str,
     pub(crate) reply_type: &'static str,
     pub(crate) other_types: &'static [&'static str],
     pub(crate) is_conditional: bool,
@@ -121,6 +122,7 @@ pub struct Route<G: Gate = App> {
     pub(crate) is_paged: bool,
     pub(crate) is_lenient: bool,
     pub(crate) keeps_answers: bool,
+    pub(crate) is_open_to_pages: bool,
     pub(crate) demands_if_match: bool,
     pub(crate) demands_recent_sign_in: bool,
     pub(crate) knows_client: bool,
@@ -261,6 +263,7 @@ impl<G: Gate> Route<G> {
             status: StatusCode::OK,
             problems: &[],
             example: None,
+            body_type: "application/json",
             reply_type: "application/json",
             other_types: &[],
             is_conditional: false,
@@ -269,6 +272,7 @@ impl<G: Gate> Route<G> {
             is_paged: false,
             is_lenient: false,
             keeps_answers: true,
+            is_open_to_pages: false,
             demands_if_match: false,
             demands_recent_sign_in: false,
             knows_client: false,
@@ -350,6 +354,16 @@ impl<G: Gate> Route<G> {
     pub fn takes<B: JsonSchema + 'static>(mut self) -> Self {
         self.shapes.body = shape::<B>();
         self
+    }
+
+    /// The same of a body that is a form.
+    pub fn takes_form<B: JsonSchema + 'static>(self) -> Self {
+        Self { body_type: "application/x-www-form-urlencoded", ..self.takes::<B>() }
+    }
+
+    /// Pages of every other origin may ask and read the answer. They never do so with a cookie: what shows who asks stands in the request.
+    pub fn open_to_pages(self) -> Self {
+        Self { is_open_to_pages: true, ..self }
     }
 
     /// The type of the query, for the document of a raw route.

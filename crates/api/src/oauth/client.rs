@@ -26,13 +26,16 @@ pub(super) fn routes() -> Vec<Route<App>> {
                 "Only members of the organization sign in to it, and its tokens work in the organization only. A scope is a \
                  word of OpenID Connect or a pattern of permissions; with a token the application does what is in its scope \
                  and its user may do at that moment. A client of the organization's own (`first_party`) asks nobody whether \
-                 they agree, and one with a `service_account` stands for that account: its maker has to hold what it could do.",
+                 they agree, and one with a `service_account` stands for that account: its maker has to hold what it could do, and \
+                 for one that asks nobody `admin.org_settings.update` as well.",
             )
             .status(StatusCode::CREATED)
             .problems(&[ProblemKind::BeyondGiver, ProblemKind::NotFound])
             .example(
                 r#"{"name":"Shop","kind":"confidential","redirect_uris":["https://shop.example/callback"],"scopes":["openid","email","sales.*.read"]}"#,
             )
+            .for_people()
+            .demands_recent_sign_in()
             .keeps_no_answers(),
         Route::get(CLIENT, READ, show)
             .named("oauth-clients.show", TAG, "Shows one OAuth client, without its secret.")
@@ -44,6 +47,8 @@ pub(super) fn routes() -> Vec<Route<App>> {
                  ask for, everybody is asked again whether they agree.",
             )
             .problems(&[ProblemKind::BeyondGiver, ProblemKind::NotFound, ProblemKind::Changed])
+            .for_people()
+            .demands_recent_sign_in()
             .example(r#"{"active":false}"#),
         Route::post(
             "/api/v1/organizations/{organization}/oauth-clients/{client}/rotate-secret",
@@ -54,6 +59,8 @@ pub(super) fn routes() -> Vec<Route<App>> {
         .described("Without that while (`overlap_seconds` 0), what the client was given ends, too.")
         .problems(&[ProblemKind::BeyondGiver, ProblemKind::NotFound, ProblemKind::InUse])
         .example(r#"{"overlap_seconds":86400}"#)
+        .for_people()
+        .demands_recent_sign_in()
         .keeps_no_answers(),
         Route::delete(CLIENT, Guard::Permission("admin.oauth_clients.delete"), delete)
             .named("oauth-clients.delete", TAG, "Removes an OAuth client for good; what it was given ends.")

@@ -14,16 +14,16 @@ const WHY: &str = "clients read what a service can do before they have anything 
 /// The routes of this file.
 pub(super) fn routes() -> Vec<Route<App>> {
     vec![
-        Route::get("/.well-known/openid-configuration", Guard::Public(WHY), show).named(
-            "oauth.openid-configuration",
-            TAG,
-            "Says what this OpenID provider can do and where.",
-        ),
-        Route::get("/.well-known/oauth-authorization-server", Guard::Public(WHY), show).named(
-            "oauth.server-metadata",
-            TAG,
-            "Says what this authorization server can do and where (RFC 8414).",
-        ),
+        Route::get("/.well-known/openid-configuration", Guard::Public(WHY), show)
+            .named("oauth.openid-configuration", TAG, "Says what this OpenID provider can do and where.")
+            .open_to_pages(),
+        Route::get("/.well-known/oauth-authorization-server", Guard::Public(WHY), show)
+            .named(
+                "oauth.server-metadata",
+                TAG,
+                "Says what this authorization server can do and where (RFC 8414).",
+            )
+            .open_to_pages(),
     ]
 }
 

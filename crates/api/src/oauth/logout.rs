@@ -56,7 +56,8 @@ async fn asked(call: RawCall<App>) -> Result<Response, Problem> {
     };
     let action = format!("{LOGOUT}?{}", visit.query());
     let token = csrf_token(&visit.app, session);
-    Ok(page::sign_out(parting.client.as_deref(), &caller.login, &action, &token, parting.origin).answer())
+    Ok(page::sign_out(parting.client.as_deref(), &caller.login, &action, &token, parting.target.is_some())
+        .answer())
 }
 
 async fn answered(mut call: RawCall<App>) -> Result<Response, Problem> {

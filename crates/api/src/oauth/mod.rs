@@ -3,6 +3,7 @@
 
 mod authorize;
 mod client;
+mod consent;
 mod discovery;
 mod form;
 mod logout;
@@ -33,6 +34,7 @@ const TAG: &str = "OAuth";
 pub fn routes() -> Vec<Route<App>> {
     [
         client::routes(),
+        consent::routes(),
         discovery::routes(),
         authorize::routes(),
         token::routes(),

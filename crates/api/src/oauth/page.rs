@@ -1,5 +1,5 @@
 //! The pages people see on the way to an application: signing in, agreeing, signing out, and what went wrong. No script; a form leads to
-//! this service, and from there to nowhere but the address of the application.
+//! this service, and from there to the address of the application.
 
 use crate::edge::{Answer, Escaped};
 use axum::response::Response;
@@ -16,18 +16,18 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 pub(super) struct Page {
     title: &'static str,
     body: String,
-    leads_to: Option<String>,
+    leads_away: bool,
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Page {
     fn new(title: &'static str, body: String) -> Self {
-        Self { title, body, leads_to: None, status: StatusCode::OK, headers: Vec::new() }
+        Self { title, body, leads_away: false, status: StatusCode::OK, headers: Vec::new() }
     }
 
-    fn leading_to(self, origin: String) -> Self {
-        Self { leads_to: Some(origin), ..self }
+    fn leading_away(self) -> Self {
+        Self { leads_away: true, ..self }
     }
 
     /// The same with another status.
@@ -51,14 +51,17 @@ impl Page {
             self.body
         );
         let mut answer = Answer::new(self.status, HTML, text);
-        // A browser holds the whole way of a form to this, the application's address at its end included.
-        let forms =
-            self.leads_to.as_deref().map_or_else(|| "'self'".to_owned(), |origin| format!("'self' {origin}"));
-        let policy = format!(
-            "default-src 'none'; style-src 'self'; form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
-        );
-        let policy = HeaderValue::from_str(&policy)
-            .unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        // Browsers hold the whole way of a form to `form-action`, wherever the application sends its user on: where the form leads to one,
+        // nothing can be said of it.
+        let policy = if self.leads_away {
+            HeaderValue::from_static(
+                "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+            )
+        } else {
+            HeaderValue::from_static(
+                "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            )
+        };
         answer.headers.push((CONTENT_SECURITY_POLICY, policy));
         answer.headers.extend(self.headers);
         answer.into()
@@ -93,7 +96,7 @@ pub(super) fn sign_in(asked: &Asked, action: &str, login: &str, fault: Option<&s
         Escaped(action),
         Escaped(login),
     );
-    Page::new("Sign in", body).leading_to(asked.origin())
+    Page::new("Sign in", body).leading_away()
 }
 
 /// What a word of a scope means to the person who is asked.
@@ -129,7 +132,7 @@ pub(super) fn agree(asked: &Asked, action: &str, agreement: &Agreement) -> Page 
         Escaped(action),
         Escaped(&agreement.token),
     );
-    Page::new("Do you agree?", body).leading_to(asked.origin())
+    Page::new("Do you agree?", body).leading_away()
 }
 
 /// The page that asks whether somebody wants to sign out.
@@ -138,7 +141,7 @@ pub(super) fn sign_out(
     login: &str,
     action: &str,
     token: &str,
-    leads_to: Option<String>,
+    leads_away: bool,
 ) -> Page {
     let asks = client
         .map_or_else(String::new, |client| format!("<p><strong>{}</strong> asks it.</p>\n", Escaped(client)));
@@ -151,10 +154,7 @@ pub(super) fn sign_out(
         Escaped(token),
     );
     let page = Page::new("Sign out?", body);
-    match leads_to {
-        Some(origin) => page.leading_to(origin),
-        None => page,
-    }
+    if leads_away { page.leading_away() } else { page }
 }
 
 /// The page after signing out, where nobody is sent elsewhere.
@@ -171,7 +171,7 @@ mod tests {
     fn what_others_wrote_is_text_on_our_pages() {
         let page = wrong("<script>alert(\"1\")</script>");
         assert!(!page.body.contains("<script") && page.body.contains("&lt;script&gt;"));
-        let page = sign_out(Some("<b>"), "\"><i>", "/x?a=\"b\"&c", "'", None);
+        let page = sign_out(Some("<b>"), "\"><i>", "/x?a=\"b\"&c", "'", false);
         for tag in ["<b>", "<i>", "\"b\"", "&c"] {
             assert!(!page.body.contains(tag), "{tag}");
         }

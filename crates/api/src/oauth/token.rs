@@ -29,7 +29,10 @@ pub(super) fn routes() -> Vec<Route<App>> {
                  another client shows, end what was given before.",
             )
             .problems(&[ProblemKind::Throttled, ProblemKind::Forbidden])
+            .takes_form::<TokenForm>()
+            .example(r#"{"grant_type":"client_credentials","scope":"sales.*.read"}"#)
             .gives::<IssuedView>()
+            .open_to_pages()
             .body_limit(BODY_LIMIT),
         Route::raw(Method::POST, INTROSPECT, Guard::Public(WHY), introspect)
             .named("oauth.introspect", TAG, "Tells a client what a token is worth (RFC 7662).")
@@ -38,14 +41,63 @@ pub(super) fn routes() -> Vec<Route<App>> {
                  and of its own refresh tokens; of every other `{\"active\":false}`.",
             )
             .problems(&[ProblemKind::Throttled])
+            .takes_form::<ShownForm>()
+            .example(r#"{"token":"chr_live_..."}"#)
             .gives::<WorthView>()
             .body_limit(BODY_LIMIT),
         Route::raw(Method::POST, REVOKE, Guard::Public(WHY), revoke)
             .named("oauth.revoke", TAG, "Takes back a token of a client, with all that belongs to it (RFC 7009).")
             .described("A form with `token`. A token that is over, or another client's, changes nothing and is answered the same.")
             .problems(&[ProblemKind::Throttled])
+            .takes_form::<ShownForm>()
+            .example(r#"{"token":"chr_live_..."}"#)
+            .open_to_pages()
             .body_limit(BODY_LIMIT),
     ]
+}
+
+/// What a client asks tokens for (RFC 6749 and RFC 7636).
+#[derive(JsonSchema)]
+#[schemars(rename = "OauthTokenRequest")]
+#[expect(
+    dead_code,
+    reason = "the document shows it; `Form` reads it, which knows parameters that stand twice"
+)]
+struct TokenForm {
+    /// `authorization_code`, `refresh_token` or `client_credentials`.
+    grant_type: String,
+    /// The code, for `authorization_code`.
+    code: Option<String>,
+    /// Where the code was sent, for `authorization_code`.
+    redirect_uri: Option<String>,
+    /// What the challenge was made from, for `authorization_code`.
+    code_verifier: Option<String>,
+    /// The refresh token, for `refresh_token`.
+    refresh_token: Option<String>,
+    /// Words with a blank between them: less than was given, or all of it when it is left out.
+    scope: Option<String>,
+    /// The client, when it does not say so by Basic.
+    client_id: Option<String>,
+    /// Its secret, where it keeps one and does not say so by Basic.
+    client_secret: Option<String>,
+}
+
+/// A token a client asks about or gives back.
+#[derive(JsonSchema)]
+#[schemars(rename = "OauthTokenShown")]
+#[expect(
+    dead_code,
+    reason = "the document shows it; `Form` reads it, which knows parameters that stand twice"
+)]
+struct ShownForm {
+    /// An access token or a refresh token.
+    token: String,
+    /// What kind it is; the token tells it, too.
+    token_type_hint: Option<String>,
+    /// The client, when it does not say so by Basic.
+    client_id: Option<String>,
+    /// Its secret, where it keeps one and does not say so by Basic.
+    client_secret: Option<String>,
 }
 
 /// Tokens (RFC 6749, section 5.1).
@@ -92,6 +144,14 @@ struct WorthView {
     worth: Option<ActiveView>,
 }
 
+/// Who acts in somebody's place.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OauthActor")]
+struct ActorView {
+    /// Their id.
+    sub: String,
+}
+
 /// What a token says that is worth something.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "OauthTokenFacts")]
@@ -102,8 +162,12 @@ struct ActiveView {
     client_id: String,
     /// Whom it stands for.
     sub: String,
-    /// Their login.
-    username: String,
+    /// Their login, where the scope of the token lets its client know it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+    /// Who really acts, in a support session (RFC 8693, section 4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<ActorView>,
     /// How an access token is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     token_type: Option<&'static str>,
@@ -137,6 +201,7 @@ impl ActiveView {
             client_id: it.client_id,
             sub: it.sub.to_string(),
             username: it.username,
+            act: it.act.map(|id| ActorView { sub: id.to_string() }),
             token_type: it.is_access_token.then_some("Bearer"),
             exp: it.exp,
             iat: it.iat,

@@ -16,10 +16,12 @@ pub(super) fn routes() -> Vec<Route<App>> {
     vec![
         Route::get(USER_INFO, GUARD, show)
             .named("oauth.userinfo", TAG, SUMMARY)
-            .problems(&[ProblemKind::Forbidden]),
+            .problems(&[ProblemKind::Forbidden])
+            .open_to_pages(),
         Route::post(USER_INFO, GUARD, show)
             .named("oauth.userinfo.post", TAG, SUMMARY)
             .problems(&[ProblemKind::Forbidden])
+            .open_to_pages()
             .keeps_no_answers(),
     ]
 }

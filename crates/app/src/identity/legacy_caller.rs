@@ -204,7 +204,7 @@ pub async fn exchange(
     opening: Opening,
 ) -> Result<SignIn, Problem> {
     let caller = principal_of(ctx)?;
-    if caller.session.is_some() || caller.credential.is_some() || caller.amr != [LEGACY] {
+    if caller.session.is_some() || ctx.is_by_program() || caller.amr != [LEGACY] {
         return Err(Problem::new(
             ProblemKind::Forbidden,
             "only a token of the former system is exchanged: your credential is of ours already",

@@ -9,7 +9,7 @@ use super::begin::{SignIn, issue_tokens};
 use super::notice::{self, Notice};
 use super::refresh_token::{self, Presented};
 use super::session_limits::{self, Limits};
-use super::{session, sign_in, token::TokenFault};
+use super::{session, token::TokenFault};
 use crate::App;
 use crate::caller::RequestContext;
 use crate::transaction::{Committed, Transaction};
@@ -94,7 +94,7 @@ pub(super) async fn moved_on(
     };
     // Of tabs that come at the same moment one moves the counter on; the others find it moved and look again.
     for _ in 0..3 {
-        let Some((session, limits)) = load(app, presented).await? else {
+        let Some((session, limits)) = load(app, presented, now).await? else {
             return Err(refused(TokenFault::Session));
         };
         match judge(&session, client, presented.counter, &limits, now) {
@@ -134,14 +134,14 @@ fn require_address(ctx: &RequestContext, limits: &Limits, is_of_user: bool) -> R
 }
 
 /// The session of a token whose principal may act, and what holds for it.
-async fn load(app: &App, presented: Presented) -> Result<Option<(Session, Limits)>, Problem> {
+async fn load(app: &App, presented: Presented, now: Timestamp) -> Result<Option<(Session, Limits)>, Problem> {
     let settings = app.identity().settings.clone();
     reading_all!(app.database(), |conn| async move {
         let Some(session) = store::session::get(conn, presented.session).await? else { return Ok(None) };
         let Some(principal) = store::principal::by_id(conn, session.principal).await? else {
             return Ok(None);
         };
-        if !sign_in::is_standing(conn, &principal, session.organization).await? {
+        if !session::is_standing(conn, &session, &principal, now).await? {
             return Ok(None);
         }
         let (who, organization) = (session.principal, session.organization);

@@ -13,13 +13,14 @@ use crate::App;
 use crate::audit;
 use crate::caller::{ByClient, Ceiling, RequestContext, SignedIn};
 use arc_swap::ArcSwapOption;
-use charter_db::{BoxFuture, Scope, Tx};
+use charter_db::{BoxFuture, Conn, Scope, Tx};
 use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{
     OauthClientId, OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp,
 };
 use charter_policy::Index;
 use charter_store as store;
+use charter_store::principal::Principal;
 use charter_store::session::{Session, Support};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -108,6 +109,11 @@ impl Known {
         signed_in
     }
 
+    /// Who really acts, in a support session.
+    pub(super) fn supporter(&self) -> Option<PrincipalId> {
+        self.support.as_ref().map(|(support, _)| support.by)
+    }
+
     /// Whether the session is of the client a token says it was issued to.
     pub(super) fn is_of_client(&self, claims: &Claims) -> bool {
         match self.client {
@@ -152,6 +158,26 @@ pub struct Uses {
     written_at: Mutex<Option<Timestamp>>,
 }
 
+/// Whether the principal of a session may act by it. An application's ends with the membership, and with the browser's session it came of.
+pub(super) async fn is_standing(
+    conn: &mut Conn,
+    session: &Session,
+    principal: &Principal,
+    now: Timestamp,
+) -> Result<bool, charter_db::Error> {
+    if !sign_in::is_standing(conn, principal, session.organization).await? {
+        return Ok(false);
+    }
+    let (Some(_), Some(organization)) = (session.client, session.organization) else { return Ok(true) };
+    if let Some(parent) = session.parent {
+        let parent = store::session::get(conn, parent).await?;
+        if !parent.is_some_and(|parent| parent.is_live(now)) {
+            return Ok(false);
+        }
+    }
+    sign_in::is_standing_member(conn, organization, principal.id, now).await
+}
+
 /// The session a token names, when it may be used.
 pub(super) async fn known(app: &App, id: SessionId, now: Timestamp) -> Result<Option<Arc<Known>>, Problem> {
     let identity = app.identity();
@@ -172,7 +198,7 @@ pub(super) async fn known(app: &App, id: SessionId, now: Timestamp) -> Result<Op
         let Some(principal) = store::principal::by_id(conn, session.principal).await? else {
             return Ok(None);
         };
-        let is_active = sign_in::is_standing(conn, &principal, session.organization).await?;
+        let is_active = is_standing(conn, &session, &principal, now).await?;
         let is_cookie = session.cookie_hash.is_some();
         let limits =
             session_limits::read(conn, &settings, principal.id, session.organization, is_cookie).await?;
@@ -341,7 +367,7 @@ pub(super) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
     app.database()
         .write(Scope::Installation, move |tx: &mut Tx| {
             Box::pin(async move {
-                store::session::purge(tx, before).await?;
+                store::session::purge(tx, before, day).await?;
                 store::sign_in_counter::purge(tx, day).await?;
                 store::token_floor::purge(tx, floor).await?;
                 Ok(())

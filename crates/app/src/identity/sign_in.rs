@@ -17,7 +17,7 @@ use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Conn, Scope};
 use charter_kernel::audit::{Actor, Outcome};
 use charter_kernel::facts::{MemberFact, OrganizationStatus, PrincipalKind, PrincipalStatus};
-use charter_kernel::{OrganizationId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
 use charter_store::principal::Principal;
 use charter_store::session::Session;
@@ -241,6 +241,22 @@ pub(super) async fn is_standing(
     Ok(!is_stopped)
 }
 
+/// Whether somebody may act in an organization as a member of it now. Applications are let in by members, and by nobody else.
+pub(super) async fn is_standing_member(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    who: PrincipalId,
+    now: Timestamp,
+) -> Result<bool, charter_db::Error> {
+    let Some(principal) = store::principal::by_id(conn, who).await? else { return Ok(false) };
+    let member = store::membership::get(conn, organization, who).await?;
+    let place = store::organization::get(conn, organization).await?;
+    let is_open = place.is_some_and(|place| place.organization.status == OrganizationStatus::Active);
+    Ok(is_open
+        && principal.status == PrincipalStatus::Active
+        && member.is_some_and(|member| is_live(&member, now)))
+}
+
 /// The organization a text names, when the principal is a member of it now.
 async fn membership(
     app: &App,
@@ -282,11 +298,7 @@ pub struct OwnMembership {
 }
 
 /// The organizations a principal is a member of now.
-async fn memberships(
-    app: &App,
-    who: charter_kernel::PrincipalId,
-    now: Timestamp,
-) -> Result<Vec<OwnMembership>, Problem> {
+async fn memberships(app: &App, who: PrincipalId, now: Timestamp) -> Result<Vec<OwnMembership>, Problem> {
     reading_all!(app.database(), |conn| async move {
         let mut found = Vec::new();
         for id in store::membership::organizations_of(conn, who).await? {

@@ -24,6 +24,11 @@ pub fn require_recent(ctx: &RequestContext) -> Result<(), Problem> {
     if caller.kind == PrincipalKind::ServiceAccount || caller.credential.is_some() {
         return Ok(());
     }
+    if caller.by_client.is_some() {
+        let detail =
+            "an application does not do this: its user does, signed in with `POST /api/v1/auth/login`";
+        return Err(Problem::new(ProblemKind::Forbidden, detail));
+    }
     if caller.session.is_none() && caller.authenticated_at.is_none() {
         let by =
             if caller.amr == [PROXY] { "being named by a proxy" } else { "a token of the former system" };

@@ -112,9 +112,19 @@ fn what_the_api_has_the_command_line_has() {
     for methods in document["paths"].as_object().unwrap().values() {
         for operation in methods.as_object().unwrap().values() {
             let id = operation["operationId"].as_str().unwrap();
+            // Pages are for browsers, and forms are protocols that programs speak.
             let is_a_page =
-                matches!(id, "service.docs" | "service.docs.style") || id.starts_with("auth.reset-password.");
-            if is_a_page {
+                matches!(id, "service.docs" | "service.docs.style" | "oauth.logout" | "oauth.authorize")
+                    || id.starts_with("auth.reset-password.");
+            let is_a_form = matches!(
+                id,
+                "oauth.token"
+                    | "oauth.introspect"
+                    | "oauth.revoke"
+                    | "oauth.authorize.answer"
+                    | "oauth.logout.answer"
+            );
+            if is_a_page || is_a_form {
                 continue;
             }
             let words: Vec<&str> = match id {

@@ -68,7 +68,7 @@ both_engines!(a_session_is_refreshed_by_its_newest_counter_only, async |db: Test
     let found = crate::read!(db, conn => session::get(conn, SessionId(2))).unwrap();
     assert_eq!((found.end_reason.as_deref(), found.ended_at), (Some("logout"), Some(at(3))));
     assert_eq!(refresh(1, 20).await, None, "ended");
-    assert_eq!(crate::write!(db, tx => session::purge(tx, at(1001))).unwrap(), 3);
+    assert_eq!(crate::write!(db, tx => session::purge(tx, at(1001), at(0))).unwrap(), 3);
 });
 
 fn credential(id: u128) -> Credential {

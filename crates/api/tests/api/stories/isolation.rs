@@ -132,7 +132,7 @@ both_engines!(ids_of_another_organization_mean_nothing_in_ones_own, async |datab
     let before = (everything(&story, "toys").await, everything(&story, "trade").await);
     // What may be created in one's own organization under a name that another has taken in theirs; and one's own sessions, which ask
     // for a session first (`session`).
-    let apart = ["conditions.put", "resources.put", "me.end-session"];
+    let apart = ["conditions.put", "resources.put", "me.end-session", "me.withdraw-application"];
     let (mut tried, mut not_anybodys) = (Vec::new(), Vec::new());
     for route in &charter_api::routes() {
         let names = route.path_names();

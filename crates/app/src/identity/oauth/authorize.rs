@@ -16,7 +16,7 @@ use crate::transaction::{Committed, Transaction};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_db::{BoxFuture, Scope as Sees};
-use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
+use charter_kernel::facts::{OrganizationStatus, PrincipalKind, PrincipalStatus};
 use charter_kernel::{Problem, SessionId, Timestamp};
 use charter_store as store;
 use charter_store::oauth_code::OauthCode;
@@ -86,9 +86,10 @@ pub fn denied(app: &App, asked: &Asked) -> String {
     asked.told(app, Fault::AccessDenied, "the user did not agree")
 }
 
-/// The user and their browser's session, where there is one.
+/// The user and their browser's session, where there is one. Whoever acts as them for support lets no application in.
 fn user(ctx: &RequestContext) -> Option<(&SignedIn, SessionId)> {
-    let caller = ctx.principal().filter(|caller| caller.kind == PrincipalKind::User)?;
+    let is_own = |caller: &&SignedIn| caller.kind == PrincipalKind::User && caller.support.is_none();
+    let caller = ctx.principal().filter(is_own)?;
     Some((caller, caller.session?))
 }
 
@@ -132,10 +133,14 @@ pub async fn proceed(
         let place = store::organization::get(conn, organization).await?;
         Ok::<_, charter_db::Error>((member, agreed, place))
     })?;
+    let is_open = place.as_ref().is_some_and(|place| place.organization.status == OrganizationStatus::Active);
     let is_member = member
         .is_some_and(|member| member.standing() == PrincipalStatus::Active && member.window.is_live(ctx.now));
-    if !is_member {
-        return tell(Fault::AccessDenied, "the user is no member of the client's organization");
+    if !is_member || !is_open {
+        return tell(
+            Fault::AccessDenied,
+            "the user is no member of the client's organization, or it is closed",
+        );
     }
     if !limits.allow_address(ctx.address) {
         return tell(Fault::AccessDenied, "the organization does not let its members in from this address");
@@ -143,7 +148,10 @@ pub async fn proceed(
     let index = app.snapshots().index();
     let agreed = agreed.and_then(|text| Scope::read(&text).ok()).unwrap_or_default();
     let is_agreed = asked.client.is_first_party || asked.scope.beyond(&agreed, &index).is_none();
-    if !done.has_agreed && (asked.prompt.asks_consent || !is_agreed) {
+    // Whatever else runs on a device can listen where this client does (RFC 8252, section 8.6): its user is asked each time.
+    let is_known =
+        asked.redirect_uri.starts_with("https://") || asked.redirect_uri.starts_with("http://localhost");
+    if !done.has_agreed && (asked.prompt.asks_consent || !is_agreed || !is_known) {
         if asked.prompt.is_none {
             return tell(Fault::ConsentRequired, "the user did not agree yet, and may not be asked");
         }

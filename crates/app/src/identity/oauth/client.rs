@@ -20,11 +20,13 @@ use charter_db::{BoxFuture, Scope as Sees, Tx};
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::facts::{OrganizationFacts, PrincipalKind, PrincipalStatus};
 use charter_kernel::{
-    OauthClientId, OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp,
+    OauthClientId, OrganizationId, Pattern, PrincipalId, Problem, ProblemKind, SessionId, Timestamp,
 };
 use charter_store as store;
 use zeroize::Zeroizing;
 
+/// Who may have a client that acts for members without asking them.
+const ADMINISTERS: &str = "admin.org_settings.update";
 /// Most addresses of one list.
 const URIS_MAX: usize = 20;
 /// Longest time two secrets are in force.
@@ -52,7 +54,7 @@ pub struct ClientDraft {
 }
 
 /// What may change about a client; what is left out stays.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientUpdate {
     /// What people know it as.
     pub name: Option<String>,
@@ -160,6 +162,8 @@ async fn check_reach(app: &App, ctx: &RequestContext, client: &OauthClient) -> R
     let mut given = charter_policy::PermissionSet::EMPTY;
     if client.is_first_party {
         given.add(&reach);
+        // It acts as every member who comes by a link: so may those alone who administer all of them.
+        given.add(&ADMINISTERS.parse().map(|pattern: Pattern| index.pattern(&pattern)).unwrap_or_default());
     }
     if let Some(account) = client.service_account {
         given.add(&rules::may_hold(&index, &facts, account).intersect(&reach));
@@ -321,7 +325,9 @@ fn is_another(app: &App, before: &OauthClient, after: &OauthClient) -> bool {
 /// Whether what it was given before may be more than it would be given now.
 fn is_narrower(before: &OauthClient, after: &OauthClient) -> bool {
     let lacks = |before: &[String], after: &[String]| before.iter().any(|word| !after.contains(word));
-    lacks(&before.scopes, &after.scopes)
+    // What nobody was asked about was given because it was the organization's own.
+    before.is_first_party && !after.is_first_party
+        || lacks(&before.scopes, &after.scopes)
         || lacks(&before.grant_types, &after.grant_types)
         || before.service_account != after.service_account
 }
@@ -340,6 +346,9 @@ pub async fn update(
     if before.status == ClientStatus::Deleted {
         return Err(missing(id));
     }
+    // Whoever may change clients may stop one, whatever it could do.
+    let off = ClientUpdate { is_active: Some(false), ..ClientUpdate::default() };
+    let only_switches_off = update == off;
     let account = account(app, organization, update.service_account.as_deref()).await?;
     let mut after = before.clone();
     if let Some(name) = &update.name {
@@ -360,7 +369,9 @@ pub async fn update(
     }
     after.updated_at = now;
     check_form(app, &after)?;
-    check_reach(app, ctx, &after).await?;
+    if !only_switches_off {
+        check_reach(app, ctx, &after).await?;
+    }
     let is_another = is_another(app, &before, &after);
     let ends = after.status != ClientStatus::Active || is_narrower(&before, &after);
     let ctx_inside = ctx.clone();

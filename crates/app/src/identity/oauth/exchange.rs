@@ -1,35 +1,26 @@
 //! What a client gets for a code, for a refresh token, and for being itself.
 
 use super::client_secret::Presented;
-use super::id_token::{self, Saying};
-use super::scope::{OFFLINE, OPENID, Scope};
+use super::code_exchange::{CodeDraft, for_code};
+use super::scope::{OFFLINE, Scope};
 use super::{
     AUTHORIZATION_CODE, CLIENT_CREDENTIALS, ClientKind, Fault, OauthClient, REFRESH_TOKEN, Refused, Stop,
     client_secret, refused,
 };
 use crate::App;
-use crate::audit;
 use crate::caller::RequestContext;
 use crate::identity::begin::{self, Opening, acting_as};
-use crate::identity::refresh::{end_family, moved_on};
-use crate::identity::seal::is_same;
-use crate::identity::{refresh_token, session, session_limits, sign_in, token};
+use crate::identity::refresh::moved_on;
+use crate::identity::{refresh_token, session, sign_in, token};
 use crate::transaction::{Committed, Transaction};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use charter_db::{BoxFuture, Scope as Sees};
-use charter_kernel::audit::Outcome;
+use charter_db::{BoxFuture, Scope as Sees, Tx};
 use charter_kernel::facts::PrincipalKind;
-use charter_kernel::{Problem, ProblemKind, SessionId, Timestamp};
+use charter_kernel::{OauthClientId, OrganizationId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
-use charter_store::oauth_code::OauthCode;
 use charter_store::principal::Principal;
 use charter_store::session::Session;
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// What the trail says of a code that came again.
-const AGAIN: &str = "an authorization code came again after it was exchanged: it may be in two hands";
 const NOT_ALLOWED: &str = "the client may not use this grant";
 
 /// What a client gets.
@@ -52,20 +43,20 @@ impl std::fmt::Debug for Issued {
     }
 }
 
-fn grants(client: &OauthClient, grant: &str) -> Result<(), Stop> {
+pub(super) fn grants(client: &OauthClient, grant: &str) -> Result<(), Stop> {
     if client.grant_types.iter().any(|known| known == grant) {
         return Ok(());
     }
     Err(refused(Fault::UnauthorizedClient, NOT_ALLOWED))
 }
 
-fn no_key() -> Problem {
+pub(super) fn no_key() -> Problem {
     Problem::new(ProblemKind::Unavailable, "no signing key is active yet: try again in a second")
         .retry_after(1)
 }
 
 /// The access token of a client's session.
-fn access_token(
+pub(super) fn access_token(
     app: &App,
     session: &Session,
     scope: &Scope,
@@ -89,206 +80,60 @@ fn access_token(
     Ok((Zeroizing::new(text), claims.exp - claims.iat))
 }
 
-fn refresh_token_of(app: &App, session: &Session) -> Zeroizing<String> {
+pub(super) fn refresh_token_of(app: &App, session: &Session) -> Zeroizing<String> {
     let identity = app.identity();
     refresh_token::make(&identity.pepper, identity.settings.is_live, session.id, session.refresh_counter)
 }
 
+/// Refuses when a client is another than was read, and holds it: what ends it has to wait, and then ends what began here, too.
+pub(super) async fn require_version(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    id: OauthClientId,
+    version: u64,
+) -> Result<(), Problem> {
+    if store::oauth_client::hold(tx, organization, id, version).await? {
+        return Ok(());
+    }
+    let detail = "the client was changed meanwhile: try again";
+    Err(Problem::new(ProblemKind::Unavailable, detail).retry_after(1))
+}
+
+/// How somebody proved themselves, and when: an application's session says what happened in the browser, not when the code came back.
+pub(super) struct Proof<'a> {
+    /// The methods, joined by spaces.
+    pub amr: &'a str,
+    /// When.
+    pub at: Timestamp,
+    /// The browser's session.
+    pub parent: Option<SessionId>,
+}
+
 /// A session of a client's on behalf of a principal. One that nobody refreshes lasts as long as its only access token.
-async fn session_for(
+pub(super) async fn session_for(
     app: &App,
     ctx: &RequestContext,
     client: &OauthClient,
     principal: &Principal,
     scope: &Scope,
-    parent: Option<SessionId>,
+    proof: Proof<'_>,
 ) -> Result<Session, Problem> {
     let opening = Opening { kind: begin::SessionKind::Bearer, user_agent: None };
     let begun = begin::begin(app, ctx, principal.id, Some(client.organization), opening).await?;
-    let is_lasting = scope.has(OFFLINE) && parent.is_some();
+    let is_lasting = scope.has(OFFLINE) && proof.parent.is_some();
     let life = ctx.now.plus_seconds(app.identity().terms.life_seconds);
     let expires_at = if is_lasting { begun.session.expires_at } else { begun.session.expires_at.min(life) };
     Ok(Session {
         client: Some(client.id),
         scope: Some(scope.text()),
         // What is for the time in which the user is away does not end when they sign out.
-        parent: parent.filter(|_| !is_lasting),
+        parent: proof.parent.filter(|_| !is_lasting),
+        amr: proof.amr.to_owned(),
+        authenticated_at: proof.at,
         expires_at,
         idle_expires_at: begun.session.idle_expires_at.min(expires_at),
         ..begun.session
     })
-}
-
-/// A code as a client brings it.
-#[derive(Clone, Copy)]
-pub struct CodeDraft<'a> {
-    /// The code.
-    pub code: &'a str,
-    /// Where it was sent.
-    pub redirect_uri: &'a str,
-    /// What its challenge was made from.
-    pub verifier: &'a str,
-}
-
-fn is_verifier(verifier: &str, challenge: &str) -> bool {
-    let is_form = (43..=128).contains(&verifier.len())
-        && verifier
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'));
-    let sum = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
-    is_same(sum.as_bytes(), challenge.as_bytes()) && is_form
-}
-
-/// What is wrong with a code that was not used yet, for this client.
-fn fault_of(code: &OauthCode, draft: CodeDraft<'_>, now: Timestamp) -> Option<&'static str> {
-    if now >= code.expires_at {
-        return Some("the code is over");
-    }
-    if code.redirect_uri != draft.redirect_uri {
-        return Some("redirect_uri is not the one the code was asked with");
-    }
-    (!is_verifier(draft.verifier, &code.code_challenge))
-        .then_some("code_verifier does not fit the challenge the code was asked with")
-}
-
-/// What came of taking a code.
-enum Taken {
-    /// The session began.
-    Begun,
-    /// It was refused, and is used up.
-    Refused(&'static str),
-    /// It was used before; this session came of it.
-    Again(Option<SessionId>),
-}
-
-/// Exchanges a code. Whatever comes of it, the code is used up.
-pub async fn for_code(
-    app: &App,
-    ctx: &RequestContext,
-    client: &OauthClient,
-    draft: CodeDraft<'_>,
-) -> Result<Issued, Stop> {
-    const UNKNOWN: &str = "the code is not one that was given to this client";
-    grants(client, AUTHORIZATION_CODE)?;
-    let (now, platform, organization) = (ctx.now, app.platform(), client.organization);
-    let hash = app.identity().pepper.of_oauth_code(draft.code);
-    let found = reading_all!(app.database(), |conn| async move {
-        let Some(code) = store::oauth_code::get(conn, organization, &hash).await? else { return Ok(None) };
-        let principal = store::principal::by_id(conn, code.principal).await?;
-        let is_standing = match &principal {
-            Some(principal) => sign_in::is_standing(conn, principal, Some(organization)).await?,
-            None => false,
-        };
-        let browser = store::session::get(conn, code.session).await?;
-        Ok::<_, charter_db::Error>(Some((code, principal.filter(|_| is_standing), browser)))
-    })?;
-    let Some((code, principal, browser)) = found.filter(|(code, ..)| code.client == client.id) else {
-        return Err(refused(Fault::InvalidGrant, UNKNOWN));
-    };
-    let scope = Scope::read(&code.scope).unwrap_or_default();
-    if scope.has(OPENID) {
-        id_token::ready(app).await?;
-    }
-    let fault = fault_of(&code, draft, now).or_else(|| {
-        let is_live = browser.as_ref().is_some_and(|browser| browser.is_live(now));
-        (principal.is_none() || !is_live).then_some("the user signed out, or may not act any more")
-    });
-    let begun = match (&principal, fault) {
-        (Some(principal), None) => {
-            let limits = session_limits::of(app, principal.id, Some(organization), false).await?;
-            if client.kind != ClientKind::Confidential && !limits.allow_address(ctx.address) {
-                return Err(session_limits::wrong_address().into());
-            }
-            Some(session_for(app, ctx, client, principal, &scope, Some(code.session)).await?)
-        }
-        _ => None,
-    };
-    let ctx_inside = match &principal {
-        Some(principal) => acting_as(ctx, principal),
-        None => ctx.clone(),
-    };
-    let (row, id) = (begun.clone(), client.id);
-    let (taken, _) = app
-        .write(Sees::Installation, platform, now, move |mut transaction: Transaction<'_>| {
-            Box::pin(async move {
-                let tx = transaction.tx();
-                let begins = row.as_ref().map(|session| session.id);
-                let told = |action: &'static str, why: &str, outcome: Outcome| {
-                    let mut event =
-                        audit::event(&ctx_inside, organization, action, "oauth_client", id.to_string());
-                    (event.reason, event.outcome) = (why.to_owned(), outcome);
-                    event
-                };
-                if !store::oauth_code::take(tx, organization, &hash, now, begins).await? {
-                    let before = store::oauth_code::get(tx, organization, &hash).await?;
-                    let event = told("oauth_code.reuse", AGAIN, Outcome::Denied);
-                    let family = before.and_then(|before| before.begun_session);
-                    return transaction.commit(event, Vec::new(), Taken::Again(family)).await;
-                }
-                match (row, fault) {
-                    (Some(session), None) => {
-                        store::session::insert(tx, &session).await?;
-                        let why = "an application exchanged a code";
-                        let mut event = session::event(&ctx_inside, platform, &session, "session.begin", why);
-                        let client =
-                            serde_json::json!({ "client_id": id.to_string(), "scope": session.scope });
-                        event.after = Some(client.to_string());
-                        transaction.commit(event, Vec::new(), Taken::Begun).await
-                    }
-                    (_, fault) => {
-                        let why = fault.unwrap_or(UNKNOWN);
-                        let event = told("oauth_code.refuse", why, Outcome::Denied);
-                        transaction.commit(event, Vec::new(), Taken::Refused(why)).await
-                    }
-                }
-            }) as BoxFuture<'_, Result<Committed<Taken>, Problem>>
-        })
-        .await?;
-    match taken {
-        Taken::Refused(why) => return Err(refused(Fault::InvalidGrant, why)),
-        Taken::Again(family) => {
-            end_begun(app, ctx, family).await?;
-            return Err(refused(
-                Fault::InvalidGrant,
-                "the code was exchanged before: what it gave has ended",
-            ));
-        }
-        Taken::Begun => {}
-    }
-    let (Some(session), Some(principal)) = (begun, principal) else {
-        return Err(refused(Fault::InvalidGrant, UNKNOWN));
-    };
-    let (access_token, expires_in) = access_token(app, &session, &scope, now)?;
-    let id_token = if scope.has(OPENID) {
-        let saying = Saying {
-            client: client.id,
-            principal: &principal,
-            scope: &scope,
-            nonce: code.nonce.as_deref(),
-            amr: &code.amr,
-            authenticated_at: code.authenticated_at,
-            access_token: &access_token,
-        };
-        Some(Zeroizing::new(id_token::mint(app, &saying, now).ok_or_else(no_key)?))
-    } else {
-        None
-    };
-    let refresh_token = scope.has(OFFLINE).then(|| refresh_token_of(app, &session));
-    Ok(Issued { access_token, expires_in, refresh_token, id_token, scope })
-}
-
-/// Ends what a code gave that came again.
-async fn end_begun(app: &App, ctx: &RequestContext, family: Option<SessionId>) -> Result<(), Problem> {
-    let Some(id) = family else { return Ok(()) };
-    let found = reading_all!(app.database(), |conn| store::session::get(conn, id))?;
-    match found.filter(|session| session.ended_at.is_none()) {
-        Some(session) => match end_family(app, ctx, &session, "session.reuse", AGAIN).await {
-            // Somebody else ended it meanwhile.
-            Err(problem) if problem.kind == ProblemKind::Unauthenticated => Ok(()),
-            done => done,
-        },
-        None => Ok(()),
-    }
 }
 
 /// Exchanges a refresh token, for all of its scope or for less.
@@ -350,19 +195,20 @@ pub async fn for_itself(
     };
     let found = reading_all!(app.database(), |conn| async move {
         let Some(found) = store::principal::by_id(conn, account).await? else { return Ok(None) };
-        let is_member = store::membership::get(conn, organization, account).await?.is_some();
-        let is_standing = sign_in::is_standing(conn, &found, Some(organization)).await?;
+        let is_standing = sign_in::is_standing_member(conn, organization, account, now).await?;
         let is_account = found.kind == PrincipalKind::ServiceAccount;
-        Ok::<_, charter_db::Error>((is_standing && is_member && is_account).then_some(found))
+        Ok::<_, charter_db::Error>((is_standing && is_account).then_some(found))
     })?;
     let Some(account) = found else {
         return Err(refused(Fault::UnauthorizedClient, "the service account of the client may not act"));
     };
-    let mut session = session_for(app, ctx, client, &account, &scope, None).await?;
-    "swk".clone_into(&mut session.amr);
+    let proof = Proof { amr: "swk", at: now, parent: None };
+    let session = session_for(app, ctx, client, &account, &scope, proof).await?;
     let (row, ctx_inside, id) = (session.clone(), acting_as(ctx, &account), client.id);
+    let version = client.row_version;
     app.write(Sees::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
+            require_version(transaction.tx(), organization, id, version).await?;
             store::session::insert(transaction.tx(), &row).await?;
             let why = "an application asked for itself";
             let mut event = session::event(&ctx_inside, platform, &row, "session.begin", why);
@@ -418,20 +264,5 @@ pub async fn tokens(
             "authorization_code, refresh_token and client_credentials are the grants there are",
         )),
         None => Err(missing("grant_type")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The example of RFC 7636, appendix B.
-    #[test]
-    fn a_verifier_fits_its_challenge() {
-        let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-        assert!(is_verifier("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", challenge));
-        for wrong in ["", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXK", challenge, &"a".repeat(129)] {
-            assert!(!is_verifier(wrong, challenge), "{wrong}");
-        }
     }
 }

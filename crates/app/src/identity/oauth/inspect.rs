@@ -2,14 +2,14 @@
 
 use super::client_secret::{self, Presented};
 use super::id_token::Profile;
-use super::scope::{OPENID, Scope};
+use super::scope::{EMAIL, OPENID, PROFILE, Scope};
 use super::{ClientKind, Fault, OauthClient, Stop, refused};
 use crate::App;
 use crate::caller::RequestContext;
 use crate::identity::authenticate::{self, judged};
 use crate::identity::own_session::principal_of;
 use crate::identity::token::Audience;
-use crate::identity::{refresh_token, session, sign_in};
+use crate::identity::{refresh_token, session};
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope as Sees};
 use charter_kernel::facts::PrincipalKind;
@@ -26,8 +26,10 @@ pub struct Worth {
     pub client_id: String,
     /// Whom it stands for.
     pub sub: PrincipalId,
-    /// Their login.
-    pub username: String,
+    /// Their login, as far as the user lets the client of the token know it.
+    pub username: Option<String>,
+    /// Who really acts, in a support session.
+    pub act: Option<PrincipalId>,
     /// When it ends, in seconds.
     pub exp: i64,
     /// When it was issued, in seconds.
@@ -44,6 +46,13 @@ pub struct Worth {
     pub auth_time: i64,
     /// Whether it opens anything; a refresh token gives others that do.
     pub is_access_token: bool,
+}
+
+/// A login, where a scope lets a client know it: the same as in the ID token.
+fn shown(scope: &str, kind: PrincipalKind, login: &str) -> Option<String> {
+    let scope = Scope::read(scope).unwrap_or_default();
+    let may = if login.contains('@') { scope.has(EMAIL) } else { scope.has(PROFILE) };
+    (may || kind == PrincipalKind::ServiceAccount).then(|| login.to_owned())
 }
 
 /// What a token is worth to a client that asks. One that is over, or none of its business, is worth nothing.
@@ -78,7 +87,8 @@ pub async fn introspect(
         scope: claims.scope.clone().unwrap_or_default(),
         client_id: claims.client_id.clone(),
         sub: claims.sub,
-        username: known.login.clone(),
+        username: shown(claims.scope.as_deref().unwrap_or_default(), known.kind, &known.login),
+        act: known.supporter(),
         exp: claims.exp,
         iat: claims.iat,
         aud: Some(aud),
@@ -114,17 +124,19 @@ async fn of_refresh(
     if !session.is_live(ctx.now) || session.refresh_counter != counter {
         return Ok(None);
     }
-    let (who, organization) = (session.principal, session.organization);
+    let (who, organization, row, now) = (session.principal, session.organization, session.clone(), ctx.now);
     let found = reading_all!(app.database(), |conn| async move {
         let Some(principal) = store::principal::by_id(conn, who).await? else { return Ok(None) };
-        let is_standing = sign_in::is_standing(conn, &principal, organization).await?;
+        let is_standing = session::is_standing(conn, &row, &principal, now).await?;
         Ok::<_, charter_db::Error>(is_standing.then_some(principal))
     })?;
+    let scope = session.scope.unwrap_or_default();
     Ok(found.map(|principal| Worth {
-        scope: session.scope.unwrap_or_default(),
+        scope: scope.clone(),
         client_id: client.id.to_string(),
         sub: principal.id,
-        username: principal.login_folded,
+        username: shown(&scope, principal.kind, &principal.login_folded),
+        act: None,
         exp: session.expires_at.min(session.idle_expires_at).seconds(),
         iat: session.refreshed_at.unwrap_or(session.created_at).seconds(),
         aud: None,

@@ -23,8 +23,6 @@ pub struct Parting {
     pub client: Option<String>,
     /// Where to go afterwards, as registered, with its `state`.
     pub target: Option<String>,
-    /// Where that is, for the content policy of a page.
-    pub origin: Option<String>,
 }
 
 /// Reads a request. What cannot be believed is left out: signing out is never refused.
@@ -47,5 +45,5 @@ pub async fn read(app: &App, draft: &LogoutDraft) -> Result<Parting, Problem> {
         .filter(|uri| redirect::is_registered(&client.post_logout_redirect_uris, client.kind, uri));
     let state: Vec<(&str, &str)> = draft.state.as_deref().map(|state| ("state", state)).into_iter().collect();
     let target = known.map(|uri| if state.is_empty() { uri.to_owned() } else { redirect::with(uri, &state) });
-    Ok(Parting { client: Some(client.name), origin: known.map(redirect::origin), target })
+    Ok(Parting { client: Some(client.name), target })
 }

@@ -9,6 +9,8 @@
 pub mod authorize;
 pub mod client;
 pub mod client_secret;
+pub mod code_exchange;
+pub mod consent;
 pub mod exchange;
 pub mod id_token;
 pub mod inspect;

@@ -122,11 +122,6 @@ impl Asked {
     pub fn told(&self, app: &App, fault: Fault, detail: &str) -> String {
         told_at(app, &self.redirect_uri, self.state.as_deref(), fault, detail)
     }
-
-    /// Where a form of ours that goes on with it may lead, for the content policy of the page.
-    pub fn origin(&self) -> String {
-        redirect::origin(&self.redirect_uri)
-    }
 }
 
 fn is_word(text: &str) -> bool {

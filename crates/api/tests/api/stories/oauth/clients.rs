@@ -207,13 +207,22 @@ both_engines!(nobody_makes_a_client_that_could_do_what_they_may_not, async |data
     for body in [own("admin.*.*"), own("*"), sync("admin.*.*")] {
         story.post(BOB, CLIENTS, body).await.is_problem(403, "beyond-giver");
     }
-    story.register(BOB, own("openid")).await;
+    // One that asks nobody acts as every member who comes by a link: whoever has it has to administer them.
+    for scope in ["openid", "admin.users.read"] {
+        let told = story.post(BOB, CLIENTS, own(scope)).await.is_problem(403, "beyond-giver");
+        assert!(text(&told.body["detail"]).contains("admin.org_settings.update"), "{}", told.body);
+    }
+    let body = json!({"subject": {"member": "bob@toys.example"}, "permission": "admin.org_settings.update", "reason": "helps"});
+    story.post(Who::Operator, "/api/v1/organizations/toys/grants", body).await.is(201);
     story.register(BOB, own("admin.users.read")).await;
     story.register(BOB, sync("admin.users.read")).await;
     // Nor does he turn or learn the secret of one that somebody else made.
     let big = story.register(ANN, sync("admin.*.*")).await;
     let path = format!("{CLIENTS}/{}", big.id);
     story.patch(BOB, &path, json!({"name": "Mine"})).await.is_problem(403, "beyond-giver");
+    story.patch(BOB, &path, json!({"active": true})).await.is_problem(403, "beyond-giver");
+    // But whoever may change clients may stop one.
+    story.patch(BOB, &path, json!({"active": false})).await.is(200);
     story.post(BOB, &format!("{path}/rotate-secret"), json!({})).await.is_problem(403, "beyond-giver");
     // One that asks its users is limited by them.
     let asking = json!({"name": "Asks", "kind": "public", "redirect_uris": [BACK], "scopes": ["*"]});

@@ -25,7 +25,13 @@ both_engines!(a_client_learns_what_a_token_for_its_organization_is_worth, async 
     let (_, tokens) = story.tokens_of(&shop, "openid offline_access admin.users.read").await;
     let worth = story.worth(&backend, &tokens["access_token"]).await;
     assert_eq!((&worth["active"], &worth["client_id"]), (&json!(true), &json!(shop.id)));
-    assert_eq!((&worth["username"], &worth["scope"]), (&json!("ann@toys.example"), &tokens["scope"]));
+    assert_eq!(
+        (&worth["username"], &worth["scope"]),
+        (&json!(null), &tokens["scope"]),
+        "her address is her own"
+    );
+    let (_, open) = story.tokens_of(&shop, "openid email").await;
+    assert_eq!(story.worth(&backend, &open["access_token"]).await["username"], "ann@toys.example");
     assert_eq!((&worth["iss"], &worth["token_type"]), (&json!("https://charter.example"), &json!("Bearer")));
     assert_eq!(worth["exp"].as_i64().unwrap() - worth["iat"].as_i64().unwrap(), 600);
     assert_eq!(story.worth(&shop, &tokens["refresh_token"]).await["active"], true);

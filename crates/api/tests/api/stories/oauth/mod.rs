@@ -2,6 +2,7 @@
 
 mod attacks;
 mod clients;
+mod consents;
 mod ends;
 mod way;
 

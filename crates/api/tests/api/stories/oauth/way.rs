@@ -15,7 +15,10 @@ both_engines!(somebody_signs_in_agrees_and_the_application_is_let_in, async |dat
     let shown = page.body.as_str().unwrap();
     assert!(shown.contains("Shop &amp; &lt;Co&gt;") && !shown.contains("<Co>"));
     let policy = page.header("content-security-policy");
-    assert!(policy.contains("form-action 'self' https://shop.example;"), "{policy}");
+    assert!(
+        !policy.contains("form-action"),
+        "browsers hold where the application sends people on to it: {policy}"
+    );
     assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("script-src"));
 
     let wrong = story.type_in(&path, "", ANN_LOGIN, "wrong horse battery").await.is(401);

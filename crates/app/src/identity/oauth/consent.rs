@@ -1,0 +1,96 @@
+//! What somebody agreed that applications may do on their behalf: seeing it, and taking it back.
+
+use crate::App;
+use crate::audit;
+use crate::caller::{Listing, Page, RequestContext};
+use crate::identity::own_session::own_session_of;
+use crate::identity::session;
+use crate::transaction::{Committed, Transaction};
+use charter_db::{BoxFuture, Scope as Sees};
+use charter_kernel::{OauthClientId, OrganizationId, Problem, SessionId};
+use charter_store as store;
+
+pub use charter_store::oauth_consent::OauthConsent;
+
+fn read_cursor(text: &str) -> Option<(OrganizationId, OauthClientId)> {
+    let (organization, client) = text.split_once('_')?;
+    Some((organization.parse().ok()?, client.parse().ok()?))
+}
+
+/// What the caller agreed to, one organization after the other, one page.
+pub async fn list_own(
+    app: &App,
+    ctx: &RequestContext,
+    page: &Page,
+) -> Result<Listing<OauthConsent>, Problem> {
+    let (caller, _) = own_session_of(ctx)?;
+    let who = caller.id;
+    let wrong = || Problem::invalid("cursor", "not a cursor of this list");
+    let (from, mut after) = match &page.after {
+        None => (OrganizationId(0), OauthClientId(0)),
+        Some(cursor) => read_cursor(cursor).ok_or_else(wrong)?,
+    };
+    let places = reading_all!(app.database(), |conn| store::membership::organizations_of(conn, who))?;
+    let mut items: Vec<OauthConsent> = Vec::new();
+    for organization in places.into_iter().filter(|place| *place >= from) {
+        let missing = page.limit - u32::try_from(items.len()).unwrap_or(page.limit);
+        let (first, limit) = (if organization == from { after } else { OauthClientId(0) }, missing.max(1));
+        let found = reading!(app.database(), organization, |conn| store::oauth_consent::of_principal(
+            conn,
+            organization,
+            who,
+            first,
+            limit
+        ))?;
+        if missing == 0 {
+            if found.rows.is_empty() {
+                continue;
+            }
+            return Ok(ended(items));
+        }
+        items.extend(found.rows);
+        if found.more {
+            return Ok(ended(items));
+        }
+        after = OauthClientId(0);
+    }
+    Ok(Listing { items, next: None })
+}
+
+/// A page after which there are more.
+fn ended(items: Vec<OauthConsent>) -> Listing<OauthConsent> {
+    let next = items.last().map(|last| format!("{}_{}", last.organization, last.client));
+    Listing { items, next }
+}
+
+/// Takes back what the caller agreed to: the application is asked about again, and what it has of them ends.
+pub async fn withdraw(app: &App, ctx: &RequestContext, client: OauthClientId) -> Result<(), Problem> {
+    const WHY: &str = "the user took back what they agreed to";
+    let (caller, _) = own_session_of(ctx)?;
+    let (who, now, platform, ctx_inside) = (caller.id, ctx.now, app.platform(), ctx.clone());
+    let missing = move || Problem::not_found(format!("you let in no application {client}"));
+    let found = reading_all!(app.database(), |conn| store::oauth_client::anywhere(conn, client))?;
+    let organization = found.ok_or_else(missing)?.organization;
+    // The lock is the one under which codes are exchanged: what comes before ends here, what comes after finds nothing agreed.
+    let (ended, _) = app
+        .write(Sees::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let tx = transaction.tx();
+                let had = store::oauth_consent::delete(tx, organization, client, who).await?;
+                store::oauth_code::delete_unused(tx, organization, client, who).await?;
+                let ended = store::session::end_of_grant(tx, client, who, WHY, now).await?;
+                if !had && ended.is_empty() {
+                    return Err(missing());
+                }
+                let action = "oauth_client.withdraw";
+                let mut event =
+                    audit::event(&ctx_inside, organization, action, "oauth_client", client.to_string());
+                event.reason = WHY.to_owned();
+                event.after = Some(serde_json::json!({ "sessions_ended": ended.len() }).to_string());
+                transaction.commit(event, Vec::new(), ended).await
+            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
+        })
+        .await?;
+    session::forget(app, &ended);
+    Ok(())
+}
