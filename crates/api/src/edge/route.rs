@@ -448,6 +448,11 @@ impl<G: Gate> Route<G> {
         self.shapes.body.is_some()
     }
 
+    /// Whether its body is a form.
+    pub fn takes_form_body(&self) -> bool {
+        self.takes_body() && self.body_type != "application/json"
+    }
+
     /// The names in its path, in order.
     pub fn path_names(&self) -> Vec<&'static str> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect()

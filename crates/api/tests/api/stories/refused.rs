@@ -186,7 +186,8 @@ both_engines!(what_is_no_json_reaches_no_use_case_of_any_route, async |database|
     ];
     let mut tried = 0;
     for route in &charter_api::routes() {
-        if !route.takes_body() {
+        // Forms have stories of their own (`oauth`).
+        if !route.takes_body() || route.takes_form_body() {
             continue;
         }
         let path = filled(route.path(), "toys", |name| match name {
