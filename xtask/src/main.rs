@@ -25,7 +25,7 @@ const CHORES: &[Chore] = &[
     },
     Chore {
         name: "bench",
-        about: "bench http: measure Charter over HTTP beside an empty axum handler",
+        about: "bench http|identity: measure Charter over HTTP, and what signing in and keys cost",
         run: bench::run,
     },
 ];

@@ -169,6 +169,6 @@ fn rounds(connections: &mut [Connection], request: &[u8], status: u16, end: Inst
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask bench http`: Charter over HTTP beside an empty axum handler, in the same run. Both are processes of their own on
 //! loopback, driven by the same client in turn, round after round; what is printed are medians of the rounds' ratios.
 
+mod identity;
 mod load;
 mod server;
 
@@ -10,21 +11,25 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-const USAGE: &str = "usage: cargo xtask bench http [--rounds N] [--milliseconds N] [--only WORDS]";
+const USAGE: &str = "usage: cargo xtask bench http [--rounds N] [--milliseconds N] [--only WORDS] | cargo xtask bench identity [--rounds N]";
 
 /// How long and how often is measured.
 struct Plan {
     rounds: usize,
     span: Duration,
     only: Option<String>,
+    is_of_identity: bool,
 }
 
 impl Plan {
     fn read(arguments: &[String]) -> Result<Self, String> {
-        let mut plan = Self { rounds: 11, span: Duration::from_millis(500), only: None };
+        let mut plan =
+            Self { rounds: 11, span: Duration::from_millis(500), only: None, is_of_identity: false };
         let mut rest = arguments.iter();
-        if rest.next().map(String::as_str) != Some("http") {
-            return Err(USAGE.to_owned());
+        match rest.next().map(String::as_str) {
+            Some("http") => {}
+            Some("identity") => plan.is_of_identity = true,
+            _ => return Err(USAGE.to_owned()),
         }
         while let Some(name) = rest.next() {
             let value = rest.next();
@@ -65,6 +70,9 @@ struct Round {
 /// When a server does not start or answers otherwise than expected.
 pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let plan = Plan::read(arguments)?;
+    if plan.is_of_identity {
+        return identity::run(root, &plan);
+    }
     let folder = build(root)?;
     let is_pinned = pin_self();
     let empty = Server::empty(&folder.join("examples/empty_handler"), is_pinned)?;
@@ -104,7 +112,7 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
 fn build(root: &Path) -> Result<std::path::PathBuf, String> {
     let status = Command::new("cargo")
         .args(["build", "--release", "-p", "charter", "-p", "charter-api", "--bin", "charter"])
-        .args(["--example", "empty_handler"])
+        .args(["-p", "charter-app", "--example", "empty_handler", "--example", "argon2id"])
         .current_dir(root)
         .status()
         .map_err(|flaw| format!("cargo cannot be run: {flaw}"))?;
@@ -134,8 +142,9 @@ fn evaluation(number: usize) -> String {
 }
 
 fn cases(charter: &Server, credentials: &Credentials) -> Result<Vec<Case>, String> {
-    let [operator, service, access] = [&credentials.operator, &credentials.service, &credentials.access]
-        .map(|token| format!("Bearer {token}"));
+    let [operator, service, access, key] =
+        [&credentials.operator, &credentials.service, &credentials.access, &credentials.key]
+            .map(|token| format!("Bearer {token}"));
     let mut connection = Connection::open(charter.address)?;
     let mut cases = Vec::new();
     let one = evaluation(0);
@@ -156,11 +165,12 @@ fn cases(charter: &Server, credentials: &Credentials) -> Result<Vec<Case>, Strin
         cases.push(Case { name, is_baseline: false, request, status, rounds: Vec::new() });
         Ok(answer)
     };
-    let (operator, service, access) =
-        (("authorization", &*operator), ("authorization", &*service), ("authorization", &*access));
+    let [operator, service, access, key] =
+        [&*operator, &*service, &*access, &*key].map(|bearer| ("authorization", bearer));
     let yes = r#""decision":true"#;
     add("evaluation, operator's token", "POST", here, &[operator], &one, 200, yes)?;
     add("evaluation, service token", "POST", "/access/v1/evaluation", &[service], &one, 200, yes)?;
+    add("evaluation, API key", "POST", "/access/v1/evaluation", &[key], &one, 200, yes)?;
     add("evaluation, access token", "POST", "/access/v1/evaluation", &[access], &one, 200, yes)?;
     add(BATCH, "POST", "/access/v1/evaluations", &[service], &batch, 200, yes)?;
     let records: Vec<String> =

@@ -72,8 +72,22 @@ impl Server {
     /// # Errors
     /// When it does not start.
     pub fn charter(program: &Path, folder: PathBuf, is_pinned: bool) -> Result<Self, String> {
+        Self::serving(pinned(program, is_pinned), program, folder)
+    }
+
+    /// The same for a service that believes a proxy on this machine what address a request is from.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn charter_behind_proxy(program: &Path, folder: PathBuf) -> Result<Self, String> {
+        let mut command = Command::new(program);
+        command.env("CHARTER_TRUSTED_PROXIES", "127.0.0.1");
+        Self::serving(command, program, folder)
+    }
+
+    fn serving(mut command: Command, program: &Path, folder: PathBuf) -> Result<Self, String> {
         std::fs::create_dir_all(&folder).map_err(|flaw| format!("{}: {flaw}", folder.display()))?;
-        let started = pinned(program, is_pinned)
+        let started = command
             .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"])
             .arg(&folder)
             .current_dir(&folder)
@@ -108,20 +122,44 @@ impl Server {
             .map_err(|flaw| format!("{}: {flaw}", path.display()))
     }
 
+    /// Memory it holds, in bytes.
+    ///
+    /// # Errors
+    /// Where there is no `/proc`.
+    pub fn resident_bytes(&self) -> Result<u64, String> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text =
+            std::fs::read_to_string(&path).map_err(|flaw| format!("{path}: {flaw} (Linux is needed)"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let kib = line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok());
+        kib.map(|kib| kib * 1024).ok_or_else(|| format!("{path} has another form than expected"))
+    }
+
     /// Processor time it has used, in microseconds.
     ///
     /// # Errors
     /// Where there is no `/proc`.
     pub fn cpu_microseconds(&self) -> Result<u64, String> {
-        let path = format!("/proc/{}/stat", self.child.id());
-        let text =
-            std::fs::read_to_string(&path).map_err(|flaw| format!("{path}: {flaw} (Linux is needed)"))?;
-        let fields: Vec<&str> = text.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
-        match (ticks(11), ticks(12)) {
-            (Some(user), Some(system)) => Ok((user + system) * TICK_MICROSECONDS),
-            _ => Err(format!("{path} has another form than expected")),
-        }
+        ticks(&format!("/proc/{}/stat", self.child.id()), [11, 12])
+    }
+}
+
+/// Processor time that children of this process used which ended, in microseconds.
+///
+/// # Errors
+/// Where there is no `/proc`.
+pub fn cpu_of_children_microseconds() -> Result<u64, String> {
+    ticks("/proc/self/stat", [13, 14])
+}
+
+/// The sum of two fields of a process's statistics, behind its name.
+fn ticks(path: &str, at: [usize; 2]) -> Result<u64, String> {
+    let text = std::fs::read_to_string(path).map_err(|flaw| format!("{path}: {flaw} (Linux is needed)"))?;
+    let fields: Vec<&str> = text.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
+    match at.map(ticks) {
+        [Some(user), Some(system)] => Ok((user + system) * TICK_MICROSECONDS),
+        _ => Err(format!("{path} has another form than expected")),
     }
 }
 
@@ -134,6 +172,8 @@ pub struct Credentials {
     pub service: String,
     /// Access token of a person.
     pub access: String,
+    /// API key of the same person.
+    pub key: String,
 }
 
 /// Fills the organization `toys` with members who hold roles, a service account and an administrator.
@@ -179,5 +219,12 @@ pub fn fill(server: &Server) -> Result<Credentials, String> {
     post("/api/v1/users/olga@toys.example/password", json!({ "password": PASSWORD }))?;
     let login = json!({ "login": "olga@toys.example", "password": PASSWORD, "organization": "toys" });
     let signed_in = post("/api/v1/auth/login", login)?;
-    Ok(Credentials { service: text(&made, "token")?, access: text(&signed_in, "access_token")?, operator })
+    let access = text(&signed_in, "access_token")?;
+    let body = json!({ "name": "bench", "scopes": ["*"] }).to_string();
+    let bearer = format!("Bearer {access}");
+    let answer =
+        connection.call(&request("POST", "/api/v1/api-keys", &[("authorization", &bearer)], &body))?;
+    let key = text(&serde_json::from_str(&answer.body).unwrap_or_default(), "token")
+        .map_err(|_| format!("the API key: {} {}", answer.status, answer.body))?;
+    Ok(Credentials { service: text(&made, "token")?, access, key, operator })
 }
