@@ -3,6 +3,7 @@
 use crate::edge::{Call, Crumb, ETag, Guard, Reply, Route};
 use crate::signed_in::{self, Kind, SignedInView};
 use charter_app::App;
+use charter_app::identity::lineage::Lineage;
 use charter_app::identity::setup::{self, SetupDraft};
 use charter_app::identity::sign_in::{self, SignInDraft};
 use charter_app::identity::{legacy_caller, own_password, own_session, refresh, step_up};
@@ -265,27 +266,35 @@ struct KeysView {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "PublicKey")]
 struct KeyView {
-    /// `OKP` or `EC`.
+    /// `OKP`, `EC` or `RSA`.
     kty: String,
-    /// `Ed25519` or `P-256`.
-    crv: String,
-    /// `EdDSA` or `ES256`.
+    /// `Ed25519` or `P-256`; of `OKP` and `EC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crv: Option<String>,
+    /// `EdDSA`, `ES256` or `RS256`.
     alg: String,
     /// `sig`.
     #[serde(rename = "use")]
     purpose: String,
     /// The id tokens name it by.
     kid: String,
-    /// The public key or its first half, base64url.
-    x: String,
+    /// The public key or its first half, base64url; of `OKP` and `EC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    x: Option<String>,
     /// Its second half, of `EC`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     y: Option<String>,
+    /// The modulus, base64url; of `RSA`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    n: Option<String>,
+    /// The exponent, of `RSA`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    e: Option<String>,
 }
 
 async fn keys(call: Call) -> Result<Reply<KeysView>, Problem> {
     let identity = call.app.identity();
-    let sets = [identity.keys(), identity.id_keys()];
+    let sets = Lineage::ALL.map(|lineage| identity.keys_of(lineage));
     let mut all = KeysView { keys: Vec::new() };
     for set in &sets {
         let view: KeysView = serde_json::from_str(set.document())

@@ -6,7 +6,7 @@ use charter_app::App;
 use charter_app::identity::key_rotation::{self, RevocationDraft, RotationDraft, RotationPlan, SigningKey};
 use charter_app::identity::key_schedule;
 use charter_app::identity::legacy_caller;
-use charter_app::identity::signing_key::ACCESS;
+use charter_app::identity::lineage::Lineage;
 use charter_app::identity::token_floor::{self, FloorDraft, Whose};
 use charter_kernel::{PrincipalId, Problem, ProblemKind, Timestamp};
 use schemars::JsonSchema;
@@ -71,7 +71,7 @@ struct SigningKeyView {
     kid: String,
     /// What it signs: `access` tokens, or `id` tokens.
     purpose: String,
-    /// `EdDSA` for access tokens, `ES256` for ID tokens.
+    /// `EdDSA` for access tokens, `ES256` or `RS256` for ID tokens.
     alg: String,
     /// `pending` (published, signs from `activates_at`), `active` (signs), `retiring` (verifies what it signed), `retired`,
     /// or `revoked` (refused).
@@ -125,7 +125,8 @@ struct SigningKeysView {
 
 async fn list(call: Call) -> Result<Reply<SigningKeysView>, Problem> {
     let keys = key_rotation::list(&call.app, call.permit()?).await?;
-    let of_access: Vec<SigningKey> = keys.iter().filter(|key| key.purpose == ACCESS).cloned().collect();
+    let of_access: Vec<SigningKey> =
+        keys.iter().filter(|key| Lineage::of(key) == Some(Lineage::Access)).cloned().collect();
     let next_at = key_schedule::next_at(&of_access, &call.app.identity().settings().key_policy);
     Ok(Reply::new(SigningKeysView { keys: keys.into_iter().map(Into::into).collect(), next_at }))
 }
@@ -141,9 +142,33 @@ struct RotateBody {
     /// Hash of the plan that was looked at.
     #[serde(default)]
     plan: Option<String>,
-    /// The keys of ID tokens are meant; left out, those of access tokens.
+    /// Which keys are meant; left out, those of access tokens.
     #[serde(default)]
-    of_id_tokens: bool,
+    lineage: LineageName,
+}
+
+/// What keys sign, and how.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "SigningKeyLineage")]
+#[serde(rename_all = "snake_case")]
+enum LineageName {
+    /// Access tokens.
+    #[default]
+    Access,
+    /// ID tokens, by ES256.
+    Id,
+    /// ID tokens, by RS256.
+    IdRs256,
+}
+
+impl From<LineageName> for Lineage {
+    fn from(name: LineageName) -> Self {
+        match name {
+            LineageName::Access => Self::Access,
+            LineageName::Id => Self::Id,
+            LineageName::IdRs256 => Self::IdRs256,
+        }
+    }
 }
 
 /// What a rotation does, or did.
@@ -182,7 +207,7 @@ async fn rotate(call: Call<(), EditQuery, RotateBody>) -> Result<Reply<RotationV
     let draft = RotationDraft {
         ahead_seconds: call.body.ahead_seconds,
         plan: call.body.plan,
-        is_of_id_tokens: call.body.of_id_tokens,
+        lineage: Some(call.body.lineage.into()),
     };
     let is_dry = call.query.dry_run;
     let plan = if is_dry {

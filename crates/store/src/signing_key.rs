@@ -25,7 +25,7 @@ statements! {
     REVOKE = "update signing_keys set state = 'revoked', revoked_at = $2, revoke_reason = $3, sealed_private = null \
               where kid = $1 and state <> 'revoked'";
     GET = select!("where kid = $1");
-    OF_PURPOSE = select!("where purpose = $1 order by created_at, kid");
+    OF_LINEAGE = select!("where purpose = $1 and alg = $2 order by created_at, kid");
     LIST = select!("order by created_at, kid");
 }
 
@@ -124,7 +124,7 @@ fn key(row: RowRef<'_>) -> Result<SigningKey> {
     })
 }
 
-/// Adds a key, pending or active. A second active one of a purpose violates `signing_keys_active`.
+/// Adds a key, pending or active. A second active one of a lineage violates `signing_keys_active`.
 pub async fn insert(tx: &mut Tx, key: &SigningKey) -> Result<()> {
     let it = key;
     let (state, private) = (it.state.as_str(), &it.sealed_private);
@@ -173,9 +173,9 @@ pub async fn get(conn: &mut Conn, kid: &str) -> Result<Option<SigningKey>> {
     row::opt(conn, &GET, params![kid], key).await
 }
 
-/// The keys of one purpose, oldest first.
-pub async fn of_purpose(conn: &mut Conn, purpose: &str) -> Result<Vec<SigningKey>> {
-    row::list(conn, &OF_PURPOSE, params![purpose], key).await
+/// The keys of a lineage in the order in which they were made.
+pub async fn of_lineage(conn: &mut Conn, purpose: &str, alg: &str) -> Result<Vec<SigningKey>> {
+    row::list(conn, &OF_LINEAGE, params![purpose, alg], key).await
 }
 
 /// All keys, oldest first.

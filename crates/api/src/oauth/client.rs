@@ -4,7 +4,7 @@ use super::TAG;
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
 use charter_app::App;
 use charter_app::identity::oauth::client::{self, ClientDraft, ClientUpdate, WithSecret};
-use charter_app::identity::oauth::{AUTHORIZATION_CODE, ClientKind, OauthClient};
+use charter_app::identity::oauth::{AUTHORIZATION_CODE, ClientKind, IdTokenAlg, OauthClient};
 use charter_kernel::{OauthClientId, PrincipalId, Problem, ProblemKind, Timestamp};
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -81,6 +81,28 @@ enum Kind {
     Native,
 }
 
+/// How ID tokens are signed.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "IdTokenAlg")]
+enum Alg {
+    /// ECDSA over P-256.
+    #[default]
+    #[serde(rename = "ES256")]
+    Es256,
+    /// RSA, for libraries that know nothing else.
+    #[serde(rename = "RS256")]
+    Rs256,
+}
+
+impl From<Alg> for IdTokenAlg {
+    fn from(alg: Alg) -> Self {
+        match alg {
+            Alg::Es256 => Self::Es256,
+            Alg::Rs256 => Self::Rs256,
+        }
+    }
+}
+
 impl From<Kind> for ClientKind {
     fn from(kind: Kind) -> Self {
         match kind {
@@ -112,6 +134,8 @@ struct ClientView {
     scopes: Vec<String>,
     /// Whether it is the organization's own: nobody is asked whether they agree.
     first_party: bool,
+    /// How its ID tokens are signed: `ES256` or `RS256`.
+    id_token_alg: &'static str,
     /// The service account its client credentials stand for.
     #[schemars(with = "Option<wire::Id>")]
     service_account_id: Option<PrincipalId>,
@@ -142,6 +166,7 @@ impl From<OauthClient> for ClientView {
             grant_types: it.grant_types,
             scopes: it.scopes,
             first_party: it.is_first_party,
+            id_token_alg: it.id_token_alg.as_str(),
             service_account_id: it.service_account,
             previous_secret_until: it.previous_until,
             status: it.status.as_str(),
@@ -193,6 +218,9 @@ struct CreateBody {
     /// Whether it is the organization's own: nobody is asked whether they agree.
     #[serde(default)]
     first_party: bool,
+    /// How its ID tokens are signed; `ES256` when left out.
+    #[serde(default)]
+    id_token_alg: Alg,
     /// The service account its client credentials stand for: its id or name.
     #[serde(default)]
     service_account: Option<String>,
@@ -221,6 +249,9 @@ struct UpdateBody {
     /// Whether it is the organization's own.
     #[serde(default)]
     first_party: Option<bool>,
+    /// How its ID tokens are signed.
+    #[serde(default)]
+    id_token_alg: Option<Alg>,
     /// The service account its client credentials stand for.
     #[serde(default)]
     service_account: Option<String>,
@@ -263,6 +294,7 @@ async fn create(call: Call<(), (), CreateBody>) -> Result<Reply<WithSecretView>,
         grant_types: it.grant_types.unwrap_or_else(|| vec![AUTHORIZATION_CODE.to_owned()]),
         scopes: it.scopes,
         is_first_party: it.first_party,
+        id_token_alg: it.id_token_alg.into(),
         service_account: it.service_account,
     };
     let made = client::create(&call.app, &call.ctx, &permit, draft).await?;
@@ -285,6 +317,7 @@ async fn update(call: Call<ClientPath, (), UpdateBody>) -> Result<Reply<ClientVi
         grant_types: it.grant_types,
         scopes: it.scopes,
         is_first_party: it.first_party,
+        id_token_alg: it.id_token_alg.map(Into::into),
         service_account: it.service_account,
         is_active: it.active,
     };

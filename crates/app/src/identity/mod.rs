@@ -61,6 +61,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use charter_db::Database;
 use charter_kernel::{Problem, ProblemKind, Timestamp};
 use charter_store as store;
+use lineage::Lineage;
 use password::{HashCost, Hasher};
 use proxied_caller::ProxySecret;
 use seal::{Pepper, Sealer};
@@ -183,6 +184,7 @@ pub struct Identity {
     token_throttle: Throttle,
     keys: ArcSwap<KeySet>,
     id_keys: ArcSwap<KeySet>,
+    rs256_keys: ArcSwap<KeySet>,
     keys_read_at: AtomicI64,
     floors: ArcSwap<token_floor::Floors>,
     legacy: ArcSwapOption<legacy_token::LegacyTokens>,
@@ -211,8 +213,11 @@ impl Identity {
         let unusable =
             |error| Problem::new(ProblemKind::Internal, format!("the key-encryption key: {error}"));
         let sealer = Sealer::new(&settings.secrets.key_encryption_key).map_err(unusable)?;
-        let kept = reading_all!(database, |conn| store::signing_key::of_purpose(conn, signing_key::ACCESS))?;
-        let of_id = reading_all!(database, |conn| store::signing_key::of_purpose(conn, signing_key::ID))?;
+        let keys = reading_all!(database, |conn| store::signing_key::list(conn))?;
+        let set_of = |lineage: Lineage| {
+            let kept = keys.iter().filter(|key| Lineage::of(key) == Some(lineage)).cloned().collect();
+            KeySet::new(kept, &sealer).map(ArcSwap::from_pointee)
+        };
         let floors = reading_all!(database, |conn| store::token_floor::set_since(conn, Timestamp::MIN))?;
         let now = world.now();
         Ok(Self {
@@ -222,8 +227,9 @@ impl Identity {
                 life_seconds: i64::from(settings.access_token_seconds),
                 leeway_seconds: LEEWAY_SECONDS,
             },
-            keys: ArcSwap::from_pointee(KeySet::new(kept, &sealer)?),
-            id_keys: ArcSwap::from_pointee(KeySet::new(of_id, &sealer)?),
+            keys: set_of(Lineage::Access)?,
+            id_keys: set_of(Lineage::Id)?,
+            rs256_keys: set_of(Lineage::IdRs256)?,
             keys_read_at: AtomicI64::new(now.micros()),
             floors: ArcSwap::from_pointee(token_floor::Floors::default().with(&floors)),
             sealer,
@@ -247,14 +253,18 @@ impl Identity {
         })
     }
 
-    /// The keys in force for ID tokens.
-    pub fn id_keys(&self) -> Arc<KeySet> {
-        self.id_keys.load_full()
+    /// Where the keys in force of a lineage are.
+    fn place_of(&self, lineage: Lineage) -> &ArcSwap<KeySet> {
+        match lineage {
+            Lineage::Access => &self.keys,
+            Lineage::Id => &self.id_keys,
+            Lineage::IdRs256 => &self.rs256_keys,
+        }
     }
 
     /// The keys in force of a lineage.
-    pub(crate) fn keys_of(&self, purpose: &str) -> Arc<KeySet> {
-        if purpose == signing_key::ID { self.id_keys() } else { self.keys() }
+    pub fn keys_of(&self, lineage: Lineage) -> Arc<KeySet> {
+        self.place_of(lineage).load_full()
     }
 
     /// The keys in force for access tokens.

@@ -1,16 +1,20 @@
-//! Keys that sign tokens, one lineage per purpose: Ed25519 for access tokens, P-256 (ES256) for ID tokens, which more libraries know. A key is `pending` (published, does not sign yet), `active` (signs),
+//! Keys that sign tokens: Ed25519 for access tokens; for ID tokens P-256 (ES256), which more libraries know, or RSA (RS256) for those that
+//! know nothing else. A key is `pending` (published, does not sign yet), `active` (signs),
 //! `retiring` (verifies what it signed; its private part is destroyed), `retired` (gone), or `revoked` (refused at once).
 //!
 //! The private part is sealed (`seal.rs`) and named by the key's id. The id is the thumbprint of the public part (RFC 7638), so an id can
 //! never come to mean another key. Here: the set of keys in memory and its public document; the rows are made in `lineage.rs`.
 
+use super::lineage::Lineage;
 use super::seal::Sealer;
 use aws_lc_rs::agreement::{self, ECDH_P256};
 use aws_lc_rs::digest;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeySize, PublicKey as RsaPublicKey};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-    UnparsedPublicKey, VerificationAlgorithm,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey, VerificationAlgorithm,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,15 +22,14 @@ use charter_kernel::{Problem, ProblemKind, Timestamp};
 use charter_store::signing_key::{KeyState, SigningKey};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use zeroize::Zeroizing;
 
-/// The lineage whose keys sign access tokens.
-pub const ACCESS: &str = "access";
-/// The lineage whose keys sign ID tokens. It begins with the first of them.
-pub const ID: &str = "id";
 /// The algorithm of access tokens.
 pub const EDDSA: &str = "EdDSA";
 /// The algorithm of ID tokens.
 pub const ES256: &str = "ES256";
+/// Their other algorithm.
+pub const RS256: &str = "RS256";
 
 /// A key that verifies.
 #[derive(Debug, Clone)]
@@ -59,12 +62,17 @@ impl VerifyingKey {
 enum Pair {
     Edwards(Ed25519KeyPair),
     P256(Box<EcdsaKeyPair>),
+    Rsa(RsaKeyPair),
 }
 
 impl Pair {
     /// The pair of what is kept.
     fn open(alg: &str, seed: &[u8], public: &[u8]) -> Option<Self> {
         match alg {
+            RS256 => {
+                let pair = RsaKeyPair::from_pkcs8(seed).ok()?;
+                (pair.public_key().as_ref() == public).then_some(Self::Rsa(pair))
+            }
             EDDSA => Ed25519KeyPair::from_seed_and_public_key(seed, public).ok().map(Self::Edwards),
             ES256 => {
                 EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, seed, public)
@@ -78,6 +86,7 @@ impl Pair {
     /// The public part of a private one.
     fn public_of(alg: &str, seed: &[u8]) -> Option<Vec<u8>> {
         match alg {
+            RS256 => Some(RsaKeyPair::from_pkcs8(seed).ok()?.public_key().as_ref().to_vec()),
             EDDSA => Some(Ed25519KeyPair::from_seed_unchecked(seed).ok()?.public_key().as_ref().to_vec()),
             ES256 => {
                 let private = agreement::PrivateKey::from_private_key(&ECDH_P256, seed).ok()?;
@@ -94,6 +103,11 @@ impl Pair {
     fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Edwards(pair) => Some(pair.sign(message).as_ref().to_vec()),
+            Self::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
+                Some(signature)
+            }
             Self::P256(pair) => Some(pair.sign(&SystemRandom::new(), message).ok()?.as_ref().to_vec()),
         }
     }
@@ -110,6 +124,7 @@ fn verification(alg: &str) -> Option<&'static dyn VerificationAlgorithm> {
     match alg {
         EDDSA => Some(&ED25519),
         ES256 => Some(&ECDSA_P256_SHA256_FIXED),
+        RS256 => Some(&RSA_PKCS1_2048_8192_SHA256),
         _ => None,
     }
 }
@@ -119,6 +134,12 @@ fn members(alg: &str, public: &[u8]) -> Option<Value> {
     let text = |bytes: Option<&[u8]>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
     match alg {
         EDDSA => Some(json!({ "crv": "Ed25519", "kty": "OKP", "x": text(Some(public)) })),
+        RS256 => {
+            let key = RsaPublicKey::from_der(public).ok()?;
+            let [e, n] =
+                [key.exponent(), key.modulus()].map(|part| part.big_endian_without_leading_zero().to_vec());
+            Some(json!({ "e": text(Some(&e)), "kty": "RSA", "n": text(Some(&n)) }))
+        }
         // An uncompressed point: 4, x, y.
         ES256 if public.len() == 65 => Some(
             json!({ "crv": "P-256", "kty": "EC", "x": text(public.get(1..33)), "y": text(public.get(33..)) }),
@@ -248,29 +269,45 @@ pub fn generate(
     now: Timestamp,
     activates_at: Timestamp,
 ) -> Result<SigningKey, Problem> {
-    generate_for(ACCESS, seed, nonce, sealer, state, now, activates_at)
+    generate_for(Lineage::Access, seed, nonce, sealer, state, now, activates_at)
 }
 
-/// The same of any lineage.
+/// The private part of a new key of a lineage: 32 random bytes, or what the library makes of randomness of its own (PKCS #8).
+pub async fn private_part(lineage: Lineage, seed: [u8; 32]) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    if lineage.alg() != RS256 {
+        return Ok(Zeroizing::new(seed.to_vec()));
+    }
+    // It takes a good part of a second.
+    let made = tokio::task::spawn_blocking(|| {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).ok()?;
+        let der: Pkcs8V1Der<'_> = pair.as_der().ok()?;
+        Some(Zeroizing::new(der.as_ref().to_vec()))
+    });
+    made.await.ok().flatten().ok_or_else(not_made)
+}
+
+fn not_made() -> Problem {
+    Problem::new(ProblemKind::Unavailable, "a signing key could not be made: try again").retry_after(1)
+}
+
+/// A new key of any lineage from its private part, which is sealed.
 pub fn generate_for(
-    purpose: &str,
-    seed: &[u8; 32],
+    lineage: Lineage,
+    seed: &[u8],
     nonce: [u8; 12],
     sealer: &Sealer,
     state: KeyState,
     now: Timestamp,
     activates_at: Timestamp,
 ) -> Result<SigningKey, Problem> {
-    let alg = if purpose == ID { ES256 } else { EDDSA };
+    let alg = lineage.alg();
     // Of P-256 not every number is a key: one in four billion tries fails, and the next round tries again.
-    let public = Pair::public_of(alg, seed).ok_or_else(|| {
-        Problem::new(ProblemKind::Unavailable, "a signing key could not be made: try again").retry_after(1)
-    })?;
+    let public = Pair::public_of(alg, seed).ok_or_else(not_made)?;
     let kid = thumbprint(alg, &public);
     let sealed = sealer.seal(&kid, seed, nonce).map_err(|error| wrong(&kid, error))?;
     Ok(SigningKey {
         kid,
-        purpose: purpose.to_owned(),
+        purpose: lineage.purpose().to_owned(),
         alg: alg.to_owned(),
         state,
         public_key: public,
@@ -353,7 +390,7 @@ mod tests {
         let x = hex("60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6");
         let seed: [u8; 32] = seed.try_into().unwrap();
         let now = Timestamp::from_seconds(1_000);
-        let key = generate_for(ID, &seed, [1; 12], &sealer(), KeyState::Active, now, now).unwrap();
+        let key = generate_for(Lineage::Id, &seed, [1; 12], &sealer(), KeyState::Active, now, now).unwrap();
         assert_eq!((key.public_key.len(), &key.public_key[1..33]), (65, x.as_slice()));
         let set = KeySet::new(vec![key.clone()], &sealer()).unwrap();
         assert_eq!(set.signer_alg(), Some("ES256"));
@@ -369,7 +406,49 @@ mod tests {
         );
         assert_eq!(form["x"], URL_SAFE_NO_PAD.encode(x));
         assert!(form["y"].is_string() && form.get("d").is_none());
-        assert!(generate_for(ID, &[0; 32], [1; 12], &sealer(), KeyState::Active, now, now).is_err());
+        assert!(generate_for(Lineage::Id, &[0; 32], [1; 12], &sealer(), KeyState::Active, now, now).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_key_of_id_tokens_signs_and_verifies_with_rs256() {
+        let now = Timestamp::from_seconds(1_000);
+        let private = private_part(Lineage::IdRs256, [1; 32]).await.unwrap();
+        let key =
+            generate_for(Lineage::IdRs256, &private, [1; 12], &sealer(), KeyState::Active, now, now).unwrap();
+        let set = KeySet::new(vec![key.clone()], &sealer()).unwrap();
+        assert_eq!(set.signer_alg(), Some("RS256"));
+        let signature = set.sign(b"sample").unwrap();
+        let verifying = set.get(&key.kid).unwrap();
+        assert!(verifying.has_signed(b"sample", &signature) && !verifying.has_signed(b"Sample", &signature));
+        let document: Value = serde_json::from_str(set.document()).unwrap();
+        let form = &document["keys"][0];
+        assert_eq!(
+            [&form["kty"], &form["alg"], &form["e"]],
+            [&json!("RSA"), &json!("RS256"), &json!("AQAB")]
+        );
+        assert_eq!(URL_SAFE_NO_PAD.decode(form["n"].as_str().unwrap()).unwrap().len(), 256);
+        for private in ["d", "p", "q", "dp", "dq", "qi"] {
+            assert!(form.get(private).is_none(), "{private}");
+        }
+        let other = private_part(Lineage::IdRs256, [1; 32]).await.unwrap();
+        let other =
+            generate_for(Lineage::IdRs256, &other, [1; 12], &sealer(), KeyState::Active, now, now).unwrap();
+        let mixed = SigningKey { public_key: other.public_key, ..key };
+        assert!(KeySet::new(vec![mixed], &sealer()).is_err(), "its two parts do not belong together");
+    }
+
+    /// The key of RFC 7638, section 3.1.
+    #[test]
+    fn the_key_id_of_an_rsa_key_is_its_thumbprint() {
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMs\
+            tn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbI\
+            SD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+        let n = URL_SAFE_NO_PAD.decode(n).unwrap();
+        // SEQUENCE of two numbers, n with a zero in front because its first bit is set (RFC 8017, appendix A.1.1).
+        let mut der = vec![0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00];
+        der.extend(&n);
+        der.extend([0x02, 0x03, 0x01, 0x00, 0x01]);
+        assert_eq!(thumbprint(RS256, &der), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     }
 
     #[test]

@@ -199,7 +199,7 @@ both_engines!(one_key_signs_at_a_time_and_a_retired_one_loses_its_private_part, 
     assert!(crate::write!(db, tx => signing_key::remove(tx, "k1", at(2))).unwrap());
     assert!(!crate::write!(db, tx => signing_key::remove(tx, "k2", at(2))).unwrap(), "it still signs");
     assert!(crate::write!(db, tx => signing_key::revoke(tx, "k2", "lost", at(3))).unwrap());
-    let all = crate::read!(db, conn => signing_key::of_purpose(conn, "access"));
+    let all = crate::read!(db, conn => signing_key::of_lineage(conn, "access", "EdDSA"));
     let states: Vec<_> = all.iter().map(|key| (key.kid.as_str(), key.state)).collect();
     assert_eq!(states, [("k1", KeyState::Retired), ("k2", KeyState::Revoked)]);
     assert_eq!(crate::read!(db, conn => signing_key::list(conn)), all);

@@ -6,7 +6,7 @@
 use super::client_secret::generate;
 use super::scope::{OFFLINE, Scope};
 use super::{
-    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, ClientKind, ClientStatus, GRANT_TYPES, OauthClient,
+    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, ClientKind, ClientStatus, GRANT_TYPES, IdTokenAlg, OauthClient,
     REFRESH_TOKEN, redirect,
 };
 use crate::App;
@@ -49,6 +49,8 @@ pub struct ClientDraft {
     pub scopes: Vec<String>,
     /// Whether it is the organization's own.
     pub is_first_party: bool,
+    /// How its ID tokens are signed.
+    pub id_token_alg: IdTokenAlg,
     /// Whom its client credentials stand for: a service account's id or name.
     pub service_account: Option<String>,
 }
@@ -68,6 +70,8 @@ pub struct ClientUpdate {
     pub scopes: Option<Vec<String>>,
     /// Whether it is the organization's own.
     pub is_first_party: Option<bool>,
+    /// How its ID tokens are signed.
+    pub id_token_alg: Option<IdTokenAlg>,
     /// Whom its client credentials stand for.
     pub service_account: Option<String>,
     /// Whether it may be used.
@@ -211,6 +215,7 @@ fn record(it: &OauthClient) -> String {
         "grant_types": it.grant_types,
         "scopes": it.scopes,
         "first_party": it.is_first_party,
+        "id_token_alg": it.id_token_alg.as_str(),
         "service_account": it.service_account,
         "status": it.status.as_str(),
     })
@@ -265,6 +270,7 @@ pub async fn create(
         grant_types: draft.grant_types,
         scopes: draft.scopes,
         is_first_party: draft.is_first_party,
+        id_token_alg: draft.id_token_alg,
         service_account: account(app, organization, draft.service_account.as_deref()).await?,
         pepper_version: version,
         secret_hash: hash,
@@ -360,6 +366,7 @@ pub async fn update(
     after.grant_types = update.grant_types.unwrap_or(after.grant_types);
     after.scopes = update.scopes.unwrap_or(after.scopes);
     after.is_first_party = update.is_first_party.unwrap_or(after.is_first_party);
+    after.id_token_alg = update.id_token_alg.unwrap_or(after.id_token_alg);
     after.service_account = account.or(after.service_account);
     if !after.grant_types.iter().any(|grant| grant == CLIENT_CREDENTIALS) {
         after.service_account = None;

@@ -109,7 +109,7 @@ pub async fn for_code(
     };
     let scope = Scope::read(&code.scope).unwrap_or_default();
     if scope.has(OPENID) {
-        id_token::ready(app).await?;
+        id_token::ready(app, client).await?;
     }
     let fault = fault_of(app, client, &code, draft, now).or_else(|| {
         let is_live = browser.as_ref().is_some_and(|browser| browser.is_live(now));
@@ -190,7 +190,7 @@ pub async fn for_code(
     let (access_token, expires_in) = access_token(app, &session, &scope, now)?;
     let id_token = if scope.has(OPENID) {
         let saying = Saying {
-            client: client.id,
+            client,
             principal: &principal,
             scope: &scope,
             nonce: code.nonce.as_deref(),

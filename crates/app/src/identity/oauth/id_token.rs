@@ -5,18 +5,20 @@ use super::scope::{EMAIL, PROFILE, Scope};
 use crate::App;
 use crate::caller::is_multi_factor;
 use crate::identity::key_rotation::advance_lineage;
-use crate::identity::signing_key::{ES256, ID};
+use crate::identity::lineage::Lineage;
+use crate::identity::signing_key::{ES256, RS256};
 use crate::identity::token::{TOKEN_MAX, has_no_name_twice, signed};
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_kernel::{OauthClientId, PrincipalId, Problem, Timestamp};
+use charter_store::oauth_client::{IdTokenAlg, OauthClient};
 use charter_store::principal::Principal;
 use serde::{Deserialize, Serialize};
 
 const TYPE: &str = "JWT";
 /// The algorithms ID tokens are signed with.
-pub const ALGORITHMS: [&str; 1] = [ES256];
+pub const ALGORITHMS: [&str; 2] = [ES256, RS256];
 /// What `acr` says of one factor.
 pub const SINGLE_FACTOR: &str = "urn:charter:acr:single-factor";
 /// What it says of two.
@@ -76,7 +78,7 @@ struct Claims<'a> {
 /// What an ID token says.
 pub(super) struct Saying<'a> {
     /// To whom.
-    pub client: OauthClientId,
+    pub client: &'a OauthClient,
     /// Of whom.
     pub principal: &'a Principal,
     /// As far as this lets it.
@@ -91,18 +93,27 @@ pub(super) struct Saying<'a> {
     pub access_token: &'a str,
 }
 
-/// The left half of the hash that goes with ES256.
+/// The left half of the hash that goes with ES256 and RS256.
 fn at_hash(access_token: &str) -> String {
     let sum = digest::digest(&digest::SHA256, access_token.as_bytes());
     URL_SAFE_NO_PAD.encode(sum.as_ref().get(..16).unwrap_or_default())
 }
 
-/// Begins the lineage of keys that sign ID tokens, where it has not begun yet.
-pub(super) async fn ready(app: &App) -> Result<(), Problem> {
-    if app.identity().id_keys().has_signer() {
+/// The keys that sign the ID tokens of a client.
+fn lineage_of(client: &OauthClient) -> Lineage {
+    match client.id_token_alg {
+        IdTokenAlg::Es256 => Lineage::Id,
+        IdTokenAlg::Rs256 => Lineage::IdRs256,
+    }
+}
+
+/// Begins the lineage of keys that sign the ID tokens of a client, where it has not begun yet.
+pub(super) async fn ready(app: &App, client: &OauthClient) -> Result<(), Problem> {
+    let lineage = lineage_of(client);
+    if app.identity().keys_of(lineage).has_signer() {
         return Ok(());
     }
-    advance_lineage(app, ID).await
+    advance_lineage(app, lineage).await
 }
 
 /// Signs an ID token; none without an active key.
@@ -112,8 +123,8 @@ pub(super) fn mint(app: &App, saying: &Saying<'_>, now: Timestamp) -> Option<Str
     let claims = Claims {
         iss: &identity.terms.issuer,
         sub: saying.principal.id,
-        aud: saying.client,
-        azp: saying.client,
+        aud: saying.client.id,
+        azp: saying.client.id,
         iat: now.seconds(),
         exp: now.seconds() + identity.terms.life_seconds,
         auth_time: saying.authenticated_at.seconds(),
@@ -123,7 +134,7 @@ pub(super) fn mint(app: &App, saying: &Saying<'_>, now: Timestamp) -> Option<Str
         amr,
         profile: Profile::of(saying.principal, saying.scope),
     };
-    signed(&identity.id_keys(), TYPE, &claims)
+    signed(&identity.keys_of(lineage_of(saying.client)), TYPE, &claims)
 }
 
 /// Whom an ID token that a client shows again was about.
@@ -163,7 +174,8 @@ pub fn read_hint(app: &App, token: &str) -> Option<Shown> {
     if header.typ != TYPE || !ALGORITHMS.contains(&header.alg.as_str()) {
         return None;
     }
-    let keys = identity.id_keys();
+    let lineage = if header.alg == RS256 { Lineage::IdRs256 } else { Lineage::Id };
+    let keys = identity.keys_of(lineage);
     let key = keys.get(&header.kid).filter(|key| key.is_accepted())?;
     if !key.has_signed(said.as_bytes(), &decode(signature)?) {
         return None;

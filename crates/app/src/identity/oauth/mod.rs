@@ -24,7 +24,7 @@ use charter_db::{BoxFuture, Scope as Sees, Tx};
 use charter_kernel::{Problem, Timestamp};
 use charter_store as store;
 
-pub use charter_store::oauth_client::{ClientKind, ClientStatus, OauthClient};
+pub use charter_store::oauth_client::{ClientKind, ClientStatus, IdTokenAlg, OauthClient};
 
 /// The code grant (RFC 6749, section 4.1).
 pub const AUTHORIZATION_CODE: &str = "authorization_code";

@@ -55,7 +55,7 @@ both_engines!(somebody_signs_in_agrees_and_the_application_is_let_in, async |dat
     let header = text(&tokens["id_token"]).split('.').next().unwrap().to_owned();
     let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
     assert_eq!(header, json!({"alg": "ES256", "typ": "JWT", "kid": kid}));
-    let body = json!({"of_id_tokens": true, "ahead_seconds": 600});
+    let body = json!({"lineage": "id", "ahead_seconds": 600});
     let planned = story.post(Who::Operator, "/api/v1/keys/rotate", body).await.is(200).body;
     assert_eq!(&planned["active"], kid);
     story
@@ -244,4 +244,41 @@ both_engines!(what_the_service_can_do_is_said_in_two_places_and_is_true, async |
     }
     assert_eq!(openid["issuer"], "https://charter.example");
     assert_eq!(openid["code_challenge_methods_supported"], json!(["S256"]));
+});
+
+both_engines!(a_client_that_knows_nothing_else_gets_its_id_tokens_in_rs256, async |database| {
+    let story = Story::with_password(database).await;
+    let body = json!({
+        "name": "Old", "kind": "confidential", "redirect_uris": [BACK], "scopes": ["openid"], "id_token_alg": "RS256",
+    });
+    let old = story.register(ANN, body).await;
+    let (_, tokens) = story.tokens_of(&old, "openid").await;
+    let part = |token: &Value, at: usize| -> Value {
+        let part = text(token).split('.').nth(at).unwrap().to_owned();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    };
+    let header = part(&tokens["id_token"], 0);
+    assert_eq!(header["alg"], "RS256");
+    assert_eq!(part(&tokens["access_token"], 0)["alg"], "EdDSA", "access tokens are for Charter alone");
+    let keys = story.get(Who::Nobody, "/.well-known/jwks.json").await.is(200).body;
+    let key = keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == header["kid"]).unwrap();
+    assert_eq!((&key["kty"], &key["alg"], &key["e"]), (&json!("RSA"), &json!("RS256"), &json!("AQAB")));
+
+    // It is known again where it is shown as a hint, and the other lineage is one of its own.
+    let hint = text(&tokens["id_token"]);
+    let leave = format!("/oauth/logout?{}", form(&[("id_token_hint", &hint)]));
+    story.open(&leave, "").await.is(200);
+    let (_, tokens) = story.tokens_of(&story.shop().await, "openid").await;
+    assert_eq!(part(&tokens["id_token"], 0)["alg"], "ES256");
+    let body = json!({"lineage": "id_rs256", "ahead_seconds": 600});
+    let planned = story.post(Who::Operator, "/api/v1/keys/rotate", body).await.is(200).body;
+    assert_eq!(planned["active"], header["kid"]);
+    let path = format!("/api/v1/keys/{}/revoke", text(&header["kid"]));
+    story.post(Who::Operator, &path, json!({"compromised": true})).await.is(200);
+    let (_, tokens) = story.tokens_of(&old, "openid").await;
+    let next = part(&tokens["id_token"], 0);
+    assert_eq!(next["alg"], "RS256");
+    assert_ne!(next["kid"], header["kid"]);
+    let change = json!({"id_token_alg": "HS256"});
+    story.send(ANN, Method::PATCH, &format!("{CLIENTS}/{}", old.id), &[], Some(change)).await.is(422);
 });
