@@ -166,7 +166,7 @@ async fn create(call: Call<(), (), InvitationBody>) -> Result<Reply<InvitationVi
 
 async fn list(call: Call) -> Result<Reply<Items<InvitationView>>, Problem> {
     let found = invitation::list(&call.app, &call.ctx, call.permit()?, &call.page()).await?;
-    Ok(call.items(found.items.into_iter().map(Into::into), found.next))
+    Ok(call.items(found.items.into_iter().map(InvitationView::from), found.next))
 }
 
 async fn get(call: Call<InvitationPath>) -> Result<Reply<InvitationView>, Problem> {

@@ -248,7 +248,7 @@ async fn list(call: Call<(), ListQuery>) -> Result<Reply<Items<RegistrationView>
         }
     };
     let found = registration_desk::list(&call.app, &call.ctx, call.permit()?, status, &call.page()).await?;
-    Ok(call.items(found.items.into_iter().map(Into::into), found.next))
+    Ok(call.items(found.items.into_iter().map(RegistrationView::from), found.next))
 }
 
 async fn get(call: Call<RegistrationPath>) -> Result<Reply<RegistrationView>, Problem> {

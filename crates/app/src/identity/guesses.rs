@@ -92,7 +92,8 @@ pub(super) async fn require_free_places(
     places: &[[u8; 32]],
     now: Timestamp,
 ) -> Result<(), Problem> {
-    for key in places.iter().copied() {
+    for key in places {
+        let key = *key;
         let full_at = reading_all!(app.database(), |conn| async move {
             store::sign_in_counter::time_of(conn, Counted::Organization, &key).await
         })?;
