@@ -107,7 +107,7 @@ pub(super) async fn arrive(
 ) -> Result<Arrival, Problem> {
     let (identity, now) = (app.identity(), ctx.now);
     let found = account_of(app, email).await?;
-    if let Caller::Operator { .. } | Caller::Principal(_) = ctx.caller {
+    if let Caller::Principal(_) = ctx.caller {
         support::require_own(ctx)?;
         return match found {
             Some(principal) if ctx.principal().is_some_and(|caller| caller.id == principal.id) => {
