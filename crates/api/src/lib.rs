@@ -13,16 +13,19 @@ mod catalogue;
 mod check;
 mod condition;
 pub mod edge;
+mod email_change;
 mod entitlement;
 mod entitlement_event;
 mod entitlement_override;
 mod gate;
 mod grant;
 mod identity_settings;
+mod invitation;
 mod leaked_key;
 mod legacy;
 mod limit;
 mod mail;
+mod mailed_page;
 mod member;
 mod member_session;
 mod mine;
@@ -34,6 +37,8 @@ mod plan;
 mod plan_preview;
 mod policy;
 mod question;
+mod registration;
+mod registration_settings;
 mod resource;
 mod role;
 mod search;
@@ -86,6 +91,10 @@ pub fn routes() -> Routes {
         .with(member_session::routes())
         .with(support::routes())
         .with(identity_settings::routes())
+        .with(registration_settings::routes())
+        .with(registration::routes())
+        .with(invitation::routes())
+        .with(email_change::routes())
         .with(authzen::routes())
         .with(api_key::routes())
         .with(api_key_admin::routes())

@@ -34,9 +34,9 @@ struct MailView {
     id: MailId,
     /// What it tells, such as `password_changed`.
     kind: String,
-    /// Whom it is for.
-    #[schemars(with = "wire::Id")]
-    principal_id: PrincipalId,
+    /// Whom it is for; null is somebody who had no account then.
+    #[schemars(with = "Option<wire::Id>")]
+    principal_id: Option<PrincipalId>,
     /// Their address, partly hidden; null once the mail was sent.
     recipient: Option<String>,
     /// `queued`, `sent`, `failed` or `expired` (not sent while it was of use).

@@ -105,15 +105,19 @@ pub struct Bench<'a> {
     pub app: &'a App,
 }
 
-struct Prepared<T> {
+/// An edit that was checked and not yet written.
+pub(crate) struct Prepared<T> {
     value: T,
     before: OrganizationFacts,
     after: OrganizationFacts,
-    changes: Vec<Change>,
-    warnings: Vec<String>,
+    /// The rows that change.
+    pub changes: Vec<Change>,
+    /// Conflicts and other things an administrator should know.
+    pub warnings: Vec<String>,
 }
 
-fn prepare<T>(
+/// Changes the facts as a value and checks the result as a whole.
+pub(crate) fn prepare<T>(
     app: &App,
     ctx: &RequestContext,
     options: &EditOptions,

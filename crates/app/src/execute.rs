@@ -131,6 +131,7 @@ async fn member(
                     password_changed_at: None,
                     created_at: now,
                     updated_at: now,
+                    email_verified_at: None,
                 };
                 store::principal::insert(transaction.tx(), &principal).await?;
             }

@@ -25,6 +25,37 @@ pub fn folded_login(text: &str) -> Cow<'_, str> {
     Cow::Owned(fold_login(text))
 }
 
+/// Characters nobody sees: with them one address would look like another.
+const fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// The mailbox an address leads to as far as one can tell: what stands behind a plus sign is the reader's own. Mails are counted by it;
+/// accounts are not, because not every server reads a plus sign like that.
+pub fn mailbox(email: &str) -> String {
+    let (local, domain) = email.rsplit_once('@').unwrap_or((email, ""));
+    let box_of = local.split_once('+').map_or(local, |(before, _)| before);
+    format!("{}@{domain}", if box_of.is_empty() { local } else { box_of })
+}
+
+/// The domain of an address in the form in which addresses are compared.
+pub fn domain(field: &str, text: &str) -> Result<String, Problem> {
+    let folded = fold_login(text);
+    let folded = folded.strip_prefix('@').unwrap_or(&folded);
+    let wrong = || Problem::invalid(field, format!("{text:?} is no domain: toys.example is one"));
+    let address = email(field, &format!("a@{folded}")).map_err(|_| wrong())?;
+    let (_, domain) = address.rsplit_once('@').ok_or_else(wrong)?;
+    if domain != folded || !domain.contains('.') {
+        return Err(wrong());
+    }
+    Ok(domain.to_owned())
+}
+
 /// A login in the one form in which it is compared: NFKC, lower case, no blanks around.
 pub fn fold_login(text: &str) -> String {
     // Nearly every login is ASCII, which is NFKC as it stands.
@@ -42,9 +73,12 @@ pub fn email(field: &str, text: &str) -> Result<String, Problem> {
     let right = !local.is_empty()
         && folded.len() <= 254
         && domain.split('.').all(|label| !label.is_empty())
-        && !folded
-            .chars()
-            .any(|c| is_unwanted(c) || c.is_whitespace() || matches!(c, '<' | '>' | '"' | ',' | ';' | '\\'))
+        && !folded.chars().any(|c| {
+            is_unwanted(c)
+                || is_invisible(c)
+                || c.is_whitespace()
+                || matches!(c, '<' | '>' | '"' | ',' | ';' | '\\')
+        })
         && !local.contains('@');
     if right { Ok(folded) } else { Err(expected()) }
 }

@@ -142,6 +142,12 @@ ids! {
     SessionId,
     /// A credential such as a service token.
     CredentialId,
+    /// An invitation into an organization.
+    InvitationId,
+    /// A newcomer's request for an account.
+    RegistrationId,
+    /// A change of somebody's address.
+    EmailChangeId,
     /// One signing key.
     SigningKeyId,
     /// One request to the service, also found on the audit events it caused.

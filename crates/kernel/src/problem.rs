@@ -46,6 +46,8 @@ problems! {
     LastAdministrator = "last-administrator", 409, "The last administrator stays";
     /// The same request, by its idempotency key, is being worked on.
     InProgress = "in-progress", 409, "Already in progress";
+    /// It was used, withdrawn, or its time is over.
+    Gone = "gone", 410, "No longer valid";
     /// The thing changed since the caller read it.
     Changed = "changed", 412, "Changed meanwhile";
     /// The same idempotency key was used for another request.

@@ -16,12 +16,14 @@ pub mod condition;
 pub mod credential;
 pub mod credential_use;
 pub mod denial;
+pub mod email_change;
 pub mod entitlement;
 pub mod entitlement_event;
 pub mod facts;
 pub mod grant;
 pub mod idempotency;
 pub mod identity_settings;
+pub mod invitation;
 pub mod limit;
 pub mod mail;
 pub mod membership;
@@ -34,6 +36,8 @@ pub mod password_reset;
 pub mod plan;
 pub mod preview;
 pub mod principal;
+pub mod registration;
+pub mod registration_settings;
 pub mod resource;
 pub mod revision;
 pub mod role;
@@ -87,11 +91,13 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("credential", credential::statements),
         ("credential_use", credential_use::statements),
         ("denial", denial::statements),
+        ("email_change", email_change::statements),
         ("entitlement", entitlement::statements),
         ("entitlement_event", entitlement_event::statements),
         ("grant", grant::statements),
         ("idempotency", idempotency::statements),
         ("identity_settings", identity_settings::statements),
+        ("invitation", invitation::statements),
         ("limit", limit::statements),
         ("mail", mail::statements),
         ("membership", membership::statements),
@@ -103,6 +109,8 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("plan", plan::statements),
         ("preview", preview::statements),
         ("principal", principal::statements),
+        ("registration", registration::statements),
+        ("registration_settings", registration_settings::statements),
         ("resource", resource::statements),
         ("revision", revision::statements),
         ("role", role::statements),

@@ -75,8 +75,8 @@ pub struct NewMail<'a> {
     pub id: MailId,
     /// What it tells.
     pub kind: &'a str,
-    /// To whom.
-    pub principal: PrincipalId,
+    /// To whom; none is somebody who has no account yet.
+    pub principal: Option<PrincipalId>,
     /// Recipient, subject and text, sealed.
     pub content: &'a [u8],
     /// When it was queued.
@@ -92,8 +92,8 @@ pub struct Mail {
     pub id: MailId,
     /// What it tells.
     pub kind: String,
-    /// To whom.
-    pub principal: PrincipalId,
+    /// To whom; none is somebody who has no account yet.
+    pub principal: Option<PrincipalId>,
     /// Recipient, subject and text, sealed, while somebody may need them.
     pub content: Option<Vec<u8>>,
     /// Where it is on its way.
@@ -127,7 +127,7 @@ fn mail(row: RowRef<'_>) -> Result<Mail> {
     Ok(Mail {
         id: MailId(row.get_id(0)?),
         kind: row::text(row, 1)?,
-        principal: PrincipalId(row.get_id(2)?),
+        principal: row.get_opt_id(2)?.map(PrincipalId),
         content: row.get_opt_bytes(3)?.map(<[u8]>::to_vec),
         status: row::word(row, 4, MailStatus::from_word)?,
         attempts: row.get(5)?,

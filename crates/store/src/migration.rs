@@ -59,6 +59,8 @@ migrations! {
     28 "0028_api_keys"
     29 "0029_oauth"
     30 "0030_id_tokens_rs256"
+    31 "0031_registration"
+    32 "0032_email_changes"
 }
 
 const PRESENT: Statement = Statement::forked(

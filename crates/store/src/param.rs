@@ -2,8 +2,9 @@
 
 use charter_db::Value;
 use charter_kernel::{
-    AssignmentId, BlockId, CredentialId, DeliveryId, GrantId, Key, LimitOverrideId, MailId, OauthClientId,
-    OrganizationId, Pattern, PrincipalId, RequestId, SessionId, SubscriptionId, TeamId, Timestamp, WebhookId,
+    AssignmentId, BlockId, CredentialId, DeliveryId, EmailChangeId, GrantId, InvitationId, Key,
+    LimitOverrideId, MailId, OauthClientId, OrganizationId, Pattern, PrincipalId, RegistrationId, RequestId,
+    SessionId, SubscriptionId, TeamId, Timestamp, WebhookId,
 };
 
 /// A value a statement takes.
@@ -34,7 +35,10 @@ ids!(
     MailId,
     WebhookId,
     DeliveryId,
-    OauthClientId
+    OauthClientId,
+    InvitationId,
+    RegistrationId,
+    EmailChangeId
 );
 
 macro_rules! by_expression {

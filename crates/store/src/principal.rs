@@ -10,7 +10,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select p.principal_id, p.kind, p.login, p.login_folded, p.name, p.status, p.password_hash, p.password_changed_at, \
-             p.created_at, p.updated_at from principals p ",
+             p.created_at, p.updated_at, p.email_verified_at from principals p ",
             $rest
         )
     };
@@ -18,13 +18,14 @@ macro_rules! select {
 
 statements! {
     INSERT = "insert into principals (principal_id, kind, login, login_folded, name, status, password_hash, password_changed_at, \
-              created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+              created_at, updated_at, email_verified_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     INSERT_LOGIN = "insert into logins (login_folded, principal_id) values ($1, $2)";
     DELETE_LOGIN = "delete from logins where login_folded = $1 and principal_id = $2";
     UPDATE = "update principals set login = $2, login_folded = $3, name = $4, status = $5, updated_at = $6 where principal_id = $1";
     SET_PASSWORD = "update principals set password_hash = $2, password_changed_at = $3, updated_at = $3 where principal_id = $1";
     SET_FIRST_PASSWORD = "update principals set password_hash = $2, password_changed_at = $3, updated_at = $3 \
                           where principal_id = $1 and password_hash is null";
+    SET_EMAIL_VERIFIED = "update principals set email_verified_at = $2 where principal_id = $1";
     REHASH = "update principals set password_hash = $3 where principal_id = $1 and password_hash = $2";
     BY_ID = select!("where p.principal_id = $1");
     BY_LOGIN = select!("join logins l on l.principal_id = p.principal_id where l.login_folded = $1");
@@ -55,6 +56,8 @@ pub struct Principal {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// When its owner proved the address it has for a login, by a mail to it; none while nobody did.
+    pub email_verified_at: Option<Timestamp>,
 }
 
 impl core::fmt::Debug for Principal {
@@ -80,6 +83,7 @@ fn principal(row: RowRef<'_>) -> Result<Principal> {
         password_changed_at: row::opt_time(row, 7)?,
         created_at: row::time(row, 8)?,
         updated_at: row::time(row, 9)?,
+        email_verified_at: row::opt_time(row, 10)?,
     })
 }
 
@@ -100,7 +104,8 @@ pub async fn insert(tx: &mut Tx, principal: &Principal) -> Result<()> {
             it.password_hash,
             it.password_changed_at,
             it.created_at,
-            it.updated_at
+            it.updated_at,
+            it.email_verified_at
         ],
     )
     .await?;
@@ -136,6 +141,11 @@ pub async fn set_first_password(
     now: Timestamp,
 ) -> Result<bool> {
     Ok(tx.execute(&SET_FIRST_PASSWORD, params![principal, hash, now]).await? > 0)
+}
+
+/// Says when the address was proved, or that it is not.
+pub async fn set_email_verified(tx: &mut Tx, principal: PrincipalId, at: Option<Timestamp>) -> Result<bool> {
+    Ok(tx.execute(&SET_EMAIL_VERIFIED, params![principal, at]).await? > 0)
 }
 
 /// Replaces the hash of a password by another of the same password, unless the hash is not that one any more.

@@ -59,6 +59,11 @@ pub(crate) fn texts(row: RowRef<'_>, index: usize) -> Result<Vec<String>> {
     serde_json::from_str(row.get_json(index)?).map_err(|error| bad(index, error))
 }
 
+/// The list of keys in a JSON array.
+pub(crate) fn keys(row: RowRef<'_>, index: usize) -> Result<Vec<Key>> {
+    texts(row, index)?.iter().map(|text| text.parse().map_err(|error| bad(index, error))).collect()
+}
+
 /// The list of texts in a JSON array, where there is one.
 pub(crate) fn opt_texts(row: RowRef<'_>, index: usize) -> Result<Option<Vec<String>>> {
     row.get_opt_json(index)?

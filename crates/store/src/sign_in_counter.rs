@@ -1,6 +1,6 @@
 //! Guesses at sign-in, counted for all nodes together.
 
-use charter_db::Tx;
+use charter_db::{Conn, Tx};
 use charter_kernel::Timestamp;
 
 use crate::{Result, row};
@@ -11,6 +11,7 @@ statements! {
             on conflict (kind, counter_key) do update set guesses = sign_in_counters.guesses returning guesses, counted_at";
     SET = "update sign_in_counters set guesses = $3, counted_at = $4 where kind = $1 and counter_key = $2";
     FORGIVE = "delete from sign_in_counters where kind = $1 and counter_key = $2";
+    GET = "select counted_at from sign_in_counters where kind = $1 and counter_key = $2";
     PURGE = "delete from sign_in_counters where counted_at < $1";
 }
 
@@ -21,6 +22,8 @@ pub enum Counted {
     Account,
     /// Guesses from an address.
     Address,
+    /// Guesses at anybody of an organization, or requests made to it.
+    Organization,
 }
 
 impl Counted {
@@ -28,6 +31,7 @@ impl Counted {
         match self {
             Self::Account => "account",
             Self::Address => "address",
+            Self::Organization => "organization",
         }
     }
 }
@@ -52,6 +56,11 @@ pub async fn set(tx: &mut Tx, kind: Counted, key: &[u8], guesses: u32, at: Times
 pub async fn forgive(tx: &mut Tx, kind: Counted, key: &[u8]) -> Result<()> {
     tx.execute(&FORGIVE, params![kind.as_str(), key]).await?;
     Ok(())
+}
+
+/// The time of a counter, where there is one.
+pub async fn time_of(conn: &mut Conn, kind: Counted, key: &[u8]) -> Result<Option<Timestamp>> {
+    row::opt(conn, &GET, params![kind.as_str(), key], |row| row::time(row, 0)).await
 }
 
 /// Forgets counters that were last touched before an instant.

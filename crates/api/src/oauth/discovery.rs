@@ -97,6 +97,7 @@ async fn show(call: Call) -> Result<Reply<MetadataView>, Problem> {
             "preferred_username",
             "updated_at",
             "email",
+            "email_verified",
         ],
         acr_values_supported: [SINGLE_FACTOR, MULTI_FACTOR],
         prompt_values_supported: ["none", "login", "consent", "select_account"],

@@ -45,6 +45,9 @@ struct UserInfoView {
     /// E-mail address; with the scope `email`.
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
+    /// Whether its owner proved it by a mail to it; with the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_verified: Option<bool>,
 }
 
 async fn show(call: Call) -> Result<Reply<UserInfoView>, Problem> {
@@ -55,5 +58,6 @@ async fn show(call: Call) -> Result<Reply<UserInfoView>, Problem> {
         preferred_username: profile.preferred_username,
         updated_at: profile.updated_at,
         email: profile.email,
+        email_verified: profile.email_verified,
     }))
 }

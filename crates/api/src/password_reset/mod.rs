@@ -1,24 +1,18 @@
 //! A forgotten password: asking for a mail, choosing a new one with what the mail brought, and the page its link opens.
 
-use crate::edge::{Answer, Call, Guard, RawCall, Reply, Route};
+use crate::edge::{Call, Guard, RawCall, Reply, Route};
+use crate::mailed_page;
 use axum::response::Response;
 use charter_app::App;
 use charter_app::identity::password_reset;
 use charter_kernel::{Problem, ProblemKind};
-use http::header::CONTENT_SECURITY_POLICY;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 const PAGE: &str = include_str!("page.html");
 const SCRIPT: &str = include_str!("page.js");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-const JAVASCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
-     frame-ancestors 'none'",
-);
 const WHY: &str = "whoever forgot their password has no credential; a mail is the proof";
 
 /// The routes of this file.
@@ -38,7 +32,7 @@ pub fn routes() -> Vec<Route<App>> {
         Route::post("/api/v1/auth/reset-password", Guard::Public(WHY), reset)
             .named("auth.reset-password", "Sign-in", "Sets a new password with the code of a mail.")
             .described(
-                "The code works once, for half an hour, and only while the account has the password it had then. Every \
+                "The code works once, for half an hour unless its mail says otherwise, and only while the account has the password it had then. Every \
                  session ends and none begins: sign in with the new password.",
             )
             .problems(&[ProblemKind::InvalidCredentials, ProblemKind::Throttled])
@@ -96,11 +90,9 @@ async fn reset(call: Call<(), (), ResetBody>) -> Result<Reply<()>, Problem> {
 }
 
 async fn page(_call: RawCall<App>) -> Result<Response, Problem> {
-    let mut answer = Answer::new(StatusCode::OK, HTML, PAGE);
-    answer.headers.push((CONTENT_SECURITY_POLICY, POLICY));
-    Ok(answer.into())
+    Ok(mailed_page::page(PAGE))
 }
 
 async fn script(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(Answer::new(StatusCode::OK, JAVASCRIPT, SCRIPT).into())
+    Ok(mailed_page::script(SCRIPT))
 }

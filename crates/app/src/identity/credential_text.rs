@@ -77,12 +77,18 @@ pub(super) fn check_of(text: &str) -> String {
 
 /// Reads a token; none when length, characters or check are wrong. Looks nothing up.
 pub fn read(text: &str) -> Option<Presented<'_>> {
+    let kind = if text.starts_with(USER_PREFIX) { CredentialKind::User } else { CredentialKind::Service };
+    let (is_live, id) = read_parts(kind.prefix(), text)?;
+    Some(Presented { kind, id, is_live, text })
+}
+
+/// What a token of the common form says in the clear: whether it is for a real installation, and its public part.
+pub(super) fn read_parts<'a>(prefix: &str, text: &'a str) -> Option<(bool, &'a str)> {
     if text.len() != TOKEN_LENGTH || !text.is_ascii() {
         return None;
     }
     let (signed, check) = text.rsplit_once('_')?;
-    let kind = if signed.starts_with(USER_PREFIX) { CredentialKind::User } else { CredentialKind::Service };
-    let mut parts = signed.strip_prefix(kind.prefix())?.split('_');
+    let mut parts = signed.strip_prefix(prefix)?.split('_');
     let (mode, id, secret) = (parts.next()?, parts.next()?, parts.next()?);
     let is_live = match mode {
         "live" => true,
@@ -94,7 +100,7 @@ pub fn read(text: &str) -> Option<Presented<'_>> {
     };
     let is_whole =
         parts.next().is_none() && is_word(id, ID) && is_word(secret, SECRET) && is_word(check, CHECK);
-    (is_whole && check == check_of(signed)).then_some(Presented { kind, id, is_live, text })
+    (is_whole && check == check_of(signed)).then_some((is_live, id))
 }
 
 /// A new token.
@@ -112,7 +118,12 @@ impl std::fmt::Debug for NewToken {
 }
 
 /// Makes a token from a source of random bytes.
-pub fn generate(kind: CredentialKind, is_live: bool, mut random: impl FnMut() -> [u8; 64]) -> NewToken {
+pub fn generate(kind: CredentialKind, is_live: bool, random: impl FnMut() -> [u8; 64]) -> NewToken {
+    generate_with(kind.prefix(), is_live, random)
+}
+
+/// Makes a token of the common form.
+pub(super) fn generate_with(prefix: &str, is_live: bool, mut random: impl FnMut() -> [u8; 64]) -> NewToken {
     let mut word = |length: usize| {
         let mut word = String::with_capacity(length);
         while word.len() < length {
@@ -128,7 +139,7 @@ pub fn generate(kind: CredentialKind, is_live: bool, mut random: impl FnMut() ->
     };
     let (id, secret) = (word(ID), Zeroizing::new(word(SECRET)));
     let mode = if is_live { "live" } else { "test" };
-    let signed = Zeroizing::new(format!("{}{mode}_{id}_{}", kind.prefix(), *secret));
+    let signed = Zeroizing::new(format!("{prefix}{mode}_{id}_{}", *secret));
     let text = Zeroizing::new(format!("{}_{}", *signed, check_of(&signed)));
     NewToken { id, text }
 }

@@ -2,10 +2,12 @@
 //! known, by address. A guess is counted before it is looked at, so that guesses made at the same time all count.
 
 use super::device;
-use super::throttle::{AccountKey, Guesses, bucket, full_after_one};
+use super::throttle::{
+    AccountKey, Guesses, PLACE_BURST, REGISTRATION_BURST, bucket, full_after_one, full_after_one_of,
+};
 use crate::App;
 use charter_db::{BoxFuture, Scope, Tx};
-use charter_kernel::{PrincipalId, Problem, Timestamp};
+use charter_kernel::{OrganizationId, PrincipalId, Problem, Timestamp};
 use charter_store as store;
 use charter_store::sign_in_counter::Counted;
 use std::net::IpAddr;
@@ -68,6 +70,78 @@ pub(super) async fn take(
     app.database()
         .write(Scope::Installation, move |tx: &mut Tx| {
             Box::pin(count(tx, address, account, now)) as BoxFuture<'_, Result<Result<(), Problem>, Problem>>
+        })
+        .await?
+}
+
+/// What guesses at a whole organization are counted by: the one that was named, and the one whose addresses end like the login. Neither has
+/// to exist, so the counters tell nothing.
+pub(super) fn of_places(app: &App, login: &str, named: Option<&str>) -> Vec<[u8; 32]> {
+    let pepper = &app.identity().pepper;
+    let domain = login.rsplit_once('@').map(|(_, domain)| format!("\0domain {domain}"));
+    let named = named.map(|text| format!("\0organization {}", crate::text::fold_login(text)));
+    let mut keys: Vec<_> = domain.into_iter().chain(named).map(|text| pepper.of_login(&text)).collect();
+    // In one order, always: nobody waits for somebody who waits for them.
+    keys.sort_unstable();
+    keys
+}
+
+/// Refuses a guess while too many at the same organization were wrong. Who comes from a known device is not asked.
+pub(super) async fn require_free_places(
+    app: &App,
+    places: &[[u8; 32]],
+    now: Timestamp,
+) -> Result<(), Problem> {
+    for key in places {
+        let key = *key;
+        let full_at = reading_all!(app.database(), |conn| async move {
+            store::sign_in_counter::time_of(conn, Counted::Organization, &key).await
+        })?;
+        full_after_one_of(full_at.unwrap_or(now), now, PLACE_BURST)?;
+    }
+    Ok(())
+}
+
+/// Counts a wrong guess at organizations.
+pub(super) async fn count_places(tx: &mut Tx, places: &[[u8; 32]], now: Timestamp) -> Result<(), Problem> {
+    use store::sign_in_counter as counter;
+    for key in places {
+        let (_, full_at) = counter::lock(tx, Counted::Organization, key, now).await?;
+        // Those that were under way when the last free one was taken are not counted beyond it.
+        if let Ok(after) = full_after_one_of(full_at, now, PLACE_BURST) {
+            counter::set(tx, Counted::Organization, key, 0, after).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Counts a request for an account: by the address it comes from, and by the organization it is for.
+pub(super) async fn take_registration(
+    app: &App,
+    address: Option<IpAddr>,
+    organization: OrganizationId,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let place = app.identity().pepper.of_login(&format!("\0registration {organization}"));
+    let address = address.map(|address| of_address(app, address));
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move {
+                use store::sign_in_counter as counter;
+                if let Some(key) = address {
+                    let (_, full_at) = counter::lock(tx, Counted::Address, &key, now).await?;
+                    match full_after_one(full_at, now) {
+                        Ok(after) => counter::set(tx, Counted::Address, &key, 0, after).await?,
+                        Err(refused) => return Ok(Err(refused)),
+                    }
+                }
+                let (_, full_at) = counter::lock(tx, Counted::Organization, &place, now).await?;
+                match full_after_one_of(full_at, now, REGISTRATION_BURST) {
+                    Ok(after) => counter::set(tx, Counted::Organization, &place, 0, after).await?,
+                    Err(refused) => return Ok(Err(refused)),
+                }
+                Ok(Ok(()))
+            }) as BoxFuture<'_, Result<Result<(), Problem>, Problem>>
         })
         .await?
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure parts judge (`password.rs`, `token.rs`, `signing_key.rs`, `credential_text.rs`, `throttle.rs`, `seal.rs`); use cases write
 //! (`sign_in.rs`, `begin.rs`, `refresh.rs`, `session.rs`, `own_password.rs`, `password_reset.rs`, `credential.rs`, `setup.rs`,
-//! `lineage.rs`); `oauth` lets applications in on behalf of people; `authenticate.rs` turns a bearer token, a cookie or the word of a
+//! `lineage.rs`); newcomers come in by `invitation.rs` and `registration.rs`; `oauth` lets applications in on behalf of people; `authenticate.rs` turns a bearer token, a cookie or the word of a
 //! trusted proxy into a `Caller` from memory. What a principal may do is never decided here: a token says who, the engine says what.
 
 pub mod adopted_hash;
@@ -13,8 +13,10 @@ pub mod credential_caller;
 pub mod credential_change;
 pub mod credential_text;
 pub mod device;
+pub mod email_change;
 mod guesses;
 pub mod identity_settings;
+pub mod invitation;
 pub mod key_bulk;
 mod key_flush;
 pub mod key_report;
@@ -29,6 +31,8 @@ pub mod legacy_secret;
 pub mod legacy_token;
 pub mod lineage;
 pub mod member_session;
+pub mod newcomer;
+mod newcomer_mail;
 pub mod notice;
 pub mod oauth;
 pub mod own_password;
@@ -40,6 +44,9 @@ pub mod proxied_caller;
 pub mod refresh;
 pub mod refresh_token;
 pub mod refusal;
+pub mod registration;
+pub mod registration_desk;
+pub mod registration_settings;
 pub mod seal;
 pub mod session;
 mod session_limits;
@@ -309,6 +316,8 @@ impl Identity {
         if purged_at.plus_seconds(PURGE_EVERY_SECONDS) <= started {
             session::purge(app, started).await?;
             password_reset::purge(app, started).await?;
+            registration_desk::purge(app, started).await?;
+            email_change::purge(app, started).await?;
             crate::mail::purge(app, started).await?;
             crate::webhook::purge(app, started).await?;
             key_flush::hourly(app, started).await?;
@@ -317,7 +326,8 @@ impl Identity {
         }
         key_flush::flush(app, started, false).await;
         refusal::flush(app).await?;
-        password_reset::work(app).await
+        password_reset::work(app).await?;
+        registration::work(app).await
     }
 
     /// Writes how keys were used, when the service ends.

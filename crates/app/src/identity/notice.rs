@@ -253,7 +253,7 @@ pub async fn queue(
     }
     let draft = Draft {
         kind: notice.kind(),
-        principal: to,
+        principal: Some(to),
         text: notice.text(&principal.name, &app.identity().settings().public_url, now),
         recipient: principal.login_folded,
         lasts_seconds: notice.lasts_seconds(),

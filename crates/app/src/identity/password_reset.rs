@@ -102,10 +102,10 @@ async fn may_reset(conn: &mut Conn, principal: &Principal) -> Result<bool, chart
     Ok(principal.kind == PrincipalKind::User && is_standing(conn, principal, None).await?)
 }
 
-/// What a token is bound to: an account as it is now.
+/// What a token is bound to: an account as it is now, with the address the token was mailed to.
 fn bond(app: &App, principal: &Principal) -> [u8; 32] {
     let hash = principal.password_hash.as_deref().unwrap_or_default();
-    app.identity().pepper.of_code(&format!("password {} {hash}", principal.id))
+    app.identity().pepper.of_code(&format!("password {} {} {hash}", principal.id, principal.login_folded))
 }
 
 fn hash(app: &App, token: &str) -> [u8; 32] {
@@ -157,11 +157,26 @@ async fn issue(app: &App, reset: u128, principal: Principal) -> Result<(), Probl
     }
 }
 
+/// A token with which the owner of an account chooses a password, made in the transaction of whatever makes it needed; to be mailed.
+pub(super) async fn make(
+    app: &App,
+    tx: &mut Tx,
+    principal: &Principal,
+    now: Timestamp,
+    lasts_seconds: i64,
+) -> Result<Zeroizing<String>, Problem> {
+    let (reset, expires_at) = (app.fresh_id(), now.plus_seconds(lasts_seconds));
+    let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(app.world().random::<32>()));
+    let login_hash = app.identity().pepper.of_login(&principal.login_folded);
+    store::password_reset::insert(tx, reset, &login_hash, &[], now, expires_at).await?;
+    store::password_reset::take(tx, reset).await?;
+    let (token_hash, bound_to) = (hash(app, &token), bond(app, principal));
+    store::password_reset::issue(tx, reset, principal.id, &token_hash, &bound_to, expires_at).await?;
+    Ok(token)
+}
+
 fn invalid_token() -> Problem {
-    Problem::new(
-        ProblemKind::InvalidCredentials,
-        "the code is unknown, used, or older than half an hour: ask for a new one",
-    )
+    Problem::new(ProblemKind::InvalidCredentials, "the code is unknown, used, or too old: ask for a new one")
 }
 
 /// Sets a new password by a token that was mailed. Every session ends and none begins.
@@ -202,6 +217,9 @@ pub async fn reset(
                     return Err(invalid_token());
                 }
                 store::principal::set_password(tx, who, Some(&new_hash), now).await?;
+                // The token came to the address the account has for a login.
+                let verified_at = principal.email_verified_at.or(Some(now));
+                store::principal::set_email_verified(tx, who, verified_at).await?;
                 guesses::forgive(tx, &account).await?;
                 let reason = "the password was reset";
                 let ended = store::session::end_of_principal(tx, who, reason, now).await?;

@@ -81,6 +81,8 @@ pub struct Pepper {
     clients: hmac::Key,
     oauth_codes: hmac::Key,
     consents: hmac::Key,
+    invitations: hmac::Key,
+    emails: hmac::Key,
 }
 
 impl fmt::Debug for Pepper {
@@ -110,6 +112,8 @@ impl Pepper {
             clients: key("charter oauth clients 1"),
             oauth_codes: key("charter oauth codes 1"),
             consents: key("charter oauth consents 1"),
+            invitations: key("charter invitations 1"),
+            emails: key("charter email addresses 1"),
         }
     }
 
@@ -161,6 +165,16 @@ impl Pepper {
     /// Whether an OAuth client's secret has this hash; the time tells nothing.
     pub fn is_client_secret(&self, secret: &str, hash: &[u8]) -> bool {
         hmac::verify(&self.clients, secret.as_bytes(), hash).is_ok()
+    }
+
+    /// The hash of an invitation's token.
+    pub fn of_invitation(&self, token: &str) -> [u8; 32] {
+        mac(&self.invitations, token)
+    }
+
+    /// What a sealed address is found by.
+    pub fn of_email(&self, email: &str) -> [u8; 32] {
+        mac(&self.emails, email)
     }
 
     /// The hash of an authorization code.

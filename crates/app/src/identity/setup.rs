@@ -133,6 +133,7 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
         password_changed_at: Some(now),
         created_at: now,
         updated_at: now,
+        email_verified_at: None,
     };
     let assignment = AssignmentRow {
         assignment: AssignmentFact {

@@ -69,6 +69,10 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
     let account = identity.pepper.of_login(&login);
     let counter = guesses::of_account(app, &account, draft.device.as_deref(), now);
     guesses::take(app, ctx.address, counter, now).await?;
+    let places = guesses::of_places(app, &login, draft.organization.as_deref());
+    if counter == account {
+        guesses::require_free_places(app, &places, now).await?;
+    }
     let wanted = login.clone();
     let found = reading_all!(app.database(), |conn| async move {
         let Some(found) = store::principal::by_login(conn, &wanted).await? else { return Ok(None) };
@@ -86,7 +90,7 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
     let principal = match (found, &verified) {
         (Some(principal), Verified::Right | Verified::Rehashed(_)) if is_active => principal,
         (found, _) => {
-            record_failure(app, ctx, found, is_active, &account, user_agent.as_deref()).await?;
+            record_failure(app, ctx, found, is_active, &account, places, user_agent.as_deref()).await?;
             return Err(invalid_credentials());
         }
     };
@@ -166,6 +170,7 @@ async fn record_failure(
     found: Option<Principal>,
     is_active: bool,
     account: &[u8; 32],
+    places: Vec<[u8; 32]>,
     user_agent: Option<&str>,
 ) -> Result<(), Problem> {
     let (platform, now) = (app.platform(), ctx.now);
@@ -187,9 +192,11 @@ async fn record_failure(
         after.insert("user_agent".to_owned(), sent.into());
     }
     event.after = Some(after.to_string());
-    app.write(Scope::Installation, platform, now, move |transaction: Transaction<'_>| {
-        Box::pin(async move { transaction.commit(event, Vec::new(), ()).await })
-            as BoxFuture<'_, Result<Committed<()>, Problem>>
+    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            guesses::count_places(transaction.tx(), &places, now).await?;
+            transaction.commit(event, Vec::new(), ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
     })
     .await
     .map(|_| ())

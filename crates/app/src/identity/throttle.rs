@@ -19,6 +19,10 @@ const FORGET_SECONDS: i64 = 24 * 3_600;
 /// Guesses an address may make at once, and per minute after that.
 const ADDRESS_BURST: i64 = 30;
 const MICROS_PER_GUESS: i64 = 60_000_000 / ADDRESS_BURST;
+/// Wrong guesses at everybody of an organization together, at once and per minute after that.
+pub const PLACE_BURST: i64 = 300;
+/// Requests for an account that an organization takes at once, and per minute after that.
+pub const REGISTRATION_BURST: i64 = 30;
 /// Most counters of a kind.
 const COUNTERS_MAX: usize = 100_000;
 
@@ -62,8 +66,14 @@ impl Guesses {
 
 /// When all guesses of an address are available again after one more; refused beyond its rate, and then not counted.
 pub fn full_after_one(full_at: Timestamp, now: Timestamp) -> Result<Timestamp, Problem> {
-    let after = Timestamp(full_at.max(now).micros() + MICROS_PER_GUESS);
-    let over = after.micros() - now.micros() - ADDRESS_BURST * MICROS_PER_GUESS;
+    full_after_one_of(full_at, now, ADDRESS_BURST)
+}
+
+/// The same for what may be done so often at once, and per minute after that.
+pub fn full_after_one_of(full_at: Timestamp, now: Timestamp, burst: i64) -> Result<Timestamp, Problem> {
+    let micros_each = 60_000_000 / burst.max(1);
+    let after = Timestamp(full_at.max(now).micros() + micros_each);
+    let over = after.micros() - now.micros() - burst * micros_each;
     if over > 0 { Err(wait(over)) } else { Ok(after) }
 }
 

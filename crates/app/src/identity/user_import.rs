@@ -265,6 +265,7 @@ async fn put(
         password_changed_at: Some(now),
         created_at: now,
         updated_at: now,
+        email_verified_at: None,
     };
     store::principal::insert(tx, &principal).await?;
     Ok(Taken::Made)

@@ -18,8 +18,8 @@ pub struct MailView {
     pub id: MailId,
     /// What it tells.
     pub kind: String,
-    /// To whom.
-    pub principal: PrincipalId,
+    /// To whom; none is somebody who had no account then.
+    pub principal: Option<PrincipalId>,
     /// Their address with all but its first letter and its domain hidden; none once the mail was sent.
     pub recipient: Option<String>,
     /// Where it is on its way.

@@ -66,8 +66,8 @@ pub trait Carrier: Send + Sync {
 pub(crate) struct Draft {
     /// What it tells, a word for the list.
     pub kind: &'static str,
-    /// Whom it is for.
-    pub principal: PrincipalId,
+    /// Whom it is for; none is somebody who has no account yet.
+    pub principal: Option<PrincipalId>,
     /// Their address.
     pub recipient: String,
     /// What it says.

@@ -6,6 +6,7 @@ mod duties;
 mod form;
 mod giver;
 mod moved;
+mod newcomer;
 
 use crate::App;
 use crate::caller::RequestContext;
@@ -17,6 +18,7 @@ use charter_kernel::{PrincipalId, Problem, ProblemKind, Timestamp};
 use std::collections::HashSet;
 
 pub(crate) use giver::{held_by, may_hold};
+pub(crate) use newcomer::{is_known_role, is_privileged, require_may_give};
 
 /// Deepest nesting of roles and of teams.
 pub const DEPTH_MAX: usize = 8;

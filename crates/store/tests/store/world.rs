@@ -129,6 +129,7 @@ pub fn person(number: u128) -> Principal {
         password_changed_at: Some(NOW),
         created_at: NOW,
         updated_at: NOW,
+        email_verified_at: None,
     }
 }
 

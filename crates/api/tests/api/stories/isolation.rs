@@ -42,6 +42,16 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
     let shop = story.post(ANN, &toys("oauth-clients"), shop).await.is(201);
     let trial = json!({"plan": "growth", "days": 10, "reason": "a try"});
     let trial = story.post(super::PAT, &toys("trials"), trial).await.is(200);
+    story.take_newcomers("approval").await;
+    let invitation =
+        story.post(ANN, &toys("invitations"), json!({"email": "dora@toys.example"})).await.is(201);
+    story.letters().await;
+    let registrations = toys("registrations");
+    story.anonymously(&registrations, json!({"email": "dan@toys.example"})).await.is(202);
+    let link = story.code("registration").await;
+    let proof = json!({"token": link.split_once('.').unwrap().1});
+    story.anonymously(&format!("{registrations}/prove"), proof).await.is(200);
+    let registration = story.get(ANN, &registrations).await.is(200);
     let key = story.post(ANN, "/api/v1/api-keys", json!({"name": "one"})).await.is(201);
     story.password_for("bob@toys.example").await;
     let (_, session) = story.signed_in("bob@toys.example", Some("toys")).await;
@@ -58,6 +68,8 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
         ("grant", id(&grant, "grant")),
         ("block", id(&block, "block")),
         ("session", session),
+        ("invitation", invitation.body["id"].as_str().unwrap().to_owned()),
+        ("registration", registration.body["items"][0]["id"].as_str().unwrap().to_owned()),
         ("key", id(&key, "api_key")),
         ("token", id(&token, "service_token")),
         ("subscription", id(&trial, "subscription")),
@@ -75,6 +87,8 @@ async fn everything(story: &Story, organization: &str) -> Value {
     for list in [
         "service-tokens",
         "webhooks",
+        "invitations",
+        "registrations",
         "subscriptions",
         "entitlements",
         "members",

@@ -39,6 +39,9 @@ pub struct Profile {
     /// E-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+    /// Whether its owner proved it; with the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email_verified: Option<bool>,
 }
 
 impl Profile {
@@ -52,6 +55,10 @@ impl Profile {
             preferred_username: (knows_name && (knows_email || email.is_none()))
                 .then(|| principal.login.clone()),
             updated_at: knows_name.then(|| principal.updated_at.seconds()),
+            email_verified: email
+                .as_ref()
+                .filter(|_| knows_email)
+                .map(|_| principal.email_verified_at.is_some()),
             email: email.filter(|_| knows_email),
         }
     }

@@ -1,0 +1,246 @@
+//! Another address for one's account. The new one is proved by a mail to it; then it is the login, every session ends, and the old one
+//! gets a mail with the way back, good for a week. Taking it back ends every session again, and a password that was set meanwhile.
+
+use super::newcomer::{open, seal};
+use super::newcomer_mail::{self, NewcomerMail};
+use super::own_session::principal_of;
+use super::{password_reset, session, support};
+use crate::App;
+use crate::audit;
+use crate::caller::RequestContext;
+use crate::text;
+use crate::transaction::{Committed, Transaction};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use charter_db::{BoxFuture, Scope, Tx};
+use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
+use charter_kernel::{EmailChangeId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_store as store;
+use store::email_change::EmailChange;
+use store::principal::Principal;
+use zeroize::Zeroizing;
+
+/// How long the new address can be proved.
+pub const PROOF_SECONDS: i64 = 24 * 3_600;
+/// How long the change can be taken back.
+pub const UNDO_SECONDS: i64 = 7 * 86_400;
+/// How long a password can be chosen after that.
+const RESET_SECONDS: i64 = 72 * 3_600;
+/// Changes one may ask for within an hour.
+const PER_HOUR: u64 = 5;
+const HOUR: i64 = 3_600;
+const KEPT_SECONDS: i64 = 30 * 86_400;
+
+fn old_place(id: EmailChangeId) -> String {
+    format!("email_changes old_email {id}")
+}
+
+fn new_place(id: EmailChangeId) -> String {
+    format!("email_changes new_email {id}")
+}
+
+/// A token of a change can be made again from its id and what only this service knows, so that no row holds it: the way back is mailed long
+/// after it was promised.
+fn undo_token(app: &App, id: EmailChangeId) -> Zeroizing<String> {
+    let secret = app.identity().pepper.of_code(&format!("email undo token {id}"));
+    Zeroizing::new(URL_SAFE_NO_PAD.encode(secret))
+}
+
+fn hash(app: &App, what: &str, token: &str) -> [u8; 32] {
+    app.identity().pepper.of_code(&format!("email {what} {token}"))
+}
+
+/// Asks for another address. The answer is the same whether or not the address has an account.
+pub async fn ask(app: &App, ctx: &RequestContext, email: &str) -> Result<(), Problem> {
+    let (caller, now, platform) = (principal_of(ctx)?, ctx.now, app.platform());
+    support::require_own(ctx)?;
+    if caller.kind != PrincipalKind::User {
+        return Err(Problem::new(ProblemKind::Forbidden, "a service account has no address"));
+    }
+    let (who, new) = (caller.id, text::email("email", email)?);
+    let wanted = new.clone();
+    let (found, is_taken) = reading_all!(app.database(), |conn| async move {
+        let found = store::principal::by_id(conn, who).await?;
+        Ok::<_, charter_db::Error>((found, store::principal::login_taken(conn, &wanted).await?))
+    })?;
+    let principal = found.ok_or_else(gone)?;
+    if principal.login_folded == new {
+        return Err(Problem::invalid("email", "it is your address already"));
+    }
+    let id = EmailChangeId(app.fresh_id());
+    let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(app.world().random::<32>()));
+    let change = EmailChange {
+        id,
+        principal: who,
+        old_email: seal(app, &old_place(id), &principal.login_folded)?,
+        new_email: seal(app, &new_place(id), &new)?,
+        proof_hash: hash(app, "proof", &token).to_vec(),
+        undo_hash: hash(app, "undo", &undo_token(app, id)).to_vec(),
+        asked_at: now,
+        expires_at: now.plus_seconds(PROOF_SECONDS),
+        proved_at: None,
+        undo_until: None,
+    };
+    let (app_inside, ctx_inside) = (app.clone(), ctx.clone());
+    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            let tx = transaction.tx();
+            let since = now.plus_seconds(-HOUR);
+            if store::email_change::asked_since(tx, who, since).await? >= PER_HOUR {
+                let detail =
+                    format!("at most {PER_HOUR} changes of address within an hour: wait, then try again");
+                return Err(Problem::new(ProblemKind::Throttled, detail).retry_after(600));
+            }
+            store::email_change::insert(tx, &change).await?;
+            let mail = if is_taken {
+                NewcomerMail::ChangeTaken
+            } else {
+                NewcomerMail::ProveChange { token, until: change.expires_at }
+            };
+            newcomer_mail::queue(&app_inside, tx, &new, None, &mail, now).await?;
+            let event = audit::event(&ctx_inside, platform, "email.ask", "principal", who.to_string());
+            transaction.commit(event, Vec::new(), ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await
+    .map(drop)
+}
+
+fn gone() -> Problem {
+    Problem::new(ProblemKind::Gone, "the link is unknown, was used, or its time is over")
+}
+
+/// What a change starts from and leads to, when its account is as it was left.
+async fn account(tx: &mut Tx, change: &EmailChange, login: &str) -> Result<Principal, Problem> {
+    store::principal::by_id(tx, change.principal)
+        .await?
+        .filter(|it| it.login_folded == login && it.status == PrincipalStatus::Active)
+        .ok_or_else(gone)
+}
+
+/// Gives the account another login, in every organization it belongs to, and ends its sessions.
+async fn turn(
+    transaction: &mut Transaction<'_>,
+    before: &Principal,
+    login: &str,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(Principal, Vec<SessionId>), Problem> {
+    let tx = transaction.tx();
+    if store::principal::login_taken(tx, login).await? {
+        return Err(Problem::new(ProblemKind::Taken, "the address has another account by now"));
+    }
+    let mut after = before.clone();
+    login.clone_into(&mut after.login);
+    login.clone_into(&mut after.login_folded);
+    after.updated_at = now;
+    after.email_verified_at = Some(now);
+    store::principal::update(tx, before, &after).await?;
+    // Either mail reached the address that the account has from now on.
+    store::principal::set_email_verified(tx, after.id, Some(now)).await?;
+    let ended = store::session::end_of_principal(tx, after.id, reason, now).await?;
+    for place in store::membership::organizations_of(transaction.tx(), after.id).await? {
+        transaction.touch(place).await?;
+    }
+    Ok((after, ended))
+}
+
+fn logins(before: &str, after: &str) -> (Option<String>, Option<String>) {
+    let login = |text: &str| Some(serde_json::json!({ "login": text }).to_string());
+    (login(before), login(after))
+}
+
+/// Proves the new address; from now on it is the login. Every session ends.
+pub async fn prove(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Problem> {
+    let (now, platform) = (ctx.now, app.platform());
+    app.identity().throttle.take_from_address(ctx.address, now)?;
+    let proof = hash(app, "proof", token.trim());
+    let found = reading_all!(app.database(), |conn| store::email_change::by_proof(conn, &proof, now))?;
+    let change = found.ok_or_else(gone)?;
+    let (old, new) = (
+        open(app, &old_place(change.id), &change.old_email)?,
+        open(app, &new_place(change.id), &change.new_email)?,
+    );
+    let (app_inside, ctx_inside) = (app.clone(), ctx.clone());
+    let (ended, _) = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let until = now.plus_seconds(UNDO_SECONDS);
+                if !store::email_change::prove(transaction.tx(), change.id, now, until).await? {
+                    return Err(gone());
+                }
+                let before = account(transaction.tx(), &change, &old).await?;
+                let reason = "the address was changed";
+                let (after, ended) = turn(&mut transaction, &before, &new, reason, now).await?;
+                // Who signed in by a name instead of an address has nowhere to be written to.
+                if text::email("login", &old).is_ok() {
+                    let mail = NewcomerMail::Changed { token: undo_token(&app_inside, change.id), until };
+                    let (tx, whom) = (transaction.tx(), Some(after.id));
+                    newcomer_mail::queue(&app_inside, tx, &old, whom, &mail, now).await?;
+                }
+                let who = super::begin::acting_as(&ctx_inside, &after);
+                let mut event =
+                    audit::event(&who, platform, "email.change", "principal", after.id.to_string());
+                (event.before, event.after) = logins(&old, &new);
+                transaction.commit(event, Vec::new(), ended).await
+            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
+        })
+        .await?;
+    session::forget(app, &ended);
+    app.snapshots().catch_up().await.map(drop)
+}
+
+/// Takes a change back: the account has its old address again. Every session ends, and so does a password that was set since.
+pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Problem> {
+    let (now, platform) = (ctx.now, app.platform());
+    app.identity().throttle.take_from_address(ctx.address, now)?;
+    let undo = hash(app, "undo", token.trim());
+    let found = reading_all!(app.database(), |conn| store::email_change::by_undo(conn, &undo, now))?;
+    let change = found.ok_or_else(gone)?;
+    let old = open(app, &old_place(change.id), &change.old_email)?;
+    let (app_inside, ctx_inside) = (app.clone(), ctx.clone());
+    let (ended, _) = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let tx = transaction.tx();
+                if !store::email_change::undo(tx, &change, now).await? {
+                    return Err(gone());
+                }
+                // Whoever changed the address may have changed it again since.
+                let before = store::principal::by_id(tx, change.principal)
+                    .await?
+                    .filter(|it| it.status == PrincipalStatus::Active && it.login_folded != old)
+                    .ok_or_else(gone)?;
+                let reason = "a change of the address was taken back";
+                let (mut after, ended) = turn(&mut transaction, &before, &old, reason, now).await?;
+                let tx = transaction.tx();
+                if after.password_changed_at.is_some_and(|at| at >= change.asked_at) {
+                    store::principal::set_password(tx, after.id, None, now).await?;
+                    after.password_hash = None;
+                }
+                let token = password_reset::make(&app_inside, tx, &after, now, RESET_SECONDS).await?;
+                let mail = NewcomerMail::Restored { token, lasts_seconds: RESET_SECONDS };
+                newcomer_mail::queue(&app_inside, tx, &old, Some(after.id), &mail, now).await?;
+                let who = super::begin::acting_as(&ctx_inside, &after);
+                let mut event = audit::event(&who, platform, "email.undo", "principal", after.id.to_string());
+                (event.before, event.after) = logins(&before.login_folded, &old);
+                transaction.commit(event, Vec::new(), ended).await
+            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
+        })
+        .await?;
+    session::forget(app, &ended);
+    app.snapshots().catch_up().await.map(drop)
+}
+
+/// Forgets changes a month after they could be proved.
+pub(super) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
+    let before = now.plus_seconds(-KEPT_SECONDS);
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move {
+                store::email_change::purge(tx, before).await?;
+                Ok(())
+            }) as BoxFuture<'_, Result<(), Problem>>
+        })
+        .await
+}

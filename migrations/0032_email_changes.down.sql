@@ -1,0 +1,2 @@
+drop table email_changes;
+alter table principals drop column email_verified_at;
