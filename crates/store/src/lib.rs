@@ -22,6 +22,7 @@ pub mod facts;
 pub mod grant;
 pub mod idempotency;
 pub mod identity_settings;
+pub mod lease;
 pub mod limit;
 pub mod mail;
 pub mod membership;
@@ -37,6 +38,7 @@ pub mod principal;
 pub mod resource;
 pub mod revision;
 pub mod role;
+pub mod sealed;
 pub mod session;
 pub mod setting;
 pub mod setup_code;
@@ -46,6 +48,7 @@ pub mod subscription;
 pub mod team;
 pub mod token_floor;
 pub mod usage;
+pub mod vault;
 pub mod wall;
 pub mod webhook;
 pub mod webhook_delivery;
@@ -92,6 +95,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("grant", grant::statements),
         ("idempotency", idempotency::statements),
         ("identity_settings", identity_settings::statements),
+        ("lease", lease::statements),
         ("limit", limit::statements),
         ("mail", mail::statements),
         ("membership", membership::statements),
@@ -115,6 +119,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("team", team::statements),
         ("token_floor", token_floor::statements),
         ("usage", usage::statements),
+        ("vault", vault::statements),
         ("webhook", webhook::statements),
         ("webhook_delivery", webhook_delivery::statements),
     ];

@@ -58,6 +58,7 @@ migrations! {
     27 "0027_support_sessions"
     28 "0028_api_keys"
     29 "0029_oauth"
+    30 "0030_vault"
 }
 
 const PRESENT: Statement = Statement::forked(
