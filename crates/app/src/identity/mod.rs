@@ -298,7 +298,7 @@ impl Identity {
     }
 
     /// Seals what must be read again.
-    pub(crate) fn sealer(&self) -> &Sealer {
+    pub fn sealer(&self) -> &Sealer {
         &self.sealer
     }
 

@@ -9,6 +9,7 @@
 
 mod existing;
 pub mod pepper;
+pub mod provider;
 pub(crate) mod rehash;
 mod reseal;
 pub mod rotation;
