@@ -40,7 +40,7 @@ pub fn routes() -> Vec<Route<App>> {
         Route::post("/api/v1/vault/peppers/rotate", ROTATE, rotate_pepper)
             .named("vault.rotate-pepper", "Vault", "Makes a new version of the pepper; what older ones hashed is hashed anew when it is used.")
             .problems(&[ProblemKind::InUse, ProblemKind::Changed]),
-        Route::post("/api/v1/vault/peppers/{version}/end", ROTATE, end_pepper)
+        Route::post("/api/v1/vault/peppers/{pepper}/end", ROTATE, end_pepper)
             .named("vault.end-pepper", "Vault", "Ends a version of the pepper: credentials that still stand on it are refused from then on.")
             .problems(&[ProblemKind::NotFound, ProblemKind::InUse]),
     ];
@@ -353,8 +353,8 @@ async fn rotate_pepper(call: Call<(), EditQuery>) -> Result<Reply<PepperRotation
 /// One version.
 #[derive(Deserialize, JsonSchema)]
 struct PepperPath {
-    /// The version.
-    version: u32,
+    /// Its version.
+    pepper: u32,
 }
 
 /// What ending a version means, or meant.
@@ -377,6 +377,6 @@ async fn end_pepper(call: Call<PepperPath, EditQuery>) -> Result<Reply<PepperEnd
     let permit = call.permit()?.clone();
     let dry_run = call.query.dry_run;
     let PepperEnd { version, credentials, clients, sessions } =
-        pepper::end(&call.app, &call.ctx, &permit, call.path.version, dry_run).await?;
+        pepper::end(&call.app, &call.ctx, &permit, call.path.pepper, dry_run).await?;
     Ok(Reply::new(PepperEndView { dry_run, version, credentials, clients, sessions }))
 }

@@ -31,7 +31,7 @@ fn next(peppers: &[VaultPepper]) -> Result<u32, Problem> {
         return Err(Problem::new(
             ProblemKind::InUse,
             format!(
-                "versions {older} and {newer} of the pepper are live: end version {older} first, `charter vault end-pepper --dry-run` tells what \
+                "versions {older} and {newer} of the pepper are live: end version {older} first, `charter vault end-pepper --pepper {older} --dry-run` tells what \
                  still stands on it"
             ),
         ));

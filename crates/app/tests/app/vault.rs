@@ -38,16 +38,19 @@ async fn mails(node: &Node, count: u128) {
             )
         })
         .collect();
-    let write = move |tx: &mut Tx| {
-        Box::pin(async move {
-            for (number, sealed) in sealed {
-                let at = Value::Time(NOW * 2_000_000);
-                tx.execute(&insert, &[Value::Id(number), Value::Bytes(sealed), at]).await?;
-            }
-            Ok(())
-        }) as BoxFuture<'_, Result<(), Error>>
-    };
-    node.app.database().write(Scope::Installation, write).await.unwrap();
+    node.app
+        .database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move {
+                for (number, sealed) in sealed {
+                    let at = Value::Time(NOW * 2_000_000);
+                    tx.execute(&insert, &[Value::Id(number), Value::Bytes(sealed), at]).await?;
+                }
+                Ok(())
+            }) as BoxFuture<'_, Result<(), Error>>
+        })
+        .await
+        .unwrap();
 }
 
 async fn words(node: &Node) -> Vec<KeyWord> {

@@ -21,7 +21,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 #[test]
 fn a_key_is_rotated_while_no_service_runs_and_a_service_goes_on_with_it() {
     let place = Place::new();
-    place.run(&["organizations", "create", "--key", "toys", "--name", "Toys"]).ended(0);
+    assert_eq!(place.serve(&[]).stop(), 0);
     let plan = place.run(&["vault", "rotate", "--dry-run"]).ended(0);
     assert!(plan.out.contains("vault key 2 would be made"), "{}", plan.out);
     let status = place.run(&["vault", "status"]).ended(0);
@@ -111,7 +111,7 @@ fn keys_come_from_a_vault_and_its_versions_are_the_versions_of_the_key() {
     let (place, kv) = (Place::new(), Kv::start(vec![Some(fields(KEY))]));
     let url = kv.url();
     let variables = [("CHARTER_VAULT_URL", url.as_str()), ("CHARTER_VAULT_TOKEN", TOKEN)];
-    place.run_with(&["organizations", "create", "--key", "toys", "--name", "Toys"], &variables).ended(0);
+    assert_eq!(place.serve_with(&[], &variables).stop(), 0);
     assert!(!place.path("charter-data/secrets").exists(), "nothing was generated");
     kv.write(&fields(NEXT));
     let status = place.run_with(&["vault", "status"], &variables).ended(0);
