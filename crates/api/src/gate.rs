@@ -2,9 +2,8 @@
 
 use crate::edge::{Call, Claim, Claimed, Credential, Gate, Items, Readiness, Reply, StoredAnswer};
 use charter_app::idempotency::{self, KeptAnswer};
-use charter_app::identity::begin::csrf_token;
+use charter_app::identity::begin::is_csrf_token;
 use charter_app::identity::credential_caller;
-use charter_app::identity::seal::is_same;
 use charter_app::identity::step_up;
 use charter_app::{App, Caller, Listing, Page, Permit, RequestContext};
 use charter_kernel::problem::RateLimit;
@@ -45,7 +44,7 @@ impl Gate for App {
 
     fn is_csrf_token(&self, ctx: &RequestContext, token: &str) -> bool {
         let session = ctx.principal().and_then(|principal| principal.session);
-        session.is_some_and(|session| is_same(csrf_token(self, session).as_bytes(), token.as_bytes()))
+        session.is_some_and(|session| is_csrf_token(self, session, token))
     }
 
     fn require_recent(&self, ctx: &RequestContext) -> Result<(), Problem> {

@@ -52,6 +52,7 @@ mod takeover;
 mod team;
 mod usage;
 mod user_import;
+mod vault;
 mod webhook;
 
 use edge::Routes;
@@ -101,6 +102,7 @@ pub fn routes() -> Routes {
         .with(leaked_key::routes())
         .with(service_token::routes())
         .with(signing_key::routes())
+        .with(vault::routes())
         .with(webhook::routes())
         .with(oauth::routes())
 }

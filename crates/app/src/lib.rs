@@ -43,6 +43,7 @@ pub mod subject;
 pub mod team;
 pub mod text;
 pub mod transaction;
+pub mod vault;
 pub mod warming;
 pub mod webhook;
 

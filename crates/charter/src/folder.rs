@@ -123,6 +123,11 @@ impl Folder {
         read_secret(&self.path.join(OPERATOR_TOKEN)).ok().flatten()
     }
 
+    /// A secret that belongs to this folder, where there is one.
+    pub fn existing_secret(&self, name: &str) -> Result<Option<Secret>, String> {
+        read_secret(&self.path.join(SECRETS).join(name))
+    }
+
     /// A secret that belongs to this folder, made when first asked for.
     pub fn secret(&self, name: &str) -> Result<Secret, String> {
         let folder = self.path.join(SECRETS);

@@ -1,12 +1,13 @@
 //! The installation as a process opens it: secrets, database, application, routes.
 
-use crate::config::{Configuration, Fault, Secret};
+use crate::config::{Configuration, Fault};
 use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock};
+use crate::secrets;
 use axum::Router;
 use charter_api::edge::{Cookies, Edge, Routes};
 use charter_app::identity::proxied_caller::ProxySecret;
-use charter_app::identity::{self, OperatorToken, Secrets};
+use charter_app::identity::{self, OperatorToken};
 use charter_app::{App, World};
 use charter_db::{Conn, Database, Options, Scope, Tx};
 use charter_kernel::{Problem, ProblemKind, Timestamp};
@@ -94,7 +95,7 @@ pub async fn lock(folder: &Folder) -> Result<Lock> {
     })
 }
 
-fn options(configuration: &Configuration) -> Options {
+pub(crate) fn options(configuration: &Configuration) -> Options {
     Options { pool_size: configuration.database_pool, ..Options::new(configuration.database.clone()) }
 }
 
@@ -103,21 +104,14 @@ pub async fn database(configuration: &Configuration) -> Result<Database> {
     Database::open(&options(configuration)).await.map_err(|error| Failure::from(Problem::from(error)))
 }
 
-/// A configured secret, or one of the folder. Production never comes here without one.
-fn secret(folder: &Folder, configured: &Option<Secret>, name: &str) -> Result<Secret> {
-    match configured {
-        Some(secret) => Ok(secret.clone()),
-        None => Ok(folder.secret(name)?),
-    }
-}
-
 fn seconds(span: Duration) -> u32 {
     u32::try_from(span.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Opens the application; the caller holds the lock of the folder.
 pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App> {
-    Ok(ruled(App::open(opening(configuration, folder)?, World::system()).await?, configuration))
+    let keys = secrets::obtain(configuration, folder).await?;
+    Ok(ruled(App::open(opening(configuration, folder, keys)?, World::system()).await?, configuration))
 }
 
 /// The application with what its configuration says about webhooks.
@@ -128,7 +122,8 @@ fn ruled(app: App, configuration: &Configuration) -> App {
 
 /// The same for a service, which may be started together with its database: for a while it waits for that to answer.
 pub async fn open_patiently(configuration: &Configuration, folder: &Folder) -> Result<App> {
-    let settings = opening(configuration, folder)?;
+    let keys = secrets::obtain_patiently(configuration, folder, DATABASE_PATIENCE).await?;
+    let settings = opening(configuration, folder, keys)?;
     let waiting = async {
         loop {
             match App::open(settings.clone(), World::system()).await {
@@ -147,14 +142,15 @@ pub async fn open_patiently(configuration: &Configuration, folder: &Folder) -> R
     Ok(ruled(opened, configuration))
 }
 
-fn opening(configuration: &Configuration, folder: &Folder) -> Result<charter_app::Settings> {
-    let key = secret(folder, &configuration.key_encryption_key, "key-encryption-key")?;
-    let pepper = secret(folder, &configuration.pepper, "pepper")?;
+fn opening(
+    configuration: &Configuration,
+    folder: &Folder,
+    keys: secrets::Keys,
+) -> Result<charter_app::Settings> {
     let operator = OperatorToken {
         token: folder.operator_token()?.reveal().to_owned(),
         account: configuration.account.clone(),
     };
-    let secrets = Secrets { key_encryption_key: key.bytes(), pepper: pepper.bytes() };
     let identity = identity::Settings {
         access_token_seconds: seconds(configuration.token_life),
         session_seconds: seconds(configuration.session_life),
@@ -170,7 +166,8 @@ fn opening(configuration: &Configuration, folder: &Folder) -> Result<charter_app
             .map(|it| ProxySecret(it.reveal().to_owned().into())),
         is_live: configuration.production,
         public_url: configuration.public_url.clone(),
-        ..identity::Settings::new(configuration.issuer.clone(), secrets)
+        previous_key_encryption_keys: keys.previous,
+        ..identity::Settings::new(configuration.issuer.clone(), keys.secrets)
     };
     Ok(charter_app::Settings {
         database: options(configuration),

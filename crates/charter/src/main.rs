@@ -12,6 +12,7 @@ mod log;
 mod operation;
 mod output;
 mod outside;
+mod secrets;
 mod terminal;
 
 fn main() -> std::process::ExitCode {

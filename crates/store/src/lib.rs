@@ -24,6 +24,7 @@ pub mod grant;
 pub mod idempotency;
 pub mod identity_settings;
 pub mod invitation;
+pub mod lease;
 pub mod limit;
 pub mod mail;
 pub mod membership;
@@ -41,6 +42,7 @@ pub mod registration_settings;
 pub mod resource;
 pub mod revision;
 pub mod role;
+pub mod sealed;
 pub mod session;
 pub mod setting;
 pub mod setup_code;
@@ -50,6 +52,7 @@ pub mod subscription;
 pub mod team;
 pub mod token_floor;
 pub mod usage;
+pub mod vault;
 pub mod wall;
 pub mod webhook;
 pub mod webhook_delivery;
@@ -98,6 +101,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("idempotency", idempotency::statements),
         ("identity_settings", identity_settings::statements),
         ("invitation", invitation::statements),
+        ("lease", lease::statements),
         ("limit", limit::statements),
         ("mail", mail::statements),
         ("membership", membership::statements),
@@ -123,6 +127,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("team", team::statements),
         ("token_floor", token_floor::statements),
         ("usage", usage::statements),
+        ("vault", vault::statements),
         ("webhook", webhook::statements),
         ("webhook_delivery", webhook_delivery::statements),
     ];

@@ -61,6 +61,7 @@ migrations! {
     30 "0030_id_tokens_rs256"
     31 "0031_registration"
     32 "0032_email_changes"
+    33 "0033_vault"
 }
 
 const PRESENT: Statement = Statement::forked(

@@ -3,6 +3,7 @@
 pub mod database;
 pub mod fault;
 pub mod hostile;
+pub mod kv;
 pub mod receiver;
 pub mod server;
 pub mod smtp;

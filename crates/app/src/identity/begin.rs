@@ -204,6 +204,12 @@ pub fn csrf_token(app: &App, session: SessionId) -> String {
     URL_SAFE_NO_PAD.encode(app.identity().pepper.of_csrf(session.0))
 }
 
+/// Whether a page shows that.
+pub fn is_csrf_token(app: &App, session: SessionId, token: &str) -> bool {
+    let shown = URL_SAFE_NO_PAD.decode(token);
+    shown.is_ok_and(|shown| app.identity().pepper.is_csrf(session.0, &shown))
+}
+
 /// The answer for a session that began.
 pub(super) fn issue(app: &App, begun: Begun, now: Timestamp) -> Result<SignIn, Problem> {
     let Begun { session, cookie, .. } = begun;

@@ -6,7 +6,6 @@
 
 use super::credential_text::{CredentialKind, generate};
 use super::key_scope;
-use super::seal::Pepper;
 use crate::App;
 use crate::audit;
 use crate::caller::{Listing, Page, RequestContext};
@@ -340,6 +339,7 @@ pub(super) fn fresh(
 ) -> (Credential, Zeroizing<String>) {
     let identity = app.identity();
     let token = generate(kind, identity.settings.is_live, || app.world().random());
+    let (pepper_version, hash) = identity.pepper.stamped_token(&token.text);
     let credential = Credential {
         organization,
         id: CredentialId(app.fresh_id()),
@@ -347,8 +347,8 @@ pub(super) fn fresh(
         kind: kind.letter(),
         key_id: token.id,
         alg: HashAlgorithm::Hmac,
-        pepper_version: Some(Pepper::VERSION),
-        hash: identity.pepper.of_token(&token.text).to_vec(),
+        pepper_version: Some(pepper_version),
+        hash: hash.to_vec(),
         name: String::new(),
         scopes: None,
         addresses: None,

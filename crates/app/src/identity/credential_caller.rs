@@ -8,10 +8,10 @@ use super::authenticate::Stop;
 use super::credential_text::{self, CredentialKind, Presented, Refused, TokenRecord, judge};
 use super::key_scope;
 use super::key_use::KeyUse;
-use super::seal::Pepper;
 use super::token::TokenFault;
 use crate::App;
 use crate::caller::{Caller, Ceiling, SignedIn};
+use crate::vault::rehash;
 use charter_kernel::facts::{MemberFact, PrincipalKind, PrincipalStatus};
 use charter_kernel::problem::RateLimit;
 use charter_kernel::{CredentialId, Problem, ProblemKind, Revision, Timestamp, Window};
@@ -51,8 +51,8 @@ pub struct Found {
 pub(super) struct Adopted {
     /// bcrypt, as it came.
     pub hash: String,
-    /// Keyed hash of the whole key.
-    pub upgraded: Option<Vec<u8>>,
+    /// Keyed hash of the whole key, with the version of the pepper that made it.
+    pub upgraded: Option<(u32, Vec<u8>)>,
 }
 
 impl Found {
@@ -117,7 +117,7 @@ fn found(
     };
     let adopted = (credential.alg == HashAlgorithm::Bcrypt).then(|| Adopted {
         hash: String::from_utf8_lossy(&credential.hash).into_owned(),
-        upgraded: credential.upgraded_hash.filter(|_| credential.pepper_version == Some(Pepper::VERSION)),
+        upgraded: credential.pepper_version.zip(credential.upgraded_hash),
     });
     // A replaced key goes on for its overlap, and never beyond its own end.
     let expires_at = match (credential.window.to(), credential.overlap_until) {
@@ -177,7 +177,9 @@ pub(super) async fn find(
             let organization = found.record.organization;
             let snapshot = app.snapshots().snapshot(organization, now).await?;
             let is_current = found.record.revision >= snapshot.shard().revision()
-                && Arc::ptr_eq(&found.index, snapshot.index());
+                && Arc::ptr_eq(&found.index, snapshot.index())
+                // Hashed by a pepper that has ended: what is kept may be hashed anew since.
+                && found.record.pepper_version.is_none_or(|version| identity.pepper.is_live(version));
             if is_current {
                 return Ok(Some(found));
             }
@@ -225,6 +227,7 @@ pub(super) async fn caller(
         return Err(fault(refused).into());
     }
     let Some(found) = found else { return Err(TokenFault::ServiceToken.into()) };
+    rehash::note_credential(app, found.record(), presented);
     let_in(&found, address, now)
 }
 

@@ -59,6 +59,13 @@ pub struct Presented<'a> {
     text: &'a str,
 }
 
+impl Presented<'_> {
+    /// The whole of it, to be hashed and never kept.
+    pub(crate) fn text(&self) -> &str {
+        self.text
+    }
+}
+
 impl std::fmt::Debug for Presented<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Presented").field("id", &self.id).finish_non_exhaustive()
@@ -205,11 +212,9 @@ pub fn judge(
 pub fn is_secret(pepper: &Pepper, presented: Presented<'_>, record: Option<&TokenRecord>) -> bool {
     let nothing = [0; 32];
     let hash = record.map_or(&nothing[..], |record| &record.hash);
-    let is_same = pepper.is_token(presented.text, hash);
-    is_same
-        && record.is_some_and(|record| {
-            record.pepper_version == Some(Pepper::VERSION) && record.kind == presented.kind
-        })
+    let version = record.and_then(|record| record.pepper_version);
+    let is_same = pepper.is_token(version, presented.text, hash);
+    is_same && record.is_some_and(|record| record.kind == presented.kind)
 }
 
 /// What a record says against a credential whose secret is right.
@@ -257,7 +262,7 @@ mod tests {
             credential: CredentialId(2),
             kind: CredentialKind::Service,
             principal: PrincipalId(3),
-            pepper_version: Some(Pepper::VERSION),
+            pepper_version: Some(pepper.version()),
             hash: pepper.of_token(&token.text).to_vec(),
             addresses: None,
             not_before: None,

@@ -1,7 +1,7 @@
 //! Known devices: who signed in from a device before is not slowed down there by what others guess elsewhere. A device shows a token
 //! that was made for one account; its guesses are counted apart, and just as strictly.
 
-use super::seal::{Pepper, is_same};
+use super::seal::Pepper;
 use super::throttle::AccountKey;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,10 +12,6 @@ use zeroize::Zeroizing;
 pub const KNOWN_SECONDS: i64 = 180 * 86_400;
 const BYTES: usize = 40;
 
-fn proof(pepper: &Pepper, account: &AccountKey, head: &[u8]) -> [u8; 16] {
-    pepper.of_device(&[head, account.as_slice()].concat())
-}
-
 /// A token for a device that an account signed in from.
 pub(super) fn make(
     pepper: &Pepper,
@@ -24,7 +20,7 @@ pub(super) fn make(
     now: Timestamp,
 ) -> Zeroizing<String> {
     let head = [now.seconds().to_be_bytes().as_slice(), &random].concat();
-    let tag = proof(pepper, account, &head);
+    let tag = pepper.of_device(&[head.as_slice(), account.as_slice()].concat());
     Zeroizing::new(URL_SAFE_NO_PAD.encode([head.as_slice(), &tag].concat()))
 }
 
@@ -37,7 +33,7 @@ pub(super) fn counted_by(
 ) -> Option<AccountKey> {
     let bytes = (token.len() < 64).then(|| URL_SAFE_NO_PAD.decode(token).ok()).flatten()?;
     let (head, tag) = bytes.split_at_checked(BYTES - 16)?;
-    if !is_same(tag, &proof(pepper, account, head)) {
+    if !pepper.is_device(&[head, account.as_slice()].concat(), tag) {
         return None;
     }
     let made_at = Timestamp::from_seconds(i64::from_be_bytes(*head.first_chunk()?));

@@ -42,12 +42,34 @@ fn new_place(id: EmailChangeId) -> String {
 /// A token of a change can be made again from its id and what only this service knows, so that no row holds it: the way back is mailed long
 /// after it was promised.
 fn undo_token(app: &App, id: EmailChangeId) -> Zeroizing<String> {
-    let secret = app.identity().pepper.of_code(&format!("email undo token {id}"));
+    let secret = app.identity().pepper.of_code(&undo_source(id));
     Zeroizing::new(URL_SAFE_NO_PAD.encode(secret))
 }
 
+fn undo_source(id: EmailChangeId) -> String {
+    format!("email undo token {id}")
+}
+
+/// The token of a change that was promised, perhaps by a pepper that is being replaced.
+fn promised(app: &App, change: &EmailChange) -> Option<Zeroizing<String>> {
+    let pepper = &app.identity().pepper;
+    let made = pepper.every_code(&undo_source(change.id)).into_iter();
+    made.map(|secret| Zeroizing::new(URL_SAFE_NO_PAD.encode(secret)))
+        .find(|token| pepper.is_code(&hashed("undo", token), &change.undo_hash))
+}
+
+/// What is hashed of a token.
+fn hashed(what: &str, token: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!("email {what} {token}"))
+}
+
 fn hash(app: &App, what: &str, token: &str) -> [u8; 32] {
-    app.identity().pepper.of_code(&format!("email {what} {token}"))
+    app.identity().pepper.of_code(&hashed(what, token))
+}
+
+/// The hashes a token that is shown may have.
+fn hashes(app: &App, what: &str, token: &str) -> Vec<[u8; 32]> {
+    app.identity().pepper.every_code(&hashed(what, token.trim()))
 }
 
 /// Asks for another address. The answer is the same whether or not the address has an account.
@@ -154,8 +176,16 @@ fn logins(before: &str, after: &str) -> (Option<String>, Option<String>) {
 pub async fn prove(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Problem> {
     let (now, platform) = (ctx.now, app.platform());
     app.identity().throttle.take_from_address(ctx.address, now)?;
-    let proof = hash(app, "proof", token.trim());
-    let found = reading_all!(app.database(), |conn| store::email_change::by_proof(conn, &proof, now))?;
+    let proofs = hashes(app, "proof", token);
+    let found = reading_all!(app.database(), |conn| async move {
+        for proof in proofs {
+            let found = store::email_change::by_proof(conn, &proof, now).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok::<_, charter_db::Error>(None)
+    })?;
     let change = found.ok_or_else(gone)?;
     let (old, new) = (
         open(app, &old_place(change.id), &change.old_email)?,
@@ -174,7 +204,8 @@ pub async fn prove(app: &App, ctx: &RequestContext, token: &str) -> Result<(), P
                 let (after, ended) = turn(&mut transaction, &before, &new, reason, now).await?;
                 // Who signed in by a name instead of an address has nowhere to be written to.
                 if text::email("login", &old).is_ok() {
-                    let mail = NewcomerMail::Changed { token: undo_token(&app_inside, change.id), until };
+                    let token = promised(&app_inside, &change).ok_or_else(gone)?;
+                    let mail = NewcomerMail::Changed { token, until };
                     let (tx, whom) = (transaction.tx(), Some(after.id));
                     newcomer_mail::queue(&app_inside, tx, &old, whom, &mail, now).await?;
                 }
@@ -194,8 +225,16 @@ pub async fn prove(app: &App, ctx: &RequestContext, token: &str) -> Result<(), P
 pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Problem> {
     let (now, platform) = (ctx.now, app.platform());
     app.identity().throttle.take_from_address(ctx.address, now)?;
-    let undo = hash(app, "undo", token.trim());
-    let found = reading_all!(app.database(), |conn| store::email_change::by_undo(conn, &undo, now))?;
+    let undos = hashes(app, "undo", token);
+    let found = reading_all!(app.database(), |conn| async move {
+        for undo in undos {
+            let found = store::email_change::by_undo(conn, &undo, now).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok::<_, charter_db::Error>(None)
+    })?;
     let change = found.ok_or_else(gone)?;
     let old = open(app, &old_place(change.id), &change.old_email)?;
     let (app_inside, ctx_inside) = (app.clone(), ctx.clone());

@@ -5,7 +5,6 @@ use super::credential_text::{generate_with, read_parts};
 use super::newcomer::{self, Introduction, admit, arrive, open, organization_of, require_open, seal};
 use super::newcomer_mail::{self, NewcomerMail};
 use super::registration_settings::{RegistrationMode, refused_role, role};
-use super::seal::is_same;
 use crate::App;
 use crate::audit;
 use crate::caller::{Caller, Listing, Page, RequestContext};
@@ -173,10 +172,11 @@ pub async fn create(
                 if facts.members.iter().any(|member| member.login == email) {
                     return Err(Problem::new(ProblemKind::Taken, format!("{email} is a member already")));
                 }
-                let of_email = app.identity().pepper.of_email(&email);
-                if store::invitation::is_open(tx, organization, &of_email, now).await? {
-                    let detail = format!("{email} is invited already: withdraw that invitation first");
-                    return Err(Problem::new(ProblemKind::Taken, detail));
+                for of_email in app.identity().pepper.every_email(&email) {
+                    if store::invitation::is_open(tx, organization, &of_email, now).await? {
+                        let detail = format!("{email} is invited already: withdraw that invitation first");
+                        return Err(Problem::new(ProblemKind::Taken, detail));
+                    }
                 }
                 store::invitation::insert(tx, organization, &token.id, &invitation).await?;
                 let mail = NewcomerMail::Invited {
@@ -322,7 +322,7 @@ async fn find(
         Ok::<_, charter_db::Error>((found, settings))
     })?;
     let invitation = found.ok_or_else(unknown)?;
-    if !is_same(&app.identity().pepper.of_invitation(token), &invitation.token_hash) {
+    if !app.identity().pepper.is_invitation(token, &invitation.token_hash) {
         return Err(unknown());
     }
     match invitation.status {

@@ -11,7 +11,6 @@ use super::credential::{LIMIT, by_a_person, checked_addresses, checked_rate, fre
 use super::credential_caller::{self, Adopted, Found};
 use super::credential_text::{CredentialKind, standing};
 use super::key_scope;
-use super::seal::Pepper;
 use super::shelf::Shelf;
 use super::token::TokenFault;
 use crate::App;
@@ -181,7 +180,7 @@ async fn of_prefix(
 ) -> Result<Caller, Stop> {
     let identity = app.identity();
     let Some(adopted) = found.adopted() else { return Err(TokenFault::ServiceToken.into()) };
-    let mac = identity.pepper.of_token(bearer);
+    let (version, mac) = identity.pepper.stamped_token(bearer);
     if let Err(refused) = standing(found.record(), address, now) {
         found.note_refusal(now);
         return Err(credential_caller::fault(refused).into());
@@ -191,8 +190,8 @@ async fn of_prefix(
         identity.token_throttle.take_from_address(address, now)?;
         return Err(TokenFault::ServiceToken.into());
     }
-    if adopted.upgraded.is_none() {
-        upgrade(app, found, mac, now).await?;
+    if adopted.upgraded.as_ref().is_none_or(|(by, _)| *by != version) {
+        upgrade(app, found, (version, mac), now).await?;
     }
     credential_caller::let_in(found, address, now)
 }
@@ -206,8 +205,9 @@ async fn is_right(
     now: Timestamp,
 ) -> Result<bool, Problem> {
     let identity = app.identity();
-    if let Some(hash) = &adopted.upgraded {
-        return Ok(identity.pepper.is_token(bearer, hash));
+    // By a pepper that has ended nothing is recognised, and the hash it came with is asked again.
+    if let Some((by, hash)) = adopted.upgraded.as_ref().filter(|(by, _)| identity.pepper.is_live(*by)) {
+        return Ok(identity.pepper.is_token(Some(*by), bearer, hash));
     }
     let legacy = &identity.legacy_keys;
     let seen = wrong_for(mac, found.record().credential);
@@ -232,7 +232,12 @@ fn wrong_for(mac: &[u8; 32], credential: CredentialId) -> [u8; 32] {
 }
 
 /// Puts a keyed hash beside the one a key came with.
-async fn upgrade(app: &App, found: &Found, mac: [u8; 32], now: Timestamp) -> Result<(), Problem> {
+async fn upgrade(
+    app: &App,
+    found: &Found,
+    (version, mac): (u32, [u8; 32]),
+    now: Timestamp,
+) -> Result<(), Problem> {
     let (organization, id) = (found.record().organization, found.record().credential);
     let event = audit::system_event(
         "identity",
@@ -249,8 +254,7 @@ async fn upgrade(app: &App, found: &Found, mac: [u8; 32], now: Timestamp) -> Res
             now,
             move |mut transaction: Transaction<'_>| {
                 Box::pin(async move {
-                    store::credential::upgrade(transaction.tx(), organization, id, &mac, Pepper::VERSION)
-                        .await?;
+                    store::credential::upgrade(transaction.tx(), organization, id, &mac, version).await?;
                     transaction.commit(event, Vec::new(), ()).await
                 }) as BoxFuture<'_, Result<Committed<()>, Problem>>
             },

@@ -1,6 +1,6 @@
 //! Identity: passwords, sessions, access tokens, signing keys, service tokens, the first administrator.
 //!
-//! Pure parts judge (`password.rs`, `token.rs`, `signing_key.rs`, `credential_text.rs`, `throttle.rs`, `seal.rs`); use cases write
+//! Pure parts judge (`password.rs`, `token.rs`, `signing_key.rs`, `credential_text.rs`, `throttle.rs`, `seal.rs`, `pepper.rs`); use cases write
 //! (`sign_in.rs`, `begin.rs`, `refresh.rs`, `session.rs`, `own_password.rs`, `password_reset.rs`, `credential.rs`, `setup.rs`,
 //! `lineage.rs`); newcomers come in by `invitation.rs` and `registration.rs`; `oauth` lets applications in on behalf of people; `authenticate.rs` turns a bearer token, a cookie or the word of a
 //! trusted proxy into a `Caller` from memory. What a principal may do is never decided here: a token says who, the engine says what.
@@ -40,6 +40,7 @@ pub mod own_session;
 pub mod password;
 pub mod password_reset;
 pub mod password_rules;
+pub mod pepper;
 pub mod proxied_caller;
 pub mod refresh;
 pub mod refresh_token;
@@ -64,6 +65,7 @@ mod verified_tokens;
 
 use crate::App;
 use crate::clock::World;
+use crate::vault::{self, Vault};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use charter_db::Database;
 use charter_kernel::{Problem, ProblemKind, Timestamp};
@@ -134,6 +136,8 @@ pub struct Settings {
     pub key_policy: key_schedule::KeyPolicy,
     /// The secrets of the configuration.
     pub secrets: Secrets,
+    /// Key-encryption keys before the present one, newest first: they only open.
+    pub previous_key_encryption_keys: Vec<[u8; 32]>,
     /// The operator's token, where there is one.
     pub operator: Option<OperatorToken>,
     /// The secret a trusted proxy shows when it names a user; without one none may.
@@ -163,6 +167,7 @@ impl Settings {
             cookie_session_idle_seconds: 30 * 60,
             key_policy: key_schedule::KeyPolicy::default(),
             secrets,
+            previous_key_encryption_keys: Vec::new(),
             operator: None,
             proxy_secret: None,
             is_live: false,
@@ -186,6 +191,7 @@ pub struct Identity {
     terms: TokenTerms,
     sealer: Sealer,
     pepper: Pepper,
+    vault: Vault,
     hasher: Hasher,
     throttle: Throttle,
     token_throttle: Throttle,
@@ -219,7 +225,10 @@ impl Identity {
     pub async fn open(database: &Database, world: &World, settings: &Settings) -> Result<Self, Problem> {
         let unusable =
             |error| Problem::new(ProblemKind::Internal, format!("the key-encryption key: {error}"));
-        let sealer = Sealer::new(&settings.secrets.key_encryption_key).map_err(unusable)?;
+        let previous = &settings.previous_key_encryption_keys;
+        let sealer = Sealer::with(&settings.secrets.key_encryption_key, previous).map_err(unusable)?;
+        let pepper = Pepper::new(&settings.secrets.pepper);
+        let vault = Vault::open(database, world, &sealer, &pepper, &settings.secrets.pepper).await?;
         let keys = reading_all!(database, |conn| store::signing_key::list(conn))?;
         let set_of = |lineage: Lineage| {
             let kept = keys.iter().filter(|key| Lineage::of(key) == Some(lineage)).cloned().collect();
@@ -240,7 +249,8 @@ impl Identity {
             keys_read_at: AtomicI64::new(now.micros()),
             floors: ArcSwap::from_pointee(token_floor::Floors::default().with(&floors)),
             sealer,
-            pepper: Pepper::new(&settings.secrets.pepper),
+            pepper,
+            vault,
             hasher: Hasher::new(settings.hash_cost, settings.cores, filler(world)),
             throttle: Throttle::default(),
             token_throttle: Throttle::default(),
@@ -289,8 +299,23 @@ impl Identity {
         &self.settings
     }
 
+    /// What this node knows of the vault.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Reads a credential again when it is shown next.
+    pub(crate) fn forget_credential(&self, key_id: &str) {
+        self.credentials.forget(key_id);
+    }
+
+    /// Hashes what must be recognised.
+    pub(crate) fn pepper(&self) -> &Pepper {
+        &self.pepper
+    }
+
     /// Seals what must be read again.
-    pub(crate) fn sealer(&self) -> &Sealer {
+    pub fn sealer(&self) -> &Sealer {
         &self.sealer
     }
 
@@ -298,6 +323,8 @@ impl Identity {
     /// wait. Called about once a second, and once at start.
     pub async fn refresh(&self, app: &App) -> Result<(), Problem> {
         let started = app.now();
+        // First of all: what the others read may be sealed by a key that is new.
+        vault::learn(app).await?;
         lineage::reload(app).await?;
         if let Err(problem) = key_rotation::advance(app).await {
             // A step that cannot be written is done later: as long as a key signs, what else there is to learn is learned.
@@ -326,6 +353,7 @@ impl Identity {
         }
         key_flush::flush(app, started, false).await;
         refusal::flush(app).await?;
+        vault::round(app).await;
         password_reset::work(app).await?;
         registration::work(app).await
     }

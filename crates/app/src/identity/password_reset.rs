@@ -49,6 +49,7 @@ pub async fn ask(app: &App, ctx: &RequestContext, login: &str) -> Result<(), Pro
     let is_possible = login.len() <= LOGIN_MAX && !login.contains('\0');
     let folded = if is_possible { text::fold_login(login) } else { String::new() };
     let (reset, login_hash) = (app.fresh_id(), identity.pepper.of_login(&folded));
+    let every_hash = identity.pepper.every_login(&folded);
     let sealed = identity.sealer.seal(&sealed_as(reset), folded.as_bytes(), app.world().random());
     let sealed = sealed.map_err(|error| {
         Problem::new(ProblemKind::Internal, format!("the login cannot be sealed: {error}"))
@@ -65,7 +66,11 @@ pub async fn ask(app: &App, ctx: &RequestContext, login: &str) -> Result<(), Pro
         Box::pin(async move {
             let tx = transaction.tx();
             let since = now.plus_seconds(-HOUR);
-            if store::password_reset::asked_since(tx, &login_hash, since).await? < PER_HOUR {
+            let mut asked = 0;
+            for hash in &every_hash {
+                asked += store::password_reset::asked_since(tx, hash, since).await?;
+            }
+            if asked < PER_HOUR {
                 let expires_at = now.plus_seconds(HOUR);
                 store::password_reset::insert(tx, reset, &login_hash, &sealed, now, expires_at).await?;
             } else {
@@ -103,13 +108,13 @@ async fn may_reset(conn: &mut Conn, principal: &Principal) -> Result<bool, chart
 }
 
 /// What a token is bound to: an account as it is now, with the address the token was mailed to.
-fn bond(app: &App, principal: &Principal) -> [u8; 32] {
+fn bond_text(principal: &Principal) -> String {
     let hash = principal.password_hash.as_deref().unwrap_or_default();
-    app.identity().pepper.of_code(&format!("password {} {} {hash}", principal.id, principal.login_folded))
+    format!("password {} {} {hash}", principal.id, principal.login_folded)
 }
 
-fn hash(app: &App, token: &str) -> [u8; 32] {
-    app.identity().pepper.of_code(&format!("password reset {token}"))
+fn reset_text(token: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!("password reset {token}"))
 }
 
 async fn forget_asked(app: &App, reset: u128) -> Result<(), Problem> {
@@ -126,7 +131,9 @@ async fn forget_asked(app: &App, reset: u128) -> Result<(), Problem> {
 async fn issue(app: &App, reset: u128, principal: Principal) -> Result<(), Problem> {
     let (now, platform, app_inside) = (app.now(), app.platform(), app.clone());
     let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(app.world().random::<32>()));
-    let (token_hash, bound_to) = (hash(app, &token), bond(app, &principal));
+    let pepper = &app.identity().pepper;
+    let (token_hash, bound_to) =
+        (pepper.of_code(&reset_text(&token)), pepper.of_code(&bond_text(&principal)));
     let expires_at = now.plus_seconds(TOKEN_SECONDS);
     let written = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
@@ -170,7 +177,8 @@ pub(super) async fn make(
     let login_hash = app.identity().pepper.of_login(&principal.login_folded);
     store::password_reset::insert(tx, reset, &login_hash, &[], now, expires_at).await?;
     store::password_reset::take(tx, reset).await?;
-    let (token_hash, bound_to) = (hash(app, &token), bond(app, principal));
+    let pepper = &app.identity().pepper;
+    let (token_hash, bound_to) = (pepper.of_code(&reset_text(&token)), pepper.of_code(&bond_text(principal)));
     store::password_reset::issue(tx, reset, principal.id, &token_hash, &bound_to, expires_at).await?;
     Ok(token)
 }
@@ -188,16 +196,20 @@ pub async fn reset(
 ) -> Result<(), Problem> {
     let (identity, now, platform) = (app.identity(), ctx.now, app.platform());
     identity.throttle.take_from_address(ctx.address, now)?;
-    let token_hash = hash(app, token.trim());
+    let hashes = app.identity().pepper.every_code(&reset_text(token.trim()));
     let found = reading_all!(app.database(), |conn| async move {
-        let Some(issued) = store::password_reset::by_token(conn, &token_hash, now).await? else {
-            return Ok(None);
-        };
+        let mut kept = None;
+        for hash in hashes {
+            if let Some(issued) = store::password_reset::by_token(conn, &hash, now).await? {
+                kept = Some((issued, hash));
+            }
+        }
+        let Some((issued, hash)) = kept else { return Ok(None) };
         let Some(principal) = store::principal::by_id(conn, issued.principal).await? else { return Ok(None) };
-        Ok::<_, charter_db::Error>(may_reset(conn, &principal).await?.then_some((issued, principal)))
+        Ok::<_, charter_db::Error>(may_reset(conn, &principal).await?.then_some((issued, hash, principal)))
     })?;
-    let (issued, principal) = found.ok_or_else(invalid_token)?;
-    if !super::seal::is_same(&bond(app, &principal), &issued.bound_to) {
+    let (issued, token_hash, principal) = found.ok_or_else(invalid_token)?;
+    if !identity.pepper.is_code(&bond_text(&principal), &issued.bound_to) {
         return Err(invalid_token());
     }
     let account = identity.pepper.of_login(&principal.login_folded);

@@ -5,7 +5,7 @@
 //! depends on the pepper and on no signing key.
 
 use super::credential_text::{DIGITS, TOKEN_LENGTH, check_of};
-use super::seal::{Pepper, is_same};
+use super::seal::Pepper;
 use charter_kernel::SessionId;
 use zeroize::Zeroizing;
 
@@ -79,9 +79,8 @@ fn read_secret(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-fn proof(pepper: &Pepper, mode: &str, session: SessionId, counter: u64) -> [u8; 16] {
-    let says = [mode.as_bytes(), &[VERSION as u8], &counter.to_be_bytes(), &session.0.to_be_bytes()].concat();
-    pepper.of_refresh(&says)
+fn says(mode: &str, session: SessionId, counter: u64) -> Vec<u8> {
+    [mode.as_bytes(), &[VERSION as u8], &counter.to_be_bytes(), &session.0.to_be_bytes()].concat()
 }
 
 fn mode(is_live: bool) -> &'static str {
@@ -94,7 +93,7 @@ pub fn make(pepper: &Pepper, is_live: bool, session: SessionId, counter: u64) ->
     let mut bytes = Zeroizing::new([0; 32]);
     let (id, tag) = bytes.split_at_mut(16);
     id.copy_from_slice(&session.0.to_be_bytes());
-    tag.copy_from_slice(&proof(pepper, mode, session, counter));
+    tag.copy_from_slice(&pepper.of_refresh(&says(mode, session, counter)));
     let secret = secret_text(&bytes);
     let signed = Zeroizing::new(format!("{PREFIX}{mode}_{VERSION}{}_{}", number_text(counter), *secret));
     Zeroizing::new(format!("{}_{}", *signed, check_of(&signed)))
@@ -119,7 +118,7 @@ pub fn read(pepper: &Pepper, is_live: bool, text: &str) -> Option<Presented> {
     let bytes = Zeroizing::new(read_secret(secret)?);
     let (id, tag) = bytes.split_first_chunk::<16>()?;
     let session = SessionId(u128::from_be_bytes(*id));
-    is_same(tag, &proof(pepper, said, session, counter)).then_some(Presented { session, counter })
+    pepper.is_refresh(&says(said, session, counter), tag).then_some(Presented { session, counter })
 }
 
 #[cfg(test)]

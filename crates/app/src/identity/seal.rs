@@ -1,13 +1,30 @@
-//! Secrets at rest: sealing what must be read again (private keys), and keyed hashes of what must only be recognised (tokens, codes).
-//! Both keys come from the configuration, never from the database, so that a copy of the database opens nothing.
+//! Secrets at rest: sealing what must be read again (private keys, secrets of webhooks, mail). `pepper.rs` hashes what must only be
+//! recognised.
+//!
+//! Two floors of keys. Key-encryption keys come from the configuration, never from the database, so that a copy of the database opens
+//! nothing; they seal the keys of the vault, which are kept in the database and seal everything else. What is sealed begins with the
+//! number of its key, so that a key can be replaced while both open.
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
+use charter_kernel::Timestamp;
+use charter_store::vault::VaultKey;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+use zeroize::Zeroizing;
 
-/// First byte of what is sealed: AES-256-GCM, a random nonce of 12 bytes, the text, a tag of 16 bytes.
-const FORMAT: u8 = 1;
+pub use super::pepper::Pepper;
+
+/// First byte of what a key-encryption key sealed itself: AES-256-GCM, a random nonce of 12 bytes, the text, a tag of 16 bytes. So was
+/// everything before there was a vault, and so are the keys of the vault.
+const DIRECT: u8 = 1;
+/// First byte of what a key of the vault sealed: its number in 4 bytes follows, then the same.
+pub(crate) const NUMBERED: u8 = 2;
 const NONCE: usize = 12;
+/// Of a prefix: the byte above and a number.
+const PREFIX: usize = charter_store::sealed::PREFIX;
 
 /// Why something could not be sealed or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +38,56 @@ impl fmt::Display for NotSealed {
 
 impl std::error::Error for NotSealed {}
 
-/// Seals and opens with the key-encryption key.
-pub struct Sealer {
+/// A key of the vault whose key-encryption key is not here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locked {
+    /// The key.
+    pub number: u32,
+    /// What sealed it.
+    pub kek: String,
+    /// What is configured, newest first.
+    pub configured: Vec<String>,
+}
+
+impl fmt::Display for Locked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, kek, configured } = self;
+        write!(
+            f,
+            "vault key {number} is sealed by key-encryption key {kek}, and configured is {}: put that one back, in key_encryption_key or \
+             among key_encryption_key_previous; nothing was changed",
+            configured.join(", ")
+        )
+    }
+}
+
+/// A key-encryption key.
+struct Kek {
+    id: String,
     key: LessSafeKey,
+}
+
+/// What a key of the vault is known by outside: a keyed hash of a fixed text.
+fn kek_id(key: &[u8; 32]) -> String {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"charter key-encryption key 1");
+    crate::audit::hex(tag.as_ref().get(..6).unwrap_or_default())
+}
+
+fn cipher(key: &[u8; 32]) -> Result<LessSafeKey, NotSealed> {
+    UnboundKey::new(&AES_256_GCM, key).map(LessSafeKey::new).map_err(|_| NotSealed)
+}
+
+/// The keys of the vault a node knows.
+#[derive(Clone, Default)]
+struct Known {
+    active: Option<u32>,
+    keys: BTreeMap<u32, Arc<LessSafeKey>>,
+}
+
+/// Seals with the newest key of the vault, and opens with every one there is.
+pub struct Sealer {
+    keks: Vec<Kek>,
+    known: ArcSwap<Known>,
 }
 
 impl fmt::Debug for Sealer {
@@ -36,181 +100,168 @@ fn bound_to(id: &str) -> Aad<Vec<u8>> {
     Aad::from([b"charter seal 1 ", id.as_bytes()].concat())
 }
 
+fn bound_to_key(prefix: &[u8], id: &str) -> Aad<Vec<u8>> {
+    Aad::from([b"charter seal 2 ", prefix, b" ", id.as_bytes()].concat())
+}
+
+fn wrapped_as(number: u32) -> String {
+    format!("vault key {number}")
+}
+
+fn prefix_of(number: u32) -> [u8; PREFIX] {
+    let mut prefix = [NUMBERED; PREFIX];
+    for (to, from) in prefix.iter_mut().skip(1).zip(number.to_be_bytes()) {
+        *to = from;
+    }
+    prefix
+}
+
+/// The number of the key that sealed what begins so; none when a key-encryption key did.
+pub(crate) fn number_in(sealed: &[u8]) -> Option<u32> {
+    let (format, rest) = sealed.split_first()?;
+    (*format == NUMBERED).then(|| rest.first_chunk().map(|number| u32::from_be_bytes(*number))).flatten()
+}
+
+fn sealed(
+    key: &LessSafeKey,
+    prefix: &[u8],
+    aad: Aad<Vec<u8>>,
+    secret: &[u8],
+    nonce: [u8; NONCE],
+) -> Result<Vec<u8>, NotSealed> {
+    let mut text = secret.to_vec();
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text)
+        .map_err(|_| NotSealed)?;
+    Ok([prefix, &nonce, &text].concat())
+}
+
+fn opened(key: &LessSafeKey, aad: Aad<Vec<u8>>, rest: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotSealed> {
+    let (nonce, text) = rest.split_at_checked(NONCE).ok_or(NotSealed)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| NotSealed)?;
+    let mut text = Zeroizing::new(text.to_vec());
+    let length = key.open_in_place(nonce, aad, &mut text).map_err(|_| NotSealed)?.len();
+    text.truncate(length);
+    Ok(text)
+}
+
 impl Sealer {
-    /// With a key of the configuration.
+    /// With a key-encryption key of the configuration.
     pub fn new(key: &[u8; 32]) -> Result<Self, NotSealed> {
-        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| NotSealed)?;
-        Ok(Self { key: LessSafeKey::new(key) })
+        Self::with(key, &[])
+    }
+
+    /// With the newest, which seals, and those before it, newest first, which only open.
+    pub fn with(newest: &[u8; 32], previous: &[[u8; 32]]) -> Result<Self, NotSealed> {
+        let kek = |key: &[u8; 32]| Ok(Kek { id: kek_id(key), key: cipher(key)? });
+        let keks = std::iter::once(newest).chain(previous).map(kek).collect::<Result<_, NotSealed>>()?;
+        Ok(Self { keks, known: ArcSwap::default() })
+    }
+
+    /// What the key-encryption keys are known by, newest first.
+    pub fn keks(&self) -> Vec<String> {
+        self.keks.iter().map(|kek| kek.id.clone()).collect()
+    }
+
+    /// A new key of the vault, sealed by the newest key-encryption key, whose id comes first.
+    pub(crate) fn wrap(
+        &self,
+        number: u32,
+        key: &[u8; 32],
+        nonce: [u8; NONCE],
+    ) -> Result<(String, Vec<u8>), NotSealed> {
+        let kek = self.keks.first().ok_or(NotSealed)?;
+        let wrapped = sealed(&kek.key, &[DIRECT], bound_to(&wrapped_as(number)), key, nonce)?;
+        Ok((kek.id.clone(), wrapped))
+    }
+
+    /// A key of the vault in the clear.
+    pub(crate) fn unwrap(&self, key: &VaultKey) -> Result<Zeroizing<[u8; 32]>, Locked> {
+        let locked = || Locked { number: key.number, kek: key.kek.clone(), configured: self.keks() };
+        let kek = self.keks.iter().find(|kek| kek.id == key.kek).ok_or_else(locked)?;
+        let wrapped = key.wrapped.as_deref().ok_or_else(locked)?;
+        let rest = wrapped.strip_prefix(&[DIRECT]).ok_or_else(locked)?;
+        let bytes = opened(&kek.key, bound_to(&wrapped_as(key.number)), rest).map_err(|_| locked())?;
+        let mut clear = Zeroizing::new([0; 32]);
+        if bytes.len() != clear.len() {
+            return Err(locked());
+        }
+        clear.copy_from_slice(&bytes);
+        Ok(clear)
+    }
+
+    /// Works with these keys of the vault from now on. One that cannot be opened is told, and the others count.
+    pub fn learn(&self, kept: &[VaultKey], now: Timestamp) -> Result<(), Locked> {
+        let before = self.known.load_full();
+        let (mut known, mut outcome) = (Known::default(), Ok(()));
+        for key in kept.iter().filter(|key| key.destroyed_at.is_none()) {
+            let cipher = match before.keys.get(&key.number) {
+                Some(there) => Ok(Arc::clone(there)),
+                None => self.unwrap(key).and_then(|clear| {
+                    cipher(&clear).map(Arc::new).map_err(|_| Locked {
+                        number: key.number,
+                        kek: key.kek.clone(),
+                        configured: self.keks(),
+                    })
+                }),
+            };
+            match cipher {
+                Ok(cipher) => {
+                    known.keys.insert(key.number, cipher);
+                    if key.activates_at <= now {
+                        known.active = Some(key.number);
+                    }
+                }
+                Err(locked) => outcome = Err(locked),
+            }
+        }
+        // A clock that goes back a little does not bring an older key back.
+        known.active = known.active.max(before.active.filter(|number| known.keys.contains_key(number)));
+        if known.active != before.active || known.keys.len() != before.keys.len() || outcome.is_ok() {
+            self.known.store(Arc::new(known));
+        }
+        outcome
+    }
+
+    /// The number of the key that seals now; none while only the key-encryption key does.
+    pub fn active(&self) -> Option<u32> {
+        self.known.load().active
+    }
+
+    /// What everything begins with that the active key sealed.
+    pub(crate) fn active_prefix(&self) -> Option<[u8; PREFIX]> {
+        self.active().map(prefix_of)
     }
 
     /// Seals a secret under the id of what it belongs to: moved to another id it does not open.
     pub fn seal(&self, id: &str, secret: &[u8], nonce: [u8; NONCE]) -> Result<Vec<u8>, NotSealed> {
-        let mut text = secret.to_vec();
-        self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), bound_to(id), &mut text)
-            .map_err(|_| NotSealed)?;
-        Ok([&[FORMAT][..], &nonce, &text].concat())
+        let known = self.known.load();
+        match known.active.and_then(|number| Some((number, known.keys.get(&number)?))) {
+            Some((number, key)) => {
+                let prefix = prefix_of(number);
+                sealed(key, &prefix, bound_to_key(&prefix, id), secret, nonce)
+            }
+            None => {
+                let kek = self.keks.first().ok_or(NotSealed)?;
+                sealed(&kek.key, &[DIRECT], bound_to(id), secret, nonce)
+            }
+        }
     }
 
     /// Opens what was sealed under the id.
-    pub fn open(&self, id: &str, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, NotSealed> {
-        let (format, rest) = sealed.split_first().ok_or(NotSealed)?;
-        let (nonce, text) = rest.split_at_checked(NONCE).ok_or(NotSealed)?;
-        if *format != FORMAT {
-            return Err(NotSealed);
+    pub fn open(&self, id: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotSealed> {
+        if let Some(rest) = sealed.strip_prefix(&[DIRECT]) {
+            return self
+                .keks
+                .iter()
+                .find_map(|kek| opened(&kek.key, bound_to(id), rest).ok())
+                .ok_or(NotSealed);
         }
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| NotSealed)?;
-        let mut text = zeroize::Zeroizing::new(text.to_vec());
-        let length = self.key.open_in_place(nonce, bound_to(id), &mut text).map_err(|_| NotSealed)?.len();
-        text.truncate(length);
-        Ok(text)
+        let number = number_in(sealed).ok_or(NotSealed)?;
+        let (prefix, rest) = sealed.split_at_checked(PREFIX).ok_or(NotSealed)?;
+        let known = self.known.load();
+        let key = known.keys.get(&number).ok_or(NotSealed)?;
+        opened(key, bound_to_key(prefix, id), rest)
     }
-}
-
-/// Keyed hashes, one key a purpose, all made from the pepper.
-#[derive(Clone)]
-pub struct Pepper {
-    tokens: hmac::Key,
-    logins: hmac::Key,
-    codes: hmac::Key,
-    legacy: hmac::Key,
-    refresh: hmac::Key,
-    cookies: hmac::Key,
-    csrf: hmac::Key,
-    devices: hmac::Key,
-    clients: hmac::Key,
-    oauth_codes: hmac::Key,
-    consents: hmac::Key,
-    invitations: hmac::Key,
-    emails: hmac::Key,
-}
-
-impl fmt::Debug for Pepper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pepper(..)")
-    }
-}
-
-impl Pepper {
-    /// Version of the pepper in use, kept beside each hash made with it.
-    pub const VERSION: u32 = 1;
-
-    /// With a pepper of the configuration.
-    pub fn new(pepper: &[u8; 32]) -> Self {
-        let root = hmac::Key::new(hmac::HMAC_SHA256, pepper);
-        let key =
-            |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, purpose.as_bytes()).as_ref());
-        Self {
-            tokens: key("charter service tokens 1"),
-            logins: key("charter logins 1"),
-            codes: key("charter codes 1"),
-            legacy: key("charter legacy secrets 1"),
-            refresh: key("charter refresh tokens 1"),
-            cookies: key("charter session cookies 1"),
-            csrf: key("charter csrf tokens 1"),
-            devices: key("charter known devices 1"),
-            clients: key("charter oauth clients 1"),
-            oauth_codes: key("charter oauth codes 1"),
-            consents: key("charter oauth consents 1"),
-            invitations: key("charter invitations 1"),
-            emails: key("charter email addresses 1"),
-        }
-    }
-
-    /// The hash of a token.
-    pub fn of_token(&self, token: &str) -> [u8; 32] {
-        mac(&self.tokens, token)
-    }
-
-    /// Whether a token has this hash; the time tells nothing.
-    pub fn is_token(&self, token: &str, hash: &[u8]) -> bool {
-        hmac::verify(&self.tokens, token.as_bytes(), hash).is_ok()
-    }
-
-    /// What stands for a login where the login itself must not be kept.
-    pub fn of_login(&self, login: &str) -> [u8; 32] {
-        mac(&self.logins, login)
-    }
-
-    /// What stands for a secret of a former system.
-    pub fn of_legacy_secret(&self, secret: &[u8]) -> [u8; 32] {
-        bytes(hmac::sign(&self.legacy, secret).as_ref())
-    }
-
-    /// What proves that a refresh token is ours: 128 bits over what it says.
-    pub fn of_refresh(&self, says: &[u8]) -> [u8; 16] {
-        half(hmac::sign(&self.refresh, says).as_ref())
-    }
-
-    /// The hash of a session's cookie.
-    pub fn of_cookie(&self, cookie: &str) -> [u8; 32] {
-        mac(&self.cookies, cookie)
-    }
-
-    /// What a page of ours shows to prove that it is one, for a session.
-    pub fn of_csrf(&self, session: u128) -> [u8; 32] {
-        bytes(hmac::sign(&self.csrf, &session.to_be_bytes()).as_ref())
-    }
-
-    /// What proves that a device was known: 128 bits over what its token says.
-    pub fn of_device(&self, says: &[u8]) -> [u8; 16] {
-        half(hmac::sign(&self.devices, says).as_ref())
-    }
-
-    /// The hash of an OAuth client's secret.
-    pub fn of_client_secret(&self, secret: &str) -> [u8; 32] {
-        mac(&self.clients, secret)
-    }
-
-    /// Whether an OAuth client's secret has this hash; the time tells nothing.
-    pub fn is_client_secret(&self, secret: &str, hash: &[u8]) -> bool {
-        hmac::verify(&self.clients, secret.as_bytes(), hash).is_ok()
-    }
-
-    /// The hash of an invitation's token.
-    pub fn of_invitation(&self, token: &str) -> [u8; 32] {
-        mac(&self.invitations, token)
-    }
-
-    /// What a sealed address is found by.
-    pub fn of_email(&self, email: &str) -> [u8; 32] {
-        mac(&self.emails, email)
-    }
-
-    /// The hash of an authorization code.
-    pub fn of_oauth_code(&self, code: &str) -> [u8; 32] {
-        mac(&self.oauth_codes, code)
-    }
-
-    /// What proves that a page of ours asked for an agreement.
-    pub fn of_consent(&self, says: &[u8]) -> [u8; 32] {
-        bytes(hmac::sign(&self.consents, says).as_ref())
-    }
-
-    /// The hash of a one-time code.
-    pub fn of_code(&self, code: &str) -> [u8; 32] {
-        mac(&self.codes, code)
-    }
-}
-
-fn half(tag: &[u8]) -> [u8; 16] {
-    let mut half = [0; 16];
-    for (to, from) in half.iter_mut().zip(tag) {
-        *to = *from;
-    }
-    half
-}
-
-fn mac(key: &hmac::Key, text: &str) -> [u8; 32] {
-    bytes(hmac::sign(key, text.as_bytes()).as_ref())
-}
-
-fn bytes(tag: &[u8]) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    for (byte, from) in bytes.iter_mut().zip(tag) {
-        *byte = *from;
-    }
-    bytes
 }
 
 /// Whether two secrets are the same; the time tells at most their lengths.
@@ -222,6 +273,32 @@ pub fn is_same(a: &[u8], b: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn key(sealer: &Sealer, number: u32, activates: i64) -> VaultKey {
+        let (kek, wrapped) = sealer.wrap(number, &[number as u8; 32], [number as u8; 12]).unwrap();
+        let at = Timestamp::from_seconds;
+        VaultKey {
+            number,
+            kek,
+            wrapped: Some(wrapped),
+            created_at: at(0),
+            activates_at: at(activates),
+            keep_seconds: 0,
+            unreadable: 0,
+            retired_at: None,
+            destroy_at: None,
+            destroyed_at: None,
+        }
+    }
+
+    fn is_damage_refused(sealer: &Sealer, sealed: &[u8]) {
+        for at in 0..sealed.len() {
+            let mut damaged = sealed.to_vec();
+            damaged[at] ^= 1;
+            assert_eq!(sealer.open("a", &damaged), Err(NotSealed), "byte {at}");
+            assert_eq!(sealer.open("a", &sealed[..at]), Err(NotSealed), "cut at {at}");
+        }
+    }
+
     #[test]
     fn what_is_sealed_opens_under_its_id_and_key_only() {
         let sealer = Sealer::new(&[1; 32]).unwrap();
@@ -230,28 +307,55 @@ mod tests {
         assert!(!sealed.windows(6).any(|part| part == b"secret"));
         assert_eq!(sealer.open("b", &sealed), Err(NotSealed));
         assert_eq!(Sealer::new(&[2; 32]).unwrap().open("a", &sealed), Err(NotSealed));
-        for at in 0..sealed.len() {
-            let mut damaged = sealed.clone();
-            damaged[at] ^= 1;
-            assert_eq!(sealer.open("a", &damaged), Err(NotSealed), "byte {at}");
-            assert_eq!(sealer.open("a", &sealed[..at]), Err(NotSealed), "cut at {at}");
-        }
+        let newer = Sealer::with(&[2; 32], &[[1; 32]]).unwrap();
+        assert_eq!(newer.open("a", &sealed).unwrap().as_slice(), b"secret");
+        is_damage_refused(&sealer, &sealed);
     }
 
     #[test]
-    fn one_text_hashes_differently_for_each_purpose_and_pepper() {
-        let pepper = Pepper::new(&[1; 32]);
-        let all = [
-            pepper.of_token("x"),
-            pepper.of_login("x"),
-            pepper.of_code("x"),
-            Pepper::new(&[2; 32]).of_token("x"),
-        ];
-        for (at, hash) in all.iter().enumerate() {
-            assert!(all.iter().skip(at + 1).all(|other| other != hash));
+    fn the_newest_key_whose_time_has_come_seals_and_all_of_them_open() {
+        let (sealer, at) = (Sealer::new(&[1; 32]).unwrap(), Timestamp::from_seconds);
+        let kept = [key(&sealer, 1, 0), key(&sealer, 2, 100)];
+        sealer.learn(&kept, at(99)).unwrap();
+        let old = sealer.seal("a", b"secret", [9; 12]).unwrap();
+        assert_eq!((sealer.active(), number_in(&old)), (Some(1), Some(1)));
+        sealer.learn(&kept, at(100)).unwrap();
+        let new = sealer.seal("a", b"secret", [8; 12]).unwrap();
+        assert_eq!(number_in(&new), Some(2));
+        assert!(new.starts_with(&sealer.active_prefix().unwrap()));
+        for sealed in [&old, &new] {
+            assert_eq!(sealer.open("a", sealed).unwrap().as_slice(), b"secret");
+            assert_eq!(sealer.open("b", sealed), Err(NotSealed));
+            is_damage_refused(&sealer, sealed);
         }
-        assert!(pepper.is_token("x", &pepper.of_token("x")));
-        assert!(!pepper.is_token("x", &pepper.of_token("y")));
-        assert!(!pepper.is_token("x", &[]));
+        // The number is bound in: a value cannot be said to be another key's.
+        let mut moved = old.clone();
+        moved[4] = 2;
+        assert_eq!(sealer.open("a", &moved), Err(NotSealed));
+        // A clock that went back does not make the old key seal again.
+        sealer.learn(&kept, at(50)).unwrap();
+        assert_eq!(sealer.active(), Some(2));
+        let gone =
+            [VaultKey { destroyed_at: Some(at(200)), wrapped: None, ..kept[0].clone() }, kept[1].clone()];
+        sealer.learn(&gone, at(200)).unwrap();
+        assert_eq!(sealer.open("a", &old), Err(NotSealed));
+        assert!(sealer.open("a", &new).is_ok());
+    }
+
+    #[test]
+    fn a_key_of_the_vault_opens_by_its_key_encryption_key_alone() {
+        let (old, at) = (Sealer::new(&[1; 32]).unwrap(), Timestamp::from_seconds);
+        let kept = [key(&old, 1, 0)];
+        let other = Sealer::new(&[2; 32]).unwrap();
+        let locked = other.learn(&kept, at(1)).unwrap_err();
+        assert_eq!((locked.number, &locked.kek, &locked.configured), (1, &old.keks()[0], &other.keks()));
+        assert!(locked.to_string().contains("nothing was changed"));
+        let both = Sealer::with(&[2; 32], &[[1; 32]]).unwrap();
+        both.learn(&kept, at(1)).unwrap();
+        assert_eq!(both.active(), Some(1));
+        assert_eq!(both.wrap(2, &[5; 32], [0; 12]).unwrap().0, other.keks()[0], "the newest seals");
+        // Of another number it is another key.
+        let swapped = [VaultKey { number: 7, ..kept[0].clone() }];
+        assert!(Sealer::new(&[1; 32]).unwrap().learn(&swapped, at(1)).is_err());
     }
 }

@@ -319,15 +319,21 @@ pub(super) async fn id_of_cookie(app: &App, cookie: &str) -> Result<Option<Sessi
         return Ok(None);
     }
     let identity = app.identity();
-    let hash = identity.pepper.of_cookie(cookie);
-    if let Some(id) = identity.cookies.get(&hash) {
+    let hashes = identity.pepper.every_cookie(cookie);
+    if let Some(id) = hashes.iter().find_map(|hash| identity.cookies.get(hash)) {
         return Ok(Some(id));
     }
-    let found =
-        reading_all!(app.database(), |conn| async move { store::session::by_cookie(conn, &hash).await })?;
-    Ok(found.map(|session| {
-        identity.cookies.put(hash, session.id, |_| false);
-        session.id
+    let found = reading_all!(app.database(), |conn| async move {
+        for hash in hashes {
+            if let Some(session) = store::session::by_cookie(conn, &hash).await? {
+                return Ok::<_, charter_db::Error>(Some((hash, session.id)));
+            }
+        }
+        Ok(None)
+    })?;
+    Ok(found.map(|(hash, id)| {
+        identity.cookies.put(hash, id, |_| false);
+        id
     }))
 }
 

@@ -120,7 +120,7 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
     guesses::take(app, ctx.address, account, now).await?;
     let measure = Measure::new(&login, &name, &[], identity.settings().password_characters_min);
     let password = identity.hasher.chosen("password", draft.password, measure).await?;
-    let code = identity.pepper.of_code(&normal(&draft.code));
+    let codes = identity.pepper.every_code(&normal(&draft.code));
     let hash = identity.hasher.hash(password, app.world().random()).await?;
     let principal = Principal {
         id: PrincipalId(app.fresh_id()),
@@ -152,7 +152,11 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 let tx = transaction.tx();
-                if !store::setup_code::use_up(tx, &code, now).await?
+                let mut is_used_up = false;
+                for code in &codes {
+                    is_used_up = is_used_up || store::setup_code::use_up(tx, code, now).await?;
+                }
+                if !is_used_up
                     || has_administrator(tx, platform, &assignment.assignment.role).await?
                 {
                     return Err(Problem::new(

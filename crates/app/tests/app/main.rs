@@ -16,4 +16,5 @@ mod key_rotation;
 mod legacy;
 mod nodes;
 mod user_import;
+mod vault;
 mod world;

@@ -10,7 +10,7 @@ use charter_app::organization::{self, OrganizationDraft};
 use charter_app::subject::SubjectRef;
 use charter_app::{App, Caller, EditOptions, Permit, RequestContext, Settings, World};
 use charter_kernel::facts::PrincipalKind;
-use charter_kernel::{OrganizationId, RequestId, Timestamp, Window};
+use charter_kernel::{OrganizationId, Problem, RequestId, Timestamp, Window};
 use charter_testkit::database::TestDatabase;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -49,10 +49,20 @@ pub struct Node {
 }
 
 pub async fn open(db: &TestDatabase) -> Node {
+    let secrets = Secrets { key_encryption_key: [1; 32], pepper: [2; 32] };
+    open_with(db, secrets, &[], NOW).await.unwrap()
+}
+
+/// The same with secrets of a configuration, at an instant.
+pub async fn open_with(
+    db: &TestDatabase,
+    secrets: Secrets,
+    previous: &[[u8; 32]],
+    now: i64,
+) -> Result<Node, Problem> {
     // The node opens the database itself, and a SQLite file has one owner.
     db.close().await.unwrap();
-    let clock = Arc::new(StillClock(AtomicI64::new(NOW * 1_000_000)));
-    let secrets = Secrets { key_encryption_key: [1; 32], pepper: [2; 32] };
+    let clock = Arc::new(StillClock(AtomicI64::new(now * 1_000_000)));
     let settings = Settings {
         database: db.options().clone(),
         migrate: true,
@@ -62,17 +72,13 @@ pub async fn open(db: &TestDatabase) -> Node {
             // One password is hashed at a time.
             cores: 1,
             hash_cost: HashCost { memory_kib: 64, passes: 1, lanes: 1 },
+            previous_key_encryption_keys: previous.to_vec(),
             operator: Some(OperatorToken { token: OPERATOR.to_owned(), account: "charter".to_owned() }),
             ..identity::Settings::new("https://charter.example", secrets)
         },
     };
     let world = World::new(Arc::<StillClock>::clone(&clock), Arc::new(SystemRandomness));
-    Node {
-        app: App::open(settings, world).await.unwrap(),
-        clock,
-        toys: OnceLock::new(),
-        trade: OnceLock::new(),
-    }
+    Ok(Node { app: App::open(settings, world).await?, clock, toys: OnceLock::new(), trade: OnceLock::new() })
 }
 
 pub fn draft(login: &str, password: &str) -> SignInDraft {

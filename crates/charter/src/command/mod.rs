@@ -21,6 +21,7 @@ mod show;
 mod tree;
 mod user_file;
 mod users;
+mod vault;
 
 use crate::config::{Loaded, load, report};
 use crate::failure::{Failure, Outcome, Result};
@@ -140,6 +141,9 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         "setup" => runtime(false)?.block_on(people::setup(&invocation)),
         "password set" => runtime(false)?.block_on(people::set_password(&invocation)),
         "users import" => runtime(false)?.block_on(users::import(&invocation)),
+        "vault status" => runtime(false)?.block_on(vault::status(&invocation)),
+        "vault rotate" => runtime(false)?.block_on(vault::rotate(&invocation)),
+        "vault encrypt-existing" => runtime(false)?.block_on(vault::encrypt_existing(&invocation)),
         "audit verify" => runtime(false)?.block_on(audit::verify(&invocation)),
         _ => {
             let id = words.replace(' ', ".");

@@ -2,7 +2,7 @@
 
 use super::{
     arguments, audit, catalogue, completions, config, generic, key_timer, keys, migrate, people, policy,
-    question, serve, users,
+    question, serve, users, vault,
 };
 use crate::operation::Operation;
 use crate::output;
@@ -86,14 +86,23 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
         (&["password", "set"], people::password_command()),
         (&["users", "import"], users::import_command()),
         (&["audit", "verify"], audit::verify_command()),
+        (&["vault", "status"], vault::status_command()),
+        (&["vault", "rotate"], vault::rotate_command()),
+        (&["vault", "encrypt-existing"], vault::encrypt_command()),
         (&["completions"], completions::command()),
         (&["version"], Command::new("version").about("Print the version")),
     ]
 }
 
 /// Operations that a command written by hand stands for.
-const COVERED: &[&str] =
-    &["keys.record-legacy-rotation", "setup.complete", "users.set-password", "users.import", "catalogue.own"];
+const COVERED: &[&str] = &[
+    "keys.record-legacy-rotation",
+    "setup.complete",
+    "users.set-password",
+    "users.import",
+    "catalogue.own",
+    "vault.rotate-pepper",
+];
 
 /// The whole tree.
 pub fn root(operations: &[Operation]) -> Command {

@@ -17,7 +17,7 @@ pub use fault::Fault;
 pub use secret::Secret;
 
 use charter_app::identity::key_schedule::KeyPolicy;
-use charter_courier::{Sender, Server};
+use charter_courier::{KvAddress, Sender, Server};
 use charter_kernel::Timestamp;
 use clap::ArgMatches;
 use http::HeaderName;
@@ -56,8 +56,12 @@ pub struct Configuration {
     pub proxy_secret: Option<Secret>,
     /// Seals signing keys; none is to be generated.
     pub key_encryption_key: Option<Secret>,
+    /// Those before it, newest first.
+    pub previous_key_encryption_keys: Vec<Secret>,
     /// Mixed into hashes of tokens; none is to be generated.
     pub pepper: Option<Secret>,
+    /// The vault that holds these, in place of the configuration.
+    pub vault: Option<KvAddress>,
     /// The mail server; none writes mail to files.
     pub mail_server: Option<Server>,
     /// Who mail is from, where somebody said so.
@@ -110,6 +114,8 @@ pub struct Configuration {
     pub organization: Option<String>,
     /// Name of the account this process runs as.
     pub account: String,
+    /// Files of key-encryption keys, the pepper and the vault's token.
+    pub key_files: Vec<PathBuf>,
     /// Files that hold secrets and were read.
     pub secret_files: Vec<PathBuf>,
     /// Whether the database was chosen by somebody.
@@ -235,7 +241,9 @@ fn shown(setting: &'static Setting, layers: &Layers, configuration: &Configurati
         ("public_url", _) => configuration.public_url.clone(),
         ("issuer", _) => configuration.issuer.clone(),
         ("key_encryption_key" | "pepper", None) => {
-            if layers.set(&format!("{}_file", setting.key)).is_some() {
+            if layers.set("vault_url").is_some() {
+                "(from vault_url)".to_owned()
+            } else if layers.set(&format!("{}_file", setting.key)).is_some() {
                 format!("(from {}_file)", setting.key)
             } else if configuration.production {
                 "(missing)".to_owned()

@@ -23,7 +23,9 @@ pub fn faults(configuration: &Configuration, file: Option<&Path>) -> Vec<Fault> 
 }
 
 fn secrets(configuration: &Configuration, faults: &mut Vec<Fault>) {
+    let is_in_vault = configuration.vault.is_some();
     let mut secret = |key: &str, value: &Option<Secret>| match value {
+        None if is_in_vault => {}
         None => faults.push(Fault::new(
             key,
             "is missing; a generated one would be lost with the data folder",
@@ -90,6 +92,16 @@ fn network(configuration: &Configuration, faults: &mut Vec<Fault>) {
             "issuer",
             format!("{} is not https", configuration.issuer),
             "use public_url, or an https address",
+        ));
+    }
+    if let Some(vault) = &configuration.vault
+        && vault.url.starts_with("http://")
+        && !["localhost", "127.0.0.1", "[::1]"].contains(&charter_api::edge::host::name_in(&vault.url))
+    {
+        faults.push(Fault::new(
+            "vault_url",
+            format!("{} is not https: the keys of everything would travel in the clear", vault.url),
+            "write https://",
         ));
     }
     if configuration.mail_server.as_ref().is_some_and(|server| server.is_in_the_clear()) {

@@ -4,7 +4,7 @@ use super::layers::{Found, Layers, Source};
 use super::setting::{self, Kind};
 use super::{Configuration, Fault, Secret, default_database, default_url, text};
 use charter_app::identity::key_schedule::KeyPolicy;
-use charter_courier::{Sender, Server};
+use charter_courier::{KvAddress, Sender, Server};
 use http::HeaderName;
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -13,6 +13,10 @@ use std::time::Duration;
 
 /// Fewest characters of what a proxy that names users shows.
 const SECRET_MIN: usize = 32;
+
+/// Settings that name a file everything hangs on.
+const KEY_FILES: [&str; 4] =
+    ["key_encryption_key_file", "key_encryption_key_previous_file", "pepper_file", "vault_token_file"];
 
 /// A reading under way.
 pub(super) struct Reading<'a> {
@@ -35,7 +39,9 @@ impl Reading<'_> {
         let issuer_is_set = issuer.is_some();
         let issuer = issuer.unwrap_or_else(|| public_url.clone());
         let key_encryption_key = self.secret("key_encryption_key", "key_encryption_key_file");
+        let previous_key_encryption_keys = self.previous_keys(key_encryption_key.as_ref());
         let pepper = self.secret("pepper", "pepper_file");
+        let vault = self.vault();
         let mail_server = self.mail_server();
         let mail_from = self.mail_from();
         let trusted_proxies = self.networks("trusted_proxies");
@@ -53,7 +59,9 @@ impl Reading<'_> {
             proxy_user_header,
             proxy_secret,
             key_encryption_key,
+            previous_key_encryption_keys,
             pepper,
+            vault,
             mail_server,
             mail_from,
             webhook_networks: self.networks("webhook_networks"),
@@ -84,6 +92,11 @@ impl Reading<'_> {
             token: self.layers.set("token").map(|found| Secret::new(&found.text)),
             organization: self.layers.set("organization").map(|found| found.text.trim().to_owned()),
             account: String::new(),
+            key_files: KEY_FILES
+                .iter()
+                .filter_map(|key| self.layers.set(key))
+                .map(|found| PathBuf::from(&found.text))
+                .collect(),
             secret_files: std::mem::take(&mut self.secret_files),
             public_url_is_set,
             issuer_is_set,
@@ -250,6 +263,61 @@ impl Reading<'_> {
         let from_file = self.file(file_key);
         let text = self.layers.set(key).map(|found| found.text.clone()).or(from_file)?;
         Some(Secret::new(&text))
+    }
+
+    /// Key-encryption keys before the present one. None may be that one: then the past would go on.
+    fn previous_keys(&mut self, newest: Option<&Secret>) -> Vec<Secret> {
+        let (key, file_key) = ("key_encryption_key_previous", "key_encryption_key_previous_file");
+        let Some(text) = self.secret(key, file_key) else { return Vec::new() };
+        let keys: Vec<Secret> =
+            text.reveal().split([',', '\n']).map(Secret::new).filter(|secret| secret.length() > 0).collect();
+        let place = if self.layers.set(key).is_some() { key } else { file_key };
+        let found = self.layers.set(place).cloned();
+        if let (Some(found), Some(newest)) = (found, newest)
+            && keys.iter().any(|secret| secret.bytes() == newest.bytes())
+        {
+            let wrong = "holds the key that key_encryption_key is now";
+            self.fault(place, &found, wrong, "make a new key_encryption_key: one from before is no new one");
+        }
+        keys
+    }
+
+    /// Where secrets are kept, when they are kept in a vault.
+    fn vault(&mut self) -> Option<KvAddress> {
+        let token = self.secret("vault_token", "vault_token_file");
+        let authorities = self.layers.set("vault_ca_file").cloned().and_then(|found| {
+            let pem = std::fs::read(&found.text);
+            if let Err(error) = &pem {
+                let wrong = format!("{} cannot be read: {error}", found.text);
+                self.fault(
+                    "vault_ca_file",
+                    &found,
+                    wrong,
+                    "name a file that exists and that this account may read",
+                );
+            }
+            pem.ok()
+        });
+        let url = self.url("vault_url")?;
+        let found = self.layers.set("vault_url")?.clone();
+        for key in ["key_encryption_key", "key_encryption_key_file", "pepper", "pepper_file"] {
+            if self.layers.set(key).is_some() {
+                self.fault("vault_url", &found, format!("`{key}` is set as well"), "keep one of the two");
+            }
+        }
+        if token.is_none() {
+            let remedy = "set vault_token_file to a file with a token that may read the secret";
+            self.fault("vault_url", &found, "no token is set, so the vault will tell nothing", remedy);
+        }
+        let word = |key: &str| self.text(key).trim().trim_matches('/').to_owned();
+        Some(KvAddress {
+            url,
+            mount: word("vault_mount"),
+            path: word("vault_path"),
+            namespace: self.layers.set("vault_namespace").map(|found| found.text.trim().to_owned()),
+            token: zeroize::Zeroizing::new(token.as_ref().map_or("", Secret::reveal).to_owned()),
+            authorities,
+        })
     }
 
     /// The mail server. What is wrong is told without the text, which may hold a password.

@@ -23,3 +23,4 @@ mod production;
 mod program;
 mod serving;
 mod users;
+mod vault;

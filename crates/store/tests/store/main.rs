@@ -11,5 +11,6 @@ mod filling;
 mod identity;
 mod isolation;
 mod migration;
+mod sealed;
 mod statement;
 mod world;

@@ -22,6 +22,9 @@ const SMALL: &[&str] = &[
     "setup_codes",
     "signing_keys",
     "token_floors",
+    "vault_keys",
+    "vault_peppers",
+    "leases",
 ];
 
 /// Statements that read across organizations, and why they may.
@@ -42,14 +45,21 @@ const ACROSS: &[(&str, &str)] = &[
     ("webhook_delivery::DUE", "the same"),
     ("webhook_delivery::PURGE", "a job of the installation; nobody waits for the rows it forgets"),
     ("oauth_code::PURGE", "a job of the installation; nobody waits for the rows it forgets"),
+    ("vault::CREDENTIALS", "a count an operator asks for"),
+    ("vault::CLIENTS", "the same"),
     ("usage::PURGE_ALL", "a job of the installation; no decision reads the rows it forgets"),
 ];
 
 /// Statements whose plan reads a table that grows, and why they may.
-const SCANS: &[(&str, &str)] = &[(
-    "plan::DELETE_DRAFT",
-    "SQLite looks for subscriptions to the draft; plans are made by hand, a few a year",
-)];
+const SCANS: &[(&str, &str)] = &[
+    (
+        "plan::DELETE_DRAFT",
+        "SQLite looks for subscriptions to the draft; plans are made by hand, a few a year",
+    ),
+    ("vault::CREDENTIALS", "an operator asks how many credentials stand on each pepper, a few times a year"),
+    ("vault::CLIENTS", "the same"),
+    ("vault::SESSIONS", "the same"),
+];
 
 /// A value of each parameter's type, as PostgreSQL infers it.
 async fn dummies(db: &Database, statement: &'static Statement) -> Vec<Value> {
@@ -128,7 +138,8 @@ async fn every_statement_prepares_on_both_engines_and_scans_no_table_that_grows(
             panic!("{name} on PostgreSQL: {error}");
         });
         let scans = unconditional(&plan);
-        if scans.iter().any(|table| !SMALL.contains(&table.as_str())) {
+        let may_scan = SCANS.iter().any(|(may, _)| *may == name);
+        if !may_scan && scans.iter().any(|table| !SMALL.contains(&table.as_str())) {
             problems.push(format!("{name} on PostgreSQL:\n{}", plan.join("\n")));
         }
         let plan = sqlite.explain(Scope::Installation, statement, &params).await.unwrap_or_else(|error| {

@@ -43,6 +43,7 @@ mod support;
 mod team;
 mod two_writers;
 mod user_import;
+mod vault;
 mod webhook;
 
 use axum::Router;

@@ -10,7 +10,6 @@ use crate::App;
 use crate::audit;
 use crate::caller::{RequestContext, SignedIn};
 use crate::identity::begin::random_word;
-use crate::identity::seal::is_same;
 use crate::identity::session_limits;
 use crate::transaction::{Committed, Transaction};
 use base64::Engine;
@@ -61,15 +60,15 @@ pub struct Agreement {
     pub token: String,
 }
 
-fn proof(app: &App, session: SessionId, request: &str, at: i64) -> String {
-    let says = [&session.0.to_be_bytes()[..], &at.to_be_bytes(), request.as_bytes()].concat();
-    URL_SAFE_NO_PAD.encode(app.identity().pepper.of_consent(&says))
+fn says(session: SessionId, request: &str, at: i64) -> Vec<u8> {
+    [&session.0.to_be_bytes()[..], &at.to_be_bytes(), request.as_bytes()].concat()
 }
 
 /// What the page that asks somebody to agree shows: good in their session, for this request, for ten minutes.
 fn agreement_token(app: &App, session: SessionId, request: &str, now: Timestamp) -> String {
     let at = now.seconds();
-    format!("{at}.{}", proof(app, session, request, at))
+    let proof = app.identity().pepper.of_consent(&says(session, request, at));
+    format!("{at}.{}", URL_SAFE_NO_PAD.encode(proof))
 }
 
 /// Whether a form comes from our page that asked its caller about this request.
@@ -78,7 +77,8 @@ pub fn is_agreement(app: &App, ctx: &RequestContext, request: &str, token: &str)
     let Some((at, shown)) = token.split_once('.') else { return false };
     let Ok(at) = at.parse::<i64>() else { return false };
     let is_now = (0..AGREEMENT_SECONDS).contains(&(ctx.now.seconds() - at));
-    is_now && is_same(shown.as_bytes(), proof(app, session, request, at).as_bytes())
+    let Ok(shown) = URL_SAFE_NO_PAD.decode(shown) else { return false };
+    is_now && app.identity().pepper.is_consent(&says(session, request, at), &shown)
 }
 
 /// Where the browser goes whose user said no.

@@ -5,7 +5,7 @@ use super::{ClientKind, ClientStatus, Fault, OauthClient, Stop, refused};
 use crate::App;
 use crate::caller::RequestContext;
 use crate::identity::begin::random_word;
-use crate::identity::seal::Pepper;
+use crate::vault::rehash;
 use charter_kernel::OauthClientId;
 use charter_store as store;
 use zeroize::Zeroizing;
@@ -20,8 +20,8 @@ const LENGTH_MAX: usize = 200;
 /// A new secret, and its hash with the version of the pepper.
 pub(super) fn generate(app: &App) -> (Zeroizing<String>, u32, Vec<u8>) {
     let secret = Zeroizing::new(format!("{PREFIX}{}", *random_word(app, DIGITS)));
-    let hash = app.identity().pepper.of_client_secret(&secret).to_vec();
-    (secret, Pepper::VERSION, hash)
+    let (version, hash) = app.identity().pepper.stamped_client_secret(&secret);
+    (secret, version, hash.to_vec())
 }
 
 /// How a client says who it is.
@@ -48,7 +48,6 @@ pub(super) async fn active(app: &App, id: &str) -> Result<Option<OauthClient>, S
 
 fn is_secret(app: &App, ctx: &RequestContext, client: Option<&OauthClient>, secret: &str) -> bool {
     let (pepper, nothing) = (&app.identity().pepper, [0; 32]);
-    let is_ours = client.is_some_and(|client| client.pepper_version == Some(Pepper::VERSION));
     let hash = client.and_then(|client| client.secret_hash.as_deref()).unwrap_or(&nothing);
     // The same work, whether or not there is such a client.
     let is_newest = pepper.is_client_secret(secret, hash);
@@ -57,7 +56,10 @@ fn is_secret(app: &App, ctx: &RequestContext, client: Option<&OauthClient>, secr
         .and_then(|client| client.previous_secret_hash.as_deref())
         .unwrap_or(&nothing);
     let is_previous = pepper.is_client_secret(secret, previous);
-    is_ours && (is_newest || is_previous)
+    if let Some(client) = client.filter(|_| is_newest) {
+        rehash::note_client(app, client, secret);
+    }
+    is_newest | is_previous
 }
 
 /// The client that asks, when it is the one it says it is. Who cannot keep a secret shows none.

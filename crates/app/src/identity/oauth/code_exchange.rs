@@ -93,18 +93,24 @@ pub async fn for_code(
 ) -> Result<Issued, Stop> {
     grants(client, AUTHORIZATION_CODE)?;
     let (now, platform, organization) = (ctx.now, app.platform(), client.organization);
-    let hash = app.identity().pepper.of_oauth_code(draft.code);
+    let hashes = app.identity().pepper.every_oauth_code(draft.code);
     let found = reading_all!(app.database(), |conn| async move {
-        let Some(code) = store::oauth_code::get(conn, organization, &hash).await? else { return Ok(None) };
+        let mut kept = None;
+        for hash in hashes {
+            if let Some(code) = store::oauth_code::get(conn, organization, &hash).await? {
+                kept = Some((code, hash));
+            }
+        }
+        let Some((code, hash)) = kept else { return Ok(None) };
         let principal = store::principal::by_id(conn, code.principal).await?;
         let is_standing = match &principal {
             Some(principal) => sign_in::is_standing_member(conn, organization, principal.id, now).await?,
             None => false,
         };
         let browser = store::session::get(conn, code.session).await?;
-        Ok::<_, charter_db::Error>(Some((code, principal.filter(|_| is_standing), browser)))
+        Ok::<_, charter_db::Error>(Some((code, hash, principal.filter(|_| is_standing), browser)))
     })?;
-    let Some((code, principal, browser)) = found.filter(|(code, ..)| code.client == client.id) else {
+    let Some((code, hash, principal, browser)) = found.filter(|(code, ..)| code.client == client.id) else {
         return Err(refused(Fault::InvalidGrant, UNKNOWN));
     };
     let scope = Scope::read(&code.scope).unwrap_or_default();

@@ -1,0 +1,171 @@
+//! A new version of the pepper, and the end of the old one. Two are live at most: hashes are made by the newer and recognised by both.
+
+use super::status::pepper_word;
+use super::{KeyWord, PUBLISHED_SECONDS, learn, reseal};
+use crate::App;
+use crate::audit;
+use crate::caller::RequestContext;
+use crate::guard::Permit;
+use crate::identity::pepper::proof_of;
+use crate::transaction::{Committed, Transaction};
+use charter_db::{BoxFuture, Scope};
+use charter_kernel::{Problem, ProblemKind, Timestamp};
+use charter_store as store;
+use store::vault::VaultPepper;
+use zeroize::Zeroizing;
+
+/// What a rotation of the pepper does, or did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PepperRotation {
+    /// The new version.
+    pub version: u32,
+    /// From when hashes are made by it.
+    pub activates_at: Timestamp,
+    /// Credentials and secrets of clients that stand on the version before; each is hashed anew when it is used.
+    pub credentials: u64,
+}
+
+fn next(peppers: &[VaultPepper]) -> Result<u32, Problem> {
+    let live: Vec<u32> = peppers.iter().filter(|it| it.ended_at.is_none()).map(|it| it.version).collect();
+    if let [older, newer, ..] = live.as_slice() {
+        return Err(Problem::new(
+            ProblemKind::InUse,
+            format!(
+                "versions {older} and {newer} of the pepper are live: end version {older} first, `charter vault end-pepper --pepper {older} --dry-run` tells what \
+                 still stands on it"
+            ),
+        ));
+    }
+    Ok(peppers.iter().map(|it| it.version).max().unwrap_or(0) + 1)
+}
+
+async fn standing(app: &App, now: Timestamp) -> Result<(Vec<VaultPepper>, Vec<(u32, u64)>), Problem> {
+    reading_all!(app.database(), |conn| async move {
+        let peppers = store::vault::peppers(conn).await?;
+        let mut on = store::vault::credentials(conn, now).await?;
+        on.extend(store::vault::clients(conn).await?);
+        Ok::<_, charter_db::Error>((peppers, on))
+    })
+}
+
+fn on_version(on: &[(u32, u64)], is_meant: impl Fn(u32) -> bool) -> u64 {
+    on.iter().filter(|(version, _)| is_meant(*version)).map(|(_, count)| count).sum()
+}
+
+/// What a rotation would do; writes nothing.
+pub async fn plan(app: &App, _: &Permit, ctx: &RequestContext) -> Result<PepperRotation, Problem> {
+    let (peppers, on) = standing(app, ctx.now).await?;
+    let version = next(&peppers)?;
+    let activates_at = ctx.now.plus_seconds(PUBLISHED_SECONDS);
+    Ok(PepperRotation { version, activates_at, credentials: on_version(&on, |it| it < version) })
+}
+
+/// Publishes a new version, sealed by the vault. Some seconds later hashes are made by it.
+pub async fn rotate(app: &App, ctx: &RequestContext, permit: &Permit) -> Result<PepperRotation, Problem> {
+    let plan = plan(app, permit, ctx).await?;
+    let (platform, now) = (permit.organization(), ctx.now);
+    let pepper = Zeroizing::new(app.world().random::<32>());
+    let row = VaultPepper {
+        version: plan.version,
+        sealed: Some(reseal::seal_pepper(app, plan.version, &pepper)?),
+        proof: proof_of(&pepper).to_vec(),
+        created_at: now,
+        activates_at: plan.activates_at,
+        indexed_at: None,
+        ended_at: None,
+    };
+    let mut event = audit::event(ctx, platform, "pepper.rotate", "pepper", plan.version.to_string());
+    event.after = Some(serde_json::json!({ "activates_at": plan.activates_at }).to_string());
+    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            let tx = transaction.tx();
+            if next(&store::vault::peppers(tx).await?)? != row.version {
+                return Err(Problem::new(
+                    ProblemKind::Changed,
+                    "another rotation was faster: look at the status",
+                ));
+            }
+            store::vault::insert_pepper(tx, &row).await?;
+            transaction.commit(event, Vec::new(), ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await?;
+    learn(app).await?;
+    Ok(plan)
+}
+
+/// What ending a version means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PepperEnd {
+    /// The version.
+    pub version: u32,
+    /// API keys and service tokens that die with it.
+    pub credentials: u64,
+    /// OAuth clients whose secret dies with it.
+    pub clients: u64,
+    /// Sessions whose cookie or refresh token dies with it: their users sign in again.
+    pub sessions: u64,
+}
+
+/// Ends a version: what still stands on it is recognised no more. A dry run only counts.
+pub async fn end(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    version: u32,
+    is_dry_run: bool,
+) -> Result<PepperEnd, Problem> {
+    learn(app).await?;
+    let (platform, now) = (permit.organization(), ctx.now);
+    super::rehash::flush(app).await;
+    let hashes = app.identity().pepper().version();
+    let peppers = app.identity().vault().peppers();
+    let row = peppers.iter().find(|it| it.version == version);
+    let word = row.map(|row| pepper_word(row, hashes));
+    match word {
+        None => {
+            return Err(Problem::not_found(format!(
+                "no version {version} of the pepper: `charter vault status` shows them"
+            )));
+        }
+        Some(KeyWord::Destroyed) => {
+            return Err(Problem::new(ProblemKind::InUse, "the version was ended before"));
+        }
+        Some(KeyWord::Retiring) => {}
+        Some(_) => {
+            return Err(Problem::new(
+                ProblemKind::InUse,
+                "hashes are made by this version, or will be in a moment: `charter vault rotate --pepper` makes another first",
+            ));
+        }
+    }
+    let since = peppers.iter().find(|it| it.version == hashes).map_or(now, |it| it.activates_at);
+    let counted = reading_all!(app.database(), |conn| async move {
+        let on = |of: Vec<(u32, u64)>| on_version(&of, |it| it == version);
+        Ok::<_, charter_db::Error>(PepperEnd {
+            version,
+            credentials: on(store::vault::credentials(conn, now).await?),
+            clients: on(store::vault::clients(conn).await?),
+            sessions: store::vault::sessions_before(conn, now, since).await?,
+        })
+    })?;
+    if is_dry_run {
+        return Ok(counted);
+    }
+    let mut event = audit::event(ctx, platform, "pepper.end", "pepper", version.to_string());
+    event.after = Some(
+        serde_json::json!({ "credentials": counted.credentials, "clients": counted.clients, "sessions": counted.sessions })
+            .to_string(),
+    );
+    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            if !store::vault::end_pepper(transaction.tx(), version, now).await? {
+                return Err(Problem::new(ProblemKind::InUse, "the version was ended before"));
+            }
+            transaction.commit(event, Vec::new(), ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await?;
+    learn(app).await?;
+    Ok(counted)
+}

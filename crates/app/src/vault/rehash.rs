@@ -1,0 +1,132 @@
+//! Hashes by a pepper that is being replaced, made anew when their secret is shown: only its bearer has it. A check of a key never waits
+//! for it; what was seen is written in the next round.
+
+use crate::App;
+use crate::audit;
+use crate::identity::credential_text::{Presented, TokenRecord};
+use crate::transaction::{Committed, Transaction};
+use charter_db::{BoxFuture, Scope};
+use charter_kernel::{CredentialId, OauthClientId, OrganizationId, Problem, ProblemKind};
+use charter_store as store;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use store::oauth_client::OauthClient;
+
+/// Most that wait for the next round; those beyond are seen again when they are used again.
+const WAITING_MAX: usize = 5_000;
+/// Most in one transaction.
+const BATCH: usize = 500;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Whose {
+    Credential(CredentialId),
+    Client(OauthClientId),
+}
+
+#[derive(Clone)]
+struct Rehash {
+    organization: OrganizationId,
+    /// Under which this node remembers a credential.
+    key_id: Option<String>,
+    old: Vec<u8>,
+    new: [u8; 32],
+    version: u32,
+}
+
+/// Hashes that wait to be written.
+#[derive(Default)]
+pub(super) struct Waiting(Mutex<HashMap<Whose, Rehash>>);
+
+impl Waiting {
+    fn put(&self, whose: Whose, rehash: Rehash) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() < WAITING_MAX {
+            waiting.insert(whose, rehash);
+        }
+    }
+}
+
+/// An API key or service token was shown whose hash an older pepper made.
+pub(crate) fn note_credential(app: &App, record: &TokenRecord, presented: Presented<'_>) {
+    let identity = app.identity();
+    if record.pepper_version == Some(identity.pepper().version()) || record.hash.is_empty() {
+        return;
+    }
+    let (version, new) = identity.pepper().stamped_token(presented.text());
+    let (key_id, old) = (Some(presented.id.to_owned()), record.hash.clone());
+    let rehash = Rehash { organization: record.organization, key_id, old, new, version };
+    identity.vault().waiting.put(Whose::Credential(record.credential), rehash);
+}
+
+/// The secret of an OAuth client was shown whose hash an older pepper made.
+pub(crate) fn note_client(app: &App, client: &OauthClient, secret: &str) {
+    let identity = app.identity();
+    let Some(old) = client.secret_hash.clone() else { return };
+    if client.pepper_version == Some(identity.pepper().version()) {
+        return;
+    }
+    let (version, new) = identity.pepper().stamped_client_secret(secret);
+    let rehash = Rehash { organization: client.organization, key_id: None, old, new, version };
+    identity.vault().waiting.put(Whose::Client(client.id), rehash);
+}
+
+/// Writes what waits. What cannot be written waits on.
+pub(super) async fn flush(app: &App) {
+    let waiting = &app.identity().vault().waiting;
+    let all: Vec<(Whose, Rehash)> =
+        waiting.0.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+    for batch in all.chunks(BATCH) {
+        match write(app, batch.to_vec()).await {
+            Err(problem) if problem.kind != ProblemKind::Taken => {
+                tracing::warn!(%problem, "hashes by the new pepper could not be written: they wait on");
+                batch.iter().for_each(|(whose, rehash)| waiting.put(*whose, rehash.clone()));
+            }
+            // Written here or by another node: what this node remembers has the old hash.
+            _ => batch
+                .iter()
+                .filter_map(|(_, rehash)| rehash.key_id.as_deref())
+                .for_each(|key_id| app.identity().forget_credential(key_id)),
+        }
+    }
+}
+
+async fn write(app: &App, batch: Vec<(Whose, Rehash)>) -> Result<(), Problem> {
+    let (platform, now) = (app.platform(), app.now());
+    let Some(version) = batch.first().map(|(_, rehash)| rehash.version) else { return Ok(()) };
+    let mut event =
+        audit::system_event("vault", platform, now, "pepper.rehash", "pepper", version.to_string());
+    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            let (mut credentials, mut clients) = (0u64, 0u64);
+            for (whose, it) in &batch {
+                let (tx, organization) = (transaction.tx(), it.organization);
+                match whose {
+                    Whose::Credential(id) => {
+                        let done = store::vault::rehash_credential(
+                            tx,
+                            organization,
+                            *id,
+                            &it.old,
+                            &it.new,
+                            it.version,
+                        );
+                        credentials += u64::from(done.await?);
+                    }
+                    Whose::Client(id) => {
+                        let done =
+                            store::vault::rehash_client(tx, organization, *id, &it.old, &it.new, it.version);
+                        clients += u64::from(done.await?);
+                    }
+                }
+            }
+            if credentials + clients == 0 {
+                return Err(Problem::new(ProblemKind::Taken, "another node has hashed them"));
+            }
+            event.after =
+                Some(serde_json::json!({ "credentials": credentials, "clients": clients }).to_string());
+            transaction.commit(event, Vec::new(), ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await
+    .map(drop)
+}

@@ -1,0 +1,162 @@
+//! The vault on several nodes and over restarts: keys it cannot open, rotations cut short, key-encryption keys that change.
+
+use crate::world::{self, NOW, Node};
+use charter_app::Permit;
+use charter_app::identity::Secrets;
+use charter_app::vault::rotation::{self, RotationDraft};
+use charter_app::vault::{self, KeyWord};
+use charter_db::{BoxFuture, Error, Scope, Statement, Tx, Value};
+use charter_kernel::ProblemKind;
+use charter_testkit::both_engines;
+use charter_testkit::database::{self, TestDatabase};
+
+const FIRST: Secrets = Secrets { key_encryption_key: [1; 32], pepper: [2; 32] };
+const SECOND: Secrets = Secrets { key_encryption_key: [3; 32], pepper: [2; 32] };
+
+async fn permit(node: &Node) -> Permit {
+    node.app.require(&node.operator(), node.app.platform(), "platform.secrets.rotate").await.unwrap()
+}
+
+async fn count(node: &Node, statement: &'static str) -> i64 {
+    let statement = Statement::new(statement);
+    node.app.database().query_one(Scope::Installation, &statement, &[]).await.unwrap().get(0).unwrap()
+}
+
+/// Mails that wait, sealed by the active key.
+async fn mails(node: &Node, count: u128) {
+    let app = node.app.clone();
+    let insert = Statement::new(
+        "insert into mail_outbox (mail_id, kind, principal_id, content, status, attempts, next_attempt_at, expires_at, created_at) \
+         values ($1, 'kept', $1, $2, 'failed', 0, $3, $3, $3)",
+    );
+    let sealed: Vec<_> = (1..=count)
+        .map(|number| {
+            let id = charter_kernel::MailId(number);
+            (
+                number,
+                app.identity().sealer().seal(&format!("mail {id}"), b"a letter", [number as u8; 12]).unwrap(),
+            )
+        })
+        .collect();
+    node.app
+        .database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move {
+                for (number, sealed) in sealed {
+                    let at = Value::Time(NOW * 2_000_000);
+                    tx.execute(&insert, &[Value::Id(number), Value::Bytes(sealed), at]).await?;
+                }
+                Ok(())
+            }) as BoxFuture<'_, Result<(), Error>>
+        })
+        .await
+        .unwrap();
+}
+
+async fn words(node: &Node) -> Vec<KeyWord> {
+    let status = vault::status(&node.app, &permit(node).await).await.unwrap();
+    status.keys.iter().map(|key| key.state).collect()
+}
+
+async fn rotate(node: &Node) -> Result<(), ProblemKind> {
+    let draft = RotationDraft::default();
+    let done = rotation::rotate(&node.app, &node.operator(), &permit(node).await, draft).await;
+    done.map(drop).map_err(|problem| problem.kind)
+}
+
+// Attack 116: a key that does not open what is kept never makes another in its place.
+both_engines!(a_wrong_key_or_pepper_is_refused_and_changes_nothing, async |db: TestDatabase| {
+    let node = world::open_with(&db, FIRST, &[], NOW).await.unwrap();
+    let kept = async |node: &Node| {
+        (
+            count(node, "select count(*) from vault_keys").await,
+            count(node, "select count(*) from audit_events").await,
+        )
+    };
+    let before = kept(&node).await;
+    node.app.database().close().await.unwrap();
+    let wrong = world::open_with(&db, SECOND, &[], NOW).await.map(drop).unwrap_err();
+    assert!(wrong.detail.contains("vault key 1 is sealed by key-encryption key"), "{}", wrong.detail);
+    assert!(wrong.detail.contains("nothing was changed"));
+    let pepper = Secrets { pepper: [9; 32], ..FIRST };
+    let wrong = world::open_with(&db, pepper, &[], NOW).await.map(drop).unwrap_err();
+    assert!(wrong.detail.contains("pepper of the configuration is not the one"), "{}", wrong.detail);
+    let again = world::open_with(&db, FIRST, &[], NOW).await.unwrap();
+    assert_eq!(kept(&again).await, before);
+});
+
+both_engines!(
+    a_key_encryption_key_is_replaced_with_the_old_one_beside_it_for_a_while,
+    async |db: TestDatabase| {
+        let node = world::open_with(&db, FIRST, &[], NOW).await.unwrap();
+        node.app.database().close().await.unwrap();
+        let node = world::open_with(&db, SECOND, &[FIRST.key_encryption_key], NOW + 10).await.unwrap();
+        let status = vault::status(&node.app, &permit(&node).await).await.unwrap();
+        assert_eq!((status.keks[0].keys.len(), status.keks[1].keys.as_slice()), (0, &[1][..]));
+        let draft = RotationDraft { is_rewrap_only: true, ..RotationDraft::default() };
+        let done = rotation::rotate(&node.app, &node.operator(), &permit(&node).await, draft).await.unwrap();
+        assert_eq!((done.key, done.rewrapped.as_slice()), (None, &[1][..]));
+        let again = rotation::rotate(&node.app, &node.operator(), &permit(&node).await, draft).await;
+        assert_eq!(again.unwrap_err().kind, ProblemKind::InUse);
+        node.app.tick().await.unwrap();
+        node.app.database().close().await.unwrap();
+        // The old one is needed no more, and is worth nothing.
+        assert!(world::open_with(&db, FIRST, &[], NOW + 20).await.is_err());
+        let node = world::open_with(&db, SECOND, &[], NOW + 20).await.unwrap();
+        assert!(node.app.identity().keys().has_signer());
+    }
+);
+
+// Attack 118, for the vault.
+both_engines!(a_node_that_dies_in_a_rotation_leaves_the_rest_to_the_next, async |db: TestDatabase| {
+    let node = world::open_with(&db, FIRST, &[], NOW).await.unwrap();
+    mails(&node, 1_200).await;
+    rotate(&node).await.unwrap();
+    node.clock.forward(11);
+    node.app.tick().await.unwrap();
+    let half = vault::status(&node.app, &permit(&node).await).await.unwrap().rotation.unwrap();
+    assert!(half.done > 0 && half.done < half.total, "{half:?}");
+    // Killed: it closes nothing and gives nothing back; only its file's lock ends with it.
+    node.app.database().close().await.unwrap();
+    let next = world::open_with(&db, FIRST, &[], NOW + 12).await.unwrap();
+    next.app.tick().await.unwrap();
+    let still = vault::status(&next.app, &permit(&next).await).await.unwrap().rotation.unwrap();
+    assert_eq!(still.done, half.done, "the lease of the dead node runs out first");
+    next.clock.forward(60);
+    for _ in 0..6 {
+        next.app.tick().await.unwrap();
+    }
+    assert_eq!(words(&next).await, [KeyWord::Active, KeyWord::Retired]);
+});
+
+// Attack 117, for the vault.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_nodes_that_rotate_at_once_one_makes_a_key_and_one_seals_again() {
+    let db = database::postgres().await;
+    let (here, there) = (world::open(&db).await, world::open(&db).await);
+    mails(&here, 700).await;
+    for round in 1..=5 {
+        let both = tokio::join!(rotate(&here), rotate(&there));
+        let outcomes = [both.0, both.1];
+        assert_eq!(outcomes.iter().filter(|it| it.is_ok()).count(), 1, "round {round}: {outcomes:?}");
+        assert_eq!(count(&here, "select count(*) from vault_keys").await, round + 1);
+        here.clock.forward(11);
+        there.clock.forward(11);
+        for _ in 0..8 {
+            let (a, b) = tokio::join!(here.app.tick(), there.app.tick());
+            a.unwrap();
+            b.unwrap();
+        }
+        for node in [&here, &there] {
+            assert_eq!(words(node).await[..2], [KeyWord::Active, KeyWord::Retired], "round {round}");
+            let opened = count(node, "select count(distinct substr(content, 1, 5)) from mail_outbox").await;
+            assert_eq!(opened, 1);
+        }
+        // What the other sealed opens here: both sign, both read.
+        for node in [&here, &there] {
+            assert!(node.app.identity().keys().has_signer());
+            node.clock.forward(61);
+        }
+    }
+    assert_eq!(count(&here, "select count(*) from audit_events where action = 'vault_key.retire'").await, 5);
+}

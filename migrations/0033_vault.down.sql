@@ -1,0 +1,3 @@
+drop table leases;
+drop table vault_peppers;
+drop table vault_keys;
