@@ -142,6 +142,8 @@ ids! {
     SessionId,
     /// A credential such as a service token.
     CredentialId,
+    /// A second factor of somebody.
+    FactorId,
     /// One signing key.
     SigningKeyId,
     /// One request to the service, also found on the audit events it caused.

@@ -57,6 +57,8 @@ migrations! {
     26 "0026_sign_in_counters"
     27 "0027_support_sessions"
     28 "0028_api_keys"
+    29 "0029_second_factors"
+    30 "0030_second_factor_demands"
 }
 
 const PRESENT: Statement = Statement::forked(

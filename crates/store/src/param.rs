@@ -2,8 +2,8 @@
 
 use charter_db::Value;
 use charter_kernel::{
-    AssignmentId, BlockId, CredentialId, DeliveryId, GrantId, Key, LimitOverrideId, MailId, OrganizationId,
-    Pattern, PrincipalId, RequestId, SessionId, SubscriptionId, TeamId, Timestamp, WebhookId,
+    AssignmentId, BlockId, CredentialId, DeliveryId, FactorId, GrantId, Key, LimitOverrideId, MailId,
+    OrganizationId, Pattern, PrincipalId, RequestId, SessionId, SubscriptionId, TeamId, Timestamp, WebhookId,
 };
 
 /// A value a statement takes.
@@ -30,6 +30,7 @@ ids!(
     LimitOverrideId,
     SessionId,
     CredentialId,
+    FactorId,
     RequestId,
     MailId,
     WebhookId,

@@ -166,7 +166,9 @@ async fn user(app: &App, names: &[String]) -> Result<Option<Principal>, Problem>
             return Ok(None);
         };
         let is_standing = sign_in::is_standing(conn, &found, None).await?;
-        Ok::<_, charter_db::Error>(is_standing.then_some(found))
+        // The former system knew nothing of the second factor: its token must not stand in for it.
+        let is_enough = !store::second_factor::has(conn, found.id).await?;
+        Ok::<_, charter_db::Error>((is_standing && is_enough).then_some(found))
     })
 }
 
@@ -225,6 +227,12 @@ pub async fn exchange(
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
+                if store::second_factor::has(transaction.tx(), who).await? {
+                    return Err(Problem::new(
+                        ProblemKind::SecondFactor,
+                        "the account has a second factor: sign in with it",
+                    ));
+                }
                 let reason = "exchanged a token of the former system";
                 let (ended, mut events) =
                     begin::write(&mut transaction, &ctx_inside, platform, &row, reason).await?;

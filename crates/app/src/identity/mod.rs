@@ -8,11 +8,15 @@
 pub mod adopted_hash;
 pub mod authenticate;
 pub mod begin;
+mod cbor;
+mod challenge;
 pub mod credential;
 pub mod credential_caller;
 pub mod credential_change;
 pub mod credential_text;
+pub(crate) mod demand;
 pub mod device;
+pub mod factor_proof;
 mod guesses;
 pub mod identity_settings;
 pub mod key_bulk;
@@ -28,18 +32,25 @@ pub mod legacy_key;
 pub mod legacy_secret;
 pub mod legacy_token;
 pub mod lineage;
+pub mod member_factor;
 pub mod member_session;
+mod membership;
 pub mod notice;
+mod one_time_code;
+pub mod own_factor;
 pub mod own_password;
 pub mod own_session;
+pub mod passkey;
 pub mod password;
 pub mod password_reset;
 pub mod password_rules;
+mod present;
 pub mod proxied_caller;
 pub mod refresh;
 pub mod refresh_token;
 pub mod refusal;
 pub mod seal;
+pub mod second_sign_in;
 pub mod session;
 mod session_limits;
 pub mod setup;
@@ -51,8 +62,10 @@ pub mod support;
 pub mod throttle;
 pub mod token;
 pub mod token_floor;
+pub mod totp;
 pub mod user_import;
 mod verified_tokens;
+pub mod webauthn;
 
 use crate::App;
 use crate::clock::World;
@@ -170,6 +183,7 @@ const LEEWAY_SECONDS: i64 = 60;
 const PURGE_EVERY_SECONDS: i64 = 3_600;
 const SESSIONS_MAX: usize = 100_000;
 const CREDENTIALS_MAX: usize = 50_000;
+const ORGANIZATIONS_MAX: usize = 20_000;
 
 /// Everything a node keeps in memory to know who is asking.
 pub struct Identity {
@@ -188,6 +202,10 @@ pub struct Identity {
     sessions: shelf::Shelf<charter_kernel::SessionId, session::Remembered>,
     cookies: shelf::Shelf<[u8; 32], charter_kernel::SessionId>,
     uses: session::Uses,
+    demands: shelf::Shelf<
+        charter_kernel::OrganizationId,
+        (charter_kernel::Revision, store::identity_settings::SecondFactorDemand),
+    >,
     credentials: shelf::Shelf<Box<str>, credential_caller::Remembered>,
     key_uses: key_use::KeyUses,
     keys_flushed_at: AtomicI64,
@@ -232,6 +250,7 @@ impl Identity {
             sessions: shelf::Shelf::new(SESSIONS_MAX),
             cookies: shelf::Shelf::new(SESSIONS_MAX),
             uses: session::Uses::default(),
+            demands: shelf::Shelf::new(ORGANIZATIONS_MAX),
             credentials: shelf::Shelf::new(CREDENTIALS_MAX),
             key_uses: key_use::KeyUses::default(),
             keys_flushed_at: AtomicI64::new(now.micros()),

@@ -6,7 +6,7 @@ use super::notice::{self, Notice};
 use super::own_session::own_session_of;
 use super::password::{Hasher, Password, Verified};
 use super::password_rules::{Measure, measure};
-use super::sign_in::present;
+use super::present::present;
 use super::{guesses, session};
 use crate::App;
 use crate::audit;

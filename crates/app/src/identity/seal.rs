@@ -78,6 +78,8 @@ pub struct Pepper {
     cookies: hmac::Key,
     csrf: hmac::Key,
     devices: hmac::Key,
+    challenges: hmac::Key,
+    recovery: hmac::Key,
 }
 
 impl fmt::Debug for Pepper {
@@ -104,6 +106,8 @@ impl Pepper {
             cookies: key("charter session cookies 1"),
             csrf: key("charter csrf tokens 1"),
             devices: key("charter known devices 1"),
+            challenges: key("charter challenges 1"),
+            recovery: key("charter recovery codes 1"),
         }
     }
 
@@ -145,6 +149,17 @@ impl Pepper {
     /// What proves that a device was known: 128 bits over what its token says.
     pub fn of_device(&self, says: &[u8]) -> [u8; 16] {
         half(hmac::sign(&self.devices, says).as_ref())
+    }
+
+    /// What proves that a challenge is ours.
+    pub fn of_challenge(&self, says: &[u8]) -> [u8; 32] {
+        bytes(hmac::sign(&self.challenges, says).as_ref())
+    }
+
+    /// The hash of a recovery code of somebody.
+    pub fn of_recovery(&self, principal: u128, code: &str) -> [u8; 32] {
+        let says = [principal.to_be_bytes().as_slice(), code.as_bytes()].concat();
+        bytes(hmac::sign(&self.recovery, &says).as_ref())
     }
 
     /// The hash of a one-time code.

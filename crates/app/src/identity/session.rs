@@ -315,6 +315,8 @@ pub(super) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
                 store::session::purge(tx, before).await?;
                 store::sign_in_counter::purge(tx, day).await?;
                 store::token_floor::purge(tx, floor).await?;
+                store::second_factor::purge(tx, day).await?;
+                store::spent_challenge::purge(tx, day).await?;
                 Ok(())
             }) as BoxFuture<'_, Result<(), Problem>>
         })

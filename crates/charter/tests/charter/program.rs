@@ -91,6 +91,13 @@ impl Place {
         self.serve_with(arguments, &[])
     }
 
+    /// The same at an address that is known before.
+    pub fn serve_at(&self, listen: &str, variables: &[(&str, &str)]) -> Server {
+        let mut command = self.command(&["serve", "--listen", listen]);
+        command.envs(variables.iter().copied());
+        self.started(command)
+    }
+
     pub fn serve_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Server {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend_from_slice(arguments);
