@@ -104,7 +104,7 @@ pub fn routes() -> Vec<Route<App>> {
             .knows_client()
             .keeps_no_answers(),
         Route::get("/.well-known/jwks.json", Guard::Public("verifiers of our tokens need the public keys"), keys)
-            .named("keys.public", "Sign-in", "Gives the public keys of our access tokens (RFC 7517)."),
+            .named("keys.public", "Sign-in", "Gives the public keys of our access tokens and ID tokens (RFC 7517)."),
     ]
 }
 
@@ -290,28 +290,37 @@ struct KeysView {
     keys: Vec<KeyView>,
 }
 
-/// One public key (RFC 8037).
+/// One public key (RFC 7518, RFC 8037).
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "PublicKey")]
 struct KeyView {
-    /// `OKP`.
+    /// `OKP` or `EC`.
     kty: String,
-    /// `Ed25519`.
+    /// `Ed25519` or `P-256`.
     crv: String,
-    /// `EdDSA`.
+    /// `EdDSA` or `ES256`.
     alg: String,
     /// `sig`.
     #[serde(rename = "use")]
     purpose: String,
     /// The id tokens name it by.
     kid: String,
-    /// The public key, base64url.
+    /// The public key or its first half, base64url.
     x: String,
+    /// Its second half, of `EC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    y: Option<String>,
 }
 
 async fn keys(call: Call) -> Result<Reply<KeysView>, Problem> {
-    let keys = call.app.identity().keys();
-    let view: KeysView = serde_json::from_str(keys.document())
-        .map_err(|error| Problem::new(ProblemKind::Internal, format!("the document of keys: {error}")))?;
-    Ok(Reply::new(view).etag(ETag::of(keys.document().as_bytes())).cache("public, max-age=300"))
+    let identity = call.app.identity();
+    let sets = [identity.keys(), identity.id_keys()];
+    let mut all = KeysView { keys: Vec::new() };
+    for set in &sets {
+        let view: KeysView = serde_json::from_str(set.document())
+            .map_err(|error| Problem::new(ProblemKind::Internal, format!("the document of keys: {error}")))?;
+        all.keys.extend(view.keys);
+    }
+    let version = sets.iter().map(|set| set.document()).collect::<String>();
+    Ok(Reply::new(all).etag(ETag::of(version.as_bytes())).cache("public, max-age=300"))
 }

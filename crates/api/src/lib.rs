@@ -28,6 +28,7 @@ mod member;
 mod member_factor;
 mod member_session;
 mod mine;
+mod oauth;
 mod organization;
 mod own_account;
 mod own_factor;
@@ -100,4 +101,5 @@ pub fn routes() -> Routes {
         .with(service_token::routes())
         .with(signing_key::routes())
         .with(webhook::routes())
+        .with(oauth::routes())
 }

@@ -10,7 +10,9 @@ use charter_app::identity::own_password;
 use charter_app::identity::own_session::{self, Session};
 use charter_app::identity::sign_in::{self, Me, OwnMembership};
 use charter_app::identity::support::Support;
-use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_kernel::{
+    OauthClientId, OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -206,6 +208,11 @@ pub struct SessionView {
     is_current: bool,
     /// `bearer` for tokens, `cookie` for a browser.
     kind: &'static str,
+    /// The OAuth client that has it, where an application acts on behalf of its owner.
+    #[schemars(with = "Option<wire::Id>")]
+    client_id: Option<OauthClientId>,
+    /// What the application was given.
+    scope: Option<String>,
     /// The organization it is for; none is any.
     #[schemars(with = "Option<wire::Id>")]
     organization_id: Option<OrganizationId>,
@@ -238,6 +245,8 @@ impl SessionView {
             id: it.id,
             is_current: Some(it.id) == current,
             kind: if it.cookie_hash.is_some() { "cookie" } else { "bearer" },
+            client_id: it.client,
+            scope: it.scope,
             organization_id: it.organization,
             amr: it.amr.split(' ').map(str::to_owned).collect(),
             authenticated_at: it.authenticated_at,

@@ -6,6 +6,7 @@ use charter_app::App;
 use charter_app::identity::key_rotation::{self, RevocationDraft, RotationDraft, RotationPlan, SigningKey};
 use charter_app::identity::key_schedule;
 use charter_app::identity::legacy_caller;
+use charter_app::identity::signing_key::ACCESS;
 use charter_app::identity::token_floor::{self, FloorDraft, Whose};
 use charter_kernel::{PrincipalId, Problem, ProblemKind, Timestamp};
 use schemars::JsonSchema;
@@ -18,7 +19,7 @@ const ROTATE: Guard = Guard::PlatformPermission("platform.secrets.rotate");
 pub fn routes() -> Vec<Route<App>> {
     let routes = vec![
         Route::get("/api/v1/keys", READ, list)
-            .named("keys.list", "Signing keys", "Lists the keys that sign access tokens, newest first, and when the next one signs."),
+            .named("keys.list", "Signing keys", "Lists the keys that sign tokens, newest first, and when the next one of access tokens signs."),
         Route::post("/api/v1/keys/rotate", ROTATE, rotate)
             .named("keys.rotate", "Signing keys", "Publishes the next signing key now, or lets the one that waits sign earlier.")
             .described(
@@ -62,13 +63,15 @@ pub fn routes() -> Vec<Route<App>> {
         .collect()
 }
 
-/// A key that signs access tokens.
+/// A key that signs tokens.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "SigningKey")]
 struct SigningKeyView {
     /// The id tokens name it by.
     kid: String,
-    /// `EdDSA`.
+    /// What it signs: `access` tokens, or `id` tokens.
+    purpose: String,
+    /// `EdDSA` for access tokens, `ES256` for ID tokens.
     alg: String,
     /// `pending` (published, signs from `activates_at`), `active` (signs), `retiring` (verifies what it signed), `retired`,
     /// or `revoked` (refused).
@@ -96,6 +99,7 @@ impl From<SigningKey> for SigningKeyView {
     fn from(it: SigningKey) -> Self {
         Self {
             kid: it.kid,
+            purpose: it.purpose,
             alg: it.alg,
             state: it.state.as_str(),
             created_at: it.created_at,
@@ -121,7 +125,8 @@ struct SigningKeysView {
 
 async fn list(call: Call) -> Result<Reply<SigningKeysView>, Problem> {
     let keys = key_rotation::list(&call.app, call.permit()?).await?;
-    let next_at = key_schedule::next_at(&keys, &call.app.identity().settings().key_policy);
+    let of_access: Vec<SigningKey> = keys.iter().filter(|key| key.purpose == ACCESS).cloned().collect();
+    let next_at = key_schedule::next_at(&of_access, &call.app.identity().settings().key_policy);
     Ok(Reply::new(SigningKeysView { keys: keys.into_iter().map(Into::into).collect(), next_at }))
 }
 
@@ -136,6 +141,9 @@ struct RotateBody {
     /// Hash of the plan that was looked at.
     #[serde(default)]
     plan: Option<String>,
+    /// The keys of ID tokens are meant; left out, those of access tokens.
+    #[serde(default)]
+    of_id_tokens: bool,
 }
 
 /// What a rotation does, or did.
@@ -171,7 +179,11 @@ impl RotationView {
 
 async fn rotate(call: Call<(), EditQuery, RotateBody>) -> Result<Reply<RotationView>, Problem> {
     let permit = call.permit()?.clone();
-    let draft = RotationDraft { ahead_seconds: call.body.ahead_seconds, plan: call.body.plan };
+    let draft = RotationDraft {
+        ahead_seconds: call.body.ahead_seconds,
+        plan: call.body.plan,
+        is_of_id_tokens: call.body.of_id_tokens,
+    };
     let is_dry = call.query.dry_run;
     let plan = if is_dry {
         key_rotation::plan(&call.app, &call.ctx, &draft).await?

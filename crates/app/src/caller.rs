@@ -3,7 +3,9 @@
 use charter_kernel::Pattern;
 use charter_kernel::audit::Actor;
 use charter_kernel::facts::PrincipalKind;
-use charter_kernel::{CredentialId, OrganizationId, PrincipalId, RequestId, SessionId, Timestamp};
+use charter_kernel::{
+    CredentialId, OauthClientId, OrganizationId, PrincipalId, RequestId, SessionId, Timestamp,
+};
 use charter_policy::{Index, PermissionSet};
 use charter_store::principal::Principal;
 use charter_store::session::Support;
@@ -22,6 +24,15 @@ pub enum Caller {
     },
     /// A signed-in user or service account; shared, since the same one asks again and again.
     Principal(Arc<SignedIn>),
+}
+
+/// The OAuth client that asks on behalf of a principal, and what it was given for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByClient {
+    /// The client.
+    pub id: OauthClientId,
+    /// What it may do, in the words of OAuth.
+    pub scope: String,
 }
 
 /// A signed-in principal and the credential that proved it.
@@ -43,6 +54,8 @@ pub struct SignedIn {
     pub organization: Option<OrganizationId>,
     /// What the credential is limited to; none is no limit.
     pub ceiling: Option<Ceiling>,
+    /// The OAuth client that asks; it has no session of the principal's own.
+    pub by_client: Option<ByClient>,
     /// How the principal proved itself (RFC 8176).
     pub amr: Vec<String>,
     /// When it did so last; programs have no such instant.
@@ -88,6 +101,7 @@ impl SignedIn {
             credential: None,
             organization: None,
             ceiling: None,
+            by_client: None,
             amr: Vec::new(),
             authenticated_at: None,
             expires_at: None,
@@ -167,6 +181,11 @@ impl RequestContext {
             Caller::Principal(principal) => Some(principal),
             _ => None,
         }
+    }
+
+    /// Whether a program asks by a credential of its own, or an application on behalf of somebody: neither makes credentials.
+    pub fn is_by_program(&self) -> bool {
+        self.principal().is_some_and(|caller| caller.credential.is_some() || caller.by_client.is_some())
     }
 
     /// What the credential of this request is limited to, for questions about the one who asks with it: a step of every answer.

@@ -51,7 +51,7 @@ use charter_kernel::facts::OrganizationFacts;
 use charter_kernel::{OrganizationId, Problem, Timestamp};
 use std::sync::Arc;
 
-pub use caller::{Caller, Ceiling, Listing, Page, RequestContext, SignedIn};
+pub use caller::{ByClient, Caller, Ceiling, Listing, Page, RequestContext, SignedIn};
 pub use clock::World;
 pub use edit::{EditOptions, Edited};
 pub use guard::Permit;

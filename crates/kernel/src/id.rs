@@ -154,6 +154,8 @@ ids! {
     WebhookId,
     /// One delivery to a webhook.
     DeliveryId,
+    /// One OAuth client of an organization; its public `client_id`.
+    OauthClientId,
 }
 
 #[cfg(test)]

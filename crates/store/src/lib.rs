@@ -26,6 +26,9 @@ pub mod limit;
 pub mod mail;
 pub mod membership;
 pub mod migration;
+pub mod oauth_client;
+pub mod oauth_code;
+pub mod oauth_consent;
 pub mod organization;
 pub mod password_reset;
 pub mod plan;
@@ -95,6 +98,9 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("limit", limit::statements),
         ("mail", mail::statements),
         ("membership", membership::statements),
+        ("oauth_client", oauth_client::statements),
+        ("oauth_code", oauth_code::statements),
+        ("oauth_consent", oauth_consent::statements),
         ("organization", organization::statements),
         ("password_reset", password_reset::statements),
         ("plan", plan::statements),

@@ -57,8 +57,9 @@ migrations! {
     26 "0026_sign_in_counters"
     27 "0027_support_sessions"
     28 "0028_api_keys"
-    29 "0029_second_factors"
-    30 "0030_second_factor_demands"
+    29 "0029_oauth"
+    30 "0030_second_factors"
+    31 "0031_second_factor_demands"
 }
 
 const PRESENT: Statement = Statement::forked(

@@ -3,7 +3,7 @@
 use charter_db::Value;
 use charter_kernel::{
     AssignmentId, BlockId, CredentialId, DeliveryId, FactorId, GrantId, Key, LimitOverrideId, MailId,
-    OrganizationId, Pattern, PrincipalId, RequestId, SessionId, SubscriptionId, TeamId, Timestamp, WebhookId,
+    OauthClientId, OrganizationId, Pattern, PrincipalId, RequestId, SessionId, SubscriptionId, TeamId, Timestamp, WebhookId,
 };
 
 /// A value a statement takes.
@@ -34,7 +34,8 @@ ids!(
     RequestId,
     MailId,
     WebhookId,
-    DeliveryId
+    DeliveryId,
+    OauthClientId
 );
 
 macro_rules! by_expression {

@@ -1,7 +1,7 @@
 //! Sign-in sessions, keyed by the id a token carries.
 
 use charter_db::{Conn, RowRef, Tx};
-use charter_kernel::{OrganizationId, PrincipalId, SessionId, Timestamp};
+use charter_kernel::{OauthClientId, OrganizationId, PrincipalId, SessionId, Timestamp};
 
 use crate::{Page, Result, row};
 
@@ -10,7 +10,7 @@ macro_rules! select {
         concat!(
             "select session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, idle_expires_at, ended_at, \
              end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash, supporter_id, \
-             supporter_login, support_reason from sessions ",
+             supporter_login, support_reason, client_id, scope, parent_session_id from sessions ",
             $rest
         )
     };
@@ -19,8 +19,8 @@ macro_rules! select {
 statements! {
     INSERT = "insert into sessions (session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, \
               idle_expires_at, ended_at, end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash, supporter_id, \
-              supporter_login, support_reason) \
-              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+              supporter_login, support_reason, client_id, scope, parent_session_id) \
+              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
     GET = select!("where session_id = $1");
     BY_COOKIE = select!("where cookie_hash = $1");
     OF_PRINCIPAL = select!("where principal_id = $1 and (created_at, session_id) > ($2, $3) order by created_at, session_id limit $4");
@@ -34,11 +34,14 @@ statements! {
                         returning session_id";
     END_OTHERS = "update sessions set ended_at = $3, end_reason = $4 where principal_id = $1 and session_id <> $2 and ended_at is null \
                   returning session_id";
+    END_OF_CLIENT = "update sessions set ended_at = $2, end_reason = $3 where client_id = $1 and ended_at is null returning session_id";
+    END_OF_PARENT = "update sessions set ended_at = $2, end_reason = $3 where parent_session_id = $1 and ended_at is null \
+                     returning session_id";
     // A session is used on every node: what was seen last stays.
     TOUCH = "update sessions set refreshed_at = $2, idle_expires_at = $3 \
              where session_id = $1 and ended_at is null and idle_expires_at < $3";
     END_SURPLUS = "update sessions set ended_at = $3, end_reason = $4 where session_id in (select session_id from sessions \
-                   where principal_id = $1 and organization_id is not distinct from $2 and ended_at is null and expires_at > $3 \
+                   where principal_id = $1 and organization_id is not distinct from $2 and ended_at is null and client_id is null and expires_at > $3 \
                    and idle_expires_at > $3 order by coalesce(refreshed_at, created_at) desc, session_id desc limit 10000 offset $5) \
                    returning session_id";
     ENDED_SINCE = "select session_id from sessions where ended_at >= $1 order by ended_at, session_id";
@@ -80,6 +83,12 @@ pub struct Session {
     pub cookie_hash: Option<Vec<u8>>,
     /// Who acts as the principal, for support sessions.
     pub support: Option<Support>,
+    /// The OAuth client that has it, on behalf of its principal.
+    pub client: Option<OauthClientId>,
+    /// What the client may do by it, in the words of OAuth.
+    pub scope: Option<String>,
+    /// The browser's session it ends with.
+    pub parent: Option<SessionId>,
 }
 
 /// Who acts as the principal of a session, and why.
@@ -119,6 +128,9 @@ fn session(row: RowRef<'_>) -> Result<Session> {
         user_agent: row::opt_text(row, 13)?,
         cookie_hash: row.get(14)?,
         support: support(row)?,
+        client: row.get_opt_id(18)?.map(OauthClientId),
+        scope: row::opt_text(row, 19)?,
+        parent: row.get_opt_id(20)?.map(SessionId),
     })
 }
 
@@ -150,7 +162,10 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<()> {
             it.cookie_hash,
             it.support.as_ref().map(|support| support.by),
             it.support.as_ref().map(|support| support.login.as_str()),
-            it.support.as_ref().map(|support| support.reason.as_str())
+            it.support.as_ref().map(|support| support.reason.as_str()),
+            it.client,
+            it.scope,
+            it.parent
         ],
     )
     .await?;
@@ -220,6 +235,26 @@ pub async fn end_of_principal(
 ) -> Result<Vec<SessionId>> {
     row::list(tx, &END_OF_PRINCIPAL, params![principal, now, reason], |row| Ok(SessionId(row.get_id(0)?)))
         .await
+}
+
+/// Ends every session of a client; gives those it ended.
+pub async fn end_of_client(
+    tx: &mut Tx,
+    client: OauthClientId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<SessionId>> {
+    row::list(tx, &END_OF_CLIENT, params![client, now, reason], |row| Ok(SessionId(row.get_id(0)?))).await
+}
+
+/// Ends what clients were given by a browser's session; gives what it ended.
+pub async fn end_of_parent(
+    tx: &mut Tx,
+    parent: SessionId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<SessionId>> {
+    row::list(tx, &END_OF_PARENT, params![parent, now, reason], |row| Ok(SessionId(row.get_id(0)?))).await
 }
 
 /// Ends every session of a principal but one; gives those it ended.

@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Write};
 pub(crate) const STYLE: &str = include_str!("style.css");
 
 /// Text that is safe between tags and in quoted attributes.
-struct Escaped<'a>(&'a str);
+pub(crate) struct Escaped<'a>(pub &'a str);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

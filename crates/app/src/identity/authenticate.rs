@@ -3,7 +3,7 @@
 
 use super::credential_text::{SERVICE_PREFIX, USER_PREFIX};
 use super::seal::is_same;
-use super::token::{self, TokenFault};
+use super::token::{self, Claims, TokenFault};
 use super::{
     OPERATOR_PREFIX, credential_caller, legacy_caller, legacy_key, legacy_token, lineage, proxied_caller,
     session, support,
@@ -119,6 +119,16 @@ fn operator(app: &App, bearer: &str) -> Result<Caller, Stop> {
 }
 
 async fn signed_in(app: &App, bearer: &str, now: Timestamp) -> Result<Caller, Stop> {
+    let (claims, known) = judged(app, bearer, now).await?;
+    Ok(Caller::Principal(known.signed_in(&claims, &app.snapshots().index())))
+}
+
+/// What an access token says and the session it is of, when both may be used.
+pub(super) async fn judged(
+    app: &App,
+    bearer: &str,
+    now: Timestamp,
+) -> Result<(Arc<Claims>, Arc<session::Known>), Stop> {
     let identity = app.identity();
     let claims = match identity.verified.get(&identity.terms, bearer, now) {
         Some(claims) => claims,
@@ -140,12 +150,12 @@ async fn signed_in(app: &App, bearer: &str, now: Timestamp) -> Result<Caller, St
         return Err(TokenFault::Floor.into());
     }
     let known = session::known(app, claims.sid, now).await?.ok_or(TokenFault::Session)?;
-    if known.principal != claims.sub || known.is_cookie {
+    if known.principal != claims.sub || known.is_cookie || !known.is_of_client(&claims) {
         return Err(TokenFault::Session.into());
     }
     if !known.is_active {
         return Err(TokenFault::Principal.into());
     }
     support::require_supporter(app, &known, now).await?;
-    Ok(Caller::Principal(known.signed_in(&claims)))
+    Ok((claims, known))
 }

@@ -149,6 +149,9 @@ pub(super) async fn begin(
         user_agent: opening.user_agent.map(shortened),
         support: None,
         cookie_hash: cookie.as_ref().map(|cookie| app.identity().pepper.of_cookie(cookie).to_vec()),
+        client: None,
+        scope: None,
+        parent: None,
     };
     Ok(Begun { session, limits, cookie })
 }

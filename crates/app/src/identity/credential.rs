@@ -194,10 +194,10 @@ pub(super) fn missing(id: CredentialId) -> Problem {
 
 /// Keys make no keys, and change none: who has found one would else never be rid of.
 pub(super) fn by_a_person(ctx: &RequestContext) -> Result<(), Problem> {
-    if ctx.principal().is_some_and(|caller| caller.credential.is_some()) {
+    if ctx.is_by_program() {
         return Err(Problem::new(
             ProblemKind::Forbidden,
-            "an API key makes, changes and rotates no keys: sign in as a user",
+            "neither an API key nor an application makes, changes or rotates keys: sign in as a user",
         ));
     }
     Ok(())

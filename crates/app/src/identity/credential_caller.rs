@@ -138,6 +138,7 @@ fn found(
             authenticated_at: None,
             expires_at,
             support: None,
+            by_client: None,
         }),
         index,
         is_active: principal.status == PrincipalStatus::Active && is_standing,

@@ -7,7 +7,7 @@
 use super::LEEWAY_SECONDS;
 use super::key_schedule::{self, AHEAD_SECONDS_MAX, AHEAD_SECONDS_MIN, Step};
 use super::lineage;
-use super::signing_key::{ACCESS, generate};
+use super::signing_key::{ACCESS, ID, generate_for};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -26,18 +26,28 @@ const STEPS_MAX: usize = 8;
 
 /// Does what is due: publishes the next key, lets it sign, removes what has verified for long enough.
 pub async fn advance(app: &App) -> Result<(), Problem> {
+    advance_lineage(app, ACCESS).await?;
+    // Where nobody signs in to applications there are no ID tokens, and no keys for them.
+    if app.identity().id_keys().kept().is_empty() {
+        return Ok(());
+    }
+    advance_lineage(app, ID).await
+}
+
+/// The same for one lineage; one that has no key begins.
+pub(super) async fn advance_lineage(app: &App, purpose: &'static str) -> Result<(), Problem> {
     let policy = app.identity().settings.key_policy;
     let life = app.identity().terms.life_seconds + LEEWAY_SECONDS;
     for _ in 0..STEPS_MAX {
         let now = app.now();
-        if key_schedule::due(app.identity().keys().kept(), &policy, life, now).is_none() {
+        if key_schedule::due(app.identity().keys_of(purpose).kept(), &policy, life, now).is_none() {
             return Ok(());
         }
-        let (platform, key) = (app.platform(), fresh(app, KeyState::Pending, now, now)?);
+        let (platform, key) = (app.platform(), fresh(app, purpose, KeyState::Pending, now, now)?);
         let written = app
             .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
                 Box::pin(async move {
-                    let kept = store::signing_key::of_purpose(transaction.tx(), ACCESS).await?;
+                    let kept = store::signing_key::of_purpose(transaction.tx(), purpose).await?;
                     let Some(step) = key_schedule::due(&kept, &policy, life, now) else {
                         return Err(Problem::new(ProblemKind::Taken, "another node did what was due"));
                     };
@@ -59,9 +69,15 @@ pub async fn advance(app: &App) -> Result<(), Problem> {
     Ok(())
 }
 
-fn fresh(app: &App, state: KeyState, now: Timestamp, activates_at: Timestamp) -> Result<SigningKey, Problem> {
+fn fresh(
+    app: &App,
+    purpose: &str,
+    state: KeyState,
+    now: Timestamp,
+    activates_at: Timestamp,
+) -> Result<SigningKey, Problem> {
     let world = app.world();
-    generate(&world.random(), world.random(), &app.identity().sealer, state, now, activates_at)
+    generate_for(purpose, &world.random(), world.random(), &app.identity().sealer, state, now, activates_at)
 }
 
 async fn commit(transaction: Transaction<'_>, mut events: Vec<AuditEvent>) -> Result<Committed<()>, Problem> {
@@ -137,6 +153,14 @@ pub struct RotationDraft {
     pub ahead_seconds: Option<u32>,
     /// The plan that was looked at: the rotation is refused when it would not be exactly that any more.
     pub plan: Option<String>,
+    /// The keys of ID tokens are meant, not those of access tokens.
+    pub is_of_id_tokens: bool,
+}
+
+impl RotationDraft {
+    fn purpose(&self) -> &'static str {
+        if self.is_of_id_tokens { ID } else { ACCESS }
+    }
 }
 
 /// What a rotation does, or did.
@@ -215,7 +239,8 @@ fn is_same_plan(draft: &RotationDraft, plan: &RotationPlan) -> Result<(), Proble
 
 /// What a rotation would do; writes nothing.
 pub async fn plan(app: &App, ctx: &RequestContext, draft: &RotationDraft) -> Result<RotationPlan, Problem> {
-    let kept = reading_all!(app.database(), |conn| store::signing_key::of_purpose(conn, ACCESS))?;
+    let purpose = draft.purpose();
+    let kept = reading_all!(app.database(), |conn| store::signing_key::of_purpose(conn, purpose))?;
     let plan = planned(&kept, app, draft, ctx.now)?;
     is_same_plan(draft, &plan)?;
     Ok(plan)
@@ -229,12 +254,13 @@ pub async fn rotate(
     draft: RotationDraft,
 ) -> Result<RotationPlan, Problem> {
     let (platform, now) = (permit.organization(), ctx.now);
-    let key = fresh(app, KeyState::Pending, now, now)?;
+    let purpose = draft.purpose();
+    let key = fresh(app, purpose, KeyState::Pending, now, now)?;
     let (inner, ctx_inside) = (app.clone(), ctx.clone());
     let ((done, kept), _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
-                let kept = store::signing_key::of_purpose(transaction.tx(), ACCESS).await?;
+                let kept = store::signing_key::of_purpose(transaction.tx(), purpose).await?;
                 let mut plan = planned(&kept, &inner, &draft, now)?;
                 is_same_plan(&draft, &plan)?;
                 let mut key = key;
@@ -256,12 +282,12 @@ pub async fn rotate(
                     serde_json::json!({ "activates_at": plan.activates_at, "plan": plan.hash }).to_string(),
                 );
                 plan.next = Some(kid);
-                let kept = store::signing_key::of_purpose(transaction.tx(), ACCESS).await?;
+                let kept = store::signing_key::of_purpose(transaction.tx(), purpose).await?;
                 transaction.commit(event, Vec::new(), (plan, kept)).await
             }) as BoxFuture<'_, Result<Committed<(RotationPlan, Vec<SigningKey>)>, Problem>>
         })
         .await?;
-    lineage::learn(app, kept)?;
+    lineage::learn(app, purpose, kept)?;
     Ok(done)
 }
 
@@ -291,12 +317,16 @@ pub async fn revoke(
     if reason.is_empty() {
         return Err(Problem::invalid("reason", "is missing: say why the key is revoked"));
     }
-    let successor = fresh(app, KeyState::Active, now, now.plus_seconds(-LEEWAY_SECONDS))?;
     let (kid, ctx_inside) = (kid.to_owned(), ctx.clone());
+    let wanted = kid.clone();
+    let known =
+        reading_all!(app.database(), |conn| async move { store::signing_key::get(conn, &wanted).await })?;
+    let purpose = if known.is_some_and(|key| key.purpose == ID) { ID } else { ACCESS };
+    let successor = fresh(app, purpose, KeyState::Active, now, now.plus_seconds(-LEEWAY_SECONDS))?;
     let ((revoked, kept), _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
-                let kept = store::signing_key::of_purpose(transaction.tx(), ACCESS).await?;
+                let kept = store::signing_key::of_purpose(transaction.tx(), purpose).await?;
                 let key = kept.iter().find(|key| key.kid == kid).ok_or_else(|| unknown(&kid))?;
                 if key.state == KeyState::Revoked {
                     return Err(Problem::new(ProblemKind::InUse, "the key was revoked before"));
@@ -320,14 +350,14 @@ pub async fn revoke(
                     more.push(event("signing_key.activate", &successor.kid));
                 }
                 let first = more.remove(0);
-                let kept = store::signing_key::of_purpose(tx, ACCESS).await?;
+                let kept = store::signing_key::of_purpose(tx, purpose).await?;
                 let key = kept.iter().find(|key| key.kid == kid).cloned().ok_or_else(|| unknown(&kid))?;
                 transaction.commit(first, more, (key, kept)).await
             }) as BoxFuture<'_, Result<Committed<(SigningKey, Vec<SigningKey>)>, Problem>>
         })
         .await?;
     // From what the transaction read itself: nothing can fail now, and what the key signed is refused when this is answered.
-    lineage::learn(app, kept)?;
+    lineage::learn(app, purpose, kept)?;
     Ok(revoked)
 }
 
@@ -335,9 +365,9 @@ fn unknown(kid: &str) -> Problem {
     Problem::not_found(format!("no signing key {kid}: `charter keys list` shows them"))
 }
 
-/// The keys of the lineage, newest first.
+/// The keys of both lineages, newest first.
 pub async fn list(app: &App, _: &Permit) -> Result<Vec<SigningKey>, Problem> {
-    let mut kept = reading_all!(app.database(), |conn| store::signing_key::of_purpose(conn, ACCESS))?;
+    let mut kept = reading_all!(app.database(), |conn| store::signing_key::list(conn))?;
     kept.reverse();
     Ok(kept)
 }

@@ -1,7 +1,7 @@
-//! The lineage of signing keys in the database: read, and read again when a token names a key this node has not seen. Keys are made and
+//! The lineages of signing keys in the database: read, and read again when a token names a key this node has not seen. Keys are made and
 //! end in `key_rotation.rs`.
 
-use super::signing_key::{ACCESS, KeySet};
+use super::signing_key::{ACCESS, ID, KeySet};
 use crate::App;
 use charter_kernel::{Problem, Timestamp};
 use charter_store as store;
@@ -11,13 +11,20 @@ use std::sync::atomic::Ordering;
 
 /// Reads the keys.
 pub async fn reload(app: &App) -> Result<(), Problem> {
-    learn(app, reading_all!(app.database(), |conn| store::signing_key::of_purpose(conn, ACCESS))?)
+    let kept = reading_all!(app.database(), |conn| store::signing_key::list(conn))?;
+    let (access, others): (Vec<_>, Vec<_>) = kept.into_iter().partition(|key| key.purpose == ACCESS);
+    learn(app, ACCESS, access)?;
+    learn(app, ID, others.into_iter().filter(|key| key.purpose == ID).collect())
 }
 
-/// Works with these keys from now on; verified tokens are forgotten when something changed.
-pub fn learn(app: &App, kept: Vec<SigningKey>) -> Result<(), Problem> {
+/// Works with these keys of a lineage from now on; verified tokens are forgotten when something changed.
+pub fn learn(app: &App, purpose: &str, kept: Vec<SigningKey>) -> Result<(), Problem> {
     let identity = app.identity();
-    if !identity.keys().is_of(&kept) {
+    if purpose == ID {
+        if !identity.id_keys().is_of(&kept) {
+            identity.id_keys.store(Arc::new(KeySet::new(kept, &identity.sealer)?));
+        }
+    } else if !identity.keys().is_of(&kept) {
         identity.keys.store(Arc::new(KeySet::new(kept, &identity.sealer)?));
         identity.verified.clear();
     }

@@ -4,8 +4,8 @@ use super::own_session::principal_of;
 use crate::App;
 use crate::caller::{Caller, RequestContext};
 use charter_db::Conn;
-use charter_kernel::facts::{MemberFact, OrganizationStatus, PrincipalStatus};
-use charter_kernel::{OrganizationId, Problem, Timestamp};
+use charter_kernel::facts::{MemberFact, OrganizationStatus, PrincipalKind, PrincipalStatus};
+use charter_kernel::{OrganizationId, Problem, ProblemKind, Timestamp};
 use charter_store as store;
 use charter_store::principal::Principal;
 
@@ -136,8 +136,14 @@ pub async fn me(app: &App, ctx: &RequestContext) -> Result<Me, Problem> {
         return Ok(Me { principal: None, operator: Some(account.clone()), organizations: Vec::new() });
     }
     let principal = principal_of(ctx)?;
+    if principal.by_client.is_some() && principal.kind == PrincipalKind::User {
+        return Err(Problem::new(
+            ProblemKind::Forbidden,
+            "an application learns who its user is from /oauth/userinfo, as far as they agreed",
+        ));
+    }
     let mut organizations = memberships(app, principal.id, ctx.now).await?;
-    if principal.credential.is_some() {
+    if ctx.is_by_program() {
         organizations.retain(|found| Some(found.id) == principal.organization);
     }
     Ok(Me { principal: Some(principal.clone()), operator: None, organizations })

@@ -2,8 +2,8 @@
 //!
 //! Pure parts judge (`password.rs`, `token.rs`, `signing_key.rs`, `credential_text.rs`, `throttle.rs`, `seal.rs`); use cases write
 //! (`sign_in.rs`, `begin.rs`, `refresh.rs`, `session.rs`, `own_password.rs`, `password_reset.rs`, `credential.rs`, `setup.rs`,
-//! `lineage.rs`); `authenticate.rs` turns a bearer token, a cookie or the word of a trusted proxy into a `Caller` from memory. What a
-//! principal may do is never decided here: a token says who, the engine says what.
+//! `lineage.rs`); `oauth` lets applications in on behalf of people; `authenticate.rs` turns a bearer token, a cookie or the word of a
+//! trusted proxy into a `Caller` from memory. What a principal may do is never decided here: a token says who, the engine says what.
 
 pub mod adopted_hash;
 pub mod authenticate;
@@ -38,6 +38,7 @@ mod membership;
 pub mod notice;
 mod one_time_code;
 pub mod own_factor;
+pub mod oauth;
 pub mod own_password;
 pub mod own_session;
 pub mod passkey;
@@ -195,6 +196,7 @@ pub struct Identity {
     throttle: Throttle,
     token_throttle: Throttle,
     keys: ArcSwap<KeySet>,
+    id_keys: ArcSwap<KeySet>,
     keys_read_at: AtomicI64,
     floors: ArcSwap<token_floor::Floors>,
     legacy: ArcSwapOption<legacy_token::LegacyTokens>,
@@ -228,6 +230,7 @@ impl Identity {
             |error| Problem::new(ProblemKind::Internal, format!("the key-encryption key: {error}"));
         let sealer = Sealer::new(&settings.secrets.key_encryption_key).map_err(unusable)?;
         let kept = reading_all!(database, |conn| store::signing_key::of_purpose(conn, signing_key::ACCESS))?;
+        let of_id = reading_all!(database, |conn| store::signing_key::of_purpose(conn, signing_key::ID))?;
         let floors = reading_all!(database, |conn| store::token_floor::set_since(conn, Timestamp::MIN))?;
         let now = world.now();
         Ok(Self {
@@ -238,6 +241,7 @@ impl Identity {
                 leeway_seconds: LEEWAY_SECONDS,
             },
             keys: ArcSwap::from_pointee(KeySet::new(kept, &sealer)?),
+            id_keys: ArcSwap::from_pointee(KeySet::new(of_id, &sealer)?),
             keys_read_at: AtomicI64::new(now.micros()),
             floors: ArcSwap::from_pointee(token_floor::Floors::default().with(&floors)),
             sealer,
@@ -262,7 +266,17 @@ impl Identity {
         })
     }
 
-    /// The keys in force.
+    /// The keys in force for ID tokens.
+    pub fn id_keys(&self) -> Arc<KeySet> {
+        self.id_keys.load_full()
+    }
+
+    /// The keys in force of a lineage.
+    pub(crate) fn keys_of(&self, purpose: &str) -> Arc<KeySet> {
+        if purpose == signing_key::ID { self.id_keys() } else { self.keys() }
+    }
+
+    /// The keys in force for access tokens.
     pub fn keys(&self) -> Arc<KeySet> {
         self.keys.load_full()
     }
@@ -307,6 +321,7 @@ impl Identity {
             crate::mail::purge(app, started).await?;
             crate::webhook::purge(app, started).await?;
             key_flush::hourly(app, started).await?;
+            oauth::purge(app, started).await?;
             self.purged_at.store(started.micros(), Ordering::Release);
         }
         key_flush::flush(app, started, false).await;

@@ -74,13 +74,16 @@ async fn end(
             if !store::session::end(transaction.tx(), id, reason, ctx_inside.now).await? {
                 return Err(missing());
             }
+            // What applications were given by it goes with it.
+            let mut ended =
+                store::session::end_of_parent(transaction.tx(), id, reason, ctx_inside.now).await?;
+            ended.push(id);
             let event = event(&ctx_inside, platform, &session, "session.end", reason);
-            transaction.commit(event, Vec::new(), ()).await
-        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+            transaction.commit(event, Vec::new(), ended).await
+        }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
     })
-    .await?;
-    forget(app, &[id]);
-    Ok(())
+    .await
+    .map(|(ended, _)| forget(app, &ended))
 }
 
 /// Ends every session of one's own but the present one; tells how many ended.

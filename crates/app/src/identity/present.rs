@@ -91,6 +91,8 @@ pub(super) async fn swap(
         return Err(gone());
     }
     let (mut ended, mut events) = begin::write(transaction, ctx, platform, new, reason).await?;
+    // What applications were given by it goes with it.
+    ended.extend(store::session::end_of_parent(transaction.tx(), old.id, reason, ctx.now).await?);
     events.push(session::event(ctx, platform, old, "session.end", reason));
     ended.push(old.id);
     Ok((ended, events))

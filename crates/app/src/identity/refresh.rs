@@ -2,7 +2,8 @@
 //!
 //! The session keeps a counter. The newest token moves it on. The one before it, within twenty seconds, is another tab of the same
 //! browser, or an answer that was lost on its way: it gets the same successor and nothing is written. Anything older is in two hands,
-//! and the session ends. No signing key is needed to know a refresh token, so nobody is signed out when one leaks.
+//! and the session ends. So it does when anybody but the OAuth client it was given to shows a token. No signing key is needed to know a
+//! refresh token, so nobody is signed out when one leaks.
 
 use super::begin::{SignIn, issue_tokens};
 use super::notice::{self, Notice};
@@ -14,7 +15,7 @@ use crate::caller::RequestContext;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::audit::Outcome;
-use charter_kernel::{Problem, ProblemKind, Timestamp};
+use charter_kernel::{OauthClientId, Problem, ProblemKind, Timestamp};
 use charter_store as store;
 use charter_store::session::Session;
 
@@ -22,6 +23,8 @@ use charter_store::session::Session;
 const AGAIN_SECONDS: i64 = 20;
 /// What the trail says of a token that came a second time.
 const REUSED: &str = "a refresh token came again after it was used: the session may be in two hands";
+/// What the trail says of a token that somebody else showed.
+const ELSEWHERE: &str = "a refresh token was shown by another client than the one it was given to";
 
 fn invalid() -> Problem {
     Problem::new(ProblemKind::Unauthenticated, "the refresh token is not valid, or no longer: sign in again")
@@ -36,13 +39,24 @@ enum Worth {
     JustUsed,
     /// It is older.
     Reused,
+    /// It was given to somebody else.
+    Elsewhere,
     /// Its session is over, or it is none of it.
     Nothing,
 }
 
-fn judge(session: &Session, counter: u64, limits: &Limits, now: Timestamp) -> Worth {
+fn judge(
+    session: &Session,
+    client: Option<OauthClientId>,
+    counter: u64,
+    limits: &Limits,
+    now: Timestamp,
+) -> Worth {
     if !session.is_live(now) || limits.ends_at(session) <= now || session.cookie_hash.is_some() {
         return Worth::Nothing;
+    }
+    if session.client != client {
+        return Worth::Elsewhere;
     }
     let is_recent = session.refreshed_at.is_some_and(|at| now < at.plus_seconds(AGAIN_SECONDS));
     match session.refresh_counter.checked_sub(counter) {
@@ -54,8 +68,22 @@ fn judge(session: &Session, counter: u64, limits: &Limits, now: Timestamp) -> Wo
     }
 }
 
-/// Exchanges a refresh token.
+/// Exchanges a refresh token of somebody who signed in here.
 pub async fn refresh(app: &App, ctx: &RequestContext, text: &str) -> Result<SignIn, Problem> {
+    let session = moved_on(app, ctx, text, None, true, |_| Ok(())).await?;
+    issue_tokens(app, session, ctx.now)
+}
+
+/// The session of a refresh token, moved on, when it is the one of this client. `may` has a say once the token is known to be good, before
+/// anything is written. What an organization says of addresses holds where the token is shown from its user's own.
+pub(super) async fn moved_on(
+    app: &App,
+    ctx: &RequestContext,
+    text: &str,
+    client: Option<OauthClientId>,
+    is_of_user: bool,
+    may: impl Fn(&Session) -> Result<(), Problem>,
+) -> Result<Session, Problem> {
     let (identity, now) = (app.identity(), ctx.now);
     let refused = |fault| {
         identity.refusals.record(fault, ctx.address, now);
@@ -69,20 +97,26 @@ pub async fn refresh(app: &App, ctx: &RequestContext, text: &str) -> Result<Sign
         let Some((session, limits)) = load(app, presented).await? else {
             return Err(refused(TokenFault::Session));
         };
-        match judge(&session, presented.counter, &limits, now) {
+        match judge(&session, client, presented.counter, &limits, now) {
             Worth::Nothing => return Err(refused(TokenFault::Session)),
             Worth::Reused => {
-                end_reused(app, ctx, &session).await?;
+                end_family(app, ctx, &session, "session.reuse", REUSED).await?;
+                return Err(invalid());
+            }
+            Worth::Elsewhere => {
+                end_family(app, ctx, &session, "session.reuse", ELSEWHERE).await?;
                 return Err(invalid());
             }
             Worth::JustUsed => {
-                require_address(ctx, &limits)?;
-                return issue_tokens(app, session, now);
+                require_address(ctx, &limits, is_of_user)?;
+                may(&session)?;
+                return Ok(session);
             }
             Worth::Newest => {
-                require_address(ctx, &limits)?;
+                require_address(ctx, &limits, is_of_user)?;
+                may(&session)?;
                 if let Some(moved) = advance(app, session, presented, &limits, now).await? {
-                    return issue_tokens(app, moved, now);
+                    return Ok(moved);
                 }
             }
         }
@@ -91,8 +125,12 @@ pub async fn refresh(app: &App, ctx: &RequestContext, text: &str) -> Result<Sign
         .retry_after(1))
 }
 
-fn require_address(ctx: &RequestContext, limits: &Limits) -> Result<(), Problem> {
-    if limits.allow_address(ctx.address) { Ok(()) } else { Err(session_limits::wrong_address()) }
+fn require_address(ctx: &RequestContext, limits: &Limits, is_of_user: bool) -> Result<(), Problem> {
+    if !is_of_user || limits.allow_address(ctx.address) {
+        Ok(())
+    } else {
+        Err(session_limits::wrong_address())
+    }
 }
 
 /// The session of a token whose principal may act, and what holds for it.
@@ -139,21 +177,27 @@ async fn advance(
     }))
 }
 
-/// Ends the session a token was used twice of, and leaves word of it.
-async fn end_reused(app: &App, ctx: &RequestContext, session: &Session) -> Result<(), Problem> {
+/// Ends the session a token of which is in the wrong hands, and leaves word of it.
+pub(super) async fn end_family(
+    app: &App,
+    ctx: &RequestContext,
+    session: &Session,
+    action: &'static str,
+    why: &'static str,
+) -> Result<(), Problem> {
     let (platform, now, id) = (app.platform(), ctx.now, session.id);
     let (ctx_inside, row, app_inside) = (ctx.clone(), session.clone(), app.clone());
     let ended = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
-                if !store::session::end(transaction.tx(), id, REUSED, now).await? {
+                if !store::session::end(transaction.tx(), id, why, now).await? {
                     return Err(invalid());
                 }
                 let notice = Notice::SessionReused { address: ctx_inside.address };
                 notice::queue(&app_inside, transaction.tx(), row.principal, notice, now).await?;
-                let mut event = session::event(&ctx_inside, platform, &row, "session.reuse", REUSED);
+                let mut event = session::event(&ctx_inside, platform, &row, action, why);
                 event.outcome = Outcome::Denied;
-                let end = session::event(&ctx_inside, platform, &row, "session.end", REUSED);
+                let end = session::event(&ctx_inside, platform, &row, "session.end", why);
                 transaction.commit(event, vec![end], ()).await
             }) as BoxFuture<'_, Result<Committed<()>, Problem>>
         })

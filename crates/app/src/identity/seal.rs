@@ -80,6 +80,9 @@ pub struct Pepper {
     devices: hmac::Key,
     challenges: hmac::Key,
     recovery: hmac::Key,
+    clients: hmac::Key,
+    oauth_codes: hmac::Key,
+    consents: hmac::Key,
 }
 
 impl fmt::Debug for Pepper {
@@ -108,6 +111,9 @@ impl Pepper {
             devices: key("charter known devices 1"),
             challenges: key("charter challenges 1"),
             recovery: key("charter recovery codes 1"),
+            clients: key("charter oauth clients 1"),
+            oauth_codes: key("charter oauth codes 1"),
+            consents: key("charter oauth consents 1"),
         }
     }
 
@@ -160,6 +166,26 @@ impl Pepper {
     pub fn of_recovery(&self, principal: u128, code: &str) -> [u8; 32] {
         let says = [principal.to_be_bytes().as_slice(), code.as_bytes()].concat();
         bytes(hmac::sign(&self.recovery, &says).as_ref())
+    }
+
+    /// The hash of an OAuth client's secret.
+    pub fn of_client_secret(&self, secret: &str) -> [u8; 32] {
+        mac(&self.clients, secret)
+    }
+
+    /// Whether an OAuth client's secret has this hash; the time tells nothing.
+    pub fn is_client_secret(&self, secret: &str, hash: &[u8]) -> bool {
+        hmac::verify(&self.clients, secret.as_bytes(), hash).is_ok()
+    }
+
+    /// The hash of an authorization code.
+    pub fn of_oauth_code(&self, code: &str) -> [u8; 32] {
+        mac(&self.oauth_codes, code)
+    }
+
+    /// What proves that a page of ours asked for an agreement.
+    pub fn of_consent(&self, says: &[u8]) -> [u8; 32] {
+        bytes(hmac::sign(&self.consents, says).as_ref())
     }
 
     /// The hash of a one-time code.

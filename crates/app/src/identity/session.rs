@@ -4,17 +4,21 @@
 //! old. One that ended stays ended in memory; those that ended on other nodes are learned by a poll. That a cookie was used is
 //! noted in memory and written about every ten seconds for all sessions together.
 
+use super::oauth::scope;
 use super::session_limits;
 use super::sign_in;
 use super::support;
-use super::token::Claims;
+use super::token::{self, Claims};
 use crate::App;
 use crate::audit;
-use crate::caller::{Ceiling, RequestContext, SignedIn};
+use crate::caller::{ByClient, Ceiling, RequestContext, SignedIn};
 use arc_swap::ArcSwapOption;
 use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::facts::PrincipalKind;
-use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_kernel::{
+    OauthClientId, OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp,
+};
+use charter_policy::Index;
 use charter_store as store;
 use charter_store::session::{Session, Support};
 use std::collections::HashMap;
@@ -63,6 +67,8 @@ pub struct Known {
     pub authenticated_at: Timestamp,
     /// Whether it is used by a cookie.
     pub is_cookie: bool,
+    /// The OAuth client that has it.
+    pub client: Option<OauthClientId>,
     /// When the session ends unless it is used.
     pub ends_at: Timestamp,
     /// Who really acts, in a support session, and what is left to them.
@@ -78,25 +84,46 @@ pub struct Known {
 
 impl Known {
     /// Who signed in, with what their token says; made once as long as requests come with the same token.
-    pub(super) fn signed_in(&self, claims: &Arc<Claims>) -> Arc<SignedIn> {
+    pub(super) fn signed_in(&self, claims: &Arc<Claims>, index: &Arc<Index>) -> Arc<SignedIn> {
         if let Some(last) = &*self.by_token.load()
             && Arc::ptr_eq(&last.0, claims)
         {
             return Arc::clone(&last.1);
         }
-        let signed_in = self.made(claims.sid, claims.org, Timestamp::from_seconds(claims.exp));
+        let expires_at = Timestamp::from_seconds(claims.exp);
+        let signed_in = match self.client {
+            None => self.made(Some(claims.sid), claims.org, expires_at),
+            Some(id) => {
+                let by_client = ByClient { id, scope: claims.scope.clone().unwrap_or_default() };
+                let ceiling = Ceiling::new(scope::patterns(&by_client.scope), index);
+                let made = self.made(None, claims.org, expires_at);
+                Arc::new(SignedIn {
+                    ceiling: Some(ceiling),
+                    by_client: Some(by_client),
+                    ..Arc::unwrap_or_clone(made)
+                })
+            }
+        };
         self.by_token.store(Some(Arc::new((Arc::clone(claims), Arc::clone(&signed_in)))));
         signed_in
     }
 
+    /// Whether the session is of the client a token says it was issued to.
+    pub(super) fn is_of_client(&self, claims: &Claims) -> bool {
+        match self.client {
+            None => claims.client_id == token::CLIENT,
+            Some(id) => claims.client_id == id.to_string(),
+        }
+    }
+
     /// Who signed in in a browser; made once as long as nothing new is known of the session.
     pub(super) fn signed_in_by_cookie(&self, id: SessionId) -> Arc<SignedIn> {
-        Arc::clone(self.by_cookie.get_or_init(|| self.made(id, self.organization, self.ends_at)))
+        Arc::clone(self.by_cookie.get_or_init(|| self.made(Some(id), self.organization, self.ends_at)))
     }
 
     fn made(
         &self,
-        session: SessionId,
+        session: Option<SessionId>,
         organization: Option<OrganizationId>,
         expires_at: Timestamp,
     ) -> Arc<SignedIn> {
@@ -105,10 +132,11 @@ impl Known {
             kind: self.kind,
             login: self.login.clone(),
             name: self.name.clone(),
-            session: Some(session),
+            session,
             credential: None,
             organization,
             ceiling: self.support.as_ref().map(|(_, ceiling)| ceiling.clone()),
+            by_client: None,
             amr: if self.support.is_some() { vec![support::AMR.to_owned()] } else { self.amr.clone() },
             authenticated_at: Some(self.authenticated_at).filter(|_| self.support.is_none()),
             expires_at: Some(expires_at),
@@ -181,6 +209,7 @@ pub(super) async fn known(app: &App, id: SessionId, now: Timestamp) -> Result<Op
         amr: session.amr.split(' ').map(str::to_owned).collect(),
         authenticated_at: session.authenticated_at,
         is_cookie: session.cookie_hash.is_some(),
+        client: session.client,
         ends_at,
         ends_latest_at,
         idle_seconds: limits.idle_seconds,

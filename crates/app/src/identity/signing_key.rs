@@ -1,21 +1,32 @@
-//! Keys that sign access tokens: Ed25519, one lineage per purpose. A key is `pending` (published, does not sign yet), `active` (signs),
+//! Keys that sign tokens, one lineage per purpose: Ed25519 for access tokens, P-256 (ES256) for ID tokens, which more libraries know. A key is `pending` (published, does not sign yet), `active` (signs),
 //! `retiring` (verifies what it signed; its private part is destroyed), `retired` (gone), or `revoked` (refused at once).
 //!
 //! The private part is sealed (`seal.rs`) and named by the key's id. The id is the thumbprint of the public part (RFC 7638), so an id can
 //! never come to mean another key. Here: the set of keys in memory and its public document; the rows are made in `lineage.rs`.
 
 use super::seal::Sealer;
+use aws_lc_rs::agreement::{self, ECDH_P256};
 use aws_lc_rs::digest;
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    UnparsedPublicKey, VerificationAlgorithm,
+};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_kernel::{Problem, ProblemKind, Timestamp};
 use charter_store::signing_key::{KeyState, SigningKey};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// The lineage whose keys sign access tokens.
 pub const ACCESS: &str = "access";
+/// The lineage whose keys sign ID tokens. It begins with the first of them.
+pub const ID: &str = "id";
+/// The algorithm of access tokens.
+pub const EDDSA: &str = "EdDSA";
+/// The algorithm of ID tokens.
+pub const ES256: &str = "ES256";
 
 /// A key that verifies.
 #[derive(Debug, Clone)]
@@ -45,9 +56,75 @@ impl VerifyingKey {
     }
 }
 
+enum Pair {
+    Edwards(Ed25519KeyPair),
+    P256(Box<EcdsaKeyPair>),
+}
+
+impl Pair {
+    /// The pair of what is kept.
+    fn open(alg: &str, seed: &[u8], public: &[u8]) -> Option<Self> {
+        match alg {
+            EDDSA => Ed25519KeyPair::from_seed_and_public_key(seed, public).ok().map(Self::Edwards),
+            ES256 => {
+                EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, seed, public)
+                    .ok()
+                    .map(|pair| Self::P256(Box::new(pair)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The public part of a private one.
+    fn public_of(alg: &str, seed: &[u8]) -> Option<Vec<u8>> {
+        match alg {
+            EDDSA => Some(Ed25519KeyPair::from_seed_unchecked(seed).ok()?.public_key().as_ref().to_vec()),
+            ES256 => {
+                let private = agreement::PrivateKey::from_private_key(&ECDH_P256, seed).ok()?;
+                Some(private.compute_public_key().ok()?.as_ref().to_vec())
+            }
+            _ => None,
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the library draws the nonce of a signature itself; it cannot be seeded"
+    )]
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Edwards(pair) => Some(pair.sign(message).as_ref().to_vec()),
+            Self::P256(pair) => Some(pair.sign(&SystemRandom::new(), message).ok()?.as_ref().to_vec()),
+        }
+    }
+}
+
 struct Signer {
     kid: String,
-    pair: Ed25519KeyPair,
+    alg: String,
+    pair: Pair,
+}
+
+/// How what a key of an algorithm signed is verified.
+fn verification(alg: &str) -> Option<&'static dyn VerificationAlgorithm> {
+    match alg {
+        EDDSA => Some(&ED25519),
+        ES256 => Some(&ECDSA_P256_SHA256_FIXED),
+        _ => None,
+    }
+}
+
+/// What names a public key (RFC 7638): its members in the order of the alphabet.
+fn members(alg: &str, public: &[u8]) -> Option<Value> {
+    let text = |bytes: Option<&[u8]>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
+    match alg {
+        EDDSA => Some(json!({ "crv": "Ed25519", "kty": "OKP", "x": text(Some(public)) })),
+        // An uncompressed point: 4, x, y.
+        ES256 if public.len() == 65 => Some(
+            json!({ "crv": "P-256", "kty": "EC", "x": text(public.get(1..33)), "y": text(public.get(33..)) }),
+        ),
+        _ => None,
+    }
 }
 
 /// The keys of one lineage, immutable: a change makes another set.
@@ -78,14 +155,14 @@ impl KeySet {
         let mut published = Vec::new();
         for key in &kept {
             if matches!(key.state, KeyState::Pending | KeyState::Active | KeyState::Retiring) {
-                published.push(json!({
-                    "kty": "OKP",
-                    "crv": "Ed25519",
-                    "alg": "EdDSA",
-                    "use": "sig",
-                    "kid": key.kid,
-                    "x": URL_SAFE_NO_PAD.encode(&key.public_key),
-                }));
+                let mut form = members(&key.alg, &key.public_key)
+                    .ok_or_else(|| wrong(&key.kid, "its public part is of no known form"))?;
+                for (name, value) in [("alg", key.alg.as_str()), ("use", "sig"), ("kid", key.kid.as_str())] {
+                    if let Some(form) = form.as_object_mut() {
+                        form.insert(name.to_owned(), value.into());
+                    }
+                }
+                published.push(form);
             }
             if key.state == KeyState::Active {
                 let sealed = key
@@ -93,15 +170,17 @@ impl KeySet {
                     .as_deref()
                     .ok_or_else(|| wrong(&key.kid, "its private part is missing"))?;
                 let seed = sealer.open(&key.kid, sealed).map_err(|error| wrong(&key.kid, error))?;
-                let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &key.public_key)
-                    .map_err(|_| wrong(&key.kid, "its two parts do not belong together"))?;
-                set.signer = Some(Signer { kid: key.kid.clone(), pair });
+                let pair = Pair::open(&key.alg, &seed, &key.public_key)
+                    .ok_or_else(|| wrong(&key.kid, "its two parts do not belong together"))?;
+                set.signer = Some(Signer { kid: key.kid.clone(), alg: key.alg.clone(), pair });
             }
+            let verification =
+                verification(&key.alg).ok_or_else(|| wrong(&key.kid, "its algorithm is not known"))?;
             set.verifying.insert(
                 key.kid.clone(),
                 VerifyingKey {
                     state: key.state,
-                    public: UnparsedPublicKey::new(&ED25519, key.public_key.clone()),
+                    public: UnparsedPublicKey::new(verification, key.public_key.clone()),
                     activates_at: key.activates_at,
                     retired_at: key.retired_at,
                 },
@@ -129,9 +208,14 @@ impl KeySet {
         self.signer.as_ref().map(|signer| signer.kid.as_str())
     }
 
+    /// The algorithm of the key that signs.
+    pub fn signer_alg(&self) -> Option<&str> {
+        self.signer.as_ref().map(|signer| signer.alg.as_str())
+    }
+
     /// The signature of the active key.
     pub fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
-        self.signer.as_ref().map(|signer| signer.pair.sign(message).as_ref().to_vec())
+        self.signer.as_ref()?.pair.sign(message)
     }
 
     /// The public keys as a document for verifiers (RFC 7517).
@@ -155,7 +239,7 @@ impl KeySet {
     }
 }
 
-/// A new key from 32 random bytes, its private part sealed.
+/// A new key of the lineage of access tokens from 32 random bytes, its private part sealed.
 pub fn generate(
     seed: &[u8; 32],
     nonce: [u8; 12],
@@ -164,14 +248,30 @@ pub fn generate(
     now: Timestamp,
     activates_at: Timestamp,
 ) -> Result<SigningKey, Problem> {
-    let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| wrong("new", "could not be made"))?;
-    let public = pair.public_key().as_ref().to_vec();
-    let kid = thumbprint(&public);
+    generate_for(ACCESS, seed, nonce, sealer, state, now, activates_at)
+}
+
+/// The same of any lineage.
+pub fn generate_for(
+    purpose: &str,
+    seed: &[u8; 32],
+    nonce: [u8; 12],
+    sealer: &Sealer,
+    state: KeyState,
+    now: Timestamp,
+    activates_at: Timestamp,
+) -> Result<SigningKey, Problem> {
+    let alg = if purpose == ID { ES256 } else { EDDSA };
+    // Of P-256 not every number is a key: one in four billion tries fails, and the next round tries again.
+    let public = Pair::public_of(alg, seed).ok_or_else(|| {
+        Problem::new(ProblemKind::Unavailable, "a signing key could not be made: try again").retry_after(1)
+    })?;
+    let kid = thumbprint(alg, &public);
     let sealed = sealer.seal(&kid, seed, nonce).map_err(|error| wrong(&kid, error))?;
     Ok(SigningKey {
         kid,
-        purpose: ACCESS.to_owned(),
-        alg: "EdDSA".to_owned(),
+        purpose: purpose.to_owned(),
+        alg: alg.to_owned(),
         state,
         public_key: public,
         sealed_private: Some(sealed),
@@ -185,9 +285,9 @@ pub fn generate(
     })
 }
 
-/// The thumbprint of an Ed25519 key (RFC 7638, RFC 8037).
-fn thumbprint(public: &[u8]) -> String {
-    let text = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, URL_SAFE_NO_PAD.encode(public));
+/// The thumbprint of a public key (RFC 7638, RFC 8037).
+fn thumbprint(alg: &str, public: &[u8]) -> String {
+    let text = members(alg, public).unwrap_or_default().to_string();
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
@@ -220,7 +320,7 @@ mod tests {
     #[test]
     fn the_key_id_is_the_thumbprint_of_the_public_part() {
         let public = URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
-        assert_eq!(thumbprint(&public), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+        assert_eq!(thumbprint(EDDSA, &public), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 
     #[test]
@@ -229,7 +329,7 @@ mod tests {
             [KeyState::Pending, KeyState::Active, KeyState::Retiring, KeyState::Retired, KeyState::Revoked];
         let kept: Vec<SigningKey> = states.iter().zip(1..).map(|(state, seed)| key(seed, *state)).collect();
         let set = KeySet::new(kept.clone(), &sealer()).unwrap();
-        let document: serde_json::Value = serde_json::from_str(set.document()).unwrap();
+        let document: Value = serde_json::from_str(set.document()).unwrap();
         let mut kids: Vec<&str> =
             document["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap()).collect();
         kids.sort_unstable();
@@ -241,6 +341,35 @@ mod tests {
         assert!(set.is_of(&kept) && !set.is_of(&kept[..4]));
         let fewer = KeySet::new(kept[..2].to_vec(), &sealer()).unwrap();
         assert_ne!(fewer.etag(), set.etag());
+    }
+
+    /// The key of RFC 6979, appendix A.2.5.
+    #[test]
+    fn a_key_of_id_tokens_signs_and_verifies_with_es256() {
+        let hex = |text: &str| -> Vec<u8> {
+            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+        };
+        let seed = hex("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721");
+        let x = hex("60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6");
+        let seed: [u8; 32] = seed.try_into().unwrap();
+        let now = Timestamp::from_seconds(1_000);
+        let key = generate_for(ID, &seed, [1; 12], &sealer(), KeyState::Active, now, now).unwrap();
+        assert_eq!((key.public_key.len(), &key.public_key[1..33]), (65, x.as_slice()));
+        let set = KeySet::new(vec![key.clone()], &sealer()).unwrap();
+        assert_eq!(set.signer_alg(), Some("ES256"));
+        let signature = set.sign(b"sample").unwrap();
+        assert_eq!(signature.len(), 64);
+        let verifying = set.get(&key.kid).unwrap();
+        assert!(verifying.has_signed(b"sample", &signature) && !verifying.has_signed(b"Sample", &signature));
+        let document: Value = serde_json::from_str(set.document()).unwrap();
+        let form = &document["keys"][0];
+        assert_eq!(
+            [&form["kty"], &form["crv"], &form["alg"]],
+            [&json!("EC"), &json!("P-256"), &json!("ES256")]
+        );
+        assert_eq!(form["x"], URL_SAFE_NO_PAD.encode(x));
+        assert!(form["y"].is_string() && form.get("d").is_none());
+        assert!(generate_for(ID, &[0; 32], [1; 12], &sealer(), KeyState::Active, now, now).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Verification trusts nothing in the token: the algorithm is fixed, the header may have three fields and no others, every claim is
 //! demanded in its exact type, a name may stand once, and a key verifies only what it can have signed (`signing_key.rs`).
 
-use super::signing_key::KeySet;
+use super::signing_key::{EDDSA, KeySet};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_kernel::{OrganizationId, PrincipalId, SessionId, Timestamp};
@@ -16,8 +16,9 @@ use std::fmt;
 /// Longest token that is looked at.
 pub const TOKEN_MAX: usize = 8 * 1024;
 const TYPE: &str = "at+jwt";
-const ALGORITHM: &str = "EdDSA";
-const CLIENT: &str = "charter";
+const ALGORITHM: &str = EDDSA;
+/// The client of tokens that nobody's application was given.
+pub const CLIENT: &str = "charter";
 
 /// Who issues tokens, to whom they are addressed, and how long they live.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,9 @@ pub struct Claims {
     pub amr: Vec<String>,
     /// When it did, in seconds.
     pub auth_time: i64,
+    /// What the client may do by it, where it is not ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
     /// Who really acts, in a support session (RFC 8693).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Acting>,
@@ -171,8 +175,16 @@ faults! {
 
 /// Signs a token; none without an active key.
 pub fn mint(keys: &KeySet, claims: &Claims) -> Option<String> {
-    let header =
-        Header { alg: ALGORITHM.to_owned(), typ: TYPE.to_owned(), kid: keys.signer_kid()?.to_owned() };
+    signed(keys, TYPE, claims)
+}
+
+/// Claims of another type of token, signed by the lineage of these keys.
+pub(super) fn signed(keys: &KeySet, typ: &str, claims: &impl Serialize) -> Option<String> {
+    let header = Header {
+        alg: keys.signer_alg()?.to_owned(),
+        typ: typ.to_owned(),
+        kid: keys.signer_kid()?.to_owned(),
+    };
     let part = |bytes: Vec<u8>| URL_SAFE_NO_PAD.encode(bytes);
     let signed =
         format!("{}.{}", part(serde_json::to_vec(&header).ok()?), part(serde_json::to_vec(claims).ok()?));
@@ -210,6 +222,7 @@ impl TokenTerms {
             amr,
             auth_time: authenticated_at.seconds(),
             act: supporter.map(|sub| Acting { sub }),
+            scope: None,
         }
     }
 

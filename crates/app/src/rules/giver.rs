@@ -152,11 +152,14 @@ fn rows_beyond(
 pub(super) fn beyond_giver(
     index: &Index,
     giver: PrincipalId,
+    ceiling: Option<&PermissionSet>,
     before: &OrganizationFacts,
     after: &OrganizationFacts,
     now: Timestamp,
 ) -> Result<(), Problem> {
     let held = held_by(index, before, giver, now);
+    // A credential gives no more than it could do itself.
+    let held = ceiling.map_or(held, |ceiling| held.intersect(ceiling));
     let (was, will) = (Potential::new(index, before), Potential::new(index, after));
     let refuse = |gained: &PermissionSet, whom: &str| {
         Problem::new(

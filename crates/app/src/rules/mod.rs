@@ -38,7 +38,8 @@ pub fn check(
     form::trees(after)?;
     form::conditions(after, before)?;
     if let Some(principal) = ctx.principal() {
-        giver::beyond_giver(&index, principal.id, before, after, ctx.now)?;
+        let ceiling = principal.ceiling.as_ref().map(|ceiling| ceiling.under(&index));
+        giver::beyond_giver(&index, principal.id, ceiling.as_ref(), before, after, ctx.now)?;
     }
     last_administrator(before, after, ctx.now)?;
     duties::duties(&index, options, before, after, ctx.now)

@@ -57,6 +57,7 @@ async fn caller(node: &Node, login: &str) -> RequestContext {
         credential: None,
         organization: Some(node.toys()),
         ceiling: None,
+        by_client: None,
         amr: vec!["pwd".to_owned()],
         authenticated_at: None,
         expires_at: None,

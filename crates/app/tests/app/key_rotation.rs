@@ -82,7 +82,7 @@ both_engines!(keys_come_and_go_by_the_clock_and_nobody_notices, async |db: TestD
 both_engines!(a_token_signed_just_before_a_rotation_is_accepted_until_it_ends, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    let draft = RotationDraft { ahead_seconds: Some(600), plan: None };
+    let draft = RotationDraft { ahead_seconds: Some(600), plan: None, is_of_id_tokens: false };
     key_rotation::rotate(&node.app, &node.operator(), &permit(&node).await, draft).await.unwrap();
     node.clock.forward(595);
     let last = token(&node).await;
@@ -106,7 +106,7 @@ both_engines!(
         node.app.database().query_one(Scope::Installation, &rows, &[]).await.unwrap().get(0).unwrap()
     };
     let before = (count().await, states(&node).await);
-    let wish = RotationDraft { ahead_seconds: Some(3_600), plan: None };
+    let wish = RotationDraft { ahead_seconds: Some(3_600), plan: None, is_of_id_tokens: false };
     let plan = key_rotation::plan(&node.app, &operator, &wish).await.unwrap();
     assert!(plan.makes_key && plan.next.is_none());
     assert_eq!(plan.activates_at, node.now().plus_seconds(3_600));
@@ -121,7 +121,7 @@ both_engines!(
     let again = key_rotation::rotate(&node.app, &operator, &permit, exactly).await.unwrap_err();
     assert_eq!(again.kind, ProblemKind::Changed, "the keys are others now");
     for seconds in [0, 599, 31 * 86_400] {
-        let wish = RotationDraft { ahead_seconds: Some(seconds), plan: None };
+        let wish = RotationDraft { ahead_seconds: Some(seconds), plan: None, is_of_id_tokens: false };
         let refused = key_rotation::plan(&node.app, &operator, &wish).await.unwrap_err();
         assert_eq!(refused.kind, ProblemKind::Invalid, "{seconds}");
     }
@@ -133,7 +133,7 @@ both_engines!(
         let node = open(&db).await;
         let (operator, permit) = (node.operator(), permit(&node).await);
         let rotate = async |ahead: u32| {
-            let draft = RotationDraft { ahead_seconds: Some(ahead), plan: None };
+            let draft = RotationDraft { ahead_seconds: Some(ahead), plan: None, is_of_id_tokens: false };
             key_rotation::rotate(&node.app, &operator, &permit, draft).await.unwrap()
         };
         let first = rotate(7_200).await;
@@ -179,7 +179,7 @@ both_engines!(
     /// Attack 118: a node that dies between publishing and activating leaves nothing undone.
     a_rotation_interrupted_goes_on_at_the_next_start, async |db: TestDatabase| {
     let node = open(&db).await;
-    let draft = RotationDraft { ahead_seconds: Some(600), plan: None };
+    let draft = RotationDraft { ahead_seconds: Some(600), plan: None, is_of_id_tokens: false };
     let next = key_rotation::rotate(&node.app, &node.operator(), &permit(&node).await, draft).await.unwrap().next;
     node.app.close().await.unwrap();
     drop(node);
@@ -200,7 +200,7 @@ both_engines!(
     node.company().await;
     let mut steps = 0;
     loop {
-        let draft = RotationDraft { ahead_seconds: Some(600), plan: None };
+        let draft = RotationDraft { ahead_seconds: Some(600), plan: None, is_of_id_tokens: false };
         let plan = key_rotation::rotate(&node.app, &node.operator(), &permit(&node).await, draft).await.unwrap();
         node.clock.forward(601);
         faults.fail_after(steps);
@@ -227,7 +227,7 @@ both_engines!(
         let db = db.fail_with(&faults);
         let node = open(&db).await;
         node.company().await;
-        let draft = RotationDraft { ahead_seconds: Some(600), plan: None };
+        let draft = RotationDraft { ahead_seconds: Some(600), plan: None, is_of_id_tokens: false };
         key_rotation::rotate(&node.app, &node.operator(), &permit(&node).await, draft).await.unwrap();
         let kid = node.app.identity().keys().signer_kid().unwrap().to_owned();
         node.clock.forward(500);
@@ -276,7 +276,7 @@ both_engines!(rotations_one_after_the_other_sign_nobody_out, async |db: TestData
     node.company().await;
     // More rotations than the history holds.
     for _ in 0..6 {
-        let draft = RotationDraft { ahead_seconds: Some(600), plan: None };
+        let draft = RotationDraft { ahead_seconds: Some(600), plan: None, is_of_id_tokens: false };
         let before = token(&node).await;
         key_rotation::rotate(&node.app, &node.operator(), &permit(&node).await, draft).await.unwrap();
         node.clock.forward(599);
@@ -357,7 +357,7 @@ async fn two_nodes_that_rotate_at_once_make_one_key() {
     let (one, two) = (open(&db).await, open(&db).await);
     for round in 1..=100usize {
         let both = [&one, &two].map(|node| async move {
-            let draft = RotationDraft { ahead_seconds: Some(600), plan: None };
+            let draft = RotationDraft { ahead_seconds: Some(600), plan: None, is_of_id_tokens: false };
             let permit = permit(node).await;
             key_rotation::rotate(&node.app, &node.operator(), &permit, draft).await.unwrap().next
         });

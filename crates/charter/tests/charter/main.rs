@@ -17,6 +17,7 @@ mod documents;
 mod folder;
 mod guide;
 mod keys;
+mod openid;
 mod outage;
 mod outside;
 mod production;

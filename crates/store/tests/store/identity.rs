@@ -31,6 +31,9 @@ fn session(id: u128, principal: u128) -> Session {
         user_agent: None,
         cookie_hash: None,
         support: None,
+        client: None,
+        scope: None,
+        parent: None,
     }
 }
 

@@ -10,8 +10,14 @@ use crate::filling::*;
 use crate::world::*;
 
 /// Tables that say where something is: read before the organization is known.
-const DIRECTORIES: &[&str] =
-    &["credential_keys", "organization_keys", "principal_memberships", "resource_homes", "sessions"];
+const DIRECTORIES: &[&str] = &[
+    "credential_keys",
+    "oauth_client_homes",
+    "organization_keys",
+    "principal_memberships",
+    "resource_homes",
+    "sessions",
+];
 
 /// The database as a role that owns nothing and is no superuser. Roles belong to the server, so each test has its own.
 async fn as_application(db: &TestDatabase, role: &str) -> Database {
@@ -158,6 +164,7 @@ async fn every_table_of_an_organization_is_isolated_and_keyed_by_it() {
     let known = [
         "credential_uses_hour",
         "credentials_expiring",
+        "oauth_codes_expires",
         "org_subscriptions_beginning",
         "org_subscriptions_ending",
         "org_subscriptions_plan",

@@ -41,6 +41,7 @@ const ACROSS: &[(&str, &str)] = &[
     ("webhook::BEHIND", "a job asks which webhooks have work, then works in each organization"),
     ("webhook_delivery::DUE", "the same"),
     ("webhook_delivery::PURGE", "a job of the installation; nobody waits for the rows it forgets"),
+    ("oauth_code::PURGE", "a job of the installation; nobody waits for the rows it forgets"),
     ("usage::PURGE_ALL", "a job of the installation; no decision reads the rows it forgets"),
 ];
 

@@ -47,6 +47,7 @@ fn changes() -> Vec<Change> {
     let enabled = json!({"status": "enabled", "reason": "try {n}"});
     let trial = json!({"plan": "growth", "days": 10, "reason": "try {n}"});
     let role = json!({"key": "role-{n}", "name": "R", "permissions": [{"permission": "sales.orders.read"}]});
+    let client = json!({"name": "App {n}", "kind": "public", "redirect_uris": ["https://shop.example/"], "scopes": ["openid"]});
     let put_condition =
         json!({"condition": {"form": "at_most", "of": "resource", "attribute": "amount", "limit": 5.0}});
     vec![
@@ -57,6 +58,8 @@ fn changes() -> Vec<Change> {
         change(ANN, Method::POST, "{toys}/roles", role),
         change(ANN, Method::PATCH, "{toys}/roles/shopper", json!({"name": "Shopper {n}"})),
         change(ANN, Method::PUT, "{toys}/conditions/c-{n}", put_condition),
+        change(ANN, Method::POST, "{toys}/oauth-clients", client.clone()),
+        undo("{toys}/oauth-clients", client, "/client/id", "{toys}/oauth-clients/{id}"),
         change(ANN, Method::PUT, "{toys}/resources/vouchers/v-{n}", json!({"owner": "bob@toys.example"})),
         change(
             ANN,
@@ -190,6 +193,7 @@ async fn state(story: &Story) -> Value {
             "/subscriptions",
             "/service-tokens",
             "/webhooks",
+            "/oauth-clients",
             "/members",
             "/identity-settings",
         ] {

@@ -38,6 +38,8 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
     let hook = hook.body["webhook"]["id"].as_str().unwrap().to_owned();
     let path = toys(&format!("webhooks/{hook}/test"));
     let delivery = story.send(ANN, http::Method::POST, &path, &[], None).await.is(202);
+    let shop = json!({"name": "Shop", "kind": "confidential", "redirect_uris": ["https://shop.example/"], "scopes": ["openid"]});
+    let shop = story.post(ANN, &toys("oauth-clients"), shop).await.is(201);
     let trial = json!({"plan": "growth", "days": 10, "reason": "a try"});
     let trial = story.post(super::PAT, &toys("trials"), trial).await.is(200);
     let key = story.post(ANN, "/api/v1/api-keys", json!({"name": "one"})).await.is(201);
@@ -59,6 +61,7 @@ async fn belongings(story: &Story) -> BTreeMap<&'static str, String> {
         ("key", id(&key, "api_key")),
         ("token", id(&token, "service_token")),
         ("subscription", id(&trial, "subscription")),
+        ("client", id(&shop, "client")),
         ("webhook", hook),
         ("delivery", delivery.body["id"].as_str().unwrap().to_owned()),
         ("module", "hr".to_owned()),

@@ -27,6 +27,7 @@ mod isolation;
 mod legacy;
 mod mail;
 mod member;
+mod oauth;
 mod organization;
 mod passkey;
 mod password_reset;
@@ -267,6 +268,7 @@ impl Story {
                     credential: None,
                     organization: Some(*organization),
                     ceiling: None,
+                    by_client: None,
                     amr: vec!["pwd".to_owned()],
                     authenticated_at: Some(self.clock.now()),
                     expires_at: None,

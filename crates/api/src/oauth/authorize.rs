@@ -1,0 +1,204 @@
+//! `/oauth/authorize`: a browser brings what a client asks, its user signs in and agrees, and is sent back. Nothing is kept between the
+//! pages but what stands in their address: each step reads and judges the whole request again.
+
+use super::form::Form;
+use super::visit::Visit;
+use super::{AUTHORIZE, TAG, page};
+use crate::edge::{Answer, Crumb, Guard, RawCall, Route};
+use crate::signed_in::{Kind, opening};
+use axum::body::Bytes;
+use axum::response::Response;
+use charter_app::identity::device::KNOWN_SECONDS;
+use charter_app::identity::oauth::authorize::{self, Done, Next};
+use charter_app::identity::oauth::request::{self, Asked, RequestDraft, Wrong};
+use charter_app::identity::sign_in::{SignInDraft, sign_in};
+use charter_app::{App, RequestContext};
+use charter_kernel::{Problem, ProblemKind};
+use http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use zeroize::Zeroizing;
+
+const WHY: &str = "whoever is sent here signs in on the page, or is known by the cookie of their browser";
+
+/// The routes of this file.
+pub(super) fn routes() -> Vec<Route<App>> {
+    vec![
+        Route::raw(Method::GET, AUTHORIZE, Guard::Public(WHY), asked)
+            .named("oauth.authorize", TAG, "Lets a browser's user sign in and agree, and sends them back with a code.")
+            .described(
+                "RFC 6749 and OpenID Connect with `response_type=code` alone, and PKCE (S256) for every client. The address to \
+                 return to is compared letter by letter; where it, the client or the challenge is wrong, the answer is a page \
+                 and nobody is sent anywhere. The answer names its issuer (RFC 9207).",
+            )
+            .gives_type("text/html")
+            .problems(&[ProblemKind::MethodNotAllowed]),
+        Route::raw(Method::POST, AUTHORIZE, Guard::Public(WHY), answered)
+            .named("oauth.authorize.answer", TAG, "Takes the forms of the pages on which somebody signs in and agrees.")
+            .gives_type("text/html")
+            .body_limit(16 * 1024),
+    ]
+}
+
+type Headers = Vec<(HeaderName, HeaderValue)>;
+
+fn draft(form: &Form) -> RequestDraft {
+    RequestDraft {
+        client_id: form.text("client_id"),
+        redirect_uri: form.text("redirect_uri"),
+        response_type: form.text("response_type"),
+        response_mode: form.text("response_mode"),
+        scope: form.text("scope"),
+        state: form.text("state"),
+        nonce: form.text("nonce"),
+        code_challenge: form.text("code_challenge"),
+        code_challenge_method: form.text("code_challenge_method"),
+        prompt: form.text("prompt"),
+        max_age: form.text("max_age"),
+        login_hint: form.text("login_hint"),
+        id_token_hint: form.text("id_token_hint"),
+        request: form.text("request"),
+        request_uri: form.text("request_uri"),
+        registration: form.text("registration"),
+    }
+}
+
+/// Sends a browser elsewhere; after a form it goes there without the form (RFC 9700, section 4.12).
+pub(super) fn redirect(to: &str, headers: Headers) -> Result<Response, Problem> {
+    let place = HeaderValue::from_str(to)
+        .map_err(|_| Problem::new(ProblemKind::Internal, "an address that is registered is no header"))?;
+    let mut all = headers;
+    all.push((LOCATION, place));
+    let answer = Answer {
+        status: StatusCode::SEE_OTHER,
+        content_type: None,
+        headers: all,
+        etag: None,
+        body: Bytes::new(),
+    };
+    Ok(answer.into())
+}
+
+/// The request as it stands in the address, or the answer to one that is wrong.
+async fn read(visit: &Visit) -> Result<Result<Asked, Response>, Problem> {
+    let form = Form::of(visit.query())?;
+    Ok(match request::read(&visit.app, draft(&form)).await {
+        Ok(asked) => Ok(asked),
+        Err(Wrong::Page(detail)) => Err(page::wrong(&detail).answer()),
+        Err(Wrong::Redirect(to)) => Err(redirect(&to, Headers::new())?),
+        Err(Wrong::Problem(problem)) => return Err(problem),
+    })
+}
+
+fn place(visit: &Visit) -> (String, String) {
+    let query = visit.query().to_owned();
+    (format!("{AUTHORIZE}?{query}"), query)
+}
+
+async fn go_on(
+    visit: &Visit,
+    ctx: &RequestContext,
+    asked: &Asked,
+    done: Done,
+    headers: Headers,
+) -> Result<Response, Problem> {
+    let (action, query) = place(visit);
+    Ok(match authorize::proceed(&visit.app, ctx, asked, &query, done).await? {
+        Next::SignIn => page::sign_in(asked, &action, asked.login_hint.as_deref().unwrap_or_default(), None)
+            .with(headers)
+            .answer(),
+        Next::Agree(agreement) => page::agree(asked, &action, &agreement).with(headers).answer(),
+        Next::Redirect(to) => redirect(&to, headers)?,
+    })
+}
+
+async fn asked(call: RawCall<App>) -> Result<Response, Problem> {
+    let visit = Visit::of(call)?;
+    if visit.parts.method == Method::HEAD {
+        // What only looks at the address must use nothing up.
+        return Err(Problem::new(ProblemKind::MethodNotAllowed, "HEAD is not a method of this path"));
+    }
+    let asked = match read(&visit).await? {
+        Ok(asked) => asked,
+        Err(answer) => return Ok(answer),
+    };
+    if let Err(problem) = opening(Kind::Cookie, &visit.client) {
+        return Ok(page::wrong(&problem.detail).answer());
+    }
+    let ctx = visit.by_cookie().await?;
+    go_on(&visit, &ctx, &asked, Done::default(), Headers::new()).await
+}
+
+/// Who signed in, with the cookies of their browser; or the page that says why not. What else than a password proves somebody belongs here.
+async fn prove(
+    visit: &Visit,
+    asked: &Asked,
+    form: &Form,
+) -> Result<Result<(RequestContext, Headers), Response>, Problem> {
+    let client = &visit.client;
+    let login = form.get("login").unwrap_or_default();
+    let draft = SignInDraft {
+        login: login.to_owned(),
+        password: Zeroizing::new(form.text("password").unwrap_or_default()),
+        organization: None,
+        opening: opening(Kind::Cookie, client)?,
+        device: client.device.clone(),
+        replaces: client.session.clone(),
+    };
+    let begun = match sign_in(&visit.app, &visit.ctx, draft).await {
+        Ok(begun) => begun,
+        Err(problem) if problem.kind.status() < 500 => {
+            let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::BAD_REQUEST);
+            let (action, _) = place(visit);
+            let wait = problem.retry_after_seconds.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds)));
+            let shown = page::sign_in(asked, &action, login, Some(&problem.detail)).status(status).with(wait);
+            return Ok(Err(shown.answer()));
+        }
+        Err(problem) => return Err(problem),
+    };
+    let life = begun.session.expires_at.seconds() - visit.ctx.now.seconds();
+    let crumbs = [(Crumb::Session, &begun.cookie, life), (Crumb::Device, &begun.device_token, KNOWN_SECONDS)];
+    let headers = crumbs
+        .into_iter()
+        .filter_map(|(crumb, secret, seconds)| {
+            let header = client.cookies.set(crumb, secret.as_ref()?, seconds)?;
+            Some((SET_COOKIE, HeaderValue::from_str(&header).ok()?))
+        })
+        .collect();
+    let cookie = begun.cookie.as_ref().map_or("", |cookie| cookie.as_str());
+    let mut ctx = visit.ctx.clone();
+    ctx.caller = visit.app.authenticate_cookie(cookie, ctx.address).await?;
+    Ok(Ok((ctx, headers)))
+}
+
+async fn answered(mut call: RawCall<App>) -> Result<Response, Problem> {
+    let form = Form::read(&mut call).await?;
+    let visit = Visit::of(call)?;
+    visit.require_here()?;
+    let asked = match read(&visit).await? {
+        Ok(asked) => asked,
+        Err(answer) => return Ok(answer),
+    };
+    if form.get("do") == Some("sign-in") {
+        let (ctx, headers) = match prove(&visit, &asked, &form).await? {
+            Ok(proved) => proved,
+            Err(answer) => return Ok(answer),
+        };
+        let done = Done { has_signed_in: true, has_agreed: false };
+        return go_on(&visit, &ctx, &asked, done, headers).await;
+    }
+    let ctx = visit.by_cookie().await?;
+    let (action, query) = place(&visit);
+    let is_ours =
+        form.get("token").is_some_and(|token| authorize::is_agreement(&visit.app, &ctx, &query, token));
+    match form.get("do") {
+        Some("agree") if is_ours => {
+            let done = Done { has_signed_in: true, has_agreed: true };
+            go_on(&visit, &ctx, &asked, done, Headers::new()).await
+        }
+        Some("refuse") if is_ours => redirect(&authorize::denied(&visit.app, &asked), Headers::new()),
+        Some("other") => Ok(page::sign_in(&asked, &action, "", None).answer()),
+        // The page was shown too long ago, or in another session: it is shown again.
+        Some("agree" | "refuse") => go_on(&visit, &ctx, &asked, Done::default(), Headers::new()).await,
+        _ => Ok(page::wrong("the form does not say what to do").answer()),
+    }
+}

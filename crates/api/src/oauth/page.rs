@@ -1,0 +1,180 @@
+//! The pages people see on the way to an application: signing in, agreeing, signing out, and what went wrong. No script; a form leads to
+//! this service, and from there to nowhere but the address of the application.
+
+use crate::edge::{Answer, Escaped};
+use axum::response::Response;
+use charter_app::identity::oauth::authorize::Agreement;
+use charter_app::identity::oauth::request::Asked;
+use charter_app::identity::oauth::scope;
+use http::header::CONTENT_SECURITY_POLICY;
+use http::{HeaderName, HeaderValue, StatusCode};
+use std::fmt::Write;
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+/// One page.
+pub(super) struct Page {
+    title: &'static str,
+    body: String,
+    leads_to: Option<String>,
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Page {
+    fn new(title: &'static str, body: String) -> Self {
+        Self { title, body, leads_to: None, status: StatusCode::OK, headers: Vec::new() }
+    }
+
+    fn leading_to(self, origin: String) -> Self {
+        Self { leads_to: Some(origin), ..self }
+    }
+
+    /// The same with another status.
+    pub fn status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// The same with more headers.
+    pub fn with(mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    /// The answer.
+    pub fn answer(self) -> Response {
+        let title = self.title;
+        let text = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
+             <link rel=\"stylesheet\" href=\"/docs/style.css\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{}</main>\n</body>\n</html>\n",
+            self.body
+        );
+        let mut answer = Answer::new(self.status, HTML, text);
+        // A browser holds the whole way of a form to this, the application's address at its end included.
+        let forms =
+            self.leads_to.as_deref().map_or_else(|| "'self'".to_owned(), |origin| format!("'self' {origin}"));
+        let policy = format!(
+            "default-src 'none'; style-src 'self'; form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
+        );
+        let policy = HeaderValue::from_str(&policy)
+            .unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        answer.headers.push((CONTENT_SECURITY_POLICY, policy));
+        answer.headers.extend(self.headers);
+        answer.into()
+    }
+}
+
+/// What went wrong, where nobody can be told but the person.
+pub(super) fn wrong(detail: &str) -> Page {
+    let body = format!(
+        "<p role=\"alert\">Nothing was done: {}.</p>\n<p>Go back to the application, and tell whoever runs it what stands here.</p>\n",
+        Escaped(detail)
+    );
+    Page::new("This cannot be done", body).status(StatusCode::BAD_REQUEST)
+}
+
+/// The page on which somebody signs in; `action` is where its form goes.
+pub(super) fn sign_in(asked: &Asked, action: &str, login: &str, fault: Option<&str>) -> Page {
+    let mut body = format!("<p>to go on to <strong>{}</strong></p>\n", Escaped(&asked.client.name));
+    // Writing to a String cannot fail.
+    if let Some(fault) = fault {
+        let _ = writeln!(body, "<p role=\"alert\">{}</p>", Escaped(fault));
+    }
+    let _ = write!(
+        body,
+        "<form method=\"post\" action=\"{}\">\n\
+         <p><label for=\"login\">E-mail</label></p>\n\
+         <p><input id=\"login\" name=\"login\" type=\"text\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" \
+         maxlength=\"512\" value=\"{}\" required></p>\n\
+         <p><label for=\"password\">Password</label></p>\n\
+         <p><input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" maxlength=\"1024\" required></p>\n\
+         <p><button type=\"submit\" name=\"do\" value=\"sign-in\">Sign in</button></p>\n</form>\n",
+        Escaped(action),
+        Escaped(login),
+    );
+    Page::new("Sign in", body).leading_to(asked.origin())
+}
+
+/// What a word of a scope means to the person who is asked.
+fn meaning(word: &str) -> String {
+    match word {
+        scope::OPENID => "know that it is you".to_owned(),
+        scope::PROFILE => "see your name".to_owned(),
+        scope::EMAIL => "see your e-mail address".to_owned(),
+        scope::OFFLINE => "go on while you are away, until you end its session".to_owned(),
+        "*" => "do everything that you may do".to_owned(),
+        pattern => format!("do what you may do of <code>{}</code>", Escaped(pattern)),
+    }
+}
+
+/// The page on which somebody agrees, or does not.
+pub(super) fn agree(asked: &Asked, action: &str, agreement: &Agreement) -> Page {
+    let mut body = format!(
+        "<p><strong>{}</strong> asks to do this on behalf of <strong>{}</strong> in <strong>{}</strong>:</p>\n<ul>\n",
+        Escaped(&asked.client.name),
+        Escaped(&agreement.login),
+        Escaped(&agreement.organization),
+    );
+    for word in agreement.scope.words() {
+        let _ = writeln!(body, "<li>{}</li>", meaning(word));
+    }
+    let _ = write!(
+        body,
+        "</ul>\n<p>It can never do more than you can. You end it among your sessions.</p>\n\
+         <form method=\"post\" action=\"{}\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n\
+         <p><button type=\"submit\" name=\"do\" value=\"agree\">Agree</button>\n\
+         <button type=\"submit\" name=\"do\" value=\"refuse\">Do not agree</button>\n\
+         <button type=\"submit\" name=\"do\" value=\"other\">Sign in as somebody else</button></p>\n</form>\n",
+        Escaped(action),
+        Escaped(&agreement.token),
+    );
+    Page::new("Do you agree?", body).leading_to(asked.origin())
+}
+
+/// The page that asks whether somebody wants to sign out.
+pub(super) fn sign_out(
+    client: Option<&str>,
+    login: &str,
+    action: &str,
+    token: &str,
+    leads_to: Option<String>,
+) -> Page {
+    let asks = client
+        .map_or_else(String::new, |client| format!("<p><strong>{}</strong> asks it.</p>\n", Escaped(client)));
+    let body = format!(
+        "{asks}<p>You are signed in as <strong>{}</strong>.</p>\n<form method=\"post\" action=\"{}\">\n\
+         <input type=\"hidden\" name=\"token\" value=\"{}\">\n\
+         <p><button type=\"submit\" name=\"do\" value=\"sign-out\">Sign out</button></p>\n</form>\n",
+        Escaped(login),
+        Escaped(action),
+        Escaped(token),
+    );
+    let page = Page::new("Sign out?", body);
+    match leads_to {
+        Some(origin) => page.leading_to(origin),
+        None => page,
+    }
+}
+
+/// The page after signing out, where nobody is sent elsewhere.
+pub(super) fn signed_out() -> Page {
+    Page::new("You are signed out", "<p>You can close this page.</p>\n".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Attack 50.
+    #[test]
+    fn what_others_wrote_is_text_on_our_pages() {
+        let page = wrong("<script>alert(\"1\")</script>");
+        assert!(!page.body.contains("<script") && page.body.contains("&lt;script&gt;"));
+        let page = sign_out(Some("<b>"), "\"><i>", "/x?a=\"b\"&c", "'", None);
+        for tag in ["<b>", "<i>", "\"b\"", "&c"] {
+            assert!(!page.body.contains(tag), "{tag}");
+        }
+        assert_eq!(meaning("a.*.b"), "do what you may do of <code>a.*.b</code>");
+    }
+}

@@ -1,0 +1,244 @@
+//! The way of somebody into an application.
+
+use super::*;
+use crate::stories::{BOB, EVE};
+use charter_testkit::both_engines;
+
+const MEMBERS: &str = "/api/v1/organizations/toys/members";
+const USER_INFO: &str = "/oauth/userinfo";
+
+both_engines!(somebody_signs_in_agrees_and_the_application_is_let_in, async |database| {
+    let story = Story::with_password(database).await;
+    let shop = story.shop().await;
+    let path = asks(&shop, "openid profile email offline_access admin.users.read", &[]);
+    let page = story.open(&path, "").await.is(200);
+    let shown = page.body.as_str().unwrap();
+    assert!(shown.contains("Shop &amp; &lt;Co&gt;") && !shown.contains("<Co>"));
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("form-action 'self' https://shop.example;"), "{policy}");
+    assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("script-src"));
+
+    let wrong = story.type_in(&path, "", ANN_LOGIN, "wrong horse battery").await.is(401);
+    assert!(wrong.body.as_str().unwrap().contains("login or password is wrong"));
+    assert!(wrong.headers.get("set-cookie").is_none());
+    let page = story.type_in(&path, "", ANN_LOGIN, PASSWORD).await.is(200);
+    let cookies = crumb(&page);
+    let shown = page.body.as_str().unwrap();
+    for said in ["ann@toys.example", "Soft Toys", "see your e-mail address", "<code>admin.users.read</code>"]
+    {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    let told = story.send_form(&path, &cookies, &[("token", &hidden(&page)), ("do", "agree")]).await;
+    assert_eq!(sent_to(&told).0, BACK);
+    assert_eq!(one(&told, "state"), "a state & more");
+    assert_eq!(one(&told, "iss"), "https://charter.example");
+
+    let tokens = story.exchange(&shop, &one(&told, "code")).await.is(200).body;
+    assert_eq!((&tokens["token_type"], &tokens["expires_in"]), (&json!("Bearer"), &json!(600)));
+    assert_eq!(tokens["scope"], "openid profile email offline_access admin.users.read");
+    assert!(text(&tokens["refresh_token"]).starts_with("chr_test_"));
+    let access = says(tokens["access_token"].as_str().unwrap());
+    assert_eq!((&access["client_id"], &access["scope"]), (&json!(shop.id), &tokens["scope"]));
+    let id = says(tokens["id_token"].as_str().unwrap());
+    assert_eq!((&id["aud"], &id["iss"]), (&json!(shop.id), &json!("https://charter.example")));
+    assert_eq!(id["sub"], json!(story.id_of(ANN).to_string()));
+    assert_eq!((&id["email"], &id["amr"]), (&json!("ann@toys.example"), &json!(["pwd"])));
+    assert_eq!(id["acr"], "urn:charter:acr:single-factor");
+    // The keys of ID tokens began with it, and are published beside those of access tokens.
+    let keys = story.get(Who::Nobody, "/.well-known/jwks.json").await.is(200).body;
+    let algs: Vec<&Value> = keys["keys"].as_array().unwrap().iter().map(|key| &key["alg"]).collect();
+    assert_eq!(algs, [&json!("EdDSA"), &json!("ES256")]);
+    let kid = &keys["keys"][1]["kid"];
+    let header = text(&tokens["id_token"]).split('.').next().unwrap().to_owned();
+    let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
+    assert_eq!(header, json!({"alg": "ES256", "typ": "JWT", "kid": kid}));
+    let body = json!({"of_id_tokens": true, "ahead_seconds": 600});
+    let planned = story.post(Who::Operator, "/api/v1/keys/rotate", body).await.is(200).body;
+    assert_eq!(&planned["active"], kid);
+    story
+        .post(Who::Operator, &format!("/api/v1/keys/{}/revoke", text(kid)), json!({"compromised": true}))
+        .await
+        .is(200);
+    let listed = story.get(Who::Operator, "/api/v1/keys").await.is(200).body;
+    let of_id = listed["keys"].as_array().unwrap().iter().filter(|key| key["purpose"] == "id");
+    let mut states: Vec<&str> = of_id.map(|key| key["state"].as_str().unwrap()).collect();
+    states.sort_unstable();
+    assert_eq!(states, ["active", "revoked", "revoked"]);
+
+    let who = story.with_token(&text(&tokens["access_token"]), Method::GET, USER_INFO, None).await.is(200);
+    assert_eq!((&who.body["sub"], &who.body["email"]), (&id["sub"], &json!("ann@toys.example")));
+    assert_eq!(story.status(&tokens["access_token"], MEMBERS).await, 200);
+    // Ann may read teams; the application may not.
+    assert_eq!(story.status(&tokens["access_token"], "/api/v1/organizations/toys/teams").await, 403);
+    assert_eq!(story.status(&tokens["access_token"], "/api/v1/organizations/trade/members").await, 404);
+
+    // Signed in and agreed already: nothing is asked a second time, not even where nothing may be.
+    for more in [vec![], vec![("prompt", "none")], vec![("scope", "openid email"), ("prompt", "none")]] {
+        let told = story.open(&asks(&shop, "openid profile admin.users.read", &more), &cookies).await;
+        assert!(!one(&told, "code").is_empty(), "{more:?}");
+    }
+    let listed = story.visit(Method::GET, "/api/v1/me/sessions", &[("cookie", &cookies)], None).await.is(200);
+    let of_shop: Vec<&Value> = listed.body["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["client_id"] == json!(shop.id))
+        .collect();
+    assert_eq!(of_shop.len(), 1, "its owner sees what the application has, and can end it");
+});
+
+both_engines!(nobody_is_asked_where_the_client_says_so_and_everybody_where_it_says_that, async |database| {
+    let story = Story::with_password(database).await;
+    let shop = story.shop().await;
+    let none = asks(&shop, "openid", &[("prompt", "none")]);
+    let told = story.open(&none, "").await;
+    assert_eq!(
+        (one(&told, "error"), one(&told, "state")),
+        ("login_required".to_owned(), "a state & more".to_owned())
+    );
+    assert_eq!(one(&told, "iss"), "https://charter.example");
+    let page = story.type_in(&asks(&shop, "openid", &[]), "", ANN_LOGIN, PASSWORD).await.is(200);
+    let cookies = crumb(&page);
+    assert_eq!(one(&story.open(&none, &cookies).await, "error"), "consent_required");
+    let path = asks(&shop, "openid", &[]);
+    let page = story.open(&path, &cookies).await.is(200);
+    let told = story.send_form(&path, &cookies, &[("token", &hidden(&page)), ("do", "refuse")]).await;
+    assert_eq!(one(&told, "error"), "access_denied");
+    assert_eq!(one(&story.open(&none, &cookies).await, "error"), "consent_required");
+    let page = story.open(&path, &cookies).await.is(200);
+    story.send_form(&path, &cookies, &[("token", &hidden(&page)), ("do", "agree")]).await.is(303);
+    assert!(!one(&story.open(&none, &cookies).await, "code").is_empty());
+
+    let again = asks(&shop, "openid", &[("prompt", "consent")]);
+    let page = story.open(&again, &cookies).await.is(200);
+    assert!(page.body.as_str().unwrap().contains("Do you agree?"));
+    story.send_form(&again, &cookies, &[("token", &hidden(&page)), ("do", "agree")]).await.is(303);
+
+    let login = asks(&shop, "openid", &[("prompt", "login"), ("login_hint", "\"><b>")]);
+    let page = story.open(&login, &cookies).await.is(200);
+    assert!(page.body.as_str().unwrap().contains("value=\"&quot;&gt;&lt;b&gt;\""));
+    let told = story.type_in(&login, &cookies, ANN_LOGIN, PASSWORD).await;
+    assert!(!one(&told, "code").is_empty());
+    assert_ne!(crumb(&told), cookies, "who proves it again has a new cookie");
+    let cookies = crumb(&told);
+    story.wait_seconds(120).await;
+    let young = asks(&shop, "openid", &[("max_age", "60")]);
+    story.open(&young, &cookies).await.is(200);
+    let young = asks(&shop, "openid", &[("max_age", "60"), ("prompt", "none")]);
+    assert_eq!(one(&story.open(&young, &cookies).await, "error"), "login_required");
+    let old = asks(&shop, "openid", &[("max_age", "121"), ("prompt", "none")]);
+    assert!(!one(&story.open(&old, &cookies).await, "code").is_empty());
+});
+
+both_engines!(a_client_that_asks_wrongly_is_told_where_it_registered, async |database| {
+    let story = Story::with_password(database).await;
+    let shop = story.shop_of(&["openid", "sales.*.read"]).await;
+    for (other, error) in [
+        (("response_type", "token"), "unsupported_response_type"),
+        (("response_type", ""), "unsupported_response_type"),
+        (("response_type", "code id_token"), "unsupported_response_type"),
+        (("response_mode", "fragment"), "invalid_request"),
+        (("request", "eyJhbGciOiJub25lIn0.e30."), "request_not_supported"),
+        (("request_uri", "https://evil.example/x"), "request_uri_not_supported"),
+        (("registration", "{}"), "registration_not_supported"),
+        (("scope", ""), "invalid_scope"),
+        (("scope", "openid email"), "invalid_scope"),
+        (("scope", "sales.*.*"), "invalid_scope"),
+        (("scope", "*"), "invalid_scope"),
+        (("scope", "admin"), "invalid_scope"),
+        (("scope", "openid offline_access"), "invalid_scope"),
+        (("prompt", "none login"), "invalid_request"),
+        (("prompt", "create"), "invalid_request"),
+        (("max_age", "-1"), "invalid_request"),
+        (("nonce", "ü"), "invalid_request"),
+    ] {
+        let told = story.open(&asks(&shop, "openid", &[other]), "").await;
+        assert_eq!((sent_to(&told).0.as_str(), one(&told, "error").as_str()), (BACK, error), "{other:?}");
+        assert_eq!(one(&told, "state"), "a state & more");
+    }
+    let path = asks(&shop, "openid", &[]);
+    let told = story.visit(Method::HEAD, &path, &[], None).await;
+    assert_eq!(told.status.as_u16(), 405);
+});
+
+both_engines!(only_members_of_its_organization_sign_in_to_a_client, async |database| {
+    let story = Story::with_password(database).await;
+    let shop = story.shop().await;
+    for who in [EVE, BOB] {
+        let Who::Named(login) = who else { unreachable!() };
+        let path = format!("/api/v1/users/{login}/password");
+        story.post(Who::Operator, &path, json!({"password": PASSWORD})).await.is(200);
+    }
+    let path = asks(&shop, "openid admin.users.read", &[]);
+    let told = story.type_in(&path, "", "eve@trade.example", PASSWORD).await;
+    assert_eq!((sent_to(&told).0.as_str(), one(&told, "error").as_str()), (BACK, "access_denied"));
+    // Bob may read no members: neither may what he lets in.
+    let page = story.type_in(&path, "", "bob@toys.example", PASSWORD).await.is(200);
+    let cookies = crumb(&page);
+    let told = story.send_form(&path, &cookies, &[("token", &hidden(&page)), ("do", "agree")]).await;
+    let tokens = story.exchange(&shop, &one(&told, "code")).await.is(200).body;
+    assert_eq!(story.status(&tokens["access_token"], MEMBERS).await, 403);
+    story.assign(Who::Operator, "toys", BOB, "org_admin").await.is(201);
+    assert_eq!(
+        story.status(&tokens["access_token"], MEMBERS).await,
+        200,
+        "his rights are those of this moment"
+    );
+});
+
+both_engines!(the_organizations_own_application_asks_nobody_whether_they_agree, async |database| {
+    let story = Story::with_password(database).await;
+    let body = json!({
+        "name": "Portal", "kind": "public", "redirect_uris": [BACK], "scopes": ["openid", "sales.*.read"], "first_party": true,
+    });
+    let portal = story.register(ANN, body).await;
+    assert_eq!(portal.secret, None);
+    let told = story.type_in(&asks(&portal, "openid", &[]), "", ANN_LOGIN, PASSWORD).await;
+    let tokens = story.exchange(&portal, &one(&told, "code")).await.is(200).body;
+    assert!(tokens["refresh_token"].is_null() && tokens["id_token"].is_string());
+    let told = story.with_token(&text(&tokens["access_token"]), Method::GET, USER_INFO, None).await.is(200);
+    assert_eq!(
+        told.body,
+        json!({"sub": story.id_of(ANN).to_string()}),
+        "of what it did not ask for it learns nothing"
+    );
+});
+
+both_engines!(an_application_on_a_device_listens_on_any_port_of_it, async |database| {
+    let story = Story::with_password(database).await;
+    let body = json!({
+        "name": "Tool", "kind": "native", "redirect_uris": ["http://127.0.0.1/cb"], "scopes": ["openid"],
+    });
+    let tool = story.register(ANN, body).await;
+    let back = "http://127.0.0.1:49152/cb";
+    let (_, told) = story.let_in(&asks(&tool, "openid", &[("redirect_uri", back)])).await;
+    assert_eq!(sent_to(&told).0, back);
+    let pairs =
+        |uri| [("grant_type", "authorization_code"), ("redirect_uri", uri), ("code_verifier", VERIFIER)];
+    let code = one(&told, "code");
+    let with = |uri| {
+        let mut all = pairs(uri).to_vec();
+        all.push(("code", code.as_str()));
+        all
+    };
+    story.ask_token(&tool, &with(back)).await.is(200);
+});
+
+both_engines!(what_the_service_can_do_is_said_in_two_places_and_is_true, async |database| {
+    let story = Story::empty(database).await;
+    let openid = story.get(Who::Nobody, "/.well-known/openid-configuration").await.is(200).body;
+    let oauth = story.get(Who::Nobody, "/.well-known/oauth-authorization-server").await.is(200).body;
+    assert_eq!(openid, oauth);
+    let routes = charter_api::routes();
+    for (name, value) in openid.as_object().unwrap() {
+        let Some(place) = value.as_str().and_then(|place| place.strip_prefix("https://charter.example"))
+        else {
+            continue;
+        };
+        if name != "issuer" {
+            assert!(routes.iter().any(|route| route.path() == place), "{name}: {place}");
+        }
+    }
+    assert_eq!(openid["issuer"], "https://charter.example");
+    assert_eq!(openid["code_challenge_methods_supported"], json!(["S256"]));
+});

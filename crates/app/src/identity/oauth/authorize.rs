@@ -1,0 +1,220 @@
+//! What comes of a request for a code: somebody signs in, agrees, and is sent back with the code; or is sent back without.
+//!
+//! The one who is signed in is known by the cookie of their browser, never by a token. A code is for the client, the address and the
+//! challenge it was asked with, and worth nothing after a minute.
+
+use super::request::{Asked, Hint};
+use super::scope::Scope;
+use super::{Fault, redirect};
+use crate::App;
+use crate::audit;
+use crate::caller::{RequestContext, SignedIn};
+use crate::identity::begin::random_word;
+use crate::identity::seal::is_same;
+use crate::identity::session_limits;
+use crate::transaction::{Committed, Transaction};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use charter_db::{BoxFuture, Scope as Sees};
+use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
+use charter_kernel::{Problem, SessionId, Timestamp};
+use charter_store as store;
+use charter_store::oauth_code::OauthCode;
+
+/// How long a code is good for.
+pub const CODE_SECONDS: i64 = 60;
+/// Digits of a code: 43 of 62 are 256 bits.
+const CODE: usize = 43;
+/// How long somebody may look at what they are asked to agree to.
+const AGREEMENT_SECONDS: i64 = 600;
+
+/// What somebody did on our pages for this request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Done {
+    /// They signed in.
+    pub has_signed_in: bool,
+    /// They agreed.
+    pub has_agreed: bool,
+}
+
+/// What is next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// The page on which somebody signs in.
+    SignIn,
+    /// The page on which they agree.
+    Agree(Agreement),
+    /// Back to the client.
+    Redirect(String),
+}
+
+/// What somebody is asked to agree to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreement {
+    /// The client may do this.
+    pub scope: Scope,
+    /// On behalf of whom.
+    pub login: String,
+    /// In which organization.
+    pub organization: String,
+    /// What the page's form shows to prove that the page was ours.
+    pub token: String,
+}
+
+fn proof(app: &App, session: SessionId, request: &str, at: i64) -> String {
+    let says = [&session.0.to_be_bytes()[..], &at.to_be_bytes(), request.as_bytes()].concat();
+    URL_SAFE_NO_PAD.encode(app.identity().pepper.of_consent(&says))
+}
+
+/// What the page that asks somebody to agree shows: good in their session, for this request, for ten minutes.
+fn agreement_token(app: &App, session: SessionId, request: &str, now: Timestamp) -> String {
+    let at = now.seconds();
+    format!("{at}.{}", proof(app, session, request, at))
+}
+
+/// Whether a form comes from our page that asked its caller about this request.
+pub fn is_agreement(app: &App, ctx: &RequestContext, request: &str, token: &str) -> bool {
+    let Some(session) = ctx.principal().and_then(|caller| caller.session) else { return false };
+    let Some((at, shown)) = token.split_once('.') else { return false };
+    let Ok(at) = at.parse::<i64>() else { return false };
+    let is_now = (0..AGREEMENT_SECONDS).contains(&(ctx.now.seconds() - at));
+    is_now && is_same(shown.as_bytes(), proof(app, session, request, at).as_bytes())
+}
+
+/// Where the browser goes whose user said no.
+pub fn denied(app: &App, asked: &Asked) -> String {
+    asked.told(app, Fault::AccessDenied, "the user did not agree")
+}
+
+/// The user and their browser's session, where there is one.
+fn user(ctx: &RequestContext) -> Option<(&SignedIn, SessionId)> {
+    let caller = ctx.principal().filter(|caller| caller.kind == PrincipalKind::User)?;
+    Some((caller, caller.session?))
+}
+
+fn must_sign_in(asked: &Asked, caller: &SignedIn, done: Done, now: Timestamp) -> bool {
+    let is_another = match asked.hint {
+        Hint::Nobody => false,
+        Hint::Principal(expected) => expected != caller.id,
+        Hint::Unreadable => true,
+    };
+    if done.has_signed_in {
+        // Whoever the client expected: this is who came, and the ID token says so.
+        return false;
+    }
+    let is_old = asked
+        .max_age
+        .is_some_and(|seconds| caller.authenticated_at.is_none_or(|at| at.plus_seconds(seconds) < now));
+    asked.prompt.asks_login || is_old || is_another
+}
+
+/// Goes on with a request: `request` is the text it came as.
+pub async fn proceed(
+    app: &App,
+    ctx: &RequestContext,
+    asked: &Asked,
+    request: &str,
+    done: Done,
+) -> Result<Next, Problem> {
+    let tell = |fault, detail: &str| Ok(Next::Redirect(asked.told(app, fault, detail)));
+    let signed_in = user(ctx).filter(|(caller, _)| !must_sign_in(asked, caller, done, ctx.now));
+    let Some((caller, session)) = signed_in else {
+        if asked.prompt.is_none {
+            return tell(Fault::LoginRequired, "nobody is signed in who may go on without being asked");
+        }
+        return Ok(Next::SignIn);
+    };
+    let (organization, who, client) = (asked.client.organization, caller.id, asked.client.id);
+    let limits = session_limits::of(app, who, Some(organization), false).await?;
+    let (member, agreed, place) = reading!(app.database(), organization, |conn| async move {
+        let member = store::membership::get(conn, organization, who).await?;
+        let agreed = store::oauth_consent::get(conn, organization, client, who).await?;
+        let place = store::organization::get(conn, organization).await?;
+        Ok::<_, charter_db::Error>((member, agreed, place))
+    })?;
+    let is_member = member
+        .is_some_and(|member| member.standing() == PrincipalStatus::Active && member.window.is_live(ctx.now));
+    if !is_member {
+        return tell(Fault::AccessDenied, "the user is no member of the client's organization");
+    }
+    if !limits.allow_address(ctx.address) {
+        return tell(Fault::AccessDenied, "the organization does not let its members in from this address");
+    }
+    let index = app.snapshots().index();
+    let agreed = agreed.and_then(|text| Scope::read(&text).ok()).unwrap_or_default();
+    let is_agreed = asked.client.is_first_party || asked.scope.beyond(&agreed, &index).is_none();
+    if !done.has_agreed && (asked.prompt.asks_consent || !is_agreed) {
+        if asked.prompt.is_none {
+            return tell(Fault::ConsentRequired, "the user did not agree yet, and may not be asked");
+        }
+        return Ok(Next::Agree(Agreement {
+            scope: asked.scope.clone(),
+            login: caller.login.clone(),
+            organization: place.map(|place| place.organization.name).unwrap_or_default(),
+            token: agreement_token(app, session, request, ctx.now),
+        }));
+    }
+    let keeps = (done.has_agreed && !is_agreed).then(|| {
+        let words = agreed.words().iter().chain(asked.scope.words()).cloned().collect();
+        // More words than a scope may have: what was agreed to now takes the place of what was before.
+        Scope::of(words).unwrap_or_else(|_| asked.scope.clone()).text()
+    });
+    let code = give(app, ctx, asked, (caller, session), keeps).await?;
+    let issuer = app.identity().settings().issuer.clone();
+    let mut answer = vec![("code", code.as_str())];
+    answer.extend(asked.state.as_deref().map(|state| ("state", state)));
+    // RFC 9207: a client of several servers learns who answered.
+    answer.push(("iss", &issuer));
+    Ok(Next::Redirect(redirect::with(&asked.redirect_uri, &answer)))
+}
+
+/// Makes a code, and keeps what was agreed to.
+async fn give(
+    app: &App,
+    ctx: &RequestContext,
+    asked: &Asked,
+    (caller, session): (&SignedIn, SessionId),
+    keeps: Option<String>,
+) -> Result<String, Problem> {
+    let (now, platform, organization) = (ctx.now, app.platform(), asked.client.organization);
+    let code = random_word(app, CODE);
+    let hash = app.identity().pepper.of_oauth_code(&code);
+    let row = OauthCode {
+        organization,
+        client: asked.client.id,
+        principal: caller.id,
+        session,
+        redirect_uri: asked.redirect_uri.clone(),
+        code_challenge: asked.code_challenge.clone(),
+        scope: asked.scope.text(),
+        nonce: asked.nonce.clone(),
+        amr: caller.amr.join(" "),
+        authenticated_at: caller.authenticated_at.unwrap_or(now),
+        created_at: now,
+        expires_at: now.plus_seconds(CODE_SECONDS),
+        used_at: None,
+        begun_session: None,
+    };
+    let client = asked.client.id.to_string();
+    let event = |action: &'static str| {
+        let mut event = audit::event(ctx, organization, action, "oauth_client", client.clone());
+        event.after = Some(serde_json::json!({ "scope": row.scope }).to_string());
+        event
+    };
+    let (given, agreed) = (event("oauth_client.authorize"), event("oauth_client.agree"));
+    app.write(Sees::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            let tx = transaction.tx();
+            store::oauth_code::insert(tx, organization, &hash, &row).await?;
+            let mut more = Vec::new();
+            if let Some(scope) = keeps {
+                let (client, who) = (row.client, row.principal);
+                store::oauth_consent::put(tx, organization, client, who, &scope, now).await?;
+                more.push(agreed);
+            }
+            transaction.commit(given, more, ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await?;
+    Ok(code.to_string())
+}

@@ -1,0 +1,460 @@
+//! Clients of an organization: applications it registered, made, changed, switched off and removed by its administrators.
+//!
+//! A client can come to act for others in two ways without anybody being asked: as the organization's own (no consent), and as a service
+//! account. So nobody makes, turns or gives a new secret to a client that could thereby do what they may not.
+
+use super::client_secret::generate;
+use super::scope::{OFFLINE, Scope};
+use super::{
+    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, ClientKind, ClientStatus, GRANT_TYPES, OauthClient,
+    REFRESH_TOKEN, redirect,
+};
+use crate::App;
+use crate::audit;
+use crate::caller::{Listing, Page, RequestContext};
+use crate::guard::Permit;
+use crate::identity::session;
+use crate::transaction::{Committed, Transaction};
+use crate::{member, rules, text};
+use charter_db::{BoxFuture, Scope as Sees, Tx};
+use charter_kernel::audit::AuditEvent;
+use charter_kernel::facts::{OrganizationFacts, PrincipalKind, PrincipalStatus};
+use charter_kernel::{
+    OauthClientId, OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp,
+};
+use charter_store as store;
+use zeroize::Zeroizing;
+
+/// Most addresses of one list.
+const URIS_MAX: usize = 20;
+/// Longest time two secrets are in force.
+const OVERLAP_SECONDS_MAX: u32 = 30 * 86_400;
+
+/// A client to be registered.
+#[derive(Debug, Clone)]
+pub struct ClientDraft {
+    /// What people know it as.
+    pub name: String,
+    /// Where it runs.
+    pub kind: ClientKind,
+    /// Where browsers may be sent back to.
+    pub redirect_uris: Vec<String>,
+    /// Where they may be sent after signing out.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// How it may ask for tokens.
+    pub grant_types: Vec<String>,
+    /// What it may ask for.
+    pub scopes: Vec<String>,
+    /// Whether it is the organization's own.
+    pub is_first_party: bool,
+    /// Whom its client credentials stand for: a service account's id or name.
+    pub service_account: Option<String>,
+}
+
+/// What may change about a client; what is left out stays.
+#[derive(Debug, Clone, Default)]
+pub struct ClientUpdate {
+    /// What people know it as.
+    pub name: Option<String>,
+    /// Where browsers may be sent back to.
+    pub redirect_uris: Option<Vec<String>>,
+    /// Where they may be sent after signing out.
+    pub post_logout_redirect_uris: Option<Vec<String>>,
+    /// How it may ask for tokens.
+    pub grant_types: Option<Vec<String>>,
+    /// What it may ask for.
+    pub scopes: Option<Vec<String>>,
+    /// Whether it is the organization's own.
+    pub is_first_party: Option<bool>,
+    /// Whom its client credentials stand for.
+    pub service_account: Option<String>,
+    /// Whether it may be used.
+    pub is_active: Option<bool>,
+}
+
+/// A client with its new secret, which is seen here and never again.
+pub struct WithSecret {
+    /// The client.
+    pub client: OauthClient,
+    /// Its secret; clients that can keep none have none.
+    pub secret: Option<Zeroizing<String>>,
+}
+
+impl std::fmt::Debug for WithSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WithSecret").field("client", &self.client.id).finish_non_exhaustive()
+    }
+}
+
+fn missing(id: OauthClientId) -> Problem {
+    Problem::not_found(format!("no OAuth client {id} in this organization"))
+}
+
+fn require_person(ctx: &RequestContext) -> Result<(), Problem> {
+    if !ctx.is_by_program() {
+        return Ok(());
+    }
+    let detail =
+        "neither a service token nor an application makes or changes OAuth clients: sign in as a user";
+    Err(Problem::new(ProblemKind::Forbidden, detail))
+}
+
+fn uris(field: &str, uris: &[String], kind: ClientKind, is_live: bool) -> Result<(), Problem> {
+    if uris.len() > URIS_MAX {
+        return Err(Problem::invalid(field, format!("{URIS_MAX} addresses at most are expected")));
+    }
+    let fault = uris.iter().find_map(|uri| redirect::fault(uri, kind, is_live));
+    fault.map_or(Ok(()), |why| Err(Problem::invalid(field, why)))
+}
+
+/// Refuses a client that could never do what it is for, or more than was meant.
+fn check_form(app: &App, client: &OauthClient) -> Result<Scope, Problem> {
+    let is_live = app.identity().settings().is_live;
+    uris("redirect_uris", &client.redirect_uris, client.kind, is_live)?;
+    uris("post_logout_redirect_uris", &client.post_logout_redirect_uris, client.kind, is_live)?;
+    let grants = |name: &str| client.grant_types.iter().any(|grant| grant == name);
+    if let Some(other) = client.grant_types.iter().find(|grant| !GRANT_TYPES.contains(&grant.as_str())) {
+        return Err(Problem::invalid(
+            "grant_types",
+            format!("{other:?} is none: {} are", GRANT_TYPES.join(", ")),
+        ));
+    }
+    if grants(AUTHORIZATION_CODE) && client.redirect_uris.is_empty() {
+        let why = "is empty: a client that sends people here has to say where they come back to";
+        return Err(Problem::invalid("redirect_uris", why));
+    }
+    if grants(REFRESH_TOKEN) && !grants(AUTHORIZATION_CODE) {
+        let why = "refresh_token needs authorization_code: there is nothing else to refresh";
+        return Err(Problem::invalid("grant_types", why));
+    }
+    if grants(CLIENT_CREDENTIALS) && client.kind != ClientKind::Confidential {
+        let why = "client_credentials needs a client that keeps a secret (kind confidential)";
+        return Err(Problem::invalid("grant_types", why));
+    }
+    if grants(CLIENT_CREDENTIALS) != client.service_account.is_some() {
+        let why = "goes with the grant client_credentials: one is not without the other";
+        return Err(Problem::invalid("service_account", why));
+    }
+    let scope = Scope::of(client.scopes.clone()).map_err(|why| Problem::invalid("scopes", why))?;
+    if scope.has(OFFLINE) && !grants(REFRESH_TOKEN) {
+        let why = "offline_access needs the grant refresh_token";
+        return Err(Problem::invalid("scopes", why));
+    }
+    let index = app.snapshots().index();
+    if let Some(word) = scope.without_meaning(&index) {
+        return Err(Problem::invalid("scopes", format!("{word} matches no permission of the catalogue")));
+    }
+    Ok(scope)
+}
+
+/// Refuses a client by which its maker could do what they may not.
+async fn check_reach(app: &App, ctx: &RequestContext, client: &OauthClient) -> Result<(), Problem> {
+    let Some(giver) = ctx.principal() else { return Ok(()) };
+    if !client.is_first_party && client.service_account.is_none() {
+        return Ok(());
+    }
+    let index = app.snapshots().index();
+    let facts = crate::facts(app, client.organization).await?;
+    let reach = Scope::of(client.scopes.clone()).unwrap_or_default().permissions(&index);
+    let held = rules::held_by(&index, &facts, giver.id, ctx.now);
+    let mut given = charter_policy::PermissionSet::EMPTY;
+    if client.is_first_party {
+        given.add(&reach);
+    }
+    if let Some(account) = client.service_account {
+        given.add(&rules::may_hold(&index, &facts, account).intersect(&reach));
+    }
+    let beyond = given.without(&held);
+    match beyond.iter().next().and_then(|first| index.code(first)) {
+        None => Ok(()),
+        Some(code) => Err(Problem::new(
+            ProblemKind::BeyondGiver,
+            format!(
+                "the client could do what you may not ({code}) without anybody being asked: limit its scopes, or ask somebody who may"
+            ),
+        )),
+    }
+}
+
+fn account_of(facts: &OrganizationFacts, text: &str) -> Result<PrincipalId, Problem> {
+    let account = member::find(facts, text)?;
+    if account.kind != PrincipalKind::ServiceAccount {
+        let why = "is a user: client credentials stand for a service account";
+        return Err(Problem::invalid("service_account", why));
+    }
+    if account.standing() != PrincipalStatus::Active {
+        return Err(Problem::invalid("service_account", format!("is {}", account.standing().as_str())));
+    }
+    Ok(account.principal)
+}
+
+async fn account(
+    app: &App,
+    organization: OrganizationId,
+    text: Option<&str>,
+) -> Result<Option<PrincipalId>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    account_of(&crate::facts(app, organization).await?, text).map(Some)
+}
+
+/// A client as the trail has it: everything but its secrets.
+fn record(it: &OauthClient) -> String {
+    serde_json::json!({
+        "name": it.name,
+        "kind": it.kind.as_str(),
+        "redirect_uris": it.redirect_uris,
+        "post_logout_redirect_uris": it.post_logout_redirect_uris,
+        "grant_types": it.grant_types,
+        "scopes": it.scopes,
+        "first_party": it.is_first_party,
+        "service_account": it.service_account,
+        "status": it.status.as_str(),
+    })
+    .to_string()
+}
+
+fn told(ctx: &RequestContext, it: &OauthClient, action: &'static str) -> AuditEvent {
+    audit::event(ctx, it.organization, action, "oauth_client", it.id.to_string())
+}
+
+async fn one(tx: &mut Tx, organization: OrganizationId, id: OauthClientId) -> Result<OauthClient, Problem> {
+    let found = store::oauth_client::get(tx, organization, id).await?;
+    found.filter(|client| client.status != ClientStatus::Deleted).ok_or_else(|| missing(id))
+}
+
+/// Runs one change of an organization's clients; the sessions it ended are forgotten here at once.
+async fn changing<T: Send + 'static>(
+    app: &App,
+    organization: OrganizationId,
+    now: Timestamp,
+    body: impl for<'a> FnOnce(Transaction<'a>) -> BoxFuture<'a, Result<Committed<(T, Vec<SessionId>)>, Problem>>
+    + Send
+    + 'static,
+) -> Result<T, Problem> {
+    let ((value, ended), revision) = app.write(Sees::Installation, organization, now, body).await?;
+    session::forget(app, &ended);
+    app.snapshots().hear_own(organization, revision).await?;
+    Ok(value)
+}
+
+/// Registers a client.
+pub async fn create(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    draft: ClientDraft,
+) -> Result<WithSecret, Problem> {
+    require_person(ctx)?;
+    let (organization, now) = (permit.organization(), ctx.now);
+    let secret = (draft.kind == ClientKind::Confidential).then(|| generate(app));
+    let (secret, version, hash) = match secret {
+        Some((secret, version, hash)) => (Some(secret), Some(version), Some(hash)),
+        None => (None, None, None),
+    };
+    let client = OauthClient {
+        organization,
+        id: OauthClientId(app.fresh_id()),
+        name: text::name("name", &draft.name)?,
+        kind: draft.kind,
+        redirect_uris: draft.redirect_uris,
+        post_logout_redirect_uris: draft.post_logout_redirect_uris,
+        grant_types: draft.grant_types,
+        scopes: draft.scopes,
+        is_first_party: draft.is_first_party,
+        service_account: account(app, organization, draft.service_account.as_deref()).await?,
+        pepper_version: version,
+        secret_hash: hash,
+        previous_secret_hash: None,
+        previous_until: None,
+        status: ClientStatus::Active,
+        created_by: ctx.principal().map(|caller| caller.id),
+        created_at: now,
+        updated_at: now,
+        row_version: 1,
+    };
+    check_form(app, &client)?;
+    check_reach(app, ctx, &client).await?;
+    let ctx_inside = ctx.clone();
+    let client = changing(app, organization, now, move |mut transaction| {
+        Box::pin(async move {
+            store::oauth_client::insert(transaction.tx(), organization, &client).await?;
+            let mut event = told(&ctx_inside, &client, "oauth_client.create");
+            event.after = Some(record(&client));
+            transaction.commit(event, Vec::new(), (client, Vec::new())).await
+        })
+    })
+    .await?;
+    Ok(WithSecret { client, secret })
+}
+
+/// One client, removed or not.
+pub async fn get(app: &App, permit: &Permit, id: OauthClientId) -> Result<OauthClient, Problem> {
+    let organization = permit.organization();
+    reading!(app.database(), organization, |conn| store::oauth_client::get(conn, organization, id))?
+        .ok_or_else(|| missing(id))
+}
+
+/// Clients in the order they were registered, removed ones too, one page.
+pub async fn list(app: &App, permit: &Permit, page: &Page) -> Result<Listing<OauthClient>, Problem> {
+    let (organization, limit) = (permit.organization(), page.limit);
+    let after = match &page.after {
+        None => OauthClientId(0),
+        Some(text) => text.parse().map_err(|_| Problem::invalid("cursor", "not a cursor of this list"))?,
+    };
+    let found = reading!(app.database(), organization, |conn| store::oauth_client::page(
+        conn,
+        organization,
+        after,
+        limit
+    ))?;
+    let next = if found.more { found.rows.last().map(|row| row.id.to_string()) } else { None };
+    Ok(Listing { items: found.rows, next })
+}
+
+/// Whether people have to be asked again, and what they gave has to end: the client goes elsewhere, or reaches further.
+fn is_another(app: &App, before: &OauthClient, after: &OauthClient) -> bool {
+    let scope = |client: &OauthClient| Scope::of(client.scopes.clone()).unwrap_or_default();
+    let goes_elsewhere = after.redirect_uris.iter().any(|uri| !before.redirect_uris.contains(uri));
+    goes_elsewhere || scope(after).beyond(&scope(before), &app.snapshots().index()).is_some()
+}
+
+/// Whether what it was given before may be more than it would be given now.
+fn is_narrower(before: &OauthClient, after: &OauthClient) -> bool {
+    let lacks = |before: &[String], after: &[String]| before.iter().any(|word| !after.contains(word));
+    lacks(&before.scopes, &after.scopes)
+        || lacks(&before.grant_types, &after.grant_types)
+        || before.service_account != after.service_account
+}
+
+/// Changes a client. Switched off, or with less to ask for, what it was given ends.
+pub async fn update(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    id: OauthClientId,
+    update: ClientUpdate,
+) -> Result<OauthClient, Problem> {
+    require_person(ctx)?;
+    let (organization, now) = (permit.organization(), ctx.now);
+    let before = get(app, permit, id).await?;
+    if before.status == ClientStatus::Deleted {
+        return Err(missing(id));
+    }
+    let account = account(app, organization, update.service_account.as_deref()).await?;
+    let mut after = before.clone();
+    if let Some(name) = &update.name {
+        after.name = text::name("name", name)?;
+    }
+    after.redirect_uris = update.redirect_uris.unwrap_or(after.redirect_uris);
+    after.post_logout_redirect_uris =
+        update.post_logout_redirect_uris.unwrap_or(after.post_logout_redirect_uris);
+    after.grant_types = update.grant_types.unwrap_or(after.grant_types);
+    after.scopes = update.scopes.unwrap_or(after.scopes);
+    after.is_first_party = update.is_first_party.unwrap_or(after.is_first_party);
+    after.service_account = account.or(after.service_account);
+    if !after.grant_types.iter().any(|grant| grant == CLIENT_CREDENTIALS) {
+        after.service_account = None;
+    }
+    if let Some(is_active) = update.is_active {
+        after.status = if is_active { ClientStatus::Active } else { ClientStatus::Disabled };
+    }
+    after.updated_at = now;
+    check_form(app, &after)?;
+    check_reach(app, ctx, &after).await?;
+    let is_another = is_another(app, &before, &after);
+    let ends = after.status != ClientStatus::Active || is_narrower(&before, &after);
+    let ctx_inside = ctx.clone();
+    changing(app, organization, now, move |mut transaction| {
+        Box::pin(async move {
+            let tx = transaction.tx();
+            if !store::oauth_client::update(tx, organization, &after).await? {
+                let detail = "the client changed meanwhile: try again";
+                return Err(Problem::new(ProblemKind::Changed, detail).retry_after(1));
+            }
+            if is_another {
+                store::oauth_consent::delete_of_client(tx, organization, id).await?;
+            }
+            let ended = if ends {
+                store::session::end_of_client(tx, id, "the client was changed", now).await?
+            } else {
+                Vec::new()
+            };
+            let after = one(tx, organization, id).await?;
+            let mut event = told(&ctx_inside, &after, "oauth_client.update");
+            (event.before, event.after) = (Some(record(&before)), Some(record(&after)));
+            transaction.commit(event, Vec::new(), (after, ended)).await
+        })
+    })
+    .await
+}
+
+/// Gives a client a new secret; the old one is taken as well for a while. Without that while what it was given ends, too.
+pub async fn rotate_secret(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    id: OauthClientId,
+    overlap_seconds: u32,
+) -> Result<WithSecret, Problem> {
+    require_person(ctx)?;
+    if overlap_seconds > OVERLAP_SECONDS_MAX {
+        let why = format!("at most {OVERLAP_SECONDS_MAX} (30 days) are allowed");
+        return Err(Problem::invalid("overlap_seconds", why));
+    }
+    let (organization, now, ctx_inside) = (permit.organization(), ctx.now, ctx.clone());
+    let before = get(app, permit, id).await?;
+    if before.status == ClientStatus::Deleted {
+        return Err(missing(id));
+    }
+    if before.kind != ClientKind::Confidential {
+        let detail = "the client keeps no secret: there is nothing to replace";
+        return Err(Problem::new(ProblemKind::InUse, detail));
+    }
+    check_reach(app, ctx, &before).await?;
+    let (secret, version, hash) = generate(app);
+    let client = changing(app, organization, now, move |mut transaction| {
+        Box::pin(async move {
+            let tx = transaction.tx();
+            let before = one(tx, organization, id).await?;
+            let until = now.plus_seconds(i64::from(overlap_seconds));
+            let previous =
+                before.secret_hash.as_deref().filter(|_| overlap_seconds > 0).map(|hash| (hash, until));
+            store::oauth_client::rotate(tx, organization, id, (version, &hash), previous, now).await?;
+            let ended = if overlap_seconds == 0 {
+                store::session::end_of_client(tx, id, "the client's secret was replaced at once", now).await?
+            } else {
+                Vec::new()
+            };
+            let after = one(tx, organization, id).await?;
+            let mut event = told(&ctx_inside, &after, "oauth_client.rotate-secret");
+            event.after = Some(serde_json::json!({ "previous_until": after.previous_until }).to_string());
+            transaction.commit(event, Vec::new(), (after, ended)).await
+        })
+    })
+    .await?;
+    Ok(WithSecret { client, secret: Some(secret) })
+}
+
+/// Removes a client for good: its secrets go, what it was given ends, its row stays for the trail.
+pub async fn delete(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    id: OauthClientId,
+) -> Result<(), Problem> {
+    require_person(ctx)?;
+    let (organization, now, ctx_inside) = (permit.organization(), ctx.now, ctx.clone());
+    changing(app, organization, now, move |mut transaction| {
+        Box::pin(async move {
+            let tx = transaction.tx();
+            let before = one(tx, organization, id).await?;
+            store::oauth_client::delete(tx, organization, id, now).await?;
+            store::oauth_consent::delete_of_client(tx, organization, id).await?;
+            let ended = store::session::end_of_client(tx, id, "the client was removed", now).await?;
+            let mut event = told(&ctx_inside, &before, "oauth_client.delete");
+            event.before = Some(record(&before));
+            transaction.commit(event, Vec::new(), ((), ended)).await
+        })
+    })
+    .await
+}
