@@ -9,9 +9,9 @@ create table second_factors (
     sealed_secret {bytes},
     -- The newest time step a code was taken for: a code counts once.
     last_step {int},
-    -- What a passkey is known by, its public key (COSE), and how often it says it was used.
+    -- What a passkey is known by, it as the library that judges passkeys keeps it, and how often it says it was used.
     credential_id {bytes},
-    public_key {bytes},
+    passkey {json},
     sign_count {int} not null,
     created_at {time} not null,
     -- None while its owner has not shown that they have it.
@@ -19,7 +19,7 @@ create table second_factors (
     last_used_at {time},
     constraint second_factors_totp check ((kind = 'totp') = (sealed_secret is not null)),
     constraint second_factors_passkey check (
-        (kind = 'passkey') = (credential_id is not null) and (kind = 'passkey') = (public_key is not null)
+        (kind = 'passkey') = (credential_id is not null) and (kind = 'passkey') = (passkey is not null)
     )
 ){clustered};
 create index second_factors_principal on second_factors (principal_id, factor_id);

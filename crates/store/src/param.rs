@@ -3,7 +3,8 @@
 use charter_db::Value;
 use charter_kernel::{
     AssignmentId, BlockId, CredentialId, DeliveryId, FactorId, GrantId, Key, LimitOverrideId, MailId,
-    OauthClientId, OrganizationId, Pattern, PrincipalId, RequestId, SessionId, SubscriptionId, TeamId, Timestamp, WebhookId,
+    OauthClientId, OrganizationId, Pattern, PrincipalId, RequestId, SessionId, SubscriptionId, TeamId,
+    Timestamp, WebhookId,
 };
 
 /// A value a statement takes.

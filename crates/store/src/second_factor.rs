@@ -3,12 +3,13 @@
 use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::{FactorId, PrincipalId, Timestamp};
 
+use crate::param::Document;
 use crate::{Result, row};
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "select factor_id, principal_id, kind, name, sealed_secret, last_step, credential_id, public_key, sign_count, created_at, \
+            "select factor_id, principal_id, kind, name, sealed_secret, last_step, credential_id, passkey, sign_count, created_at, \
              confirmed_at, last_used_at from second_factors ",
             $rest
         )
@@ -16,7 +17,7 @@ macro_rules! select {
 }
 
 statements! {
-    INSERT = "insert into second_factors (factor_id, principal_id, kind, name, sealed_secret, last_step, credential_id, public_key, \
+    INSERT = "insert into second_factors (factor_id, principal_id, kind, name, sealed_secret, last_step, credential_id, passkey, \
               sign_count, created_at, confirmed_at, last_used_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     OF_PRINCIPAL = select!("where principal_id = $1 order by factor_id");
     BY_CREDENTIAL = select!("where credential_id = $1");
@@ -27,7 +28,7 @@ statements! {
     TAKE_STEP = "update second_factors set last_step = $2, last_used_at = $3 where factor_id = $1 and confirmed_at is not null \
                  and (last_step is null or last_step < $2)";
     // A passkey that does not count says zero each time; one that counts never goes back.
-    COUNT_USE = "update second_factors set sign_count = $2, last_used_at = $3 where factor_id = $1 \
+    COUNT_USE = "update second_factors set sign_count = $2, passkey = $3, last_used_at = $4 where factor_id = $1 \
                  and (sign_count < $2 or (sign_count = 0 and $2 = 0))";
     DELETE = "delete from second_factors where principal_id = $1 and factor_id = $2";
     DELETE_OF_PRINCIPAL = "delete from second_factors where principal_id = $1";
@@ -49,8 +50,8 @@ pub enum FactorKind {
     Passkey {
         /// What it is known by.
         credential_id: Vec<u8>,
-        /// Its public key (COSE).
-        public_key: Vec<u8>,
+        /// It, as the library that judges passkeys keeps it (JSON): its public key among other things.
+        kept: String,
         /// How often it says it was used; zero when it does not count.
         sign_count: u64,
     },
@@ -91,7 +92,7 @@ fn factor(row: RowRef<'_>) -> Result<SecondFactor> {
         "totp" => FactorKind::Totp { sealed_secret: row.get(4)?, last_step: row.get(5)? },
         "passkey" => FactorKind::Passkey {
             credential_id: row.get(6)?,
-            public_key: row.get(7)?,
+            kept: row.get_json(7)?.to_owned(),
             sign_count: row.get(8)?,
         },
         other => return Err(row::bad(2, format_args!("{other:?} is no kind of second factor"))),
@@ -109,10 +110,10 @@ fn factor(row: RowRef<'_>) -> Result<SecondFactor> {
 
 /// Adds a factor; a passkey that is known already violates `second_factors_credential`.
 pub async fn insert(tx: &mut Tx, it: &SecondFactor) -> Result<()> {
-    let (secret, step, credential, key, count) = match &it.kind {
+    let (secret, step, credential, passkey, count) = match &it.kind {
         FactorKind::Totp { sealed_secret, last_step } => (Some(sealed_secret), *last_step, None, None, 0),
-        FactorKind::Passkey { credential_id, public_key, sign_count } => {
-            (None, None, Some(credential_id), Some(public_key), *sign_count)
+        FactorKind::Passkey { credential_id, kept, sign_count } => {
+            (None, None, Some(credential_id), Some(Document(kept)), *sign_count)
         }
     };
     let params = params![
@@ -123,7 +124,7 @@ pub async fn insert(tx: &mut Tx, it: &SecondFactor) -> Result<()> {
         secret,
         step,
         credential,
-        key,
+        passkey,
         count,
         it.created_at,
         it.confirmed_at,
@@ -164,9 +165,15 @@ pub async fn take_step(tx: &mut Tx, id: FactorId, step: u64, now: Timestamp) -> 
     Ok(tx.execute(&TAKE_STEP, params![id, step, now]).await? > 0)
 }
 
-/// Takes note of what a passkey says of its uses; false when it has gone back, as a copy of it does.
-pub async fn count_use(tx: &mut Tx, id: FactorId, sign_count: u64, now: Timestamp) -> Result<bool> {
-    Ok(tx.execute(&COUNT_USE, params![id, sign_count, now]).await? > 0)
+/// Takes note of what a passkey says of its uses, and keeps it as it is now; false when it has gone back, as a copy of it does.
+pub async fn count_use(
+    tx: &mut Tx,
+    id: FactorId,
+    sign_count: u64,
+    kept: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    Ok(tx.execute(&COUNT_USE, params![id, sign_count, Document(kept), now]).await? > 0)
 }
 
 /// Removes a factor.

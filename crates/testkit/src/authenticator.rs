@@ -2,20 +2,15 @@
 //! the ways an attacker would like.
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-enum Key {
-    P256(EcdsaKeyPair),
-    Ed25519(Ed25519KeyPair),
-}
-
 /// A passkey and the browser it is in.
 pub struct Passkey {
-    key: Key,
+    key: EcdsaKeyPair,
     id: Vec<u8>,
     user: Vec<u8>,
     /// How often it was used; a passkey that does not count stays at zero.
@@ -54,17 +49,10 @@ fn cbor_text(text: &str) -> Vec<u8> {
 impl Passkey {
     /// Makes one as the options ask for it, on a page of this origin; gives what the browser hands over.
     #[expect(clippy::expect_used, reason = "a test without its passkey has failed")]
-    pub fn make(options: &Value, origin: &str, is_ed25519: bool) -> (Self, Value) {
-        let key = if is_ed25519 {
-            Key::Ed25519(Ed25519KeyPair::generate().expect("a key is made"))
-        } else {
-            Key::P256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key is made"))
-        };
+    pub fn make(options: &Value, origin: &str) -> (Self, Value) {
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key is made");
         let user = options["user"]["id"].as_str().unwrap_or_default();
-        let public = match &key {
-            Key::P256(key) => key.public_key().as_ref().to_vec(),
-            Key::Ed25519(key) => key.public_key().as_ref().to_vec(),
-        };
+        let public = key.public_key().as_ref().to_vec();
         let passkey = Self {
             id: Sha256::digest(&public).to_vec(),
             user: URL_SAFE_NO_PAD.decode(user).expect("a user handle"),
@@ -80,22 +68,10 @@ impl Passkey {
     }
 
     fn hand_over_new(&self, options: &Value, public: &[u8]) -> Value {
-        let cose = match &self.key {
-            // The point: 4, x, y.
-            Key::P256(_) => {
-                let (x, y) = public.get(1..).unwrap_or_default().split_at(32);
-                [
-                    &[0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21][..],
-                    &cbor_bytes(x),
-                    &[0x22],
-                    &cbor_bytes(y),
-                ]
-                .concat()
-            }
-            Key::Ed25519(_) => {
-                [&[0xa4, 0x01, 0x01, 0x03, 0x27, 0x20, 0x06, 0x21][..], &cbor_bytes(public)].concat()
-            }
-        };
+        // The point: 4, x, y.
+        let (x, y) = public.get(1..).unwrap_or_default().split_at(32);
+        let point = [&[0x21][..], &cbor_bytes(x), &[0x22], &cbor_bytes(y)].concat();
+        let cose = [&[0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01][..], &point].concat();
         let length = u16::try_from(self.id.len()).unwrap_or(u16::MAX).to_be_bytes();
         let party = options["rp"]["id"].as_str().unwrap_or_default();
         let data = [self.data(party, 0x40), vec![0; 16], length.to_vec(), self.id.clone(), cose].concat();
@@ -144,10 +120,7 @@ impl Passkey {
     fn hand_over(&self, options: &Value, said: &str) -> Value {
         let data = self.data(options["rpId"].as_str().unwrap_or_default(), 0);
         let message = [data.as_slice(), Sha256::digest(said).as_slice()].concat();
-        let signature = match &self.key {
-            Key::P256(key) => key.sign(&SystemRandom::new(), &message).expect("it signs").as_ref().to_vec(),
-            Key::Ed25519(key) => key.sign(&message).as_ref().to_vec(),
-        };
+        let signature = self.key.sign(&SystemRandom::new(), &message).expect("it signs").as_ref().to_vec();
         json!({
             "id": text(&self.id),
             "rawId": text(&self.id),

@@ -7,6 +7,7 @@ mod discovery;
 mod form;
 mod logout;
 mod page;
+mod prove;
 mod token;
 mod user_info;
 mod visit;
@@ -16,6 +17,8 @@ use charter_app::App;
 
 /// Where browsers are sent to sign in.
 const AUTHORIZE: &str = "/oauth/authorize";
+/// Where its pages have their script.
+const SCRIPT: &str = "/oauth/passkey.js";
 /// Where clients get tokens.
 const TOKEN: &str = "/oauth/token";
 /// Where they ask what a token is worth.

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 pub const LIFE_SECONDS: i64 = 300;
 /// What every challenge begins with.
 const PREFIX: &str = "chm_";
-const LENGTH_MAX: usize = 2_048;
+const LENGTH_MAX: usize = 4_096;
 
 /// What a challenge is for. One for one thing is worth nothing for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +48,10 @@ pub(super) struct Challenge {
     pub password_changed_at: Option<Timestamp>,
     /// What stands for the program it was given to.
     pub device: [u8; 16],
-    /// What makes it the only one of its kind; passkeys sign it.
+    /// What makes it the only one of its kind.
     pub nonce: [u8; 32],
+    /// The sealed state of what passkeys are asked with (`webauthn.rs`); empty where none are.
+    pub ceremony: Vec<u8>,
     /// Until when it can be answered.
     pub expires_at: Timestamp,
 }
@@ -66,6 +68,7 @@ struct Text {
     pwd: Option<i64>,
     dev: String,
     nonce: String,
+    key: String,
     exp: i64,
 }
 
@@ -93,6 +96,7 @@ pub(super) fn make(pepper: &Pepper, is_live: bool, it: &Challenge) -> Zeroizing<
         pwd: it.password_changed_at.map(Timestamp::micros),
         dev: URL_SAFE_NO_PAD.encode(it.device),
         nonce: URL_SAFE_NO_PAD.encode(it.nonce),
+        key: URL_SAFE_NO_PAD.encode(&it.ceremony),
         exp: it.expires_at.seconds(),
     };
     let says = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&text).unwrap_or_default());
@@ -136,6 +140,7 @@ pub(super) fn read(
         password_changed_at: text.pwd.map(Timestamp),
         device: bytes(&text.dev)?,
         nonce: bytes(&text.nonce)?,
+        ceremony: URL_SAFE_NO_PAD.decode(&text.key).ok()?,
         expires_at,
     })
 }
@@ -155,6 +160,7 @@ mod tests {
             password_changed_at: Some(Timestamp(3)),
             device: [5; 16],
             nonce: [6; 32],
+            ceremony: vec![7; 80],
             expires_at: Timestamp::from_seconds(1_800_000_300),
         }
     }
@@ -163,7 +169,7 @@ mod tests {
     fn a_challenge_is_read_as_it_was_made_and_no_other_is() {
         let (pepper, now) = (Pepper::new(&[3; 32]), Timestamp::from_seconds(1_800_000_000));
         let text = make(&pepper, false, &challenge());
-        assert!(text.len() < 600, "{}", text.len());
+        assert!(text.len() < 800, "{}", text.len());
         let read = |text: &str, purpose, now| read(&pepper, false, purpose, text, now);
         assert_eq!(read(&text, Purpose::SecondFactor, now), Some(challenge()));
         assert_eq!(read(&text, Purpose::SecondFactor, now.plus_seconds(299)), Some(challenge()));

@@ -64,6 +64,21 @@ fn is_privileged(caller: &SignedIn, ctx: &RequestContext, snapshot: &Snapshot) -
         })
 }
 
+/// Whether an organization demands a second factor of somebody who goes on to one of its applications.
+pub(super) async fn is_made_of(
+    app: &App,
+    ctx: &RequestContext,
+    caller: &SignedIn,
+    organization: OrganizationId,
+) -> Result<bool, Problem> {
+    let snapshot = app.snapshots().snapshot(organization, ctx.now).await?;
+    Ok(match of(app, organization, snapshot.shard().revision()).await? {
+        SecondFactorDemand::Off => false,
+        SecondFactorDemand::Everyone => true,
+        SecondFactorDemand::Privileged => is_privileged(caller, ctx, &snapshot),
+    })
+}
+
 /// Refuses a caller who holds a permission but has not the second factor that using it takes.
 pub(crate) async fn require(
     app: &App,

@@ -1,7 +1,9 @@
 //! Proofs of a second factor: a code of an authenticator app, a passkey, a recovery code. A proof is looked at first, and taken in the transaction
 //! of what it opens; so whatever comes twice, or at the same moment, opens once.
 
+use super::challenge::Challenge;
 use super::passkey::{self, UsedCredential};
+use super::webauthn::Judged;
 use super::{one_time_code, totp};
 use crate::App;
 use charter_db::Tx;
@@ -12,6 +14,10 @@ use zeroize::Zeroizing;
 
 /// The method every session has that was begun or confirmed with a second factor (RFC 8176).
 pub const MFA: &str = "mfa";
+/// A code that was typed.
+pub(super) const OTP: &str = "otp";
+/// A passkey.
+pub(super) const HWK: &str = "hwk";
 /// Longest code that is looked at.
 const CODE_MAX: usize = 100;
 
@@ -36,22 +42,22 @@ impl std::fmt::Debug for Proof {
 }
 
 /// A proof that is right as far as can be seen without taking it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Right {
     /// A code, of a time step.
     Step(FactorId, u64),
     /// A recovery code.
     Recovery([u8; 32]),
-    /// A passkey, with how often it says it was used.
-    Passkey(FactorId, u64),
+    /// A passkey, and what is to be kept of it.
+    Passkey(FactorId, Judged),
 }
 
 impl Right {
     /// What it is called in `amr` (RFC 8176).
     pub fn method(&self) -> &'static str {
         match self {
-            Self::Step(..) | Self::Recovery(_) => "otp",
-            Self::Passkey(..) => "hwk",
+            Self::Step(..) | Self::Recovery(_) => OTP,
+            Self::Passkey(..) => HWK,
         }
     }
 
@@ -69,7 +75,9 @@ impl Right {
         Ok(match self {
             Self::Step(factor, step) => store::second_factor::take_step(tx, *factor, *step, now).await?,
             Self::Recovery(hash) => store::recovery_code::take(tx, principal, hash).await?,
-            Self::Passkey(factor, count) => store::second_factor::count_use(tx, *factor, *count, now).await?,
+            Self::Passkey(factor, Judged { sign_count, kept }) => {
+                store::second_factor::count_use(tx, *factor, u64::from(*sign_count), kept, now).await?
+            }
         })
     }
 }
@@ -82,31 +90,38 @@ pub(super) fn wrong() -> Problem {
     )
 }
 
-/// Looks at a proof by somebody whose factors these are; a passkey has to be used for the challenge of this nonce.
+/// What the trail says of a second factor that is wrong.
+pub(super) const WRONG: &str = "wrong second factor";
+
+/// Looks at a proof by somebody whose factors these are; a passkey has to be used for this challenge. What is wrong comes with what the
+/// trail says of it.
 pub(super) fn look(
     app: &App,
     principal: PrincipalId,
     factors: &[SecondFactor],
     proof: &Proof,
-    nonce: &[u8; 32],
+    asked: Option<&Challenge>,
     now: Timestamp,
-) -> Result<Option<Right>, Problem> {
+) -> Result<Result<Right, &'static str>, Problem> {
     let confirmed = || factors.iter().filter(|factor| factor.confirmed_at.is_some());
     match proof {
         Proof::Code(code) => {
             for factor in confirmed() {
                 if let Some(step) = step_of(app, factor, code, now)? {
-                    return Ok(Some(Right::Step(factor.id, step)));
+                    return Ok(Ok(Right::Step(factor.id, step)));
                 }
             }
-            Ok(None)
+            Ok(Err(WRONG))
         }
         Proof::RecoveryCode(code) if code.len() <= CODE_MAX => {
             let hash = app.identity().pepper.of_recovery(principal.0, &one_time_code::normal(code));
-            Ok(confirmed().next().map(|_| Right::Recovery(hash)))
+            Ok(confirmed().next().map(|_| Right::Recovery(hash)).ok_or(WRONG))
         }
-        Proof::RecoveryCode(_) => Ok(None),
-        Proof::Passkey(credential) => passkey::look(app, factors, credential, nonce),
+        Proof::RecoveryCode(_) => Ok(Err(WRONG)),
+        Proof::Passkey(credential) => match asked {
+            Some(asked) => passkey::look(app, factors, credential, asked),
+            None => Ok(Err(WRONG)),
+        },
     }
 }
 
@@ -129,6 +144,6 @@ pub(super) fn step_of(
     let seed = app.identity().sealer.open(&seal_id(factor.id), sealed_secret).map_err(|error| {
         Problem::new(ProblemKind::Internal, format!("the seed of second factor {}: {error}", factor.id))
     })?;
-    let step = totp::step_of(&seed, code, now);
+    let step = totp::step_of(&seed, code, now)?;
     Ok(step.filter(|step| last_step.is_none_or(|last| last < *step)))
 }

@@ -8,7 +8,6 @@
 pub mod adopted_hash;
 pub mod authenticate;
 pub mod begin;
-mod cbor;
 mod challenge;
 pub mod credential;
 pub mod credential_caller;
@@ -36,9 +35,9 @@ pub mod member_factor;
 pub mod member_session;
 mod membership;
 pub mod notice;
+pub mod oauth;
 mod one_time_code;
 pub mod own_factor;
-pub mod oauth;
 pub mod own_password;
 pub mod own_session;
 pub mod passkey;
@@ -66,7 +65,7 @@ pub mod token_floor;
 pub mod totp;
 pub mod user_import;
 mod verified_tokens;
-pub mod webauthn;
+mod webauthn;
 
 use crate::App;
 use crate::clock::World;

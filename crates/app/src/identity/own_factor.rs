@@ -4,12 +4,13 @@
 //! were begun without it; the present session goes on under a new id, with the factor proved.
 
 use super::begin::{SignIn, issue, replace};
-use super::factor_proof::{self, Right};
+use super::factor_proof::{self, HWK, OTP};
 use super::notice::{self, Notice};
 use super::own_session::own_session_of;
 use super::present::{present, swap};
 use super::second_sign_in::{add_methods, over};
 use super::throttle::AccountKey;
+use super::totp::Shown;
 use super::{guesses, one_time_code, session, totp};
 use crate::App;
 use crate::audit;
@@ -169,8 +170,8 @@ pub async fn begin_app(app: &App, ctx: &RequestContext, name: Option<&str>) -> R
     })
     .await?;
     let login = ctx.principal().map_or("", |caller| caller.login.as_str());
-    let uri = totp::uri(host_of(&identity.settings.public_url), login, seed.as_slice());
-    Ok(NewApp { id, secret: totp::shown(seed.as_slice()), uri })
+    let Shown { secret, uri } = totp::shown(host_of(&identity.settings.public_url), login, seed.as_slice())?;
+    Ok(NewApp { id, secret, uri })
 }
 
 /// The host of the address of this service: what an app calls it.
@@ -214,10 +215,10 @@ impl Counting {
         }
     }
 
-    fn right(&self) -> Right {
+    fn method(&self) -> &'static str {
         match self {
-            Self::App { id, step, .. } => Right::Step(*id, *step),
-            Self::Passkey { factor, .. } => Right::Passkey(factor.id, 0),
+            Self::App { .. } => OTP,
+            Self::Passkey { .. } => HWK,
         }
     }
 
@@ -263,7 +264,7 @@ pub(super) async fn finish(app: &App, ctx: &RequestContext, counting: Counting) 
     let (old, principal) = present(app, ctx).await?;
     let who = principal.id;
     let mut begun = replace(app, ctx, &old, old.organization).await?;
-    add_methods(&mut begun.session.amr, &counting.right());
+    add_methods(&mut begun.session.amr, counting.method());
     let (id, codes) = (counting.id(), RecoveryCodes::make(app));
     let hashes = codes.hashes(app, who);
     let (ctx_inside, app_inside, new) = (ctx.clone(), app.clone(), begun.clone());

@@ -11,7 +11,7 @@ use super::own_factor::{Added, Counting, finish, named, own, require_room};
 use super::password::Verified;
 use super::second_sign_in::{over, record_failure};
 use super::sign_in::require_address;
-use super::webauthn::{self, ALGORITHMS, Fault, Site};
+use super::webauthn::{Fault, Site};
 use super::{factor_proof, session};
 use crate::App;
 use crate::caller::RequestContext;
@@ -25,10 +25,13 @@ use charter_store as store;
 use charter_store::second_factor::{FactorKind, SecondFactor};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use webauthn_rs::prelude::{PublicKeyCredential, RegisterPublicKeyCredential};
 use zeroize::Zeroizing;
 
-/// Longest text of one part of what a browser hands over.
-const PART_MAX: usize = 24 * 1024;
+/// What the trail says of a passkey that is wrong.
+const WRONG: &str = "wrong passkey";
+/// What it says of one that was used less often than it was.
+const WENT_BACK: &str = "a passkey that went back: is it a copy?";
 
 /// What a page asks the browser with, and what it sends back beside the answer.
 #[derive(Debug)]
@@ -43,84 +46,32 @@ pub struct Options {
 
 /// A passkey that was made, as the browser hands it over (`RegistrationResponseJSON`).
 #[derive(Debug)]
-pub struct MadeCredential {
-    client_data: Vec<u8>,
-    attestation: Vec<u8>,
-}
+pub struct MadeCredential(RegisterPublicKeyCredential);
 
 /// A passkey that was used, as the browser hands it over (`AuthenticationResponseJSON`).
 #[derive(Debug)]
-pub struct UsedCredential {
-    id: Vec<u8>,
-    client_data: Vec<u8>,
-    data: Vec<u8>,
-    signed: Vec<u8>,
-    user: Option<Vec<u8>>,
-}
-
-#[derive(Deserialize)]
-struct Handed<T> {
-    #[serde(rename = "rawId")]
-    raw_id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    response: T,
-}
-
-#[derive(Deserialize)]
-struct HandedMade {
-    #[serde(rename = "clientDataJSON")]
-    client_data: String,
-    #[serde(rename = "attestationObject")]
-    attestation: String,
-}
-
-#[derive(Deserialize)]
-struct HandedUsed {
-    #[serde(rename = "clientDataJSON")]
-    client_data: String,
-    #[serde(rename = "authenticatorData")]
-    data: String,
-    signature: String,
-    #[serde(default, rename = "userHandle")]
-    user: Option<String>,
-}
+pub struct UsedCredential(PublicKeyCredential);
 
 fn unreadable() -> Problem {
     Problem::invalid("credential", "what the browser's `credential.toJSON()` gives is expected")
 }
 
-fn bytes(text: &str) -> Result<Vec<u8>, Problem> {
-    let text =
-        Some(text.trim_end_matches('=')).filter(|text| text.len() <= PART_MAX).ok_or_else(unreadable)?;
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| unreadable())
-}
-
-fn handed<'a, T: Deserialize<'a>>(value: &'a Value) -> Result<Handed<T>, Problem> {
-    let read = Handed::<T>::deserialize(value).map_err(|_| unreadable())?;
-    if read.kind == "public-key" { Ok(read) } else { Err(unreadable()) }
+fn handed<'a, T: Deserialize<'a>>(value: &'a Value, kind: impl Fn(&T) -> &str) -> Result<T, Problem> {
+    let read = T::deserialize(value).map_err(|_| unreadable())?;
+    if kind(&read) == "public-key" { Ok(read) } else { Err(unreadable()) }
 }
 
 impl MadeCredential {
     /// Reads it.
     pub fn read(value: &Value) -> Result<Self, Problem> {
-        let Handed { response: HandedMade { client_data, attestation }, .. } = handed(value)?;
-        Ok(Self { client_data: bytes(&client_data)?, attestation: bytes(&attestation)? })
+        Ok(Self(handed(value, |it: &RegisterPublicKeyCredential| &it.type_)?))
     }
 }
 
 impl UsedCredential {
     /// Reads it.
     pub fn read(value: &Value) -> Result<Self, Problem> {
-        let Handed { raw_id, response: HandedUsed { client_data, data, signature, user }, .. } =
-            handed(value)?;
-        Ok(Self {
-            id: bytes(&raw_id)?,
-            client_data: bytes(&client_data)?,
-            data: bytes(&data)?,
-            signed: bytes(&signature)?,
-            user: user.map(|user| bytes(&user)).transpose()?,
-        })
+        Ok(Self(handed(value, |it: &PublicKeyCredential| &it.type_)?))
     }
 }
 
@@ -143,21 +94,25 @@ fn listed(factors: &[SecondFactor]) -> Vec<Value> {
     factors.iter().filter_map(passkey).collect()
 }
 
-fn request(site: &Site, nonce: &[u8; 32], allowed: Vec<Value>) -> Value {
-    json!({
-        "challenge": URL_SAFE_NO_PAD.encode(nonce),
-        "rpId": site.id,
-        "timeout": LIFE_SECONDS * 1_000,
-        "userVerification": "required",
-        "allowCredentials": allowed,
-    })
+/// What a browser is asked with for one of these passkeys, and the sealed state; none where there are none.
+pub(super) fn request_for(
+    app: &App,
+    factors: &[SecondFactor],
+    nonce: &[u8; 32],
+) -> Result<Option<(Value, Vec<u8>)>, Problem> {
+    let allowed = listed(factors);
+    let Some(site) = Site::of(&app.identity().settings.public_url).filter(|_| !allowed.is_empty()) else {
+        return Ok(None);
+    };
+    let (mut public_key, ceremony) = site.ask(app, nonce)?;
+    put(&mut public_key, "allowCredentials", allowed);
+    Ok(Some((public_key, ceremony)))
 }
 
-/// What a browser is asked with for one of these passkeys; none where there are none.
-pub(super) fn request_for(app: &App, factors: &[SecondFactor], nonce: &[u8; 32]) -> Option<Value> {
-    let allowed = listed(factors);
-    let site = Site::of(&app.identity().settings.public_url)?;
-    (!allowed.is_empty()).then(|| request(&site, nonce, allowed))
+fn put(options: &mut Value, name: &str, value: Vec<Value>) {
+    if let Some(options) = options.as_object_mut() {
+        options.insert(name.to_owned(), value.into());
+    }
 }
 
 fn question(app: &App, purpose: Purpose, user_agent: Option<&str>, now: Timestamp) -> Challenge {
@@ -171,6 +126,7 @@ fn question(app: &App, purpose: Purpose, user_agent: Option<&str>, now: Timestam
         password_changed_at: None,
         device: challenge::device_of(&app.identity().pepper, user_agent),
         nonce: app.world().random(),
+        ceremony: Vec::new(),
         expires_at: now.plus_seconds(LIFE_SECONDS),
     }
 }
@@ -187,8 +143,9 @@ fn options(app: &App, question: &Challenge, public_key: Value) -> Options {
 /// What a page asks the browser with to use a passkey: any of this site. Nothing is kept of it.
 pub fn use_options(app: &App, ctx: &RequestContext, user_agent: Option<String>) -> Result<Options, Problem> {
     let user_agent = user_agent.map(begin::shortened);
-    let asked = question(app, Purpose::Passkey, user_agent.as_deref(), ctx.now);
-    let public_key = request(&site(app)?, &asked.nonce, Vec::new());
+    let mut asked = question(app, Purpose::Passkey, user_agent.as_deref(), ctx.now);
+    let (public_key, ceremony) = site(app)?.ask(app, &asked.nonce)?;
+    asked.ceremony = ceremony;
     Ok(options(app, &asked, public_key))
 }
 
@@ -211,32 +168,18 @@ pub async fn new_options(app: &App, ctx: &RequestContext) -> Result<Options, Pro
     require_room(&factors)?;
     let site = site(app)?;
     let caller = super::own_session::principal_of(ctx)?;
-    let asked = Challenge {
+    let mut asked = Challenge {
         principal: Some(who),
         session: caller.session,
         ..question(app, Purpose::NewPasskey, None, ctx.now)
     };
-    let algorithms: Vec<Value> =
-        ALGORITHMS.iter().map(|alg| json!({ "type": "public-key", "alg": alg })).collect();
-    let public_key = json!({
-        "challenge": URL_SAFE_NO_PAD.encode(asked.nonce),
-        "rp": { "id": site.id, "name": site.id },
-        "user": {
-            "id": URL_SAFE_NO_PAD.encode(who.0.to_be_bytes()),
-            "name": caller.login,
-            "displayName": caller.name,
-        },
-        "pubKeyCredParams": algorithms,
-        "timeout": LIFE_SECONDS * 1_000,
-        "excludeCredentials": listed(&factors),
-        "authenticatorSelection": { "residentKey": "preferred", "userVerification": "required" },
-        "attestation": "none",
-    });
+    let (mut public_key, ceremony) = site.ask_new(app, &asked.nonce, who, &caller.login, &caller.name)?;
+    put(&mut public_key, "excludeCredentials", listed(&factors));
+    asked.ceremony = ceremony;
     Ok(options(app, &asked, public_key))
 }
 
-fn not_taken(fault: Fault) -> Problem {
-    tracing::debug!(?fault, "a passkey was not taken");
+fn not_taken() -> Problem {
     Problem::new(
         ProblemKind::InvalidCredentials,
         "the passkey was not made for this, or its user was not checked: begin again",
@@ -260,16 +203,12 @@ pub async fn add(
     let asked = challenge::read(pepper, is_live, Purpose::NewPasskey, challenge, now)
         .filter(|it| it.principal == Some(who) && it.session == session)
         .ok_or_else(over)?;
-    let made = webauthn::made(&site, &asked.nonce, &credential.client_data, &credential.attestation)
-        .map_err(not_taken)?;
+    let made = site.made(app, &asked.nonce, &asked.ceremony, &credential.0)?.ok_or_else(not_taken)?;
     let factor = SecondFactor {
         id: FactorId(app.fresh_id()),
         principal: who,
-        kind: FactorKind::Passkey {
-            credential_id: made.credential_id,
-            public_key: made.public_key,
-            sign_count: u64::from(made.sign_count),
-        },
+        // Its count is compared from the first use on.
+        kind: FactorKind::Passkey { credential_id: made.credential_id, kept: made.kept, sign_count: 0 },
         name,
         created_at: now,
         confirmed_at: Some(now),
@@ -284,28 +223,25 @@ pub(super) fn look(
     app: &App,
     factors: &[SecondFactor],
     credential: &UsedCredential,
-    nonce: &[u8; 32],
-) -> Result<Option<Right>, Problem> {
-    let site = site(app)?;
+    asked: &Challenge,
+) -> Result<Result<Right, &'static str>, Problem> {
+    let handed = &credential.0;
     for factor in factors {
-        let FactorKind::Passkey { credential_id, public_key, .. } = &factor.kind else { continue };
-        if *credential_id != credential.id {
+        let FactorKind::Passkey { credential_id, kept, .. } = &factor.kind else { continue };
+        if credential_id != handed.get_credential_id() {
             continue;
         }
-        let is_other = |user: &Vec<u8>| user.as_slice() != factor.principal.0.to_be_bytes().as_slice();
-        if credential.user.as_ref().is_some_and(is_other) {
-            return Ok(None);
+        let whose = factor.principal.0.to_be_bytes();
+        if handed.get_user_unique_id().is_some_and(|user| user != whose) {
+            return Ok(Err(WRONG));
         }
-        let UsedCredential { client_data, data, signed, .. } = credential;
-        return Ok(match webauthn::used(&site, nonce, public_key, client_data, data, signed) {
-            Ok(sign_count) => Some(Right::Passkey(factor.id, u64::from(sign_count))),
-            Err(fault) => {
-                tracing::debug!(?fault, factor = %factor.id, "a passkey was not taken");
-                None
-            }
+        return Ok(match site(app)?.used(app, &asked.nonce, &asked.ceremony, kept, handed)? {
+            Ok(judged) => Ok(Right::Passkey(factor.id, judged)),
+            Err(Fault::WentBack) => Err(WENT_BACK),
+            Err(Fault::Wrong) => Err(WRONG),
         });
     }
-    Ok(None)
+    Ok(Err(WRONG))
 }
 
 /// A sign-in with a passkey alone.
@@ -329,7 +265,9 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: PasskeySignInDraft)
     identity.throttle.take_from_address(ctx.address, now)?;
     let user_agent = draft.opening.user_agent.clone().map(begin::shortened);
     let asked = used_challenge(app, &draft.challenge, user_agent.as_deref(), now)?;
-    let wanted = draft.credential.id.clone();
+    let Some((named, wanted)) = site(app)?.named(&draft.credential.0) else {
+        return Err(factor_proof::wrong());
+    };
     let found = reading_all!(app.database(), |conn| async move {
         let Some(factor) = store::second_factor::by_credential(conn, &wanted).await? else { return Ok(None) };
         let Some(principal) = store::principal::by_id(conn, factor.principal).await? else { return Ok(None) };
@@ -338,11 +276,14 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: PasskeySignInDraft)
     })?;
     let Some((factor, principal, is_standing)) = found else { return Err(factor_proof::wrong()) };
     let who: PrincipalId = principal.id;
-    let is_user = principal.kind == PrincipalKind::User;
-    let right = look(app, std::slice::from_ref(&factor), &draft.credential, &asked.nonce)?;
-    let Some(right) = right.filter(|_| is_standing && is_user) else {
-        record_failure(app, ctx, &principal, None, "wrong passkey").await?;
-        return Err(factor_proof::wrong());
+    let may = is_standing && principal.kind == PrincipalKind::User && named == who;
+    let looked = look(app, std::slice::from_ref(&factor), &draft.credential, &asked)?;
+    let right = match looked.and_then(|right| if may { Ok(right) } else { Err(WRONG) }) {
+        Ok(right) => right,
+        Err(why) => {
+            record_failure(app, ctx, &principal, None, why).await?;
+            return Err(factor_proof::wrong());
+        }
     };
     let organization = match &draft.organization {
         Some(text) => Some(membership(app, &principal, text, now).await?),
@@ -387,7 +328,7 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: PasskeySignInDraft)
         Ok((ended, _)) => ended,
         Err(problem) => {
             if problem.kind == ProblemKind::InvalidCredentials {
-                record_failure(app, ctx, &principal, None, "a passkey that went back: is it a copy?").await?;
+                record_failure(app, ctx, &principal, None, WENT_BACK).await?;
             }
             return Err(problem);
         }

@@ -13,9 +13,9 @@ use zxcvbn::{Score, zxcvbn};
 
 /// Most bytes of a password; a longer one is refused, never cut.
 pub const BYTES_MAX: usize = 1024;
-/// Fewest characters, when no installation asks for another number: a password is the only factor.
+/// Fewest characters of a password that is the only factor, when no installation asks for another number.
 pub const CHARACTERS_MIN: u32 = 15;
-/// The lowest number an installation may ask for: that of a password with a second factor beside it.
+/// Fewest characters of a password with a second factor beside it, and the lowest number an installation may ask for.
 pub const CHARACTERS_FLOOR: u32 = 8;
 /// Letters of a word that is looked for in a password.
 const WORD_MIN: usize = 3;
@@ -58,8 +58,8 @@ fn folded(text: &str) -> String {
 
 /// What an account's new password is measured by, as its organizations are now.
 pub(super) async fn measure(app: &App, who: PrincipalId) -> Result<Measure, Problem> {
-    let characters_min = app.identity().settings().password_characters_min;
-    let (login, name, organizations) = reading_all!(app.database(), |conn| async move {
+    let asked = app.identity().settings().password_characters_min;
+    let (login, name, organizations, has_factor) = reading_all!(app.database(), |conn| async move {
         let conn: &mut Conn = conn;
         let mut organizations = Vec::new();
         for place in store::membership::organizations_of(conn, who).await? {
@@ -69,8 +69,11 @@ pub(super) async fn measure(app: &App, who: PrincipalId) -> Result<Measure, Prob
         }
         let found = store::principal::by_id(conn, who).await?;
         let (login, name) = found.map(|it| (it.login_folded, it.name)).unwrap_or_default();
-        Ok::<_, charter_db::Error>((login, name, organizations))
+        let has_factor = store::second_factor::has(conn, who).await?;
+        Ok::<_, charter_db::Error>((login, name, organizations, has_factor))
     })?;
+    // Who asks for more than the norm means it for everybody.
+    let characters_min = if has_factor && asked <= CHARACTERS_MIN { CHARACTERS_FLOOR } else { asked };
     Ok(Measure::new(&login, &name, &organizations, characters_min))
 }
 

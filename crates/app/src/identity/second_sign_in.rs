@@ -3,7 +3,7 @@
 
 use super::begin::{self, SessionKind, SignIn, acting_as, begin, issue};
 use super::challenge::{self, Challenge, LIFE_SECONDS, Purpose};
-use super::factor_proof::{self, MFA, Proof, Right};
+use super::factor_proof::{self, MFA, Proof, Right, WRONG};
 use super::membership::{is_standing, membership_of};
 use super::notice::{self, Notice};
 use super::password::Verified;
@@ -22,9 +22,6 @@ use charter_store::principal::Principal;
 use charter_store::second_factor::{FactorKind, SecondFactor};
 use serde_json::Value;
 use zeroize::Zeroizing;
-
-/// What the trail says of a second factor that is wrong.
-const WRONG: &str = "wrong second factor";
 
 /// Whoever showed the right password.
 pub(super) struct Shown {
@@ -98,7 +95,9 @@ pub(super) async fn ask(app: &App, ctx: &RequestContext, shown: Shown) -> Result
         let factors = store::second_factor::of_principal(conn, who).await?;
         Ok::<_, charter_db::Error>((factors, store::recovery_code::count(conn, who).await?))
     })?;
-    let expires_at = now.plus_seconds(LIFE_SECONDS);
+    let (expires_at, nonce) = (now.plus_seconds(LIFE_SECONDS), app.world().random());
+    let (passkey, ceremony) = passkey::request_for(app, &factors, &nonce)?.unzip();
+    let ceremony = ceremony.unwrap_or_default();
     let question = Challenge {
         purpose: Purpose::SecondFactor,
         principal: Some(who),
@@ -108,7 +107,8 @@ pub(super) async fn ask(app: &App, ctx: &RequestContext, shown: Shown) -> Result
         is_known_device: is_known,
         password_changed_at: Some(password_set_at(&principal)),
         device: challenge::device_of(&identity.pepper, user_agent.as_deref()),
-        nonce: app.world().random(),
+        nonce,
+        ceremony,
         expires_at,
     };
     let ctx_inside = acting_as(ctx, &principal);
@@ -125,7 +125,6 @@ pub(super) async fn ask(app: &App, ctx: &RequestContext, shown: Shown) -> Result
         }) as BoxFuture<'_, Result<Committed<()>, Problem>>
     })
     .await?;
-    let passkey = passkey::request_for(app, &factors, &question.nonce);
     Ok(Asked {
         challenge: challenge::make(&identity.pepper, identity.settings.is_live, &question),
         expires_at,
@@ -159,16 +158,19 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SecondSignInDraft) 
     let (principal, factors) = found
         .filter(|(principal, _)| Some(password_set_at(principal)) == question.password_changed_at)
         .ok_or_else(over)?;
-    let Some(right) = factor_proof::look(app, who, &factors, &draft.proof, &question.nonce, now)? else {
-        record_failure(app, ctx, &principal, place, WRONG).await?;
-        return Err(factor_proof::wrong());
+    let right = match factor_proof::look(app, who, &factors, &draft.proof, Some(&question), now)? {
+        Ok(right) => right,
+        Err(why) => {
+            record_failure(app, ctx, &principal, place, why).await?;
+            return Err(factor_proof::wrong());
+        }
     };
     if let Some(organization) = place {
         membership_of(app, &principal, organization, now).await?;
     }
     let opening = begin::Opening { kind: question.kind, user_agent };
     let mut begun = begin(app, ctx, who, place, opening).await?;
-    add_methods(&mut begun.session.amr, &right);
+    add_methods(&mut begun.session.amr, right.method());
     require_address(app, ctx, &principal, &begun).await?;
     let old = match &draft.replaces {
         Some(cookie) if question.kind == SessionKind::Cookie => session::by_cookie(app, cookie).await?,
@@ -223,8 +225,8 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SecondSignInDraft) 
 }
 
 /// Adds what a second factor proves to what a session says of its proofs.
-pub(super) fn add_methods(amr: &mut String, right: &Right) {
-    for method in [right.method(), MFA] {
+pub(super) fn add_methods(amr: &mut String, method: &str) {
+    for method in [method, MFA] {
         if !amr.split(' ').any(|there| there == method) {
             amr.push(' ');
             amr.push_str(method);

@@ -108,9 +108,8 @@ pub async fn reauthenticate(app: &App, ctx: &RequestContext, draft: ReproofDraft
         None => None,
         Some(proof) => {
             guesses::take(app, None, by_factor, now).await?;
-            let nonce = asked.as_ref().map_or([0; 32], |asked| asked.nonce);
-            let right = factor_proof::look(app, who, &factors, &proof, &nonce, now)?;
-            Some(right.ok_or_else(factor_proof::wrong)?)
+            let looked = factor_proof::look(app, who, &factors, &proof, asked.as_ref(), now)?;
+            Some(looked.map_err(|_| factor_proof::wrong())?)
         }
     };
     let mut begun = replace(app, ctx, &old, old.organization).await?;
@@ -120,7 +119,7 @@ pub async fn reauthenticate(app: &App, ctx: &RequestContext, draft: ReproofDraft
         session.amr = format!("pwd {}", session.amr);
     }
     if let Some(right) = &right {
-        add_methods(&mut session.amr, right);
+        add_methods(&mut session.amr, right.method());
     }
     let (ctx_inside, app_inside, new) = (ctx.clone(), app.clone(), begun.clone());
     let (ended, _) = app

@@ -167,7 +167,7 @@ both_engines!(
     let begun = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD)).await;
     let ann = node.as_bearer(begun.unwrap().begun().unwrap().access_token()).await;
     let phone = own_factor::begin_app(&node.app, &ann, None).await.unwrap();
-    let code = totp::code(&seed_of(&phone.secret), totp::step_at(node.now()));
+    let code = totp::code(&seed_of(&phone.secret), node.now()).unwrap();
     own_factor::confirm_app(&node.app, &ann, phone.id, code).await.unwrap();
     is_refused(&node, &theirs).await;
     let exchanged = legacy_caller::exchange(&node.app, &before, None, Opening::default()).await.unwrap_err();

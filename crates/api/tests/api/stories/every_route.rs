@@ -69,6 +69,7 @@ const OPEN: &[&str] = &[
     "leaked-keys.report",
     "oauth.authorize",
     "oauth.authorize.answer",
+    "oauth.authorize.script",
     "oauth.introspect",
     "oauth.logout",
     "oauth.logout.answer",

@@ -18,9 +18,9 @@ impl Story {
         self.with_token(token, Method::POST, &format!("{NEW}/options"), None).await.is(200).body
     }
 
-    async fn add_passkey(&self, token: &str, is_ed25519: bool) -> (Passkey, Told) {
+    async fn add_passkey(&self, token: &str) -> (Passkey, Told) {
         let options = self.new_passkey(token).await;
-        let (passkey, handed) = Passkey::make(&options["public_key"], HERE, is_ed25519);
+        let (passkey, handed) = Passkey::make(&options["public_key"], HERE);
         let body = json!({"challenge": options["challenge"], "name": "laptop", "credential": handed});
         let told = self.with_token(token, Method::POST, NEW, Some(body)).await.is(201);
         (passkey, told)
@@ -44,7 +44,7 @@ impl Story {
 async fn with_passkey(database: charter_testkit::database::TestDatabase) -> (Story, Passkey, String) {
     let story = Story::with_password(database).await;
     let token = token_of(&story.log_in(LOGIN, PASSWORD).await.is(200));
-    let (passkey, told) = story.add_passkey(&token, false).await;
+    let (passkey, told) = story.add_passkey(&token).await;
     let token = told.body["session"]["access_token"].as_str().unwrap().to_owned();
     (story, passkey, token)
 }
@@ -58,7 +58,7 @@ both_engines!(a_passkey_is_a_second_factor_and_enough_without_a_password, async 
     assert_eq!((&asked["rp"]["id"], &asked["attestation"]), (&json!("charter.example"), &json!("none")));
     assert_eq!(asked["authenticatorSelection"]["userVerification"], "required");
     assert_eq!(asked["excludeCredentials"], json!([]));
-    let (mut passkey, added) = story.add_passkey(&first, false).await;
+    let (mut passkey, added) = story.add_passkey(&first).await;
     assert_eq!(added.body["recovery_codes"].as_array().unwrap().len(), 10);
     let token = added.body["session"]["access_token"].as_str().unwrap().to_owned();
     assert!(!story.works(&first).await && !story.works(&elsewhere).await);
@@ -82,8 +82,8 @@ both_engines!(a_passkey_is_a_second_factor_and_enough_without_a_password, async 
     assert_eq!(done.body["organization_id"], json!(toys));
     assert!(done.body["refresh_token"].is_string());
 
-    // A second one, of another kind, that does not count its uses.
-    let (mut other, told) = story.add_passkey(&token, true).await;
+    // A second one, that does not count its uses, and does not say whose it is beside a password.
+    let (mut other, told) = story.add_passkey(&token).await;
     assert!(told.body["recovery_codes"].is_null());
     other.counts = false;
     for _ in 0..2 {
@@ -91,6 +91,11 @@ both_engines!(a_passkey_is_a_second_factor_and_enough_without_a_password, async 
         let handed = other.answer(&options["public_key"]);
         story.alone(&options, handed).await.is(200);
     }
+    let told = story.log_in(LOGIN, PASSWORD).await.is(200);
+    let mut handed = other.answer(&told.body["passkey"]);
+    handed["response"].as_object_mut().unwrap().remove("userHandle");
+    let challenge = told.body["challenge"].as_str().unwrap();
+    story.answer(challenge, json!({"passkey": handed.clone()})).await.is(200);
     let body = json!({"session": "cookie", "challenge": "x", "credential": handed});
     story.wire(Method::POST, ALONE, &[], None, Some(body)).await.is_problem(401, "unauthenticated");
 });
@@ -138,14 +143,14 @@ both_engines!(
         // New ones are judged the same.
         let options = story.new_passkey(&token).await;
         for origin in ["https://evil.example", HERE] {
-            let (_, mut handed) = Passkey::make(&options["public_key"], origin, false);
+            let (_, mut handed) = Passkey::make(&options["public_key"], origin);
             if origin == HERE {
                 handed["response"]["attestationObject"] = json!("oA");
             }
             let body = json!({"challenge": options["challenge"], "credential": handed});
             story.with_token(&token, Method::POST, NEW, Some(body)).await.is_problem(401, "invalid-credentials");
         }
-        let (_, handed) = Passkey::make(&story.new_passkey(&token).await["public_key"], HERE, false);
+        let (_, handed) = Passkey::make(&story.new_passkey(&token).await["public_key"], HERE);
         let body = json!({"challenge": options["challenge"], "credential": handed});
         story.with_token(&token, Method::POST, NEW, Some(body)).await.is_problem(401, "invalid-credentials");
     }
@@ -202,7 +207,7 @@ both_engines!(a_passkey_is_of_one_account_and_challenges_are_for_one_thing, asyn
         .is(200);
     let bob = token_of(&story.log_in("bob@toys.example", PASSWORD).await.is(200));
     let options = story.new_passkey(&bob).await;
-    let (mut of_bob, handed) = Passkey::make(&options["public_key"], HERE, false);
+    let (mut of_bob, handed) = Passkey::make(&options["public_key"], HERE);
     let body = json!({"challenge": options["challenge"], "name": "laptop", "credential": handed});
     // The challenge was bob's.
     story.with_token(&token, Method::POST, NEW, Some(body.clone())).await.is_problem(401, "unauthenticated");
@@ -222,7 +227,7 @@ both_engines!(a_passkey_is_of_one_account_and_challenges_are_for_one_thing, asyn
     story.alone(&options, handed).await.is_problem(401, "unauthenticated");
     // One passkey is added once.
     let options = story.new_passkey(&bob).await;
-    let (_, handed) = Passkey::make(&options["public_key"], HERE, false);
+    let (_, handed) = Passkey::make(&options["public_key"], HERE);
     let body = json!({"challenge": options["challenge"], "credential": handed});
     let told = story.with_token(&bob, Method::POST, NEW, Some(body.clone())).await.is(201);
     let bob = told.body["session"]["access_token"].as_str().unwrap().to_owned();

@@ -199,7 +199,9 @@ pub async fn for_code(
             if client.kind != ClientKind::Confidential && !limits.allow_address(ctx.address) {
                 return Err(session_limits::wrong_address().into());
             }
-            Some(session_for(app, ctx, client, principal, &scope, Some(code.session)).await?)
+            let begun = session_for(app, ctx, client, principal, &scope, Some(code.session)).await?;
+            // The application has what its user proved, and no more.
+            Some(Session { amr: code.amr.clone(), authenticated_at: code.authenticated_at, ..begun })
         }
         _ => None,
     };

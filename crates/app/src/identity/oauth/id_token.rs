@@ -3,6 +3,7 @@
 
 use super::scope::{EMAIL, PROFILE, Scope};
 use crate::App;
+use crate::caller::is_multi_factor;
 use crate::identity::key_rotation::advance_lineage;
 use crate::identity::signing_key::{ES256, ID};
 use crate::identity::token::{TOKEN_MAX, has_no_name_twice, signed};
@@ -118,7 +119,7 @@ pub(super) fn mint(app: &App, saying: &Saying<'_>, now: Timestamp) -> Option<Str
         auth_time: saying.authenticated_at.seconds(),
         nonce: saying.nonce,
         at_hash: at_hash(saying.access_token),
-        acr: if amr.len() > 1 { MULTI_FACTOR } else { SINGLE_FACTOR },
+        acr: if is_multi_factor(amr.iter().copied()) { MULTI_FACTOR } else { SINGLE_FACTOR },
         amr,
         profile: Profile::of(saying.principal, saying.scope),
     };
