@@ -40,3 +40,8 @@ create table spent_challenges (
     expires_at {time} not null
 ){clustered};
 create index spent_challenges_expires on spent_challenges (expires_at, challenge);
+
+-- Whose password is too short to be the only factor.
+create table short_passwords (
+    principal_id {id} not null primary key
+){clustered};

@@ -42,6 +42,7 @@ pub mod second_factor;
 pub mod session;
 pub mod setting;
 pub mod setup_code;
+pub mod short_password;
 pub mod sign_in_counter;
 pub mod signing_key;
 pub mod spent_challenge;

@@ -32,7 +32,6 @@ statements! {
                  and (sign_count < $2 or (sign_count = 0 and $2 = 0))";
     DELETE = "delete from second_factors where principal_id = $1 and factor_id = $2";
     DELETE_OF_PRINCIPAL = "delete from second_factors where principal_id = $1";
-    DELETE_WAITING = "delete from second_factors where principal_id = $1 and confirmed_at is null";
     PURGE = "delete from second_factors where confirmed_at is null and created_at < $1";
 }
 
@@ -187,8 +186,11 @@ pub async fn delete_of_principal(tx: &mut Tx, principal: PrincipalId) -> Result<
 }
 
 /// Removes the factors of a principal that were never confirmed.
-pub async fn delete_waiting(tx: &mut Tx, principal: PrincipalId) -> Result<u64> {
-    tx.execute(&DELETE_WAITING, params![principal]).await
+pub async fn delete_waiting(tx: &mut Tx, principal: PrincipalId) -> Result<()> {
+    for waiting in of_principal(tx, principal).await?.iter().filter(|it| it.confirmed_at.is_none()) {
+        delete(tx, principal, waiting.id).await?;
+    }
+    Ok(())
 }
 
 /// Forgets factors made before an instant that were never confirmed.

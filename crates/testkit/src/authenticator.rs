@@ -29,6 +29,10 @@ fn text(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+fn word<'a>(options: &'a Value, at: &str) -> &'a str {
+    options.pointer(at).and_then(Value::as_str).unwrap_or_default()
+}
+
 fn head(major: u8, length: usize) -> Vec<u8> {
     let major = major << 5;
     match u8::try_from(length) {
@@ -51,7 +55,7 @@ impl Passkey {
     #[expect(clippy::expect_used, reason = "a test without its passkey has failed")]
     pub fn make(options: &Value, origin: &str) -> (Self, Value) {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key is made");
-        let user = options["user"]["id"].as_str().unwrap_or_default();
+        let user = word(options, "/user/id");
         let public = key.public_key().as_ref().to_vec();
         let passkey = Self {
             id: Sha256::digest(&public).to_vec(),
@@ -73,7 +77,7 @@ impl Passkey {
         let point = [&[0x21][..], &cbor_bytes(x), &[0x22], &cbor_bytes(y)].concat();
         let cose = [&[0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01][..], &point].concat();
         let length = u16::try_from(self.id.len()).unwrap_or(u16::MAX).to_be_bytes();
-        let party = options["rp"]["id"].as_str().unwrap_or_default();
+        let party = word(options, "/rp/id");
         let data = [self.data(party, 0x40), vec![0; 16], length.to_vec(), self.id.clone(), cose].concat();
         let object = [
             head(5, 3),
@@ -118,7 +122,7 @@ impl Passkey {
     #[expect(clippy::expect_used, reason = "a test without its signature has failed")]
     #[expect(clippy::disallowed_methods, reason = "a key signs with randomness of its own")]
     fn hand_over(&self, options: &Value, said: &str) -> Value {
-        let data = self.data(options["rpId"].as_str().unwrap_or_default(), 0);
+        let data = self.data(word(options, "/rpId"), 0);
         let message = [data.as_slice(), Sha256::digest(said).as_slice()].concat();
         let signature = self.key.sign(&SystemRandom::new(), &message).expect("it signs").as_ref().to_vec();
         json!({
@@ -138,7 +142,7 @@ impl Passkey {
     fn said(&self, kind: &str, options: &Value) -> String {
         json!({
             "type": kind,
-            "challenge": options["challenge"],
+            "challenge": word(options, "/challenge"),
             "origin": self.origin,
             "crossOrigin": false,
         })

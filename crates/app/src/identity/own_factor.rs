@@ -316,6 +316,12 @@ pub async fn remove(app: &App, ctx: &RequestContext, id: FactorId) -> Result<(),
                     return Err(missing());
                 }
                 if !store::second_factor::has(tx, who).await? {
+                    if store::short_password::has(tx, who).await? {
+                        return Err(Problem::new(
+                            ProblemKind::Forbidden,
+                            "your password is too short to be the only factor: change it to a longer one first",
+                        ));
+                    }
                     store::recovery_code::replace(tx, who, &[], now).await?;
                 }
                 let ended = store::session::end_others(tx, who, kept, WHY, now).await?;

@@ -8,7 +8,7 @@
 use super::begin::acting_as;
 use super::guesses;
 use super::notice::{self, Notice};
-use super::password_rules::measure;
+use super::password_rules::{is_short, measure, note_length};
 use super::session;
 use super::sign_in::is_standing;
 use crate::App;
@@ -187,6 +187,7 @@ pub async fn reset(
     }
     let account = identity.pepper.of_login(&principal.login_folded);
     let chosen = identity.hasher.chosen("password", new, measure(app, principal.id).await?).await?;
+    let is_short = is_short(app, &chosen);
     let new_hash = identity.hasher.hash(chosen, app.world().random()).await?;
     let (ctx_inside, app_inside, who) = (acting_as(ctx, &principal), app.clone(), principal.id);
     let (ended, _) = app
@@ -202,6 +203,7 @@ pub async fn reset(
                     return Err(invalid_token());
                 }
                 store::principal::set_password(tx, who, Some(&new_hash), now).await?;
+                note_length(tx, who, "password", is_short).await?;
                 guesses::forgive(tx, &account).await?;
                 let reason = "the password was reset";
                 let ended = store::session::end_of_principal(tx, who, reason, now).await?;

@@ -3,8 +3,9 @@
 //!
 //! Each refusal names its rule and says what to do.
 
+use super::password::Password;
 use crate::App;
-use charter_db::Conn;
+use charter_db::{Conn, Tx};
 use charter_kernel::{PrincipalId, Problem};
 use charter_store as store;
 use std::collections::BTreeSet;
@@ -75,6 +76,25 @@ pub(super) async fn measure(app: &App, who: PrincipalId) -> Result<Measure, Prob
     // Who asks for more than the norm means it for everybody.
     let characters_min = if has_factor && asked <= CHARACTERS_MIN { CHARACTERS_FLOOR } else { asked };
     Ok(Measure::new(&login, &name, &organizations, characters_min))
+}
+
+/// Whether a password is too short to be the only factor here.
+pub(super) fn is_short(app: &App, chosen: &Password) -> bool {
+    chosen.characters() < app.identity().settings().password_characters_min as usize
+}
+
+/// Notes whether the password somebody has from now on may be the only factor; refuses one that may not, where it would be.
+pub(super) async fn note_length(
+    tx: &mut Tx,
+    who: PrincipalId,
+    field: &str,
+    is_short: bool,
+) -> Result<(), Problem> {
+    if is_short && !store::second_factor::has(tx, who).await? {
+        let detail = "it is too short without a second factor: choose a longer one (rule: length)";
+        return Err(Problem::invalid(field, detail));
+    }
+    Ok(store::short_password::note(tx, who, is_short).await?)
 }
 
 /// Refuses a password that does not meet the rules; `text` is normalised and not longer than a password may be.

@@ -122,6 +122,13 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
             second_sign_in::Shown { principal, organization, kind, is_known, user_agent, verified, counter };
         return Ok(Entry::Asked(second_sign_in::ask(app, ctx, shown).await?));
     }
+    if reading_all!(app.database(), |conn| store::short_password::has(conn, who))? {
+        return Err(Problem::new(
+            ProblemKind::Forbidden,
+            "the second factor of the account was taken away, and its password is too short to be the only one: set another with \
+             `POST /api/v1/auth/forgot-password`",
+        ));
+    }
     let old = match &draft.replaces {
         Some(cookie) => session::by_cookie(app, cookie).await?,
         None => None,

@@ -135,3 +135,21 @@ both_engines!(whoever_demands_a_factor_of_others_has_one, async |database| {
     set(token, "off").await.is(200);
     assert_eq!(story.get(BOB, SETTINGS).await.status.as_u16(), 403);
 });
+
+both_engines!(
+    /// Attack 99: a key stands for its owner, who has to have the factor; and it does nothing that is dangerous.
+    a_key_skips_no_demand,
+    async |database| {
+        let story = Story::with_password(database).await;
+        let token = token_of(&story.log_in(LOGIN, PASSWORD).await.is(200));
+        let (_, key) = story.key(ANN, json!({"name": "till", "scopes": ["full"]})).await;
+        story.gets(&key, MEMBERS).await.is(200);
+        story.demand("everyone").await;
+        let told = story.gets(&key, MEMBERS).await.is_problem(401, "second-factor-required");
+        assert!(told.body["detail"].as_str().unwrap().contains("its owner has none"), "{:#}", told.body);
+        story.add_app(&token).await;
+        story.gets(&key, MEMBERS).await.is(200);
+        let told = story.with_token(&key, Method::POST, ROLES, promotion("bob@toys.example")).await;
+        told.is_problem(401, "second-factor-required");
+    }
+);

@@ -2,6 +2,7 @@
 
 use super::auth::{PASSWORD, token_of};
 use super::factor::{Equipped, LOGIN, equipped};
+use super::mail::Postbox;
 use super::{Story, Told, Who};
 use charter_testkit::authenticator::Passkey;
 use charter_testkit::both_engines;
@@ -81,6 +82,19 @@ both_engines!(a_passkey_is_a_second_factor_and_enough_without_a_password, async 
     let toys = story.app.resolve_organization("toys").await.unwrap().to_string();
     assert_eq!(done.body["organization_id"], json!(toys));
     assert!(done.body["refresh_token"].is_string());
+
+    // From a new place its owner is told.
+    let post = Postbox::new();
+    post.empty(&story.app).await;
+    for (address, letters) in [("192.0.2.1", 0), ("198.51.100.7", 1), ("198.51.100.7", 0)] {
+        let options = story.passkey_options().await;
+        let handed = passkey.answer(&options["public_key"]);
+        let body = json!({"challenge": options["challenge"], "credential": handed});
+        story.wire(Method::POST, ALONE, &[], Some(address), Some(body)).await.is(200);
+        let told = post.empty(&story.app).await;
+        assert_eq!(told.len(), letters, "{told:?}");
+        assert!(told.iter().all(|letter| letter.recipient == LOGIN && letter.body.contains(address)));
+    }
 
     // A second one, that does not count its uses, and does not say whose it is beside a password.
     let (mut other, told) = story.add_passkey(&token).await;

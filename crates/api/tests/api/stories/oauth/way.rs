@@ -16,7 +16,11 @@ both_engines!(somebody_signs_in_agrees_and_the_application_is_let_in, async |dat
     assert!(shown.contains("Shop &amp; &lt;Co&gt;") && !shown.contains("<Co>"));
     let policy = page.header("content-security-policy");
     assert!(policy.contains("form-action 'self' https://shop.example;"), "{policy}");
-    assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("script-src"));
+    assert!(
+        policy.contains("default-src 'none'; script-src 'self'; ")
+            && policy.contains("frame-ancestors 'none'")
+    );
+    assert!(!policy.contains("unsafe") && !shown.contains("onclick"));
 
     let wrong = story.type_in(&path, "", ANN_LOGIN, "wrong horse battery").await.is(401);
     assert!(wrong.body.as_str().unwrap().contains("login or password is wrong"));
