@@ -72,7 +72,7 @@ pub fn routes() -> Vec<Route<App>> {
             .keeps_no_answers(),
         Route::delete("/api/v1/me/factors/{factor}", SELF_SERVICE, remove)
             .named("me.remove-factor", TAG, "Removes one of one's own second factors. The other sessions end.")
-            .problems(&[ProblemKind::NotFound])
+            .problems(&[ProblemKind::NotFound, ProblemKind::Forbidden])
             .demands_recent_sign_in(),
         Route::post("/api/v1/me/recovery-codes", SELF_SERVICE, renew)
             .named("me.renew-recovery-codes", TAG, "Gives new recovery codes; those before open nothing any more.")

@@ -116,6 +116,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("setting", setting::statements),
         ("setup_code", setup_code::statements),
         ("sign_in_counter", sign_in_counter::statements),
+        ("short_password", short_password::statements),
         ("signing_key", signing_key::statements),
         ("spent_challenge", spent_challenge::statements),
         ("subscription", subscription::statements),

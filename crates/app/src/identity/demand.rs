@@ -11,7 +11,7 @@ use crate::App;
 use crate::caller::{RequestContext, SignedIn};
 use crate::snapshot::Snapshot;
 use charter_kernel::facts::PrincipalKind;
-use charter_kernel::{OrganizationId, Problem, ProblemKind, Revision};
+use charter_kernel::{OrganizationId, Problem, ProblemKind};
 use charter_policy::{Check, Context};
 use charter_store as store;
 use charter_store::identity_settings::SecondFactorDemand;
@@ -19,21 +19,18 @@ use charter_store::identity_settings::SecondFactorDemand;
 /// Modules whose dangerous permissions make their holder privileged.
 const GOVERNING: [&str; 2] = ["admin.", "platform."];
 
-/// What an organization demands. Remembered as long as its facts are: a change of the settings moves their revision.
+/// What an organization demands, as the snapshot remembers it.
 async fn of(
     app: &App,
     organization: OrganizationId,
-    revision: Revision,
+    snapshot: &Snapshot,
 ) -> Result<SecondFactorDemand, Problem> {
-    let demands = &app.identity().demands;
-    if let Some((read_at, demand)) = demands.get(&organization)
-        && read_at == revision
-    {
+    if let Some(demand) = snapshot.demand() {
         return Ok(demand);
     }
     let settings =
         reading!(app.database(), organization, |conn| store::identity_settings::get(conn, organization))?;
-    demands.put(organization, (revision, settings.second_factor), |_| false);
+    snapshot.note_demand(settings.second_factor);
     Ok(settings.second_factor)
 }
 
@@ -72,7 +69,7 @@ pub(super) async fn is_made_of(
     organization: OrganizationId,
 ) -> Result<bool, Problem> {
     let snapshot = app.snapshots().snapshot(organization, ctx.now).await?;
-    Ok(match of(app, organization, snapshot.shard().revision()).await? {
+    Ok(match of(app, organization, &snapshot).await? {
         SecondFactorDemand::Off => false,
         SecondFactorDemand::Everyone => true,
         SecondFactorDemand::Privileged => is_privileged(caller, ctx, &snapshot),
@@ -91,7 +88,7 @@ pub(crate) async fn require(
     if caller.kind != PrincipalKind::User {
         return Ok(());
     }
-    let demand = of(app, organization, snapshot.shard().revision()).await?;
+    let demand = of(app, organization, snapshot).await?;
     if demand == SecondFactorDemand::Off {
         return Ok(());
     }

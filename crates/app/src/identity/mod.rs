@@ -183,7 +183,6 @@ const LEEWAY_SECONDS: i64 = 60;
 const PURGE_EVERY_SECONDS: i64 = 3_600;
 const SESSIONS_MAX: usize = 100_000;
 const CREDENTIALS_MAX: usize = 50_000;
-const ORGANIZATIONS_MAX: usize = 20_000;
 
 /// Everything a node keeps in memory to know who is asking.
 pub struct Identity {
@@ -203,10 +202,6 @@ pub struct Identity {
     sessions: shelf::Shelf<charter_kernel::SessionId, session::Remembered>,
     cookies: shelf::Shelf<[u8; 32], charter_kernel::SessionId>,
     uses: session::Uses,
-    demands: shelf::Shelf<
-        charter_kernel::OrganizationId,
-        (charter_kernel::Revision, store::identity_settings::SecondFactorDemand),
-    >,
     credentials: shelf::Shelf<Box<str>, credential_caller::Remembered>,
     key_uses: key_use::KeyUses,
     keys_flushed_at: AtomicI64,
@@ -253,7 +248,6 @@ impl Identity {
             sessions: shelf::Shelf::new(SESSIONS_MAX),
             cookies: shelf::Shelf::new(SESSIONS_MAX),
             uses: session::Uses::default(),
-            demands: shelf::Shelf::new(ORGANIZATIONS_MAX),
             credentials: shelf::Shelf::new(CREDENTIALS_MAX),
             key_uses: key_use::KeyUses::default(),
             keys_flushed_at: AtomicI64::new(now.micros()),
