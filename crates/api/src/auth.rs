@@ -1,21 +1,26 @@
 //! Signing in and out, refreshing, proving again, the first administrator, and the public keys of our tokens.
 
 use crate::edge::{Call, Crumb, ETag, Guard, Reply, Route};
+use crate::second_sign_in::{self, AskedView, EntryView};
 use crate::signed_in::{self, Kind, SignedInView};
 use charter_app::App;
 use charter_app::identity::lineage::Lineage;
 use charter_app::identity::setup::{self, SetupDraft};
-use charter_app::identity::sign_in::{self, SignInDraft};
-use charter_app::identity::{legacy_caller, own_password, own_session, refresh, step_up};
+use charter_app::identity::sign_in::{self, Entry, SignInDraft};
+use charter_app::identity::step_up::{self, ReproofDraft};
+use charter_app::identity::{legacy_caller, own_password, own_session, refresh};
 use charter_kernel::{Problem, ProblemKind};
 use http::StatusCode;
 use http::header::SET_COOKIE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 pub(crate) const THROTTLED: &[ProblemKind] = &[ProblemKind::InvalidCredentials, ProblemKind::Throttled];
-const SIGNING_IN: &[ProblemKind] =
+const PROVING: &[ProblemKind] =
+    &[ProblemKind::InvalidCredentials, ProblemKind::Throttled, ProblemKind::SecondFactor];
+pub(crate) const SIGNING_IN: &[ProblemKind] =
     &[ProblemKind::InvalidCredentials, ProblemKind::Throttled, ProblemKind::Forbidden];
 pub(crate) const SELF_SERVICE: Guard = Guard::SignedIn("everybody sees and ends what is their own");
 
@@ -29,7 +34,9 @@ pub fn routes() -> Vec<Route<App>> {
                  guesses an account is delayed (429 with Retry-After), never locked; a device one signed in from before is \
                  not delayed by what others guess elsewhere. The access token is sent as `Authorization: Bearer <token>`; \
                  before it ends, `POST /api/v1/auth/refresh` gives the next. A browser asks for `\"session\": \"cookie\"`: \
-                 it gets a cookie and no tokens, and its changes are taken from pages of this service alone.",
+                 it gets a cookie and no tokens, and its changes are taken from pages of this service alone. An account \
+                 with a second factor begins no session here: the answer has `mfa_required` and a `challenge`, which \
+                 `POST /api/v1/auth/mfa` takes within five minutes together with the factor.",
             )
             .problems(SIGNING_IN)
             .example(r#"{"login":"ann@toys.example","password":"correct horse battery","organization":"toys"}"#)
@@ -51,12 +58,12 @@ pub fn routes() -> Vec<Route<App>> {
             .named("auth.reauthenticate", "Sign-in", "Proves again who one is, for what asks for a recent sign-in.")
             .described(
                 "What is dangerous for an account or the installation asks that its caller signed in within ten minutes, and \
-                 answers 401 `step-up-required` otherwise. The session goes on under a new id; what was given for the old \
-                 one ends.",
+                 answers 401 `step-up-required` otherwise. An account with a second factor sends it as well. The session goes \
+                 on under a new id; what was given for the old one ends.",
             )
-            .problems(THROTTLED)
+            .problems(PROVING)
             .example(r#"{"password":"correct horse battery"}"#)
-            .body_limit(16 * 1024)
+            .body_limit(64 * 1024)
             .knows_client()
             .keeps_no_answers(),
         Route::post("/api/v1/auth/logout", SELF_SERVICE, logout)
@@ -124,7 +131,7 @@ struct LoginBody {
     device_token: Option<String>,
 }
 
-async fn login(call: Call<(), (), LoginBody>) -> Result<Reply<SignedInView>, Problem> {
+async fn login(call: Call<(), (), LoginBody>) -> Result<Reply<EntryView>, Problem> {
     let LoginBody { login, password, organization, session, device_token } = call.body;
     let client = call.client;
     let draft = SignInDraft {
@@ -135,8 +142,12 @@ async fn login(call: Call<(), (), LoginBody>) -> Result<Reply<SignedInView>, Pro
         device: device_token.or_else(|| client.device.clone()),
         replaces: client.session.clone().filter(|_| session == Kind::Cookie),
     };
-    let begun = sign_in::sign_in(&call.app, &call.ctx, draft).await?;
-    Ok(signed_in::answer(begun, &client, call.ctx.now))
+    Ok(match sign_in::sign_in(&call.app, &call.ctx, draft).await? {
+        Entry::Begun(begun) => {
+            signed_in::answer(*begun, &client, call.ctx.now).map(|view| EntryView::SignedIn(Box::new(view)))
+        }
+        Entry::Asked(asked) => Reply::new(EntryView::Asked(AskedView::of(asked, call.ctx.now))),
+    })
 }
 
 /// A refresh token, and nothing else: what it is for was said at sign-in.
@@ -154,18 +165,37 @@ async fn refreshed(call: Call<(), (), RefreshBody>) -> Result<Reply<SignedInView
     Ok(signed_in::answer(begun, &call.client, call.ctx.now))
 }
 
-/// What proves it again.
+/// What proves it again: the password, with the second factor where the account has one; or a passkey alone.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "Reauthentication")]
 #[serde(deny_unknown_fields)]
 struct ReauthenticateBody {
     /// Password.
-    password: String,
+    #[serde(default)]
+    password: Option<String>,
+    /// The code an authenticator app shows.
+    #[serde(default)]
+    code: Option<String>,
+    /// A recovery code.
+    #[serde(default)]
+    recovery_code: Option<String>,
+    /// A passkey, as the browser gives it (`AuthenticationResponseJSON`); it needs no password beside it.
+    #[serde(default)]
+    passkey: Option<Value>,
+    /// The challenge of `POST /api/v1/auth/passkey/options`, with a passkey.
+    #[serde(default)]
+    challenge: Option<String>,
 }
 
 async fn reauthenticate(call: Call<(), (), ReauthenticateBody>) -> Result<Reply<SignedInView>, Problem> {
-    let password = Zeroizing::new(call.body.password);
-    let begun = step_up::reauthenticate(&call.app, &call.ctx, password).await?;
+    let ReauthenticateBody { password, code, recovery_code, passkey, challenge } = call.body;
+    let draft = ReproofDraft {
+        password: password.map(Zeroizing::new),
+        proof: second_sign_in::proof(code, recovery_code, passkey.as_ref())?,
+        challenge: challenge.map(Zeroizing::new),
+        user_agent: call.client.user_agent.clone(),
+    };
+    let begun = step_up::reauthenticate(&call.app, &call.ctx, draft).await?;
     Ok(signed_in::answer(begun, &call.client, call.ctx.now))
 }
 

@@ -2,7 +2,9 @@
 
 use crate::edge::{Call, ETag, Guard, Reply, Route, wire};
 use charter_app::App;
-use charter_app::identity::identity_settings::{self, IdentitySettings, IdentitySettingsDraft, LeakedKeys};
+use charter_app::identity::identity_settings::{
+    self, IdentitySettings, IdentitySettingsDraft, LeakedKeys, SecondFactorDemand,
+};
 use charter_kernel::{PrincipalId, Problem, ProblemKind, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,12 +20,12 @@ pub fn routes() -> Vec<Route<App>> {
             .described(
                 "What is left out is as the installation says. They narrow what the installation allows and never widen it. \
                  Session limits hold for sessions that are under way, too. Addresses ask for `admin.ip_allowlists.update` \
-                 as well, and have to hold the caller's own. A session for no organization in particular obeys the \
+                 as well, and have to hold the caller's own. Whoever demands a second factor has signed in with one. A session for no organization in particular obeys the \
                  settings of all organizations its principal is a member of.",
             )
-            .problems(&[ProblemKind::Changed])
+            .problems(&[ProblemKind::Changed, ProblemKind::SecondFactor])
             .example(
-                r#"{"session_idle_minutes":15,"session_absolute_hours":10,"sessions_per_member":5,"sign_in_addresses":["192.0.2.0/24"]}"#,
+                r#"{"session_idle_minutes":15,"session_absolute_hours":10,"sessions_per_member":5,"sign_in_addresses":["192.0.2.0/24"],"second_factor":"privileged"}"#,
             ),
     ]
 }
@@ -48,6 +50,23 @@ struct SettingsBody {
     /// What happens to an API key that was reported as leaked: `notify`, `quarantine` (which is the default) or `revoke`.
     #[serde(default)]
     leaked_keys: Option<String>,
+    /// Of whom a second factor is demanded; left out, of nobody.
+    #[serde(default)]
+    second_factor: Demand,
+}
+
+/// Of whom a second factor is demanded.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[schemars(rename = "SecondFactorDemand")]
+#[serde(rename_all = "snake_case")]
+enum Demand {
+    /// Of nobody.
+    #[default]
+    Off,
+    /// Of whoever holds a dangerous permission of `admin` or `platform`, and of everybody for what is dangerous.
+    Privileged,
+    /// Of everybody, for everything the organization lets them do.
+    Everyone,
 }
 
 /// What an organization asks of its members' sign-in; null is what the installation says.
@@ -64,6 +83,8 @@ struct SettingsView {
     sign_in_addresses: Option<Vec<String>>,
     /// What happens to an API key that was reported as leaked.
     leaked_keys: &'static str,
+    /// Of whom a second factor is demanded.
+    second_factor: Demand,
     /// Who changed them last; none is the operator, or nobody yet.
     #[schemars(with = "Option<wire::Id>")]
     changed_by: Option<PrincipalId>,
@@ -80,6 +101,11 @@ fn shown(it: IdentitySettings) -> Reply<SettingsView> {
         sessions_per_member: it.sessions_per_member,
         sign_in_addresses: it.sign_in_addresses,
         leaked_keys: it.leaked_keys.as_str(),
+        second_factor: match it.second_factor {
+            SecondFactorDemand::Off => Demand::Off,
+            SecondFactorDemand::Privileged => Demand::Privileged,
+            SecondFactorDemand::Everyone => Demand::Everyone,
+        },
         changed_by: it.changed_by,
         changed_at: it.changed_at,
     };
@@ -104,6 +130,11 @@ async fn set(call: Call<(), (), SettingsBody>) -> Result<Reply<SettingsView>, Pr
         sessions_per_member: body.sessions_per_member,
         sign_in_addresses: body.sign_in_addresses,
         leaked_keys,
+        second_factor: match body.second_factor {
+            Demand::Off => SecondFactorDemand::Off,
+            Demand::Privileged => SecondFactorDemand::Privileged,
+            Demand::Everyone => SecondFactorDemand::Everyone,
+        },
         if_version,
     };
     Ok(shown(identity_settings::put(&call.app, &call.ctx, &permit, draft).await?))

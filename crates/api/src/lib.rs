@@ -2,6 +2,7 @@
 //! concept: its wire types, its routes, its handlers, in the order of reading. Decisions and changes are made one floor down,
 //! in `charter-app`.
 
+mod account_page;
 mod api_key;
 mod api_key_admin;
 mod assignment;
@@ -27,11 +28,13 @@ mod limit;
 mod mail;
 mod mailed_page;
 mod member;
+mod member_factor;
 mod member_session;
 mod mine;
 mod oauth;
 mod organization;
 mod own_account;
+mod own_factor;
 mod password_reset;
 mod plan;
 mod plan_preview;
@@ -42,6 +45,7 @@ mod registration_settings;
 mod resource;
 mod role;
 mod search;
+mod second_sign_in;
 mod service_token;
 mod shown;
 mod signed_in;
@@ -88,9 +92,13 @@ pub fn routes() -> Routes {
         .with(auth::routes())
         .with(password_reset::routes())
         .with(mail::routes())
+        .with(second_sign_in::routes())
         .with(own_account::routes())
+        .with(own_factor::routes())
+        .with(account_page::routes())
         .with(member_session::routes())
         .with(support::routes())
+        .with(member_factor::routes())
         .with(identity_settings::routes())
         .with(registration_settings::routes())
         .with(registration::routes())

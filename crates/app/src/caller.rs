@@ -108,6 +108,11 @@ impl SignedIn {
             support: None,
         }
     }
+
+    /// Whether the session was begun, or confirmed, with a second factor.
+    pub fn has_second_factor(&self) -> bool {
+        is_multi_factor(self.amr.iter().map(String::as_str))
+    }
 }
 
 /// What a credential is limited to. The numbers in a set of permissions mean something in one compiled catalogue only, so the patterns stay

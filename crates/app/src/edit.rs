@@ -196,7 +196,8 @@ where
         Change::Resource(Edit::Insert(row)) => Some(row.resource.kind.to_string()),
         _ => None,
     }));
-    app.snapshots().swap(organization, app.snapshots().compile(&after)?);
+    let before = prepared.before.organization.revision;
+    app.snapshots().swap(organization, app.snapshots().compile_edited(before, &after)?);
     Ok(Edited {
         value: prepared.value,
         revision,

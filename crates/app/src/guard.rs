@@ -3,6 +3,7 @@
 use crate::App;
 use crate::caller::{Caller, RequestContext, is_multi_factor};
 use crate::denial::{Denial, Joined};
+use crate::identity::demand;
 use charter_kernel::{Decision, OrganizationId, Problem, ProblemKind, Reason};
 use charter_policy::{Check, Context};
 
@@ -27,7 +28,8 @@ impl Permit {
 
 impl App {
     /// Lets a caller through who holds the permission in the organization, or says why not: 401 unknown caller, 404 for
-    /// who may not know the organization exists, 403 with the reason otherwise. Each refusal is recorded.
+    /// who may not know the organization exists, 403 with the reason otherwise; 401 again for who holds it and lacks the second factor
+    /// that the organization demands. Each refusal is recorded.
     pub async fn require(
         &self,
         ctx: &RequestContext,
@@ -84,21 +86,27 @@ impl App {
             context: &context,
             ceiling: ceiling.as_ref(),
         });
-        if decision.is_allow() {
-            return Ok(Permit { organization, permission });
-        }
+        let (reason, refused) = if decision.is_allow() {
+            match demand::require(self, ctx, principal, organization, &snapshot, permission).await {
+                Ok(()) => return Ok(Permit { organization, permission }),
+                Err(lacking) if lacking.kind.status() == 401 => (Reason::StepUpRequired, lacking),
+                Err(problem) => return Err(problem),
+            }
+        } else {
+            (decision.reason, refusal(permission, &decision))
+        };
         self.denials().record(&Denial {
             organization,
             principal: principal.id,
             login: &principal.login,
             permission: Joined(permission, None),
             resource: None,
-            reason: decision.reason,
+            reason,
             address: ctx.address,
             request: Some(ctx.request),
             at: ctx.now,
         });
-        Err(refusal(permission, &decision))
+        Err(refused)
     }
 
     /// Lets a caller read who holds one permission in the organization or the other in the platform organization. A credential of the

@@ -13,6 +13,7 @@ use charter_kernel::facts::{MemberFact, OrganizationFacts};
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Revision, Timestamp};
 use charter_policy::{Index, Interner, Shard};
 use charter_store as store;
+use charter_store::identity_settings::SecondFactorDemand;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -32,6 +33,7 @@ pub struct Snapshot {
     shard: Shard,
     index: Arc<Index>,
     names: OnceLock<Names>,
+    demand: OnceLock<SecondFactorDemand>,
 }
 
 impl Snapshot {
@@ -43,6 +45,16 @@ impl Snapshot {
     /// The compiled catalogue they were compiled with.
     pub fn index(&self) -> &Arc<Index> {
         &self.index
+    }
+
+    /// The second factor that the organization demands, once it was read. A change of it is a new revision, and so another snapshot.
+    pub(crate) fn demand(&self) -> Option<SecondFactorDemand> {
+        self.demand.get().copied()
+    }
+
+    /// Takes note of what the organization demands.
+    pub(crate) fn note_demand(&self, demand: SecondFactorDemand) {
+        self.demand.get_or_init(|| demand);
     }
 }
 
@@ -289,6 +301,12 @@ impl Snapshots {
         loop {
             let facts = store::facts::load(&self.database, organization).await?.ok_or_else(missing)?;
             let snapshot = self.compile(&facts)?;
+            // Asked for with the next request, perhaps while the database is away.
+            let settings = reading!(self.database, organization, |conn| store::identity_settings::get(
+                conn,
+                organization
+            ))?;
+            snapshot.note_demand(settings.second_factor);
             self.counters.built.fetch_add(1, Ordering::Relaxed);
             known.last_used_seconds.store(now.seconds(), Ordering::Relaxed);
             let revision = snapshot.shard().revision();
@@ -305,7 +323,7 @@ impl Snapshots {
         let index = self.index();
         let shard = Shard::compile(&index, facts, &self.interner)
             .map_err(|error| Problem::new(ProblemKind::Internal, format!("facts do not compile: {error}")))?;
-        let snapshot = Snapshot { shard, index, names: OnceLock::new() };
+        let snapshot = Snapshot { shard, index, names: OnceLock::new(), demand: OnceLock::new() };
         // Who was asked for by login will be again, perhaps while the database is away.
         let had_names = self
             .slot(facts.organization.id)
@@ -315,6 +333,22 @@ impl Snapshots {
             snapshot.names.get_or_init(|| names_of(&facts.members));
         }
         Ok(Arc::new(snapshot))
+    }
+
+    /// The same after an edit of the facts of this revision, which changed nothing else: what was demanded then is demanded now.
+    pub(crate) fn compile_edited(
+        &self,
+        before: Revision,
+        facts: &OrganizationFacts,
+    ) -> Result<Arc<Snapshot>, Problem> {
+        let snapshot = self.compile(facts)?;
+        let known = self.slot(facts.organization.id).and_then(|slot| slot.snapshot.load_full());
+        if let Some(demand) =
+            known.filter(|known| known.shard().revision() == before).and_then(|known| known.demand())
+        {
+            snapshot.note_demand(demand);
+        }
+        Ok(snapshot)
     }
 
     /// Whether any organization may have registered a resource of this type.

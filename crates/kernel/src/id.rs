@@ -148,6 +148,8 @@ ids! {
     RegistrationId,
     /// A change of somebody's address.
     EmailChangeId,
+    /// A second factor of somebody.
+    FactorId,
     /// One signing key.
     SigningKeyId,
     /// One request to the service, also found on the audit events it caused.

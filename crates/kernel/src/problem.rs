@@ -30,6 +30,8 @@ problems! {
     InvalidCredentials = "invalid-credentials", 401, "Login or password is wrong";
     /// Known, but the sign-in is too long ago for what is asked.
     StepUp = "step-up-required", 401, "Prove again that it is you";
+    /// Known, but without the second factor that is asked for.
+    SecondFactor = "second-factor-required", 401, "A second factor is needed";
     /// Known, but not allowed.
     Forbidden = "forbidden", 403, "Not allowed";
     /// Not there, or the caller may not know that it is.

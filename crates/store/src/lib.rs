@@ -37,17 +37,21 @@ pub mod password_reset;
 pub mod plan;
 pub mod preview;
 pub mod principal;
+pub mod recovery_code;
 pub mod registration;
 pub mod registration_settings;
 pub mod resource;
 pub mod revision;
 pub mod role;
 pub mod sealed;
+pub mod second_factor;
 pub mod session;
 pub mod setting;
 pub mod setup_code;
+pub mod short_password;
 pub mod sign_in_counter;
 pub mod signing_key;
+pub mod spent_challenge;
 pub mod subscription;
 pub mod team;
 pub mod token_floor;
@@ -113,16 +117,20 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("plan", plan::statements),
         ("preview", preview::statements),
         ("principal", principal::statements),
+        ("recovery_code", recovery_code::statements),
         ("registration", registration::statements),
         ("registration_settings", registration_settings::statements),
         ("resource", resource::statements),
         ("revision", revision::statements),
         ("role", role::statements),
+        ("second_factor", second_factor::statements),
         ("session", session::statements),
         ("setting", setting::statements),
         ("setup_code", setup_code::statements),
         ("sign_in_counter", sign_in_counter::statements),
+        ("short_password", short_password::statements),
         ("signing_key", signing_key::statements),
+        ("spent_challenge", spent_challenge::statements),
         ("subscription", subscription::statements),
         ("team", team::statements),
         ("token_floor", token_floor::statements),

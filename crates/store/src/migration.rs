@@ -62,6 +62,8 @@ migrations! {
     31 "0031_registration"
     32 "0032_email_changes"
     33 "0033_vault"
+    34 "0034_second_factors"
+    35 "0035_second_factor_demands"
 }
 
 const PRESENT: Statement = Statement::forked(

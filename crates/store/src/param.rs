@@ -2,7 +2,7 @@
 
 use charter_db::Value;
 use charter_kernel::{
-    AssignmentId, BlockId, CredentialId, DeliveryId, EmailChangeId, GrantId, InvitationId, Key,
+    AssignmentId, BlockId, CredentialId, DeliveryId, EmailChangeId, FactorId, GrantId, InvitationId, Key,
     LimitOverrideId, MailId, OauthClientId, OrganizationId, Pattern, PrincipalId, RegistrationId, RequestId,
     SessionId, SubscriptionId, TeamId, Timestamp, WebhookId,
 };
@@ -31,6 +31,7 @@ ids!(
     LimitOverrideId,
     SessionId,
     CredentialId,
+    FactorId,
     RequestId,
     MailId,
     WebhookId,

@@ -136,6 +136,13 @@ pub const COLUMNS: &[SealedColumn] = &[
         index: None,
     },
     SealedColumn {
+        table: "second_factors",
+        keys: &[Key::Id("factor_id")],
+        column: "sealed_secret",
+        bound_to: "second factor {factor_id}",
+        index: None,
+    },
+    SealedColumn {
         table: "vault_peppers",
         keys: &[Key::Int("pepper_version")],
         column: "sealed_pepper",

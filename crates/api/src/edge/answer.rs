@@ -35,6 +35,12 @@ impl<T> Reply<T> {
         Self { value, status: None, etag: None, headers: Vec::new() }
     }
 
+    /// The same answer with another body.
+    pub fn map<U>(self, turn: impl FnOnce(T) -> U) -> Reply<U> {
+        let Self { value, status, etag, headers } = self;
+        Reply { value: turn(value), status, etag, headers }
+    }
+
     /// Another status than the one the route declares, as where nothing was made after all.
     pub fn status(self, status: StatusCode) -> Self {
         Self { status: Some(status), ..self }

@@ -369,7 +369,7 @@ fn not_null(schema: &mut Value) {
 fn problems_of<G: Gate>(route: &Route<G>) -> BTreeMap<u16, Vec<ProblemKind>> {
     use ProblemKind::{
         Changed, Forbidden, IdempotencyMismatch, InProgress, Internal, Invalid, Malformed, NotFound,
-        OutcomeUnknown, PreconditionRequired, StepUp, TooLarge, Unauthenticated, Unavailable,
+        OutcomeUnknown, PreconditionRequired, SecondFactor, StepUp, TooLarge, Unauthenticated, Unavailable,
         UnsupportedMediaType,
     };
     let mut kinds: Vec<ProblemKind> = vec![Internal, Unavailable];
@@ -381,8 +381,9 @@ fn problems_of<G: Gate>(route: &Route<G>) -> BTreeMap<u16, Vec<ProblemKind>> {
         kinds.push(Malformed);
     }
     match route.guard {
-        Guard::Permission(_) => kinds.extend([Unauthenticated, Forbidden, NotFound]),
-        Guard::PlatformPermission(_) => kinds.extend([Unauthenticated, Forbidden, NotFound]),
+        Guard::Permission(_) | Guard::PlatformPermission(_) => {
+            kinds.extend([Unauthenticated, SecondFactor, Forbidden, NotFound]);
+        }
         Guard::SignedIn(_) => kinds.push(Unauthenticated),
         Guard::Public(_) => {}
     }

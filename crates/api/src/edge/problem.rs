@@ -44,6 +44,9 @@ pub struct ProblemDocument<'a> {
 const STEP_UP: &str = "Bearer realm=\"charter\", error=\"insufficient_user_authentication\", \
                        error_description=\"a more recent sign-in is needed\", max_age=\"600\"";
 
+const SECOND_FACTOR: &str = "Bearer realm=\"charter\", error=\"insufficient_user_authentication\", \
+                             error_description=\"a second factor is needed\", acr_values=\"mfa\", max_age=\"600\"";
+
 /// A field that is wrong.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "FieldProblem")]
@@ -96,8 +99,10 @@ impl Refusal {
         }
         if kind.status() == 401 {
             let challenge = if *kind == ProblemKind::StepUp {
-                // RFC 9470: which sign-in would be recent enough.
+                // RFC 9470: which sign-in would be recent enough, or strong enough.
                 HeaderValue::from_static(STEP_UP)
+            } else if *kind == ProblemKind::SecondFactor {
+                HeaderValue::from_static(SECOND_FACTOR)
             } else if self.had_credential {
                 HeaderValue::from_static("Bearer realm=\"charter\", error=\"invalid_token\"")
             } else {

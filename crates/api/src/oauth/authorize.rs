@@ -2,21 +2,19 @@
 //! pages but what stands in their address: each step reads and judges the whole request again.
 
 use super::form::Form;
+use super::prove::{self, Headers, Step};
 use super::visit::Visit;
-use super::{AUTHORIZE, TAG, page};
-use crate::edge::{Answer, Crumb, Guard, RawCall, Route};
+use super::{AUTHORIZE, SCRIPT, TAG, page};
+use crate::edge::{Answer, Guard, RawCall, Route};
 use crate::signed_in::{Kind, opening};
 use axum::body::Bytes;
 use axum::response::Response;
-use charter_app::identity::device::KNOWN_SECONDS;
 use charter_app::identity::oauth::authorize::{self, Done, Next};
 use charter_app::identity::oauth::request::{self, Asked, RequestDraft, Wrong};
-use charter_app::identity::sign_in::{SignInDraft, sign_in};
 use charter_app::{App, RequestContext};
 use charter_kernel::{Problem, ProblemKind};
-use http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
-use zeroize::Zeroizing;
+use http::header::LOCATION;
+use http::{HeaderValue, Method, StatusCode};
 
 const WHY: &str = "whoever is sent here signs in on the page, or is known by the cookie of their browser";
 
@@ -35,11 +33,17 @@ pub(super) fn routes() -> Vec<Route<App>> {
         Route::raw(Method::POST, AUTHORIZE, Guard::Public(WHY), answered)
             .named("oauth.authorize.answer", TAG, "Takes the forms of the pages on which somebody signs in and agrees.")
             .gives_type("text/html")
-            .body_limit(16 * 1024),
+            .body_limit(64 * 1024),
+        Route::raw(Method::GET, SCRIPT, Guard::Public("a script of a page is no secret"), script)
+            .named("oauth.authorize.script", TAG, "Gives the script by which the pages use a passkey.")
+            .gives_type("text/javascript"),
     ]
 }
 
-type Headers = Vec<(HeaderName, HeaderValue)>;
+async fn script(_: RawCall<App>) -> Result<Response, Problem> {
+    let kind = HeaderValue::from_static("text/javascript; charset=utf-8");
+    Ok(Answer::new(StatusCode::OK, kind, include_str!("passkey.js")).into())
+}
 
 fn draft(form: &Form) -> RequestDraft {
     RequestDraft {
@@ -103,9 +107,11 @@ async fn go_on(
 ) -> Result<Response, Problem> {
     let (action, query) = place(visit);
     Ok(match authorize::proceed(&visit.app, ctx, asked, &query, done).await? {
-        Next::SignIn => page::sign_in(asked, &action, asked.login_hint.as_deref().unwrap_or_default(), None)
-            .with(headers)
-            .answer(),
+        Next::SignIn => {
+            let login = asked.login_hint.as_deref().unwrap_or_default();
+            prove::page(visit, asked, &action, login, None).with(headers).answer()
+        }
+        Next::AddFactor => page::add_factor(asked, &action).with(headers).answer(),
         Next::Agree(agreement) => page::agree(asked, &action, &agreement).with(headers).answer(),
         Next::Redirect(to) => redirect(&to, headers)?,
     })
@@ -128,48 +134,6 @@ async fn asked(call: RawCall<App>) -> Result<Response, Problem> {
     go_on(&visit, &ctx, &asked, Done::default(), Headers::new()).await
 }
 
-/// Who signed in, with the cookies of their browser; or the page that says why not. What else than a password proves somebody belongs here.
-async fn prove(
-    visit: &Visit,
-    asked: &Asked,
-    form: &Form,
-) -> Result<Result<(RequestContext, Headers), Response>, Problem> {
-    let client = &visit.client;
-    let login = form.get("login").unwrap_or_default();
-    let draft = SignInDraft {
-        login: login.to_owned(),
-        password: Zeroizing::new(form.text("password").unwrap_or_default()),
-        organization: None,
-        opening: opening(Kind::Cookie, client)?,
-        device: client.device.clone(),
-        replaces: client.session.clone(),
-    };
-    let begun = match sign_in(&visit.app, &visit.ctx, draft).await {
-        Ok(begun) => begun,
-        Err(problem) if problem.kind.status() < 500 => {
-            let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::BAD_REQUEST);
-            let (action, _) = place(visit);
-            let wait = problem.retry_after_seconds.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds)));
-            let shown = page::sign_in(asked, &action, login, Some(&problem.detail)).status(status).with(wait);
-            return Ok(Err(shown.answer()));
-        }
-        Err(problem) => return Err(problem),
-    };
-    let life = begun.session.expires_at.seconds() - visit.ctx.now.seconds();
-    let crumbs = [(Crumb::Session, &begun.cookie, life), (Crumb::Device, &begun.device_token, KNOWN_SECONDS)];
-    let headers = crumbs
-        .into_iter()
-        .filter_map(|(crumb, secret, seconds)| {
-            let header = client.cookies.set(crumb, secret.as_ref()?, seconds)?;
-            Some((SET_COOKIE, HeaderValue::from_str(&header).ok()?))
-        })
-        .collect();
-    let cookie = begun.cookie.as_ref().map_or("", |cookie| cookie.as_str());
-    let mut ctx = visit.ctx.clone();
-    ctx.caller = visit.app.authenticate_cookie(cookie, ctx.address).await?;
-    Ok(Ok((ctx, headers)))
-}
-
 async fn answered(mut call: RawCall<App>) -> Result<Response, Problem> {
     let form = Form::read(&mut call).await?;
     let visit = Visit::of(call)?;
@@ -178,8 +142,9 @@ async fn answered(mut call: RawCall<App>) -> Result<Response, Problem> {
         Ok(asked) => asked,
         Err(answer) => return Ok(answer),
     };
-    if form.get("do") == Some("sign-in") {
-        let (ctx, headers) = match prove(&visit, &asked, &form).await? {
+    let (action, query) = place(&visit);
+    if let Some(step) = Step::of(&form) {
+        let (ctx, headers) = match prove::prove(&visit, &asked, &action, step, &form).await? {
             Ok(proved) => proved,
             Err(answer) => return Ok(answer),
         };
@@ -187,7 +152,6 @@ async fn answered(mut call: RawCall<App>) -> Result<Response, Problem> {
         return go_on(&visit, &ctx, &asked, done, headers).await;
     }
     let ctx = visit.by_cookie().await?;
-    let (action, query) = place(&visit);
     let is_ours =
         form.get("token").is_some_and(|token| authorize::is_agreement(&visit.app, &ctx, &query, token));
     match form.get("do") {
@@ -196,7 +160,7 @@ async fn answered(mut call: RawCall<App>) -> Result<Response, Problem> {
             go_on(&visit, &ctx, &asked, done, Headers::new()).await
         }
         Some("refuse") if is_ours => redirect(&authorize::denied(&visit.app, &asked), Headers::new()),
-        Some("other") => Ok(page::sign_in(&asked, &action, "", None).answer()),
+        Some("other") => Ok(prove::page(&visit, &asked, &action, "", None).answer()),
         // The page was shown too long ago, or in another session: it is shown again.
         Some("agree" | "refuse") => go_on(&visit, &ctx, &asked, Done::default(), Headers::new()).await,
         _ => Ok(page::wrong("the form does not say what to do").answer()),

@@ -8,6 +8,7 @@ mod discovery;
 mod form;
 mod logout;
 mod page;
+mod prove;
 mod token;
 mod user_info;
 mod visit;
@@ -17,6 +18,8 @@ use charter_app::App;
 
 /// Where browsers are sent to sign in.
 const AUTHORIZE: &str = "/oauth/authorize";
+/// Where its pages have their script.
+const SCRIPT: &str = "/oauth/passkey.js";
 /// Where clients get tokens.
 const TOKEN: &str = "/oauth/token";
 /// Where they ask what a token is worth.

@@ -1,11 +1,14 @@
-//! The pages people see on the way to an application: signing in, agreeing, signing out, and what went wrong. No script; a form leads to
-//! this service, and from there to the address of the application.
+//! The pages people see on the way to an application: signing in, agreeing, signing out, and what went wrong. A form leads to this service,
+//! and from there to the address of the application. All works without a script but a passkey, which browsers give to scripts alone: those
+//! pages have ours, from this service.
 
+use super::SCRIPT;
 use crate::edge::{Answer, Escaped};
 use axum::response::Response;
 use charter_app::identity::oauth::authorize::Agreement;
 use charter_app::identity::oauth::request::Asked;
 use charter_app::identity::oauth::scope;
+use charter_app::identity::passkey::Options;
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::fmt::Write;
@@ -17,17 +20,29 @@ pub(super) struct Page {
     title: &'static str,
     body: String,
     leads_away: bool,
+    has_script: bool,
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Page {
     fn new(title: &'static str, body: String) -> Self {
-        Self { title, body, leads_away: false, status: StatusCode::OK, headers: Vec::new() }
+        Self {
+            title,
+            body,
+            leads_away: false,
+            has_script: false,
+            status: StatusCode::OK,
+            headers: Vec::new(),
+        }
     }
 
     fn leading_away(self) -> Self {
         Self { leads_away: true, ..self }
+    }
+
+    fn with_script(self) -> Self {
+        Self { has_script: true, ..self }
     }
 
     /// The same with another status.
@@ -44,24 +59,26 @@ impl Page {
     /// The answer.
     pub fn answer(self) -> Response {
         let title = self.title;
+        let (script, scripts) = if self.has_script {
+            (format!("<script src=\"{SCRIPT}\" type=\"module\"></script>\n"), "script-src 'self'; ")
+        } else {
+            (String::new(), "")
+        };
         let text = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
-             <link rel=\"stylesheet\" href=\"/docs/style.css\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{}</main>\n</body>\n</html>\n",
+             <link rel=\"stylesheet\" href=\"/docs/style.css\">\n{script}</head>\n<body>\n<main>\n<h1>{title}</h1>\n{}</main>\n</body>\n</html>\n",
             self.body
         );
         let mut answer = Answer::new(self.status, HTML, text);
         // Browsers hold the whole way of a form to `form-action`, wherever the application sends its user on: where the form leads to one,
         // nothing can be said of it.
-        let policy = if self.leads_away {
-            HeaderValue::from_static(
-                "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-            )
-        } else {
-            HeaderValue::from_static(
-                "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-            )
-        };
+        let forms = if self.leads_away { "" } else { "form-action 'self'; " };
+        let policy = format!(
+            "default-src 'none'; {scripts}style-src 'self'; {forms}base-uri 'none'; frame-ancestors 'none'"
+        );
+        let policy = HeaderValue::from_str(&policy)
+            .unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
         answer.headers.push((CONTENT_SECURITY_POLICY, policy));
         answer.headers.extend(self.headers);
         answer.into()
@@ -77,13 +94,34 @@ pub(super) fn wrong(detail: &str) -> Page {
     Page::new("This cannot be done", body).status(StatusCode::BAD_REQUEST)
 }
 
-/// The page on which somebody signs in; `action` is where its form goes.
-pub(super) fn sign_in(asked: &Asked, action: &str, login: &str, fault: Option<&str>) -> Page {
+/// Where an application is that somebody goes on to, and what went wrong on the way.
+fn on_the_way(asked: &Asked, fault: Option<&str>) -> String {
     let mut body = format!("<p>to go on to <strong>{}</strong></p>\n", Escaped(&asked.client.name));
     // Writing to a String cannot fail.
     if let Some(fault) = fault {
         let _ = writeln!(body, "<p role=\"alert\">{}</p>", Escaped(fault));
     }
+    body
+}
+
+/// The fields of a form that a passkey answers, and its button, which a script shows.
+fn passkey_fields(options: &str, words: &str) -> String {
+    format!(
+        "<input type=\"hidden\" name=\"options\" value=\"{}\">\n<input type=\"hidden\" name=\"passkey\" value=\"\">\n\
+         <p><button type=\"button\" data-passkey hidden>{words}</button></p>\n",
+        Escaped(options)
+    )
+}
+
+/// The page on which somebody signs in; `action` is where its forms go, `passkey` what the browser is asked with for one.
+pub(super) fn sign_in(
+    asked: &Asked,
+    action: &str,
+    login: &str,
+    fault: Option<&str>,
+    passkey: Option<&Options>,
+) -> Page {
+    let mut body = on_the_way(asked, fault);
     let _ = write!(
         body,
         "<form method=\"post\" action=\"{}\">\n\
@@ -96,7 +134,62 @@ pub(super) fn sign_in(asked: &Asked, action: &str, login: &str, fault: Option<&s
         Escaped(action),
         Escaped(login),
     );
-    Page::new("Sign in", body).leading_away()
+    let Some(passkey) = passkey else { return Page::new("Sign in", body).leading_away() };
+    let _ = write!(
+        body,
+        "<form method=\"post\" action=\"{}\">\n<input type=\"hidden\" name=\"do\" value=\"passkey\">\n\
+         <input type=\"hidden\" name=\"challenge\" value=\"{}\">\n{}</form>\n<p id=\"told\" role=\"status\"></p>\n",
+        Escaped(action),
+        Escaped(&passkey.challenge),
+        passkey_fields(&passkey.public_key.to_string(), "Sign in with a passkey"),
+    );
+    Page::new("Sign in", body).leading_away().with_script()
+}
+
+/// The question for a second factor.
+pub(super) struct Question<'a> {
+    /// What the answer has to come with.
+    pub challenge: &'a str,
+    /// What the browser is asked with for a passkey, where there is one.
+    pub passkey: Option<&'a str>,
+    /// Whether a code can be the answer.
+    pub takes_codes: bool,
+}
+
+/// The page on which somebody shows their second factor.
+pub(super) fn factor(asked: &Asked, action: &str, question: &Question<'_>, fault: Option<&str>) -> Page {
+    let mut body = on_the_way(asked, fault);
+    let _ = write!(
+        body,
+        "<form method=\"post\" action=\"{}\">\n<input type=\"hidden\" name=\"do\" value=\"factor\">\n\
+         <input type=\"hidden\" name=\"challenge\" value=\"{}\">\n",
+        Escaped(action),
+        Escaped(question.challenge),
+    );
+    body.push_str(if question.takes_codes {
+        "<p><label for=\"code\">Code of your authenticator app, or a recovery code</label></p>\n\
+         <p><input id=\"code\" name=\"code\" type=\"text\" autocomplete=\"one-time-code\" autocapitalize=\"none\" spellcheck=\"false\" \
+         maxlength=\"60\" required></p>\n<p><button type=\"submit\">Go on</button></p>\n"
+    } else {
+        "<input type=\"hidden\" name=\"codes\" value=\"no\">\n<noscript><p>A passkey needs scripts.</p></noscript>\n"
+    });
+    if let Some(options) = question.passkey {
+        body.push_str(&passkey_fields(options, "Use your passkey"));
+    }
+    body.push_str("</form>\n<p id=\"told\" role=\"status\"></p>\n");
+    Page::new("Your second factor", body).leading_away().with_script()
+}
+
+/// The page of somebody who has no second factor, where the organization demands one.
+pub(super) fn add_factor(asked: &Asked, action: &str) -> Page {
+    let mut body = on_the_way(asked, None);
+    let _ = write!(
+        body,
+        "<p role=\"alert\">The organization demands a second factor, and you have none yet.</p>\n\
+         <p><a href=\"/account\">Add one to your account</a>, then <a href=\"{}\">go on</a>.</p>\n",
+        Escaped(action),
+    );
+    Page::new("A second factor is needed", body).status(StatusCode::FORBIDDEN)
 }
 
 /// What a word of a scope means to the person who is asked.

@@ -1,6 +1,7 @@
 //! The beginning of a session: its limits, its cookie, its row with what it pushes out, and the answer with the first tokens.
 
 use super::credential_text::DIGITS;
+use super::notice::{self, Notice};
 use super::password::Verified;
 use super::session_limits::{self, Limits};
 use super::{device, refresh_token, session, token};
@@ -293,6 +294,21 @@ pub(super) async fn require_unchanged(
         return Ok(());
     }
     Err(Problem::new(ProblemKind::Unavailable, "the account was changed meanwhile: try again").retry_after(1))
+}
+
+/// Tells the owner of a session that begins on a device that is not known, from where none began lately.
+pub(super) async fn tell_if_new(
+    app: &App,
+    transaction: &mut Transaction<'_>,
+    ctx: &RequestContext,
+    session: &Session,
+    is_known_device: bool,
+) -> Result<(), Problem> {
+    if is_known_device || store::session::is_familiar(transaction.tx(), session).await? {
+        return Ok(());
+    }
+    let notice = Notice::NewSignIn { address: ctx.address, user_agent: session.user_agent.clone() };
+    notice::queue(app, transaction.tx(), session.principal, notice, ctx.now).await
 }
 
 /// The context of a request whose caller turned out to be this principal, for the audit trail.

@@ -17,6 +17,11 @@ pub(super) fn of_principal(app: &App, principal: PrincipalId) -> AccountKey {
     app.identity().pepper.of_login(&format!("\0principal {principal}"))
 }
 
+/// What guesses at somebody's second factor are counted by: a right password forgives none of them.
+pub(super) fn of_factor(app: &App, principal: PrincipalId) -> AccountKey {
+    app.identity().pepper.of_login(&format!("\0factor {principal}"))
+}
+
 /// What guesses at an account are counted by: the account, or the device it was signed in from before.
 pub(super) fn of_account(
     app: &App,

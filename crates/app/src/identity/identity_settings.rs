@@ -1,5 +1,5 @@
 //! What an organization asks of its members' sign-in, beyond what the installation asks: how long sessions last, how many a member may
-//! have, from which addresses they begin.
+//! have, from which addresses they begin, of whom a second factor is demanded.
 
 use crate::App;
 use crate::audit;
@@ -7,11 +7,12 @@ use crate::caller::RequestContext;
 use crate::guard::Permit;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
+use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{Problem, ProblemKind};
 use charter_policy::condition::AddressRange;
 use charter_store as store;
 
-pub use charter_store::identity_settings::{IdentitySettings, LeakedKeys};
+pub use charter_store::identity_settings::{IdentitySettings, LeakedKeys, SecondFactorDemand};
 
 const BLOCKS_MAX: usize = 100;
 /// Thirty days.
@@ -33,6 +34,8 @@ pub struct IdentitySettingsDraft {
     pub sign_in_addresses: Option<Vec<String>>,
     /// What happens to a key that was reported as leaked.
     pub leaked_keys: LeakedKeys,
+    /// Of whom a second factor is demanded.
+    pub second_factor: SecondFactorDemand,
     /// The version that was read, when nobody else's change is to be lost.
     pub if_version: Option<u64>,
 }
@@ -87,8 +90,27 @@ fn record(it: &IdentitySettings) -> String {
         "sessions_per_member": it.sessions_per_member,
         "sign_in_addresses": it.sign_in_addresses,
         "leaked_keys": it.leaked_keys.as_str(),
+        "second_factor": it.second_factor.as_str(),
     })
     .to_string()
+}
+
+/// Whoever demands a second factor of others has one: they would lock themselves out otherwise.
+fn require_own_factor(
+    ctx: &RequestContext,
+    before: SecondFactorDemand,
+    after: SecondFactorDemand,
+) -> Result<(), Problem> {
+    let lacks_one = ctx
+        .principal()
+        .is_some_and(|caller| caller.kind == PrincipalKind::User && !caller.has_second_factor());
+    if before == after || after == SecondFactorDemand::Off || !lacks_one {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemKind::SecondFactor,
+        "sign in with a second factor of your own before you demand it of others",
+    ))
 }
 
 /// Sets them, all of them. Addresses have a permission of their own.
@@ -104,6 +126,7 @@ pub async fn put(
     if before.sign_in_addresses != draft.sign_in_addresses {
         app.require(ctx, organization, "admin.ip_allowlists.update").await?;
     }
+    require_own_factor(ctx, before.second_factor, draft.second_factor)?;
     let expected = draft.if_version.unwrap_or(before.row_version);
     let mut after = IdentitySettings {
         session_idle_minutes: draft.session_idle_minutes,
@@ -111,6 +134,7 @@ pub async fn put(
         sessions_per_member: draft.sessions_per_member,
         sign_in_addresses: draft.sign_in_addresses,
         leaked_keys: draft.leaked_keys,
+        second_factor: draft.second_factor,
         row_version: 0,
         changed_by: ctx.principal().map(|caller| caller.id),
         changed_at: Some(now),

@@ -6,8 +6,9 @@ use super::authenticate::Stop;
 use super::begin::{self, Opening, SignIn, issue};
 use super::legacy_secret::LegacyFile;
 use super::legacy_token::{LegacySecretState, LegacyTokens};
+use super::membership;
 use super::own_session::principal_of;
-use super::sign_in::{self, begin_from_legacy};
+use super::sign_in::begin_from_legacy;
 use super::token::TokenFault;
 use super::{session, session_limits};
 use crate::App;
@@ -165,8 +166,10 @@ async fn user(app: &App, names: &[String]) -> Result<Option<Principal>, Problem>
         let Some(found) = found.filter(|principal| principal.kind == PrincipalKind::User) else {
             return Ok(None);
         };
-        let is_standing = sign_in::is_standing(conn, &found, None).await?;
-        Ok::<_, charter_db::Error>(is_standing.then_some(found))
+        let is_standing = membership::is_standing(conn, &found, None).await?;
+        // The former system knew nothing of the second factor: its token must not stand in for it.
+        let is_enough = !store::second_factor::has(conn, found.id).await?;
+        Ok::<_, charter_db::Error>((is_standing && is_enough).then_some(found))
     })
 }
 
@@ -213,7 +216,7 @@ pub async fn exchange(
     let who = caller.id;
     let found = reading_all!(app.database(), |conn| async move {
         let Some(found) = store::principal::by_id(conn, who).await? else { return Ok(None) };
-        let is_standing = sign_in::is_standing(conn, &found, None).await?;
+        let is_standing = membership::is_standing(conn, &found, None).await?;
         Ok::<_, charter_db::Error>(is_standing.then_some(found))
     })?;
     let principal = found.ok_or_else(|| {
@@ -225,6 +228,12 @@ pub async fn exchange(
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
+                if store::second_factor::has(transaction.tx(), who).await? {
+                    return Err(Problem::new(
+                        ProblemKind::SecondFactor,
+                        "the account has a second factor: sign in with it",
+                    ));
+                }
                 let reason = "exchanged a token of the former system";
                 let (ended, mut events) =
                     begin::write(&mut transaction, &ctx_inside, platform, &row, reason).await?;

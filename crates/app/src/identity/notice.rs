@@ -66,6 +66,13 @@ pub enum Notice {
         /// What was done about it.
         done: &'static str,
     },
+    /// The second factors of the account were changed, or a recovery code was used.
+    SecondFactor {
+        /// What happened, as the end of a sentence.
+        what: &'static str,
+        /// From where.
+        address: Option<IpAddr>,
+    },
     /// A webhook was switched off.
     WebhookDisabled {
         /// Name of the webhook.
@@ -95,6 +102,7 @@ impl Notice {
             Self::SessionReused { .. } => "session_reused",
             Self::ApiKeyExpiring { .. } => "api_key_expiring",
             Self::ApiKeyLeaked { .. } => "api_key_leaked",
+            Self::SecondFactor { .. } => "second_factor",
             Self::WebhookDisabled { .. } => "webhook_disabled",
         }
     }
@@ -213,6 +221,10 @@ impl Notice {
                     "Rotate it, and look on the audit trail for what was done with it.".to_owned(),
                 ],
             ),
+            Self::SecondFactor { what, address } => {
+                let what = format!("At {at}{} {what}.", from(*address));
+                ("The second factor of your account", vec![what, if_not_you])
+            }
             Self::WebhookDisabled { name, organization, reason } => (
                 "A webhook was switched off",
                 vec![

@@ -5,8 +5,8 @@ use super::begin::{self, Opening, SignIn, acting_as, begin, issue};
 use super::notice::{self, Notice};
 use super::own_session::own_session_of;
 use super::password::{Hasher, Password, Verified};
-use super::password_rules::{Measure, measure};
-use super::sign_in::present;
+use super::password_rules::{Measure, is_short, measure, note_length};
+use super::present::present;
 use super::{guesses, session};
 use crate::App;
 use crate::audit;
@@ -52,6 +52,7 @@ pub async fn change(
             return Err(problem);
         }
     };
+    let is_short = is_short(app, &chosen);
     let hash = identity.hasher.hash(chosen, app.world().random()).await?;
     let mut begun = begin(app, ctx, who, session.organization, Opening::like(&session)).await?;
     begun.session.amr = session.amr;
@@ -61,6 +62,7 @@ pub async fn change(
             Box::pin(async move {
                 begin::require_unchanged(&mut transaction, &principal, &verified).await?;
                 store::principal::set_password(transaction.tx(), who, Some(&hash), now).await?;
+                note_length(transaction.tx(), who, "new_password", is_short).await?;
                 let reason = "the password was changed";
                 let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
                 let notice = Notice::PasswordChanged { address: ctx_inside.address };
@@ -101,6 +103,7 @@ pub async fn set(
         .filter(|principal| principal.kind == PrincipalKind::User)
         .ok_or_else(|| Problem::not_found(format!("no user {folded}")))?;
     let chosen = app.identity().hasher.chosen("password", new, measure(app, principal.id).await?).await?;
+    let is_short = is_short(app, &chosen);
     let hash = app.identity().hasher.hash(chosen, app.world().random()).await?;
     let (ctx_inside, app_inside, who) = (ctx.clone(), app.clone(), principal.id);
     let account = app.identity().pepper.of_login(&principal.login_folded);
@@ -108,6 +111,7 @@ pub async fn set(
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 store::principal::set_password(transaction.tx(), who, Some(&hash), now).await?;
+                note_length(transaction.tx(), who, "password", is_short).await?;
                 guesses::forgive(transaction.tx(), &account).await?;
                 let reason = "the operator set the password";
                 let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;

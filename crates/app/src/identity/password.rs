@@ -86,6 +86,11 @@ impl Password {
         self.typed.as_ref().map_or(&self.normal, |typed| typed)
     }
 
+    /// How many characters it has.
+    pub(super) fn characters(&self) -> usize {
+        self.normal.chars().count()
+    }
+
     /// A new password for an account, when it meets the rules. On threads that hash: judging takes its time too.
     pub(super) fn chosen(field: &str, text: &str, measure: &Measure) -> Result<Self, Problem> {
         let too_long = || {

@@ -7,10 +7,10 @@
 
 use super::begin::acting_as;
 use super::guesses;
+use super::membership::is_standing;
 use super::notice::{self, Notice};
-use super::password_rules::measure;
+use super::password_rules::{is_short, measure, note_length};
 use super::session;
-use super::sign_in::is_standing;
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -214,6 +214,7 @@ pub async fn reset(
     }
     let account = identity.pepper.of_login(&principal.login_folded);
     let chosen = identity.hasher.chosen("password", new, measure(app, principal.id).await?).await?;
+    let is_short = is_short(app, &chosen);
     let new_hash = identity.hasher.hash(chosen, app.world().random()).await?;
     let (ctx_inside, app_inside, who) = (acting_as(ctx, &principal), app.clone(), principal.id);
     let (ended, _) = app
@@ -232,6 +233,7 @@ pub async fn reset(
                 // The token came to the address the account has for a login.
                 let verified_at = principal.email_verified_at.or(Some(now));
                 store::principal::set_email_verified(tx, who, verified_at).await?;
+                note_length(tx, who, "password", is_short).await?;
                 guesses::forgive(tx, &account).await?;
                 let reason = "the password was reset";
                 let ended = store::session::end_of_principal(tx, who, reason, now).await?;

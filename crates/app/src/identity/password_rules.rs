@@ -3,8 +3,9 @@
 //!
 //! Each refusal names its rule and says what to do.
 
+use super::password::Password;
 use crate::App;
-use charter_db::Conn;
+use charter_db::{Conn, Tx};
 use charter_kernel::{PrincipalId, Problem};
 use charter_store as store;
 use std::collections::BTreeSet;
@@ -13,9 +14,9 @@ use zxcvbn::{Score, zxcvbn};
 
 /// Most bytes of a password; a longer one is refused, never cut.
 pub const BYTES_MAX: usize = 1024;
-/// Fewest characters, when no installation asks for another number: a password is the only factor.
+/// Fewest characters of a password that is the only factor, when no installation asks for another number.
 pub const CHARACTERS_MIN: u32 = 15;
-/// The lowest number an installation may ask for: that of a password with a second factor beside it.
+/// Fewest characters of a password with a second factor beside it, and the lowest number an installation may ask for.
 pub const CHARACTERS_FLOOR: u32 = 8;
 /// Letters of a word that is looked for in a password.
 const WORD_MIN: usize = 3;
@@ -58,8 +59,8 @@ fn folded(text: &str) -> String {
 
 /// What an account's new password is measured by, as its organizations are now.
 pub(super) async fn measure(app: &App, who: PrincipalId) -> Result<Measure, Problem> {
-    let characters_min = app.identity().settings().password_characters_min;
-    let (login, name, organizations) = reading_all!(app.database(), |conn| async move {
+    let asked = app.identity().settings().password_characters_min;
+    let (login, name, organizations, has_factor) = reading_all!(app.database(), |conn| async move {
         let conn: &mut Conn = conn;
         let mut organizations = Vec::new();
         for place in store::membership::organizations_of(conn, who).await? {
@@ -69,9 +70,31 @@ pub(super) async fn measure(app: &App, who: PrincipalId) -> Result<Measure, Prob
         }
         let found = store::principal::by_id(conn, who).await?;
         let (login, name) = found.map(|it| (it.login_folded, it.name)).unwrap_or_default();
-        Ok::<_, charter_db::Error>((login, name, organizations))
+        let has_factor = store::second_factor::has(conn, who).await?;
+        Ok::<_, charter_db::Error>((login, name, organizations, has_factor))
     })?;
+    // Who asks for more than the norm means it for everybody.
+    let characters_min = if has_factor && asked <= CHARACTERS_MIN { CHARACTERS_FLOOR } else { asked };
     Ok(Measure::new(&login, &name, &organizations, characters_min))
+}
+
+/// Whether a password is too short to be the only factor here.
+pub(super) fn is_short(app: &App, chosen: &Password) -> bool {
+    chosen.characters() < app.identity().settings().password_characters_min as usize
+}
+
+/// Notes whether the password somebody has from now on may be the only factor; refuses one that may not, where it would be.
+pub(super) async fn note_length(
+    tx: &mut Tx,
+    who: PrincipalId,
+    field: &str,
+    is_short: bool,
+) -> Result<(), Problem> {
+    if is_short && !store::second_factor::has(tx, who).await? {
+        let detail = "it is too short without a second factor: choose a longer one (rule: length)";
+        return Err(Problem::invalid(field, detail));
+    }
+    Ok(store::short_password::note(tx, who, is_short).await?)
 }
 
 /// Refuses a password that does not meet the rules; `text` is normalised and not longer than a password may be.

@@ -27,6 +27,8 @@ struct Keys {
     consents: hmac::Key,
     invitations: hmac::Key,
     emails: hmac::Key,
+    challenges: hmac::Key,
+    recovery: hmac::Key,
 }
 
 type Purpose = fn(&Keys) -> &hmac::Key;
@@ -51,6 +53,8 @@ impl Keys {
             consents: key("charter oauth consents 1"),
             invitations: key("charter invitations 1"),
             emails: key("charter email addresses 1"),
+            challenges: key("charter challenges 1"),
+            recovery: key("charter recovery codes 1"),
         }
     }
 }
@@ -218,6 +222,26 @@ impl Pepper {
         self.is_of(|keys| &keys.consents, says, proof, 32)
     }
 
+    /// What proves that a challenge is ours.
+    pub fn of_challenge(&self, says: &[u8]) -> [u8; 32] {
+        self.sign(|keys| &keys.challenges, says).1
+    }
+
+    /// Whether this proves it.
+    pub fn is_challenge(&self, says: &[u8], proof: &[u8]) -> bool {
+        self.is_of(|keys| &keys.challenges, says, proof, 32)
+    }
+
+    /// The hash of a recovery code of somebody.
+    pub fn of_recovery(&self, principal: u128, code: &str) -> [u8; 32] {
+        self.sign(|keys| &keys.recovery, &recovery_of(principal, code)).1
+    }
+
+    /// The same by every version in force: how a recovery code is looked up.
+    pub fn every_recovery(&self, principal: u128, code: &str) -> Vec<[u8; 32]> {
+        self.every(|keys| &keys.recovery, &recovery_of(principal, code))
+    }
+
     /// The hash of an invitation's token.
     pub fn of_invitation(&self, token: &str) -> [u8; 32] {
         self.sign(|keys| &keys.invitations, token.as_bytes()).1
@@ -258,6 +282,10 @@ impl Pepper {
 pub(crate) fn proof_of(pepper: &[u8; 32]) -> [u8; 32] {
     let key = hmac::Key::new(hmac::HMAC_SHA256, pepper);
     bytes(hmac::sign(&key, b"charter pepper proof 1").as_ref())
+}
+
+fn recovery_of(principal: u128, code: &str) -> Vec<u8> {
+    [principal.to_be_bytes().as_slice(), code.as_bytes()].concat()
 }
 
 fn half(tag: [u8; 32]) -> [u8; 16] {

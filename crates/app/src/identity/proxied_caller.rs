@@ -4,7 +4,7 @@
 use super::authenticate::Stop;
 use super::seal::is_same;
 use super::token::TokenFault;
-use super::{session_limits, sign_in};
+use super::{membership, session_limits};
 use crate::App;
 use crate::caller::{Caller, SignedIn};
 use crate::text;
@@ -34,7 +34,7 @@ async fn user(app: &App, login: &str, address: Option<IpAddr>) -> Result<Option<
     let (settings, wanted) = (app.identity().settings.clone(), text::fold_login(login));
     let found = reading_all!(app.database(), |conn| async move {
         let Some(found) = store::principal::by_login(conn, &wanted).await? else { return Ok(None) };
-        if found.kind != PrincipalKind::User || !sign_in::is_standing(conn, &found, None).await? {
+        if found.kind != PrincipalKind::User || !membership::is_standing(conn, &found, None).await? {
             return Ok(None);
         }
         let limits = session_limits::read(conn, &settings, found.id, None, false).await?;

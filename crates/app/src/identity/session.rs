@@ -4,9 +4,9 @@
 //! old. One that ended stays ended in memory; those that ended on other nodes are learned by a poll. That a cookie was used is
 //! noted in memory and written about every ten seconds for all sessions together.
 
+use super::membership;
 use super::oauth::scope;
 use super::session_limits;
-use super::sign_in;
 use super::support;
 use super::token::{self, Claims};
 use crate::App;
@@ -165,7 +165,7 @@ pub(super) async fn is_standing(
     principal: &Principal,
     now: Timestamp,
 ) -> Result<bool, charter_db::Error> {
-    if !sign_in::is_standing(conn, principal, session.organization).await? {
+    if !membership::is_standing(conn, principal, session.organization).await? {
         return Ok(false);
     }
     let (Some(_), Some(organization)) = (session.client, session.organization) else { return Ok(true) };
@@ -175,7 +175,7 @@ pub(super) async fn is_standing(
             return Ok(false);
         }
     }
-    sign_in::is_standing_member(conn, organization, principal.id, now).await
+    membership::is_standing_member(conn, organization, principal.id, now).await
 }
 
 /// The session a token names, when it may be used.
@@ -376,6 +376,8 @@ pub(super) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
                 store::session::purge(tx, before, day).await?;
                 store::sign_in_counter::purge(tx, day).await?;
                 store::token_floor::purge(tx, floor).await?;
+                store::second_factor::purge(tx, day).await?;
+                store::spent_challenge::purge(tx, day).await?;
                 Ok(())
             }) as BoxFuture<'_, Result<(), Problem>>
         })

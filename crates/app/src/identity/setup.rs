@@ -2,8 +2,8 @@
 //! within a day becomes the first superadmin. Once only: after that the code opens nothing, and no other is made.
 
 use super::begin::{self, Opening, SignIn, acting_as, begin, issue};
-use super::guesses;
 use super::password_rules::Measure;
+use super::{guesses, one_time_code};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -20,10 +20,8 @@ use zeroize::Zeroizing;
 
 /// How long a code can be used.
 const CODE_SECONDS: i64 = 24 * 3_600;
-/// No letters that are read as digits or as each other: 5 bits a character, 30 characters, 150 bits.
-const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// Groups of five characters: 150 bits.
 const GROUPS: usize = 6;
-const GROUP: usize = 5;
 
 /// The first administrator, as they introduce themselves.
 pub struct SetupDraft {
@@ -67,31 +65,13 @@ pub async fn is_needed(app: &App) -> Result<bool, Problem> {
         .await
 }
 
-/// Brings a typed code into the form it was made in: case, blanks and hyphens do not matter, O is 0, I and L are 1.
-fn normal(code: &str) -> String {
-    code.chars()
-        .filter(|c| !c.is_whitespace() && *c != '-')
-        .map(|c| match c.to_ascii_uppercase() {
-            'O' => '0',
-            'I' | 'L' => '1',
-            other => other,
-        })
-        .collect()
-}
-
 /// Makes a one-time code for an installation without administrator; codes made before and not used stop working.
 pub async fn code(app: &App) -> Result<Option<Zeroizing<String>>, Problem> {
     if !is_needed(app).await? {
         return Ok(None);
     }
-    let random: [u8; GROUPS * GROUP] = app.world().random();
-    let letters: Vec<char> = random
-        .iter()
-        .filter_map(|byte| LETTERS.get(usize::from(byte % 32)).copied().map(char::from))
-        .collect();
-    let groups: Vec<String> = letters.chunks(GROUP).map(|group| group.iter().collect()).collect();
-    let code = Zeroizing::new(groups.join("-"));
-    let hash = app.identity().pepper.of_code(&normal(&code));
+    let code = one_time_code::make(app, GROUPS);
+    let hash = app.identity().pepper.of_code(&one_time_code::normal(&code));
     let (platform, now) = (app.platform(), app.now());
     app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
@@ -120,7 +100,7 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
     guesses::take(app, ctx.address, account, now).await?;
     let measure = Measure::new(&login, &name, &[], identity.settings().password_characters_min);
     let password = identity.hasher.chosen("password", draft.password, measure).await?;
-    let codes = identity.pepper.every_code(&normal(&draft.code));
+    let codes = identity.pepper.every_code(&one_time_code::normal(&draft.code));
     let hash = identity.hasher.hash(password, app.world().random()).await?;
     let principal = Principal {
         id: PrincipalId(app.fresh_id()),
@@ -182,19 +162,4 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
         .await?;
     app.snapshots().hear_own(platform, revision).await?;
     issue(app, begun, now)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_code_is_read_however_it_was_typed() {
-        assert_eq!(normal("ab1-O0 il\n"), "AB10011");
-        assert!(
-            LETTERS
-                .iter()
-                .all(|letter| normal(&char::from(*letter).to_string()) == char::from(*letter).to_string())
-        );
-    }
 }

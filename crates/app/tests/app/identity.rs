@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 async fn signed_in(node: &Node, login: &str) -> SignIn {
-    sign_in::sign_in(&node.app, &node.anonymous(), draft(login, PASSWORD)).await.unwrap()
+    sign_in::sign_in(&node.app, &node.anonymous(), draft(login, PASSWORD)).await.unwrap().begun().unwrap()
 }
 
 async fn refused(app: &App, token: &str) -> Problem {
@@ -230,7 +230,7 @@ both_engines!(
     node.company().await;
     let mut asked = draft("carl@toys.example", PASSWORD);
     asked.organization = Some("toys".to_owned());
-    let begun = sign_in::sign_in(&node.app, &node.anonymous(), asked).await.unwrap();
+    let begun = sign_in::sign_in(&node.app, &node.anonymous(), asked).await.unwrap().begun().unwrap();
     let carl = node.as_bearer(begun.access_token()).await;
     node.app.require(&carl, node.toys(), "admin.api_keys.read").await.unwrap();
     let elsewhere = node.app.require(&carl, node.trade(), "admin.api_keys.read").await.unwrap_err();

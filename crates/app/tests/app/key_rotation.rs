@@ -26,7 +26,7 @@ async fn states(node: &Node) -> Vec<KeyState> {
 
 async fn token(node: &Node) -> String {
     let begun = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD)).await;
-    begun.unwrap().access_token().to_owned()
+    begun.unwrap().begun().unwrap().access_token().to_owned()
 }
 
 async fn is_accepted(app: &App, token: &str) -> bool {
@@ -318,8 +318,13 @@ both_engines!(tokens_before_a_floor_are_refused_and_later_ones_are_not, async |d
         organization: Some("trade".to_owned()),
         ..draft("carl@toys.example", PASSWORD)
     };
-    let elsewhere =
-        sign_in::sign_in(&node.app, &node.anonymous(), carl).await.unwrap().access_token().to_owned();
+    let elsewhere = sign_in::sign_in(&node.app, &node.anonymous(), carl)
+        .await
+        .unwrap()
+        .begun()
+        .unwrap()
+        .access_token()
+        .to_owned();
     node.clock.forward(5);
     raise(Whose::Organization(node.toys()), None).await.unwrap();
     assert!(!is_accepted(&node.app, &old).await);

@@ -5,7 +5,7 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_app::identity::sign_in::Opening;
-use charter_app::identity::{legacy_caller, legacy_secret, sign_in};
+use charter_app::identity::{legacy_caller, legacy_secret, own_factor, sign_in, totp};
 use charter_app::member::{self, MemberUpdate};
 use charter_app::{App, Caller, EditOptions};
 use charter_kernel::facts::PrincipalStatus;
@@ -29,7 +29,7 @@ both_engines!(
     let node = open(&db).await;
     node.company().await;
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
-    let begun = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD)).await.unwrap();
+    let begun = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD)).await.unwrap().begun().unwrap();
     node.as_bearer(begun.access_token()).await;
     let document: Value = serde_json::from_str(node.app.identity().keys().document()).unwrap();
     assert_eq!(document["keys"].as_array().unwrap().len(), 1, "no secret of the former system is published");
@@ -155,6 +155,35 @@ both_engines!(a_token_of_the_former_system_becomes_a_session, async |db: TestDat
     let plain = sign_in::switch(&node.app, &ann, None).await.unwrap_err();
     assert_eq!(plain.kind, ProblemKind::Forbidden, "such a token has no session to switch");
 });
+
+both_engines!(
+    /// Attack 99: the former system knew nothing of the second factor, so its tokens do not stand in for it.
+    a_token_of_the_former_system_does_not_skip_the_second_factor, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    let theirs = token(SECRET, &claims("ann@toys.example", node.now()));
+    let before = node.as_bearer(&theirs).await;
+    let begun = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD)).await;
+    let ann = node.as_bearer(begun.unwrap().begun().unwrap().access_token()).await;
+    let phone = own_factor::begin_app(&node.app, &ann, None).await.unwrap();
+    let code = totp::code(&seed_of(&phone.secret), node.now()).unwrap();
+    own_factor::confirm_app(&node.app, &ann, phone.id, code).await.unwrap();
+    is_refused(&node, &theirs).await;
+    let exchanged = legacy_caller::exchange(&node.app, &before, None, Opening::default()).await.unwrap_err();
+    assert_eq!(exchanged.kind, ProblemKind::SecondFactor);
+});
+
+/// What an authenticator app keeps of the secret it is shown.
+fn seed_of(secret: &str) -> Vec<u8> {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let value = |letter: u8| letters.iter().position(|known| *known == letter).unwrap();
+    let bits: Vec<u8> = secret
+        .bytes()
+        .flat_map(|letter| (0..5).rev().map(move |bit| (value(letter) >> bit & 1) as u8))
+        .collect();
+    bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |whole, bit| whole << 1 | bit)).collect()
+}
 
 both_engines!(
     /// Attack 18: it ends for good, whoever starts the service again with whatever file.

@@ -51,7 +51,13 @@ async fn two(db: &TestDatabase) -> (Node, Node) {
 
 async fn signed_in(node: &Node, login: &str) -> String {
     let draft = world::draft(login, world::PASSWORD);
-    sign_in::sign_in(&node.app, &node.anonymous(), draft).await.unwrap().access_token().to_owned()
+    sign_in::sign_in(&node.app, &node.anonymous(), draft)
+        .await
+        .unwrap()
+        .begun()
+        .unwrap()
+        .access_token()
+        .to_owned()
 }
 
 /// The second node listens to nothing: all it has is the poll.
@@ -172,7 +178,7 @@ async fn tabs_that_refresh_on_two_nodes_get_the_same_successor() {
     let db = database::postgres().await;
     let (here, there) = two(&db).await;
     let draft = world::draft("bob@toys.example", world::PASSWORD);
-    let begun = sign_in::sign_in(&here.app, &here.anonymous(), draft).await.unwrap();
+    let begun = sign_in::sign_in(&here.app, &here.anonymous(), draft).await.unwrap().begun().unwrap();
     let token = begun.refresh_token.as_ref().unwrap();
     let tabs = (0..10).map(|number| {
         let node = if number % 2 == 0 { &here } else { &there };

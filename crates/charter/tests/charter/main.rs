@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod browser;
 mod commands;
 mod configuration;
 mod crash;

@@ -197,3 +197,39 @@ both_engines!(the_page_of_the_link_asks_for_a_password_and_runs_our_script_only,
     assert_eq!(script.header("content-type"), "text/javascript; charset=utf-8");
     assert!(script.body.as_str().unwrap().contains("/api/v1/auth/reset-password"));
 });
+
+both_engines!(
+    /// Attack 99: a password that was reset is not enough where there is a second factor; and it may be shorter beside one (SP 800-63B-4).
+    a_reset_skips_no_second_factor,
+    async |database| {
+        let story = begun(database).await;
+        let short = "v8#Kq2!zW";
+        forgot(&story, "bob@toys.example").await.is(202);
+        let told = reset(&story, &code(&story).await, short).await.is_problem(422, "invalid");
+        assert!(told.body["fields"][0]["detail"].as_str().unwrap().contains("at least 15 characters"), "{:#}", told.body);
+        let token = story.log_in("ann@toys.example", OLD).await.is(200).body;
+        let (phone, _) = story.add_app(token["access_token"].as_str().unwrap()).await;
+        Postbox::new().empty(&story.app).await;
+        story.pass(30);
+        forgot(&story, "ann@toys.example").await.is(202);
+        let code = code(&story).await;
+        reset(&story, &code, "v8#Kq2!").await.is_problem(422, "invalid");
+        reset(&story, &code, short).await.is(204);
+        let asked = story.log_in("ann@toys.example", short).await.is(200).body;
+        assert!(asked["mfa_required"] == true && asked["access_token"].is_null(), "{asked:#}");
+        let challenge = asked["challenge"].as_str().unwrap();
+        let begun = story.answer(challenge, json!({"code": phone.code(&story, 0)})).await.is(200).body;
+
+        // Such a password is never the only factor.
+        let token = begun["access_token"].as_str().unwrap();
+        let listed = story.with_token(token, Method::GET, "/api/v1/me/factors", None).await.is(200).body;
+        let path = format!("/api/v1/me/factors/{}", listed["factors"][0]["id"].as_str().unwrap());
+        story.with_token(token, Method::DELETE, &path, None).await.is_problem(403, "forbidden");
+        let factors = "/api/v1/organizations/toys/members/ann@toys.example/factors?reason=lost%20phone";
+        story.delete(Who::Operator, factors).await.is(200);
+        story.log_in("ann@toys.example", short).await.is_problem(403, "forbidden");
+        let body = json!({"password": OLD});
+        story.post(Who::Operator, "/api/v1/users/ann@toys.example/password", body).await.is(200);
+        assert!(story.log_in("ann@toys.example", OLD).await.is(200).body["access_token"].is_string());
+    }
+);

@@ -10,6 +10,7 @@ use crate::App;
 use crate::audit;
 use crate::caller::{RequestContext, SignedIn};
 use crate::identity::begin::random_word;
+use crate::identity::demand;
 use crate::identity::session_limits;
 use crate::transaction::{Committed, Transaction};
 use base64::Engine;
@@ -41,6 +42,8 @@ pub struct Done {
 pub enum Next {
     /// The page on which somebody signs in.
     SignIn,
+    /// The page that says to add a second factor first.
+    AddFactor,
     /// The page on which they agree.
     Agree(Agreement),
     /// Back to the client.
@@ -144,6 +147,15 @@ pub async fn proceed(
     }
     if !limits.allow_address(ctx.address) {
         return tell(Fault::AccessDenied, "the organization does not let its members in from this address");
+    }
+    if !caller.has_second_factor() {
+        let has_one = reading_all!(app.database(), |conn| store::second_factor::has(conn, who))?;
+        if has_one || demand::is_made_of(app, ctx, caller, organization).await? {
+            if asked.prompt.is_none {
+                return tell(Fault::InteractionRequired, "the user has to show a second factor");
+            }
+            return Ok(if has_one { Next::SignIn } else { Next::AddFactor });
+        }
     }
     let index = app.snapshots().index();
     let agreed = agreed.and_then(|text| Scope::read(&text).ok()).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::caller::RequestContext;
 use crate::identity::begin::acting_as;
 use crate::identity::refresh::end_family;
 use crate::identity::seal::is_same;
-use crate::identity::{session, session_limits, sign_in};
+use crate::identity::{membership, session, session_limits};
 use crate::transaction::{Committed, Transaction};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -104,7 +104,7 @@ pub async fn for_code(
         let Some((code, hash)) = kept else { return Ok(None) };
         let principal = store::principal::by_id(conn, code.principal).await?;
         let is_standing = match &principal {
-            Some(principal) => sign_in::is_standing_member(conn, organization, principal.id, now).await?,
+            Some(principal) => membership::is_standing_member(conn, organization, principal.id, now).await?,
             None => false,
         };
         let browser = store::session::get(conn, code.session).await?;
@@ -157,7 +157,7 @@ pub async fn for_code(
                     let family = before.and_then(|before| before.begun_session);
                     return transaction.commit(event, Vec::new(), Taken::Again(family)).await;
                 }
-                let may = sign_in::is_standing_member(tx, organization, who, now).await?
+                let may = membership::is_standing_member(tx, organization, who, now).await?
                     && store::session::get(tx, browser).await?.is_some_and(|browser| browser.is_live(now));
                 match (row, fault.or((!may).then_some(ENDED))) {
                     (Some(session), None) => {

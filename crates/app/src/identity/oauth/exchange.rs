@@ -11,7 +11,7 @@ use crate::App;
 use crate::caller::RequestContext;
 use crate::identity::begin::{self, Opening, acting_as};
 use crate::identity::refresh::moved_on;
-use crate::identity::{refresh_token, session, sign_in, token};
+use crate::identity::{membership, refresh_token, session, token};
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope as Sees, Tx};
 use charter_kernel::facts::PrincipalKind;
@@ -195,7 +195,7 @@ pub async fn for_itself(
     };
     let found = reading_all!(app.database(), |conn| async move {
         let Some(found) = store::principal::by_id(conn, account).await? else { return Ok(None) };
-        let is_standing = sign_in::is_standing_member(conn, organization, account, now).await?;
+        let is_standing = membership::is_standing_member(conn, organization, account, now).await?;
         let is_account = found.kind == PrincipalKind::ServiceAccount;
         Ok::<_, charter_db::Error>((is_standing && is_account).then_some(found))
     })?;

@@ -70,6 +70,8 @@ faults! {
     AccessDenied = "access_denied";
     /// Nobody is signed in, and nobody may be asked to.
     LoginRequired = "login_required";
+    /// Something else has to be asked, and nobody may be.
+    InteractionRequired = "interaction_required";
     /// Nobody agreed, and nobody may be asked to.
     ConsentRequired = "consent_required";
     /// Parameters in a signed object are not understood.

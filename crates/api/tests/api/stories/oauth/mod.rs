@@ -4,6 +4,7 @@ mod attacks;
 mod clients;
 mod consents;
 mod ends;
+mod factor;
 mod way;
 
 use super::auth::PASSWORD;
@@ -94,9 +95,14 @@ fn says(token: &str) -> Value {
 
 /// The value of a hidden field of a page.
 fn hidden(told: &Told) -> String {
+    field(told, "token")
+}
+
+/// The value of a field of a page that has this name.
+fn field(told: &Told, name: &str) -> String {
     let page = told.body.as_str().unwrap();
-    let (_, rest) = page.split_once("name=\"token\" value=\"").expect("the page has a token");
-    rest.split_once('"').unwrap().0.to_owned()
+    let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).expect("the page has the field");
+    rest.split_once('"').unwrap().0.replace("&quot;", "\"").replace("&amp;", "&")
 }
 
 /// The session's cookie an answer sets.

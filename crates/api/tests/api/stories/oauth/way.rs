@@ -19,7 +19,11 @@ both_engines!(somebody_signs_in_agrees_and_the_application_is_let_in, async |dat
         !policy.contains("form-action"),
         "browsers hold where the application sends people on to it: {policy}"
     );
-    assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("script-src"));
+    assert!(
+        policy.contains("default-src 'none'; script-src 'self'; ")
+            && policy.contains("frame-ancestors 'none'")
+    );
+    assert!(!policy.contains("unsafe") && !shown.contains("onclick"));
 
     let wrong = story.type_in(&path, "", ANN_LOGIN, "wrong horse battery").await.is(401);
     assert!(wrong.body.as_str().unwrap().contains("login or password is wrong"));

@@ -1,0 +1,46 @@
+import { ask, by, doing, say, usePasskey } from "/account/page.js";
+
+let asked = null;
+
+const done = () => {
+  location.assign("/account");
+  return "You are signed in.";
+};
+
+const answer = async (proof) => {
+  await ask("POST", "/api/v1/auth/mfa", { challenge: asked.challenge, ...proof });
+  return done();
+};
+
+by("password-form").addEventListener("submit", doing(async () => {
+  const body = { login: by("login").value, password: by("password").value, session: "cookie" };
+  const entry = await ask("POST", "/api/v1/auth/login", body);
+  if (!entry.mfa_required) {
+    return done();
+  }
+  asked = entry;
+  by("password").value = "";
+  by("password-form").hidden = true;
+  by("factor-form").hidden = false;
+  by("with-code").hidden = !entry.methods.some((method) => method !== "passkey");
+  by("with-passkey").hidden = !entry.passkey;
+  (by("with-code").hidden ? by("passkey-second") : by("code")).focus();
+  return "The password is right. Show your second factor.";
+}));
+
+by("factor-form").addEventListener("submit", doing(() => {
+  const typed = by("code").value.trim();
+  const isCode = /^[0-9 ]{6,9}$/.test(typed);
+  return answer(isCode ? { code: typed } : { recovery_code: typed });
+}));
+
+by("passkey-second").addEventListener("click", doing(async () => answer({ passkey: await usePasskey(asked.passkey) })));
+
+by("passkey-alone").addEventListener("click", doing(async () => {
+  const options = await ask("POST", "/api/v1/auth/passkey/options");
+  const credential = await usePasskey(options.public_key);
+  await ask("POST", "/api/v1/auth/passkey", { challenge: options.challenge, credential, session: "cookie" });
+  return done();
+}));
+
+say("");

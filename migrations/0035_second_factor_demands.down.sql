@@ -1,0 +1,1 @@
+alter table organization_identity_settings drop column second_factor;
