@@ -42,6 +42,12 @@ const ACROSS: &[(&str, &str)] = &[
     ("webhook_delivery::DUE", "the same"),
     ("webhook_delivery::PURGE", "a job of the installation; nobody waits for the rows it forgets"),
     ("oauth_code::PURGE", "a job of the installation; nobody waits for the rows it forgets"),
+    (
+        "registration::WAITING_FOR_MAIL",
+        "a job asks which addresses have to be written to, then works in each organization",
+    ),
+    ("registration::OVERDUE", "a job asks which requests have ended, then works in each organization"),
+    ("registration::PURGE", "a job of the installation; nobody waits for the rows it forgets"),
     ("usage::PURGE_ALL", "a job of the installation; no decision reads the rows it forgets"),
 ];
 
