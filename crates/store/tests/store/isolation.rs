@@ -12,6 +12,7 @@ use crate::world::*;
 /// Tables that say where something is: read before the organization is known.
 const DIRECTORIES: &[&str] = &[
     "credential_keys",
+    "invitation_homes",
     "oauth_client_homes",
     "organization_keys",
     "principal_memberships",
@@ -169,6 +170,9 @@ async fn every_table_of_an_organization_is_isolated_and_keyed_by_it() {
         "org_subscriptions_ending",
         "org_subscriptions_plan",
         "organization_revisions_changed",
+        "registration_requests_asked",
+        "registration_requests_closed",
+        "registration_requests_open",
         "usage_events_oldest",
         "webhook_deliveries_due",
         "webhook_deliveries_finished",

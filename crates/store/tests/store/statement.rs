@@ -47,6 +47,12 @@ const ACROSS: &[(&str, &str)] = &[
     ("oauth_code::PURGE", "a job of the installation; nobody waits for the rows it forgets"),
     ("vault::CREDENTIALS", "a count an operator asks for"),
     ("vault::CLIENTS", "the same"),
+    (
+        "registration::WAITING_FOR_MAIL",
+        "a job asks which addresses have to be written to, then works in each organization",
+    ),
+    ("registration::OVERDUE", "a job asks which requests have ended, then works in each organization"),
+    ("registration::PURGE", "a job of the installation; nobody waits for the rows it forgets"),
     ("usage::PURGE_ALL", "a job of the installation; no decision reads the rows it forgets"),
 ];
 

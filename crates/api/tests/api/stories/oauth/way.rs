@@ -50,6 +50,7 @@ both_engines!(somebody_signs_in_agrees_and_the_application_is_let_in, async |dat
     assert_eq!((&id["aud"], &id["iss"]), (&json!(shop.id), &json!("https://charter.example")));
     assert_eq!(id["sub"], json!(story.id_of(ANN).to_string()));
     assert_eq!((&id["email"], &id["amr"]), (&json!("ann@toys.example"), &json!(["pwd"])));
+    assert_eq!(id["email_verified"], false, "the operator made the account, and nobody proved the address");
     assert_eq!(id["acr"], "urn:charter:acr:single-factor");
     // The keys of ID tokens began with it, and are published beside those of access tokens.
     let keys = story.get(Who::Nobody, "/.well-known/jwks.json").await.is(200).body;
@@ -285,4 +286,22 @@ both_engines!(a_client_that_knows_nothing_else_gets_its_id_tokens_in_rs256, asyn
     assert_ne!(next["kid"], header["kid"]);
     let change = json!({"id_token_alg": "HS256"});
     story.send(ANN, Method::PATCH, &format!("{CLIENTS}/{}", old.id), &[], Some(change)).await.is(422);
+});
+
+both_engines!(an_address_is_told_as_proved_once_its_owner_read_a_mail, async |database| {
+    let story = Story::with_password(database).await;
+    story.letters().await;
+    story.anonymously("/api/v1/auth/forgot-password", json!({"email": ANN_LOGIN})).await.is(202);
+    let code = story.code("reset-password").await;
+    let body = json!({"token": code, "password": PASSWORD});
+    story.anonymously("/api/v1/auth/reset-password", body).await.is(204);
+    let shop = story.shop().await;
+    for (scope, told) in [("openid email", json!(true)), ("openid", Value::Null)] {
+        let (_, answer) = story.let_in(&asks(&shop, scope, &[])).await;
+        let tokens = story.exchange(&shop, &one(&answer, "code")).await.is(200).body;
+        assert_eq!(says(tokens["id_token"].as_str().unwrap())["email_verified"], told, "{scope}");
+        let who =
+            story.with_token(&text(&tokens["access_token"]), Method::GET, USER_INFO, None).await.is(200);
+        assert_eq!(who.body["email_verified"], told, "{scope}");
+    }
 });
