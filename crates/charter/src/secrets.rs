@@ -36,15 +36,20 @@ pub async fn obtain_patiently(
     let Some(address) = &configuration.vault else { return obtain(configuration, folder).await };
     files(configuration)?;
     let vault = KvVault::new(address.clone())?;
-    let until = tokio::time::Instant::now() + patience;
-    loop {
-        match vault.secrets().await {
-            Err(Unobtained::Unavailable(why)) if tokio::time::Instant::now() < until => {
-                tracing::warn!(reason = why, "waiting for the vault");
-                tokio::time::sleep(PAUSE).await;
+    let waiting = async {
+        loop {
+            match vault.secrets().await {
+                Err(Unobtained::Unavailable(why)) => {
+                    tracing::warn!(reason = why, "waiting for the vault");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                told => return told,
             }
-            told => return of_vault(told),
         }
+    };
+    match tokio::time::timeout(patience, waiting).await {
+        Ok(told) => of_vault(told),
+        Err(_) => of_vault(vault.secrets().await),
     }
 }
 
