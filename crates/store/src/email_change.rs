@@ -21,6 +21,7 @@ statements! {
     ASKED_SINCE = "select count(*) from email_changes where principal_id = $1 and asked_at > $2";
     BY_PROOF = select!("where proof_hash = $1 and proved_at is null and ended_at is null and expires_at > $2");
     BY_UNDO = select!("where undo_hash = $1 and proved_at is not null and ended_at is null and undo_until > $2");
+    END_UNPROVED = "update email_changes set ended_at = $2 where principal_id = $1 and proved_at is null and ended_at is null";
     PROVE = "update email_changes set proved_at = $2, undo_until = $3 where change_id = $1 and proved_at is null and ended_at is null";
     END = "update email_changes set ended_at = $2 where change_id = $1 and ended_at is null";
     END_OTHERS = "update email_changes set ended_at = $3 where principal_id = $1 and change_id <> $2 and proved_at is null and ended_at is null";
@@ -106,6 +107,11 @@ pub async fn by_proof(conn: &mut Conn, hash: &[u8; 32], now: Timestamp) -> Resul
 /// The change that a token takes back, while it may be.
 pub async fn by_undo(conn: &mut Conn, hash: &[u8; 32], now: Timestamp) -> Result<Option<EmailChange>> {
     row::opt(conn, &BY_UNDO, params![hash, now], change).await
+}
+
+/// Ends the changes of a principal that were not proved yet.
+pub async fn end_unproved(tx: &mut Tx, principal: PrincipalId, now: Timestamp) -> Result<u64> {
+    tx.execute(&END_UNPROVED, params![principal, now]).await
 }
 
 /// Uses the proof up; false when another was first.

@@ -31,6 +31,7 @@ statements! {
     COUNT_USE = "update second_factors set sign_count = $2, passkey = $3, last_used_at = $4 where factor_id = $1 \
                  and (sign_count < $2 or (sign_count = 0 and $2 = 0))";
     DELETE = "delete from second_factors where principal_id = $1 and factor_id = $2";
+    DELETE_SINCE = "delete from second_factors where principal_id = $1 and created_at >= $2";
     DELETE_OF_PRINCIPAL = "delete from second_factors where principal_id = $1";
     PURGE = "delete from second_factors where confirmed_at is null and created_at < $1";
 }
@@ -178,6 +179,11 @@ pub async fn count_use(
 /// Removes a factor.
 pub async fn delete(tx: &mut Tx, principal: PrincipalId, id: FactorId) -> Result<bool> {
     Ok(tx.execute(&DELETE, params![principal, id]).await? > 0)
+}
+
+/// Removes what a principal added from an instant on; gives how many there were.
+pub async fn delete_since(tx: &mut Tx, principal: PrincipalId, since: Timestamp) -> Result<u64> {
+    tx.execute(&DELETE_SINCE, params![principal, since]).await
 }
 
 /// Removes every factor of a principal; gives how many there were.

@@ -25,8 +25,8 @@ statements! {
     REVOKE = "update signing_keys set state = 'revoked', revoked_at = $2, revoke_reason = $3, sealed_private = null \
               where kid = $1 and state <> 'revoked'";
     GET = select!("where kid = $1");
-    OF_LINEAGE = select!("where purpose = $1 and alg = $2 order by created_at, kid");
-    LIST = select!("order by created_at, kid");
+    OF_LINEAGE = select!("where purpose = $1 and alg = $2 order by created_at, activates_at, kid");
+    LIST = select!("order by created_at, activates_at, kid");
 }
 
 /// Where a key is in its life.

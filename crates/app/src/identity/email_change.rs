@@ -3,6 +3,7 @@
 
 use super::newcomer::{open, seal};
 use super::newcomer_mail::{self, NewcomerMail};
+use super::own_factor::require_shown;
 use super::own_session::principal_of;
 use super::{password_reset, session, support};
 use crate::App;
@@ -30,6 +31,8 @@ const RESET_SECONDS: i64 = 72 * 3_600;
 const PER_HOUR: u64 = 5;
 const HOUR: i64 = 3_600;
 const KEPT_SECONDS: i64 = 30 * 86_400;
+/// How long before a change that is taken back what was added to the account is taken for somebody else's.
+const SUSPECT_SECONDS: i64 = 7 * 86_400;
 
 fn old_place(id: EmailChangeId) -> String {
     format!("email_changes old_email {id}")
@@ -80,6 +83,8 @@ pub async fn ask(app: &App, ctx: &RequestContext, email: &str) -> Result<(), Pro
         return Err(Problem::new(ProblemKind::Forbidden, "a service account has no address"));
     }
     let (who, new) = (caller.id, text::email("email", email)?);
+    let has_factor = reading_all!(app.database(), |conn| store::second_factor::has(conn, who))?;
+    require_shown(caller, has_factor)?;
     let wanted = new.clone();
     let (found, is_taken) = reading_all!(app.database(), |conn| async move {
         let found = store::principal::by_id(conn, who).await?;
@@ -137,6 +142,8 @@ async fn account(tx: &mut Tx, change: &EmailChange, login: &str) -> Result<Princ
     store::principal::by_id(tx, change.principal)
         .await?
         .filter(|it| it.login_folded == login && it.status == PrincipalStatus::Active)
+        // Who chose a new password meanwhile may have done so because somebody else asked for this.
+        .filter(|it| it.password_changed_at.is_none_or(|at| at < change.asked_at))
         .ok_or_else(gone)
 }
 
@@ -221,7 +228,8 @@ pub async fn prove(app: &App, ctx: &RequestContext, token: &str) -> Result<(), P
     app.snapshots().catch_up().await.map(drop)
 }
 
-/// Takes a change back: the account has its old address again. Every session ends, and so does a password that was set since.
+/// Takes a change back: the account has its old address again. Every session ends, and so do the password and the second factors that
+/// were added since, or shortly before.
 pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Problem> {
     let (now, platform) = (ctx.now, app.platform());
     app.identity().throttle.take_from_address(ctx.address, now)?;
@@ -253,9 +261,13 @@ pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Pr
                 let reason = "a change of the address was taken back";
                 let (mut after, ended) = turn(&mut transaction, &before, &old, reason, now).await?;
                 let tx = transaction.tx();
-                if after.password_changed_at.is_some_and(|at| at >= change.asked_at) {
-                    store::principal::set_password(tx, after.id, None, now).await?;
-                    after.password_hash = None;
+                // Whoever turned the account may know its password, and may have added what signs in without one. What was there long
+                // before stays: the old mailbox alone must not lead past it.
+                store::principal::set_password(tx, after.id, None, now).await?;
+                after.password_hash = None;
+                let since = change.asked_at.plus_seconds(-SUSPECT_SECONDS);
+                if store::second_factor::delete_since(tx, after.id, since).await? > 0 {
+                    store::recovery_code::replace(tx, after.id, &[], now).await?;
                 }
                 let token = password_reset::make(&app_inside, tx, &after, now, RESET_SECONDS).await?;
                 let mail = NewcomerMail::Restored { token, lasts_seconds: RESET_SECONDS };

@@ -8,7 +8,7 @@ use crate::audit;
 use crate::caller::RequestContext;
 use crate::guard::Permit;
 use crate::transaction::{Committed, Transaction};
-use crate::{member, text};
+use crate::{member, rules, text};
 use charter_db::{BoxFuture, Scope};
 use charter_kernel::{PrincipalId, Problem, ProblemKind, SessionId};
 use charter_store as store;
@@ -27,6 +27,27 @@ pub async fn list(app: &App, permit: &Permit, who: &str) -> Result<Vec<SecondFac
     Ok(found)
 }
 
+/// Refuses who could thereby open the account of somebody who may do more than they.
+async fn require_beneath(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    who: PrincipalId,
+) -> Result<(), Problem> {
+    let Some(caller) = ctx.principal() else { return Ok(()) };
+    let facts = crate::facts(app, permit.organization()).await?;
+    let index = app.snapshots().index();
+    let held = rules::held_by(&index, &facts, caller.id, ctx.now);
+    let beyond = rules::may_hold(&index, &facts, who).without(&held);
+    match beyond.iter().next().and_then(|first| index.code(first)) {
+        None => Ok(()),
+        Some(code) => Err(Problem::new(
+            ProblemKind::BeyondGiver,
+            format!("the member may do what you may not ({code}): ask somebody who may"),
+        )),
+    }
+}
+
 /// Takes all factors and recovery codes of a member away, and ends their sessions; tells how many there were of either.
 pub async fn reset(
     app: &App,
@@ -43,10 +64,12 @@ pub async fn reset(
             "these are your own second factors: remove them with `DELETE /api/v1/me/factors/{factor}`",
         ));
     }
+    require_beneath(app, ctx, permit, who).await?;
     let (organization, now, ctx_inside) = (permit.organization(), ctx.now, ctx.clone());
-    let (is_operator, app_inside) = (ctx.is_operator(), app.clone());
-    let ((ended, removed), revision) = app
-        .write(Scope::Installation, organization, now, move |mut transaction: Transaction<'_>| {
+    let (is_operator, app_inside, platform) = (ctx.is_operator(), app.clone(), app.platform());
+    // The lock is the one under which sessions begin: none that showed a factor is written after they were ended.
+    let ((ended, removed), _) = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 let tx = transaction.tx();
                 let places = store::membership::organizations_of(tx, who).await?;
@@ -61,6 +84,7 @@ pub async fn reset(
                     return Err(Problem::not_found("the member has no second factor"));
                 }
                 store::recovery_code::replace(tx, who, &[], now).await?;
+                store::email_change::end_unproved(tx, who, now).await?;
                 let ended =
                     store::session::end_of_principal(tx, who, "the second factors were reset", now).await?;
                 let notice = Notice::SecondFactor { what: "the second factors of your account were taken away by an administrator, and every session ended", address: None };
@@ -74,6 +98,5 @@ pub async fn reset(
         })
         .await?;
     session::forget(app, &ended);
-    app.snapshots().hear_own(organization, revision).await?;
     Ok((removed, ended.len()))
 }

@@ -109,6 +109,10 @@ pub(super) async fn arrive(
     let found = account_of(app, email).await?;
     if let Caller::Principal(_) = ctx.caller {
         support::require_own(ctx)?;
+        if ctx.is_by_program() {
+            let detail = "neither a key nor an application joins for somebody: they do, signed in or not";
+            return Err(Problem::new(ProblemKind::Forbidden, detail));
+        }
         return match found {
             Some(principal) if ctx.principal().is_some_and(|caller| caller.id == principal.id) => {
                 Ok(Arrival { principal, proof: Proof::Known })

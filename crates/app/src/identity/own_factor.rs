@@ -14,7 +14,7 @@ use super::totp::Shown;
 use super::{guesses, one_time_code, session, totp};
 use crate::App;
 use crate::audit;
-use crate::caller::RequestContext;
+use crate::caller::{RequestContext, SignedIn};
 use crate::text;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope, Tx};
@@ -101,7 +101,18 @@ pub(super) async fn own(
         return Err(Problem::new(ProblemKind::Forbidden, "second factors are for people"));
     }
     let who = caller.id;
-    Ok((who, reading_all!(app.database(), |conn| store::second_factor::of_principal(conn, who))?))
+    let factors = reading_all!(app.database(), |conn| store::second_factor::of_principal(conn, who))?;
+    require_shown(caller, factors.iter().any(|factor| factor.confirmed_at.is_some()))?;
+    Ok((who, factors))
+}
+
+/// Refuses a session that began without the second factor its account has, for what could take the account over.
+pub(super) fn require_shown(caller: &SignedIn, has_factor: bool) -> Result<(), Problem> {
+    if !has_factor || caller.has_second_factor() {
+        return Ok(());
+    }
+    let detail = "the account has a second factor, and this session has not shown it: send it to `POST /api/v1/auth/reauthenticate`";
+    Err(Problem::new(ProblemKind::SecondFactor, detail))
 }
 
 /// One's own factors.
@@ -300,7 +311,7 @@ pub(super) async fn finish(app: &App, ctx: &RequestContext, counting: Counting) 
     Ok(Added { factor: id, recovery_codes: is_first.then_some(codes), signed_in: issue(app, begun, now)? })
 }
 
-/// Removes one of one's own factors; with the last one the recovery codes go. The other sessions end.
+/// Removes one of one's own factors. The other sessions end; with the last one the recovery codes go, and every session.
 pub async fn remove(app: &App, ctx: &RequestContext, id: FactorId) -> Result<(), Problem> {
     let (_, kept) = own_session_of(ctx)?;
     let (who, factors) = own(app, ctx).await?;
@@ -315,7 +326,8 @@ pub async fn remove(app: &App, ctx: &RequestContext, id: FactorId) -> Result<(),
                 if !store::second_factor::delete(tx, who, id).await? {
                     return Err(missing());
                 }
-                if !store::second_factor::has(tx, who).await? {
+                let is_last = !store::second_factor::has(tx, who).await?;
+                if is_last {
                     if store::short_password::has(tx, who).await? {
                         return Err(Problem::new(
                             ProblemKind::Forbidden,
@@ -324,7 +336,12 @@ pub async fn remove(app: &App, ctx: &RequestContext, id: FactorId) -> Result<(),
                     }
                     store::recovery_code::replace(tx, who, &[], now).await?;
                 }
-                let ended = store::session::end_others(tx, who, kept, WHY, now).await?;
+                // A session that showed the last one would go on saying so.
+                let ended = if is_last {
+                    store::session::end_of_principal(tx, who, WHY, now).await?
+                } else {
+                    store::session::end_others(tx, who, kept, WHY, now).await?
+                };
                 let notice = Notice::SecondFactor {
                     what: "a second factor was removed from your account",
                     address: ctx_inside.address,

@@ -1,12 +1,13 @@
 //! Changing a password: one's own, with the present one; or somebody's, by the operator. Either ends the sessions that were begun with
 //! the old one.
 
-use super::begin::{self, Opening, SignIn, acting_as, begin, issue};
+use super::begin::{self, SignIn, acting_as, issue, replace};
 use super::notice::{self, Notice};
+use super::own_factor::require_shown;
 use super::own_session::own_session_of;
 use super::password::{Hasher, Password, Verified};
 use super::password_rules::{Measure, is_short, measure, note_length};
-use super::present::present;
+use super::present::{gone, present};
 use super::{guesses, session};
 use crate::App;
 use crate::audit;
@@ -31,6 +32,8 @@ pub async fn change(
 ) -> Result<SignIn, Problem> {
     let (caller, _) = own_session_of(ctx)?;
     let (identity, now, platform, who) = (app.identity(), ctx.now, app.platform(), caller.id);
+    let has_factor = reading_all!(app.database(), |conn| store::second_factor::has(conn, who))?;
+    require_shown(caller, has_factor)?;
     let counter = guesses::of_principal(app, who);
     guesses::take(app, ctx.address, counter, now).await?;
     let (session, principal) = present(app, ctx).await?;
@@ -54,9 +57,10 @@ pub async fn change(
     };
     let is_short = is_short(app, &chosen);
     let hash = identity.hasher.hash(chosen, app.world().random()).await?;
-    let mut begun = begin(app, ctx, who, session.organization, Opening::like(&session)).await?;
-    begun.session.amr = session.amr;
+    // The session goes on under another id, for no longer than it would have, and without having proved more than it did.
+    let begun = replace(app, ctx, &session, session.organization).await?;
     let (ctx_inside, new, app_inside) = (acting_as(ctx, &principal), begun.clone(), app.clone());
+    let old = session.id;
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
@@ -64,7 +68,11 @@ pub async fn change(
                 store::principal::set_password(transaction.tx(), who, Some(&hash), now).await?;
                 note_length(transaction.tx(), who, "new_password", is_short).await?;
                 let reason = "the password was changed";
-                let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
+                if !store::session::end(transaction.tx(), old, reason, now).await? {
+                    return Err(gone());
+                }
+                let mut ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
+                ended.push(old);
                 let notice = Notice::PasswordChanged { address: ctx_inside.address };
                 notice::queue(&app_inside, transaction.tx(), who, notice, now).await?;
                 guesses::forgive(transaction.tx(), &counter).await?;

@@ -284,6 +284,7 @@ pub async fn prove(
     let arrival = arrive(app, ctx, &email, &fact, introduction).await?;
     let (principal, is_new, app_inside) = (arrival.principal.id, arrival.is_new(), app.clone());
     let nobody = RequestContext { caller: Caller::Anonymous, ..ctx.clone() };
+    let joined = email.clone();
     let ((), revision) = app
         .write(Scope::Installation, organization, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
@@ -292,13 +293,19 @@ pub async fn prove(
                     return Err(over());
                 }
                 let settings = store::registration_settings::get(tx, organization).await?;
+                // The organization may have closed the way while the newcomer was on it.
+                if settings.mode != RegistrationMode::Domain || !takes_domain_of(&settings, &joined) {
+                    return Err(over());
+                }
                 let roles = roles_of(&app, &mut transaction, &settings, request.role.as_ref()).await?;
                 let reason = "an address of an allowed domain was proved".to_owned();
                 let events = admit(&app, &mut transaction, &nobody, &arrival, &roles, &reason).await?;
                 let status = RegistrationStatus::Approved;
                 let closing = Closing { status, at: now, by: None, reason, principal: Some(principal) };
                 let (tx, from) = (transaction.tx(), RegistrationStatus::Waiting);
-                store::registration::close(tx, organization, request.id, from, &closing).await?;
+                if !store::registration::close(tx, organization, request.id, from, &closing).await? {
+                    return Err(over());
+                }
                 let who = newcomer::as_newcomer(&nobody, &arrival);
                 let target = request.id.to_string();
                 let event = audit::event(&who, organization, "registration.prove", "registration", target);

@@ -187,8 +187,11 @@ pub async fn approve(
                     principal: Some(principal.id),
                 };
                 let tx = transaction.tx();
-                store::registration::close(tx, organization, id, RegistrationStatus::Waiting, &closing)
-                    .await?;
+                if !store::registration::close(tx, organization, id, RegistrationStatus::Waiting, &closing)
+                    .await?
+                {
+                    return Err(Problem::new(ProblemKind::Gone, "the request ended meanwhile"));
+                }
                 let token = match &principal.password_hash {
                     Some(_) => None,
                     None => Some(password_reset::make(&app, tx, principal, now, LIFE_SECONDS).await?),

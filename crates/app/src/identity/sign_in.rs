@@ -16,7 +16,7 @@ use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
 use charter_kernel::audit::{Actor, Outcome};
 use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
-use charter_kernel::{Problem, ProblemKind, SessionId};
+use charter_kernel::{Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
 use charter_store::principal::Principal;
 use serde_json::json;
@@ -264,5 +264,7 @@ pub(super) async fn begin_from_legacy(
     let mut begun = begin(app, ctx, principal.id, organization, opening).await?;
     require_address(app, ctx, principal, &begun).await?;
     begun.session.amr = super::legacy_caller::LEGACY.to_owned();
+    // Whoever holds such a token proved nothing here: what asks for a recent sign-in asks them for the password.
+    begun.session.authenticated_at = Timestamp::from_seconds(0);
     Ok(begun)
 }

@@ -62,7 +62,8 @@ pub(super) async fn require_supporter(app: &App, known: &Known, now: Timestamp) 
     let Some((by, _)) = &known.support else { return Ok(()) };
     let proved = known.amr.iter().filter(|method| *method != AMR).cloned().collect();
     let supporter = SignedIn::bare(by.by, PrincipalKind::User, by.login.clone(), by.login.clone());
-    let caller = SignedIn { amr: proved, authenticated_at: Some(known.authenticated_at), ..supporter };
+    // That they proved it lately was judged when the session began.
+    let caller = SignedIn { amr: proved, authenticated_at: Some(now), ..supporter };
     let request = RequestId(app.fresh_id());
     let ctx = RequestContext { caller: Caller::Principal(Arc::new(caller)), request, address: None, now };
     match app.require(&ctx, app.platform(), PERMISSION).await {

@@ -158,3 +158,49 @@ both_engines!(nobody_learns_or_takes_an_address_that_is_taken, async |database| 
     }
     assert_ne!(story.id_of(ANN), story.id_of(Who::Named("dora@toys.example")));
 });
+
+both_engines!(a_new_password_ends_a_change_that_somebody_else_asked_for, async |database| {
+    let (story, thief) = begun(database).await;
+    let asked = async |story: &Story, token: &str| {
+        ask(story, token, "thief@evil.example").await.is(202);
+        let letters = story.letters().await;
+        code_in(letters.iter().find(|it| it.recipient == "thief@evil.example").unwrap(), "email")
+    };
+    let code = asked(&story, &thief).await;
+    story.pass(1);
+    // The owner finds out, and chooses another password.
+    let owner = token_of(&story.log_in("ann@toys.example", PASSWORD).await.is(200));
+    let body = json!({"current_password": PASSWORD, "new_password": NEW});
+    story.with_token(&owner, Method::POST, "/api/v1/me/password", Some(body)).await.is(200);
+    prove(&story, &code).await.is_problem(410, "gone");
+    // Ending every other session is enough as well.
+    let thief = token_of(&story.log_in("ann@toys.example", NEW).await.is(200));
+    let code = asked(&story, &thief).await;
+    let owner = token_of(&story.log_in("ann@toys.example", NEW).await.is(200));
+    story.with_token(&owner, Method::POST, "/api/v1/me/sessions/end-others", None).await.is(200);
+    prove(&story, &code).await.is_problem(410, "gone");
+});
+
+both_engines!(the_way_back_ends_what_was_added_with_the_change_and_leaves_what_was_there, async |database| {
+    let (story, token) = begun(database).await;
+    let (phone, _) = story.add_app(&token).await;
+    let counts = async |story: &Story| {
+        let path = "/api/v1/organizations/toys/members/ann@toys.example/factors";
+        story.get(Who::Operator, path).await.is(200).body["factors"].as_array().unwrap().len()
+    };
+    story.pass(8 * 86_400);
+    assert_eq!(counts(&story).await, 1);
+    // Somebody with the account's session and factor takes it over, and adds a passkey's like of their own.
+    let challenge = story.challenge("ann@toys.example").await;
+    let signed_in = story.answer(&challenge, json!({"code": phone.code(&story, 0)})).await.is(200);
+    let (_, added) = story.add_app(&token_of(&signed_in)).await;
+    let session = added.body["session"]["access_token"].as_str().unwrap().to_owned();
+    ask(&story, &session, "thief@evil.example").await.is(202);
+    let letters = story.letters().await;
+    let code = code_in(letters.iter().find(|it| it.recipient == "thief@evil.example").unwrap(), "email");
+    prove(&story, &code).await.is(204);
+    let back = code_in(story.letters().await.iter().find(|it| it.recipient == "ann@toys.example").unwrap(), "email");
+    undo(&story, &back).await.is(204);
+    assert_eq!(counts(&story).await, 1, "the owner's own stays: an old mailbox leads past nothing");
+    story.log_in("ann@toys.example", PASSWORD).await.is(401);
+});

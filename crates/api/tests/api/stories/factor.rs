@@ -427,6 +427,31 @@ both_engines!(an_administrator_resets_the_factors_of_who_works_here_alone, async
     let begun = story.wire(Method::POST, "/api/v1/auth/login", &[], None, Some(body)).await.is(200);
     story.add_app(&token_of(&begun)).await;
     story.delete(Who::Operator, "/api/v1/organizations/trade/members/ann@toys.example").await.is(200);
+    // Who may reset factors, and nothing else, resets nobody's who may do more than they.
+    let body = json!({"subject": {"member": "cat@toys.example"}, "permission": "admin.mfa.reset", "reason": "helps"});
+    story.post(Who::Operator, "/api/v1/organizations/toys/grants", body).await.is(201);
+    story.delete(CAT, &reset).await.is_problem(403, "beyond-giver");
     story.delete(BOB, &reset).await.is(200);
     drop(phone);
+});
+
+both_engines!(with_the_last_factor_every_session_ends, async |database| {
+    let Equipped { story, token, .. } = equipped(database).await;
+    let listed = story.with_token(&token, Method::GET, FACTORS, None).await.is(200);
+    let factor = listed.body["factors"][0]["id"].as_str().unwrap().to_owned();
+    story.with_token(&token, Method::DELETE, &format!("{FACTORS}/{factor}"), None).await.is(204);
+    assert!(!story.works(&token).await, "it would go on saying that it showed one");
+    let me = story.with_token(&token_of(&story.log_in(LOGIN, PASSWORD).await.is(200)), Method::GET, "/api/v1/me", None);
+    assert_eq!(me.await.is(200).body["amr"], json!(["pwd"]));
+});
+
+both_engines!(a_new_password_proves_no_more_than_the_session_did, async |database| {
+    let Equipped { story, token, .. } = equipped(database).await;
+    let before = story.with_token(&token, Method::GET, "/api/v1/me", None).await.is(200).body;
+    story.pass(300);
+    let body = json!({"current_password": PASSWORD, "new_password": "staple the horse to it"});
+    let changed = story.with_token(&token, Method::POST, "/api/v1/me/password", Some(body)).await.is(200);
+    let after = story.with_token(&token_of(&changed), Method::GET, "/api/v1/me", None).await.is(200).body;
+    assert_eq!(after["authenticated_at"], before["authenticated_at"], "the password alone is no second factor");
+    assert!(!story.works(&token).await);
 });

@@ -118,6 +118,8 @@ const NOT_ANYBODYS: &[&str] = &[
     "limits.remove-override",
     "mail.retry",
     "mail.show",
+    "me.confirm-totp",
+    "me.remove-factor",
     "plans.discard",
     "plans.draft",
     "plans.get",
@@ -127,6 +129,7 @@ const NOT_ANYBODYS: &[&str] = &[
     "plans.version",
     "plans.versions",
     "users.set-password",
+    "vault.end-pepper",
 ];
 
 /// A body that would work in one's own organization.

@@ -91,6 +91,14 @@ both_engines!(
     get(LEGACY, "/api/v1/keys").await.is_problem(404, "not-found");
     let exchange = "/api/v1/auth/exchange";
     let begun = story.with_token(LEGACY, Method::POST, exchange, Some(json!({}))).await.is(200);
+    // Whoever has such a token proved nothing here: what takes an account over takes its password.
+    let stolen = token_of(&begun);
+    for (path, body) in [
+        ("/api/v1/me/email", json!({"email": "thief@evil.example"})),
+        ("/api/v1/me/factors/totp", json!({})),
+    ] {
+        story.with_token(&stolen, Method::POST, path, Some(body)).await.is_problem(401, "step-up");
+    }
     assert_eq!(begun.header("cache-control"), "no-store");
     let ours = token_of(&begun);
     get(&ours, "/api/v1/organizations/toys/members").await.is(200);

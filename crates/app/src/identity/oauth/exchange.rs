@@ -8,10 +8,10 @@ use super::{
     client_secret, refused,
 };
 use crate::App;
-use crate::caller::RequestContext;
+use crate::caller::{RequestContext, SignedIn, is_multi_factor};
 use crate::identity::begin::{self, Opening, acting_as};
 use crate::identity::refresh::moved_on;
-use crate::identity::{membership, refresh_token, session, token};
+use crate::identity::{demand, membership, refresh_token, session, token};
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope as Sees, Tx};
 use charter_kernel::facts::PrincipalKind;
@@ -163,10 +163,31 @@ pub async fn for_refresh(
         ProblemKind::Invalid => refused(Fault::InvalidScope, problem.detail),
         _ => Stop::Problem(problem),
     })?;
+    require_demanded(app, ctx, client, &session).await?;
     let scope = wanted.filter(|wanted| !wanted.is_empty()).unwrap_or_else(|| had(&session));
     let (access_token, expires_in) = access_token(app, &session, &scope, ctx.now)?;
     let refresh_token = Some(refresh_token_of(app, &session));
     Ok(Issued { access_token, expires_in, refresh_token, id_token: None, scope })
+}
+
+/// Refuses to go on for a user who let the application in without a second factor, where one is demanded of them by now.
+async fn require_demanded(
+    app: &App,
+    ctx: &RequestContext,
+    client: &OauthClient,
+    session: &Session,
+) -> Result<(), Stop> {
+    if is_multi_factor(session.amr.split(' ')) {
+        return Ok(());
+    }
+    let who = session.principal;
+    let found = reading_all!(app.database(), |conn| store::principal::by_id(conn, who))?;
+    let Some(principal) = found.filter(|it| it.kind == PrincipalKind::User) else { return Ok(()) };
+    let caller = SignedIn::without_session(principal);
+    if demand::is_made_of(app, ctx, &caller, client.organization).await? {
+        return Err(refused(Fault::InvalidGrant, "the organization demands a second factor: sign in again"));
+    }
+    Ok(())
 }
 
 /// A token for the service account of a client.
