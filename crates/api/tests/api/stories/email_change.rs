@@ -199,7 +199,8 @@ both_engines!(the_way_back_ends_what_was_added_with_the_change_and_leaves_what_w
     let letters = story.letters().await;
     let code = code_in(letters.iter().find(|it| it.recipient == "thief@evil.example").unwrap(), "email");
     prove(&story, &code).await.is(204);
-    let back = code_in(story.letters().await.iter().find(|it| it.recipient == "ann@toys.example").unwrap(), "email");
+    let back =
+        code_in(story.letters().await.iter().find(|it| it.recipient == "ann@toys.example").unwrap(), "email");
     undo(&story, &back).await.is(204);
     assert_eq!(counts(&story).await, 1, "the owner's own stays: an old mailbox leads past nothing");
     story.log_in("ann@toys.example", PASSWORD).await.is(401);

@@ -441,7 +441,12 @@ both_engines!(with_the_last_factor_every_session_ends, async |database| {
     let factor = listed.body["factors"][0]["id"].as_str().unwrap().to_owned();
     story.with_token(&token, Method::DELETE, &format!("{FACTORS}/{factor}"), None).await.is(204);
     assert!(!story.works(&token).await, "it would go on saying that it showed one");
-    let me = story.with_token(&token_of(&story.log_in(LOGIN, PASSWORD).await.is(200)), Method::GET, "/api/v1/me", None);
+    let me = story.with_token(
+        &token_of(&story.log_in(LOGIN, PASSWORD).await.is(200)),
+        Method::GET,
+        "/api/v1/me",
+        None,
+    );
     assert_eq!(me.await.is(200).body["amr"], json!(["pwd"]));
 });
 
@@ -452,6 +457,9 @@ both_engines!(a_new_password_proves_no_more_than_the_session_did, async |databas
     let body = json!({"current_password": PASSWORD, "new_password": "staple the horse to it"});
     let changed = story.with_token(&token, Method::POST, "/api/v1/me/password", Some(body)).await.is(200);
     let after = story.with_token(&token_of(&changed), Method::GET, "/api/v1/me", None).await.is(200).body;
-    assert_eq!(after["authenticated_at"], before["authenticated_at"], "the password alone is no second factor");
+    assert_eq!(
+        after["authenticated_at"], before["authenticated_at"],
+        "the password alone is no second factor"
+    );
     assert!(!story.works(&token).await);
 });
