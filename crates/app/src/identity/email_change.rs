@@ -143,7 +143,7 @@ async fn account(tx: &mut Tx, change: &EmailChange, login: &str) -> Result<Princ
         .await?
         .filter(|it| it.login_folded == login && it.status == PrincipalStatus::Active)
         // Who chose a new password meanwhile may have done so because somebody else asked for this.
-        .filter(|it| it.password_changed_at.is_none_or(|at| at < change.asked_at))
+        .filter(|it| it.password_changed_at.is_none_or(|at| at <= change.asked_at))
         .ok_or_else(gone)
 }
 

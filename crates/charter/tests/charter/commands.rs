@@ -128,6 +128,7 @@ fn what_the_api_has_the_command_line_has() {
                 "users.set-password" => vec!["password", "set"],
                 "catalogue.own" => vec!["catalogue", "export"],
                 "keys.record-legacy-rotation" => vec!["keys", "rotate"],
+                "vault.rotate-pepper" => vec!["vault", "rotate"],
                 id => id.split('.').collect(),
             };
             let help = place.run(&[&words[..], &["--help"]].concat()).ended(0);

@@ -97,7 +97,7 @@ both_engines!(
         ("/api/v1/me/email", json!({"email": "thief@evil.example"})),
         ("/api/v1/me/factors/totp", json!({})),
     ] {
-        story.with_token(&stolen, Method::POST, path, Some(body)).await.is_problem(401, "step-up");
+        story.with_token(&stolen, Method::POST, path, Some(body)).await.is_problem(401, "step-up-required");
     }
     assert_eq!(begun.header("cache-control"), "no-store");
     let ours = token_of(&begun);
