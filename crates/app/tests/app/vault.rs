@@ -112,13 +112,13 @@ both_engines!(a_node_that_dies_in_a_rotation_leaves_the_rest_to_the_next, async 
     let node = world::open_with(&db, FIRST, &[], NOW).await.unwrap();
     mails(&node, 1_200).await;
     rotate(&node).await.unwrap();
-    node.clock.forward(11);
+    node.clock.forward(76);
     node.app.tick().await.unwrap();
     let half = vault::status(&node.app, &permit(&node).await).await.unwrap().rotation.unwrap();
     assert!(half.done > 0 && half.done < half.total, "{half:?}");
     // Killed: it closes nothing and gives nothing back; only its file's lock ends with it.
     node.app.database().close().await.unwrap();
-    let next = world::open_with(&db, FIRST, &[], NOW + 12).await.unwrap();
+    let next = world::open_with(&db, FIRST, &[], NOW + 77).await.unwrap();
     next.app.tick().await.unwrap();
     let still = vault::status(&next.app, &permit(&next).await).await.unwrap().rotation.unwrap();
     assert_eq!(still.done, half.done, "the lease of the dead node runs out first");
@@ -140,8 +140,8 @@ async fn of_two_nodes_that_rotate_at_once_one_makes_a_key_and_one_seals_again() 
         let outcomes = [both.0, both.1];
         assert_eq!(outcomes.iter().filter(|it| it.is_ok()).count(), 1, "round {round}: {outcomes:?}");
         assert_eq!(count(&here, "select count(*) from vault_keys").await, round + 1);
-        here.clock.forward(11);
-        there.clock.forward(11);
+        here.clock.forward(76);
+        there.clock.forward(76);
         for _ in 0..8 {
             let (a, b) = tokio::join!(here.app.tick(), there.app.tick());
             a.unwrap();

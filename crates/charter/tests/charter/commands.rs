@@ -114,9 +114,12 @@ fn what_the_api_has_the_command_line_has() {
             let id = operation["operationId"].as_str().unwrap();
             // Pages are for browsers, and forms are protocols that programs speak.
             let is_a_page = operation["responses"].as_object().unwrap().values().any(|response| {
-                ["text/html", "text/css", "text/javascript"].iter().any(|kind| !response["content"][kind].is_null())
+                ["text/html", "text/css", "text/javascript"]
+                    .iter()
+                    .any(|kind| !response["content"][kind].is_null())
             });
-            let is_a_form = !operation["requestBody"]["content"]["application/x-www-form-urlencoded"].is_null();
+            let is_a_form =
+                !operation["requestBody"]["content"]["application/x-www-form-urlencoded"].is_null();
             if is_a_page || is_a_form {
                 continue;
             }
