@@ -198,7 +198,9 @@ both_engines!(a_pepper_is_replaced_and_nobody_is_turned_away_until_it_ends, asyn
     let plan = act(&story, &format!("{rotate}?dry_run=true")).await.is(200).body;
     assert_eq!((&plan["version"], &plan["credentials"]), (&json!(2), &json!(2)));
     assert_eq!(status(&story).await, before);
-    let invited = json!({"email": "new@toys.example", "roles": []});
+    let settings = json!({"mode": "invitation"});
+    story.put(Who::Operator, "/api/v1/organizations/toys/registration-settings", settings).await.is(200);
+    let invited = json!({"email": "new@toys.example"});
     story.post(ANN, "/api/v1/organizations/toys/invitations", invited).await.is(201);
     act(&story, rotate).await.is(200);
     act(&story, rotate).await.is_problem(409, "in-use");
