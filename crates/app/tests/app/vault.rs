@@ -3,6 +3,7 @@
 use crate::world::{self, NOW, Node};
 use charter_app::Permit;
 use charter_app::identity::Secrets;
+use charter_app::mail::{self, Carrier, Carrying, Letter};
 use charter_app::vault::rotation::{self, RotationDraft};
 use charter_app::vault::{self, KeyWord, pepper};
 use charter_db::{BoxFuture, Error, Scope, Statement, Tx, Value};
@@ -234,3 +235,31 @@ both_engines!(an_emptied_vault_gets_no_new_key_over_values_of_the_old_ones, asyn
     assert!(refused.detail.contains("vault_keys is empty"), "{}", refused.detail);
     assert!(refused.detail.contains("mail_outbox.content (3)"), "{}", refused.detail);
 });
+
+struct Nobody;
+
+impl Carrier for Nobody {
+    fn carry<'a>(&'a self, _: &'a Letter) -> Carrying<'a> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+both_engines!(
+    a_mail_that_another_node_may_open_is_tried_later_and_a_damaged_one_never,
+    async |db: TestDatabase| {
+        let node = world::open_with(&db, FIRST, &[], NOW).await.unwrap();
+        for key in [1, 9] {
+            let value = [&[2, 0, 0, 0, key][..], b"what no key has sealed and none opens"].concat();
+            let at = |seconds: i64| Value::Time((NOW + seconds) * 1_000_000);
+            let insert = "insert into mail_outbox (mail_id, kind, principal_id, content, status, attempts, next_attempt_at, expires_at, \
+                      created_at) values ($1, 'kept', $1, $2, 'queued', 0, $3, $4, $3)";
+            change(&node, insert, vec![Value::Id(u128::from(key)), Value::Bytes(value), at(0), at(86_400)])
+                .await;
+        }
+        let carrier: std::sync::Arc<dyn Carrier> = std::sync::Arc::new(Nobody);
+        mail::deliver_due(&node.app, &carrier).await.unwrap();
+        assert_eq!(count(&node, "select count(*) from mail_outbox where status = 'failed'").await, 1);
+        let waits = "select count(*) from mail_outbox where status = 'queued' and content is not null and attempts = 1";
+        assert_eq!(count(&node, waits).await, 1);
+    }
+);
