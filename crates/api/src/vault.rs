@@ -21,9 +21,10 @@ pub fn routes() -> Vec<Route<App>> {
         Route::post("/api/v1/vault/rotate", ROTATE, rotate)
             .named("vault.rotate", "Vault", "Makes a new key of the vault, by which everything is then sealed again.")
             .described(
-                "The new key is sealed by the newest key-encryption key and seals ten seconds later. Then the service seals again what \
+                "The new key is sealed by the newest key-encryption key and seals 75 seconds later. Then the service seals again what \
                  older keys sealed; both open meanwhile. When nothing is left of the old key it is kept for `keep_seconds` and destroyed. \
-                 With `rewrap_only` no key is made: those there are get sealed by the newest key-encryption key.",
+                 With `rewrap_only` no key is made: those there are get sealed by the newest key-encryption key; that is refused while values \
+                 are left that a key-encryption key sealed itself.",
             )
             .problems(&[ProblemKind::InUse])
             .example(r#"{"keep_seconds":86400}"#),
@@ -42,6 +43,10 @@ pub fn routes() -> Vec<Route<App>> {
             .problems(&[ProblemKind::InUse, ProblemKind::Changed]),
         Route::post("/api/v1/vault/peppers/{pepper}/end", ROTATE, end_pepper)
             .named("vault.end-pepper", "Vault", "Ends a version of the pepper: credentials that still stand on it are refused from then on.")
+            .described(
+                "With `dry_run` it only counts what would be refused. Recovery codes are not made anew when somebody signs in: while there \
+                 are any of this version it is ended with `force` alone.",
+            )
             .problems(&[ProblemKind::NotFound, ProblemKind::InUse]),
     ];
     let is_change = |route: &Route<App>| route.guard() == ROTATE;
@@ -59,8 +64,10 @@ struct KekView {
     id: String,
     /// It seals; the others only open.
     is_newest: bool,
-    /// Keys of the vault that it sealed: while there are any, it is needed.
+    /// Keys of the vault that it sealed.
     keys: Vec<u32>,
+    /// Whether it has to stay configured: it seals, it sealed keys of the vault, or values are left that a key-encryption key sealed itself.
+    is_needed: bool,
 }
 
 /// A key of the vault.
@@ -212,7 +219,12 @@ impl From<Status> for StatusView {
             key_encryption_keys: it
                 .keks
                 .into_iter()
-                .map(|kek| KekView { id: kek.id, is_newest: kek.is_newest, keys: kek.keys })
+                .map(|kek| KekView {
+                    id: kek.id,
+                    is_newest: kek.is_newest,
+                    keys: kek.keys,
+                    is_needed: kek.is_needed,
+                })
                 .collect(),
             keys: it.keys.into_iter().map(Into::into).collect(),
             rotation: it.rotation.map(Into::into),
@@ -357,6 +369,18 @@ struct PepperPath {
     pepper: u32,
 }
 
+/// How to end one.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct EndQuery {
+    /// Tell what would happen and write nothing.
+    #[serde(default)]
+    dry_run: bool,
+    /// End it although recovery codes die with it.
+    #[serde(default)]
+    force: bool,
+}
+
 /// What ending a version means, or meant.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "PepperEnd")]
@@ -369,14 +393,39 @@ struct PepperEndView {
     credentials: u64,
     /// OAuth clients whose secret dies with it.
     clients: u64,
+    /// OAuth clients whose secret before the last change dies with it, though its time is not over.
+    previous_client_secrets: u64,
     /// Sessions whose cookie or refresh token dies with it: their users sign in again.
     sessions: u64,
+    /// Recovery codes that die with it: their owners make new ones.
+    recovery_codes: u64,
+    /// Open invitations whose link dies with it: they are sent again.
+    invitations: u64,
+    /// Requests for an account whose link dies with it.
+    registrations: u64,
+    /// Changes of an address that can be neither proved nor undone any more.
+    email_changes: u64,
+    /// Links for a new password that die with it.
+    password_resets: u64,
 }
 
-async fn end_pepper(call: Call<PepperPath, EditQuery>) -> Result<Reply<PepperEndView>, Problem> {
+async fn end_pepper(call: Call<PepperPath, EndQuery>) -> Result<Reply<PepperEndView>, Problem> {
     let permit = call.permit()?.clone();
-    let dry_run = call.query.dry_run;
-    let PepperEnd { version, credentials, clients, sessions } =
-        pepper::end(&call.app, &call.ctx, &permit, call.path.pepper, dry_run).await?;
-    Ok(Reply::new(PepperEndView { dry_run, version, credentials, clients, sessions }))
+    let EndQuery { dry_run, force } = call.query;
+    let how = pepper::EndDraft { version: call.path.pepper, is_dry_run: dry_run, is_forced: force };
+    let PepperEnd { version, credentials, clients, sessions, others } =
+        pepper::end(&call.app, &call.ctx, &permit, how).await?;
+    Ok(Reply::new(PepperEndView {
+        dry_run,
+        version,
+        credentials,
+        clients,
+        sessions,
+        previous_client_secrets: others.previous_client_secrets,
+        recovery_codes: others.recovery_codes,
+        invitations: others.invitations,
+        registrations: others.registrations,
+        email_changes: others.email_changes,
+        password_resets: others.password_resets,
+    }))
 }

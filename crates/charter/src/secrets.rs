@@ -6,7 +6,7 @@ use crate::config::{Configuration, Secret};
 use crate::failure::{Failure, Result};
 use crate::folder::Folder;
 use crate::installation::options;
-use charter_app::identity::Secrets;
+use charter_app::identity::{PreviousKeys, Secrets};
 use charter_app::vault::provider::{KeptSecrets, SecretsProvider, Unobtained};
 use charter_courier::KvVault;
 use charter_db::{Conn, Database, Scope};
@@ -24,7 +24,7 @@ pub struct Keys {
     /// The newest.
     pub secrets: Secrets,
     /// Key-encryption keys before it, newest first.
-    pub previous: Vec<[u8; 32]>,
+    pub previous: PreviousKeys,
 }
 
 /// The keys, waiting for a while for a vault that does not answer yet.
@@ -48,8 +48,8 @@ pub async fn obtain_patiently(
         }
     };
     match tokio::time::timeout(patience, waiting).await {
-        Ok(told) => of_vault(told),
-        Err(_) => of_vault(vault.secrets().await),
+        Ok(told) => of_vault(told, &configuration.previous_key_encryption_keys),
+        Err(_) => of_vault(vault.secrets().await, &configuration.previous_key_encryption_keys),
     }
 }
 
@@ -61,7 +61,8 @@ fn files(configuration: &Configuration) -> Result<()> {
 pub async fn obtain(configuration: &Configuration, folder: &Folder) -> Result<Keys> {
     files(configuration)?;
     if let Some(address) = &configuration.vault {
-        return of_vault(KvVault::new(address.clone())?.secrets().await);
+        let told = KvVault::new(address.clone())?.secrets().await;
+        return of_vault(told, &configuration.previous_key_encryption_keys);
     }
     for (name, configured) in
         [("key_encryption_key", &configuration.key_encryption_key), ("pepper", &configuration.pepper)]
@@ -83,7 +84,7 @@ fn keys(key: &Secret, pepper: &Secret, previous: Vec<[u8; 32]>) -> Result<Keys> 
             "pepper is the same secret as key_encryption_key: give each its own, {RANDOM}"
         )));
     }
-    Ok(Keys { secrets, previous })
+    Ok(Keys { secrets, previous: previous.into() })
 }
 
 fn strong(name: &str, secret: &Secret) -> Result<()> {
@@ -93,7 +94,8 @@ fn strong(name: &str, secret: &Secret) -> Result<()> {
     }
 }
 
-fn of_vault(told: std::result::Result<Vec<KeptSecrets>, Unobtained>) -> Result<Keys> {
+/// The keys a vault told, with those of the configuration behind them: an installation that moved into the vault still has the past it had.
+fn of_vault(told: std::result::Result<Vec<KeptSecrets>, Unobtained>, configured: &[Secret]) -> Result<Keys> {
     let versions = told.map_err(|error| Failure::new(error.to_string()))?;
     let newest = versions.first().ok_or_else(|| Failure::new("the vault keeps no version of the secret"))?;
     let field = |name: &str, text: Option<&str>| {
@@ -110,12 +112,28 @@ fn of_vault(told: std::result::Result<Vec<KeptSecrets>, Unobtained>) -> Result<K
     let key = field("key_encryption_key", newest.key_encryption_key.as_ref().map(|text| text.as_str()))?;
     let pepper = field("pepper", newest.pepper.as_ref().map(|text| text.as_str()))?;
     let mut previous: Vec<[u8; 32]> = Vec::new();
+    let of_before = |place: &str| {
+        Failure::new(format!(
+            "key_encryption_key in the vault is one that {place} holds as one from before: make a new one, {RANDOM}"
+        ))
+    };
     for older in versions.iter().skip(1).filter_map(|it| it.key_encryption_key.as_ref()) {
         let bytes = Secret::new(older).bytes();
-        if bytes != key.bytes() && !previous.contains(&bytes) {
-            previous.push(bytes);
+        match (bytes == key.bytes(), previous.is_empty()) {
+            // A version that changed something else.
+            (true, true) => {}
+            (true, false) => return Err(of_before("an older version of the secret")),
+            (false, _) => previous.push(bytes),
         }
     }
+    for older in configured.iter().map(Secret::bytes) {
+        if older == key.bytes() {
+            return Err(of_before("key_encryption_key_previous"));
+        }
+        previous.push(older);
+    }
+    let mut known = std::collections::BTreeSet::new();
+    previous.retain(|bytes| known.insert(*bytes));
     keys(&key, &pepper, previous)
 }
 

@@ -35,6 +35,16 @@ statements! {
     /// Tokens and cookies of these sessions were made before an instant.
     SESSIONS = "select count(*) from sessions where ended_at is null and expires_at > $1 and idle_expires_at > $1 \
                 and (case when cookie_hash is null then coalesce(refreshed_at, created_at) else created_at end) < $2";
+    /// The same, of everything else that a keyed hash leads to and that nobody hashes anew.
+    OTHERS = "select \
+                (select count(*) from recovery_codes where created_at < $2), \
+                (select count(*) from invitations where status = 'open' and expires_at > $1 and created_at < $2), \
+                (select count(*) from registration_requests where status = 'unproved' and expires_at > $1 and created_at < $2), \
+                (select count(*) from email_changes where ended_at is null and asked_at < $2 \
+                   and ((proved_at is null and expires_at > $1) or (proved_at is not null and undo_until > $1))), \
+                (select count(*) from password_resets where token_hash is not null and used_at is null and expires_at > $1 \
+                   and asked_at < $2), \
+                (select count(*) from oauth_clients where previous_secret_hash is not null and previous_until > $1 and created_at < $2)";
 }
 
 /// A key of the vault.
@@ -225,6 +235,36 @@ pub async fn credentials(conn: &mut Conn, now: Timestamp) -> Result<Vec<(u32, u6
 /// How many secrets of OAuth clients do.
 pub async fn clients(conn: &mut Conn) -> Result<Vec<(u32, u64)>> {
     row::list(conn, &CLIENTS, &[], counted).await
+}
+
+/// What was made before an instant and is hashed anew by nobody, by what it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OtherHashes {
+    /// Recovery codes.
+    pub recovery_codes: u64,
+    /// Open invitations.
+    pub invitations: u64,
+    /// Requests for an account whose address is to be proved.
+    pub registrations: u64,
+    /// Changes of an address that are to be proved, or can be undone.
+    pub email_changes: u64,
+    /// Links for a new password.
+    pub password_resets: u64,
+    /// Secrets of OAuth clients before their last change, while they count.
+    pub previous_client_secrets: u64,
+}
+
+/// How many of those are left.
+pub async fn others_before(conn: &mut Conn, now: Timestamp, before: Timestamp) -> Result<OtherHashes> {
+    let row = conn.query_one(&OTHERS, params![now, before]).await?;
+    Ok(OtherHashes {
+        recovery_codes: row.get(0)?,
+        invitations: row.get(1)?,
+        registrations: row.get(2)?,
+        email_changes: row.get(3)?,
+        password_resets: row.get(4)?,
+        previous_client_secrets: row.get(5)?,
+    })
 }
 
 /// How many live sessions have cookies or tokens from before an instant.

@@ -79,9 +79,18 @@ fn mode(is_live: bool) -> &'static str {
 /// What stands for the program a challenge is given to: whoever answers it has to be the same.
 pub(super) fn device_of(pepper: &Pepper, user_agent: Option<&str>) -> [u8; 16] {
     let mut half = [0; 16];
-    let whole = pepper.of_challenge(format!("device {}", user_agent.unwrap_or_default()).as_bytes());
+    let whole = pepper.of_challenge(&device_text(user_agent));
     half.copy_from_slice(whole.split_at(16).0);
     half
+}
+
+/// Whether a challenge was given to this program, by whichever version of the pepper in force.
+pub(super) fn is_of_device(pepper: &Pepper, it: &Challenge, user_agent: Option<&str>) -> bool {
+    pepper.is_challenged(&device_text(user_agent), &it.device)
+}
+
+fn device_text(user_agent: Option<&str>) -> Vec<u8> {
+    format!("device {}", user_agent.unwrap_or_default()).into_bytes()
 }
 
 /// The text of a challenge.
@@ -163,6 +172,19 @@ mod tests {
             ceremony: vec![7; 80],
             expires_at: Timestamp::from_seconds(1_800_000_300),
         }
+    }
+
+    #[test]
+    fn a_challenge_is_answered_by_its_program_while_the_pepper_changes() {
+        let pepper = Pepper::new(&[3; 32]);
+        let it = Challenge { device: device_of(&pepper, Some("a browser")), ..challenge() };
+        pepper.learn(&[(2, &[4; 32]), (1, &[3; 32])]);
+        assert!(is_of_device(&pepper, &it, Some("a browser")));
+        assert!(!is_of_device(&pepper, &it, Some("another")) && !is_of_device(&pepper, &it, None));
+        let it = Challenge { device: device_of(&pepper, Some("a browser")), ..it };
+        assert!(is_of_device(&pepper, &it, Some("a browser")));
+        pepper.learn(&[(3, &[5; 32])]);
+        assert!(!is_of_device(&pepper, &it, Some("a browser")));
     }
 
     #[test]

@@ -26,11 +26,13 @@ pub(super) fn of_factor(app: &App, principal: PrincipalId) -> AccountKey {
 pub(super) fn of_account(
     app: &App,
     account: &AccountKey,
+    login: &str,
     device: Option<&str>,
     now: Timestamp,
 ) -> AccountKey {
     let pepper = &app.identity().pepper;
-    device.and_then(|token| device::counted_by(pepper, account, token, now)).unwrap_or(*account)
+    let known = |token| device::counted_by(pepper, &pepper.every_login(login), token, now);
+    device.and_then(known).unwrap_or(*account)
 }
 
 /// What stands for the bucket of an address.

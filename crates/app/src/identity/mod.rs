@@ -91,6 +91,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use throttle::Throttle;
 use token::TokenTerms;
+use zeroize::Zeroizing;
 
 /// What only the configuration knows.
 #[derive(Clone, Copy)]
@@ -104,6 +105,29 @@ pub struct Secrets {
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secrets(..)")
+    }
+}
+
+/// Key-encryption keys before the present one, newest first. They are shown to nobody, and wiped when they are forgotten.
+#[derive(Clone, Default)]
+pub struct PreviousKeys(Zeroizing<Vec<[u8; 32]>>);
+
+impl PreviousKeys {
+    /// The keys.
+    pub fn reveal(&self) -> &[[u8; 32]] {
+        &self.0
+    }
+}
+
+impl From<Vec<[u8; 32]>> for PreviousKeys {
+    fn from(keys: Vec<[u8; 32]>) -> Self {
+        Self(Zeroizing::new(keys))
+    }
+}
+
+impl std::fmt::Debug for PreviousKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PreviousKeys({})", self.0.len())
     }
 }
 
@@ -149,7 +173,7 @@ pub struct Settings {
     /// The secrets of the configuration.
     pub secrets: Secrets,
     /// Key-encryption keys before the present one, newest first: they only open.
-    pub previous_key_encryption_keys: Vec<[u8; 32]>,
+    pub previous_key_encryption_keys: PreviousKeys,
     /// The operator's token, where there is one.
     pub operator: Option<OperatorToken>,
     /// The secret a trusted proxy shows when it names a user; without one none may.
@@ -179,7 +203,7 @@ impl Settings {
             cookie_session_idle_seconds: 30 * 60,
             key_policy: key_schedule::KeyPolicy::default(),
             secrets,
-            previous_key_encryption_keys: Vec::new(),
+            previous_key_encryption_keys: PreviousKeys::default(),
             operator: None,
             proxy_secret: None,
             is_live: false,
@@ -191,7 +215,7 @@ impl Settings {
 }
 
 /// How far the clocks of two nodes may be apart.
-const LEEWAY_SECONDS: i64 = 60;
+pub(crate) const LEEWAY_SECONDS: i64 = 60;
 /// How often sessions that are long over are forgotten.
 const PURGE_EVERY_SECONDS: i64 = 3_600;
 const SESSIONS_MAX: usize = 100_000;
@@ -237,7 +261,7 @@ impl Identity {
     pub async fn open(database: &Database, world: &World, settings: &Settings) -> Result<Self, Problem> {
         let unusable =
             |error| Problem::new(ProblemKind::Internal, format!("the key-encryption key: {error}"));
-        let previous = &settings.previous_key_encryption_keys;
+        let previous = settings.previous_key_encryption_keys.reveal();
         let sealer = Sealer::with(&settings.secrets.key_encryption_key, previous).map_err(unusable)?;
         let pepper = Pepper::new(&settings.secrets.pepper);
         let vault = Vault::open(database, world, &sealer, &pepper, &settings.secrets.pepper).await?;
@@ -396,6 +420,24 @@ impl Identity {
 /// What stands for the password of accounts that do not exist.
 fn filler(world: &World) -> [u8; 48] {
     world.random()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Secrets, Settings};
+
+    // Attack 24: settings are written to logs.
+    #[test]
+    fn settings_that_are_written_down_show_no_key() {
+        let secrets = Secrets { key_encryption_key: [211; 32], pepper: [212; 32] };
+        let mut settings = Settings::new("https://charter.example", secrets);
+        settings.previous_key_encryption_keys = vec![[213; 32]].into();
+        let text = format!("{settings:?}");
+        assert!(
+            text.contains("PreviousKeys(1)") && !["211", "212", "213"].iter().any(|it| text.contains(it)),
+            "{text}"
+        );
+    }
 }
 
 #[cfg(test)]

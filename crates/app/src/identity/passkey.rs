@@ -158,7 +158,7 @@ pub(super) fn used_challenge(
 ) -> Result<Challenge, Problem> {
     let (pepper, is_live) = (&app.identity().pepper, app.identity().settings.is_live);
     challenge::read(pepper, is_live, Purpose::Passkey, text, now)
-        .filter(|it| it.device == challenge::device_of(pepper, user_agent))
+        .filter(|it| challenge::is_of_device(pepper, it, user_agent))
         .ok_or_else(over)
 }
 

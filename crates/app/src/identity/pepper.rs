@@ -89,6 +89,16 @@ impl Pepper {
         self.live.store(Arc::new(keys.collect()));
     }
 
+    /// Forgets the versions that have ended, whatever else cannot be learned now.
+    pub(crate) fn keep_only(&self, live: &[u32]) {
+        let known = self.live.load();
+        if known.iter().all(|keys| live.contains(&keys.version)) {
+            return;
+        }
+        let left = known.iter().filter(|keys| live.contains(&keys.version)).map(Arc::clone);
+        self.live.store(Arc::new(left.collect()));
+    }
+
     /// The version that makes hashes.
     pub fn version(&self) -> u32 {
         self.live.load().first().map_or(CONFIGURED, |keys| keys.version)
@@ -232,6 +242,11 @@ impl Pepper {
         self.is_of(|keys| &keys.challenges, says, proof, 32)
     }
 
+    /// Whether this is the half of such a proof.
+    pub fn is_challenged(&self, says: &[u8], proof: &[u8; 16]) -> bool {
+        self.is_of(|keys| &keys.challenges, says, proof, 16)
+    }
+
     /// The hash of a recovery code of somebody.
     pub fn of_recovery(&self, principal: u128, code: &str) -> [u8; 32] {
         self.sign(|keys| &keys.recovery, &recovery_of(principal, code)).1
@@ -345,5 +360,9 @@ mod tests {
         pepper.learn(&[(2, &[2; 32])]);
         assert!(!pepper.is_token(Some(1), "x", &old) && !pepper.is_code("c", &code));
         assert!(pepper.is_token(Some(2), "x", &new) && !pepper.is_live(1));
+        // It is forgotten even when nothing can be learned in its place.
+        let pepper = Pepper::new(&[1; 32]);
+        pepper.keep_only(&[2]);
+        assert!(!pepper.is_token(Some(1), "x", &old) && pepper.every_code("c").is_empty());
     }
 }

@@ -29,8 +29,10 @@ pub const LIFE_SECONDS: i64 = 72 * 3_600;
 /// Mails to one mailbox for one organization within an hour.
 const PER_HOUR: u64 = 3;
 const HOUR: i64 = 3_600;
-/// Requests looked at in one round of the job.
-const AT_ONCE: u32 = 50;
+/// Requests answered in one round of the job.
+const AT_ONCE: usize = 50;
+/// Requests looked at for them: those that only another node can open keep nobody waiting.
+const LOOKED_AT: u32 = 1_000;
 
 /// What a newcomer asks for.
 #[derive(Debug, Clone)]
@@ -150,12 +152,67 @@ pub async fn ask(
 /// Looks at what was asked, mails to each address, and ends what nobody decided in time. A part of every round of the service.
 pub(super) async fn work(app: &App) -> Result<(), Problem> {
     let now = app.now();
+    super::registration_desk::expire(app, now).await?;
     let asked =
-        reading_all!(app.database(), |conn| store::registration::waiting_for_mail(conn, now, AT_ONCE))?;
+        reading_all!(app.database(), |conn| store::registration::waiting_for_mail(conn, now, LOOKED_AT))?;
+    let (mut answered, mut left) = (0, 0);
     for request in asked {
-        mail(app, request).await?;
+        if answered == AT_ONCE {
+            break;
+        }
+        let id = request.id;
+        // One request that goes wrong keeps neither the others nor the service.
+        let done = match open(app, &email_place(id), &request.email) {
+            Ok(email) => mail(app, request, email).await,
+            Err(_) if app.identity().sealer.may_open_elsewhere(&request.email) => {
+                left += 1;
+                continue;
+            }
+            Err(problem) => {
+                tracing::error!(registration = %id, %problem, "a request for an account cannot be opened: it ends");
+                end_unreadable(app, &request).await
+            }
+        };
+        answered += 1;
+        if let Err(problem) = done {
+            tracing::warn!(registration = %id, %problem, "a request for an account could not be answered: later again");
+        }
     }
-    super::registration_desk::expire(app, now).await
+    if left > 0 {
+        tracing::warn!(requests = left, "requests for accounts are left to a node that can open them");
+    }
+    Ok(())
+}
+
+/// Ends a request that nobody can open: whoever asked may ask again.
+async fn end_unreadable(app: &App, request: &Registration) -> Result<(), Problem> {
+    let (now, platform) = (app.now(), app.platform());
+    let (organization, id, from) = (request.organization, request.id, request.status);
+    let reason = "its address cannot be opened".to_owned();
+    let mut event = audit::system_event(
+        "identity",
+        organization,
+        now,
+        "registration.expire",
+        "registration",
+        id.to_string(),
+    );
+    event.reason.clone_from(&reason);
+    let closing = Closing { status: RegistrationStatus::Expired, at: now, by: None, reason, principal: None };
+    let written = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                if !store::registration::close(transaction.tx(), organization, id, from, &closing).await? {
+                    return Err(Problem::new(ProblemKind::InUse, "another node has ended it"));
+                }
+                transaction.commit(event, Vec::new(), ()).await
+            }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+        })
+        .await;
+    match written {
+        Err(problem) if problem.kind == ProblemKind::InUse => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 /// What an address is written that was given with a request.
@@ -180,10 +237,9 @@ async fn answer(app: &App, organization: OrganizationId, email: &str) -> Result<
     })
 }
 
-async fn mail(app: &App, request: Registration) -> Result<(), Problem> {
+async fn mail(app: &App, request: Registration, email: String) -> Result<(), Problem> {
     let (now, platform, app_inside) = (app.now(), app.platform(), app.clone());
     let (organization, id) = (request.organization, request.id);
-    let email = open(app, &email_place(id), &request.email)?;
     let answer = answer(app, organization, &email).await?;
     let name = organization_of(app, organization).await?.name;
     let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(app.world().random::<32>()));
@@ -277,7 +333,7 @@ pub async fn prove(
             let detail = "an administrator decides first, and no account is made before: leave it out";
             return Err(Problem::invalid("password", detail));
         }
-        return wait(app, ctx, request).await.map(|()| Proved::Waiting);
+        return wait(app, ctx, request, &email).await.map(|()| Proved::Waiting);
     }
     let name = open(app, &name_place(request.id), &request.name)?;
     let introduction = Introduction { name: introduction.name.or(Some(name)), ..introduction };
@@ -337,7 +393,8 @@ pub(super) async fn roles_of(
 }
 
 /// The address is proved, and somebody has to decide. A second request of the same address ends: one is enough.
-async fn wait(app: &App, ctx: &RequestContext, request: Registration) -> Result<(), Problem> {
+async fn wait(app: &App, ctx: &RequestContext, request: Registration, email: &str) -> Result<(), Problem> {
+    let every_hash = app.identity().pepper.every_email(email);
     let (now, platform, organization) = (ctx.now, app.platform(), request.organization);
     let mut event =
         audit::event(ctx, organization, "registration.prove", "registration", request.id.to_string());
@@ -345,7 +402,10 @@ async fn wait(app: &App, ctx: &RequestContext, request: Registration) -> Result<
     app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
             let tx = transaction.tx();
-            let is_second = store::registration::is_waiting(tx, organization, &request.email_hash).await?;
+            let mut is_second = false;
+            for hash in &every_hash {
+                is_second |= store::registration::is_waiting(tx, organization, hash).await?;
+            }
             if !store::registration::prove(tx, organization, request.id, now).await? {
                 return Err(over());
             }

@@ -303,7 +303,10 @@ pub(super) async fn expire(app: &App, now: Timestamp) -> Result<(), Problem> {
         match written {
             // Another node was first.
             Err(problem) if problem.kind == ProblemKind::NotFound => {}
-            other => other.map(drop)?,
+            Err(problem) => {
+                tracing::warn!(registration = %id, %problem, "a request for an account could not be ended: later again");
+            }
+            Ok(_) => {}
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
 use charter_kernel::Timestamp;
 use charter_store::vault::VaultKey;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -80,8 +80,14 @@ fn cipher(key: &[u8; 32]) -> Result<LessSafeKey, NotSealed> {
 /// The keys of the vault a node knows.
 #[derive(Clone, Default)]
 struct Known {
+    /// The one that is to seal, whether or not this node can open it.
     active: Option<u32>,
+    /// Those it has opened.
     keys: BTreeMap<u32, Arc<LessSafeKey>>,
+    /// Those it cannot open, and another node may.
+    locked: BTreeSet<u32>,
+    /// The highest number there ever was; none before there was a vault.
+    newest: Option<u32>,
 }
 
 /// Seals with the newest key of the vault, and opens with every one there is.
@@ -192,8 +198,19 @@ impl Sealer {
     /// Works with these keys of the vault from now on. One that cannot be opened is told, and the others count.
     pub fn learn(&self, kept: &[VaultKey], now: Timestamp) -> Result<(), Locked> {
         let before = self.known.load_full();
-        let (mut known, mut outcome) = (Known::default(), Ok(()));
-        for key in kept.iter().filter(|key| key.destroyed_at.is_none()) {
+        let newest = kept.iter().map(|key| key.number).max().max(before.newest);
+        let (mut known, mut outcome) = (Known { newest, ..Known::default() }, Ok(()));
+        // Whatever this node's clock says: a key seals as soon as the one before it is retired, and the first one always.
+        let mut is_before_over = true;
+        for key in kept {
+            let is_in_force = key.activates_at <= now || is_before_over;
+            is_before_over = key.retired_at.is_some() || key.destroyed_at.is_some();
+            if key.destroyed_at.is_some() {
+                continue;
+            }
+            if is_in_force {
+                known.active = Some(key.number);
+            }
             let cipher = match before.keys.get(&key.number) {
                 Some(there) => Ok(Arc::clone(there)),
                 None => self.unwrap(key).and_then(|clear| {
@@ -207,36 +224,54 @@ impl Sealer {
             match cipher {
                 Ok(cipher) => {
                     known.keys.insert(key.number, cipher);
-                    if key.activates_at <= now {
-                        known.active = Some(key.number);
-                    }
                 }
-                Err(locked) => outcome = Err(locked),
+                Err(locked) => {
+                    known.locked.insert(key.number);
+                    outcome = Err(locked);
+                }
             }
         }
         // A clock that goes back a little does not bring an older key back.
-        known.active = known.active.max(before.active.filter(|number| known.keys.contains_key(number)));
-        if known.active != before.active || known.keys.len() != before.keys.len() || outcome.is_ok() {
-            self.known.store(Arc::new(known));
-        }
+        let is_there = |number: &u32| known.keys.contains_key(number) || known.locked.contains(number);
+        known.active = known.active.max(before.active.filter(is_there));
+        self.known.store(Arc::new(known));
         outcome
     }
 
-    /// The number of the key that seals now; none while only the key-encryption key does.
+    /// The number of the key that is to seal now; none while only the key-encryption key does.
     pub fn active(&self) -> Option<u32> {
         self.known.load().active
     }
 
-    /// What everything begins with that the active key sealed.
+    /// What everything begins with that the active key sealed; none when this node cannot open it.
     pub(crate) fn active_prefix(&self) -> Option<[u8; PREFIX]> {
-        self.active().map(prefix_of)
+        let known = self.known.load();
+        known.active.filter(|number| known.keys.contains_key(number)).map(prefix_of)
     }
 
-    /// Seals a secret under the id of what it belongs to: moved to another id it does not open.
+    /// Whether this node has opened every key there is: only such a one may judge that a value cannot be opened.
+    pub(crate) fn has_every_key(&self) -> bool {
+        self.known.load().locked.is_empty()
+    }
+
+    /// Whether a value that does not open here may open on another node: its key is locked here, not read yet, or a key-encryption key
+    /// that is configured there.
+    pub(crate) fn may_open_elsewhere(&self, sealed: &[u8]) -> bool {
+        let known = self.known.load();
+        match number_in(sealed) {
+            Some(number) => known.locked.contains(&number) || Some(number) > known.newest,
+            None => sealed.first() == Some(&DIRECT),
+        }
+    }
+
+    /// Seals a secret under the id of what it belongs to: moved to another id it does not open. Where there is a vault, its active key
+    /// seals or nothing does: whatever else sealed it may be destroyed before it is sealed again.
     pub fn seal(&self, id: &str, secret: &[u8], nonce: [u8; NONCE]) -> Result<Vec<u8>, NotSealed> {
         let known = self.known.load();
-        match known.active.and_then(|number| Some((number, known.keys.get(&number)?))) {
-            Some((number, key)) => {
+        match known.newest {
+            Some(_) => {
+                let number = known.active.ok_or(NotSealed)?;
+                let key = known.keys.get(&number).ok_or(NotSealed)?;
                 let prefix = prefix_of(number);
                 sealed(key, &prefix, bound_to_key(&prefix, id), secret, nonce)
             }
@@ -343,6 +378,33 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_is_late_or_has_lost_a_key_seals_by_the_key_of_now_or_not_at_all() {
+        let (sealer, at) = (Sealer::new(&[1; 32]).unwrap(), Timestamp::from_seconds);
+        // The first key seals, whatever the clock says.
+        let kept = [key(&sealer, 1, 50), key(&sealer, 2, 100)];
+        sealer.learn(&kept, at(10)).unwrap();
+        assert_eq!(sealer.active(), Some(1));
+        // Somewhere everything is sealed by the second: it is its time here as well.
+        let retired = [VaultKey { retired_at: Some(at(110)), ..kept[0].clone() }, kept[1].clone()];
+        sealer.learn(&retired, at(10)).unwrap();
+        assert_eq!(sealer.active(), Some(2));
+        // That says nothing about a third.
+        let third = [retired[0].clone(), retired[1].clone(), key(&sealer, 3, 900)];
+        sealer.learn(&third, at(10)).unwrap();
+        assert_eq!(sealer.active(), Some(2));
+        // A new key that this node has no key-encryption key for: what it has is not used in its place.
+        let newer = Sealer::with(&[2; 32], &[[1; 32]]).unwrap();
+        let fourth = [third[2].clone(), key(&newer, 4, 1_000)];
+        sealer.learn(&fourth, at(999)).unwrap_err();
+        assert_eq!(number_in(&sealer.seal("a", b"secret", [9; 12]).unwrap()), Some(3));
+        sealer.learn(&fourth, at(1_000)).unwrap_err();
+        assert_eq!(sealer.seal("a", b"secret", [9; 12]), Err(NotSealed));
+        // An emptied table brings no sealing by the key-encryption key back.
+        sealer.learn(&[], at(1_000)).unwrap();
+        assert_eq!(sealer.seal("a", b"secret", [9; 12]), Err(NotSealed));
+    }
+
+    #[test]
     fn a_key_of_the_vault_opens_by_its_key_encryption_key_alone() {
         let (old, at) = (Sealer::new(&[1; 32]).unwrap(), Timestamp::from_seconds);
         let kept = [key(&old, 1, 0)];
@@ -354,6 +416,12 @@ mod tests {
         both.learn(&kept, at(1)).unwrap();
         assert_eq!(both.active(), Some(1));
         assert_eq!(both.wrap(2, &[5; 32], [0; 12]).unwrap().0, other.keks()[0], "the newest seals");
+        // Without its key-encryption key a node seals nothing, rather than by what will be destroyed.
+        assert_eq!(other.seal("a", b"secret", [9; 12]), Err(NotSealed));
+        assert_eq!((other.active(), other.active_prefix()), (Some(1), None));
+        assert!(!other.has_every_key() && both.has_every_key());
+        let sealed = both.seal("a", b"secret", [9; 12]).unwrap();
+        assert!(other.may_open_elsewhere(&sealed) && !both.may_open_elsewhere(&sealed));
         // Of another number it is another key.
         let swapped = [VaultKey { number: 7, ..kept[0].clone() }];
         assert!(Sealer::new(&[1; 32]).unwrap().learn(&swapped, at(1)).is_err());

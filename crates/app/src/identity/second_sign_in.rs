@@ -143,7 +143,7 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SecondSignInDraft) 
     let user_agent = draft.user_agent.map(begin::shortened);
     let (pepper, is_live) = (&identity.pepper, identity.settings.is_live);
     let question = challenge::read(pepper, is_live, Purpose::SecondFactor, &draft.challenge, now)
-        .filter(|it| it.device == challenge::device_of(pepper, user_agent.as_deref()))
+        .filter(|it| challenge::is_of_device(pepper, it, user_agent.as_deref()))
         .ok_or_else(over)?;
     let who = question.principal.ok_or_else(over)?;
     let counter = guesses::of_factor(app, who);

@@ -86,7 +86,7 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
     let is_possible = draft.login.len() <= LOGIN_MAX && !draft.login.contains('\0');
     let login = if is_possible { text::fold_login(&draft.login) } else { String::new() };
     let account = identity.pepper.of_login(&login);
-    let counter = guesses::of_account(app, &account, draft.device.as_deref(), now);
+    let counter = guesses::of_account(app, &account, &login, draft.device.as_deref(), now);
     guesses::take(app, ctx.address, counter, now).await?;
     let places = guesses::of_places(app, &login, draft.organization.as_deref());
     if counter == account {

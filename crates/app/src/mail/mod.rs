@@ -111,16 +111,16 @@ pub(crate) async fn queue(app: &App, tx: &mut Tx, draft: Draft, now: Timestamp) 
     Ok(store::mail::insert(tx, &new).await?)
 }
 
-/// What a kept mail says.
-fn letter(app: &App, mail: &store::mail::Mail) -> Result<Letter, String> {
-    let sealed = mail.content.as_deref().ok_or("its text is gone")?;
-    let plain = app
-        .identity()
-        .sealer()
-        .open(&sealed_as(mail.id), sealed)
-        .map_err(|error| format!("its text {error}"))?;
+/// What a kept mail says. One that does not open here is tried later: another node may open it.
+fn letter(app: &App, mail: &store::mail::Mail) -> Result<Letter, Undelivered> {
+    let never = |why: String| Undelivered::Never(why);
+    let sealed = mail.content.as_deref().ok_or_else(|| never("its text is gone".to_owned()))?;
+    let plain = app.identity().sealer().open(&sealed_as(mail.id), sealed).map_err(|error| {
+        let why = format!("its text {error}");
+        if app.identity().sealer().may_open_elsewhere(sealed) { Undelivered::Later(why) } else { never(why) }
+    })?;
     let content: Content =
-        serde_json::from_slice(&plain).map_err(|error| format!("its text cannot be read: {error}"))?;
+        serde_json::from_slice(&plain).map_err(|error| never(format!("its text cannot be read: {error}")))?;
     Ok(Letter {
         id: mail.id,
         at: mail.created_at,

@@ -69,7 +69,7 @@ async fn send(app: &App, carrier: &dyn Carrier, mail: Mail) -> Result<(), Proble
     let attempts = mail.attempts + 1;
     let outcome = match letter(app, &mail) {
         Ok(letter) => carrier.carry(&letter).await,
-        Err(fault) => Err(Undelivered::Never(fault)),
+        Err(fault) => Err(fault),
     };
     let now = app.now();
     match outcome {

@@ -1,7 +1,7 @@
 //! The vault: keys that seal what is sensitive, and versions of the pepper. Which values they seal stands in one list
 //! (`store/src/sealed.rs`).
 //!
-//! A new key is published first and seals ten seconds later, when every node has read it. Then one node at a time, by a lease, seals again
+//! A new key is published first and seals 75 seconds later, when every node has read it, however late its clock. Then one node at a time, by a lease, seals again
 //! what the keys before it sealed (`reseal.rs`): a page at a time, found by the number each value begins with, so that a node that dies
 //! leaves nothing to be put in order. Both keys open until nothing is left of the old one, and for as long again as was asked; then
 //! the old one is destroyed. `rotation.rs` begins it, `pepper.rs` does the same for hashes, which are made anew when their secret is
@@ -34,8 +34,8 @@ use std::sync::{Arc, Mutex};
 use store::vault::{VaultKey, VaultPepper};
 use zeroize::Zeroizing;
 
-/// How long a key or a pepper is published before it is used: every node reads them once a second.
-pub const PUBLISHED_SECONDS: i64 = 10;
+/// How long a key or a pepper is published before it is used: every node reads them once a second, and clocks may be a minute apart.
+pub const PUBLISHED_SECONDS: i64 = crate::identity::LEEWAY_SECONDS + 15;
 /// Shortest and longest time, and that when nothing is said, for which an old key is kept when nothing is sealed by it any more.
 pub const KEEP_SECONDS: std::ops::RangeInclusive<u32> = 3_600..=365 * 86_400;
 /// What is kept when nothing is said.
@@ -104,8 +104,14 @@ impl Vault {
         pepper: &Pepper,
         now: Timestamp,
     ) -> Result<(), Problem> {
+        // First of all, and whatever goes wrong below: what has ended counts no more.
+        let is_live = |row: &&VaultPepper| row.ended_at.is_none();
+        if !kept.is_empty() {
+            let numbers: Vec<u32> = kept.iter().filter(is_live).map(|row| row.version).collect();
+            pepper.keep_only(&numbers);
+        }
         let mut live = Vec::with_capacity(2);
-        for row in kept.iter().rev().filter(|row| row.ended_at.is_none()) {
+        for row in kept.iter().rev().filter(is_live) {
             let clear = match &row.sealed {
                 None => self.configured.clone(),
                 Some(sealed) => {
@@ -124,10 +130,12 @@ impl Vault {
             }
             live.push((row.version, row.activates_at <= now, clear));
         }
-        // The one that hashes first; one that is published only recognises.
-        let hashes = live.iter().position(|(_, is_active, _)| *is_active);
-        if let Some(at) = hashes {
-            let first = live.remove(at);
+        // The one that hashes first; one that is published only recognises. A clock that is behind brings none back: what hashes here
+        // already goes on, and when no version's time has come by this clock, the newest one hashes.
+        let in_force = pepper.version();
+        let hashes = live.iter().position(|(version, is_active, _)| *is_active || *version == in_force);
+        if !live.is_empty() {
+            let first = live.remove(hashes.unwrap_or(0));
             live.insert(0, first);
             let live: Vec<(u32, &[u8; 32])> =
                 live.iter().map(|(version, _, clear)| (*version, &**clear)).collect();
@@ -171,6 +179,28 @@ fn take_in(app: &App, keys: Vec<VaultKey>, peppers: Vec<VaultPepper>) -> Result<
     Ok(())
 }
 
+/// A new first key would have the number of one that is gone, and its values the number of values that nobody opens any more.
+fn require_none_numbered(counts: &[Vec<(Option<u32>, u64)>]) -> Result<(), Problem> {
+    let of_column = |of: &Vec<(Option<u32>, u64)>| reseal::sum(std::slice::from_ref(of), |key| key.is_some());
+    let columns: Vec<String> = store::sealed::COLUMNS
+        .iter()
+        .zip(counts)
+        .filter(|(_, of)| of_column(of) > 0)
+        .map(|(column, of)| format!("{}.{} ({})", column.table, column.column, of_column(of)))
+        .collect();
+    if columns.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemKind::Internal,
+        format!(
+            "the table vault_keys is empty, and there are values that its keys sealed: {}. Put its rows back from a backup; when they are \
+             lost for good, docs/guide/vault.md tells what to remove first. Nothing was made and nothing was changed",
+            columns.join(", ")
+        ),
+    ))
+}
+
 /// The first key, and the pepper of the configuration as the first version.
 async fn begin(app: &App) -> Result<(), Problem> {
     let (platform, now) = (app.platform(), app.now());
@@ -204,6 +234,7 @@ async fn begin(app: &App) -> Result<(), Problem> {
                 if !store::vault::keys(tx).await?.is_empty() {
                     return Err(Problem::new(ProblemKind::Taken, "another node has made the first key"));
                 }
+                require_none_numbered(&reseal::counts(tx).await?)?;
                 store::vault::insert_key(tx, &key).await?;
                 store::vault::insert_pepper(tx, &pepper).await?;
                 store::vault::set_indexed(tx, pepper.version, now).await?;

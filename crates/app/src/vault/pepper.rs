@@ -11,7 +11,7 @@ use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
 use charter_kernel::{Problem, ProblemKind, Timestamp};
 use charter_store as store;
-use store::vault::VaultPepper;
+use store::vault::{OtherHashes, VaultPepper};
 use zeroize::Zeroizing;
 
 /// What a rotation of the pepper does, or did.
@@ -105,6 +105,19 @@ pub struct PepperEnd {
     pub clients: u64,
     /// Sessions whose cookie or refresh token dies with it: their users sign in again.
     pub sessions: u64,
+    /// Everything else that dies with it.
+    pub others: OtherHashes,
+}
+
+/// How a version is ended.
+#[derive(Debug, Clone, Copy)]
+pub struct EndDraft {
+    /// The version.
+    pub version: u32,
+    /// Only count.
+    pub is_dry_run: bool,
+    /// End it although recovery codes die with it.
+    pub is_forced: bool,
 }
 
 /// Ends a version: what still stands on it is recognised no more. A dry run only counts.
@@ -112,9 +125,9 @@ pub async fn end(
     app: &App,
     ctx: &RequestContext,
     permit: &Permit,
-    version: u32,
-    is_dry_run: bool,
+    how: EndDraft,
 ) -> Result<PepperEnd, Problem> {
+    let EndDraft { version, is_dry_run, is_forced } = how;
     learn(app).await?;
     let (platform, now) = (permit.organization(), ctx.now);
     super::rehash::flush(app).await;
@@ -139,7 +152,8 @@ pub async fn end(
             ));
         }
     }
-    let since = peppers.iter().find(|it| it.version == hashes).map_or(now, |it| it.activates_at);
+    let newer = peppers.iter().find(|it| it.version == hashes);
+    let since = newer.map_or(now, |it| it.activates_at);
     let counted = reading_all!(app.database(), |conn| async move {
         let on = |of: Vec<(u32, u64)>| on_version(&of, |it| it == version);
         Ok::<_, charter_db::Error>(PepperEnd {
@@ -147,15 +161,40 @@ pub async fn end(
             credentials: on(store::vault::credentials(conn, now).await?),
             clients: on(store::vault::clients(conn).await?),
             sessions: store::vault::sessions_before(conn, now, since).await?,
+            others: store::vault::others_before(conn, now, since).await?,
         })
     })?;
     if is_dry_run {
         return Ok(counted);
     }
+    let others = counted.others;
+    if newer.is_some_and(|it| it.indexed_at.is_none()) {
+        return Err(Problem::new(
+            ProblemKind::InUse,
+            format!(
+                "what is found by a keyed hash is not found by version {hashes} yet: a service that runs sees to it within minutes, and \
+                 `charter vault advance` where none does"
+            ),
+        ));
+    }
+    if others.recovery_codes > 0 && !is_forced {
+        return Err(Problem::new(
+            ProblemKind::InUse,
+            format!(
+                "{} recovery codes stand on version {version} and would die: have their owners make new ones, or say `force`",
+                others.recovery_codes
+            ),
+        ));
+    }
     let mut event = audit::event(ctx, platform, "pepper.end", "pepper", version.to_string());
     event.after = Some(
-        serde_json::json!({ "credentials": counted.credentials, "clients": counted.clients, "sessions": counted.sessions })
-            .to_string(),
+        serde_json::json!({
+            "credentials": counted.credentials, "clients": counted.clients, "sessions": counted.sessions,
+            "recovery_codes": others.recovery_codes, "invitations": others.invitations, "registrations": others.registrations,
+            "email_changes": others.email_changes, "password_resets": others.password_resets,
+            "previous_client_secrets": others.previous_client_secrets, "is_forced": is_forced,
+        })
+        .to_string(),
     );
     app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {

@@ -46,10 +46,15 @@ impl Waiting {
     }
 }
 
+/// A node whose clock is behind hashes nothing back to an older version.
+fn is_older(version: Option<u32>, current: u32) -> bool {
+    version.is_none_or(|version| version < current)
+}
+
 /// An API key or service token was shown whose hash an older pepper made.
 pub(crate) fn note_credential(app: &App, record: &TokenRecord, presented: Presented<'_>) {
     let identity = app.identity();
-    if record.pepper_version == Some(identity.pepper().version()) || record.hash.is_empty() {
+    if !is_older(record.pepper_version, identity.pepper().version()) || record.hash.is_empty() {
         return;
     }
     let (version, new) = identity.pepper().stamped_token(presented.text());
@@ -62,7 +67,7 @@ pub(crate) fn note_credential(app: &App, record: &TokenRecord, presented: Presen
 pub(crate) fn note_client(app: &App, client: &OauthClient, secret: &str) {
     let identity = app.identity();
     let Some(old) = client.secret_hash.clone() else { return };
-    if client.pepper_version == Some(identity.pepper().version()) {
+    if !is_older(client.pepper_version, identity.pepper().version()) {
         return;
     }
     let (version, new) = identity.pepper().stamped_client_secret(secret);

@@ -7,6 +7,7 @@ use super::{PAGES_OF_A_ROUND, Progress, internal, learn, sealed_as, status};
 use crate::App;
 use crate::audit;
 use crate::guard::Permit;
+use crate::identity::LEEWAY_SECONDS;
 use crate::identity::seal::{NUMBERED, number_in};
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Conn, Scope, Tx, Value};
@@ -121,34 +122,44 @@ pub(super) fn sum(counts: &[Vec<(Option<u32>, u64)>], is_meant: impl Fn(Option<u
 enum Due {
     Reseal(u32),
     Destroy,
-    Index(u32),
 }
 
 fn due(app: &App, now: Timestamp) -> Option<Due> {
     let vault = app.identity().vault();
-    let active = app.identity().sealer().active()?;
+    let sealer = app.identity().sealer();
+    // Who cannot open every key leaves this to a node that can, and counts nothing as unreadable that is not.
+    let active = sealer.active().filter(|_| sealer.active_prefix().is_some() && sealer.has_every_key())?;
     let keys = vault.keys();
     let older = || keys.iter().filter(|key| key.number < active && key.destroyed_at.is_none());
     if older().any(|key| key.retired_at.is_none()) {
         return Some(Due::Reseal(active));
     }
-    if older().any(|key| key.destroy_at.is_some_and(|at| at <= now)) {
-        return Some(Due::Destroy);
-    }
+    older().any(|key| key.destroy_at.is_some_and(|at| at <= now)).then_some(Due::Destroy)
+}
+
+/// The version of the pepper by which indexes are to be made. Until some time after it began to hash, a node whose clock is behind may
+/// still make one by the version before.
+fn index_due(app: &App, now: Timestamp) -> Option<u32> {
+    let (sealer, vault) = (app.identity().sealer(), app.identity().vault());
+    sealer.active_prefix().filter(|_| sealer.has_every_key())?;
     let version = app.identity().pepper().version();
     let peppers = vault.peppers();
     let pepper = peppers.iter().find(|pepper| pepper.version == version)?;
-    pepper.indexed_at.is_none().then_some(Due::Index(version))
+    let is_due = pepper.indexed_at.is_none() && pepper.activates_at.plus_seconds(LEEWAY_SECONDS) <= now;
+    is_due.then_some(version)
 }
 
 /// Does what is due, so many pages of it.
 pub(super) async fn work(app: &App, pages: usize) -> Result<(), Problem> {
     let now = app.now();
+    // A rotation that a value holds up holds nothing else up.
+    if let Some(version) = index_due(app, now) {
+        index(app, version, now).await?;
+    }
     match due(app, now) {
         None => Ok(()),
         Some(Due::Reseal(key)) => reseal(app, key, pages, now).await,
         Some(Due::Destroy) => destroy(app, now).await,
-        Some(Due::Index(version)) => index(app, version, now).await,
     }
 }
 

@@ -53,10 +53,21 @@ fn planned(
     app: &App,
     keys: &[VaultKey],
     draft: RotationDraft,
-    values: u64,
+    counts: &[Vec<(Option<u32>, u64)>],
     now: Timestamp,
 ) -> Result<Rotation, Problem> {
     let keep_seconds = draft.keep()?;
+    let values = reseal::sum(counts, |_| true);
+    let direct = reseal::sum(counts, |key| key.is_none());
+    if draft.is_rewrap_only && direct > 0 {
+        return Err(Problem::new(
+            ProblemKind::InUse,
+            format!(
+                "{direct} values are sealed by a key-encryption key itself, and would still need the old one: run `charter vault \
+                 encrypt-existing` first, or rotate without `--rewrap-only`"
+            ),
+        ));
+    }
     let live: Vec<&VaultKey> = keys.iter().filter(|key| key.destroyed_at.is_none()).collect();
     let newest = keys.iter().map(|key| key.number).max().unwrap_or(0);
     let is_running =
@@ -91,7 +102,7 @@ pub async fn plan(
     let (keys, counts) = reading_all!(app.database(), |conn| async move {
         Ok::<_, charter_db::Error>((store::vault::keys(conn).await?, reseal::counts(conn).await?))
     })?;
-    planned(app, &keys, draft, reseal::sum(&counts, |_| true), ctx.now)
+    planned(app, &keys, draft, &counts, ctx.now)
 }
 
 /// Publishes a new key. It seals some seconds later; then what other keys sealed is sealed again, by the rounds of the service or by
@@ -110,8 +121,7 @@ pub async fn rotate(
             Box::pin(async move {
                 let tx = transaction.tx();
                 let keys = store::vault::keys(tx).await?;
-                let values = reseal::sum(&reseal::counts(tx).await?, |_| true);
-                let plan = planned(&inside, &keys, draft, values, now)?;
+                let plan = planned(&inside, &keys, draft, &reseal::counts(tx).await?, now)?;
                 if plan.key.is_none() && plan.rewrapped.is_empty() {
                     return Err(Problem::new(
                         ProblemKind::InUse,

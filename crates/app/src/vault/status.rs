@@ -17,6 +17,8 @@ pub struct KekState {
     pub is_newest: bool,
     /// Keys of the vault that it sealed.
     pub keys: Vec<u32>,
+    /// Something may still have to be opened by it: a key of the vault, or a value that was sealed without one.
+    pub is_needed: bool,
 }
 
 /// Where a key or a pepper is in its life.
@@ -166,9 +168,11 @@ pub async fn status(app: &App, _: &Permit) -> Result<Status, Problem> {
         of.iter().find(|(it, _)| *it == version).map_or(0, |(_, count)| *count)
     };
     let hashes = app.identity().pepper().version();
-    let sealed_by = |kek: &str| {
+    let sealed_by = |kek: &str| -> Vec<u32> {
         keys.iter().filter(|key| key.kek == kek && key.destroyed_at.is_none()).map(|key| key.number).collect()
     };
+    // Which key-encryption key sealed a value itself is not written on it.
+    let has_direct = reseal::sum(&counts, |key| key.is_none()) > 0;
     Ok(Status {
         keks: app
             .identity()
@@ -176,7 +180,10 @@ pub async fn status(app: &App, _: &Permit) -> Result<Status, Problem> {
             .keks()
             .into_iter()
             .enumerate()
-            .map(|(at, id)| KekState { is_newest: at == 0, keys: sealed_by(&id), id })
+            .map(|(at, id)| {
+                let (is_newest, keys) = (at == 0, sealed_by(&id));
+                KekState { is_newest, is_needed: is_newest || has_direct || !keys.is_empty(), keys, id }
+            })
             .collect(),
         rotation: rotation(&keys, &counts),
         columns: COLUMNS

@@ -3,8 +3,9 @@
 use crate::world::{self, NOW, Node};
 use charter_app::Permit;
 use charter_app::identity::Secrets;
+use charter_app::mail::{self, Carrier, Carrying, Letter};
 use charter_app::vault::rotation::{self, RotationDraft};
-use charter_app::vault::{self, KeyWord};
+use charter_app::vault::{self, KeyWord, pepper};
 use charter_db::{BoxFuture, Error, Scope, Statement, Tx, Value};
 use charter_kernel::ProblemKind;
 use charter_testkit::both_engines;
@@ -112,13 +113,13 @@ both_engines!(a_node_that_dies_in_a_rotation_leaves_the_rest_to_the_next, async 
     let node = world::open_with(&db, FIRST, &[], NOW).await.unwrap();
     mails(&node, 1_200).await;
     rotate(&node).await.unwrap();
-    node.clock.forward(11);
+    node.clock.forward(76);
     node.app.tick().await.unwrap();
     let half = vault::status(&node.app, &permit(&node).await).await.unwrap().rotation.unwrap();
     assert!(half.done > 0 && half.done < half.total, "{half:?}");
     // Killed: it closes nothing and gives nothing back; only its file's lock ends with it.
     node.app.database().close().await.unwrap();
-    let next = world::open_with(&db, FIRST, &[], NOW + 12).await.unwrap();
+    let next = world::open_with(&db, FIRST, &[], NOW + 77).await.unwrap();
     next.app.tick().await.unwrap();
     let still = vault::status(&next.app, &permit(&next).await).await.unwrap().rotation.unwrap();
     assert_eq!(still.done, half.done, "the lease of the dead node runs out first");
@@ -140,8 +141,8 @@ async fn of_two_nodes_that_rotate_at_once_one_makes_a_key_and_one_seals_again() 
         let outcomes = [both.0, both.1];
         assert_eq!(outcomes.iter().filter(|it| it.is_ok()).count(), 1, "round {round}: {outcomes:?}");
         assert_eq!(count(&here, "select count(*) from vault_keys").await, round + 1);
-        here.clock.forward(11);
-        there.clock.forward(11);
+        here.clock.forward(76);
+        there.clock.forward(76);
         for _ in 0..8 {
             let (a, b) = tokio::join!(here.app.tick(), there.app.tick());
             a.unwrap();
@@ -160,3 +161,105 @@ async fn of_two_nodes_that_rotate_at_once_one_makes_a_key_and_one_seals_again() 
     }
     assert_eq!(count(&here, "select count(*) from audit_events where action = 'vault_key.retire'").await, 5);
 }
+
+async fn change(node: &Node, statement: &'static str, params: Vec<Value>) {
+    let statement = Statement::new(statement);
+    node.app
+        .database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move { tx.execute(&statement, &params).await.map(drop) })
+                as BoxFuture<'_, Result<(), Error>>
+        })
+        .await
+        .unwrap();
+}
+
+// One value that nobody can open kept the service from starting; one that another node can open was lost.
+both_engines!(what_a_node_cannot_open_keeps_nothing_else_and_is_left_to_another, async |db: TestDatabase| {
+    let node = world::open_with(&db, FIRST, &[], NOW).await.unwrap();
+    let at = |seconds: i64| Value::Time((NOW + seconds) * 1_000_000);
+    // The first is damaged, the key of the second is not known here yet.
+    for key in [1, 9] {
+        let value = [&[2, 0, 0, 0, key][..], b"what no key has sealed and none opens"].concat();
+        let (id, value) = (Value::Id(u128::from(key)), Value::Bytes(value));
+        let request = "insert into registration_requests (organization_id, request_id, email_hash, mailbox_hash, email, name, status, \
+                       created_at, expires_at) values ($1, $2, $3, $3, $3, $3, 'asked', $4, $5)";
+        let platform = Value::Id(node.app.platform().0);
+        change(&node, request, vec![platform, id.clone(), value.clone(), at(0), at(3_600)]).await;
+        let reset = "insert into password_resets (reset_id, login_hash, login, asked_at, expires_at) values ($1, $2, $2, $3, $4)";
+        change(&node, reset, vec![id, value, at(0), at(3_600)]).await;
+    }
+    node.app.database().close().await.unwrap();
+    let node = world::open_with(&db, FIRST, &[], NOW + 1).await.unwrap();
+    node.app.tick().await.unwrap();
+    let requests = async |status: &str| match status {
+        "asked" => count(&node, "select count(*) from registration_requests where status = 'asked'").await,
+        _ => count(&node, "select count(*) from registration_requests where status = 'expired'").await,
+    };
+    assert_eq!((requests("asked").await, requests("expired").await), (1, 1));
+    assert_eq!(count(&node, "select count(*) from password_resets where login is not null").await, 1);
+    node.clock.forward(3_600);
+    node.app.tick().await.unwrap();
+    assert_eq!((requests("asked").await, requests("expired").await), (0, 2), "its time was over");
+});
+
+// A node that started with a late clock took the first version up again, which had ended.
+both_engines!(a_pepper_that_has_ended_counts_on_no_node_whatever_its_clock_says, async |db: TestDatabase| {
+    let node = world::open_with(&db, FIRST, &[], NOW).await.unwrap();
+    let permit_here = permit(&node).await;
+    pepper::rotate(&node.app, &node.operator(), &permit_here).await.unwrap();
+    node.clock.forward(76);
+    node.app.tick().await.unwrap();
+    let how = pepper::EndDraft { version: 1, is_dry_run: false, is_forced: false };
+    // Nothing is found by the newer version yet: a late node may still write by the older.
+    let early = pepper::end(&node.app, &node.operator(), &permit_here, how).await.map(drop).unwrap_err();
+    assert_eq!(early.kind, ProblemKind::InUse);
+    node.clock.forward(60);
+    node.app.tick().await.unwrap();
+    pepper::end(&node.app, &node.operator(), &permit_here, how).await.unwrap();
+    node.app.database().close().await.unwrap();
+    let late = world::open_with(&db, FIRST, &[], NOW + 70).await.unwrap();
+    let status = vault::status(&late.app, &permit(&late).await).await.unwrap();
+    let states: Vec<_> = status.peppers.iter().map(|it| (it.pepper.version, it.state)).collect();
+    assert_eq!(states, [(2, KeyWord::Active), (1, KeyWord::Destroyed)]);
+});
+
+// A new first key had the number of the one that was gone, and its values the number of values nobody opened.
+both_engines!(an_emptied_vault_gets_no_new_key_over_values_of_the_old_ones, async |db: TestDatabase| {
+    let node = world::open_with(&db, FIRST, &[], NOW).await.unwrap();
+    mails(&node, 3).await;
+    change(&node, "delete from signing_keys", Vec::new()).await;
+    change(&node, "delete from vault_keys", Vec::new()).await;
+    node.app.database().close().await.unwrap();
+    let refused = world::open_with(&db, FIRST, &[], NOW + 1).await.map(drop).unwrap_err();
+    assert!(refused.detail.contains("vault_keys is empty"), "{}", refused.detail);
+    assert!(refused.detail.contains("mail_outbox.content (3)"), "{}", refused.detail);
+});
+
+struct Nobody;
+
+impl Carrier for Nobody {
+    fn carry<'a>(&'a self, _: &'a Letter) -> Carrying<'a> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+both_engines!(
+    a_mail_that_another_node_may_open_is_tried_later_and_a_damaged_one_never,
+    async |db: TestDatabase| {
+        let node = world::open_with(&db, FIRST, &[], NOW).await.unwrap();
+        for key in [1, 9] {
+            let value = [&[2, 0, 0, 0, key][..], b"what no key has sealed and none opens"].concat();
+            let at = |seconds: i64| Value::Time((NOW + seconds) * 1_000_000);
+            let insert = "insert into mail_outbox (mail_id, kind, principal_id, content, status, attempts, next_attempt_at, expires_at, \
+                      created_at) values ($1, 'kept', $1, $2, 'queued', 0, $3, $4, $3)";
+            change(&node, insert, vec![Value::Id(u128::from(key)), Value::Bytes(value), at(0), at(86_400)])
+                .await;
+        }
+        let carrier: std::sync::Arc<dyn Carrier> = std::sync::Arc::new(Nobody);
+        mail::deliver_due(&node.app, &carrier).await.unwrap();
+        assert_eq!(count(&node, "select count(*) from mail_outbox where status = 'failed'").await, 1);
+        let waits = "select count(*) from mail_outbox where status = 'queued' and content is not null and attempts = 1";
+        assert_eq!(count(&node, waits).await, 1);
+    }
+);

@@ -72,7 +72,7 @@ pub async fn open_with(
             // One password is hashed at a time.
             cores: 1,
             hash_cost: HashCost { memory_kib: 64, passes: 1, lanes: 1 },
-            previous_key_encryption_keys: previous.to_vec(),
+            previous_key_encryption_keys: previous.to_vec().into(),
             operator: Some(OperatorToken { token: OPERATOR.to_owned(), account: "charter".to_owned() }),
             ..identity::Settings::new("https://charter.example", secrets)
         },

@@ -97,10 +97,17 @@ fn told(answer: &Value) -> String {
     for kek in items(answer, "key_encryption_keys") {
         let is_newest = kek.get("is_newest").and_then(Value::as_bool).unwrap_or_default();
         let sealed: Vec<String> = items(kek, "keys").map(show::cell).collect();
-        let what = match (is_newest, sealed.is_empty()) {
-            (true, _) => "seals new keys".to_owned(),
-            (false, true) => "no longer needed".to_owned(),
-            (false, false) => format!("still needed: it sealed vault keys {}", sealed.join(", ")),
+        let is_needed = kek.get("is_needed").and_then(Value::as_bool).unwrap_or(true);
+        let what = match (is_newest, is_needed, sealed.is_empty()) {
+            (true, _, _) => "seals new keys".to_owned(),
+            (false, false, _) => {
+                "no longer needed here; keep it as long as any backup from before".to_owned()
+            }
+            (false, true, true) => {
+                "still needed: values are left that no vault key sealed (`charter vault encrypt-existing`)"
+                    .to_owned()
+            }
+            (false, true, false) => format!("still needed: it sealed vault keys {}", sealed.join(", ")),
         };
         text.push_str(&format!("key-encryption key {}: {what}\n", cell(kek, "id")));
     }

@@ -120,6 +120,14 @@ fn keys_come_from_a_vault_and_its_versions_are_the_versions_of_the_key() {
     let status = place.run_with(&["vault", "status"], &variables).ended(0);
     assert!(status.out.contains("no longer needed"), "{}", status.out);
 
+    // Attack 116: a key of the past is no new one, wherever the past is written down.
+    let past = [variables[0], variables[1], ("CHARTER_KEY_ENCRYPTION_KEY_PREVIOUS", NEXT)];
+    let run = place.run_with(&["vault", "status"], &past).ended(2);
+    assert!(run.err.contains("key_encryption_key_previous holds as one from before"), "{}", run.err);
+    kv.write(&fields(KEY));
+    let run = place.run_with(&["vault", "status"], &variables).ended(2);
+    assert!(run.err.contains("an older version of the secret holds as one from before"), "{}", run.err);
+
     let wrong = [("CHARTER_VAULT_URL", url.as_str()), ("CHARTER_VAULT_TOKEN", "hvs.wrong")];
     let run = place.run_with(&["vault", "status"], &wrong).ended(2);
     assert!(run.err.contains("does not let this token read"), "{}", run.err);
@@ -142,6 +150,26 @@ fn keys_come_from_a_vault_and_its_versions_are_the_versions_of_the_key() {
     let both = [variables[0], variables[1], ("CHARTER_PEPPER", PEPPER)];
     let run = place.run_with(&["vault", "status"], &both).ended(2);
     assert!(run.err.contains("`pepper` is set as well"), "{}", run.err);
+}
+
+// What key_encryption_key_previous held was read and not used.
+#[test]
+fn an_installation_that_moves_into_a_vault_takes_its_former_key_with_it() {
+    let place = Place::new();
+    let own = [("CHARTER_KEY_ENCRYPTION_KEY", KEY), ("CHARTER_PEPPER", PEPPER)];
+    assert_eq!(place.serve_with(&[], &own).stop(), 0);
+    let kv = Kv::start(vec![Some(format!(r#"{{"key_encryption_key":"{NEXT}","pepper":"{PEPPER}"}}"#))]);
+    let url = kv.url();
+    let moved = [
+        ("CHARTER_VAULT_URL", url.as_str()),
+        ("CHARTER_VAULT_TOKEN", TOKEN),
+        ("CHARTER_KEY_ENCRYPTION_KEY_PREVIOUS", KEY),
+    ];
+    place.run_with(&["vault", "status"], &moved[..2]).ended(2);
+    let status = place.run_with(&["vault", "status"], &moved).ended(0);
+    assert!(status.out.contains("still needed: it sealed vault keys 1"), "{}", status.out);
+    place.run_with(&["vault", "rotate", "--rewrap-only"], &moved).ended(0);
+    place.run_with(&["vault", "status"], &moved[..2]).ended(0);
 }
 
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

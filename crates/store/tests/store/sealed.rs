@@ -42,6 +42,16 @@ both_engines!(every_sealed_column_stands_in_the_registry, async |db: TestDatabas
     }
 });
 
+// Whoever looks for what is lost with a key finds every column in the operator's book.
+#[test]
+fn the_guide_names_every_sealed_column() {
+    let guide = include_str!("../../../../docs/guide/vault.md");
+    for it in COLUMNS {
+        let name = format!("`{}.{}`", it.table, it.column);
+        assert!(guide.contains(&name), "docs/guide/vault.md does not name {name}");
+    }
+}
+
 // A page of each column, by its primary key and by nothing else.
 both_engines!(every_sealed_column_can_be_walked, async |db: TestDatabase| {
     migrated(&db).await;

@@ -47,6 +47,7 @@ const ACROSS: &[(&str, &str)] = &[
     ("oauth_code::PURGE", "a job of the installation; nobody waits for the rows it forgets"),
     ("vault::CREDENTIALS", "a count an operator asks for"),
     ("vault::CLIENTS", "the same"),
+    ("vault::OTHERS", "the same"),
     (
         "registration::WAITING_FOR_MAIL",
         "a job asks which addresses have to be written to, then works in each organization",
@@ -65,6 +66,7 @@ const SCANS: &[(&str, &str)] = &[
     ("vault::CREDENTIALS", "an operator asks how many credentials stand on each pepper, a few times a year"),
     ("vault::CLIENTS", "the same"),
     ("vault::SESSIONS", "the same"),
+    ("vault::OTHERS", "the same"),
 ];
 
 /// A value of each parameter's type, as PostgreSQL infers it.

@@ -99,7 +99,7 @@ both_engines!(a_key_of_the_vault_is_replaced_while_everything_goes_on, async |da
     assert_eq!((&done["key"], &done["keep_seconds"]), (&json!(2), &json!(7200)));
     story.post(PAT, rotate, json!({})).await.is_problem(409, "in-use");
     assert_eq!(states(&status(&story).await, "keys"), words(&[(2, "pending"), (1, "active")]));
-    story.wait_seconds(9).await;
+    story.wait_seconds(74).await;
     assert_eq!(status(&story).await["rotation"]["done"], json!(0), "published, and not used yet");
 
     // The first round seals everything again here, and what comes in between is sealed by the new key.
@@ -138,7 +138,7 @@ both_engines!(a_rotation_goes_on_where_it_was_cut_short_and_keeps_a_key_that_is_
     change(&story, insert, vec![Cell::Id(7), Cell::Bytes(damaged), AT]).await;
     older(&story, 250).await;
     story.post(PAT, "/api/v1/vault/rotate", json!({})).await.is(200);
-    story.pass(11);
+    story.pass(76);
     let mut seen = Vec::new();
     for _ in 0..20 {
         let told = act(&story, "/api/v1/vault/advance").await.is(200).body;
@@ -167,6 +167,10 @@ both_engines!(what_was_stored_before_the_vault_is_sealed_by_it, async |database|
     assert_eq!((&plan["remaining"], &plan["sealed"]), (&json!(120), &json!(0)));
     assert_eq!(plan["columns"][0]["column"], json!("password_resets.login"));
     assert_eq!(events(&story, "vault.encrypt-existing").await, 0);
+    // They need the key-encryption key itself: sealing the vault's keys by another would not free it.
+    let rewrap = json!({"rewrap_only": true});
+    let refused = story.post(PAT, "/api/v1/vault/rotate", rewrap).await;
+    refused.is_problem(409, "in-use");
     let done = act(&story, path).await.is(200).body;
     assert_eq!(
         (&done["remaining"], &done["sealed"], &done["unreadable"]),
@@ -194,10 +198,14 @@ both_engines!(a_pepper_is_replaced_and_nobody_is_turned_away_until_it_ends, asyn
     let plan = act(&story, &format!("{rotate}?dry_run=true")).await.is(200).body;
     assert_eq!((&plan["version"], &plan["credentials"]), (&json!(2), &json!(2)));
     assert_eq!(status(&story).await, before);
+    let settings = json!({"mode": "invitation"});
+    story.put(Who::Operator, "/api/v1/organizations/toys/registration-settings", settings).await.is(200);
+    let invited = json!({"email": "new@toys.example"});
+    story.post(ANN, "/api/v1/organizations/toys/invitations", invited).await.is(201);
     act(&story, rotate).await.is(200);
     act(&story, rotate).await.is_problem(409, "in-use");
     assert_eq!(states(&status(&story).await, "peppers"), words(&[(2, "pending"), (1, "active")]));
-    story.wait_seconds(11).await;
+    story.wait_seconds(136).await;
     let told = status(&story).await;
     assert_eq!(states(&told, "peppers"), words(&[(2, "active"), (1, "retiring")]));
 
@@ -225,8 +233,20 @@ both_engines!(a_pepper_is_replaced_and_nobody_is_turned_away_until_it_ends, asyn
     assert_eq!((&plan["credentials"], &plan["dry_run"]), (&json!(1), &json!(true)));
     assert!(plan["sessions"].as_u64().unwrap() >= 1, "sessions that were not refreshed: {plan:#}");
     assert_eq!(states(&status(&story).await, "peppers"), words(&[(2, "active"), (1, "retiring")]));
-    let done = act(&story, end).await.is(200).body;
-    assert_eq!(done["credentials"], json!(1));
+    // Nobody makes recovery codes anew by signing in: they are told apart by when they were made.
+    let codes = "insert into recovery_codes (principal_id, code_hash, created_at) values ($1, $2, $3)";
+    for (number, at) in [(1, 1_800_000_000), (2, 1_800_000_136)] {
+        change(&story, codes, vec![Cell::Id(1), Cell::Bytes(vec![number]), Cell::Time(at * 1_000_000)]).await;
+    }
+    let plan = act(&story, &format!("{end}?dry_run=true")).await.is(200).body;
+    let counted = |name: &str| plan[name].as_u64().unwrap();
+    assert_eq!((counted("recovery_codes"), counted("invitations")), (1, 1), "{plan:#}");
+    for name in ["registrations", "email_changes", "password_resets", "previous_client_secrets"] {
+        assert_eq!(counted(name), 0, "{name}");
+    }
+    act(&story, end).await.is_problem(409, "in-use");
+    let done = act(&story, &format!("{end}?force=true")).await.is(200).body;
+    assert_eq!((&done["credentials"], &done["recovery_codes"]), (&json!(1), &json!(1)));
     assert_eq!((me(&story, &used).await, me(&story, &unused).await), (200, 401));
     story
         .wire(Method::POST, "/api/v1/auth/refresh", &[], None, Some(json!({"refresh_token": next})))
@@ -237,7 +257,7 @@ both_engines!(a_pepper_is_replaced_and_nobody_is_turned_away_until_it_ends, asyn
     assert_eq!(states(&status(&story).await, "peppers"), words(&[(2, "active"), (1, "ended")]));
     // And on it goes: the pepper is sealed by the vault, whose key may change.
     story.post(PAT, "/api/v1/vault/rotate", json!({})).await.is(200);
-    story.wait_seconds(11).await;
+    story.wait_seconds(76).await;
     story.app.tick().await.unwrap();
     story.app.tick().await.unwrap();
     assert_eq!(me(&story, &used).await, 200);
@@ -286,7 +306,7 @@ both_engines!(a_copy_of_the_database_holds_nothing_that_opens_anything, async |d
     // A new pepper and a new key of the vault, too.
     act(&story, "/api/v1/vault/peppers/rotate").await.is(200);
     story.post(PAT, "/api/v1/vault/rotate", json!({})).await.is(200);
-    story.wait_seconds(11).await;
+    story.wait_seconds(76).await;
     story.key(ANN, json!({"name": "another"})).await;
 
     let sealer = story.app.identity().sealer();
