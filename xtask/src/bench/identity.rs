@@ -74,7 +74,7 @@ fn fill(server: &Server) -> Result<Filled, String> {
             let signed_in = called(&mut connection, &sign_in(0, 200 + number / 5_000))?;
             bearer = format!("Bearer {}", text(&signed_in, "access_token")?);
         }
-        let body = json!({ "name": format!("key {number}"), "scopes": ["*"] }).to_string();
+        let body = json!({ "name": format!("key {number}"), "scopes": ["full"] }).to_string();
         let bytes = request("POST", "/api/v1/api-keys", &[("authorization", &bearer)], &body);
         let made = called(&mut connection, &bytes).map_err(|flaw| format!("key {number}: {flaw}"))?;
         key = text(&made, "token")?;

@@ -220,7 +220,7 @@ pub fn fill(server: &Server) -> Result<Credentials, String> {
     let login = json!({ "login": "olga@toys.example", "password": PASSWORD, "organization": "toys" });
     let signed_in = post("/api/v1/auth/login", login)?;
     let access = text(&signed_in, "access_token")?;
-    let body = json!({ "name": "bench", "scopes": ["*"] }).to_string();
+    let body = json!({ "name": "bench", "scopes": ["full"] }).to_string();
     let bearer = format!("Bearer {access}");
     let answer =
         connection.call(&request("POST", "/api/v1/api-keys", &[("authorization", &bearer)], &body))?;

@@ -187,7 +187,7 @@ both_engines!(one_key_signs_at_a_time_and_a_retired_one_loses_its_private_part, 
     assert!(matches!(&error, Error::Unique { constraint } if constraint == "signing_keys_active"), "{error}");
     crate::write!(db, tx => async {
         assert!(signing_key::retire(tx, "k1", at(1)).await?);
-        assert!(signing_key::activate(tx, "k2", at(1)).await?);
+        assert!(signing_key::activate(tx, "k2", at(61)).await?);
         Ok(())
     })
     .unwrap();
