@@ -57,54 +57,59 @@ fn object_is_open(schema: &Value, generator: &SchemaGenerator, depth: usize) -> 
 impl<G: Gate> Routes<G> {
     /// The OpenAPI 3.1 document of the table.
     pub fn openapi(&self) -> Value {
-        let mut generator = generator();
-        let _ = generator.subschema_for::<ProblemDocument<'static>>();
-        let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-        let mut tags: Vec<&str> = Vec::new();
-        for route in self {
-            if !tags.contains(&route.tag) {
-                tags.push(route.tag);
-            }
-            let operation = operation(route, &mut generator);
-            paths.entry(route.path).or_default().insert(route.method.as_str().to_lowercase(), operation);
-        }
-        let mut schemas = generator.take_definitions(true);
-        schemas.sort_keys();
-        json!({
-            "openapi": "3.1.0",
-            "info": {
-                "title": "Charter",
-                "version": env!("CARGO_PKG_VERSION"),
-                "summary": "May this principal do this to that, here, now?",
-                "description": DESCRIPTION,
-                "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
-            },
-            "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
-            "servers": [{ "url": "/" }],
-            "security": [{ "bearer": [] }, { "basic": [] }],
-            "tags": tags.iter().map(|tag| json!({ "name": tag })).collect::<Vec<_>>(),
-            "paths": paths,
-            "components": {
-                "securitySchemes": {
-                    "bearer": {
-                        "type": "http",
-                        "scheme": "bearer",
-                        "description": "An access token from POST /api/v1/auth/login, or a service token.",
-                    },
-                    "basic": {
-                        "type": "http",
-                        "scheme": "basic",
-                        "description": "A service token as password and its key id (the third part of it) as user name, for \
-                            clients that can send nothing else. People's passwords are not taken.",
-                    },
-                },
-                "parameters": parameters(),
-                "headers": headers(),
-                "examples": problem_examples(),
-                "schemas": schemas,
-            },
-        })
+        document(self)
     }
+}
+
+/// The OpenAPI 3.1 document of some routes.
+pub(super) fn document<'a, G: Gate>(routes: impl IntoIterator<Item = &'a Route<G>>) -> Value {
+    let mut generator = generator();
+    let _ = generator.subschema_for::<ProblemDocument<'static>>();
+    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    let mut tags: Vec<&str> = Vec::new();
+    for route in routes {
+        if !tags.contains(&route.tag) {
+            tags.push(route.tag);
+        }
+        let operation = operation(route, &mut generator);
+        paths.entry(route.path).or_default().insert(route.method.as_str().to_lowercase(), operation);
+    }
+    let mut schemas = generator.take_definitions(true);
+    schemas.sort_keys();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Charter",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "May this principal do this to that, here, now?",
+            "description": DESCRIPTION,
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "servers": [{ "url": "/" }],
+        "security": [{ "bearer": [] }, { "basic": [] }],
+        "tags": tags.iter().map(|tag| json!({ "name": tag })).collect::<Vec<_>>(),
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An access token from POST /api/v1/auth/login, or a service token.",
+                },
+                "basic": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "A service token as password and its key id (the third part of it) as user name, for \
+                        clients that can send nothing else. People's passwords are not taken.",
+                },
+            },
+            "parameters": parameters(),
+            "headers": headers(),
+            "examples": problem_examples(),
+            "schemas": schemas,
+        },
+    })
 }
 
 const DESCRIPTION: &str = "Times are RFC 3339 in UTC, ids are UUIDs. Unknown fields, unknown parameters and keys that stand \

@@ -109,9 +109,10 @@ struct Inner<G: Gate> {
 impl<G: Gate> Routes<G> {
     /// The service of the table. Paths it does not have are answered with a problem document.
     pub fn into_edge(self, gate: G, settings: Settings) -> Edge<G> {
-        let documents = Documents::of(&self, &settings);
+        let rows: Vec<_> = self.into_rows().into_iter().map(Arc::new).collect();
+        let documents = Documents::of(rows.clone(), &settings);
         let shared = Arc::new(Shared { settings, documents });
-        Edge { inner: Arc::new(Inner { gate, places: Places::of(self.into_rows()), shared }) }
+        Edge { inner: Arc::new(Inner { gate, places: Places::of(rows), shared }) }
     }
 
     /// The same as a router, to be called in this process or put beside other routes.

@@ -6,16 +6,17 @@ use super::text::Pairs;
 use charter_kernel::Problem;
 use http::{HeaderValue, Method};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The routes of one path.
 pub(crate) struct Place<G: Gate> {
-    routes: Vec<Route<G>>,
+    routes: Vec<Arc<Route<G>>>,
     /// The methods it has, as `Allow` says them.
     pub allow: HeaderValue,
 }
 
 impl<G: Gate> Place<G> {
-    fn of(routes: Vec<Route<G>>) -> Self {
+    fn of(routes: Vec<Arc<Route<G>>>) -> Self {
         let mut methods: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
         if methods.contains(&"GET") {
             methods.push("HEAD");
@@ -27,7 +28,7 @@ impl<G: Gate> Place<G> {
     /// The route of a method.
     pub fn route(&self, method: &Method) -> Option<&Route<G>> {
         let wanted = if *method == Method::HEAD { &Method::GET } else { method };
-        self.routes.iter().find(|route| route.method == *wanted)
+        self.routes.iter().find(|route| route.method == *wanted).map(AsRef::as_ref)
     }
 }
 
@@ -38,8 +39,8 @@ pub(crate) struct Places<G: Gate> {
 
 impl<G: Gate> Places<G> {
     /// Of the rows of a table.
-    pub fn of(rows: Vec<Route<G>>) -> Self {
-        let mut routes: BTreeMap<&'static str, Vec<Route<G>>> = BTreeMap::new();
+    pub fn of(rows: Vec<Arc<Route<G>>>) -> Self {
+        let mut routes: BTreeMap<&'static str, Vec<Arc<Route<G>>>> = BTreeMap::new();
         for route in rows {
             routes.entry(route.path).or_default().push(route);
         }

@@ -2,12 +2,12 @@
 
 use super::answer::Answer;
 use super::gate::Gate;
+use super::openapi;
 use super::pages;
 use super::pipeline::Settings;
 use super::precondition::{ETag, Precondition};
 use super::raw::RawCall;
 use super::route::{Guard, Route};
-use super::table::Routes;
 use axum::body::Bytes;
 use axum::response::Response;
 use charter_kernel::Problem;
@@ -15,6 +15,8 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG};
 use http::{HeaderValue, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
+use std::sync::{Arc, OnceLock};
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const CSS: HeaderValue = HeaderValue::from_static("text/css; charset=utf-8");
@@ -22,8 +24,14 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// Texts made once, when the router is.
+/// What is told of the API itself. Made when somebody asks for the first time: making it takes many times the memory it has then.
 pub(crate) struct Documents {
+    describe: Box<dyn Fn() -> Value + Send + Sync>,
+    public_url: String,
+    made: OnceLock<Made>,
+}
+
+struct Made {
     openapi: Document,
     page: Document,
     style: Document,
@@ -42,14 +50,23 @@ impl Document {
 }
 
 impl Documents {
-    pub(crate) fn of<G: Gate>(routes: &Routes<G>, settings: &Settings) -> Self {
-        let openapi = routes.openapi();
-        let page = pages::page(&openapi, &settings.public_url);
+    pub(crate) fn of<G: Gate>(routes: Vec<Arc<Route<G>>>, settings: &Settings) -> Self {
         Self {
-            openapi: Document::new(serde_json::to_vec(&openapi).unwrap_or_default()),
-            page: Document::new(page),
-            style: Document::new(pages::STYLE),
+            describe: Box::new(move || openapi::document(routes.iter().map(AsRef::as_ref))),
+            public_url: settings.public_url.clone(),
+            made: OnceLock::new(),
         }
+    }
+
+    fn made(&self) -> &Made {
+        self.made.get_or_init(|| {
+            let openapi = (self.describe)();
+            Made {
+                page: Document::new(pages::page(&openapi, &self.public_url)),
+                openapi: Document::new(serde_json::to_vec(&openapi).unwrap_or_default()),
+                style: Document::new(pages::STYLE),
+            }
+        })
     }
 }
 
@@ -98,7 +115,7 @@ pub(crate) fn routes<G: Gate>() -> Vec<Route<G>> {
             Method::GET,
             "/api/v1/openapi.json",
             open("the description of the API is no secret"),
-            openapi,
+            description,
         )
         .named("service.openapi", TAG, "Gives this document."),
         Route::raw(Method::GET, "/docs", open("the description of the API is no secret"), page)
@@ -134,16 +151,16 @@ async fn ready<G: Gate>(call: RawCall<G>) -> Result<Response, Problem> {
     Ok(json_answer(status, &Ready { status: word, checks }))
 }
 
-async fn openapi<G: Gate>(call: RawCall<G>) -> Result<Response, Problem> {
-    document(&call, &call.shared.documents.openapi, super::answer::JSON)
+async fn description<G: Gate>(call: RawCall<G>) -> Result<Response, Problem> {
+    document(&call, &call.shared.documents.made().openapi, super::answer::JSON)
 }
 
 async fn page<G: Gate>(call: RawCall<G>) -> Result<Response, Problem> {
-    document(&call, &call.shared.documents.page, HTML)
+    document(&call, &call.shared.documents.made().page, HTML)
 }
 
 async fn style<G: Gate>(call: RawCall<G>) -> Result<Response, Problem> {
-    document(&call, &call.shared.documents.style, CSS)
+    document(&call, &call.shared.documents.made().style, CSS)
 }
 
 fn document<G: Gate>(call: &RawCall<G>, document: &Document, kind: HeaderValue) -> Result<Response, Problem> {

@@ -6,6 +6,7 @@
 //! trusted proxy into a `Caller` from memory. What a principal may do is never decided here: a token says who, the engine says what.
 
 pub mod adopted_hash;
+mod argon;
 pub mod authenticate;
 pub mod begin;
 mod challenge;

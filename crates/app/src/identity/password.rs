@@ -6,9 +6,10 @@
 //! verified here as well, and give way to one of ours at the first right password.
 
 use super::adopted_hash::{AdoptedHash, WrappedHash};
+use super::argon::Argon;
 use super::password_rules::{self, BYTES_MAX, Measure};
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::{Params, PasswordHasher, PasswordVerifier};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use charter_kernel::{Problem, ProblemKind};
@@ -134,9 +135,8 @@ fn broken(error: impl std::fmt::Display) -> Problem {
     Problem::new(ProblemKind::Internal, format!("a password could not be hashed: {error}"))
 }
 
-fn engine(cost: HashCost) -> Result<Argon2<'static>, Problem> {
-    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None).map_err(broken)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+fn engine(cost: HashCost) -> Result<Argon, Problem> {
+    Params::new(cost.memory_kib, cost.passes, cost.lanes, None).map(Argon::own).map_err(broken)
 }
 
 impl Hasher {

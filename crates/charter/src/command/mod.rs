@@ -37,8 +37,10 @@ const FAULT: u8 = 2;
 
 /// Runs the command that the arguments name.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let operations = operation::read(&crate::installation::document());
     let arguments: Vec<OsString> = arguments.collect();
+    // A service runs for months, and what its API has is no business of its command line: it would keep the memory.
+    let operations =
+        if names_serve(&arguments) { Vec::new() } else { operation::read(&crate::installation::document()) };
     let program =
         arguments.first().map_or_else(|| "charter".to_owned(), |it| it.to_string_lossy().into_owned());
     let matches = match tree::root(&operations).try_get_matches_from(&arguments) {
@@ -60,6 +62,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(FAULT)
         }
     }
+}
+
+fn names_serve(arguments: &[OsString]) -> bool {
+    let matches = tree::root(&[]).try_get_matches_from(arguments);
+    matches.is_ok_and(|matches| matches.subcommand_name() == Some("serve"))
 }
 
 /// The words of the command and what was given to it.

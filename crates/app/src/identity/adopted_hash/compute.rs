@@ -1,7 +1,8 @@
 //! Computes what a source would have computed from a password.
 
+use super::super::argon::Argon;
 use super::{AdoptedHash, Argon2Version, Before, Digest, Recipe};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Params, Version};
 use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -39,8 +40,8 @@ impl AdoptedHash {
                     Argon2Version::Old => Version::V0x10,
                     Argon2Version::Present => Version::V0x13,
                 };
-                Argon2::new(algorithm, version, params)
-                    .hash_password_into(typed.as_bytes(), salt, &mut output)
+                Argon::new(algorithm, version, params)
+                    .fill(typed.as_bytes(), salt, &mut output)
                     .map_err(broken)?;
             }
             Recipe::Bcrypt { before, cost, salt } => {

@@ -1,9 +1,10 @@
 //! A weak hash inside a strong one: argon2id over what the weak scheme made of the password. Whoever reads the table has to guess
 //! through both. `$wrapped$<the weak hash without its output>$argon2id$...`.
 
+use super::super::argon::Argon;
 use super::AdoptedHash;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use argon2::{PasswordHasher, PasswordVerifier};
 use charter_kernel::{Problem, ProblemKind};
 
 const PREFIX: &str = "$wrapped$";
@@ -38,7 +39,7 @@ impl WrappedHash {
     }
 
     /// Wraps a hash.
-    pub fn around(adopted: &AdoptedHash, engine: &Argon2<'_>, salt: &[u8]) -> Result<Self, Problem> {
+    pub fn around(adopted: &AdoptedHash, engine: &Argon, salt: &[u8]) -> Result<Self, Problem> {
         let outer: PasswordHash = engine.hash_password_with_salt(&adopted.output, salt).map_err(broken)?;
         let output = vec![0; adopted.output.len()];
         let inner = AdoptedHash { recipe: adopted.recipe.clone(), output };
@@ -56,7 +57,7 @@ impl WrappedHash {
     }
 
     /// Whether it is the hash of a password, as it was typed.
-    pub fn fits(&self, typed: &str, engine: &Argon2<'_>) -> Result<bool, Problem> {
+    pub fn fits(&self, typed: &str, engine: &Argon) -> Result<bool, Problem> {
         let Some(output) = self.inner.output_of(typed)? else { return Ok(false) };
         match engine.verify_password(&output, &self.outer()?) {
             Ok(()) => Ok(true),
