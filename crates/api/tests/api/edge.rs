@@ -211,6 +211,7 @@ async fn only_json_that_says_so_is_read() {
     assert_eq!(service.ann("POST", "/api/v1/toys", r#"{"name": 1}"#).await.slug(), "malformed");
 }
 
+/// Attack 112.
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_declared_or_not() {
     let service = Service::default();
@@ -331,6 +332,7 @@ async fn health_and_readiness_tell_what_is_wrong() {
     assert_eq!(service.send(ask("GET", "/healthz", &[], "")).await.status, 200);
 }
 
+/// Attack 59.
 #[test]
 fn forwarded_addresses_count_from_trusted_proxies_only() {
     let trusted = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap());
@@ -373,6 +375,7 @@ async fn a_handler_sees_the_clients_address() {
     }
 }
 
+/// Attack 49.
 #[tokio::test]
 async fn a_service_of_this_machine_alone_answers_to_no_strange_name() {
     let names = Some(vec!["charter.example".to_owned()]);

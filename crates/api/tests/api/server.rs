@@ -64,6 +64,7 @@ async fn it_answers_and_keeps_the_connection() {
     assert_eq!(running.end().await, Served { cut_off: 0 });
 }
 
+/// Attack 113.
 #[tokio::test]
 async fn slow_and_silent_clients_are_closed() {
     let running = start(patient()).await;
@@ -80,6 +81,7 @@ async fn slow_and_silent_clients_are_closed() {
     running.end().await;
 }
 
+/// Attacks 68 and 112.
 #[tokio::test]
 async fn headers_are_bounded_and_ambiguous_lengths_refused() {
     let running = start(patient()).await;

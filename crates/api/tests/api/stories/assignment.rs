@@ -104,7 +104,10 @@ both_engines!(assignments_are_listed_by_member_team_and_role, async |database| {
     story.get(ANN, &format!("{ASSIGNMENTS}?colour=red")).await.is_problem(400, "malformed");
 });
 
-both_engines!(the_last_administrator_keeps_the_role, async |database| {
+both_engines!(
+    /// Attack 74.
+    the_last_administrator_keeps_the_role,
+    async |database| {
     let story = Story::company(database).await;
     let ids = story.all(ANN, &format!("{ASSIGNMENTS}?member=ann@toys.example"), 9, "/id").await;
     let place = format!("{ASSIGNMENTS}/{}", ids[0]);

@@ -253,7 +253,10 @@ async fn begun(database: TestDatabase, faults: &Arc<Faults>) -> Story {
 
 both_engines!(whatever_step_fails_nothing_is_half_done, async |database| walk(database, changes()).await);
 
-both_engines!(whatever_step_of_a_larger_change_or_a_sign_in_fails_nothing_is_half_done, async |database| {
+both_engines!(
+    /// Attack 121: a change or a sign-in that cannot be written down does not happen.
+    whatever_step_of_a_larger_change_or_a_sign_in_fails_nothing_is_half_done,
+    async |database| {
     walk(database, larger_changes()).await
 });
 

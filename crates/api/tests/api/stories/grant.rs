@@ -54,7 +54,10 @@ both_engines!(a_denial_beats_a_grant_and_tells_that_its_end_opens_access_again, 
     assert!(story.allows("toys", BOB, "sales.invoices.delete").await);
 });
 
-both_engines!(nobody_gives_what_they_do_not_hold_nor_raises_themselves, async |database| {
+both_engines!(
+    /// Attack 74.
+    nobody_gives_what_they_do_not_hold_nor_raises_themselves,
+    async |database| {
     let story = Story::company(database).await;
     for permission in ["admin.permissions.assign", "admin.permissions.revoke", "sales.invoices.read"] {
         story.post(ANN, GRANTS, to_bob(permission)).await.is(201);

@@ -1,4 +1,5 @@
-use super::{ANN, BOB, EVE, PAT, Story, Who};
+use super::auth::{PASSWORD, token_of};
+use super::{ANN, BOB, CAT, EVE, PAT, Story, Who};
 use charter_testkit::both_engines;
 use http::Method;
 use serde_json::json;
@@ -200,3 +201,21 @@ both_engines!(a_suspension_is_of_one_organization_unless_the_platform_says_other
     story.patch(ANN, &place("toys"), json!({"status": "active"})).await.is(200);
     assert_eq!(story.decision("toys", vic, asked).await["reason"], "principal_inactive");
 });
+
+both_engines!(
+    /// Attack 13.
+    the_token_of_a_member_who_was_removed_opens_nothing_here,
+    async |database| {
+        let story = Story::with_password(database).await;
+        let password = json!({"password": PASSWORD});
+        story.post(Who::Operator, "/api/v1/users/cat@toys.example/password", password).await.is(200);
+        story.assign(ANN, "toys", CAT, "org_admin").await.is(201);
+        let token = token_of(&story.log_in_to("cat@toys.example", "toys").await.is(200));
+        story.with_token(&token, Method::GET, MEMBERS, None).await.is(200);
+        story.delete(ANN, &format!("{MEMBERS}/cat@toys.example")).await.is(200);
+        story.with_token(&token, Method::GET, MEMBERS, None).await.is_problem(404, "not-found");
+        let check = json!({"subject": "cat@toys.example", "permission": "sales.invoices.read"});
+        let path = "/api/v1/organizations/toys/checks";
+        story.with_token(&token, Method::POST, path, Some(check)).await.is_problem(404, "not-found");
+    }
+);
