@@ -180,5 +180,7 @@ fn runtime(is_server: bool) -> Result<tokio::runtime::Runtime> {
     } else {
         tokio::runtime::Builder::new_current_thread()
     };
+    // A thread that a crowd called for goes soon: each holds memory.
+    builder.thread_keep_alive(std::time::Duration::from_secs(1));
     builder.enable_all().build().map_err(|error| Failure::new(format!("no runtime can be started: {error}")))
 }

@@ -15,7 +15,10 @@ use super::failure::plain;
 use crate::{Error, Options, error::message};
 
 /// How many prepared statements a connection keeps.
-const STATEMENTS: usize = 512;
+const STATEMENTS: usize = 128;
+/// Memory for pages, in KiB: there is one writer and there are several readers, and what they miss is in the system's cache.
+const WRITER_CACHE: u32 = 8_000;
+const READER_CACHE: u32 = 2_000;
 
 /// Takes the file beside the database that says which process writes to it.
 pub(super) fn lock(path: &Path) -> Result<File, Error> {
@@ -108,9 +111,10 @@ pub(super) fn connect(path: &Path, read_only: bool) -> Result<Connection, Error>
         // Without these, a misspelt column in double quotes is a text.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
-        connection.execute_batch(
-            "pragma foreign_keys = on; pragma temp_store = memory; pragma cache_size = -16000; pragma cell_size_check = on;",
-        )
+        let cache = if read_only { READER_CACHE } else { WRITER_CACHE };
+        connection.execute_batch(&format!(
+            "pragma foreign_keys = on; pragma temp_store = memory; pragma cache_size = -{cache}; pragma cell_size_check = on;",
+        ))
     };
     settle().map_err(plain)?;
     if read_only {
