@@ -9,6 +9,7 @@ mod folder;
 mod installation;
 mod legacy;
 mod log;
+mod memory;
 mod operation;
 mod output;
 mod outside;

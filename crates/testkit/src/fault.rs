@@ -19,6 +19,8 @@ struct Plan {
     left: Option<usize>,
     /// How many steps were taken.
     taken: usize,
+    /// How many of them were commits.
+    commits: usize,
     struck: Option<Step>,
 }
 
@@ -70,6 +72,11 @@ impl Faults {
         std::mem::take(&mut *self.plan()).taken
     }
 
+    /// Mends everything, and tells how many changes were made final since the last order.
+    pub fn commits(&self) -> usize {
+        std::mem::take(&mut *self.plan()).commits
+    }
+
     /// Mends everything, and tells which step failed, if one did.
     pub fn struck(&self) -> Option<Step> {
         let mut plan = self.plan();
@@ -83,6 +90,7 @@ impl Interference for Faults {
     fn at(&self, step: Step) -> Result<(), Error> {
         let mut plan = self.plan();
         plan.taken += 1;
+        plan.commits += usize::from(step == Step::Commit);
         if plan.is_away {
             return Err(Error::Unavailable(Arc::new(Said("connection refused"))));
         }

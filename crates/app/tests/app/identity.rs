@@ -5,7 +5,7 @@ use charter_app::identity::credential::{self, CredentialDraft, KeyFilter, Reach}
 use charter_app::identity::credential_text::CredentialKind;
 use charter_app::identity::setup::{self, SetupDraft};
 use charter_app::identity::sign_in::{self, SignIn};
-use charter_app::identity::{own_password, own_session};
+use charter_app::identity::{own_password, own_session, refresh};
 use charter_app::member::{self, MemberUpdate};
 use charter_app::{App, Caller, EditOptions, Page};
 use charter_db::{BoxFuture, Scope, Statement, Tx};
@@ -13,6 +13,7 @@ use charter_kernel::facts::PrincipalStatus;
 use charter_kernel::{Problem, ProblemKind, SessionId, Timestamp, Window};
 use charter_testkit::both_engines;
 use charter_testkit::database::{TestDatabase, postgres};
+use charter_testkit::fault::Faults;
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 
@@ -537,3 +538,16 @@ both_engines!(
         assert_eq!(sessions, 0);
     }
 );
+
+both_engines!(a_refresh_is_one_write, async |db: TestDatabase| {
+    let faults = Faults::new();
+    let db = db.fail_with(&faults);
+    let node = open(&db).await;
+    node.company().await;
+    let begun = signed_in(&node, "bob@toys.example").await;
+    let token = begun.refresh_token.unwrap();
+    faults.mend();
+    let next = refresh::refresh(&node.app, &node.anonymous(), &token).await.unwrap();
+    assert_eq!(faults.commits(), 1);
+    assert_ne!(next.refresh_token.unwrap().as_str(), token.as_str());
+});

@@ -39,8 +39,12 @@ const FAULT: u8 = 2;
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
     // A service runs for months, and what its API has is no business of its command line: it would keep the memory.
-    let operations =
-        if names_serve(&arguments) { Vec::new() } else { operation::read(&crate::installation::document()) };
+    let operations = if names_serve(&arguments) {
+        crate::memory::bound(&arguments);
+        Vec::new()
+    } else {
+        operation::read(&crate::installation::document())
+    };
     let program =
         arguments.first().map_or_else(|| "charter".to_owned(), |it| it.to_string_lossy().into_owned());
     let matches = match tree::root(&operations).try_get_matches_from(&arguments) {

@@ -199,3 +199,20 @@ fn two_services_on_one_postgresql_see_each_others_changes() {
     assert_eq!((first.stop(), second.stop()), (0, 0));
     on_server(format!("drop database {name} with (force)"));
 }
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_service_bounds_what_freed_memory_it_keeps_unless_somebody_else_did() {
+    let place = Place::new();
+    let bound = |server: &crate::program::Server| -> Vec<String> {
+        let variables = std::fs::read_to_string(format!("/proc/{}/environ", server.pid())).unwrap();
+        variables.split('\0').filter(|one| one.starts_with("MALLOC_")).map(str::to_owned).collect()
+    };
+    let server = place.serve(&[]);
+    let cores = std::thread::available_parallelism().unwrap().get().max(2);
+    assert_eq!(bound(&server), [format!("MALLOC_ARENA_MAX={cores}")]);
+    assert_eq!(server.stop(), 0);
+    let server = place.serve_with(&[], &[("MALLOC_ARENA_MAX", "77")]);
+    assert_eq!(bound(&server), ["MALLOC_ARENA_MAX=77"]);
+    assert_eq!(server.stop(), 0);
+}

@@ -17,7 +17,7 @@ use crate::{Error, Options, error::message};
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 128;
 /// Memory for pages, in KiB: there is one writer and there are several readers, and what they miss is in the system's cache.
-const WRITER_CACHE: u32 = 8_000;
+const WRITER_CACHE: u32 = 4_000;
 const READER_CACHE: u32 = 2_000;
 
 /// Takes the file beside the database that says which process writes to it.
