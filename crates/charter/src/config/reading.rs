@@ -46,11 +46,13 @@ impl Reading<'_> {
         let mail_from = self.mail_from();
         let trusted_proxies = self.networks("trusted_proxies");
         let (proxy_user_header, proxy_secret) = self.proxy_user(&trusted_proxies);
+        let database_is_set = database.is_some();
+        let database = database.unwrap_or_else(|| default_database(&data));
         Configuration {
-            database_is_set: database.is_some(),
-            database: database.unwrap_or_else(|| default_database(&data)),
+            database_is_set,
+            database_pool: self.pool(&database),
+            database,
             data,
-            database_pool: self.number("database_pool") as usize,
             production: self.switch("production"),
             listen,
             public_url,
@@ -188,6 +190,15 @@ impl Reading<'_> {
         self.read(key, |text| text::duration(text).filter(within), &expected)
             .or_else(|| text::duration(setting::find(key)?.default?))
             .unwrap_or_default()
+    }
+
+    /// Each reader of SQLite keeps pages and statements in this process; a connection keeps them in the server.
+    fn pool(&mut self, database: &str) -> usize {
+        match self.number("database_pool") {
+            0 if database.starts_with("postgres") => 8,
+            0 => 4,
+            set => set as usize,
+        }
     }
 
     fn number(&mut self, key: &'static str) -> u64 {

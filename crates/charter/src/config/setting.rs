@@ -125,7 +125,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "database_pool",
         Kind::Count(1, 500),
-        Ok("8"),
+        Err("8 for PostgreSQL, 4 for SQLite"),
         Reader::Server,
         "Connections to PostgreSQL, or readers of SQLite",
     ),
