@@ -7,6 +7,7 @@
 use crate::caller::RequestContext;
 use crate::change::{Change, Edit, changes};
 use crate::guard::Permit;
+use crate::identity::oauth::consent;
 use crate::transaction::{Committed, Transaction};
 use crate::{App, execute, rules};
 use charter_db::{BoxFuture, Scope};
@@ -182,11 +183,11 @@ where
         }
     };
     let stops = |change: &Change| match change {
-        Change::Member(Edit::Update(_, member)) => member.account_status != PrincipalStatus::Active,
-        _ => false,
+        Change::Member(Edit::Update(_, member)) if member.account_status != PrincipalStatus::Active => true,
+        change => execute::membership_ended(change).is_some(),
     };
     if prepared.changes.iter().any(stops) {
-        // The sessions that ended with the account end here at once, too.
+        // The sessions that ended with the account, or with the membership, end here at once, too.
         crate::identity::session::learn_ended(app, ctx.now).await?;
     }
     let access = access_changes(app, &prepared.before, &prepared.after, ctx.now)?;
@@ -241,6 +242,10 @@ where
                 for change in &prepared.changes {
                     execute::change(&mut transaction, &ctx, organization, change, &options.reason).await?;
                     events.push(execute::event(&ctx, organization, change, &options.reason));
+                    if let Some(who) = execute::membership_ended(change) {
+                        let tx = transaction.tx();
+                        events.extend(consent::end_with_membership(tx, &ctx, organization, who).await?);
+                    }
                 }
                 for warning in &prepared.warnings {
                     let why = options.accept_conflicts.as_deref().unwrap_or(&options.reason);

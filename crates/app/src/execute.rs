@@ -9,7 +9,7 @@ use charter_kernel::facts::{
     AssignmentFact, BlockFact, BlockSubject, ConditionFact, GrantFact, MemberFact, PrincipalStatus, Reach,
     ResourceFact, RoleFact, Subject, TeamFact,
 };
-use charter_kernel::{OrganizationId, Problem, Timestamp, Window};
+use charter_kernel::{OrganizationId, PrincipalId, Problem, Timestamp, Window};
 use charter_store as store;
 use charter_store::Given;
 use serde_json::{Value, json};
@@ -106,6 +106,19 @@ pub async fn change(
         }
     }
     Ok(())
+}
+
+/// Whose membership a change ends: removed, or deactivated.
+pub fn membership_ended(change: &Change) -> Option<PrincipalId> {
+    match change {
+        Change::Member(Edit::Delete(member)) => Some(member.principal),
+        Change::Member(Edit::Update(was, member))
+            if was.status != member.status && member.status == PrincipalStatus::Deactivated =>
+        {
+            Some(member.principal)
+        }
+        _ => None,
+    }
 }
 
 async fn member(

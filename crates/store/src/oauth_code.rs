@@ -14,6 +14,7 @@ statements! {
            where organization_id = $1 and code_hash = $2";
     TAKE = "update oauth_codes set used_at = $3, begun_session_id = $4 where organization_id = $1 and code_hash = $2 and used_at is null";
     DELETE_UNUSED = "delete from oauth_codes where organization_id = $1 and client_id = $2 and principal_id = $3 and used_at is null";
+    DELETE_UNUSED_OF_PRINCIPAL = "delete from oauth_codes where organization_id = $1 and principal_id = $2 and used_at is null";
     PURGE = "delete from oauth_codes where expires_at < $1";
 }
 
@@ -107,6 +108,15 @@ pub async fn delete_unused(
     principal: PrincipalId,
 ) -> Result<u64> {
     tx.execute(&DELETE_UNUSED, params![organization, client, principal]).await
+}
+
+/// Forgets the codes of a principal in an organization that were not exchanged yet.
+pub async fn delete_unused_of_principal(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    principal: PrincipalId,
+) -> Result<u64> {
+    tx.execute(&DELETE_UNUSED_OF_PRINCIPAL, params![organization, principal]).await
 }
 
 /// The code with this hash, used or not.

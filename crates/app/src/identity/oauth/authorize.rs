@@ -3,6 +3,7 @@
 //! The one who is signed in is known by the cookie of their browser, never by a token. A code is for the client, the address and the
 //! challenge it was asked with, and worth nothing after a minute.
 
+use super::exchange::membership_changed;
 use super::request::{Asked, Hint};
 use super::scope::Scope;
 use super::{Fault, redirect};
@@ -10,8 +11,7 @@ use crate::App;
 use crate::audit;
 use crate::caller::{RequestContext, SignedIn};
 use crate::identity::begin::random_word;
-use crate::identity::demand;
-use crate::identity::session_limits;
+use crate::identity::{demand, membership, session_limits};
 use crate::transaction::{Committed, Transaction};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -225,6 +225,9 @@ async fn give(
     app.write(Sees::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
             let tx = transaction.tx();
+            if !membership::hold_standing_member(tx, organization, row.principal, now).await? {
+                return Err(membership_changed());
+            }
             store::oauth_code::insert(tx, organization, &hash, &row).await?;
             let mut more = Vec::new();
             if let Some(scope) = keeps {

@@ -151,13 +151,14 @@ pub async fn for_code(
                     (event.reason, event.outcome) = (why.to_owned(), outcome);
                     event
                 };
+                let is_member = membership::hold_standing_member(tx, organization, who, now).await?;
                 if !store::oauth_code::take(tx, organization, &hash, now, begins).await? {
                     let before = store::oauth_code::get(tx, organization, &hash).await?;
                     let event = told("oauth_code.reuse", AGAIN, Outcome::Denied);
                     let family = before.and_then(|before| before.begun_session);
                     return transaction.commit(event, Vec::new(), Taken::Again(family)).await;
                 }
-                let may = membership::is_standing_member(tx, organization, who, now).await?
+                let may = is_member
                     && store::session::get(tx, browser).await?.is_some_and(|browser| browser.is_live(now));
                 match (row, fault.or((!may).then_some(ENDED))) {
                     (Some(session), None) => {

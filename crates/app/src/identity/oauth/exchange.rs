@@ -99,6 +99,11 @@ pub(super) async fn require_version(
     Err(Problem::new(ProblemKind::Unavailable, detail).retry_after(1))
 }
 
+/// Why nothing is given: the membership was removed, or ended, between a look and the change.
+pub(super) fn membership_changed() -> Problem {
+    Problem::new(ProblemKind::Unavailable, "the membership was changed meanwhile: try again").retry_after(1)
+}
+
 /// How somebody proved themselves, and when: an application's session says what happened in the browser, not when the code came back.
 pub(super) struct Proof<'a> {
     /// The methods, joined by spaces.
@@ -230,6 +235,9 @@ pub async fn for_itself(
     app.write(Sees::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
             require_version(transaction.tx(), organization, id, version).await?;
+            if !membership::hold_standing_member(transaction.tx(), organization, row.principal, now).await? {
+                return Err(membership_changed());
+            }
             store::session::insert(transaction.tx(), &row).await?;
             let why = "an application asked for itself";
             let mut event = session::event(&ctx_inside, platform, &row, "session.begin", why);
