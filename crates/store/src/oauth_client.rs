@@ -25,6 +25,7 @@ statements! {
     HOME = "select organization_id from oauth_client_homes where client_id = $1";
     GET = select!("where organization_id = $1 and client_id = $2");
     PAGE = select!("where organization_id = $1 and client_id > $2 order by client_id limit $3");
+    COUNT = "select count(*) from oauth_clients where organization_id = $1 and status <> 'deleted'";
     UPDATE = "update oauth_clients set name = $4, redirect_uris = $5, post_logout_redirect_uris = $6, grant_types = $7, scopes = $8, \
               is_first_party = $9, service_account_id = $10, status = $11, updated_at = $12, id_token_alg = $13, row_version = row_version + 1 \
               where organization_id = $1 and client_id = $2 and row_version = $3";
@@ -213,6 +214,11 @@ pub async fn page(
     limit: u32,
 ) -> Result<Page<OauthClient>> {
     row::page(conn, &PAGE, params![organization, after], limit, client).await
+}
+
+/// How many clients an organization has, switched off or not.
+pub async fn count(conn: &mut Conn, organization: OrganizationId) -> Result<u64> {
+    conn.query_one(&COUNT, params![organization]).await?.get(0)
 }
 
 /// Holds a client that is active and still the version that was read: nobody changes it before this is final.

@@ -30,7 +30,7 @@ pub(super) fn routes() -> Vec<Route<App>> {
                  for one that asks nobody `admin.org_settings.update` as well.",
             )
             .status(StatusCode::CREATED)
-            .problems(&[ProblemKind::BeyondGiver, ProblemKind::NotFound])
+            .problems(&[ProblemKind::BeyondGiver, ProblemKind::LimitReached, ProblemKind::NotFound])
             .example(
                 r#"{"name":"Shop","kind":"confidential","redirect_uris":["https://shop.example/callback"],"scopes":["openid","email","sales.*.read"]}"#,
             )

@@ -15,7 +15,7 @@ use crate::caller::{Listing, Page, RequestContext};
 use crate::guard::Permit;
 use crate::identity::session;
 use crate::transaction::{Committed, Transaction};
-use crate::{member, rules, text};
+use crate::{limit, member, rules, text};
 use charter_db::{BoxFuture, Scope as Sees, Tx};
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::facts::{OrganizationFacts, PrincipalKind, PrincipalStatus};
@@ -27,6 +27,8 @@ use zeroize::Zeroizing;
 
 /// Who may have a client that acts for members without asking them.
 const ADMINISTERS: &str = "admin.org_settings.update";
+/// The limit of the plan.
+const LIMIT: &str = "oauth_clients";
 /// Most addresses of one list.
 const URIS_MAX: usize = 20;
 /// Longest time two secrets are in force.
@@ -284,10 +286,13 @@ pub async fn create(
     };
     check_form(app, &client)?;
     check_reach(app, ctx, &client).await?;
-    let ctx_inside = ctx.clone();
+    let (ctx_inside, catalogue) = (ctx.clone(), app.snapshots().catalogue());
     let client = changing(app, organization, now, move |mut transaction| {
         Box::pin(async move {
-            store::oauth_client::insert(transaction.tx(), organization, &client).await?;
+            let tx = transaction.tx();
+            let count = store::oauth_client::count(tx, organization).await?;
+            limit::keep_within(tx, &catalogue, organization, LIMIT, count + 1, now).await?;
+            store::oauth_client::insert(tx, organization, &client).await?;
             let mut event = told(&ctx_inside, &client, "oauth_client.create");
             event.after = Some(record(&client));
             transaction.commit(event, Vec::new(), (client, Vec::new())).await
@@ -462,11 +467,14 @@ pub async fn delete(
 ) -> Result<(), Problem> {
     require_person(ctx)?;
     let (organization, now, ctx_inside) = (permit.organization(), ctx.now, ctx.clone());
+    let catalogue = app.snapshots().catalogue();
     changing(app, organization, now, move |mut transaction| {
         Box::pin(async move {
             let tx = transaction.tx();
             let before = one(tx, organization, id).await?;
             store::oauth_client::delete(tx, organization, id, now).await?;
+            let count = store::oauth_client::count(tx, organization).await?;
+            limit::note(tx, &catalogue, organization, LIMIT, count, now).await?;
             store::oauth_consent::delete_of_client(tx, organization, id).await?;
             let ended = store::session::end_of_client(tx, id, "the client was removed", now).await?;
             let mut event = told(&ctx_inside, &before, "oauth_client.delete");
