@@ -52,6 +52,7 @@ fn draft(form: &Form) -> RequestDraft {
         response_type: form.text("response_type"),
         response_mode: form.text("response_mode"),
         scope: form.text("scope"),
+        resources: form.all("resource").into_iter().map(str::to_owned).collect(),
         state: form.text("state"),
         nonce: form.text("nonce"),
         code_challenge: form.text("code_challenge"),

@@ -215,9 +215,17 @@ pub(super) fn agree(asked: &Asked, action: &str, agreement: &Agreement) -> Page 
     for word in agreement.scope.words() {
         let _ = writeln!(body, "<li>{}</li>", meaning(word));
     }
+    body.push_str("</ul>\n");
+    if !agreement.resources.is_empty() {
+        body.push_str("<p>With this it turns to:</p>\n<ul>\n");
+        for resource in &agreement.resources {
+            let _ = writeln!(body, "<li><code>{}</code></li>", Escaped(resource));
+        }
+        body.push_str("</ul>\n");
+    }
     let _ = write!(
         body,
-        "</ul>\n<p>It can never do more than you can. You end it among your sessions.</p>\n\
+        "<p>It can never do more than you can. You end it among your sessions.</p>\n\
          <form method=\"post\" action=\"{}\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n\
          <p><button type=\"submit\" name=\"do\" value=\"agree\">Agree</button>\n\
          <button type=\"submit\" name=\"do\" value=\"refuse\">Do not agree</button>\n\

@@ -55,6 +55,8 @@ pub enum Next {
 pub struct Agreement {
     /// The client may do this.
     pub scope: Scope,
+    /// What its tokens are for; nothing is Charter itself.
+    pub resources: Vec<String>,
     /// On behalf of whom.
     pub login: String,
     /// In which organization.
@@ -169,6 +171,7 @@ pub async fn proceed(
         }
         return Ok(Next::Agree(Agreement {
             scope: asked.scope.clone(),
+            resources: asked.resources.clone(),
             login: caller.login.clone(),
             organization: place.map(|place| place.organization.name).unwrap_or_default(),
             token: agreement_token(app, session, request, ctx.now),
@@ -207,6 +210,7 @@ async fn give(
         redirect_uri: asked.redirect_uri.clone(),
         code_challenge: asked.code_challenge.clone(),
         scope: asked.scope.text(),
+        resources: asked.resources.clone(),
         nonce: asked.nonce.clone(),
         amr: caller.amr.join(" "),
         authenticated_at: caller.authenticated_at.unwrap_or(now),
@@ -218,7 +222,7 @@ async fn give(
     let client = asked.client.id.to_string();
     let event = |action: &'static str| {
         let mut event = audit::event(ctx, organization, action, "oauth_client", client.clone());
-        event.after = Some(serde_json::json!({ "scope": row.scope }).to_string());
+        event.after = Some(serde_json::json!({ "scope": row.scope, "resources": row.resources }).to_string());
         event
     };
     let (given, agreed) = (event("oauth_client.authorize"), event("oauth_client.agree"));

@@ -17,6 +17,7 @@ pub mod inspect;
 pub mod logout;
 mod redirect;
 pub mod request;
+mod resource;
 pub mod scope;
 
 use crate::App;
@@ -66,6 +67,8 @@ faults! {
     UnsupportedResponseType = "unsupported_response_type";
     /// More than the client may ask for.
     InvalidScope = "invalid_scope";
+    /// A resource the client may not ask for.
+    InvalidTarget = "invalid_target";
     /// The user, or their organization, says no.
     AccessDenied = "access_denied";
     /// Nobody is signed in, and nobody may be asked to.
@@ -98,6 +101,12 @@ pub enum Stop {
     Refused(Refused),
     /// It cannot be answered, or not now.
     Problem(Problem),
+}
+
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
 }
 
 impl From<Problem> for Stop {

@@ -4,7 +4,7 @@
 use super::client_secret::active;
 use super::id_token;
 use super::scope::{OFFLINE, Scope};
-use super::{AUTHORIZATION_CODE, Fault, OauthClient, REFRESH_TOKEN, Refused, Stop, redirect};
+use super::{AUTHORIZATION_CODE, Fault, OauthClient, REFRESH_TOKEN, Refused, Stop, redirect, resource};
 use crate::App;
 use charter_kernel::{PrincipalId, Problem};
 
@@ -15,13 +15,14 @@ const CHALLENGE: usize = 43;
 
 /// The parameters of a request for a code.
 #[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "each is the parameter of that name in RFC 6749, RFC 7636 or OpenID Connect")]
+#[expect(missing_docs, reason = "each is the parameter of that name in RFC 6749, RFC 7636, RFC 8707 or OpenID Connect")]
 pub struct RequestDraft {
     pub client_id: Option<String>,
     pub redirect_uri: Option<String>,
     pub response_type: Option<String>,
     pub response_mode: Option<String>,
     pub scope: Option<String>,
+    pub resources: Vec<String>,
     pub state: Option<String>,
     pub nonce: Option<String>,
     pub code_challenge: Option<String>,
@@ -68,6 +69,8 @@ pub struct Asked {
     pub state: Option<String>,
     /// What it asks for.
     pub scope: Scope,
+    /// What its tokens are to be for; nothing is Charter itself.
+    pub resources: Vec<String>,
     /// What it wants to find in the ID token.
     pub nonce: Option<String>,
     /// What its verifier hashes to.
@@ -223,6 +226,8 @@ pub async fn read(app: &App, draft: RequestDraft) -> Result<Asked, Wrong> {
     if scope.has(OFFLINE) && !client.grant_types.iter().any(|grant| grant == REFRESH_TOKEN) {
         return Err(tell(Fault::InvalidScope, "offline_access needs the grant refresh_token"));
     }
+    let resources =
+        resource::asked(&client, draft.resources).map_err(|refused| tell(refused.fault, &refused.detail))?;
     let hint = match &draft.id_token_hint {
         None => Hint::Nobody,
         Some(token) => id_token::read_hint(app, token)
@@ -234,6 +239,7 @@ pub async fn read(app: &App, draft: RequestDraft) -> Result<Asked, Wrong> {
         client,
         state,
         scope,
+        resources,
         nonce: draft.nonce,
         code_challenge,
         prompt,
