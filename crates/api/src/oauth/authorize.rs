@@ -26,7 +26,8 @@ pub(super) fn routes() -> Vec<Route<App>> {
             .described(
                 "RFC 6749 and OpenID Connect with `response_type=code` alone, and PKCE (S256) for every client. The address to \
                  return to is compared letter by letter; where it, the client or the challenge is wrong, the answer is a page \
-                 and nobody is sent anywhere. The answer names its issuer (RFC 9207).",
+                 and nobody is sent anywhere. Where anything else is wrong, members of the client's organization who are signed in \
+                 are sent back with the error, and so is everybody with `prompt=none`; others see a page with a way back. The answer names its issuer (RFC 9207).",
             )
             .gives_type("text/html")
             .problems(&[ProblemKind::MethodNotAllowed]),
@@ -89,7 +90,14 @@ async fn read(visit: &Visit) -> Result<Result<Asked, Response>, Problem> {
     Ok(match request::read(&visit.app, draft(&form)).await {
         Ok(asked) => Ok(asked),
         Err(Wrong::Page(detail)) => Err(page::wrong(&detail).answer()),
-        Err(Wrong::Redirect(to)) => Err(redirect(&to, Headers::new())?),
+        Err(Wrong::Back(back)) => {
+            let ctx = visit.by_cookie().await?;
+            Err(if authorize::goes_by_itself(&visit.app, &ctx, &back).await? {
+                redirect(&back.to, Headers::new())?
+            } else {
+                page::back(&back).answer()
+            })
+        }
         Err(Wrong::Problem(problem)) => return Err(problem),
     })
 }
@@ -115,6 +123,7 @@ async fn go_on(
         Next::AddFactor => page::add_factor(asked, &action).with(headers).answer(),
         Next::Agree(agreement) => page::agree(asked, &action, &agreement).with(headers).answer(),
         Next::Redirect(to) => redirect(&to, headers)?,
+        Next::Back(back) => page::back(&back).with(headers).answer(),
     })
 }
 

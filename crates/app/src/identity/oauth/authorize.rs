@@ -4,7 +4,7 @@
 //! challenge it was asked with, and worth nothing after a minute.
 
 use super::exchange::membership_changed;
-use super::request::{Asked, Hint};
+use super::request::{Asked, Back, Hint};
 use super::scope::Scope;
 use super::{Fault, redirect};
 use crate::App;
@@ -48,6 +48,8 @@ pub enum Next {
     Agree(Agreement),
     /// Back to the client.
     Redirect(String),
+    /// The page that says what is wrong, with a way back to the client.
+    Back(Back),
 }
 
 /// What somebody is asked to agree to.
@@ -114,6 +116,24 @@ fn must_sign_in(asked: &Asked, caller: &SignedIn, done: Done, now: Timestamp) ->
     asked.prompt.asks_login || is_old || is_another
 }
 
+/// Whether a browser is sent on with an error though nobody was asked. An address is trusted by the members of the organization whose
+/// administrators registered it; everybody else is told where they would go (RFC 9700, section 4.11.2). A client that asked not to show
+/// anything is told in any case, as OpenID Connect says.
+pub async fn goes_by_itself(app: &App, ctx: &RequestContext, back: &Back) -> Result<bool, Problem> {
+    if back.is_silent {
+        return Ok(true);
+    }
+    let Some((caller, _)) = user(ctx) else { return Ok(false) };
+    let (organization, who, now) = (back.organization, caller.id, ctx.now);
+    let is_member = reading_all!(app.database(), |conn| membership::is_standing_member(
+        conn,
+        organization,
+        who,
+        now
+    ))?;
+    Ok(is_member)
+}
+
 /// Goes on with a request: `request` is the text it came as.
 pub async fn proceed(
     app: &App,
@@ -142,10 +162,9 @@ pub async fn proceed(
     let is_member = member
         .is_some_and(|member| member.standing() == PrincipalStatus::Active && member.window.is_live(ctx.now));
     if !is_member || !is_open {
-        return tell(
-            Fault::AccessDenied,
-            "the user is no member of the client's organization, or it is closed",
-        );
+        let why = "the user is no member of the client's organization, or it is closed";
+        let back = asked.back(app, Fault::AccessDenied, why);
+        return Ok(if back.is_silent { Next::Redirect(back.to) } else { Next::Back(back) });
     }
     if !limits.allow_address(ctx.address) {
         return tell(Fault::AccessDenied, "the organization does not let its members in from this address");

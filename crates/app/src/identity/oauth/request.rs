@@ -1,12 +1,13 @@
 //! A request for a code, as a browser brings it, read strictly. Where it cannot be known for sure where to answer, nothing is answered
-//! there: the person is told on a page (RFC 9700, section 4.11).
+//! there: the person is told on a page (RFC 9700, section 4.11). So they are where it is known and nobody has signed in who belongs to the
+//! client's organization, with a way on.
 
 use super::client_secret::active;
 use super::id_token;
 use super::scope::{OFFLINE, Scope};
 use super::{AUTHORIZATION_CODE, Fault, OauthClient, REFRESH_TOKEN, Refused, Stop, redirect, resource};
 use crate::App;
-use charter_kernel::{PrincipalId, Problem};
+use charter_kernel::{OrganizationId, PrincipalId, Problem};
 
 /// Longest `state` and `nonce`.
 const WORD_MAX: usize = 1_000;
@@ -85,13 +86,30 @@ pub struct Asked {
     pub hint: Hint,
 }
 
+/// An error with the address at which the client is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Back {
+    /// The organization of the client.
+    pub organization: OrganizationId,
+    /// What people know the client as.
+    pub client: String,
+    /// The address, with the error on it.
+    pub to: String,
+    /// Where that is, as people read it.
+    pub place: String,
+    /// What is wrong, for people.
+    pub detail: String,
+    /// The client asked not to show anything.
+    pub is_silent: bool,
+}
+
 /// Why a request is not gone on with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wrong {
     /// Nobody is sent anywhere: the person is told.
     Page(String),
-    /// The client is told, at this address.
-    Redirect(String),
+    /// The client is told: by itself, or when the person says so.
+    Back(Box<Back>),
     /// It cannot be answered now.
     Problem(Problem),
 }
@@ -121,6 +139,18 @@ pub(super) fn told_at(app: &App, uri: &str, state: Option<&str>, fault: Fault, d
 }
 
 impl Asked {
+    /// The same with what a page says.
+    pub fn back(&self, app: &App, fault: Fault, detail: &str) -> Back {
+        Back {
+            organization: self.client.organization,
+            client: self.client.name.clone(),
+            to: self.told(app, fault, detail),
+            place: redirect::place(&self.redirect_uri),
+            detail: detail.to_owned(),
+            is_silent: self.prompt.is_none,
+        }
+    }
+
     /// The address of its answer with an error on it.
     pub fn told(&self, app: &App, fault: Fault, detail: &str) -> String {
         told_at(app, &self.redirect_uri, self.state.as_deref(), fault, detail)
@@ -180,8 +210,16 @@ pub async fn read(app: &App, draft: RequestDraft) -> Result<Asked, Wrong> {
     if state.as_deref().is_some_and(|state| !is_word(state)) {
         return Err(page("what the application wants to see again (state) is too long, or no visible ASCII"));
     }
+    let is_silent = prompt(draft.prompt.as_deref()).is_ok_and(|prompt| prompt.is_none);
     let tell = |fault: Fault, detail: &str| {
-        Wrong::Redirect(told_at(app, &redirect_uri, state.as_deref(), fault, detail))
+        Wrong::Back(Box::new(Back {
+            organization: client.organization,
+            client: client.name.clone(),
+            to: told_at(app, &redirect_uri, state.as_deref(), fault, detail),
+            place: redirect::place(&redirect_uri),
+            detail: detail.to_owned(),
+            is_silent,
+        }))
     };
     if draft.request.is_some() {
         return Err(tell(

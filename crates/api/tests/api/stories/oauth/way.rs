@@ -141,6 +141,10 @@ both_engines!(nobody_is_asked_where_the_client_says_so_and_everybody_where_it_sa
 both_engines!(a_client_that_asks_wrongly_is_told_where_it_registered, async |database| {
     let story = Story::with_password(database).await;
     let shop = story.shop_of(&["openid", "sales.*.read"]).await;
+    let (cookies, _) = story.let_in(&asks(&shop, "openid", &[])).await;
+    let path = "/api/v1/users/eve@trade.example/password";
+    story.post(Who::Operator, path, json!({"password": PASSWORD})).await.is(200);
+    let theirs = crumb(&story.type_in(&asks(&shop, "openid", &[]), "", "eve@trade.example", PASSWORD).await);
     for (other, error) in [
         (("response_type", "token"), "unsupported_response_type"),
         (("response_type", ""), "unsupported_response_type"),
@@ -160,9 +164,22 @@ both_engines!(a_client_that_asks_wrongly_is_told_where_it_registered, async |dat
         (("max_age", "-1"), "invalid_request"),
         (("nonce", "ü"), "invalid_request"),
     ] {
-        let told = story.open(&asks(&shop, "openid", &[other]), "").await;
+        let path = asks(&shop, "openid", &[other]);
+        let told = story.open(&path, &cookies).await;
         assert_eq!((sent_to(&told).0.as_str(), one(&told, "error").as_str()), (BACK, error), "{other:?}");
         assert_eq!(one(&told, "state"), "a state & more");
+        // Whoever is a stranger to the organization goes where its administrators registered when they say so, and not before.
+        for cookies in ["", "__Host-ch_s=x", theirs.as_str()] {
+            let told = story.open(&path, cookies).await.is(400);
+            let page = told.body.as_str().unwrap();
+            assert!(told.headers.get("location").is_none() && page.contains("Nothing was done"), "{page}");
+            assert!(page.contains(&format!("href=\"{BACK}?error={error}&amp;")), "{page}");
+            assert!(page.contains("<strong>shop.example</strong>") && page.contains("Shop &amp; &lt;Co&gt;"));
+        }
+        if other.0 != "prompt" {
+            let told = story.open(&format!("{path}&prompt=none"), "").await;
+            assert_eq!(one(&told, "error"), error, "{other:?}: a client that asked for silence waits for it");
+        }
     }
     let path = asks(&shop, "openid", &[]);
     let told = story.visit(Method::HEAD, &path, &[], None).await;
@@ -178,7 +195,12 @@ both_engines!(only_members_of_its_organization_sign_in_to_a_client, async |datab
         story.post(Who::Operator, &path, json!({"password": PASSWORD})).await.is(200);
     }
     let path = asks(&shop, "openid admin.users.read", &[]);
-    let told = story.type_in(&path, "", "eve@trade.example", PASSWORD).await;
+    let told = story.type_in(&path, "", "eve@trade.example", PASSWORD).await.is(400);
+    let page = told.body.as_str().unwrap();
+    assert!(page.contains("no member") && page.contains("error=access_denied"), "{page}");
+    assert!(told.headers.get("location").is_none(), "the address is one of another organization's administrators");
+    let none = asks(&shop, "openid", &[("prompt", "none")]);
+    let told = story.open(&none, &crumb(&told)).await;
     assert_eq!((sent_to(&told).0.as_str(), one(&told, "error").as_str()), (BACK, "access_denied"));
     // Bob may read no members: neither may what he lets in.
     let page = story.type_in(&path, "", "bob@toys.example", PASSWORD).await.is(200);
