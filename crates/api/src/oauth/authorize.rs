@@ -33,6 +33,10 @@ pub(super) fn routes() -> Vec<Route<App>> {
             .problems(&[ProblemKind::MethodNotAllowed]),
         Route::raw(Method::POST, AUTHORIZE, Guard::Public(WHY), answered)
             .named("oauth.authorize.answer", TAG, "Takes the forms of the pages on which somebody signs in and agrees.")
+            .described(
+                "A form with the parameters of a request for a code, from wherever it comes, is answered with a redirect (303) to \
+                 the same request as an address, as OpenID Connect Core 3.1.2.1 wants both.",
+            )
             .gives_type("text/html")
             .body_limit(64 * 1024),
         Route::raw(Method::GET, SCRIPT, Guard::Public("a script of a page is no secret"), script)
@@ -144,8 +148,39 @@ async fn asked(call: RawCall<App>) -> Result<Response, Problem> {
     go_on(&visit, &ctx, &asked, Done::default(), Headers::new()).await
 }
 
+/// The parameters of a request for a code (`draft`), and no others: what somebody typed stays out of an address.
+const PARAMETERS: [&str; 17] = [
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "response_mode",
+    "scope",
+    "resource",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "prompt",
+    "max_age",
+    "login_hint",
+    "id_token_hint",
+    "request",
+    "request_uri",
+    "registration",
+];
+
+/// A request for a code that came as a form (OpenID Connect Core, section 3.1.2.1): it is asked again as an address. A form from another site
+/// comes without the cookie of the browser, and nothing that changes anything is done by one; the address is opened with it.
+fn asked_again(form: &Form) -> Result<Response, Problem> {
+    redirect(&format!("{AUTHORIZE}?{}", form.only(&PARAMETERS)), Headers::new())
+}
+
 async fn answered(mut call: RawCall<App>) -> Result<Response, Problem> {
     let form = Form::read(&mut call).await?;
+    // The forms of our pages say what to do; a request for a code says who asks.
+    if form.get("do").is_none() && form.get("client_id").is_some() {
+        return asked_again(&form);
+    }
     let visit = Visit::of(call)?;
     visit.require_here()?;
     let asked = match read(&visit).await? {

@@ -11,6 +11,7 @@ use charter_kernel::{Problem, ProblemKind};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
+use url::form_urlencoded;
 
 /// What may stand several times (RFC 8707, section 2).
 const LISTS: [&str; 1] = ["resource"];
@@ -49,6 +50,14 @@ impl Form {
     /// Every value of a parameter that may stand several times.
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The parameters that have one of these names, as a form.
+    pub fn only(&self, names: &[&str]) -> String {
+        let kept = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        text.extend_pairs(kept);
+        text.finish()
     }
 
     /// The same as a text of its own.

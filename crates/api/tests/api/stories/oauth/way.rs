@@ -327,3 +327,43 @@ both_engines!(an_address_is_told_as_proved_once_its_owner_read_a_mail, async |da
         assert_eq!(who.body["email_verified"], told, "{scope}");
     }
 });
+
+both_engines!(a_request_for_a_code_may_come_as_a_form_from_the_clients_page, async |database| {
+    let story = Story::with_password(database).await;
+    let shop = story.shop().await;
+    let (cookies, _) = story.let_in(&asks(&shop, "openid", &[])).await;
+    let asked = asks(&shop, "openid", &[("prompt", "none")]);
+    let (_, query) = asked.split_once('?').unwrap();
+    for headers in [
+        vec![("sec-fetch-site", "cross-site"), ("origin", "https://shop.example")],
+        // No browser at all, and a browser that sent its cookie along: the form by itself does nothing.
+        vec![],
+        vec![("cookie", cookies.as_str()), ("sec-fetch-site", "cross-site")],
+    ] {
+        let told = story.visit(Method::POST, "/oauth/authorize", &headers, Some(query.to_owned())).await;
+        let (place, pairs) = sent_to(&told);
+        assert_eq!(place, "/oauth/authorize");
+        assert!(told.headers.get("set-cookie").is_none());
+        let state = pairs.iter().find(|(name, _)| name == "state").map(|(_, value)| value.as_str());
+        assert_eq!(state, Some("a state & more"));
+        let to = told.header("location").to_owned();
+        assert!(!one(&story.open(&to, &cookies).await, "code").is_empty(), "as if it had come so");
+        assert_eq!(one(&story.open(&to, "").await, "error"), "login_required");
+    }
+    // What somebody typed is in no address, and a form that says what to do is one of our pages', from our pages alone.
+    let typed = form(&[("login", ANN_LOGIN), ("password", PASSWORD), ("token", "x")]);
+    let told = story.visit(Method::POST, "/oauth/authorize", &[], Some(format!("{query}&{typed}"))).await;
+    let to = told.header("location");
+    assert!(!to.contains("password") && !to.contains("login=") && !to.contains("token="), "{to}");
+    let signs_in = format!("{query}&{typed}&do=sign-in");
+    let headers = [("sec-fetch-site", "cross-site")];
+    let told = story.visit(Method::POST, &asked, &headers, Some(signs_in)).await;
+    told.is_problem(403, "forbidden");
+    // What is wrong is said where it is asked again, and a form that is none is sent nowhere.
+    let wrong = query.replace("shop.example", "evil.example");
+    let told = story.visit(Method::POST, "/oauth/authorize", &[], Some(wrong)).await;
+    story.open(told.header("location"), &cookies).await.is(400);
+    let twice = format!("{query}&client_id={}", shop.id);
+    story.visit(Method::POST, "/oauth/authorize", &[], Some(twice)).await.is(400);
+    story.visit(Method::POST, "/oauth/authorize", &[], Some("state=x".to_owned())).await.is(403);
+});
