@@ -5,6 +5,7 @@ pub mod database;
 pub mod fault;
 pub mod hostile;
 pub mod kv;
+mod listening;
 pub mod receiver;
 pub mod server;
 pub mod smtp;
