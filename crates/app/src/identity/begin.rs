@@ -201,6 +201,24 @@ pub(super) async fn write(
     Ok((ended, events))
 }
 
+/// Ends the session whose place one takes that began, and adds it to what ended, and to the events.
+pub(super) async fn take_place(
+    transaction: &mut Transaction<'_>,
+    ctx: &RequestContext,
+    platform: OrganizationId,
+    old: Option<Session>,
+    (ended, events): &mut (Vec<SessionId>, Vec<AuditEvent>),
+) -> Result<(), Problem> {
+    const WHY: &str = "somebody signed in in its place";
+    if let Some(old) = old
+        && store::session::end(transaction.tx(), old.id, WHY, ctx.now).await?
+    {
+        events.push(session::event(ctx, platform, &old, "session.end", WHY));
+        ended.push(old.id);
+    }
+    Ok(())
+}
+
 /// What a page of a browser's session shows to prove that it is ours.
 pub fn csrf_token(app: &App, session: SessionId) -> String {
     URL_SAFE_NO_PAD.encode(app.identity().pepper.of_csrf(session.0))
