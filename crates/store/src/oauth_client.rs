@@ -11,7 +11,7 @@ macro_rules! select {
         concat!(
             "select organization_id, client_id, name, kind, redirect_uris, post_logout_redirect_uris, grant_types, scopes, is_first_party, \
              service_account_id, pepper_version, secret_hash, previous_secret_hash, previous_until, status, created_by, created_at, \
-             updated_at, row_version, id_token_alg, resources from oauth_clients ",
+             updated_at, row_version, id_token_alg, audiences from oauth_clients ",
             $rest
         )
     };
@@ -21,14 +21,14 @@ statements! {
     INSERT_HOME = "insert into oauth_client_homes (client_id, organization_id) values ($2, $1)";
     INSERT = "insert into oauth_clients (organization_id, client_id, name, kind, redirect_uris, post_logout_redirect_uris, grant_types, \
               scopes, is_first_party, service_account_id, pepper_version, secret_hash, status, created_by, created_at, updated_at, \
-              row_version, id_token_alg, resources) \
+              row_version, id_token_alg, audiences) \
               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, 1, $16, $17)";
     HOME = "select organization_id from oauth_client_homes where client_id = $1";
     GET = select!("where organization_id = $1 and client_id = $2");
     PAGE = select!("where organization_id = $1 and client_id > $2 order by client_id limit $3");
     COUNT = "select count(*) from oauth_clients where organization_id = $1 and status <> 'deleted'";
     UPDATE = "update oauth_clients set name = $4, redirect_uris = $5, post_logout_redirect_uris = $6, grant_types = $7, scopes = $8, \
-              is_first_party = $9, service_account_id = $10, status = $11, updated_at = $12, id_token_alg = $13, resources = $14, row_version = row_version + 1 \
+              is_first_party = $9, service_account_id = $10, status = $11, updated_at = $12, id_token_alg = $13, audiences = $14, row_version = row_version + 1 \
               where organization_id = $1 and client_id = $2 and row_version = $3";
     HOLD = "update oauth_clients set row_version = row_version \
             where organization_id = $1 and client_id = $2 and row_version = $3 and status = 'active'";
@@ -118,7 +118,7 @@ pub struct OauthClient {
     /// How its ID tokens are signed.
     pub id_token_alg: IdTokenAlg,
     /// What its access tokens may be for besides Charter itself.
-    pub resources: Vec<String>,
+    pub audiences: Vec<String>,
     /// Where it is in its life.
     pub status: ClientStatus,
     /// Who made it; none is the operator.
@@ -160,7 +160,7 @@ fn client(row: RowRef<'_>) -> Result<OauthClient> {
         updated_at: row::time(row, 17)?,
         row_version: row.get(18)?,
         id_token_alg: row::word(row, 19, IdTokenAlg::from_word)?,
-        resources: row::texts(row, 20)?,
+        audiences: row::texts(row, 20)?,
     })
 }
 
@@ -187,7 +187,7 @@ pub async fn insert(tx: &mut Tx, organization: OrganizationId, client: &OauthCli
             it.created_by,
             it.created_at,
             it.id_token_alg.as_str(),
-            texts(&it.resources)
+            texts(&it.audiences)
         ],
     )
     .await?;
@@ -253,7 +253,7 @@ pub async fn update(tx: &mut Tx, organization: OrganizationId, client: &OauthCli
         it.status.as_str(),
         it.updated_at,
         it.id_token_alg.as_str(),
-        texts(&it.resources)
+        texts(&it.audiences)
     ];
     Ok(tx.execute(&UPDATE, params).await? > 0)
 }

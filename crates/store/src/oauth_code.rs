@@ -8,10 +8,10 @@ use crate::{Result, row};
 
 statements! {
     INSERT = "insert into oauth_codes (organization_id, code_hash, client_id, principal_id, session_id, redirect_uri, code_challenge, \
-              scope, nonce, amr, authenticated_at, created_at, expires_at, resources) \
+              scope, nonce, amr, authenticated_at, created_at, expires_at, audiences) \
               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     GET = "select organization_id, client_id, principal_id, session_id, redirect_uri, code_challenge, scope, nonce, amr, \
-           authenticated_at, created_at, expires_at, used_at, begun_session_id, resources from oauth_codes \
+           authenticated_at, created_at, expires_at, used_at, begun_session_id, audiences from oauth_codes \
            where organization_id = $1 and code_hash = $2";
     TAKE = "update oauth_codes set used_at = $3, begun_session_id = $4 where organization_id = $1 and code_hash = $2 and used_at is null";
     DELETE_UNUSED = "delete from oauth_codes where organization_id = $1 and client_id = $2 and principal_id = $3 and used_at is null";
@@ -37,7 +37,7 @@ pub struct OauthCode {
     /// What it is for.
     pub scope: String,
     /// What access tokens may be for; nothing is Charter itself.
-    pub resources: Vec<String>,
+    pub audiences: Vec<String>,
     /// What the client wants to find in the ID token.
     pub nonce: Option<String>,
     /// How the principal proved itself, joined by spaces.
@@ -63,7 +63,7 @@ fn code(row: RowRef<'_>) -> Result<OauthCode> {
         redirect_uri: row::text(row, 4)?,
         code_challenge: row::text(row, 5)?,
         scope: row::text(row, 6)?,
-        resources: row::texts(row, 14)?,
+        audiences: row::texts(row, 14)?,
         nonce: row::opt_text(row, 7)?,
         amr: row::text(row, 8)?,
         authenticated_at: row::time(row, 9)?,
@@ -98,7 +98,7 @@ pub async fn insert(
             it.authenticated_at,
             it.created_at,
             it.expires_at,
-            texts(&it.resources)
+            texts(&it.audiences)
         ],
     )
     .await?;

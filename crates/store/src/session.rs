@@ -11,7 +11,7 @@ macro_rules! select {
         concat!(
             "select session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, idle_expires_at, ended_at, \
              end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash, supporter_id, \
-             supporter_login, support_reason, client_id, scope, parent_session_id, resources from sessions ",
+             supporter_login, support_reason, client_id, scope, parent_session_id, audiences from sessions ",
             $rest
         )
     };
@@ -20,7 +20,7 @@ macro_rules! select {
 statements! {
     INSERT = "insert into sessions (session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, \
               idle_expires_at, ended_at, end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash, supporter_id, \
-              supporter_login, support_reason, client_id, scope, parent_session_id, resources) \
+              supporter_login, support_reason, client_id, scope, parent_session_id, audiences) \
               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
     GET = select!("where session_id = $1");
     BY_COOKIE = select!("where cookie_hash = $1");
@@ -95,7 +95,7 @@ pub struct Session {
     /// What the client may do by it, in the words of OAuth.
     pub scope: Option<String>,
     /// What the client's access tokens may be for; nothing is Charter itself.
-    pub resources: Vec<String>,
+    pub audiences: Vec<String>,
     /// The browser's session it ends with.
     pub parent: Option<SessionId>,
 }
@@ -140,7 +140,7 @@ fn session(row: RowRef<'_>) -> Result<Session> {
         client: row.get_opt_id(18)?.map(OauthClientId),
         scope: row::opt_text(row, 19)?,
         parent: row.get_opt_id(20)?.map(SessionId),
-        resources: row::texts(row, 21)?,
+        audiences: row::texts(row, 21)?,
     })
 }
 
@@ -176,7 +176,7 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<()> {
             it.client,
             it.scope,
             it.parent,
-            texts(&it.resources)
+            texts(&it.audiences)
         ],
     )
     .await?;

@@ -1,7 +1,7 @@
 //! `/oauth/authorize`: a browser brings what a client asks, its user signs in and agrees, and is sent back. Nothing is kept between the
 //! pages but what stands in their address: each step reads and judges the whole request again.
 
-use super::form::Form;
+use super::form::{Form, LISTS};
 use super::prove::{self, Headers, Step};
 use super::visit::Visit;
 use super::{AUTHORIZE, SCRIPT, TAG, page};
@@ -30,6 +30,7 @@ pub(super) fn routes() -> Vec<Route<App>> {
                  are sent back with the error, and so is everybody with `prompt=none`; others see a page with a way back. The answer names its issuer (RFC 9207).",
             )
             .gives_type("text/html")
+            .repeats(&LISTS)
             .problems(&[ProblemKind::MethodNotAllowed]),
         Route::raw(Method::POST, AUTHORIZE, Guard::Public(WHY), answered)
             .named("oauth.authorize.answer", TAG, "Takes the forms of the pages on which somebody signs in and agrees.")
@@ -38,6 +39,8 @@ pub(super) fn routes() -> Vec<Route<App>> {
                  the same request as an address, as OpenID Connect Core 3.1.2.1 wants both.",
             )
             .gives_type("text/html")
+            .repeats(&LISTS)
+            .judges_origin()
             .body_limit(64 * 1024),
         Route::raw(Method::GET, SCRIPT, Guard::Public("a script of a page is no secret"), script)
             .named("oauth.authorize.script", TAG, "Gives the script by which the pages use a passkey.")

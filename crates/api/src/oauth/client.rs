@@ -133,7 +133,7 @@ struct ClientView {
     /// What it may ask for.
     scopes: Vec<String>,
     /// What its access tokens may be for besides Charter itself.
-    resources: Vec<String>,
+    audiences: Vec<String>,
     /// Whether it is the organization's own: nobody is asked whether they agree.
     first_party: bool,
     /// How its ID tokens are signed: `ES256` or `RS256`.
@@ -167,7 +167,7 @@ impl From<OauthClient> for ClientView {
             post_logout_redirect_uris: it.post_logout_redirect_uris,
             grant_types: it.grant_types,
             scopes: it.scopes,
-            resources: it.resources,
+            audiences: it.audiences,
             first_party: it.is_first_party,
             id_token_alg: it.id_token_alg.as_str(),
             service_account_id: it.service_account,
@@ -220,7 +220,7 @@ struct CreateBody {
     scopes: Vec<String>,
     /// What its access tokens may be for besides Charter itself (RFC 8707): absolute URIs, compared letter by letter.
     #[serde(default)]
-    resources: Vec<String>,
+    audiences: Vec<String>,
     /// Whether it is the organization's own: nobody is asked whether they agree.
     #[serde(default)]
     first_party: bool,
@@ -254,7 +254,7 @@ struct UpdateBody {
     scopes: Option<Vec<String>>,
     /// What its access tokens may be for besides Charter itself.
     #[serde(default)]
-    resources: Option<Vec<String>>,
+    audiences: Option<Vec<String>>,
     /// Whether it is the organization's own.
     #[serde(default)]
     first_party: Option<bool>,
@@ -302,7 +302,7 @@ async fn create(call: Call<(), (), CreateBody>) -> Result<Reply<WithSecretView>,
         post_logout_redirect_uris: it.post_logout_redirect_uris,
         grant_types: it.grant_types.unwrap_or_else(|| vec![AUTHORIZATION_CODE.to_owned()]),
         scopes: it.scopes,
-        resources: it.resources,
+        audiences: it.audiences,
         is_first_party: it.first_party,
         id_token_alg: it.id_token_alg.into(),
         service_account: it.service_account,
@@ -326,7 +326,7 @@ async fn update(call: Call<ClientPath, (), UpdateBody>) -> Result<Reply<ClientVi
         post_logout_redirect_uris: it.post_logout_redirect_uris,
         grant_types: it.grant_types,
         scopes: it.scopes,
-        resources: it.resources,
+        audiences: it.audiences,
         is_first_party: it.first_party,
         id_token_alg: it.id_token_alg.map(Into::into),
         service_account: it.service_account,

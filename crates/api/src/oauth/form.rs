@@ -14,7 +14,7 @@ use serde_json::json;
 use url::form_urlencoded;
 
 /// What may stand several times (RFC 8707, section 2).
-const LISTS: [&str; 1] = ["resource"];
+pub(super) const LISTS: [&str; 1] = ["resource"];
 
 /// Parameters of a form or an address. One without a value counts as left out (RFC 6749, section 3.1).
 pub(super) struct Form(Pairs);

@@ -229,9 +229,9 @@ pub(super) fn agree(asked: &Asked, action: &str, agreement: &Agreement) -> Page 
         let _ = writeln!(body, "<li>{}</li>", meaning(word));
     }
     body.push_str("</ul>\n");
-    if !agreement.resources.is_empty() {
+    if !agreement.audiences.is_empty() {
         body.push_str("<p>With this it turns to:</p>\n<ul>\n");
-        for resource in &agreement.resources {
+        for resource in &agreement.audiences {
             let _ = writeln!(body, "<li><code>{}</code></li>", Escaped(resource));
         }
         body.push_str("</ul>\n");

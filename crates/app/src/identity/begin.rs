@@ -151,7 +151,7 @@ pub(super) async fn begin(
         cookie_hash: cookie.as_ref().map(|cookie| app.identity().pepper.of_cookie(cookie).to_vec()),
         client: None,
         scope: None,
-        resources: Vec::new(),
+        audiences: Vec::new(),
         parent: None,
     };
     Ok(Begun { session, limits, cookie })

@@ -58,7 +58,7 @@ pub struct Agreement {
     /// The client may do this.
     pub scope: Scope,
     /// What its tokens are for; nothing is Charter itself.
-    pub resources: Vec<String>,
+    pub audiences: Vec<String>,
     /// On behalf of whom.
     pub login: String,
     /// In which organization.
@@ -125,12 +125,8 @@ pub async fn goes_by_itself(app: &App, ctx: &RequestContext, back: &Back) -> Res
     }
     let Some((caller, _)) = user(ctx) else { return Ok(false) };
     let (organization, who, now) = (back.organization, caller.id, ctx.now);
-    let is_member = reading_all!(app.database(), |conn| membership::is_standing_member(
-        conn,
-        organization,
-        who,
-        now
-    ))?;
+    let is_member =
+        reading_all!(app.database(), |conn| membership::is_standing_member(conn, organization, who, now))?;
     Ok(is_member)
 }
 
@@ -190,7 +186,7 @@ pub async fn proceed(
         }
         return Ok(Next::Agree(Agreement {
             scope: asked.scope.clone(),
-            resources: asked.resources.clone(),
+            audiences: asked.audiences.clone(),
             login: caller.login.clone(),
             organization: place.map(|place| place.organization.name).unwrap_or_default(),
             token: agreement_token(app, session, request, ctx.now),
@@ -229,7 +225,7 @@ async fn give(
         redirect_uri: asked.redirect_uri.clone(),
         code_challenge: asked.code_challenge.clone(),
         scope: asked.scope.text(),
-        resources: asked.resources.clone(),
+        audiences: asked.audiences.clone(),
         nonce: asked.nonce.clone(),
         amr: caller.amr.join(" "),
         authenticated_at: caller.authenticated_at.unwrap_or(now),
@@ -241,7 +237,7 @@ async fn give(
     let client = asked.client.id.to_string();
     let event = |action: &'static str| {
         let mut event = audit::event(ctx, organization, action, "oauth_client", client.clone());
-        event.after = Some(serde_json::json!({ "scope": row.scope, "resources": row.resources }).to_string());
+        event.after = Some(serde_json::json!({ "scope": row.scope, "audiences": row.audiences }).to_string());
         event
     };
     let (given, agreed) = (event("oauth_client.authorize"), event("oauth_client.agree"));

@@ -7,7 +7,7 @@ use super::client_secret::generate;
 use super::scope::{OFFLINE, Scope};
 use super::{
     AUTHORIZATION_CODE, CLIENT_CREDENTIALS, ClientKind, ClientStatus, GRANT_TYPES, IdTokenAlg, OauthClient,
-    REFRESH_TOKEN, redirect, resource,
+    REFRESH_TOKEN, audience, redirect,
 };
 use crate::App;
 use crate::audit;
@@ -50,7 +50,7 @@ pub struct ClientDraft {
     /// What it may ask for.
     pub scopes: Vec<String>,
     /// What its access tokens may be for besides Charter itself.
-    pub resources: Vec<String>,
+    pub audiences: Vec<String>,
     /// Whether it is the organization's own.
     pub is_first_party: bool,
     /// How its ID tokens are signed.
@@ -73,7 +73,7 @@ pub struct ClientUpdate {
     /// What it may ask for.
     pub scopes: Option<Vec<String>>,
     /// What its access tokens may be for besides Charter itself.
-    pub resources: Option<Vec<String>>,
+    pub audiences: Option<Vec<String>>,
     /// Whether it is the organization's own.
     pub is_first_party: Option<bool>,
     /// How its ID tokens are signed.
@@ -124,12 +124,12 @@ fn check_form(app: &App, client: &OauthClient) -> Result<Scope, Problem> {
     let is_live = app.identity().settings().is_live;
     uris("redirect_uris", &client.redirect_uris, client.kind, is_live)?;
     uris("post_logout_redirect_uris", &client.post_logout_redirect_uris, client.kind, is_live)?;
-    if client.resources.len() > resource::RESOURCES_MAX {
-        let why = format!("{} at most are expected", resource::RESOURCES_MAX);
-        return Err(Problem::invalid("resources", why));
+    if client.audiences.len() > audience::AUDIENCES_MAX {
+        let why = format!("{} at most are expected", audience::AUDIENCES_MAX);
+        return Err(Problem::invalid("audiences", why));
     }
-    if let Some(why) = client.resources.iter().find_map(|uri| resource::fault(uri)) {
-        return Err(Problem::invalid("resources", why));
+    if let Some(why) = client.audiences.iter().find_map(|uri| audience::fault(uri)) {
+        return Err(Problem::invalid("audiences", why));
     }
     let grants = |name: &str| client.grant_types.iter().any(|grant| grant == name);
     if let Some(other) = client.grant_types.iter().find(|grant| !GRANT_TYPES.contains(&grant.as_str())) {
@@ -227,7 +227,7 @@ fn record(it: &OauthClient) -> String {
         "post_logout_redirect_uris": it.post_logout_redirect_uris,
         "grant_types": it.grant_types,
         "scopes": it.scopes,
-        "resources": it.resources,
+        "audiences": it.audiences,
         "first_party": it.is_first_party,
         "id_token_alg": it.id_token_alg.as_str(),
         "service_account": it.service_account,
@@ -283,7 +283,7 @@ pub async fn create(
         post_logout_redirect_uris: draft.post_logout_redirect_uris,
         grant_types: draft.grant_types,
         scopes: draft.scopes,
-        resources: draft.resources,
+        audiences: draft.audiences,
         is_first_party: draft.is_first_party,
         id_token_alg: draft.id_token_alg,
         service_account: account(app, organization, draft.service_account.as_deref()).await?,
@@ -343,7 +343,7 @@ pub async fn list(app: &App, permit: &Permit, page: &Page) -> Result<Listing<Oau
 fn is_another(app: &App, before: &OauthClient, after: &OauthClient) -> bool {
     let scope = |client: &OauthClient| Scope::of(client.scopes.clone()).unwrap_or_default();
     let goes_elsewhere = after.redirect_uris.iter().any(|uri| !before.redirect_uris.contains(uri));
-    let reaches_more = after.resources.iter().any(|uri| !before.resources.contains(uri));
+    let reaches_more = after.audiences.iter().any(|uri| !before.audiences.contains(uri));
     goes_elsewhere || reaches_more || scope(after).beyond(&scope(before), &app.snapshots().index()).is_some()
 }
 
@@ -353,7 +353,7 @@ fn is_narrower(before: &OauthClient, after: &OauthClient) -> bool {
     // What nobody was asked about was given because it was the organization's own.
     before.is_first_party && !after.is_first_party
         || lacks(&before.scopes, &after.scopes)
-        || lacks(&before.resources, &after.resources)
+        || lacks(&before.audiences, &after.audiences)
         || lacks(&before.grant_types, &after.grant_types)
         || before.service_account != after.service_account
 }
@@ -385,7 +385,7 @@ pub async fn update(
         update.post_logout_redirect_uris.unwrap_or(after.post_logout_redirect_uris);
     after.grant_types = update.grant_types.unwrap_or(after.grant_types);
     after.scopes = update.scopes.unwrap_or(after.scopes);
-    after.resources = update.resources.unwrap_or(after.resources);
+    after.audiences = update.audiences.unwrap_or(after.audiences);
     after.is_first_party = update.is_first_party.unwrap_or(after.is_first_party);
     after.id_token_alg = update.id_token_alg.unwrap_or(after.id_token_alg);
     after.service_account = account.or(after.service_account);

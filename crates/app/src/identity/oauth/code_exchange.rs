@@ -7,7 +7,7 @@ use super::exchange::{
 };
 use super::id_token::{self, Saying};
 use super::scope::{OFFLINE, OPENID, Scope};
-use super::{AUTHORIZATION_CODE, ClientKind, Fault, OauthClient, Refused, Stop, redirect, refused, resource};
+use super::{AUTHORIZATION_CODE, ClientKind, Fault, OauthClient, Refused, Stop, audience, redirect, refused};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -125,7 +125,7 @@ pub async fn for_code(
         (principal.is_none() || !is_live).then_some(ENDED)
     });
     let fault = fault.map(|why| Refused { fault: Fault::InvalidGrant, detail: why.to_owned() });
-    let (fault, target) = match (fault, resource::of_token(client, &code.resources, draft.resources)) {
+    let (fault, target) = match (fault, audience::of_token(client, &code.audiences, draft.resources)) {
         (None, Ok(target)) => (None, target),
         (None, Err(refused)) => (Some(refused), None),
         (fault, _) => (fault, None),
@@ -140,7 +140,7 @@ pub async fn for_code(
                 amr: &code.amr,
                 at: code.authenticated_at,
                 parent: Some(code.session),
-                resources: code.resources.clone(),
+                audiences: code.audiences.clone(),
             };
             Some(session_for(app, ctx, client, principal, &scope, proof).await?)
         }

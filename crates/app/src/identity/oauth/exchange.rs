@@ -5,7 +5,7 @@ use super::code_exchange::{CodeDraft, for_code};
 use super::scope::{OFFLINE, Scope};
 use super::{
     AUTHORIZATION_CODE, CLIENT_CREDENTIALS, ClientKind, Fault, OauthClient, REFRESH_TOKEN, Refused, Stop,
-    client_secret, refused, resource,
+    audience, client_secret, refused,
 };
 use crate::App;
 use crate::caller::{RequestContext, SignedIn, is_multi_factor};
@@ -120,7 +120,7 @@ pub(super) struct Proof<'a> {
     /// The browser's session.
     pub parent: Option<SessionId>,
     /// What access tokens may be for; nothing is Charter itself.
-    pub resources: Vec<String>,
+    pub audiences: Vec<String>,
 }
 
 /// What the trail has of a client's session.
@@ -128,7 +128,7 @@ pub(super) fn session_record(client: OauthClientId, session: &Session) -> serde_
     serde_json::json!({
         "client_id": client.to_string(),
         "scope": session.scope,
-        "resources": session.resources,
+        "audiences": session.audiences,
     })
 }
 
@@ -149,7 +149,7 @@ pub(super) async fn session_for(
     Ok(Session {
         client: Some(client.id),
         scope: Some(scope.text()),
-        resources: proof.resources,
+        audiences: proof.audiences,
         // What is for the time in which the user is away does not end when they sign out.
         parent: proof.parent.filter(|_| !is_lasting),
         amr: proof.amr.to_owned(),
@@ -182,7 +182,7 @@ pub async fn for_refresh(
         if let Some(word) = beyond {
             return Err(Problem::invalid("scope", format!("{word} is more than was given")));
         }
-        let target = resource::of_token(client, &session.resources, resources);
+        let target = audience::of_token(client, &session.audiences, resources);
         target.map(drop).map_err(|refused| Problem::invalid(RESOURCE, refused.detail))
     };
     let is_of_user = client.kind != ClientKind::Confidential;
@@ -197,7 +197,7 @@ pub async fn for_refresh(
     })?;
     require_demanded(app, ctx, client, &session).await?;
     let scope = wanted.filter(|wanted| !wanted.is_empty()).unwrap_or_else(|| had(&session));
-    let target = resource::of_token(client, &session.resources, resources)?;
+    let target = audience::of_token(client, &session.audiences, resources)?;
     let (access_token, expires_in) = access_token(app, &session, &scope, target, ctx.now)?;
     let refresh_token = Some(refresh_token_of(app, &session));
     Ok(Issued { access_token, expires_in, refresh_token, id_token: None, scope })
@@ -232,7 +232,7 @@ pub async fn for_itself(
     resources: &[&str],
 ) -> Result<Issued, Stop> {
     grants(client, CLIENT_CREDENTIALS)?;
-    let target = resource::of_itself(client, resources)?;
+    let target = audience::of_itself(client, resources)?;
     let (now, platform, organization) = (ctx.now, app.platform(), client.organization);
     let allowed = Scope::of(client.scopes.clone()).unwrap_or_default().of_permissions();
     let scope = match wanted {
@@ -259,7 +259,7 @@ pub async fn for_itself(
         return Err(refused(Fault::UnauthorizedClient, "the service account of the client may not act"));
     };
     let given = target.iter().cloned().collect();
-    let proof = Proof { amr: "swk", at: now, parent: None, resources: given };
+    let proof = Proof { amr: "swk", at: now, parent: None, audiences: given };
     let session = session_for(app, ctx, client, &account, &scope, proof).await?;
     let (row, ctx_inside, id) = (session.clone(), acting_as(ctx, &account), client.id);
     let version = client.row_version;

@@ -6,6 +6,7 @@
 //! refresh tokens count like all of them. A scope is a ceiling (`scope.rs`): with a token an application may do what is in its scope and its
 //! user may do at that moment.
 
+mod audience;
 pub mod authorize;
 pub mod client;
 pub mod client_secret;
@@ -17,7 +18,6 @@ pub mod inspect;
 pub mod logout;
 mod redirect;
 pub mod request;
-mod resource;
 pub mod scope;
 
 use crate::App;

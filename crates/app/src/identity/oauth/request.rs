@@ -5,7 +5,7 @@
 use super::client_secret::active;
 use super::id_token;
 use super::scope::{OFFLINE, Scope};
-use super::{AUTHORIZATION_CODE, Fault, OauthClient, REFRESH_TOKEN, Refused, Stop, redirect, resource};
+use super::{AUTHORIZATION_CODE, Fault, OauthClient, REFRESH_TOKEN, Refused, Stop, audience, redirect};
 use crate::App;
 use charter_kernel::{OrganizationId, PrincipalId, Problem};
 
@@ -16,7 +16,10 @@ const CHALLENGE: usize = 43;
 
 /// The parameters of a request for a code.
 #[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "each is the parameter of that name in RFC 6749, RFC 7636, RFC 8707 or OpenID Connect")]
+#[expect(
+    missing_docs,
+    reason = "each is the parameter of that name in RFC 6749, RFC 7636, RFC 8707 or OpenID Connect"
+)]
 pub struct RequestDraft {
     pub client_id: Option<String>,
     pub redirect_uri: Option<String>,
@@ -71,7 +74,7 @@ pub struct Asked {
     /// What it asks for.
     pub scope: Scope,
     /// What its tokens are to be for; nothing is Charter itself.
-    pub resources: Vec<String>,
+    pub audiences: Vec<String>,
     /// What it wants to find in the ID token.
     pub nonce: Option<String>,
     /// What its verifier hashes to.
@@ -264,8 +267,8 @@ pub async fn read(app: &App, draft: RequestDraft) -> Result<Asked, Wrong> {
     if scope.has(OFFLINE) && !client.grant_types.iter().any(|grant| grant == REFRESH_TOKEN) {
         return Err(tell(Fault::InvalidScope, "offline_access needs the grant refresh_token"));
     }
-    let resources =
-        resource::asked(&client, draft.resources).map_err(|refused| tell(refused.fault, &refused.detail))?;
+    let audiences =
+        audience::asked(&client, draft.resources).map_err(|refused| tell(refused.fault, &refused.detail))?;
     let hint = match &draft.id_token_hint {
         None => Hint::Nobody,
         Some(token) => id_token::read_hint(app, token)
@@ -277,7 +280,7 @@ pub async fn read(app: &App, draft: RequestDraft) -> Result<Asked, Wrong> {
         client,
         state,
         scope,
-        resources,
+        audiences,
         nonce: draft.nonce,
         code_challenge,
         prompt,

@@ -13,7 +13,7 @@ impl Story {
     /// An application that may get tokens for two other services.
     async fn shop_for(&self, resources: &[&str]) -> Shop {
         let body = json!({
-            "name": "Front", "kind": "confidential", "redirect_uris": [BACK], "resources": resources,
+            "name": "Front", "kind": "confidential", "redirect_uris": [BACK], "audiences": resources,
             "grant_types": ["authorization_code", "refresh_token"],
             "scopes": ["openid", "offline_access", "admin.users.read"],
         });
@@ -128,7 +128,7 @@ both_engines!(a_client_asks_for_the_resources_it_is_registered_for_and_no_others
         (json!(["https://api.example/#"]), false),
         (json!(vec!["https://api.example/"; 21]), false),
     ] {
-        let body = json!({"name": "N", "kind": "public", "redirect_uris": [BACK], "scopes": ["openid"], "resources": resources});
+        let body = json!({"name": "N", "kind": "public", "redirect_uris": [BACK], "scopes": ["openid"], "audiences": resources});
         let told = story.post(ANN, CLIENTS, body).await;
         assert_eq!(told.status.as_u16(), if good { 201 } else { 422 }, "{:#}", told.body);
     }
@@ -148,11 +148,7 @@ both_engines!(a_token_is_for_one_resource_and_a_refresh_adds_none, async |databa
     let tokens = story.exchange_for(&shop, &code, &[API]).await.is(200).body;
     assert_eq!(audience(&tokens), API);
     for wrong in [vec![], vec!["https://third.example/"], vec!["charter"], vec![API, BILLING]] {
-        is_error(
-            &story.refresh_for(&shop, &tokens["refresh_token"], &wrong).await,
-            400,
-            "invalid_target",
-        );
+        is_error(&story.refresh_for(&shop, &tokens["refresh_token"], &wrong).await, 400, "invalid_target");
     }
     let other = story.refresh_for(&shop, &tokens["refresh_token"], &[BILLING]).await.is(200).body;
     assert_eq!(audience(&other), BILLING, "what was refused used nothing up");
@@ -181,16 +177,16 @@ both_engines!(with_another_list_of_resources_people_are_asked_and_tokens_end, as
     let (cookies, told) = story.let_in(&asks_for(&shop, &[API])).await;
     let tokens = story.exchange(&shop, &one(&told, "code")).await.is(200).body;
     let waiting = one(&story.open(&asks_for(&shop, &[API]), &cookies).await, "code");
-    story.patch(ANN, &path, json!({"resources": [API, BILLING]})).await.is(200);
+    story.patch(ANN, &path, json!({"audiences": [API, BILLING]})).await.is(200);
     let again = story.refresh_for(&shop, &tokens["refresh_token"], &[]).await.is(200).body;
     assert_eq!(audience(&again), API, "more to ask for ends nothing");
     let none = format!("{}&prompt=none", asks_for(&shop, &[API]));
     assert_eq!(one(&story.open(&none, &cookies).await, "error"), "consent_required");
-    story.patch(ANN, &path, json!({"resources": [BILLING]})).await.is(200);
+    story.patch(ANN, &path, json!({"audiences": [BILLING]})).await.is(200);
     is_error(&story.refresh_for(&shop, &again["refresh_token"], &[]).await, 400, "invalid_grant");
     is_error(&story.exchange(&shop, &waiting).await, 400, "invalid_target");
     let shown = story.get(ANN, &path).await.is(200).body;
-    assert_eq!(shown["resources"], json!([BILLING]));
+    assert_eq!(shown["audiences"], json!([BILLING]));
 });
 
 both_engines!(a_program_asks_for_a_resource_by_itself, async |database| {
@@ -199,7 +195,7 @@ both_engines!(a_program_asks_for_a_resource_by_itself, async |database| {
     story.post(ANN, MEMBERS, robot).await.is(201);
     let body = json!({
         "name": "Nightly", "kind": "confidential", "grant_types": ["client_credentials"], "service_account": "robot",
-        "scopes": ["admin.users.read"], "resources": [API, BILLING],
+        "scopes": ["admin.users.read"], "audiences": [API, BILLING],
     });
     let nightly = story.register(ANN, body).await;
     let ask = async |resources: &[&str]| {

@@ -198,7 +198,10 @@ both_engines!(only_members_of_its_organization_sign_in_to_a_client, async |datab
     let told = story.type_in(&path, "", "eve@trade.example", PASSWORD).await.is(400);
     let page = told.body.as_str().unwrap();
     assert!(page.contains("no member") && page.contains("error=access_denied"), "{page}");
-    assert!(told.headers.get("location").is_none(), "the address is one of another organization's administrators");
+    assert!(
+        told.headers.get("location").is_none(),
+        "the address is one of another organization's administrators"
+    );
     let none = asks(&shop, "openid", &[("prompt", "none")]);
     let told = story.open(&none, &crumb(&told)).await;
     assert_eq!((sent_to(&told).0.as_str(), one(&told, "error").as_str()), (BACK, "access_denied"));

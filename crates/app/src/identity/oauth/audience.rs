@@ -5,8 +5,8 @@
 use super::{Fault, OauthClient, Refused};
 use url::Url;
 
-/// Most resources of one client.
-pub(super) const RESOURCES_MAX: usize = 20;
+/// Most audiences of one client.
+pub(super) const AUDIENCES_MAX: usize = 20;
 const LENGTH_MAX: usize = 1_000;
 
 fn refused(detail: impl Into<String>) -> Refused {
@@ -33,7 +33,7 @@ pub(super) fn fault(text: &str) -> Option<String> {
 pub(super) fn asked(client: &OauthClient, wanted: Vec<String>) -> Result<Vec<String>, Refused> {
     let mut asked: Vec<String> = Vec::new();
     for resource in wanted {
-        if !client.resources.contains(&resource) {
+        if !client.audiences.contains(&resource) {
             return Err(refused("the client is not registered for the resource it asks for"));
         }
         if !asked.contains(&resource) {
@@ -52,14 +52,18 @@ pub(super) fn of_token(
     let resource = match (wanted, given) {
         ([], []) => return Ok(None),
         ([], [only]) => only,
-        ([], _) => return Err(refused("several resources were asked for: say with resource which this token is for")),
+        ([], _) => {
+            return Err(refused(
+                "several resources were asked for: say with resource which this token is for",
+            ));
+        }
         ([one], _) => given
             .iter()
             .find(|known| known == one)
             .ok_or_else(|| refused("the resource was not asked for when the user was asked"))?,
         _ => return Err(refused("an access token is for one resource: ask for one after the other")),
     };
-    if !client.resources.contains(resource) {
+    if !client.audiences.contains(resource) {
         return Err(refused("the client is no longer registered for the resource"));
     }
     Ok(Some(resource.clone()))
@@ -69,9 +73,9 @@ pub(super) fn of_token(
 pub(super) fn of_itself(client: &OauthClient, wanted: &[&str]) -> Result<Option<String>, Refused> {
     match wanted {
         [] => Ok(None),
-        [_] => of_token(client, &client.resources, wanted)
+        [_] => of_token(client, &client.audiences, wanted)
             .map_err(|_| refused("the client is not registered for the resource it asks for")),
-        _ => of_token(client, &client.resources, wanted),
+        _ => of_token(client, &client.audiences, wanted),
     }
 }
 
