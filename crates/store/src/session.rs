@@ -40,7 +40,7 @@ statements! {
     END_OF_GRANT = "update sessions set ended_at = $3, end_reason = $4 where client_id = $1 and principal_id = $2 and ended_at is null and expires_at > $3 \
                     returning session_id";
     END_OF_MEMBER = "update sessions set ended_at = $3, end_reason = $4 where principal_id = $1 and organization_id = $2 \
-                     and client_id is not null and ended_at is null and expires_at > $3 returning client_id";
+                     and client_id is not null and ended_at is null and expires_at > $3 returning session_id, client_id";
     END_OF_PARENT = "update sessions set ended_at = $2, end_reason = $3 where parent_session_id = $1 and ended_at is null and expires_at > $2 \
                      returning session_id";
     // A session is used on every node: what was seen last stays.
@@ -270,16 +270,17 @@ pub async fn end_of_grant(
         .await
 }
 
-/// Ends what clients of an organization have on behalf of a member, or as it; gives the client of each session it ended.
+/// Ends what clients of an organization have on behalf of a member, or as it; gives each session it ended, with its client.
 pub async fn end_of_member(
     tx: &mut Tx,
     principal: PrincipalId,
     organization: OrganizationId,
     reason: &str,
     now: Timestamp,
-) -> Result<Vec<OauthClientId>> {
+) -> Result<Vec<(SessionId, OauthClientId)>> {
     let params = params![principal, organization, now, reason];
-    row::list(tx, &END_OF_MEMBER, params, |row| Ok(OauthClientId(row.get_id(0)?))).await
+    let ended = |row: RowRef<'_>| Ok((SessionId(row.get_id(0)?), OauthClientId(row.get_id(1)?)));
+    row::list(tx, &END_OF_MEMBER, params, ended).await
 }
 
 /// Ends what clients were given by a browser's session; gives what it ended.

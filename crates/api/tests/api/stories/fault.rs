@@ -81,6 +81,15 @@ fn changes() -> Vec<Change> {
         change(ANN, Method::POST, "{toys}/members", json!({"login": "new-{n}@toys.example"})),
         change(ANN, Method::PATCH, "{toys}/members/cat@toys.example", json!({"name": "Cat {n}"})),
         undo("{toys}/members", json!({"login": "old-{n}@toys.example"}), "/member/id", "{toys}/members/{id}"),
+        Change {
+            prepare: Some(("{toys}/members", json!({"login": "halt-{n}@toys.example"}), "/member/id")),
+            ..change(
+                Who::Operator,
+                Method::PATCH,
+                "{toys}/members/{id}",
+                json!({"account_status": "suspended"}),
+            )
+        },
         change(ANN, Method::PATCH, "{toys}", json!({"name": "Toys {n}"})),
         change(PAT, Method::POST, "/api/v1/organizations", json!({"key": "org-{n}", "name": "Another"})),
         change(PAT, Method::PUT, "{toys}/entitlements/hr", enabled),

@@ -98,20 +98,21 @@ pub async fn withdraw(app: &App, ctx: &RequestContext, client: OauthClientId) ->
 }
 
 /// Ends all that applications of an organization have of a member who is one no longer: what they agreed to, codes that wait, sessions with
-/// their refresh tokens. Nothing of it counts again when they come back. Gives an event for each application that had something.
+/// their refresh tokens. Nothing of it counts again when they come back. Gives the sessions, and an event for each application that had
+/// something.
 pub(crate) async fn end_with_membership(
     tx: &mut Tx,
     ctx: &RequestContext,
     organization: OrganizationId,
     who: PrincipalId,
-) -> Result<Vec<AuditEvent>, Problem> {
+) -> Result<(Vec<SessionId>, Vec<AuditEvent>), Problem> {
     const WHY: &str = "the membership of the organization ended";
     let agreed = store::oauth_consent::delete_of_principal(tx, organization, who).await?;
     store::oauth_code::delete_unused_of_principal(tx, organization, who).await?;
     let ended = store::session::end_of_member(tx, who, organization, WHY, ctx.now).await?;
     let mut clients: BTreeMap<OauthClientId, usize> = agreed.into_iter().map(|client| (client, 0)).collect();
-    for client in ended {
-        *clients.entry(client).or_default() += 1;
+    for (_, client) in &ended {
+        *clients.entry(*client).or_default() += 1;
     }
     let event = |(client, sessions): (OauthClientId, usize)| {
         let mut event =
@@ -121,5 +122,6 @@ pub(crate) async fn end_with_membership(
             Some(serde_json::json!({ "principal": who.to_string(), "sessions_ended": sessions }).to_string());
         event
     };
-    Ok(clients.into_iter().map(event).collect())
+    let events = clients.into_iter().map(event).collect();
+    Ok((ended.into_iter().map(|(session, _)| session).collect(), events))
 }
