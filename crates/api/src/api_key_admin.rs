@@ -73,34 +73,101 @@ async fn require_all<P, Q, B>(call: &Call<P, Q, B>) -> Result<(), Problem> {
     call.app.require(&call.ctx, call.permit()?.organization(), ALL).await.map(drop)
 }
 
-/// Which keys are wanted; what is left out does not matter.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct FilterQuery {
-    /// Those of this member, by login or id.
-    #[serde(default)]
-    owner: Option<String>,
-    /// Those of users (`user`) or of service accounts (`service_account`).
-    #[serde(default)]
-    kind: Option<String>,
-    /// Those in this state: `live`, `not_yet`, `expired`, `replaced`, `quarantined` or `revoked`.
-    #[serde(default)]
-    state: Option<String>,
-    /// Those that have this scope.
-    #[serde(default)]
-    scope: Option<String>,
-    /// Those not used since, or never.
-    #[serde(default)]
-    #[schemars(with = "Option<wire::Time>")]
-    unused_since: Option<Timestamp>,
-    /// Those made before.
-    #[serde(default)]
-    #[schemars(with = "Option<wire::Time>")]
-    created_before: Option<Timestamp>,
-    /// Those that end before.
-    #[serde(default)]
-    #[schemars(with = "Option<wire::Time>")]
-    expires_before: Option<Timestamp>,
+/// A struct with the fields that say which keys are wanted, before fields of its own: of what is left out nothing is asked. Serde's `flatten` would
+/// take unknown fields, and tell of none which it is that is wrong.
+macro_rules! filtered {
+    ($(#[$meta:meta])* struct $name:ident { $($(#[$of:meta])* $own:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        struct $name {
+            /// Those of this member, by login or id.
+            #[serde(default)]
+            owner: Option<String>,
+            /// Those of users (`user`) or of service accounts (`service_account`).
+            #[serde(default)]
+            kind: Option<String>,
+            /// Those in this state: `live`, `not_yet`, `expired`, `replaced`, `quarantined` or `revoked`.
+            #[serde(default)]
+            state: Option<String>,
+            /// Those that have this scope.
+            #[serde(default)]
+            scope: Option<String>,
+            /// Those not used since, or never.
+            #[serde(default)]
+            #[schemars(with = "Option<wire::Time>")]
+            unused_since: Option<Timestamp>,
+            /// Those made before.
+            #[serde(default)]
+            #[schemars(with = "Option<wire::Time>")]
+            created_before: Option<Timestamp>,
+            /// Those that end before.
+            #[serde(default)]
+            #[schemars(with = "Option<wire::Time>")]
+            expires_before: Option<Timestamp>,
+            $($(#[$of])* $own: $type,)*
+        }
+
+        impl $name {
+            /// Which keys are wanted.
+            fn wanted(&mut self) -> FilterQuery {
+                FilterQuery {
+                    owner: self.owner.take(),
+                    kind: self.kind.take(),
+                    state: self.state.take(),
+                    scope: self.scope.take(),
+                    unused_since: self.unused_since,
+                    created_before: self.created_before,
+                    expires_before: self.expires_before,
+                }
+            }
+        }
+    };
+}
+
+filtered! {
+    /// Which keys are listed.
+    #[derive(Debug, Default, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct FilterQuery {}
+}
+
+filtered! {
+    /// Which keys are revoked.
+    #[derive(Deserialize, JsonSchema)]
+    #[schemars(rename = "ApiKeysRevocation")]
+    #[serde(deny_unknown_fields)]
+    struct RevokeBody {
+        /// These, by id.
+        #[serde(default)]
+        #[schemars(with = "Option<Vec<wire::Id>>")]
+        ids: Option<Vec<CredentialId>>,
+        /// Why, for the audit trail.
+        #[serde(default)]
+        reason: Option<String>,
+        /// Only tell what would happen; false does it.
+        #[serde(default = "yes")]
+        dry_run: bool,
+    }
+}
+
+filtered! {
+    /// Which keys are rotated.
+    #[derive(Deserialize, JsonSchema)]
+    #[schemars(rename = "ApiKeysRotation")]
+    #[serde(deny_unknown_fields)]
+    struct RotateBody {
+        /// These, by id.
+        #[serde(default)]
+        #[schemars(with = "Option<Vec<wire::Id>>")]
+        ids: Option<Vec<CredentialId>>,
+        /// For how long the old keys go on, at most thirty days; 0 revokes them at once.
+        overlap_seconds: u32,
+        /// Why, for the audit trail.
+        #[serde(default)]
+        reason: Option<String>,
+        /// Only tell what would happen; false does it.
+        #[serde(default = "yes")]
+        dry_run: bool,
+    }
 }
 
 async fn filter(
@@ -132,7 +199,7 @@ async fn filter(
 }
 
 async fn list(mut call: Call<(), FilterQuery>) -> Result<Reply<Items<ApiKeyView>>, Problem> {
-    let asked = std::mem::take(&mut call.query);
+    let asked = call.query.wanted();
     let (permit, now) = (call.permit()?, call.ctx.now);
     let filter = filter(&call.app, permit, asked, None).await?;
     let found = credential::list(&call.app, permit, &filter, now, &call.page()).await?;
@@ -150,104 +217,6 @@ async fn revoke(call: Call<KeyPath, RevokeQuery>) -> Result<Reply<ApiKeyView>, P
 
 const fn yes() -> bool {
     true
-}
-
-/// Which keys are revoked. Of what is left out nothing is asked.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "ApiKeysRevocation")]
-#[serde(deny_unknown_fields)]
-struct RevokeBody {
-    /// These, by id.
-    #[serde(default)]
-    #[schemars(with = "Option<Vec<wire::Id>>")]
-    ids: Option<Vec<CredentialId>>,
-    /// Those of this member, by login or id.
-    #[serde(default)]
-    owner: Option<String>,
-    /// Those of users (`user`) or of service accounts (`service_account`).
-    #[serde(default)]
-    kind: Option<String>,
-    /// Those in this state.
-    #[serde(default)]
-    state: Option<String>,
-    /// Those that have this scope.
-    #[serde(default)]
-    scope: Option<String>,
-    /// Those not used since, or never.
-    #[serde(default)]
-    #[schemars(with = "Option<wire::Time>")]
-    unused_since: Option<Timestamp>,
-    /// Those made before.
-    #[serde(default)]
-    #[schemars(with = "Option<wire::Time>")]
-    created_before: Option<Timestamp>,
-    /// Those that end before.
-    #[serde(default)]
-    #[schemars(with = "Option<wire::Time>")]
-    expires_before: Option<Timestamp>,
-    /// Why, for the audit trail.
-    #[serde(default)]
-    reason: Option<String>,
-    /// Only tell what would happen; false does it.
-    #[serde(default = "yes")]
-    dry_run: bool,
-}
-
-/// Which keys are rotated. Of what is left out nothing is asked.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "ApiKeysRotation")]
-#[serde(deny_unknown_fields)]
-struct RotateBody {
-    /// These, by id.
-    #[serde(default)]
-    #[schemars(with = "Option<Vec<wire::Id>>")]
-    ids: Option<Vec<CredentialId>>,
-    /// Those of this member, by login or id.
-    #[serde(default)]
-    owner: Option<String>,
-    /// Those of users (`user`) or of service accounts (`service_account`).
-    #[serde(default)]
-    kind: Option<String>,
-    /// Those in this state.
-    #[serde(default)]
-    state: Option<String>,
-    /// Those that have this scope.
-    #[serde(default)]
-    scope: Option<String>,
-    /// Those not used since, or never.
-    #[serde(default)]
-    #[schemars(with = "Option<wire::Time>")]
-    unused_since: Option<Timestamp>,
-    /// Those made before.
-    #[serde(default)]
-    #[schemars(with = "Option<wire::Time>")]
-    created_before: Option<Timestamp>,
-    /// Those that end before.
-    #[serde(default)]
-    #[schemars(with = "Option<wire::Time>")]
-    expires_before: Option<Timestamp>,
-    /// For how long the old keys go on, at most thirty days; 0 revokes them at once.
-    overlap_seconds: u32,
-    /// Why, for the audit trail.
-    #[serde(default)]
-    reason: Option<String>,
-    /// Only tell what would happen; false does it.
-    #[serde(default = "yes")]
-    dry_run: bool,
-}
-
-macro_rules! asked {
-    ($body:ident) => {
-        FilterQuery {
-            owner: $body.owner,
-            kind: $body.kind,
-            state: $body.state,
-            scope: $body.scope,
-            unused_since: $body.unused_since,
-            created_before: $body.created_before,
-            expires_before: $body.expires_before,
-        }
-    };
 }
 
 /// What became of one key.
@@ -297,9 +266,9 @@ impl BulkView {
 async fn bulk_revoke(call: Call<(), (), RevokeBody>) -> Result<Reply<BulkView>, Problem> {
     require_all(&call).await?;
     let permit = call.permit()?.clone();
-    let (body, app, ctx) = (call.body, &call.app, &call.ctx);
+    let (mut body, app, ctx) = (call.body, &call.app, &call.ctx);
+    let filter = filter(app, &permit, body.wanted(), body.ids).await?;
     let (reason, dry_run) = (body.reason.unwrap_or_default(), body.dry_run);
-    let filter = filter(app, &permit, asked!(body), body.ids).await?;
     let done = key_bulk::change(app, ctx, &permit, &filter, BulkAction::Revoke, &reason, dry_run).await?;
     Ok(Reply::new(BulkView::of(done, dry_run, is_live(app), ctx.now)))
 }
@@ -307,10 +276,10 @@ async fn bulk_revoke(call: Call<(), (), RevokeBody>) -> Result<Reply<BulkView>, 
 async fn bulk_rotate(call: Call<(), (), RotateBody>) -> Result<Reply<BulkView>, Problem> {
     require_all(&call).await?;
     let permit = call.permit()?.clone();
-    let (body, app, ctx) = (call.body, &call.app, &call.ctx);
+    let (mut body, app, ctx) = (call.body, &call.app, &call.ctx);
     let action = BulkAction::Rotate { overlap_seconds: body.overlap_seconds };
+    let filter = filter(app, &permit, body.wanted(), body.ids).await?;
     let (reason, dry_run) = (body.reason.unwrap_or_default(), body.dry_run);
-    let filter = filter(app, &permit, asked!(body), body.ids).await?;
     let done = key_bulk::change(app, ctx, &permit, &filter, action, &reason, dry_run).await?;
     Ok(Reply::new(BulkView::of(done, dry_run, is_live(app), ctx.now)))
 }

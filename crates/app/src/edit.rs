@@ -7,11 +7,13 @@
 use crate::caller::RequestContext;
 use crate::change::{Change, Edit, changes};
 use crate::guard::Permit;
+use crate::identity::oauth::consent;
+use crate::identity::session;
 use crate::transaction::{Committed, Transaction};
 use crate::{App, execute, rules};
 use charter_db::{BoxFuture, Scope};
-use charter_kernel::facts::{OrganizationFacts, PrincipalStatus};
-use charter_kernel::{OrganizationId, Problem, ProblemKind, Revision, Timestamp};
+use charter_kernel::facts::OrganizationFacts;
+use charter_kernel::{OrganizationId, Problem, ProblemKind, Revision, SessionId, Timestamp};
 use charter_policy::preview::{self, AccessChange};
 use charter_store as store;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -168,8 +170,8 @@ where
             dry_run: true,
         });
     }
-    let (prepared, revision) = match write(app, ctx, organization, options, mutate).await? {
-        Written::Changed(prepared, revision) => (prepared, revision),
+    let (prepared, ended, revision) = match write(app, ctx, organization, options, mutate).await? {
+        Written::Changed(prepared, ended, revision) => (prepared, ended, revision),
         Written::Nothing(prepared) => {
             return Ok(Edited {
                 revision: prepared.before.organization.revision,
@@ -181,14 +183,8 @@ where
             });
         }
     };
-    let stops = |change: &Change| match change {
-        Change::Member(Edit::Update(_, member)) => member.account_status != PrincipalStatus::Active,
-        _ => false,
-    };
-    if prepared.changes.iter().any(stops) {
-        // The sessions that ended with the account end here at once, too.
-        crate::identity::session::learn_ended(app, ctx.now).await?;
-    }
+    // What ended with an account or a membership ends here at once, too.
+    session::forget(app, &ended);
     let access = access_changes(app, &prepared.before, &prepared.after, ctx.now)?;
     let mut after = prepared.after;
     after.organization.revision = revision;
@@ -209,7 +205,8 @@ where
 }
 
 enum Written<T> {
-    Changed(Prepared<T>, Revision),
+    /// With the sessions that ended.
+    Changed(Prepared<T>, Vec<SessionId>, Revision),
     Nothing(Prepared<T>),
 }
 
@@ -237,10 +234,19 @@ where
                 // The lock is held and the revision bumped already; the facts are those of the revision before.
                 before.organization.revision = Revision(transaction.revision().0.saturating_sub(1));
                 let prepared = prepare(&app, &ctx, &options, before, mutate)?;
-                let mut events = Vec::new();
+                let (mut events, mut ended) = (Vec::new(), Vec::new());
                 for change in &prepared.changes {
-                    execute::change(&mut transaction, &ctx, organization, change, &options.reason).await?;
+                    let reason = &options.reason;
+                    ended
+                        .extend(execute::change(&mut transaction, &ctx, organization, change, reason).await?);
                     events.push(execute::event(&ctx, organization, change, &options.reason));
+                    if let Some(who) = execute::membership_ended(change) {
+                        let tx = transaction.tx();
+                        let (sessions, more) =
+                            consent::end_with_membership(tx, &ctx, organization, who).await?;
+                        ended.extend(sessions);
+                        events.extend(more);
+                    }
                 }
                 for warning in &prepared.warnings {
                     let why = options.accept_conflicts.as_deref().unwrap_or(&options.reason);
@@ -252,14 +258,16 @@ where
                     return Err(Problem::new(ProblemKind::Internal, "the edit changes nothing"));
                 }
                 let first = events.remove(0);
-                transaction.commit(first, events, prepared).await
-            }) as BoxFuture<'_, Result<Committed<Prepared<T>>, Problem>>
+                transaction.commit(first, events, (prepared, ended)).await
+            }) as BoxFuture<'_, Result<Committed<(Prepared<T>, Vec<SessionId>)>, Problem>>
         })
         .await;
     let nothing = unchanged.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (written, nothing) {
         (_, Some(prepared)) => Ok(Written::Nothing(prepared)),
-        (written, None) => written.map(|(prepared, revision)| Written::Changed(prepared, revision)),
+        (written, None) => {
+            written.map(|((prepared, ended), revision)| Written::Changed(prepared, ended, revision))
+        }
     }
 }
 

@@ -9,23 +9,23 @@ use charter_kernel::facts::{
     AssignmentFact, BlockFact, BlockSubject, ConditionFact, GrantFact, MemberFact, PrincipalStatus, Reach,
     ResourceFact, RoleFact, Subject, TeamFact,
 };
-use charter_kernel::{OrganizationId, Problem, Timestamp, Window};
+use charter_kernel::{OrganizationId, PrincipalId, Problem, SessionId, Timestamp, Window};
 use charter_store as store;
 use charter_store::Given;
 use serde_json::{Value, json};
 
-/// Writes one change.
+/// Writes one change; gives the sessions it ended.
 pub async fn change(
     transaction: &mut Transaction<'_>,
     ctx: &RequestContext,
     organization: OrganizationId,
     change: &Change,
     reason: &str,
-) -> Result<(), Problem> {
+) -> Result<Vec<SessionId>, Problem> {
     let now = ctx.now;
     let given = Given { by: ctx.principal().map(|principal| principal.id), at: now };
     match change {
-        Change::Member(edit) => member(transaction, organization, edit, now).await?,
+        Change::Member(edit) => return member(transaction, organization, edit, now).await,
         Change::TeamMember { team, principal, joins: true } => {
             store::team::add_member(transaction.tx(), organization, *team, *principal, now).await?;
         }
@@ -105,7 +105,20 @@ pub async fn change(
             }
         }
     }
-    Ok(())
+    Ok(Vec::new())
+}
+
+/// Whose membership a change ends: removed, or deactivated.
+pub fn membership_ended(change: &Change) -> Option<PrincipalId> {
+    match change {
+        Change::Member(Edit::Delete(member)) => Some(member.principal),
+        Change::Member(Edit::Update(was, member))
+            if was.status != member.status && member.status == PrincipalStatus::Deactivated =>
+        {
+            Some(member.principal)
+        }
+        _ => None,
+    }
 }
 
 async fn member(
@@ -113,7 +126,8 @@ async fn member(
     organization: OrganizationId,
     edit: &Edit<MemberFact>,
     now: Timestamp,
-) -> Result<(), Problem> {
+) -> Result<Vec<SessionId>, Problem> {
+    let mut ended = Vec::new();
     match edit {
         Edit::Delete(member) => {
             store::membership::delete(transaction.tx(), organization, member.principal).await?;
@@ -152,7 +166,8 @@ async fn member(
                 store::principal::update(transaction.tx(), &before, &after).await?;
                 if after.status != PrincipalStatus::Active {
                     let why = "the account may not act";
-                    store::session::end_of_principal(transaction.tx(), member.principal, why, now).await?;
+                    ended = store::session::end_of_principal(transaction.tx(), member.principal, why, now)
+                        .await?;
                 }
                 for other in store::membership::organizations_of(transaction.tx(), member.principal).await? {
                     transaction.touch(other).await?;
@@ -164,7 +179,7 @@ async fn member(
                 .await?;
         }
     }
-    Ok(())
+    Ok(ended)
 }
 
 fn window_json(window: Window) -> Value {

@@ -1,7 +1,7 @@
 //! Use cases of Charter, one file per concept. This floor owns transactions, the audit trail, the snapshots decisions are made from,
 //! and identity. It knows nothing of HTTP or SQL text.
 //!
-//! Read first: `guard.rs` (who may), `edit.rs` (how policy changes), `snapshot.rs` (what decisions are made from), `check.rs`.
+//! Read first: `guard.rs` (who may), `edit.rs` (how policy changes), `snapshot/` (what decisions are made from), `check.rs`.
 
 #[macro_use]
 mod reading;

@@ -27,6 +27,9 @@ statements! {
     DELETE = "delete from memberships where organization_id = $1 and principal_id = $2";
     DELETE_DIRECTORY = "delete from principal_memberships where organization_id = $1 and principal_id = $2";
     GET = select!("where m.organization_id = $1 and m.principal_id = $2");
+    /// Writers of SQLite are serial anyway.
+    HOLD = "select 1 from memberships where organization_id = $1 and principal_id = $2",
+        "select 1 from memberships where organization_id = $1 and principal_id = $2 for share";
     EXISTS = "select 1 from memberships where organization_id = $1 and principal_id = $2";
     PAGE = select!("where m.organization_id = $1 and m.principal_id > $2 order by m.principal_id limit $3");
     COUNT = "select count(*) from memberships where organization_id = $1";
@@ -105,6 +108,11 @@ pub async fn get(
 /// Whether the principal has a membership, live or not.
 pub async fn exists(conn: &mut Conn, organization: OrganizationId, principal: PrincipalId) -> Result<bool> {
     row::exists(conn, &EXISTS, params![organization, principal]).await
+}
+
+/// Holds the membership of a principal: nobody changes or removes it before this is final. Nothing means: there is none.
+pub async fn hold(tx: &mut Tx, organization: OrganizationId, principal: PrincipalId) -> Result<bool> {
+    row::exists(tx, &HOLD, params![organization, principal]).await
 }
 
 /// The members after an id.

@@ -11,7 +11,7 @@ macro_rules! select {
         concat!(
             "select organization_id, client_id, name, kind, redirect_uris, post_logout_redirect_uris, grant_types, scopes, is_first_party, \
              service_account_id, pepper_version, secret_hash, previous_secret_hash, previous_until, status, created_by, created_at, \
-             updated_at, row_version, id_token_alg from oauth_clients ",
+             updated_at, row_version, id_token_alg, audiences from oauth_clients ",
             $rest
         )
     };
@@ -21,12 +21,14 @@ statements! {
     INSERT_HOME = "insert into oauth_client_homes (client_id, organization_id) values ($2, $1)";
     INSERT = "insert into oauth_clients (organization_id, client_id, name, kind, redirect_uris, post_logout_redirect_uris, grant_types, \
               scopes, is_first_party, service_account_id, pepper_version, secret_hash, status, created_by, created_at, updated_at, \
-              row_version, id_token_alg) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, 1, $16)";
+              row_version, id_token_alg, audiences) \
+              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, 1, $16, $17)";
     HOME = "select organization_id from oauth_client_homes where client_id = $1";
     GET = select!("where organization_id = $1 and client_id = $2");
     PAGE = select!("where organization_id = $1 and client_id > $2 order by client_id limit $3");
+    COUNT = "select count(*) from oauth_clients where organization_id = $1 and status <> 'deleted'";
     UPDATE = "update oauth_clients set name = $4, redirect_uris = $5, post_logout_redirect_uris = $6, grant_types = $7, scopes = $8, \
-              is_first_party = $9, service_account_id = $10, status = $11, updated_at = $12, id_token_alg = $13, row_version = row_version + 1 \
+              is_first_party = $9, service_account_id = $10, status = $11, updated_at = $12, id_token_alg = $13, audiences = $14, row_version = row_version + 1 \
               where organization_id = $1 and client_id = $2 and row_version = $3";
     HOLD = "update oauth_clients set row_version = row_version \
             where organization_id = $1 and client_id = $2 and row_version = $3 and status = 'active'";
@@ -115,6 +117,8 @@ pub struct OauthClient {
     pub previous_until: Option<Timestamp>,
     /// How its ID tokens are signed.
     pub id_token_alg: IdTokenAlg,
+    /// What its access tokens may be for besides Charter itself.
+    pub audiences: Vec<String>,
     /// Where it is in its life.
     pub status: ClientStatus,
     /// Who made it; none is the operator.
@@ -156,6 +160,7 @@ fn client(row: RowRef<'_>) -> Result<OauthClient> {
         updated_at: row::time(row, 17)?,
         row_version: row.get(18)?,
         id_token_alg: row::word(row, 19, IdTokenAlg::from_word)?,
+        audiences: row::texts(row, 20)?,
     })
 }
 
@@ -181,7 +186,8 @@ pub async fn insert(tx: &mut Tx, organization: OrganizationId, client: &OauthCli
             it.status.as_str(),
             it.created_by,
             it.created_at,
-            it.id_token_alg.as_str()
+            it.id_token_alg.as_str(),
+            texts(&it.audiences)
         ],
     )
     .await?;
@@ -215,6 +221,11 @@ pub async fn page(
     row::page(conn, &PAGE, params![organization, after], limit, client).await
 }
 
+/// How many clients an organization has, switched off or not.
+pub async fn count(conn: &mut Conn, organization: OrganizationId) -> Result<u64> {
+    conn.query_one(&COUNT, params![organization]).await?.get(0)
+}
+
 /// Holds a client that is active and still the version that was read: nobody changes it before this is final.
 pub async fn hold(
     tx: &mut Tx,
@@ -241,7 +252,8 @@ pub async fn update(tx: &mut Tx, organization: OrganizationId, client: &OauthCli
         it.service_account,
         it.status.as_str(),
         it.updated_at,
-        it.id_token_alg.as_str()
+        it.id_token_alg.as_str(),
+        texts(&it.audiences)
     ];
     Ok(tx.execute(&UPDATE, params).await? > 0)
 }

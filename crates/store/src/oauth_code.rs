@@ -3,17 +3,19 @@
 use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::{OauthClientId, OrganizationId, PrincipalId, SessionId, Timestamp};
 
+use crate::param::texts;
 use crate::{Result, row};
 
 statements! {
     INSERT = "insert into oauth_codes (organization_id, code_hash, client_id, principal_id, session_id, redirect_uri, code_challenge, \
-              scope, nonce, amr, authenticated_at, created_at, expires_at) \
-              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+              scope, nonce, amr, authenticated_at, created_at, expires_at, audiences) \
+              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     GET = "select organization_id, client_id, principal_id, session_id, redirect_uri, code_challenge, scope, nonce, amr, \
-           authenticated_at, created_at, expires_at, used_at, begun_session_id from oauth_codes \
+           authenticated_at, created_at, expires_at, used_at, begun_session_id, audiences from oauth_codes \
            where organization_id = $1 and code_hash = $2";
     TAKE = "update oauth_codes set used_at = $3, begun_session_id = $4 where organization_id = $1 and code_hash = $2 and used_at is null";
     DELETE_UNUSED = "delete from oauth_codes where organization_id = $1 and client_id = $2 and principal_id = $3 and used_at is null";
+    DELETE_UNUSED_OF_PRINCIPAL = "delete from oauth_codes where organization_id = $1 and principal_id = $2 and used_at is null";
     PURGE = "delete from oauth_codes where expires_at < $1";
 }
 
@@ -34,6 +36,8 @@ pub struct OauthCode {
     pub code_challenge: String,
     /// What it is for.
     pub scope: String,
+    /// What access tokens may be for; nothing is Charter itself.
+    pub audiences: Vec<String>,
     /// What the client wants to find in the ID token.
     pub nonce: Option<String>,
     /// How the principal proved itself, joined by spaces.
@@ -59,6 +63,7 @@ fn code(row: RowRef<'_>) -> Result<OauthCode> {
         redirect_uri: row::text(row, 4)?,
         code_challenge: row::text(row, 5)?,
         scope: row::text(row, 6)?,
+        audiences: row::texts(row, 14)?,
         nonce: row::opt_text(row, 7)?,
         amr: row::text(row, 8)?,
         authenticated_at: row::time(row, 9)?,
@@ -92,7 +97,8 @@ pub async fn insert(
             it.amr,
             it.authenticated_at,
             it.created_at,
-            it.expires_at
+            it.expires_at,
+            texts(&it.audiences)
         ],
     )
     .await?;
@@ -107,6 +113,15 @@ pub async fn delete_unused(
     principal: PrincipalId,
 ) -> Result<u64> {
     tx.execute(&DELETE_UNUSED, params![organization, client, principal]).await
+}
+
+/// Forgets the codes of a principal in an organization that were not exchanged yet.
+pub async fn delete_unused_of_principal(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    principal: PrincipalId,
+) -> Result<u64> {
+    tx.execute(&DELETE_UNUSED_OF_PRINCIPAL, params![organization, principal]).await
 }
 
 /// The code with this hash, used or not.

@@ -13,6 +13,7 @@ statements! {
                     join oauth_clients o on o.organization_id = c.organization_id and o.client_id = c.client_id \
                     where c.organization_id = $1 and c.principal_id = $2 and c.client_id > $3 order by c.client_id limit $4";
     DELETE = "delete from oauth_consents where organization_id = $1 and client_id = $2 and principal_id = $3";
+    DELETE_OF_PRINCIPAL = "delete from oauth_consents where organization_id = $1 and principal_id = $2 returning client_id";
     DELETE_OF_CLIENT = "delete from oauth_consents where organization_id = $1 and client_id = $2";
 }
 
@@ -91,4 +92,16 @@ pub async fn delete_of_client(
     client: OauthClientId,
 ) -> Result<u64> {
     tx.execute(&DELETE_OF_CLIENT, params![organization, client]).await
+}
+
+/// Forgets what somebody agreed to in an organization; gives the clients they had let in.
+pub async fn delete_of_principal(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    principal: PrincipalId,
+) -> Result<Vec<OauthClientId>> {
+    row::list(tx, &DELETE_OF_PRINCIPAL, params![organization, principal], |row| {
+        Ok(OauthClientId(row.get_id(0)?))
+    })
+    .await
 }

@@ -3,6 +3,7 @@
 use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::{OauthClientId, OrganizationId, PrincipalId, SessionId, Timestamp};
 
+use crate::param::texts;
 use crate::{Page, Result, row};
 
 macro_rules! select {
@@ -10,7 +11,7 @@ macro_rules! select {
         concat!(
             "select session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, idle_expires_at, ended_at, \
              end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash, supporter_id, \
-             supporter_login, support_reason, client_id, scope, parent_session_id from sessions ",
+             supporter_login, support_reason, client_id, scope, parent_session_id, audiences from sessions ",
             $rest
         )
     };
@@ -19,8 +20,8 @@ macro_rules! select {
 statements! {
     INSERT = "insert into sessions (session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, \
               idle_expires_at, ended_at, end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash, supporter_id, \
-              supporter_login, support_reason, client_id, scope, parent_session_id) \
-              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+              supporter_login, support_reason, client_id, scope, parent_session_id, audiences) \
+              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
     GET = select!("where session_id = $1");
     BY_COOKIE = select!("where cookie_hash = $1");
     OF_PRINCIPAL = select!("where principal_id = $1 and (created_at, session_id) > ($2, $3) order by created_at, session_id limit $4");
@@ -38,6 +39,8 @@ statements! {
                      returning session_id";
     END_OF_GRANT = "update sessions set ended_at = $3, end_reason = $4 where client_id = $1 and principal_id = $2 and ended_at is null and expires_at > $3 \
                     returning session_id";
+    END_OF_MEMBER = "update sessions set ended_at = $3, end_reason = $4 where principal_id = $1 and organization_id = $2 \
+                     and client_id is not null and ended_at is null and expires_at > $3 returning session_id, client_id";
     END_OF_PARENT = "update sessions set ended_at = $2, end_reason = $3 where parent_session_id = $1 and ended_at is null and expires_at > $2 \
                      returning session_id";
     // A session is used on every node: what was seen last stays.
@@ -91,6 +94,8 @@ pub struct Session {
     pub client: Option<OauthClientId>,
     /// What the client may do by it, in the words of OAuth.
     pub scope: Option<String>,
+    /// What the client's access tokens may be for; nothing is Charter itself.
+    pub audiences: Vec<String>,
     /// The browser's session it ends with.
     pub parent: Option<SessionId>,
 }
@@ -135,6 +140,7 @@ fn session(row: RowRef<'_>) -> Result<Session> {
         client: row.get_opt_id(18)?.map(OauthClientId),
         scope: row::opt_text(row, 19)?,
         parent: row.get_opt_id(20)?.map(SessionId),
+        audiences: row::texts(row, 21)?,
     })
 }
 
@@ -169,7 +175,8 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<()> {
             it.support.as_ref().map(|support| support.reason.as_str()),
             it.client,
             it.scope,
-            it.parent
+            it.parent,
+            texts(&it.audiences)
         ],
     )
     .await?;
@@ -261,6 +268,19 @@ pub async fn end_of_grant(
 ) -> Result<Vec<SessionId>> {
     row::list(tx, &END_OF_GRANT, params![client, principal, now, reason], |row| Ok(SessionId(row.get_id(0)?)))
         .await
+}
+
+/// Ends what clients of an organization have on behalf of a member, or as it; gives each session it ended, with its client.
+pub async fn end_of_member(
+    tx: &mut Tx,
+    principal: PrincipalId,
+    organization: OrganizationId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<(SessionId, OauthClientId)>> {
+    let params = params![principal, organization, now, reason];
+    let ended = |row: RowRef<'_>| Ok((SessionId(row.get_id(0)?), OauthClientId(row.get_id(1)?)));
+    row::list(tx, &END_OF_MEMBER, params, ended).await
 }
 
 /// Ends what clients were given by a browser's session; gives what it ended.

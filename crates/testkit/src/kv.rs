@@ -1,10 +1,9 @@
 //! A server of a test's own that speaks as HashiCorp Vault does about one secret of its key/value engine, version 2.
 
+use crate::listening::{self, Listening};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How the server treats a request.
@@ -27,20 +26,23 @@ pub enum Mood {
 /// A version: the fields of the secret as a JSON object; none when it was deleted.
 type Versions = Vec<Option<String>>;
 
+impl listening::Mood for Mood {
+    fn hangs(&self) -> bool {
+        *self == Self::Hangs
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
-    mood: Mutex<Mood>,
     versions: Mutex<Versions>,
     requests: Mutex<Vec<String>>,
-    is_over: AtomicBool,
 }
 
 /// A vault; ends when dropped.
 #[derive(Debug)]
 pub struct Kv {
-    address: SocketAddr,
+    server: Listening<Mood>,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// The token it lets in.
@@ -49,49 +51,22 @@ pub const TOKEN: &str = "hvs.a-token-of-a-test";
 impl Kv {
     /// A vault with versions of one secret, oldest first, at `secret/data/charter`.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        clippy::disallowed_methods,
-        reason = "a test without its server has failed; Drop joins the thread"
-    )]
     pub fn start(versions: Versions) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared {
-            mood: Mutex::new(Mood::Open),
-            versions: Mutex::new(versions),
-            requests: Mutex::default(),
-            is_over: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared { versions: Mutex::new(versions), requests: Mutex::default() });
         let inside = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            let mut silent = Vec::new();
-            for stream in listener.incoming() {
-                if inside.is_over.load(Ordering::Acquire) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                let mood = inside.mood.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                if mood == Mood::Hangs {
-                    silent.push(stream);
-                } else {
-                    // Whoever hangs up early is no fault of the server.
-                    let _ended = answer(stream, &mood, &inside);
-                }
-            }
-        });
-        Self { address, shared, thread: Some(thread) }
+        let server = Listening::start(Mood::Open, move |stream, mood, _| answer(stream, mood, &inside));
+        Self { server, shared }
     }
 
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.server.address())
     }
 
     /// Changes its mood.
     pub fn behave(&self, mood: Mood) {
-        *self.shared.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+        self.server.behave(mood);
     }
 
     /// Writes another version.
@@ -103,16 +78,6 @@ impl Kv {
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for Kv {
-    fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Release);
-        let _woken = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ended = thread.join();
-        }
     }
 }
 

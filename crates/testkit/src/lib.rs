@@ -1,10 +1,12 @@
 //! What tests share: databases of both engines, fresh for each test, and ways to make them fail; a passkey made of software.
 
 pub mod authenticator;
+pub mod content;
 pub mod database;
 pub mod fault;
 pub mod hostile;
 pub mod kv;
+mod listening;
 pub mod receiver;
 pub mod server;
 pub mod smtp;

@@ -1,10 +1,9 @@
 //! A receiver of HTTP requests of a test's own: on this machine, and as unhelpful as it is told to be.
 
+use crate::listening::{Listening, Mood};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How the receiver treats a request.
@@ -41,95 +40,61 @@ impl Request {
     }
 }
 
-#[derive(Debug)]
-struct Shared {
-    reception: Mutex<Reception>,
-    requests: Mutex<Vec<Request>>,
-    connections: Mutex<usize>,
-    is_over: AtomicBool,
+impl Mood for Reception {
+    fn hangs(&self) -> bool {
+        *self == Self::Hangs
+    }
 }
 
 /// A receiver; ends when dropped.
 #[derive(Debug)]
 pub struct Receiver {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    server: Listening<Reception>,
+    requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Receiver {
     /// A receiver that runs.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        clippy::disallowed_methods,
-        reason = "a test without its receiver has failed; Drop joins the thread"
-    )]
     pub fn start(reception: Reception) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared {
-            reception: Mutex::new(reception),
-            requests: Mutex::default(),
-            connections: Mutex::default(),
-            is_over: AtomicBool::new(false),
+        let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
+        let inside = Arc::clone(&requests);
+        let server = Listening::start(reception, move |stream, reception, is_over| {
+            receive(stream, reception, &inside, is_over)
         });
-        let inside = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            let mut silent = Vec::new();
-            for stream in listener.incoming() {
-                if inside.is_over.load(Ordering::Acquire) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                *inside.connections.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-                let reception = inside.reception.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                if reception == Reception::Hangs {
-                    silent.push(stream);
-                } else {
-                    // Whoever hangs up early is no fault of the receiver.
-                    let _ended = receive(stream, &reception, &inside);
-                }
-            }
-        });
-        Self { address, shared, thread: Some(thread) }
+        Self { server, requests }
     }
 
     /// Its port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.server.address().port()
     }
 
     /// Changes its reception.
     pub fn behave(&self, reception: Reception) {
-        *self.shared.reception.lock().unwrap_or_else(PoisonError::into_inner) = reception;
+        self.server.behave(reception);
     }
 
     /// The requests it got.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
-        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How often somebody connected.
     #[must_use]
     pub fn connections(&self) -> usize {
-        *self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        self.server.connections()
     }
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Release);
-        let _woken = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ended = thread.join();
-        }
-    }
-}
-
-fn receive(stream: TcpStream, reception: &Reception, shared: &Shared) -> std::io::Result<()> {
+fn receive(
+    stream: TcpStream,
+    reception: &Reception,
+    requests: &Mutex<Vec<Request>>,
+    is_over: &dyn Fn() -> bool,
+) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.set_write_timeout(Some(Duration::from_secs(10)))?;
     let mut out = stream.try_clone()?;
@@ -155,7 +120,7 @@ fn receive(stream: TcpStream, reception: &Reception, shared: &Shared) -> std::io
         headers,
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
     match reception {
         Reception::Answers(status) => {
             write!(out, "HTTP/1.1 {status} Said\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
@@ -168,7 +133,7 @@ fn receive(stream: TcpStream, reception: &Reception, shared: &Shared) -> std::io
         }
         Reception::Babbles => {
             write!(out, "HTTP/1.1 200 Well\r\ncontent-type: text/plain\r\n\r\n")?;
-            while out.write_all(&[b'x'; 1024]).is_ok() && !shared.is_over.load(Ordering::Acquire) {}
+            while out.write_all(&[b'x'; 1024]).is_ok() && !is_over() {}
             Ok(())
         }
         Reception::Hangs | Reception::HangsUp => Ok(()),

@@ -1,10 +1,9 @@
 //! A mail server of a test's own: on this machine, one conversation at a time and thread, and as unhelpful as it is told to be.
 
+use crate::listening::{Listening, Mood};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How the server treats who speaks to it.
@@ -33,19 +32,17 @@ pub struct Received {
     pub text: String,
 }
 
-#[derive(Debug)]
-struct Shared {
-    manner: Mutex<Manner>,
-    received: Mutex<Vec<Received>>,
-    is_over: AtomicBool,
+impl Mood for Manner {
+    fn hangs(&self) -> bool {
+        *self == Self::Hangs
+    }
 }
 
 /// A mail server; ends when dropped.
 #[derive(Debug)]
 pub struct SmtpServer {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    server: Listening<Manner>,
+    received: Arc<Mutex<Vec<Received>>>,
 }
 
 /// An address on this machine at which nobody listens.
@@ -58,68 +55,32 @@ pub fn deserted() -> SocketAddr {
 impl SmtpServer {
     /// A server that runs, with its manner.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        clippy::disallowed_methods,
-        reason = "a test without its server has failed; Drop joins the thread"
-    )]
     pub fn start(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared {
-            manner: Mutex::new(manner),
-            received: Mutex::default(),
-            is_over: AtomicBool::new(false),
-        });
-        let inside = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            let mut silent = Vec::new();
-            for stream in listener.incoming() {
-                if inside.is_over.load(Ordering::Acquire) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                let manner = inside.manner.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                if manner == Manner::Hangs {
-                    silent.push(stream);
-                } else {
-                    // Whoever hangs up early is no fault of the server.
-                    let _ended = converse(stream, &manner, &inside);
-                }
-            }
-        });
-        Self { address, shared, thread: Some(thread) }
+        let received: Arc<Mutex<Vec<Received>>> = Arc::default();
+        let inside = Arc::clone(&received);
+        let server = Listening::start(manner, move |stream, manner, _| converse(stream, manner, &inside));
+        Self { server, received }
     }
 
     /// Its address for `mail_url`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("smtp://{}", self.address)
+        format!("smtp://{}", self.server.address())
     }
 
     /// Changes its manner.
     pub fn behave(&self, manner: Manner) {
-        *self.shared.manner.lock().unwrap_or_else(PoisonError::into_inner) = manner;
+        self.server.behave(manner);
     }
 
     /// The mails it took.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        self.shared.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Drop for SmtpServer {
-    fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Release);
-        let _woken = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ended = thread.join();
-        }
-    }
-}
-
-fn converse(stream: TcpStream, manner: &Manner, shared: &Shared) -> std::io::Result<()> {
+fn converse(stream: TcpStream, manner: &Manner, received: &Mutex<Vec<Received>>) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut out = stream.try_clone()?;
     let mut lines = BufReader::new(stream);
@@ -177,7 +138,7 @@ fn converse(stream: TcpStream, manner: &Manner, shared: &Shared) -> std::io::Res
                 say(answer)?;
                 continue;
             }
-            shared.received.lock().unwrap_or_else(PoisonError::into_inner).push(mail.clone());
+            received.lock().unwrap_or_else(PoisonError::into_inner).push(mail.clone());
             say("250 taken")?;
         } else if command == "QUIT" {
             return say("221 bye");

@@ -262,7 +262,7 @@ async fn process<G: Gate>(
     };
     let path = names?;
     let at_least = at_least(&parts.headers)?;
-    let mut query = text::query_pairs(parts.uri.query().unwrap_or_default())?;
+    let mut query = text::query_pairs_with(parts.uri.query().unwrap_or_default(), route.repeatable)?;
 
     let organization = match route.guard {
         Guard::Public(_) => None,
@@ -407,7 +407,7 @@ async fn context<G: Gate>(
     let settings = &edge.shared.settings;
     if matches!(route.guard, Guard::Public(_)) {
         // A stale token must not keep anybody from signing in; another site's page must not sign them in as somebody else.
-        if !route.is_open_to_pages {
+        if !route.is_open_to_pages && !route.judges_origin {
             origin::check(parts, settings, None)?;
         }
         let caller = gate.authenticate(Credential::None, address).await?;

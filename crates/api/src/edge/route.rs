@@ -123,6 +123,8 @@ pub struct Route<G: Gate = App> {
     pub(crate) is_lenient: bool,
     pub(crate) keeps_answers: bool,
     pub(crate) is_open_to_pages: bool,
+    pub(crate) judges_origin: bool,
+    pub(crate) repeatable: &'static [&'static str],
     pub(crate) demands_if_match: bool,
     pub(crate) demands_recent_sign_in: bool,
     pub(crate) knows_client: bool,
@@ -273,6 +275,8 @@ impl<G: Gate> Route<G> {
             is_lenient: false,
             keeps_answers: true,
             is_open_to_pages: false,
+            judges_origin: false,
+            repeatable: &[],
             demands_if_match: false,
             demands_recent_sign_in: false,
             knows_client: false,
@@ -364,6 +368,16 @@ impl<G: Gate> Route<G> {
     /// Pages of every other origin may ask and read the answer. They never do so with a cookie: what shows who asks stands in the request.
     pub fn open_to_pages(self) -> Self {
         Self { is_open_to_pages: true, ..self }
+    }
+
+    /// The handler judges itself where a form comes from: some of them change nothing.
+    pub fn judges_origin(self) -> Self {
+        Self { judges_origin: true, ..self }
+    }
+
+    /// Parameters of the address that may stand several times.
+    pub fn repeats(self, names: &'static [&'static str]) -> Self {
+        Self { repeatable: names, ..self }
     }
 
     /// The type of the query, for the document of a raw route.

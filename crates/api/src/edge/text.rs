@@ -15,6 +15,11 @@ pub type Pairs = Vec<(String, String)>;
 
 /// Splits a query string; a name that stands twice and text that cannot be decoded are refused.
 pub fn query_pairs(query: &str) -> Result<Pairs, Problem> {
+    query_pairs_with(query, &[])
+}
+
+/// The same with names that may stand several times.
+pub(crate) fn query_pairs_with(query: &str, lists: &[&str]) -> Result<Pairs, Problem> {
     let mut pairs = Pairs::new();
     if query.is_empty() {
         return Ok(pairs);
@@ -22,7 +27,7 @@ pub fn query_pairs(query: &str) -> Result<Pairs, Problem> {
     for part in query.split('&').filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         let (name, value) = (decode(name)?, decode(value)?);
-        if pairs.iter().any(|(known, _)| *known == name) {
+        if !lists.contains(&name.as_str()) && pairs.iter().any(|(known, _)| *known == name) {
             return Err(parameter(name, "stands twice: say it once"));
         }
         pairs.push((name, value));

@@ -1,7 +1,7 @@
 //! `/oauth/authorize`: a browser brings what a client asks, its user signs in and agrees, and is sent back. Nothing is kept between the
 //! pages but what stands in their address: each step reads and judges the whole request again.
 
-use super::form::Form;
+use super::form::{Form, LISTS};
 use super::prove::{self, Headers, Step};
 use super::visit::Visit;
 use super::{AUTHORIZE, SCRIPT, TAG, page};
@@ -26,13 +26,21 @@ pub(super) fn routes() -> Vec<Route<App>> {
             .described(
                 "RFC 6749 and OpenID Connect with `response_type=code` alone, and PKCE (S256) for every client. The address to \
                  return to is compared letter by letter; where it, the client or the challenge is wrong, the answer is a page \
-                 and nobody is sent anywhere. The answer names its issuer (RFC 9207).",
+                 and nobody is sent anywhere. Where anything else is wrong, members of the client's organization who are signed in \
+                 are sent back with the error, and so is everybody with `prompt=none`; others see a page with a way back. The answer names its issuer (RFC 9207).",
             )
             .gives_type("text/html")
+            .repeats(&LISTS)
             .problems(&[ProblemKind::MethodNotAllowed]),
         Route::raw(Method::POST, AUTHORIZE, Guard::Public(WHY), answered)
             .named("oauth.authorize.answer", TAG, "Takes the forms of the pages on which somebody signs in and agrees.")
+            .described(
+                "A form with the parameters of a request for a code, from wherever it comes, is answered with a redirect (303) to \
+                 the same request as an address, as OpenID Connect Core 3.1.2.1 wants both.",
+            )
             .gives_type("text/html")
+            .repeats(&LISTS)
+            .judges_origin()
             .body_limit(64 * 1024),
         Route::raw(Method::GET, SCRIPT, Guard::Public("a script of a page is no secret"), script)
             .named("oauth.authorize.script", TAG, "Gives the script by which the pages use a passkey.")
@@ -52,6 +60,7 @@ fn draft(form: &Form) -> RequestDraft {
         response_type: form.text("response_type"),
         response_mode: form.text("response_mode"),
         scope: form.text("scope"),
+        resources: form.all("resource").into_iter().map(str::to_owned).collect(),
         state: form.text("state"),
         nonce: form.text("nonce"),
         code_challenge: form.text("code_challenge"),
@@ -88,7 +97,14 @@ async fn read(visit: &Visit) -> Result<Result<Asked, Response>, Problem> {
     Ok(match request::read(&visit.app, draft(&form)).await {
         Ok(asked) => Ok(asked),
         Err(Wrong::Page(detail)) => Err(page::wrong(&detail).answer()),
-        Err(Wrong::Redirect(to)) => Err(redirect(&to, Headers::new())?),
+        Err(Wrong::Back(back)) => {
+            let ctx = visit.by_cookie().await?;
+            Err(if authorize::goes_by_itself(&visit.app, &ctx, &back).await? {
+                redirect(&back.to, Headers::new())?
+            } else {
+                page::back(&back).answer()
+            })
+        }
         Err(Wrong::Problem(problem)) => return Err(problem),
     })
 }
@@ -114,6 +130,7 @@ async fn go_on(
         Next::AddFactor => page::add_factor(asked, &action).with(headers).answer(),
         Next::Agree(agreement) => page::agree(asked, &action, &agreement).with(headers).answer(),
         Next::Redirect(to) => redirect(&to, headers)?,
+        Next::Back(back) => page::back(&back).with(headers).answer(),
     })
 }
 
@@ -134,8 +151,39 @@ async fn asked(call: RawCall<App>) -> Result<Response, Problem> {
     go_on(&visit, &ctx, &asked, Done::default(), Headers::new()).await
 }
 
+/// The parameters of a request for a code (`draft`), and no others: what somebody typed stays out of an address.
+const PARAMETERS: [&str; 17] = [
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "response_mode",
+    "scope",
+    "resource",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "prompt",
+    "max_age",
+    "login_hint",
+    "id_token_hint",
+    "request",
+    "request_uri",
+    "registration",
+];
+
+/// A request for a code that came as a form (OpenID Connect Core, section 3.1.2.1): it is asked again as an address. A form from another site
+/// comes without the cookie of the browser, and nothing that changes anything is done by one; the address is opened with it.
+fn asked_again(form: &Form) -> Result<Response, Problem> {
+    redirect(&format!("{AUTHORIZE}?{}", form.only(&PARAMETERS)), Headers::new())
+}
+
 async fn answered(mut call: RawCall<App>) -> Result<Response, Problem> {
     let form = Form::read(&mut call).await?;
+    // The forms of our pages say what to do; a request for a code says who asks.
+    if form.get("do").is_none() && form.get("client_id").is_some() {
+        return asked_again(&form);
+    }
     let visit = Visit::of(call)?;
     visit.require_here()?;
     let asked = match read(&visit).await? {

@@ -30,7 +30,7 @@ pub(super) fn routes() -> Vec<Route<App>> {
                  for one that asks nobody `admin.org_settings.update` as well.",
             )
             .status(StatusCode::CREATED)
-            .problems(&[ProblemKind::BeyondGiver, ProblemKind::NotFound])
+            .problems(&[ProblemKind::BeyondGiver, ProblemKind::LimitReached, ProblemKind::NotFound])
             .example(
                 r#"{"name":"Shop","kind":"confidential","redirect_uris":["https://shop.example/callback"],"scopes":["openid","email","sales.*.read"]}"#,
             )
@@ -132,6 +132,8 @@ struct ClientView {
     grant_types: Vec<String>,
     /// What it may ask for.
     scopes: Vec<String>,
+    /// What its access tokens may be for besides Charter itself.
+    audiences: Vec<String>,
     /// Whether it is the organization's own: nobody is asked whether they agree.
     first_party: bool,
     /// How its ID tokens are signed: `ES256` or `RS256`.
@@ -165,6 +167,7 @@ impl From<OauthClient> for ClientView {
             post_logout_redirect_uris: it.post_logout_redirect_uris,
             grant_types: it.grant_types,
             scopes: it.scopes,
+            audiences: it.audiences,
             first_party: it.is_first_party,
             id_token_alg: it.id_token_alg.as_str(),
             service_account_id: it.service_account,
@@ -215,6 +218,9 @@ struct CreateBody {
     /// `openid`, `profile`, `email`, `offline_access`, and patterns of permissions.
     #[serde(default)]
     scopes: Vec<String>,
+    /// What its access tokens may be for besides Charter itself (RFC 8707): absolute URIs, compared letter by letter.
+    #[serde(default)]
+    audiences: Vec<String>,
     /// Whether it is the organization's own: nobody is asked whether they agree.
     #[serde(default)]
     first_party: bool,
@@ -246,6 +252,9 @@ struct UpdateBody {
     /// What it may ask for.
     #[serde(default)]
     scopes: Option<Vec<String>>,
+    /// What its access tokens may be for besides Charter itself.
+    #[serde(default)]
+    audiences: Option<Vec<String>>,
     /// Whether it is the organization's own.
     #[serde(default)]
     first_party: Option<bool>,
@@ -293,6 +302,7 @@ async fn create(call: Call<(), (), CreateBody>) -> Result<Reply<WithSecretView>,
         post_logout_redirect_uris: it.post_logout_redirect_uris,
         grant_types: it.grant_types.unwrap_or_else(|| vec![AUTHORIZATION_CODE.to_owned()]),
         scopes: it.scopes,
+        audiences: it.audiences,
         is_first_party: it.first_party,
         id_token_alg: it.id_token_alg.into(),
         service_account: it.service_account,
@@ -316,6 +326,7 @@ async fn update(call: Call<ClientPath, (), UpdateBody>) -> Result<Reply<ClientVi
         post_logout_redirect_uris: it.post_logout_redirect_uris,
         grant_types: it.grant_types,
         scopes: it.scopes,
+        audiences: it.audiences,
         is_first_party: it.first_party,
         id_token_alg: it.id_token_alg.map(Into::into),
         service_account: it.service_account,

@@ -11,6 +11,10 @@ use charter_kernel::{Problem, ProblemKind};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
+use url::form_urlencoded;
+
+/// What may stand several times (RFC 8707, section 2).
+pub(super) const LISTS: [&str; 1] = ["resource"];
 
 /// Parameters of a form or an address. One without a value counts as left out (RFC 6749, section 3.1).
 pub(super) struct Form(Pairs);
@@ -18,7 +22,7 @@ pub(super) struct Form(Pairs);
 impl Form {
     /// The parameters of an address or of a body that is a form.
     pub fn of(text: &str) -> Result<Self, Problem> {
-        let pairs = text::query_pairs(text)?;
+        let pairs = text::query_pairs_with(text, &LISTS)?;
         Ok(Self(pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect()))
     }
 
@@ -41,6 +45,19 @@ impl Form {
     /// The value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of a parameter that may stand several times.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The parameters that have one of these names, as a form.
+    pub fn only(&self, names: &[&str]) -> String {
+        let kept = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        text.extend_pairs(kept);
+        text.finish()
     }
 
     /// The same as a text of its own.

@@ -6,7 +6,7 @@ use super::SCRIPT;
 use crate::edge::{Answer, Escaped};
 use axum::response::Response;
 use charter_app::identity::oauth::authorize::Agreement;
-use charter_app::identity::oauth::request::Asked;
+use charter_app::identity::oauth::request::{Asked, Back};
 use charter_app::identity::oauth::scope;
 use charter_app::identity::passkey::Options;
 use http::header::CONTENT_SECURITY_POLICY;
@@ -90,6 +90,19 @@ pub(super) fn wrong(detail: &str) -> Page {
     let body = format!(
         "<p role=\"alert\">Nothing was done: {}.</p>\n<p>Go back to the application, and tell whoever runs it what stands here.</p>\n",
         Escaped(detail)
+    );
+    Page::new("This cannot be done", body).status(StatusCode::BAD_REQUEST)
+}
+
+/// What went wrong, with a way back to the application for who wants to go there.
+pub(super) fn back(back: &Back) -> Page {
+    let body = format!(
+        "<p role=\"alert\">Nothing was done: {}.</p>\n<p>The application <strong>{}</strong> sent you here.</p>\n\
+         <p><a href=\"{}\" rel=\"noreferrer\">Go back to it at <strong>{}</strong></a>, if you know that place; it is told what stands here.</p>\n",
+        Escaped(&back.detail),
+        Escaped(&back.client),
+        Escaped(&back.to),
+        Escaped(&back.place),
     );
     Page::new("This cannot be done", body).status(StatusCode::BAD_REQUEST)
 }
@@ -215,9 +228,17 @@ pub(super) fn agree(asked: &Asked, action: &str, agreement: &Agreement) -> Page 
     for word in agreement.scope.words() {
         let _ = writeln!(body, "<li>{}</li>", meaning(word));
     }
+    body.push_str("</ul>\n");
+    if !agreement.audiences.is_empty() {
+        body.push_str("<p>With this it turns to:</p>\n<ul>\n");
+        for resource in &agreement.audiences {
+            let _ = writeln!(body, "<li><code>{}</code></li>", Escaped(resource));
+        }
+        body.push_str("</ul>\n");
+    }
     let _ = write!(
         body,
-        "</ul>\n<p>It can never do more than you can. You end it among your sessions.</p>\n\
+        "<p>It can never do more than you can. You end it among your sessions.</p>\n\
          <form method=\"post\" action=\"{}\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n\
          <p><button type=\"submit\" name=\"do\" value=\"agree\">Agree</button>\n\
          <button type=\"submit\" name=\"do\" value=\"refuse\">Do not agree</button>\n\
@@ -258,6 +279,7 @@ pub(super) fn signed_out() -> Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use charter_kernel::OrganizationId;
 
     /// Attack 50.
     #[test]
@@ -266,6 +288,17 @@ mod tests {
         assert!(!page.body.contains("<script") && page.body.contains("&lt;script&gt;"));
         let page = sign_out(Some("<b>"), "\"><i>", "/x?a=\"b\"&c", "'", false);
         for tag in ["<b>", "<i>", "\"b\"", "&c"] {
+            assert!(!page.body.contains(tag), "{tag}");
+        }
+        let page = back(&Back {
+            organization: OrganizationId(1),
+            client: "<b>".to_owned(),
+            to: "https://a.example/?x=\"y\"&z".to_owned(),
+            place: "<i>".to_owned(),
+            detail: "<u>".to_owned(),
+            is_silent: false,
+        });
+        for tag in ["<b>", "<i>", "<u>", "\"y\"", "&z"] {
             assert!(!page.body.contains(tag), "{tag}");
         }
         assert_eq!(meaning("a.*.b"), "do what you may do of <code>a.*.b</code>");

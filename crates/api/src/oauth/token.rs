@@ -76,6 +76,8 @@ struct TokenForm {
     refresh_token: Option<String>,
     /// Words with a blank between them: less than was given, or all of it when it is left out.
     scope: Option<String>,
+    /// What the access token is for, when it is not Charter itself (RFC 8707): one resource of those that were asked for.
+    resource: Option<String>,
     /// The client, when it does not say so by Basic.
     client_id: Option<String>,
     /// Its secret, where it keeps one and does not say so by Basic.
@@ -237,7 +239,9 @@ async fn tokens(mut call: RawCall<App>) -> Result<Response, Problem> {
         Ok(read) => read,
         Err(stop) => return told(stop),
     };
+    let resources = form.all("resource");
     let draft = TokenDraft {
+        resources: &resources,
         grant_type: form.get("grant_type"),
         code: form.get("code"),
         redirect_uri: form.get("redirect_uri"),

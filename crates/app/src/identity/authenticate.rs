@@ -145,17 +145,40 @@ pub(super) async fn judged(
             claims
         }
     };
+    let known = session_of(app, &claims, now).await?;
+    Ok((claims, known))
+}
+
+/// The same for a token whose owner is to learn what it is worth, whomever it is for. It is not remembered among those that let somebody in.
+pub(super) async fn judged_for_any(
+    app: &App,
+    bearer: &str,
+    now: Timestamp,
+) -> Result<(Arc<Claims>, Arc<session::Known>), Stop> {
+    match judged(app, bearer, now).await {
+        Err(Stop::Refused(TokenFault::Audience)) => {}
+        found => return found,
+    }
+    let identity = app.identity();
+    let claims = Arc::new(token::verify_for_any(&identity.keys(), &identity.terms, bearer, now)?);
+    let known = session_of(app, &claims, now).await?;
+    Ok((claims, known))
+}
+
+/// The session a verified token is of, when it may be used.
+async fn session_of(app: &App, claims: &Claims, now: Timestamp) -> Result<Arc<session::Known>, Stop> {
+    let identity = app.identity();
     identity.require_fresh(app, now)?;
-    if identity.floors.load().refuse(&claims) {
+    if identity.floors.load().refuse(claims) {
         return Err(TokenFault::Floor.into());
     }
     let known = session::known(app, claims.sid, now).await?.ok_or(TokenFault::Session)?;
-    if known.principal != claims.sub || known.is_cookie || !known.is_of_client(&claims) {
+    if known.principal != claims.sub || known.is_cookie || !known.is_of_client(claims) {
         return Err(TokenFault::Session.into());
     }
     if !known.is_active {
         return Err(TokenFault::Principal.into());
     }
     support::require_supporter(app, &known, now).await?;
-    Ok((claims, known))
+    Ok(known)
 }

@@ -151,6 +151,7 @@ pub(super) async fn begin(
         cookie_hash: cookie.as_ref().map(|cookie| app.identity().pepper.of_cookie(cookie).to_vec()),
         client: None,
         scope: None,
+        audiences: Vec::new(),
         parent: None,
     };
     Ok(Begun { session, limits, cookie })
@@ -198,6 +199,24 @@ pub(super) async fn write(
         events.push(session::event(ctx, platform, &gone, "session.end", SURPLUS));
     }
     Ok((ended, events))
+}
+
+/// Ends the session whose place one takes that began, and adds it to what ended, and to the events.
+pub(super) async fn take_place(
+    transaction: &mut Transaction<'_>,
+    ctx: &RequestContext,
+    platform: OrganizationId,
+    old: Option<Session>,
+    (ended, events): &mut (Vec<SessionId>, Vec<AuditEvent>),
+) -> Result<(), Problem> {
+    const WHY: &str = "somebody signed in in its place";
+    if let Some(old) = old
+        && store::session::end(transaction.tx(), old.id, WHY, ctx.now).await?
+    {
+        events.push(session::event(ctx, platform, &old, "session.end", WHY));
+        ended.push(old.id);
+    }
+    Ok(())
 }
 
 /// What a page of a browser's session shows to prove that it is ours.

@@ -25,13 +25,7 @@ async fn of(
     organization: OrganizationId,
     snapshot: &Snapshot,
 ) -> Result<SecondFactorDemand, Problem> {
-    if let Some(demand) = snapshot.demand() {
-        return Ok(demand);
-    }
-    let settings =
-        reading!(app.database(), organization, |conn| store::identity_settings::get(conn, organization))?;
-    snapshot.note_demand(settings.second_factor);
-    Ok(settings.second_factor)
+    snapshot.demand().read(app.database(), organization).await
 }
 
 /// Whether somebody holds a dangerous permission over others: they are privileged.

@@ -3,7 +3,7 @@
 use super::own_session::principal_of;
 use crate::App;
 use crate::caller::{Caller, RequestContext};
-use charter_db::Conn;
+use charter_db::{Conn, Tx};
 use charter_kernel::facts::{MemberFact, OrganizationStatus, PrincipalKind, PrincipalStatus};
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Timestamp};
 use charter_store as store;
@@ -55,6 +55,17 @@ pub(super) async fn is_standing_member(
     Ok(is_open
         && principal.status == PrincipalStatus::Active
         && member.is_some_and(|member| is_live(&member, now)))
+}
+
+/// The same, and it stays so until this is final: who removes the member waits, and then ends what began here, too.
+pub(super) async fn hold_standing_member(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    who: PrincipalId,
+    now: Timestamp,
+) -> Result<bool, charter_db::Error> {
+    Ok(store::membership::hold(tx, organization, who).await?
+        && is_standing_member(tx, organization, who, now).await?)
 }
 
 /// The organization a text names, when the principal is a member of it now.

@@ -51,6 +51,7 @@ pub mod password_reset;
 pub mod password_rules;
 pub mod pepper;
 mod present;
+pub mod proved_sign_in;
 pub mod proxied_caller;
 pub mod refresh;
 pub mod refresh_token;

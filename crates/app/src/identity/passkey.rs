@@ -3,24 +3,22 @@
 //!
 //! What a browser signs is judged in `webauthn.rs`. A challenge is answered once, and a passkey that counts its uses never goes back.
 
-use super::begin::{self, Opening, SessionKind, SignIn, acting_as, begin, issue};
+use super::begin::{self, Opening, SessionKind, SignIn, begin};
 use super::challenge::{self, Challenge, LIFE_SECONDS, Purpose};
 use super::factor_proof::Right;
 use super::membership::{is_standing, membership, only_membership};
 use super::own_factor::{Added, Counting, finish, named, own, require_room};
-use super::password::Verified;
+use super::proved_sign_in::{Proved, enter};
 use super::second_sign_in::{over, record_failure};
 use super::sign_in::require_address;
 use super::webauthn::{Fault, Site};
 use super::{factor_proof, session};
 use crate::App;
 use crate::caller::RequestContext;
-use crate::transaction::{Committed, Transaction};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use charter_db::{BoxFuture, Scope};
 use charter_kernel::facts::PrincipalKind;
-use charter_kernel::{FactorId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_kernel::{FactorId, PrincipalId, Problem, ProblemKind, Timestamp};
 use charter_store as store;
 use charter_store::second_factor::{FactorKind, SecondFactor};
 use serde::Deserialize;
@@ -261,7 +259,7 @@ pub struct PasskeySignInDraft {
 
 /// Signs a user in with a passkey alone.
 pub async fn sign_in(app: &App, ctx: &RequestContext, draft: PasskeySignInDraft) -> Result<SignIn, Problem> {
-    let (identity, now, platform) = (app.identity(), ctx.now, app.platform());
+    let (identity, now) = (app.identity(), ctx.now);
     identity.throttle.take_from_address(ctx.address, now)?;
     let user_agent = draft.opening.user_agent.clone().map(begin::shortened);
     let asked = used_challenge(app, &draft.challenge, user_agent.as_deref(), now)?;
@@ -296,43 +294,17 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: PasskeySignInDraft)
         Some(cookie) => session::by_cookie(app, cookie).await?,
         None => None,
     };
-    let (ctx_inside, app_inside) = (acting_as(ctx, &principal), app.clone());
-    let (new, proved) = (begun.clone(), principal.clone());
-    let written = app
-        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
-            Box::pin(async move {
-                begin::require_unchanged(&mut transaction, &proved, &Verified::Right).await?;
-                if !store::spent_challenge::spend(transaction.tx(), &asked.nonce, asked.expires_at).await? {
-                    return Err(over());
-                }
-                if !right.take(transaction.tx(), who, now).await? {
-                    return Err(factor_proof::wrong());
-                }
-                begin::tell_if_new(&app_inside, &mut transaction, &ctx_inside, &new.session, false).await?;
-                let why = "signed in with a passkey";
-                let (mut ended, mut events) =
-                    begin::write(&mut transaction, &ctx_inside, platform, &new, why).await?;
-                if let Some(old) = old {
-                    let why = "somebody signed in in its place";
-                    if store::session::end(transaction.tx(), old.id, why, now).await? {
-                        events.push(session::event(&ctx_inside, platform, &old, "session.end", why));
-                        ended.push(old.id);
-                    }
-                }
-                let first = events.remove(0);
-                transaction.commit(first, events, ended).await
-            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
-        })
-        .await;
-    let ended = match written {
-        Ok((ended, _)) => ended,
-        Err(problem) => {
-            if problem.kind == ProblemKind::InvalidCredentials {
-                record_failure(app, ctx, &principal, None, WENT_BACK).await?;
-            }
-            return Err(problem);
-        }
+    let proved = Proved {
+        place: None,
+        spends: (asked.nonce, asked.expires_at),
+        forgives: None,
+        is_known_device: false,
+        why: "signed in with a passkey".to_owned(),
+        taken: WENT_BACK,
+        principal,
+        begun,
+        right,
+        old,
     };
-    session::forget(app, &ended);
-    issue(app, begun, now)
+    enter(app, ctx, proved).await
 }

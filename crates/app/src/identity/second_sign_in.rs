@@ -1,12 +1,13 @@
 //! The second half of signing in: whoever showed the right password of an account with a second factor is asked for it, and begins a
 //! session by it. In between there is no session, nothing that refreshes, and no cookie.
 
-use super::begin::{self, SessionKind, SignIn, acting_as, begin, issue};
+use super::begin::{self, SessionKind, SignIn, acting_as, begin};
 use super::challenge::{self, Challenge, LIFE_SECONDS, Purpose};
 use super::factor_proof::{self, MFA, Proof, Right, WRONG};
 use super::membership::{is_standing, membership_of};
 use super::notice::{self, Notice};
 use super::password::Verified;
+use super::proved_sign_in::{Proved, enter};
 use super::sign_in::{keep_rehashed, require_address};
 use super::throttle::AccountKey;
 use super::{guesses, passkey, session};
@@ -16,7 +17,7 @@ use crate::caller::RequestContext;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
 use charter_kernel::audit::{Actor, AuditEvent, Outcome};
-use charter_kernel::{OrganizationId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_kernel::{OrganizationId, Problem, ProblemKind, Timestamp};
 use charter_store as store;
 use charter_store::principal::Principal;
 use charter_store::second_factor::{FactorKind, SecondFactor};
@@ -139,7 +140,7 @@ pub(super) fn over() -> Problem {
 
 /// Begins the session with the second factor.
 pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SecondSignInDraft) -> Result<SignIn, Problem> {
-    let (identity, now, platform) = (app.identity(), ctx.now, app.platform());
+    let (identity, now) = (app.identity(), ctx.now);
     let user_agent = draft.user_agent.map(begin::shortened);
     let (pepper, is_live) = (&identity.pepper, identity.settings.is_live);
     let question = challenge::read(pepper, is_live, Purpose::SecondFactor, &draft.challenge, now)
@@ -176,50 +177,20 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SecondSignInDraft) 
         Some(cookie) if question.kind == SessionKind::Cookie => session::by_cookie(app, cookie).await?,
         _ => None,
     };
-    let (ctx_inside, app_inside) = (acting_as(ctx, &principal), app.clone());
-    let (new, nonce) = (begun.clone(), question.nonce);
-    let (spent_until, is_known, proved) = (question.expires_at, question.is_known_device, principal.clone());
-    let ended = app
-        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
-            Box::pin(async move {
-                begin::require_unchanged(&mut transaction, &proved, &Verified::Right).await?;
-                if !store::spent_challenge::spend(transaction.tx(), &nonce, spent_until).await? {
-                    return Err(over());
-                }
-                if !right.take(transaction.tx(), who, now).await? {
-                    return Err(factor_proof::wrong());
-                }
-                guesses::forgive(transaction.tx(), &counter).await?;
-                begin::tell_if_new(&app_inside, &mut transaction, &ctx_inside, &new.session, is_known)
-                    .await?;
-                let why = format!("signed in with a password and {}", right.words());
-                let (mut ended, mut events) =
-                    begin::write(&mut transaction, &ctx_inside, platform, &new, &why).await?;
-                events.extend(used(&app_inside, &mut transaction, &ctx_inside, &new.session, &right).await?);
-                if let Some(old) = old {
-                    let why = "somebody signed in in its place";
-                    if store::session::end(transaction.tx(), old.id, why, now).await? {
-                        events.push(session::event(&ctx_inside, platform, &old, "session.end", why));
-                        ended.push(old.id);
-                    }
-                }
-                let first = events.remove(0);
-                transaction.commit(first, events, ended).await
-            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
-        })
-        .await;
-    let ended = match ended {
-        Ok((ended, _)) => ended,
-        Err(problem) => {
-            if problem.kind == ProblemKind::InvalidCredentials {
-                record_failure(app, ctx, &principal, place, WRONG).await?;
-            }
-            return Err(problem);
-        }
-    };
-    session::forget(app, &ended);
     let login = app.identity().pepper.of_login(&principal.login_folded);
-    let mut done = issue(app, begun, now)?;
+    let proved = Proved {
+        place,
+        spends: (question.nonce, question.expires_at),
+        forgives: Some(counter),
+        is_known_device: question.is_known_device,
+        why: format!("signed in with a password and {}", right.words()),
+        taken: WRONG,
+        principal,
+        begun,
+        right,
+        old,
+    };
+    let mut done = enter(app, ctx, proved).await?;
     done.device_token = (!question.is_known_device).then(|| begin::device_token(app, &login, now));
     Ok(done)
 }

@@ -346,7 +346,7 @@ pub(super) async fn by_cookie(app: &App, cookie: &str) -> Result<Option<Session>
 }
 
 /// This node lets nobody in by this session any more.
-pub(super) fn forget(app: &App, ended: &[SessionId]) {
+pub(crate) fn forget(app: &App, ended: &[SessionId]) {
     let identity = app.identity();
     for id in ended {
         identity.sessions.put(*id, Remembered::Ended, |_| false);

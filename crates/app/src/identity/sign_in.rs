@@ -156,15 +156,9 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
                 begin::tell_if_new(&app_inside, &mut transaction, &ctx_inside, &new.session, is_known)
                     .await?;
                 let why = "signed in with a password";
-                let (mut ended, mut events) =
-                    begin::write(&mut transaction, &ctx_inside, platform, &new, why).await?;
-                if let Some(old) = old {
-                    let why = "somebody signed in in its place";
-                    if store::session::end(transaction.tx(), old.id, why, now).await? {
-                        events.push(session::event(&ctx_inside, platform, &old, "session.end", why));
-                        ended.push(old.id);
-                    }
-                }
+                let mut begins = begin::write(&mut transaction, &ctx_inside, platform, &new, why).await?;
+                begin::take_place(&mut transaction, &ctx_inside, platform, old, &mut begins).await?;
+                let (ended, mut events) = begins;
                 let first = events.remove(0);
                 transaction.commit(first, events, ended).await
             }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>

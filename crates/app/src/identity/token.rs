@@ -237,8 +237,28 @@ fn is_kid(kid: &str) -> bool {
         && kid.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// What a token says, when all of it holds at this instant.
+/// What a token says, when all of it holds at this instant and it is for us.
 pub fn verify(keys: &KeySet, terms: &TokenTerms, token: &str, now: Timestamp) -> Result<Claims, TokenFault> {
+    verified(keys, terms, token, Some(&terms.audience), now)
+}
+
+/// The same whomever the token is for. What it says may be told, and lets nobody in.
+pub(super) fn verify_for_any(
+    keys: &KeySet,
+    terms: &TokenTerms,
+    token: &str,
+    now: Timestamp,
+) -> Result<Claims, TokenFault> {
+    verified(keys, terms, token, None, now)
+}
+
+fn verified(
+    keys: &KeySet,
+    terms: &TokenTerms,
+    token: &str,
+    audience: Option<&str>,
+    now: Timestamp,
+) -> Result<Claims, TokenFault> {
     if token.len() > TOKEN_MAX {
         return Err(TokenFault::Form);
     }
@@ -277,7 +297,7 @@ pub fn verify(keys: &KeySet, terms: &TokenTerms, token: &str, now: Timestamp) ->
     if claims.iss != terms.issuer {
         return Err(TokenFault::Issuer);
     }
-    if !claims.aud.has(&terms.audience) {
+    if audience.is_some_and(|audience| !claims.aud.has(audience)) {
         return Err(TokenFault::Audience);
     }
     if claims.iat < 0 || claims.nbf < 0 || claims.exp < claims.iat {

@@ -29,7 +29,7 @@ fn the_shipped_catalogue_has_the_counts_of_its_header() {
     assert_eq!(it.conflicts.len(), 26);
     assert_eq!(it.conflicts.iter().filter(|conflict| conflict.severity == Severity::Block).count(), 20);
     assert_eq!(it.plans.len(), 4);
-    assert_eq!(it.limits.len(), 10);
+    assert_eq!(it.limits.len(), 11);
     assert_eq!(it.resource_types.len(), 8);
     assert_eq!(it.resource_types.iter().map(|kind| kind.actions.len()).sum::<usize>(), 45);
     assert!(it.retired.is_empty());

@@ -33,6 +33,7 @@ fn session(id: u128, principal: u128) -> Session {
         support: None,
         client: None,
         scope: None,
+        audiences: Vec::new(),
         parent: None,
     }
 }

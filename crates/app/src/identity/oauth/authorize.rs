@@ -3,15 +3,15 @@
 //! The one who is signed in is known by the cookie of their browser, never by a token. A code is for the client, the address and the
 //! challenge it was asked with, and worth nothing after a minute.
 
-use super::request::{Asked, Hint};
+use super::exchange::membership_changed;
+use super::request::{Asked, Back, Hint};
 use super::scope::Scope;
 use super::{Fault, redirect};
 use crate::App;
 use crate::audit;
 use crate::caller::{RequestContext, SignedIn};
 use crate::identity::begin::random_word;
-use crate::identity::demand;
-use crate::identity::session_limits;
+use crate::identity::{demand, membership, session_limits};
 use crate::transaction::{Committed, Transaction};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -48,6 +48,8 @@ pub enum Next {
     Agree(Agreement),
     /// Back to the client.
     Redirect(String),
+    /// The page that says what is wrong, with a way back to the client.
+    Back(Back),
 }
 
 /// What somebody is asked to agree to.
@@ -55,6 +57,8 @@ pub enum Next {
 pub struct Agreement {
     /// The client may do this.
     pub scope: Scope,
+    /// What its tokens are for; nothing is Charter itself.
+    pub audiences: Vec<String>,
     /// On behalf of whom.
     pub login: String,
     /// In which organization.
@@ -112,6 +116,20 @@ fn must_sign_in(asked: &Asked, caller: &SignedIn, done: Done, now: Timestamp) ->
     asked.prompt.asks_login || is_old || is_another
 }
 
+/// Whether a browser is sent on with an error though nobody was asked. An address is trusted by the members of the organization whose
+/// administrators registered it; everybody else is told where they would go (RFC 9700, section 4.11.2). A client that asked not to show
+/// anything is told in any case, as OpenID Connect says.
+pub async fn goes_by_itself(app: &App, ctx: &RequestContext, back: &Back) -> Result<bool, Problem> {
+    if back.is_silent {
+        return Ok(true);
+    }
+    let Some((caller, _)) = user(ctx) else { return Ok(false) };
+    let (organization, who, now) = (back.organization, caller.id, ctx.now);
+    let is_member =
+        reading_all!(app.database(), |conn| membership::is_standing_member(conn, organization, who, now))?;
+    Ok(is_member)
+}
+
 /// Goes on with a request: `request` is the text it came as.
 pub async fn proceed(
     app: &App,
@@ -140,10 +158,9 @@ pub async fn proceed(
     let is_member = member
         .is_some_and(|member| member.standing() == PrincipalStatus::Active && member.window.is_live(ctx.now));
     if !is_member || !is_open {
-        return tell(
-            Fault::AccessDenied,
-            "the user is no member of the client's organization, or it is closed",
-        );
+        let why = "the user is no member of the client's organization, or it is closed";
+        let back = asked.back(app, Fault::AccessDenied, why);
+        return Ok(if back.is_silent { Next::Redirect(back.to) } else { Next::Back(back) });
     }
     if !limits.allow_address(ctx.address) {
         return tell(Fault::AccessDenied, "the organization does not let its members in from this address");
@@ -169,6 +186,7 @@ pub async fn proceed(
         }
         return Ok(Next::Agree(Agreement {
             scope: asked.scope.clone(),
+            audiences: asked.audiences.clone(),
             login: caller.login.clone(),
             organization: place.map(|place| place.organization.name).unwrap_or_default(),
             token: agreement_token(app, session, request, ctx.now),
@@ -207,6 +225,7 @@ async fn give(
         redirect_uri: asked.redirect_uri.clone(),
         code_challenge: asked.code_challenge.clone(),
         scope: asked.scope.text(),
+        audiences: asked.audiences.clone(),
         nonce: asked.nonce.clone(),
         amr: caller.amr.join(" "),
         authenticated_at: caller.authenticated_at.unwrap_or(now),
@@ -218,13 +237,16 @@ async fn give(
     let client = asked.client.id.to_string();
     let event = |action: &'static str| {
         let mut event = audit::event(ctx, organization, action, "oauth_client", client.clone());
-        event.after = Some(serde_json::json!({ "scope": row.scope }).to_string());
+        event.after = Some(serde_json::json!({ "scope": row.scope, "audiences": row.audiences }).to_string());
         event
     };
     let (given, agreed) = (event("oauth_client.authorize"), event("oauth_client.agree"));
     app.write(Sees::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
             let tx = transaction.tx();
+            if !membership::hold_standing_member(tx, organization, row.principal, now).await? {
+                return Err(membership_changed());
+            }
             store::oauth_code::insert(tx, organization, &hash, &row).await?;
             let mut more = Vec::new();
             if let Some(scope) = keeps {

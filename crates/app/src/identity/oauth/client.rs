@@ -7,7 +7,7 @@ use super::client_secret::generate;
 use super::scope::{OFFLINE, Scope};
 use super::{
     AUTHORIZATION_CODE, CLIENT_CREDENTIALS, ClientKind, ClientStatus, GRANT_TYPES, IdTokenAlg, OauthClient,
-    REFRESH_TOKEN, redirect,
+    REFRESH_TOKEN, audience, redirect,
 };
 use crate::App;
 use crate::audit;
@@ -15,7 +15,7 @@ use crate::caller::{Listing, Page, RequestContext};
 use crate::guard::Permit;
 use crate::identity::session;
 use crate::transaction::{Committed, Transaction};
-use crate::{member, rules, text};
+use crate::{limit, member, rules, text};
 use charter_db::{BoxFuture, Scope as Sees, Tx};
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::facts::{OrganizationFacts, PrincipalKind, PrincipalStatus};
@@ -27,6 +27,8 @@ use zeroize::Zeroizing;
 
 /// Who may have a client that acts for members without asking them.
 const ADMINISTERS: &str = "admin.org_settings.update";
+/// The limit of the plan.
+const LIMIT: &str = "oauth_clients";
 /// Most addresses of one list.
 const URIS_MAX: usize = 20;
 /// Longest time two secrets are in force.
@@ -47,6 +49,8 @@ pub struct ClientDraft {
     pub grant_types: Vec<String>,
     /// What it may ask for.
     pub scopes: Vec<String>,
+    /// What its access tokens may be for besides Charter itself.
+    pub audiences: Vec<String>,
     /// Whether it is the organization's own.
     pub is_first_party: bool,
     /// How its ID tokens are signed.
@@ -68,6 +72,8 @@ pub struct ClientUpdate {
     pub grant_types: Option<Vec<String>>,
     /// What it may ask for.
     pub scopes: Option<Vec<String>>,
+    /// What its access tokens may be for besides Charter itself.
+    pub audiences: Option<Vec<String>>,
     /// Whether it is the organization's own.
     pub is_first_party: Option<bool>,
     /// How its ID tokens are signed.
@@ -118,6 +124,13 @@ fn check_form(app: &App, client: &OauthClient) -> Result<Scope, Problem> {
     let is_live = app.identity().settings().is_live;
     uris("redirect_uris", &client.redirect_uris, client.kind, is_live)?;
     uris("post_logout_redirect_uris", &client.post_logout_redirect_uris, client.kind, is_live)?;
+    if client.audiences.len() > audience::AUDIENCES_MAX {
+        let why = format!("{} at most are expected", audience::AUDIENCES_MAX);
+        return Err(Problem::invalid("audiences", why));
+    }
+    if let Some(why) = client.audiences.iter().find_map(|uri| audience::fault(uri)) {
+        return Err(Problem::invalid("audiences", why));
+    }
     let grants = |name: &str| client.grant_types.iter().any(|grant| grant == name);
     if let Some(other) = client.grant_types.iter().find(|grant| !GRANT_TYPES.contains(&grant.as_str())) {
         return Err(Problem::invalid(
@@ -214,6 +227,7 @@ fn record(it: &OauthClient) -> String {
         "post_logout_redirect_uris": it.post_logout_redirect_uris,
         "grant_types": it.grant_types,
         "scopes": it.scopes,
+        "audiences": it.audiences,
         "first_party": it.is_first_party,
         "id_token_alg": it.id_token_alg.as_str(),
         "service_account": it.service_account,
@@ -269,6 +283,7 @@ pub async fn create(
         post_logout_redirect_uris: draft.post_logout_redirect_uris,
         grant_types: draft.grant_types,
         scopes: draft.scopes,
+        audiences: draft.audiences,
         is_first_party: draft.is_first_party,
         id_token_alg: draft.id_token_alg,
         service_account: account(app, organization, draft.service_account.as_deref()).await?,
@@ -284,10 +299,13 @@ pub async fn create(
     };
     check_form(app, &client)?;
     check_reach(app, ctx, &client).await?;
-    let ctx_inside = ctx.clone();
+    let (ctx_inside, catalogue) = (ctx.clone(), app.snapshots().catalogue());
     let client = changing(app, organization, now, move |mut transaction| {
         Box::pin(async move {
-            store::oauth_client::insert(transaction.tx(), organization, &client).await?;
+            let tx = transaction.tx();
+            let count = store::oauth_client::count(tx, organization).await?;
+            limit::keep_within(tx, &catalogue, organization, LIMIT, count + 1, now).await?;
+            store::oauth_client::insert(tx, organization, &client).await?;
             let mut event = told(&ctx_inside, &client, "oauth_client.create");
             event.after = Some(record(&client));
             transaction.commit(event, Vec::new(), (client, Vec::new())).await
@@ -325,7 +343,8 @@ pub async fn list(app: &App, permit: &Permit, page: &Page) -> Result<Listing<Oau
 fn is_another(app: &App, before: &OauthClient, after: &OauthClient) -> bool {
     let scope = |client: &OauthClient| Scope::of(client.scopes.clone()).unwrap_or_default();
     let goes_elsewhere = after.redirect_uris.iter().any(|uri| !before.redirect_uris.contains(uri));
-    goes_elsewhere || scope(after).beyond(&scope(before), &app.snapshots().index()).is_some()
+    let reaches_more = after.audiences.iter().any(|uri| !before.audiences.contains(uri));
+    goes_elsewhere || reaches_more || scope(after).beyond(&scope(before), &app.snapshots().index()).is_some()
 }
 
 /// Whether what it was given before may be more than it would be given now.
@@ -334,6 +353,7 @@ fn is_narrower(before: &OauthClient, after: &OauthClient) -> bool {
     // What nobody was asked about was given because it was the organization's own.
     before.is_first_party && !after.is_first_party
         || lacks(&before.scopes, &after.scopes)
+        || lacks(&before.audiences, &after.audiences)
         || lacks(&before.grant_types, &after.grant_types)
         || before.service_account != after.service_account
 }
@@ -365,6 +385,7 @@ pub async fn update(
         update.post_logout_redirect_uris.unwrap_or(after.post_logout_redirect_uris);
     after.grant_types = update.grant_types.unwrap_or(after.grant_types);
     after.scopes = update.scopes.unwrap_or(after.scopes);
+    after.audiences = update.audiences.unwrap_or(after.audiences);
     after.is_first_party = update.is_first_party.unwrap_or(after.is_first_party);
     after.id_token_alg = update.id_token_alg.unwrap_or(after.id_token_alg);
     after.service_account = account.or(after.service_account);
@@ -462,11 +483,14 @@ pub async fn delete(
 ) -> Result<(), Problem> {
     require_person(ctx)?;
     let (organization, now, ctx_inside) = (permit.organization(), ctx.now, ctx.clone());
+    let catalogue = app.snapshots().catalogue();
     changing(app, organization, now, move |mut transaction| {
         Box::pin(async move {
             let tx = transaction.tx();
             let before = one(tx, organization, id).await?;
             store::oauth_client::delete(tx, organization, id, now).await?;
+            let count = store::oauth_client::count(tx, organization).await?;
+            limit::note(tx, &catalogue, organization, LIMIT, count, now).await?;
             store::oauth_consent::delete_of_client(tx, organization, id).await?;
             let ended = store::session::end_of_client(tx, id, "the client was removed", now).await?;
             let mut event = told(&ctx_inside, &before, "oauth_client.delete");

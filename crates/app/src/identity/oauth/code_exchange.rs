@@ -3,10 +3,11 @@
 
 use super::exchange::{
     Issued, Proof, access_token, grants, no_key, refresh_token_of, require_version, session_for,
+    session_record,
 };
 use super::id_token::{self, Saying};
 use super::scope::{OFFLINE, OPENID, Scope};
-use super::{AUTHORIZATION_CODE, ClientKind, Fault, OauthClient, Stop, redirect, refused};
+use super::{AUTHORIZATION_CODE, ClientKind, Fault, OauthClient, Refused, Stop, audience, redirect, refused};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -39,6 +40,8 @@ pub struct CodeDraft<'a> {
     pub redirect_uri: &'a str,
     /// What its challenge was made from.
     pub verifier: &'a str,
+    /// What the access token is to be for.
+    pub resources: &'a [&'a str],
 }
 
 fn is_verifier(verifier: &str, challenge: &str) -> bool {
@@ -79,7 +82,7 @@ enum Taken {
     /// The session began.
     Begun,
     /// It was refused, and is used up.
-    Refused(&'static str),
+    Refused(Refused),
     /// It was used before; this session came of it.
     Again(Option<SessionId>),
 }
@@ -121,13 +124,24 @@ pub async fn for_code(
         let is_live = browser.as_ref().is_some_and(|browser| browser.is_live(now));
         (principal.is_none() || !is_live).then_some(ENDED)
     });
-    let begun = match (&principal, fault) {
+    let fault = fault.map(|why| Refused { fault: Fault::InvalidGrant, detail: why.to_owned() });
+    let (fault, target) = match (fault, audience::of_token(client, &code.audiences, draft.resources)) {
+        (None, Ok(target)) => (None, target),
+        (None, Err(refused)) => (Some(refused), None),
+        (fault, _) => (fault, None),
+    };
+    let begun = match (&principal, &fault) {
         (Some(principal), None) => {
             let limits = session_limits::of(app, principal.id, Some(organization), false).await?;
             if client.kind != ClientKind::Confidential && !limits.allow_address(ctx.address) {
                 return Err(session_limits::wrong_address().into());
             }
-            let proof = Proof { amr: &code.amr, at: code.authenticated_at, parent: Some(code.session) };
+            let proof = Proof {
+                amr: &code.amr,
+                at: code.authenticated_at,
+                parent: Some(code.session),
+                audiences: code.audiences.clone(),
+            };
             Some(session_for(app, ctx, client, principal, &scope, proof).await?)
         }
         _ => None,
@@ -151,27 +165,27 @@ pub async fn for_code(
                     (event.reason, event.outcome) = (why.to_owned(), outcome);
                     event
                 };
+                let is_member = membership::hold_standing_member(tx, organization, who, now).await?;
                 if !store::oauth_code::take(tx, organization, &hash, now, begins).await? {
                     let before = store::oauth_code::get(tx, organization, &hash).await?;
                     let event = told("oauth_code.reuse", AGAIN, Outcome::Denied);
                     let family = before.and_then(|before| before.begun_session);
                     return transaction.commit(event, Vec::new(), Taken::Again(family)).await;
                 }
-                let may = membership::is_standing_member(tx, organization, who, now).await?
+                let may = is_member
                     && store::session::get(tx, browser).await?.is_some_and(|browser| browser.is_live(now));
-                match (row, fault.or((!may).then_some(ENDED))) {
+                let ended = || Refused { fault: Fault::InvalidGrant, detail: ENDED.to_owned() };
+                match (row, fault.or_else(|| (!may).then(ended))) {
                     (Some(session), None) => {
                         store::session::insert(tx, &session).await?;
                         let why = "an application exchanged a code";
                         let mut event = session::event(&ctx_inside, platform, &session, "session.begin", why);
-                        let client =
-                            serde_json::json!({ "client_id": id.to_string(), "scope": session.scope });
-                        event.after = Some(client.to_string());
+                        event.after = Some(session_record(id, &session).to_string());
                         transaction.commit(event, Vec::new(), Taken::Begun).await
                     }
                     (_, fault) => {
-                        let why = fault.unwrap_or(UNKNOWN);
-                        let event = told("oauth_code.refuse", why, Outcome::Denied);
+                        let why = fault.unwrap_or_else(ended);
+                        let event = told("oauth_code.refuse", &why.detail, Outcome::Denied);
                         transaction.commit(event, Vec::new(), Taken::Refused(why)).await
                     }
                 }
@@ -179,7 +193,7 @@ pub async fn for_code(
         })
         .await?;
     match taken {
-        Taken::Refused(why) => return Err(refused(Fault::InvalidGrant, why)),
+        Taken::Refused(why) => return Err(why.into()),
         Taken::Again(family) => {
             app.identity().token_throttle.take_from_address(ctx.address, now)?;
             end_begun(app, ctx, family).await?;
@@ -193,7 +207,7 @@ pub async fn for_code(
     let (Some(session), Some(principal)) = (begun, principal) else {
         return Err(refused(Fault::InvalidGrant, UNKNOWN));
     };
-    let (access_token, expires_in) = access_token(app, &session, &scope, now)?;
+    let (access_token, expires_in) = access_token(app, &session, &scope, target, now)?;
     let id_token = if scope.has(OPENID) {
         let saying = Saying {
             client,

@@ -6,9 +6,11 @@ use crate::caller::{Listing, Page, RequestContext};
 use crate::identity::own_session::own_session_of;
 use crate::identity::session;
 use crate::transaction::{Committed, Transaction};
-use charter_db::{BoxFuture, Scope as Sees};
-use charter_kernel::{OauthClientId, OrganizationId, Problem, SessionId};
+use charter_db::{BoxFuture, Scope as Sees, Tx};
+use charter_kernel::audit::AuditEvent;
+use charter_kernel::{OauthClientId, OrganizationId, PrincipalId, Problem, SessionId};
 use charter_store as store;
+use std::collections::BTreeMap;
 
 pub use charter_store::oauth_consent::OauthConsent;
 
@@ -93,4 +95,33 @@ pub async fn withdraw(app: &App, ctx: &RequestContext, client: OauthClientId) ->
         .await?;
     session::forget(app, &ended);
     Ok(())
+}
+
+/// Ends all that applications of an organization have of a member who is one no longer: what they agreed to, codes that wait, sessions with
+/// their refresh tokens. Nothing of it counts again when they come back. Gives the sessions, and an event for each application that had
+/// something.
+pub(crate) async fn end_with_membership(
+    tx: &mut Tx,
+    ctx: &RequestContext,
+    organization: OrganizationId,
+    who: PrincipalId,
+) -> Result<(Vec<SessionId>, Vec<AuditEvent>), Problem> {
+    const WHY: &str = "the membership of the organization ended";
+    let agreed = store::oauth_consent::delete_of_principal(tx, organization, who).await?;
+    store::oauth_code::delete_unused_of_principal(tx, organization, who).await?;
+    let ended = store::session::end_of_member(tx, who, organization, WHY, ctx.now).await?;
+    let mut clients: BTreeMap<OauthClientId, usize> = agreed.into_iter().map(|client| (client, 0)).collect();
+    for (_, client) in &ended {
+        *clients.entry(*client).or_default() += 1;
+    }
+    let event = |(client, sessions): (OauthClientId, usize)| {
+        let mut event =
+            audit::event(ctx, organization, "oauth_client.withdraw", "oauth_client", client.to_string());
+        event.reason = WHY.to_owned();
+        event.after =
+            Some(serde_json::json!({ "principal": who.to_string(), "sessions_ended": sessions }).to_string());
+        event
+    };
+    let events = clients.into_iter().map(event).collect();
+    Ok((ended.into_iter().map(|(session, _)| session).collect(), events))
 }

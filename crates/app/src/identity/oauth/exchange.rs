@@ -5,13 +5,14 @@ use super::code_exchange::{CodeDraft, for_code};
 use super::scope::{OFFLINE, Scope};
 use super::{
     AUTHORIZATION_CODE, CLIENT_CREDENTIALS, ClientKind, Fault, OauthClient, REFRESH_TOKEN, Refused, Stop,
-    client_secret, refused,
+    audience, client_secret, refused,
 };
 use crate::App;
 use crate::caller::{RequestContext, SignedIn, is_multi_factor};
 use crate::identity::begin::{self, Opening, acting_as};
 use crate::identity::refresh::moved_on;
-use crate::identity::{demand, membership, refresh_token, session, token};
+use crate::identity::token::{self, Audience};
+use crate::identity::{demand, membership, refresh_token, session};
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope as Sees, Tx};
 use charter_kernel::facts::PrincipalKind;
@@ -21,6 +22,8 @@ use charter_store::principal::Principal;
 use charter_store::session::Session;
 use zeroize::Zeroizing;
 
+/// The parameter of RFC 8707.
+const RESOURCE: &str = "resource";
 const NOT_ALLOWED: &str = "the client may not use this grant";
 
 /// What a client gets.
@@ -55,11 +58,12 @@ pub(super) fn no_key() -> Problem {
         .retry_after(1)
 }
 
-/// The access token of a client's session.
+/// The access token of a client's session: for a resource, or for Charter itself.
 pub(super) fn access_token(
     app: &App,
     session: &Session,
     scope: &Scope,
+    resource: Option<String>,
     now: Timestamp,
 ) -> Result<(Zeroizing<String>, i64), Problem> {
     let identity = app.identity();
@@ -76,6 +80,9 @@ pub(super) fn access_token(
     );
     claims.client_id = session.client.map(|client| client.to_string()).unwrap_or_default();
     claims.scope = Some(scope.text());
+    if let Some(resource) = resource {
+        claims.aud = Audience::One(resource);
+    }
     let text = token::mint(&identity.keys(), &claims).ok_or_else(no_key)?;
     Ok((Zeroizing::new(text), claims.exp - claims.iat))
 }
@@ -99,6 +106,11 @@ pub(super) async fn require_version(
     Err(Problem::new(ProblemKind::Unavailable, detail).retry_after(1))
 }
 
+/// Why nothing is given: the membership was removed, or ended, between a look and the change.
+pub(super) fn membership_changed() -> Problem {
+    Problem::new(ProblemKind::Unavailable, "the membership was changed meanwhile: try again").retry_after(1)
+}
+
 /// How somebody proved themselves, and when: an application's session says what happened in the browser, not when the code came back.
 pub(super) struct Proof<'a> {
     /// The methods, joined by spaces.
@@ -107,6 +119,17 @@ pub(super) struct Proof<'a> {
     pub at: Timestamp,
     /// The browser's session.
     pub parent: Option<SessionId>,
+    /// What access tokens may be for; nothing is Charter itself.
+    pub audiences: Vec<String>,
+}
+
+/// What the trail has of a client's session.
+pub(super) fn session_record(client: OauthClientId, session: &Session) -> serde_json::Value {
+    serde_json::json!({
+        "client_id": client.to_string(),
+        "scope": session.scope,
+        "audiences": session.audiences,
+    })
 }
 
 /// A session of a client's on behalf of a principal. One that nobody refreshes lasts as long as its only access token.
@@ -126,6 +149,7 @@ pub(super) async fn session_for(
     Ok(Session {
         client: Some(client.id),
         scope: Some(scope.text()),
+        audiences: proof.audiences,
         // What is for the time in which the user is away does not end when they sign out.
         parent: proof.parent.filter(|_| !is_lasting),
         amr: proof.amr.to_owned(),
@@ -143,6 +167,7 @@ pub async fn for_refresh(
     client: &OauthClient,
     text: &str,
     wanted: Option<&str>,
+    resources: &[&str],
 ) -> Result<Issued, Stop> {
     grants(client, REFRESH_TOKEN)?;
     let index = app.snapshots().index();
@@ -154,18 +179,26 @@ pub async fn for_refresh(
         |session: &Session| Scope::read(session.scope.as_deref().unwrap_or_default()).unwrap_or_default();
     let is_within = |session: &Session| {
         let beyond = wanted.as_ref().and_then(|wanted| wanted.beyond(&had(session), &index));
-        beyond.map_or(Ok(()), |word| Err(Problem::invalid("scope", format!("{word} is more than was given"))))
+        if let Some(word) = beyond {
+            return Err(Problem::invalid("scope", format!("{word} is more than was given")));
+        }
+        let target = audience::of_token(client, &session.audiences, resources);
+        target.map(drop).map_err(|refused| Problem::invalid(RESOURCE, refused.detail))
     };
     let is_of_user = client.kind != ClientKind::Confidential;
     let moved = moved_on(app, ctx, text, Some(client.id), is_of_user, is_within).await;
     let session = moved.map_err(|problem| match problem.kind {
         ProblemKind::Unauthenticated => refused(Fault::InvalidGrant, problem.detail),
+        ProblemKind::Invalid if problem.fields.iter().any(|it| it.field == RESOURCE) => {
+            refused(Fault::InvalidTarget, problem.detail)
+        }
         ProblemKind::Invalid => refused(Fault::InvalidScope, problem.detail),
         _ => Stop::Problem(problem),
     })?;
     require_demanded(app, ctx, client, &session).await?;
     let scope = wanted.filter(|wanted| !wanted.is_empty()).unwrap_or_else(|| had(&session));
-    let (access_token, expires_in) = access_token(app, &session, &scope, ctx.now)?;
+    let target = audience::of_token(client, &session.audiences, resources)?;
+    let (access_token, expires_in) = access_token(app, &session, &scope, target, ctx.now)?;
     let refresh_token = Some(refresh_token_of(app, &session));
     Ok(Issued { access_token, expires_in, refresh_token, id_token: None, scope })
 }
@@ -196,8 +229,10 @@ pub async fn for_itself(
     ctx: &RequestContext,
     client: &OauthClient,
     wanted: Option<&str>,
+    resources: &[&str],
 ) -> Result<Issued, Stop> {
     grants(client, CLIENT_CREDENTIALS)?;
+    let target = audience::of_itself(client, resources)?;
     let (now, platform, organization) = (ctx.now, app.platform(), client.organization);
     let allowed = Scope::of(client.scopes.clone()).unwrap_or_default().of_permissions();
     let scope = match wanted {
@@ -223,29 +258,33 @@ pub async fn for_itself(
     let Some(account) = found else {
         return Err(refused(Fault::UnauthorizedClient, "the service account of the client may not act"));
     };
-    let proof = Proof { amr: "swk", at: now, parent: None };
+    let given = target.iter().cloned().collect();
+    let proof = Proof { amr: "swk", at: now, parent: None, audiences: given };
     let session = session_for(app, ctx, client, &account, &scope, proof).await?;
     let (row, ctx_inside, id) = (session.clone(), acting_as(ctx, &account), client.id);
     let version = client.row_version;
     app.write(Sees::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
             require_version(transaction.tx(), organization, id, version).await?;
+            if !membership::hold_standing_member(transaction.tx(), organization, row.principal, now).await? {
+                return Err(membership_changed());
+            }
             store::session::insert(transaction.tx(), &row).await?;
             let why = "an application asked for itself";
             let mut event = session::event(&ctx_inside, platform, &row, "session.begin", why);
-            let client = serde_json::json!({ "client_id": id.to_string(), "scope": row.scope });
+            let client = session_record(id, &row);
             event.after = Some(client.to_string());
             transaction.commit(event, Vec::new(), ()).await
         }) as BoxFuture<'_, Result<Committed<()>, Problem>>
     })
     .await?;
-    let (access_token, expires_in) = access_token(app, &session, &scope, now)?;
+    let (access_token, expires_in) = access_token(app, &session, &scope, target, now)?;
     Ok(Issued { access_token, expires_in, refresh_token: None, id_token: None, scope })
 }
 
 /// A request for tokens.
 #[derive(Clone, Copy)]
-#[expect(missing_docs, reason = "each is the parameter of that name in RFC 6749 or RFC 7636")]
+#[expect(missing_docs, reason = "each is the parameter of that name in RFC 6749, RFC 7636 or RFC 8707")]
 pub struct TokenDraft<'a> {
     pub grant_type: Option<&'a str>,
     pub code: Option<&'a str>,
@@ -253,6 +292,7 @@ pub struct TokenDraft<'a> {
     pub code_verifier: Option<&'a str>,
     pub refresh_token: Option<&'a str>,
     pub scope: Option<&'a str>,
+    pub resources: &'a [&'a str],
 }
 
 /// Gives tokens to a client that says who it is.
@@ -272,14 +312,15 @@ pub async fn tokens(
                 code: draft.code.ok_or_else(|| missing("code"))?,
                 redirect_uri: draft.redirect_uri.ok_or_else(|| missing("redirect_uri"))?,
                 verifier: draft.code_verifier.ok_or_else(|| missing("code_verifier"))?,
+                resources: draft.resources,
             };
             for_code(app, ctx, &client, draft).await
         }
         Some(REFRESH_TOKEN) => {
             let text = draft.refresh_token.ok_or_else(|| missing("refresh_token"))?;
-            for_refresh(app, ctx, &client, text, draft.scope).await
+            for_refresh(app, ctx, &client, text, draft.scope, draft.resources).await
         }
-        Some(CLIENT_CREDENTIALS) => for_itself(app, ctx, &client, draft.scope).await,
+        Some(CLIENT_CREDENTIALS) => for_itself(app, ctx, &client, draft.scope, draft.resources).await,
         Some(_) => Err(refused(
             Fault::UnsupportedGrantType,
             "authorization_code, refresh_token and client_credentials are the grants there are",

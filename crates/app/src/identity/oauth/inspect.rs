@@ -6,7 +6,7 @@ use super::scope::{EMAIL, OPENID, PROFILE, Scope};
 use super::{ClientKind, Fault, OauthClient, Stop, refused};
 use crate::App;
 use crate::caller::RequestContext;
-use crate::identity::authenticate::{self, judged};
+use crate::identity::authenticate::{self, judged_for_any};
 use crate::identity::own_session::principal_of;
 use crate::identity::token::Audience;
 use crate::identity::{refresh_token, session};
@@ -70,7 +70,7 @@ pub async fn introspect(
     if token.starts_with(refresh_token::PREFIX) {
         return Ok(of_refresh(app, ctx, &client, token).await?);
     }
-    let (claims, known) = match judged(app, token, ctx.now).await {
+    let (claims, known) = match judged_for_any(app, token, ctx.now).await {
         Ok(found) => found,
         Err(authenticate::Stop::Refused(_)) => return Ok(None),
         Err(authenticate::Stop::Problem(problem)) => return Err(problem.into()),
@@ -159,7 +159,7 @@ pub async fn revoke(
     let id: Option<SessionId> = if token.starts_with(refresh_token::PREFIX) {
         session_of_refresh(app, &client, token).await?.map(|(session, _)| session.id)
     } else {
-        match judged(app, token, ctx.now).await {
+        match judged_for_any(app, token, ctx.now).await {
             Ok((claims, known)) => Some(claims.sid).filter(|_| known.client == Some(client.id)),
             Err(authenticate::Stop::Refused(_)) => None,
             Err(authenticate::Stop::Problem(problem)) => return Err(problem.into()),

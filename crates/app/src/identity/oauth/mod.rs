@@ -6,6 +6,7 @@
 //! refresh tokens count like all of them. A scope is a ceiling (`scope.rs`): with a token an application may do what is in its scope and its
 //! user may do at that moment.
 
+mod audience;
 pub mod authorize;
 pub mod client;
 pub mod client_secret;
@@ -66,6 +67,8 @@ faults! {
     UnsupportedResponseType = "unsupported_response_type";
     /// More than the client may ask for.
     InvalidScope = "invalid_scope";
+    /// A resource the client may not ask for.
+    InvalidTarget = "invalid_target";
     /// The user, or their organization, says no.
     AccessDenied = "access_denied";
     /// Nobody is signed in, and nobody may be asked to.
@@ -98,6 +101,12 @@ pub enum Stop {
     Refused(Refused),
     /// It cannot be answered, or not now.
     Problem(Problem),
+}
+
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
 }
 
 impl From<Problem> for Stop {

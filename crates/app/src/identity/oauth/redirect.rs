@@ -76,6 +76,16 @@ pub fn is_registered(registered: &[String], kind: ClientKind, asked: &str) -> bo
     registered.iter().any(is_same)
 }
 
+/// Where an address is, as people read it: the server, or the scheme of an application's own.
+pub fn place(uri: &str) -> String {
+    let Ok(url) = Url::parse(uri) else { return String::new() };
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (Some(host), None) => host.to_owned(),
+        (None, _) => format!("{}:", url.scheme()),
+    }
+}
+
 /// The address with an answer on it.
 pub fn with(uri: &str, answer: &[(&str, &str)]) -> String {
     let mut text = form_urlencoded::Serializer::new(String::new());
@@ -190,5 +200,17 @@ mod tests {
             "https://a.example/?code=x+y&state=a%26b"
         );
         assert_eq!(with("https://a.example/?b=c", &[("code", "x")]), "https://a.example/?b=c&code=x");
+    }
+
+    #[test]
+    fn people_read_the_server_of_an_address() {
+        for (uri, read) in [
+            ("https://shop.example/callback?a=b", "shop.example"),
+            ("https://shop.example:8443/", "shop.example:8443"),
+            ("http://[::1]:7000/cb", "[::1]:7000"),
+            ("com.example.app:/callback", "com.example.app:"),
+        ] {
+            assert_eq!(place(uri), read);
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! A request for a code, as a browser brings it, read strictly. Where it cannot be known for sure where to answer, nothing is answered
-//! there: the person is told on a page (RFC 9700, section 4.11).
+//! there: the person is told on a page (RFC 9700, section 4.11). So they are where it is known and nobody has signed in who belongs to the
+//! client's organization, with a way on.
 
 use super::client_secret::active;
 use super::id_token;
 use super::scope::{OFFLINE, Scope};
-use super::{AUTHORIZATION_CODE, Fault, OauthClient, REFRESH_TOKEN, Refused, Stop, redirect};
+use super::{AUTHORIZATION_CODE, Fault, OauthClient, REFRESH_TOKEN, Refused, Stop, audience, redirect};
 use crate::App;
-use charter_kernel::{PrincipalId, Problem};
+use charter_kernel::{OrganizationId, PrincipalId, Problem};
 
 /// Longest `state` and `nonce`.
 const WORD_MAX: usize = 1_000;
@@ -15,13 +16,17 @@ const CHALLENGE: usize = 43;
 
 /// The parameters of a request for a code.
 #[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "each is the parameter of that name in RFC 6749, RFC 7636 or OpenID Connect")]
+#[expect(
+    missing_docs,
+    reason = "each is the parameter of that name in RFC 6749, RFC 7636, RFC 8707 or OpenID Connect"
+)]
 pub struct RequestDraft {
     pub client_id: Option<String>,
     pub redirect_uri: Option<String>,
     pub response_type: Option<String>,
     pub response_mode: Option<String>,
     pub scope: Option<String>,
+    pub resources: Vec<String>,
     pub state: Option<String>,
     pub nonce: Option<String>,
     pub code_challenge: Option<String>,
@@ -68,6 +73,8 @@ pub struct Asked {
     pub state: Option<String>,
     /// What it asks for.
     pub scope: Scope,
+    /// What its tokens are to be for; nothing is Charter itself.
+    pub audiences: Vec<String>,
     /// What it wants to find in the ID token.
     pub nonce: Option<String>,
     /// What its verifier hashes to.
@@ -82,13 +89,30 @@ pub struct Asked {
     pub hint: Hint,
 }
 
+/// An error with the address at which the client is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Back {
+    /// The organization of the client.
+    pub organization: OrganizationId,
+    /// What people know the client as.
+    pub client: String,
+    /// The address, with the error on it.
+    pub to: String,
+    /// Where that is, as people read it.
+    pub place: String,
+    /// What is wrong, for people.
+    pub detail: String,
+    /// The client asked not to show anything.
+    pub is_silent: bool,
+}
+
 /// Why a request is not gone on with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wrong {
     /// Nobody is sent anywhere: the person is told.
     Page(String),
-    /// The client is told, at this address.
-    Redirect(String),
+    /// The client is told: by itself, or when the person says so.
+    Back(Box<Back>),
     /// It cannot be answered now.
     Problem(Problem),
 }
@@ -118,6 +142,18 @@ pub(super) fn told_at(app: &App, uri: &str, state: Option<&str>, fault: Fault, d
 }
 
 impl Asked {
+    /// The same with what a page says.
+    pub fn back(&self, app: &App, fault: Fault, detail: &str) -> Back {
+        Back {
+            organization: self.client.organization,
+            client: self.client.name.clone(),
+            to: self.told(app, fault, detail),
+            place: redirect::place(&self.redirect_uri),
+            detail: detail.to_owned(),
+            is_silent: self.prompt.is_none,
+        }
+    }
+
     /// The address of its answer with an error on it.
     pub fn told(&self, app: &App, fault: Fault, detail: &str) -> String {
         told_at(app, &self.redirect_uri, self.state.as_deref(), fault, detail)
@@ -177,8 +213,16 @@ pub async fn read(app: &App, draft: RequestDraft) -> Result<Asked, Wrong> {
     if state.as_deref().is_some_and(|state| !is_word(state)) {
         return Err(page("what the application wants to see again (state) is too long, or no visible ASCII"));
     }
+    let is_silent = prompt(draft.prompt.as_deref()).is_ok_and(|prompt| prompt.is_none);
     let tell = |fault: Fault, detail: &str| {
-        Wrong::Redirect(told_at(app, &redirect_uri, state.as_deref(), fault, detail))
+        Wrong::Back(Box::new(Back {
+            organization: client.organization,
+            client: client.name.clone(),
+            to: told_at(app, &redirect_uri, state.as_deref(), fault, detail),
+            place: redirect::place(&redirect_uri),
+            detail: detail.to_owned(),
+            is_silent,
+        }))
     };
     if draft.request.is_some() {
         return Err(tell(
@@ -223,6 +267,8 @@ pub async fn read(app: &App, draft: RequestDraft) -> Result<Asked, Wrong> {
     if scope.has(OFFLINE) && !client.grant_types.iter().any(|grant| grant == REFRESH_TOKEN) {
         return Err(tell(Fault::InvalidScope, "offline_access needs the grant refresh_token"));
     }
+    let audiences =
+        audience::asked(&client, draft.resources).map_err(|refused| tell(refused.fault, &refused.detail))?;
     let hint = match &draft.id_token_hint {
         None => Hint::Nobody,
         Some(token) => id_token::read_hint(app, token)
@@ -234,6 +280,7 @@ pub async fn read(app: &App, draft: RequestDraft) -> Result<Asked, Wrong> {
         client,
         state,
         scope,
+        audiences,
         nonce: draft.nonce,
         code_challenge,
         prompt,

@@ -1,7 +1,7 @@
 //! Clients and their administrators; clients and themselves.
 
 use super::*;
-use crate::stories::{BOB, EVE};
+use crate::stories::{BOB, EVE, PAT};
 use charter_testkit::both_engines;
 
 const MEMBERS: &str = "/api/v1/organizations/toys/members";
@@ -264,4 +264,25 @@ both_engines!(who_is_not_the_client_it_says_gets_nothing, async |database| {
         ("refresh_token", "x"),
     ]);
     is_error(&story.visit(Method::POST, "/oauth/token", &[], Some(body)).await, 400, "invalid_grant");
+});
+
+both_engines!(the_plan_says_how_many_clients_there_may_be, async |database| {
+    let story = Story::with_password(database).await;
+    let limit = "/api/v1/organizations/toys/limits/oauth_clients";
+    let over = json!({"value": 2, "enforcement": "hard", "reason": "a small plan"});
+    story.put(PAT, limit, over).await.is(200);
+    let first = story.shop().await;
+    let second = story.shop().await;
+    let body = json!({"name": "third", "kind": "public", "redirect_uris": [BACK], "scopes": ["openid"]});
+    let told = story.post(ANN, CLIENTS, body.clone()).await.is_problem(403, "limit-reached");
+    assert!(text(&told.body["detail"]).contains("oauth_clients"), "{}", told.body);
+    // One that is switched off can be switched on again, and counts.
+    story.patch(ANN, &format!("{CLIENTS}/{}", second.id), json!({"active": false})).await.is(200);
+    story.post(ANN, CLIENTS, body.clone()).await.is_problem(403, "limit-reached");
+    story.delete(ANN, &format!("{CLIENTS}/{}", first.id)).await.is(204);
+    story.post(ANN, CLIENTS, body.clone()).await.is(201);
+    story.post(ANN, CLIENTS, body.clone()).await.is_problem(403, "limit-reached");
+    let shown = story.get(ANN, "/api/v1/organizations/toys/usage").await.is(200).body.to_string();
+    assert!(shown.contains("oauth_clients"), "{shown}");
+    story.post(EVE, "/api/v1/organizations/trade/oauth-clients", body).await.is(201);
 });

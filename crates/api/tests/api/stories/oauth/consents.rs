@@ -1,6 +1,7 @@
 //! What people agreed to, as they see it and take it back; and what an application says of how they proved themselves.
 
 use super::*;
+use crate::stories::BOB;
 use charter_app::clock::Clock;
 use charter_testkit::both_engines;
 
@@ -51,6 +52,68 @@ both_engines!(somebody_sees_what_they_let_in_and_takes_it_back, async |database|
     assert!(page.body.as_str().unwrap().contains("Do you agree?"), "it has to ask again");
     story.with_token(&ann, Method::DELETE, &one_of, None).await.is(404);
     story.with_token(&ann, Method::DELETE, &format!("{APPLICATIONS}/nobody"), None).await.is(404);
+});
+
+both_engines!(what_applications_have_of_a_member_ends_with_the_membership_for_good, async |database| {
+    const MEMBERS: &str = "/api/v1/organizations/toys/members";
+    let story = Story::with_password(database).await;
+    let (shop, other) = (story.shop().await, story.shop_of(&["openid"]).await);
+    story.assign(Who::Operator, "toys", BOB, "org_admin").await.is(201);
+    let ann = format!("{MEMBERS}/{ANN_LOGIN}");
+    let paused = |status: &str| Some(json!({"status": status}));
+    let removes: [&dyn Fn() -> (Method, Option<Value>); 2] =
+        [&|| (Method::DELETE, None), &|| (Method::PATCH, paused("deactivated"))];
+    for (round, ends) in removes.iter().enumerate() {
+        let (browser, tokens) = story.tokens_of(&shop, "openid offline_access").await;
+        let (_, passing) = story.tokens_of(&other, "openid").await;
+        let waiting = one(&story.open(&asks(&shop, "openid", &[]), &browser).await, "code");
+        let refresh = text(&tokens["refresh_token"]);
+
+        // What only rests goes on afterwards.
+        story.send(BOB, Method::PATCH, &ann, &[], paused("suspended")).await.is(200);
+        assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 401);
+        story.send(BOB, Method::PATCH, &ann, &[], paused("active")).await.is(200);
+        story.wait_seconds(31).await;
+        assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 200);
+        let none = asks(&shop, "openid", &[("prompt", "none")]);
+        assert!(!one(&story.open(&none, &browser).await, "code").is_empty());
+
+        let (method, body) = ends();
+        story.send(BOB, method.clone(), &ann, &[], body).await.is(200);
+        for token in [&tokens["access_token"], &passing["access_token"]] {
+            assert_eq!(story.status(token, USER_INFO).await, 401, "at once");
+        }
+        match method {
+            Method::DELETE => {
+                story.post(BOB, MEMBERS, json!({"login": ANN_LOGIN})).await.is(201);
+                story.assign(Who::Operator, "toys", ANN, "org_admin").await.is(201);
+            }
+            _ => drop(story.send(BOB, Method::PATCH, &ann, &[], paused("active")).await.is(200)),
+        }
+        story.wait_seconds(31).await;
+        for token in [&tokens["access_token"], &passing["access_token"]] {
+            assert_eq!(story.status(token, USER_INFO).await, 401, "she is back, and they are not");
+        }
+        is_error(&story.refresh_of(&shop, &refresh, "").await, 400, "invalid_grant");
+        is_error(&story.exchange(&shop, &waiting).await, 400, "invalid_grant");
+        let told = story.open(&none, &browser).await;
+        assert_eq!(one(&told, "error"), "consent_required", "she is asked again");
+        let own = story.log_in(ANN_LOGIN, PASSWORD).await.is(200);
+        let left = story.with_token(&text(&own.body["access_token"]), Method::GET, APPLICATIONS, None).await;
+        assert_eq!(left.is(200).body["items"], json!([]));
+
+        let trail = "/api/v1/organizations/toys/audit/events?action=oauth_client.withdraw";
+        let told = story.get(Who::Operator, trail).await.is(200);
+        let events: Vec<&Value> = told.body["items"].as_array().unwrap().iter().collect();
+        assert_eq!(events.len(), 2 * (round + 1));
+        let newest = &events[..2];
+        for client in [&shop, &other] {
+            let event = newest.iter().find(|event| event["target"] == json!(client.id)).unwrap();
+            assert_eq!(event["actor"]["login"], "bob@toys.example");
+            assert_eq!(event["after"]["principal"], json!(story.id_of(ANN).to_string()));
+            assert_eq!(event["request_id"], newest[0]["request_id"], "with the change itself");
+        }
+    }
 });
 
 both_engines!(

@@ -5,6 +5,7 @@ mod clients;
 mod consents;
 mod ends;
 mod factor;
+mod resources;
 mod way;
 
 use super::auth::PASSWORD;

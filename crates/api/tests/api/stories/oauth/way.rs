@@ -141,6 +141,10 @@ both_engines!(nobody_is_asked_where_the_client_says_so_and_everybody_where_it_sa
 both_engines!(a_client_that_asks_wrongly_is_told_where_it_registered, async |database| {
     let story = Story::with_password(database).await;
     let shop = story.shop_of(&["openid", "sales.*.read"]).await;
+    let (cookies, _) = story.let_in(&asks(&shop, "openid", &[])).await;
+    let path = "/api/v1/users/eve@trade.example/password";
+    story.post(Who::Operator, path, json!({"password": PASSWORD})).await.is(200);
+    let theirs = crumb(&story.type_in(&asks(&shop, "openid", &[]), "", "eve@trade.example", PASSWORD).await);
     for (other, error) in [
         (("response_type", "token"), "unsupported_response_type"),
         (("response_type", ""), "unsupported_response_type"),
@@ -160,9 +164,22 @@ both_engines!(a_client_that_asks_wrongly_is_told_where_it_registered, async |dat
         (("max_age", "-1"), "invalid_request"),
         (("nonce", "ü"), "invalid_request"),
     ] {
-        let told = story.open(&asks(&shop, "openid", &[other]), "").await;
+        let path = asks(&shop, "openid", &[other]);
+        let told = story.open(&path, &cookies).await;
         assert_eq!((sent_to(&told).0.as_str(), one(&told, "error").as_str()), (BACK, error), "{other:?}");
         assert_eq!(one(&told, "state"), "a state & more");
+        // Whoever is a stranger to the organization goes where its administrators registered when they say so, and not before.
+        for cookies in ["", "__Host-ch_s=x", theirs.as_str()] {
+            let told = story.open(&path, cookies).await.is(400);
+            let page = told.body.as_str().unwrap();
+            assert!(told.headers.get("location").is_none() && page.contains("Nothing was done"), "{page}");
+            assert!(page.contains(&format!("href=\"{BACK}?error={error}&amp;")), "{page}");
+            assert!(page.contains("<strong>shop.example</strong>") && page.contains("Shop &amp; &lt;Co&gt;"));
+        }
+        if other.0 != "prompt" {
+            let told = story.open(&format!("{path}&prompt=none"), "").await;
+            assert_eq!(one(&told, "error"), error, "{other:?}: a client that asked for silence waits for it");
+        }
     }
     let path = asks(&shop, "openid", &[]);
     let told = story.visit(Method::HEAD, &path, &[], None).await;
@@ -178,7 +195,15 @@ both_engines!(only_members_of_its_organization_sign_in_to_a_client, async |datab
         story.post(Who::Operator, &path, json!({"password": PASSWORD})).await.is(200);
     }
     let path = asks(&shop, "openid admin.users.read", &[]);
-    let told = story.type_in(&path, "", "eve@trade.example", PASSWORD).await;
+    let told = story.type_in(&path, "", "eve@trade.example", PASSWORD).await.is(400);
+    let page = told.body.as_str().unwrap();
+    assert!(page.contains("no member") && page.contains("error=access_denied"), "{page}");
+    assert!(
+        told.headers.get("location").is_none(),
+        "the address is one of another organization's administrators"
+    );
+    let none = asks(&shop, "openid", &[("prompt", "none")]);
+    let told = story.open(&none, &crumb(&told)).await;
     assert_eq!((sent_to(&told).0.as_str(), one(&told, "error").as_str()), (BACK, "access_denied"));
     // Bob may read no members: neither may what he lets in.
     let page = story.type_in(&path, "", "bob@toys.example", PASSWORD).await.is(200);
@@ -304,4 +329,44 @@ both_engines!(an_address_is_told_as_proved_once_its_owner_read_a_mail, async |da
             story.with_token(&text(&tokens["access_token"]), Method::GET, USER_INFO, None).await.is(200);
         assert_eq!(who.body["email_verified"], told, "{scope}");
     }
+});
+
+both_engines!(a_request_for_a_code_may_come_as_a_form_from_the_clients_page, async |database| {
+    let story = Story::with_password(database).await;
+    let shop = story.shop().await;
+    let (cookies, _) = story.let_in(&asks(&shop, "openid", &[])).await;
+    let asked = asks(&shop, "openid", &[("prompt", "none")]);
+    let (_, query) = asked.split_once('?').unwrap();
+    for headers in [
+        vec![("sec-fetch-site", "cross-site"), ("origin", "https://shop.example")],
+        // No browser at all, and a browser that sent its cookie along: the form by itself does nothing.
+        vec![],
+        vec![("cookie", cookies.as_str()), ("sec-fetch-site", "cross-site")],
+    ] {
+        let told = story.visit(Method::POST, "/oauth/authorize", &headers, Some(query.to_owned())).await;
+        let (place, pairs) = sent_to(&told);
+        assert_eq!(place, "/oauth/authorize");
+        assert!(told.headers.get("set-cookie").is_none());
+        let state = pairs.iter().find(|(name, _)| name == "state").map(|(_, value)| value.as_str());
+        assert_eq!(state, Some("a state & more"));
+        let to = told.header("location").to_owned();
+        assert!(!one(&story.open(&to, &cookies).await, "code").is_empty(), "as if it had come so");
+        assert_eq!(one(&story.open(&to, "").await, "error"), "login_required");
+    }
+    // What somebody typed is in no address, and a form that says what to do is one of our pages', from our pages alone.
+    let typed = form(&[("login", ANN_LOGIN), ("password", PASSWORD), ("token", "x")]);
+    let told = story.visit(Method::POST, "/oauth/authorize", &[], Some(format!("{query}&{typed}"))).await;
+    let to = told.header("location");
+    assert!(!to.contains("password") && !to.contains("login=") && !to.contains("token="), "{to}");
+    let signs_in = format!("{query}&{typed}&do=sign-in");
+    let headers = [("sec-fetch-site", "cross-site")];
+    let told = story.visit(Method::POST, &asked, &headers, Some(signs_in)).await;
+    told.is_problem(403, "forbidden");
+    // What is wrong is said where it is asked again, and a form that is none is sent nowhere.
+    let wrong = query.replace("shop.example", "evil.example");
+    let told = story.visit(Method::POST, "/oauth/authorize", &[], Some(wrong)).await;
+    story.open(told.header("location"), &cookies).await.is(400);
+    let twice = format!("{query}&client_id={}", shop.id);
+    story.visit(Method::POST, "/oauth/authorize", &[], Some(twice)).await.is(400);
+    story.visit(Method::POST, "/oauth/authorize", &[], Some("state=x".to_owned())).await.is(403);
 });

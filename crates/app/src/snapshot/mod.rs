@@ -2,10 +2,13 @@
 //! brought up to date from other nodes' changes, and dropped when long unused. Readers take no lock.
 //!
 //! Freshness: the node reads the change sequence about once a second (and at once when told by a notification). A node that has
-//! not read it for `max_staleness` decides nothing. Next: `check.rs` asks; `edit.rs` swaps.
+//! not read it for `max_staleness` decides nothing. Where the snapshots are is `slots.rs`, what is remembered with them of sign-in `demand.rs`.
+//! Next: `check.rs` asks; `edit.rs` swaps.
+
+mod demand;
+mod slots;
 
 use crate::clock::World;
-use crate::id_hash::IdHasher;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use charter_db::Database;
 use charter_kernel::catalogue::Catalogue;
@@ -13,27 +16,24 @@ use charter_kernel::facts::{MemberFact, OrganizationFacts};
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Revision, Timestamp};
 use charter_policy::{Index, Interner, Shard};
 use charter_store as store;
-use charter_store::identity_settings::SecondFactorDemand;
 use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
-/// The organizations are spread over this many maps, so that adding one copies little.
-const SPREAD: usize = 1024;
+use demand::RememberedDemand;
+use slots::{Slot, Slots};
 
 /// Hashes of the shipped and the own document.
 pub(crate) type CatalogueSignature = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 type Names = HashMap<Box<str>, PrincipalId>;
-type Slots = HashMap<OrganizationId, Arc<Slot>, BuildHasherDefault<IdHasher>>;
 
 /// One organization at one revision.
 pub struct Snapshot {
     shard: Shard,
     index: Arc<Index>,
     names: OnceLock<Names>,
-    demand: OnceLock<SecondFactorDemand>,
+    demand: RememberedDemand,
 }
 
 impl Snapshot {
@@ -47,23 +47,10 @@ impl Snapshot {
         &self.index
     }
 
-    /// The second factor that the organization demands, once it was read. A change of it is a new revision, and so another snapshot.
-    pub(crate) fn demand(&self) -> Option<SecondFactorDemand> {
-        self.demand.get().copied()
+    /// The second factor that the organization demands.
+    pub(crate) fn demand(&self) -> &RememberedDemand {
+        &self.demand
     }
-
-    /// Takes note of what the organization demands.
-    pub(crate) fn note_demand(&self, demand: SecondFactorDemand) {
-        self.demand.get_or_init(|| demand);
-    }
-}
-
-struct Slot {
-    snapshot: ArcSwapOption<Snapshot>,
-    build: tokio::sync::Mutex<()>,
-    /// The newest revision anybody spoke of: a build that ends below it is done again.
-    heard: AtomicU64,
-    last_used_seconds: AtomicI64,
 }
 
 /// Counters of the service, for metrics and readiness.
@@ -85,8 +72,7 @@ pub struct Snapshots {
     codes_tag: ArcSwapOption<(Arc<Index>, Arc<str>)>,
     interner: Interner,
     registered_kinds: ArcSwap<HashSet<String>>,
-    slots: Box<[ArcSwap<Slots>]>,
-    adding: Mutex<()>,
+    slots: Slots,
     read_at: AtomicI64,
     max_staleness_seconds: i64,
     counters: SnapshotCounters,
@@ -111,8 +97,7 @@ impl Snapshots {
             codes_tag: ArcSwapOption::empty(),
             interner: Interner::default(),
             registered_kinds: ArcSwap::default(),
-            slots: (0..SPREAD).map(|_| ArcSwap::default()).collect(),
-            adding: Mutex::new(()),
+            slots: Slots::default(),
             read_at,
             max_staleness_seconds: i64::from(max_staleness_seconds),
             counters: SnapshotCounters::default(),
@@ -189,33 +174,6 @@ impl Snapshots {
         })
     }
 
-    fn slots_of(&self, organization: OrganizationId) -> Option<&ArcSwap<Slots>> {
-        self.slots.get((organization.bits() as usize ^ (organization.bits() >> 64) as usize) % SPREAD)
-    }
-
-    fn slot(&self, organization: OrganizationId) -> Option<Arc<Slot>> {
-        self.slots_of(organization)?.load().get(&organization).cloned()
-    }
-
-    fn add_slot(&self, organization: OrganizationId) -> Option<Arc<Slot>> {
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let slots = self.slots_of(organization)?;
-        let current = slots.load_full();
-        if let Some(slot) = current.get(&organization) {
-            return Some(Arc::clone(slot));
-        }
-        let slot = Arc::new(Slot {
-            snapshot: ArcSwapOption::empty(),
-            build: tokio::sync::Mutex::new(()),
-            heard: AtomicU64::new(0),
-            last_used_seconds: AtomicI64::new(0),
-        });
-        let mut grown = Slots::clone(&current);
-        grown.insert(organization, Arc::clone(&slot));
-        slots.store(Arc::new(grown));
-        Some(slot)
-    }
-
     /// The snapshot of an organization, fresh enough to decide from; built now when it is not in memory.
     pub async fn snapshot(
         &self,
@@ -231,14 +189,14 @@ impl Snapshots {
 
     /// The snapshot when it is in memory already: no lock, no await.
     pub fn in_memory(&self, organization: OrganizationId, now: Timestamp) -> Option<Arc<Snapshot>> {
-        let slots = self.slots_of(organization)?.load();
-        let slot = slots.get(&organization)?;
-        let snapshot = slot.snapshot.load_full()?;
-        let seconds = now.seconds();
-        if slot.last_used_seconds.load(Ordering::Relaxed) + 30 < seconds {
-            slot.last_used_seconds.store(seconds, Ordering::Relaxed);
-        }
-        Some(snapshot)
+        self.slots.look(organization, |slot| {
+            let snapshot = slot.snapshot.load_full()?;
+            let seconds = now.seconds();
+            if slot.last_used_seconds.load(Ordering::Relaxed) + 30 < seconds {
+                slot.last_used_seconds.store(seconds, Ordering::Relaxed);
+            }
+            Some(snapshot)
+        })
     }
 
     /// A snapshot at least as new as `revision` (the `Charter-At-Least` header).
@@ -276,7 +234,7 @@ impl Snapshots {
     ) -> Result<Arc<Snapshot>, Problem> {
         let missing = || Problem::not_found("no such organization, or you are not a member of it");
         // Unknown ids get no slot: a stranger's guesses must not grow the map.
-        let known = match self.slot(organization) {
+        let known = match self.slots.get(organization) {
             Some(slot) => slot,
             None => {
                 if reading!(self.database, organization, |conn| store::organization::get(conn, organization))?
@@ -284,7 +242,7 @@ impl Snapshots {
                 {
                     return Err(missing());
                 }
-                self.add_slot(organization).ok_or_else(missing)?
+                self.slots.add(organization).ok_or_else(missing)?
             }
         };
         let _one_at_a_time = known.build.lock().await;
@@ -302,11 +260,7 @@ impl Snapshots {
             let facts = store::facts::load(&self.database, organization).await?.ok_or_else(missing)?;
             let snapshot = self.compile(&facts)?;
             // Asked for with the next request, perhaps while the database is away.
-            let settings = reading!(self.database, organization, |conn| store::identity_settings::get(
-                conn,
-                organization
-            ))?;
-            snapshot.note_demand(settings.second_factor);
+            snapshot.demand.read(&self.database, organization).await?;
             self.counters.built.fetch_add(1, Ordering::Relaxed);
             known.last_used_seconds.store(now.seconds(), Ordering::Relaxed);
             let revision = snapshot.shard().revision();
@@ -323,10 +277,11 @@ impl Snapshots {
         let index = self.index();
         let shard = Shard::compile(&index, facts, &self.interner)
             .map_err(|error| Problem::new(ProblemKind::Internal, format!("facts do not compile: {error}")))?;
-        let snapshot = Snapshot { shard, index, names: OnceLock::new(), demand: OnceLock::new() };
+        let snapshot = Snapshot { shard, index, names: OnceLock::new(), demand: RememberedDemand::default() };
         // Who was asked for by login will be again, perhaps while the database is away.
         let had_names = self
-            .slot(facts.organization.id)
+            .slots
+            .get(facts.organization.id)
             .and_then(|slot| slot.snapshot.load_full())
             .is_some_and(|before| before.names.get().is_some());
         if had_names {
@@ -342,11 +297,9 @@ impl Snapshots {
         facts: &OrganizationFacts,
     ) -> Result<Arc<Snapshot>, Problem> {
         let snapshot = self.compile(facts)?;
-        let known = self.slot(facts.organization.id).and_then(|slot| slot.snapshot.load_full());
-        if let Some(demand) =
-            known.filter(|known| known.shard().revision() == before).and_then(|known| known.demand())
-        {
-            snapshot.note_demand(demand);
+        let known = self.slots.get(facts.organization.id).and_then(|slot| slot.snapshot.load_full());
+        if let Some(known) = known.filter(|known| known.shard().revision() == before) {
+            snapshot.demand.take_over(&known.demand);
         }
         Ok(snapshot)
     }
@@ -377,13 +330,13 @@ impl Snapshots {
 
     /// Puts a newer snapshot in force; an older one changes nothing.
     pub fn swap(&self, organization: OrganizationId, snapshot: Arc<Snapshot>) {
-        if let Some(slot) = self.add_slot(organization) {
+        if let Some(slot) = self.slots.add(organization) {
             slot.last_used_seconds.store(self.world.now().seconds(), Ordering::Relaxed);
             let index = Arc::clone(&snapshot.index);
             offer(&slot, snapshot);
             // Another catalogue came into force since this was compiled: whoever asks next compiles anew.
             if !Arc::ptr_eq(&index, &self.index.load()) {
-                self.drop_one(organization);
+                self.slots.remove(organization);
             }
         }
     }
@@ -404,7 +357,7 @@ impl Snapshots {
                     Err(problem) if problem.kind == ProblemKind::Unavailable => return Err(problem),
                     Err(problem) => {
                         tracing::error!(organization = %change.organization, %problem, "dropped from memory: its facts could not be read");
-                        self.drop_one(change.organization);
+                        self.slots.remove(change.organization);
                     }
                 }
             }
@@ -420,7 +373,7 @@ impl Snapshots {
 
     /// Takes note that an organization is at a revision now, and reads it when this node is behind.
     pub async fn hear(&self, organization: OrganizationId, revision: Revision) -> Result<bool, Problem> {
-        let Some(slot) = self.slot(organization) else { return Ok(false) };
+        let Some(slot) = self.slots.get(organization) else { return Ok(false) };
         slot.heard.fetch_max(revision.0, Ordering::AcqRel);
         let behind = slot.snapshot.load_full().is_some_and(|snapshot| snapshot.shard().revision() < revision);
         if behind {
@@ -434,7 +387,7 @@ impl Snapshots {
     pub async fn hear_own(&self, organization: OrganizationId, revision: Revision) -> Result<bool, Problem> {
         match self.hear(organization, revision).await {
             Err(problem) if problem.kind == ProblemKind::Unavailable => {
-                self.drop_one(organization);
+                self.slots.remove(organization);
                 let detail = "the change was made, and then the database could not be read: read it again";
                 Err(Problem::new(ProblemKind::OutcomeUnknown, detail).retry_after(2))
             }
@@ -442,58 +395,29 @@ impl Snapshots {
         }
     }
 
-    fn drop_one(&self, organization: OrganizationId) {
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slots) = self.slots_of(organization) {
-            let mut kept = Slots::clone(&slots.load_full());
-            kept.remove(&organization);
-            slots.store(Arc::new(kept));
-        }
-    }
-
     /// Drops organizations nobody asked for since `before`, and returns how many.
     pub fn drop_unused(&self, before: Timestamp) -> usize {
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut dropped = 0;
-        for slots in &self.slots {
-            let current = slots.load_full();
-            let kept: Slots = current
-                .iter()
-                .filter(|(_, slot)| slot.last_used_seconds.load(Ordering::Relaxed) >= before.seconds())
-                .map(|(organization, slot)| (*organization, Arc::clone(slot)))
-                .collect();
-            if kept.len() < current.len() {
-                dropped += current.len() - kept.len();
-                slots.store(Arc::new(kept));
-            }
-        }
+        let dropped = self.slots.remove_unused(before);
         self.counters.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
         dropped
     }
 
     /// Bytes that the snapshots in memory take, and how many there are.
     pub fn memory(&self) -> (usize, usize) {
-        let mut bytes = 0;
-        let mut count = 0;
-        for slots in &self.slots {
-            for slot in slots.load().values() {
-                if let Some(snapshot) = slot.snapshot.load_full() {
-                    bytes += snapshot.shard().memory_bytes() + size_of::<Slot>();
-                    count += 1;
-                }
-            }
-        }
+        let (mut bytes, mut count) = (0, 0);
+        self.slots.each(|snapshot| {
+            bytes += snapshot.shard().memory_bytes() + size_of::<Slot>();
+            count += 1;
+        });
         (bytes, count)
     }
 
     /// Puts another catalogue in force; every organization is compiled anew when next asked for.
     pub fn replace_catalogue(&self, catalogue: Arc<Catalogue>, index: Arc<Index>) {
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        self.catalogue.store(catalogue);
-        self.index.store(index);
-        for slots in &self.slots {
-            slots.store(Arc::default());
-        }
+        self.slots.clear_after(|| {
+            self.catalogue.store(catalogue);
+            self.index.store(index);
+        });
     }
 
     /// The principal a login names in an organization; the names are read once per snapshot, when first asked for.
