@@ -152,7 +152,8 @@ async fn member(
                 store::principal::update(transaction.tx(), &before, &after).await?;
                 if after.status != PrincipalStatus::Active {
                     let why = "the account may not act";
-                    store::session::end_of_principal(transaction.tx(), member.principal, why, now).await?;
+                    crate::identity::session::end_everywhere(transaction.tx(), member.principal, why, now)
+                        .await?;
                 }
                 for other in store::membership::organizations_of(transaction.tx(), member.principal).await? {
                     transaction.touch(other).await?;

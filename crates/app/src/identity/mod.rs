@@ -380,6 +380,7 @@ impl Identity {
             session::purge(app, started).await?;
             password_reset::purge(app, started).await?;
             registration_desk::purge(app, started).await?;
+            invitation::purge(app, started).await?;
             email_change::purge(app, started).await?;
             crate::mail::purge(app, started).await?;
             crate::webhook::purge(app, started).await?;
@@ -391,6 +392,7 @@ impl Identity {
         refusal::flush(app).await?;
         vault::round(app).await;
         password_reset::work(app).await?;
+        invitation::expire(app, app.now()).await?;
         registration::work(app).await
     }
 

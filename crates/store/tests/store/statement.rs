@@ -48,6 +48,9 @@ const ACROSS: &[(&str, &str)] = &[
     ("vault::CREDENTIALS", "a count an operator asks for"),
     ("vault::CLIENTS", "the same"),
     ("vault::OTHERS", "the same"),
+    ("invitation::OVERDUE", "a job asks which invitations have run out, then works in each organization"),
+    ("invitation::PURGE_HOMES", "a job of the installation; nobody waits for the rows it forgets"),
+    ("invitation::PURGE", "the same"),
     (
         "registration::WAITING_FOR_MAIL",
         "a job asks which addresses have to be written to, then works in each organization",
