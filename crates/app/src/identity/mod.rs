@@ -8,6 +8,7 @@
 pub mod adopted_hash;
 pub mod authenticate;
 pub mod begin;
+pub mod breached;
 mod challenge;
 pub mod credential;
 pub mod credential_caller;
@@ -186,6 +187,8 @@ pub struct Settings {
     pub cores: usize,
     /// Fewest characters of a new password.
     pub password_characters_min: u32,
+    /// Passwords that leaked elsewhere, which no new one may be among; none is not to look.
+    pub breached_passwords: Option<Arc<dyn breached::BreachedPasswords>>,
 }
 
 impl Settings {
@@ -210,6 +213,7 @@ impl Settings {
             hash_cost: HashCost::default(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             password_characters_min: password_rules::CHARACTERS_MIN,
+            breached_passwords: None,
         }
     }
 }
@@ -287,7 +291,8 @@ impl Identity {
             sealer,
             pepper,
             vault,
-            hasher: Hasher::new(settings.hash_cost, settings.cores, filler(world)),
+            hasher: Hasher::new(settings.hash_cost, settings.cores, filler(world))
+                .with_breached(settings.breached_passwords.clone()),
             throttle: Throttle::default(),
             token_throttle: Throttle::default(),
             legacy: ArcSwapOption::empty(),
