@@ -14,7 +14,7 @@ statements! {
     SET_SINCE = "select scope, subject_id, not_before, reason, set_at from token_floors \
                  where set_at >= $1 and scope <> 'former' order by set_at, scope, subject_id";
     // How long a former system's tokens live is not ours to say: their floors stay.
-    PURGE = "delete from token_floors where not_before < $1 and scope <> 'former'";
+    PURGE = "delete from token_floors where set_at < $1 and scope <> 'former'";
     FORMER = "select not_before from token_floors where scope = 'former' and subject_id = $1";
 }
 
@@ -104,7 +104,7 @@ pub async fn set_since(conn: &mut Conn, since: Timestamp) -> Result<Vec<TokenFlo
     row::list(conn, &SET_SINCE, params![since], floor).await
 }
 
-/// Forgets floors below which every token is over anyway.
+/// Forgets floors that were set before a time, below which every token is over anyway.
 pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     tx.execute(&PURGE, params![before]).await
 }

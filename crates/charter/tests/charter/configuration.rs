@@ -191,3 +191,54 @@ fn an_unknown_command_or_flag_ends_with_two_and_help_with_zero() {
     place.run(&["serve", "--help"]).ended(0);
     place.run(&["version"]).ended(0);
 }
+
+const BREACHED: &str = "\
+0000000A0E3B9F25FF41DE4B5AC238C2D545C7A8:15\r\n\
+5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:52256179\r\n\
+814A72A705311050F62828E8989D5C34812DD1D7:3\r\n";
+
+#[test]
+fn a_file_of_breached_passwords_is_looked_at_before_anything_starts() {
+    let place = Place::new();
+    let with = |file: &str| [("CHARTER_BREACHED_PASSWORDS", file.to_owned())];
+    let check = |file: &str| {
+        let variables = with(file);
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        place.run_with(&["config", "check"], &variables)
+    };
+    place.write("good.txt", BREACHED);
+    check("good.txt").ended(0);
+    place.write("by-count.txt", &BREACHED.lines().rev().map(|line| format!("{line}\n")).collect::<String>());
+    place.write("plain.txt", "password\n123456\n");
+    for (file, why) in [
+        ("missing.txt", "cannot be opened"),
+        ("by-count.txt", "ordered by hash"),
+        ("plain.txt", "HASH:COUNT"),
+        (".", "it is no file"),
+    ] {
+        let run = check(file).ended(2);
+        assert!(run.err.contains("breached_passwords:") && run.err.contains(why), "{}", run.err);
+        let run = place
+            .run_with(&["serve", "--listen", "127.0.0.1:0"], &[("CHARTER_BREACHED_PASSWORDS", file)])
+            .ended(2);
+        assert!(run.err.contains("breached_passwords") && run.err.contains(why), "{}", run.err);
+    }
+}
+
+#[test]
+fn the_operator_sets_no_password_that_stands_in_the_file() {
+    let place = Place::new();
+    place.write("breached.txt", BREACHED);
+    place.write("charter.toml", "breached_passwords = \"breached.txt\"\n");
+    place.run(&["organizations", "create", "--key", "toys", "--name", "Toys"]).ended(0);
+    place.run(&["members", "add", "--organization", "toys", "--login", "ann@toys.example"]).ended(0);
+    let set = ["password", "set", "ann@toys.example"];
+    let run = place.feed(&set, "leaked with many others once\n").ended(1);
+    assert!(run.err.contains("rule: breached"), "{}", run.err);
+    place.write("breached.txt", "");
+    let run = place.feed(&set, "a phrase that is its own\n").ended(1);
+    assert!(run.err.contains("it is empty"), "{}", run.err);
+    place.write("breached.txt", BREACHED);
+    place.feed(&set, "a phrase that is its own\n").ended(0);
+}

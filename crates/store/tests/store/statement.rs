@@ -21,7 +21,6 @@ const SMALL: &[&str] = &[
     "settings",
     "setup_codes",
     "signing_keys",
-    "token_floors",
     "vault_keys",
     "vault_peppers",
     "leases",
