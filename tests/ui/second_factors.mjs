@@ -100,6 +100,14 @@ try {
   await press("Show the secret");
   await told("The secret is shown once.");
   const secret = await page.locator("#secret").textContent();
+  const picture = page.getByRole("img", { name: "QR code that holds the secret" });
+  const { width, height } = await picture.locator("svg").boundingBox();
+  if (width < 200 || Math.abs(width - height) > 1) throw new Error(`a picture of ${width} by ${height}`);
+  const drawn = await picture.locator("svg path").evaluate((path) => path.getBBox().width);
+  if (!(drawn > 0)) throw new Error("nothing is drawn");
+  if (process.env.CHARTER_TEST_SCREENSHOT) {
+    await page.screenshot({ path: process.env.CHARTER_TEST_SCREENSHOT, fullPage: true });
+  }
   await page.getByLabel("The code the app shows").fill(code(secret, -1));
   await page.keyboard.press("Enter");
   await told("The app is added.");

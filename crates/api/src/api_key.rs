@@ -164,7 +164,7 @@ pub(crate) struct ApiKeyView {
     /// Who made it; none is the operator.
     #[schemars(with = "Option<wire::Id>")]
     created_by: Option<PrincipalId>,
-    /// When it was put aside because it was reported as leaked.
+    /// When it was put aside: it was reported as leaked, or was made with a change of address that was taken back.
     #[schemars(with = "Option<wire::Time>")]
     quarantined_at: Option<Timestamp>,
     /// When it was revoked.

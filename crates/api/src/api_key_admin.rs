@@ -59,7 +59,7 @@ pub fn routes() -> Vec<Route<App>> {
             .demands_recent_sign_in()
             .for_people(),
         Route::post("/api/v1/organizations/{organization}/api-keys/{key}/release", Guard::Permission("admin.api_keys.update"), release)
-            .named("api-keys.release", TAG, "Takes an API key back in use that was put aside because it was reported as leaked.")
+            .named("api-keys.release", TAG, "Takes an API key back in use that was put aside.")
             .described("Asks for `admin.api_keys.export` as well.")
             .example(r#"{"reason":"the report was of our own test"}"#)
             .problems(&[ProblemKind::NotFound, ProblemKind::InUse])

@@ -39,6 +39,7 @@ mod password_reset;
 mod plan;
 mod plan_preview;
 mod policy;
+pub mod qr_code;
 mod question;
 mod registration;
 mod registration_settings;

@@ -2,6 +2,7 @@
 
 use crate::auth::SELF_SERVICE;
 use crate::edge::{Call, Reply, Route, wire};
+use crate::qr_code;
 use crate::second_sign_in::OptionsView;
 use crate::signed_in::{self, SignedInView};
 use charter_app::App;
@@ -33,7 +34,7 @@ pub fn routes() -> Vec<Route<App>> {
                  forgotten.",
             )
             .status(StatusCode::CREATED)
-            .example(r#"{"name":"phone"}"#)
+            .example(r#"{"name":"phone","picture":true}"#)
             .demands_recent_sign_in()
             .keeps_no_answers(),
         Route::post("/api/v1/me/factors/totp/{factor}/confirm", SELF_SERVICE, confirm_app)
@@ -130,14 +131,17 @@ async fn list(call: Call) -> Result<Reply<FactorsView>, Problem> {
     Ok(Reply::new(FactorsView { factors, recovery_codes_left: own.recovery_codes_left }))
 }
 
-/// What a new factor is called.
+/// An authenticator app to be added.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "NewFactor")]
+#[schemars(rename = "AuthenticatorAppDraft")]
 #[serde(deny_unknown_fields)]
-struct NameBody {
+struct NewAppBody {
     /// What its owner calls it.
     #[serde(default)]
     name: Option<String>,
+    /// Whether the answer brings a picture of the address, too.
+    #[serde(default)]
+    picture: bool,
 }
 
 /// An authenticator app about to be added.
@@ -149,14 +153,17 @@ struct NewAppView {
     id: FactorId,
     /// The secret, to be typed into the app; it is not shown again.
     secret: String,
-    /// The same, to be shown to the app as a picture (QR code).
+    /// The same, as an app reads it from a picture (QR code).
     uri: String,
+    /// The picture, as SVG, when it was asked for.
+    picture: Option<String>,
 }
 
-async fn begin_app(call: Call<(), (), NameBody>) -> Result<Reply<NewAppView>, Problem> {
+async fn begin_app(call: Call<(), (), NewAppBody>) -> Result<Reply<NewAppView>, Problem> {
     let new = own_factor::begin_app(&call.app, &call.ctx, call.body.name.as_deref()).await?;
     let (secret, uri) = (new.secret.to_string(), new.uri.to_string());
-    Ok(Reply::new(NewAppView { id: new.id, secret, uri }))
+    let picture = call.body.picture.then(|| qr_code::svg(&uri)).transpose()?;
+    Ok(Reply::new(NewAppView { id: new.id, secret, uri, picture }))
 }
 
 /// One second factor.

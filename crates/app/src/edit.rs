@@ -8,12 +8,12 @@ use crate::caller::RequestContext;
 use crate::change::{Change, Edit, changes};
 use crate::guard::Permit;
 use crate::identity::oauth::consent;
-use crate::identity::session;
+use crate::identity::{email_change, session};
 use crate::transaction::{Committed, Transaction};
 use crate::{App, execute, rules};
-use charter_db::{BoxFuture, Scope};
-use charter_kernel::facts::OrganizationFacts;
-use charter_kernel::{OrganizationId, Problem, ProblemKind, Revision, SessionId, Timestamp};
+use charter_db::{BoxFuture, Conn, Scope};
+use charter_kernel::facts::{OrganizationFacts, PrincipalStatus};
+use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Revision, SessionId, Timestamp};
 use charter_policy::preview::{self, AccessChange};
 use charter_store as store;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -160,6 +160,11 @@ where
     if options.dry_run {
         let before = crate::facts(app, organization).await?;
         let prepared = prepare(app, ctx, &options, before, mutate)?;
+        let (inside, inserted, now) = (app.clone(), inserted(&prepared.changes), ctx.now);
+        reading_all!(
+            app.database(),
+            |conn| async move { require_unkept(&inside, conn, &inserted, now).await }
+        )?;
         let access = access_changes(app, &prepared.before, &prepared.after, ctx.now)?;
         return Ok(Edited {
             value: prepared.value,
@@ -204,6 +209,28 @@ where
     })
 }
 
+/// Who becomes a member, and the login their account has or gets.
+fn inserted(changes: &[Change]) -> Vec<(PrincipalId, String)> {
+    let members = changes.iter().filter_map(|change| match change {
+        Change::Member(Edit::Insert(member)) => Some((member.principal, member.login.clone())),
+        _ => None,
+    });
+    members.collect()
+}
+
+/// Refuses accounts with addresses that are kept for others.
+async fn require_unkept(
+    app: &App,
+    conn: &mut Conn,
+    members: &[(PrincipalId, String)],
+    now: Timestamp,
+) -> Result<(), Problem> {
+    for (who, login) in members {
+        email_change::require_unkept(app, conn, login, Some(*who), now).await?;
+    }
+    Ok(())
+}
+
 enum Written<T> {
     /// With the sessions that ended.
     Changed(Prepared<T>, Vec<SessionId>, Revision),
@@ -234,6 +261,7 @@ where
                 // The lock is held and the revision bumped already; the facts are those of the revision before.
                 before.organization.revision = Revision(transaction.revision().0.saturating_sub(1));
                 let prepared = prepare(&app, &ctx, &options, before, mutate)?;
+                require_unkept(&app, transaction.tx(), &inserted(&prepared.changes), ctx.now).await?;
                 let (mut events, mut ended) = (Vec::new(), Vec::new());
                 for change in &prepared.changes {
                     let reason = &options.reason;

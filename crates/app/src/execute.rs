@@ -166,8 +166,13 @@ async fn member(
                 store::principal::update(transaction.tx(), &before, &after).await?;
                 if after.status != PrincipalStatus::Active {
                     let why = "the account may not act";
-                    ended = store::session::end_of_principal(transaction.tx(), member.principal, why, now)
-                        .await?;
+                    ended = crate::identity::session::end_everywhere(
+                        transaction.tx(),
+                        member.principal,
+                        why,
+                        now,
+                    )
+                    .await?;
                 }
                 for other in store::membership::organizations_of(transaction.tx(), member.principal).await? {
                     transaction.touch(other).await?;

@@ -1,11 +1,13 @@
 //! The installation as a process opens it: secrets, database, application, routes.
 
+use crate::breached::{self, BreachedFile};
 use crate::config::{Configuration, Fault};
 use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock};
 use crate::secrets;
 use axum::Router;
 use charter_api::edge::{Cookies, Edge, Routes};
+use charter_app::identity::breached::BreachedPasswords;
 use charter_app::identity::proxied_caller::ProxySecret;
 use charter_app::identity::{self, OperatorToken};
 use charter_app::{App, World};
@@ -13,6 +15,7 @@ use charter_db::{Conn, Database, Options, Scope, Tx};
 use charter_kernel::{Problem, ProblemKind, Timestamp};
 use charter_store as store;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Setting of an installation that holds the demo company.
@@ -142,6 +145,22 @@ pub async fn open_patiently(configuration: &Configuration, folder: &Folder) -> R
     Ok(ruled(opened, configuration))
 }
 
+/// The file of breached passwords, once it was looked at in so many places.
+pub fn breached(
+    configuration: &Configuration,
+    places: u64,
+) -> std::result::Result<Option<BreachedFile>, Fault> {
+    let Some(path) = &configuration.breached_passwords else { return Ok(None) };
+    let file = BreachedFile::open(path.clone(), places).map_err(|wrong| {
+        Fault::new(
+            "breached_passwords",
+            format!("{} cannot be used: {wrong}", path.display()),
+            "give the file of SHA-1 hashes ordered by hash, or leave the setting out",
+        )
+    })?;
+    Ok(Some(file))
+}
+
 fn opening(
     configuration: &Configuration,
     folder: &Folder,
@@ -151,7 +170,11 @@ fn opening(
         token: folder.operator_token()?.reveal().to_owned(),
         account: configuration.account.clone(),
     };
+    let breached_passwords = breached(configuration, breached::PLACES)
+        .map_err(|fault| Failure::new(format!("{}: {}; {}", fault.place, fault.wrong, fault.remedy)))?
+        .map(|file| Arc::new(file) as Arc<dyn BreachedPasswords>);
     let identity = identity::Settings {
+        breached_passwords,
         access_token_seconds: seconds(configuration.token_life),
         session_seconds: seconds(configuration.session_life),
         session_idle_seconds: seconds(configuration.session_idle),

@@ -1,5 +1,6 @@
 //! The `charter` program: reads configuration, wires the floors, serves, runs commands.
 
+mod breached;
 mod client;
 mod command;
 mod config;

@@ -28,6 +28,7 @@ statements! {
     PAGE = select!("where c.organization_id = $1 and c.credential_id > $2 order by c.credential_id limit $3");
     OF_PRINCIPAL = select!("where c.organization_id = $1 and c.principal_id = $2 order by c.credential_id");
     PAGE_OF_PRINCIPAL = select!("where c.organization_id = $1 and c.principal_id = $2 and c.credential_id > $3 order by c.credential_id limit $4");
+    MADE_SINCE = select!("where c.organization_id = $1 and c.created_by = $2 and c.created_at >= $3 and c.revoked_at is null order by c.credential_id");
     UPDATE = "update credentials set name = $3, scopes = $4, addresses = $5, expires_at = $6, requests_per_minute = $7, notice_days = null, \
               row_version = row_version + 1 where organization_id = $1 and credential_id = $2 and revoked_at is null";
     COUNT_LIVE = "select count(*) from credentials where organization_id = $1 and revoked_at is null \
@@ -238,6 +239,16 @@ pub async fn of_principal(
     principal: PrincipalId,
 ) -> Result<Vec<Credential>> {
     row::list(conn, &OF_PRINCIPAL, params![organization, principal], credential).await
+}
+
+/// The credentials somebody made since a time, for themselves and others, and nobody revoked.
+pub async fn made_since(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    by: PrincipalId,
+    since: Timestamp,
+) -> Result<Vec<Credential>> {
+    row::list(conn, &MADE_SINCE, params![organization, by, since], credential).await
 }
 
 /// Revokes a credential; revoked is for good.

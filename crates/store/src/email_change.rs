@@ -17,7 +17,7 @@ macro_rules! select {
 
 statements! {
     INSERT = "insert into email_changes (change_id, principal_id, old_email, new_email, proof_hash, undo_hash, asked_at, \
-              expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8)";
+              expires_at, old_email_hash) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     ASKED_SINCE = "select count(*) from email_changes where principal_id = $1 and asked_at > $2";
     BY_PROOF = select!("where proof_hash = $1 and proved_at is null and ended_at is null and expires_at > $2");
     BY_UNDO = select!("where undo_hash = $1 and proved_at is not null and ended_at is null and undo_until > $2");
@@ -27,6 +27,8 @@ statements! {
     END_OTHERS = "update email_changes set ended_at = $3 where principal_id = $1 and change_id <> $2 and proved_at is null and ended_at is null";
     /// Undoing a change undoes those that came after it.
     END_LATER = "update email_changes set ended_at = $3 where principal_id = $1 and asked_at >= $2 and ended_at is null";
+    KEPT = "select principal_id, undo_until from email_changes where old_email_hash = $1 and undo_until > $2 and proved_at is not null \
+            and ended_at is null order by undo_until desc limit 1";
     PURGE = "delete from email_changes where expires_at < $1";
 }
 
@@ -78,7 +80,7 @@ fn change(row: RowRef<'_>) -> Result<EmailChange> {
 }
 
 /// Notes that somebody asked for a change; those they asked for before and did not prove end.
-pub async fn insert(tx: &mut Tx, it: &EmailChange) -> Result<()> {
+pub async fn insert(tx: &mut Tx, it: &EmailChange, old_email_hash: &[u8; 32]) -> Result<()> {
     let params = params![
         it.id,
         it.principal,
@@ -87,7 +89,8 @@ pub async fn insert(tx: &mut Tx, it: &EmailChange) -> Result<()> {
         it.proof_hash,
         it.undo_hash,
         it.asked_at,
-        it.expires_at
+        it.expires_at,
+        old_email_hash
     ];
     tx.execute(&INSERT, params).await?;
     tx.execute(&END_OTHERS, params![it.principal, it.id, it.asked_at]).await?;
@@ -107,6 +110,18 @@ pub async fn by_proof(conn: &mut Conn, hash: &[u8; 32], now: Timestamp) -> Resul
 /// The change that a token takes back, while it may be.
 pub async fn by_undo(conn: &mut Conn, hash: &[u8; 32], now: Timestamp) -> Result<Option<EmailChange>> {
     row::opt(conn, &BY_UNDO, params![hash, now], change).await
+}
+
+/// For whom an address that was given up is kept, and until when.
+pub async fn kept(
+    conn: &mut Conn,
+    old_email_hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<Option<(PrincipalId, Timestamp)>> {
+    row::opt(conn, &KEPT, params![old_email_hash, now], |row| {
+        Ok((PrincipalId(row.get_id(0)?), row::time(row, 1)?))
+    })
+    .await
 }
 
 /// Ends the changes of a principal that were not proved yet.

@@ -27,7 +27,15 @@ statements! {
     ACCEPT = "update invitations set status = 'accepted', closed_at = $3, closed_by = $4, principal_id = $4 \
               where organization_id = $1 and invitation_id = $2 and status = 'open' and expires_at > $3";
     REVOKE = "update invitations set status = 'revoked', closed_at = $3, closed_by = $4 \
-              where organization_id = $1 and invitation_id = $2 and status = 'open'";
+              where organization_id = $1 and invitation_id = $2 and status = 'open' and closed_at is null";
+    OVERDUE = "select organization_id, invitation_id from invitations where status = 'open' and closed_at is null and expires_at <= $1 \
+               order by expires_at, organization_id, invitation_id limit $2";
+    // It stays open in the table, and is closed: nobody accepted it and nobody withdrew it.
+    EXPIRE = "update invitations set closed_at = expires_at \
+              where organization_id = $1 and invitation_id = $2 and status = 'open' and closed_at is null and expires_at <= $3";
+    PURGE_HOMES = "delete from invitation_homes where invitation_id in \
+                   (select invitation_id from invitations where closed_at is not null and closed_at < $1)";
+    PURGE = "delete from invitations where closed_at is not null and closed_at < $1";
 }
 
 /// Where an invitation is in its life.
@@ -39,6 +47,8 @@ pub enum InvitationStatus {
     Accepted,
     /// It was withdrawn.
     Revoked,
+    /// Its time was over.
+    Expired,
 }
 
 impl InvitationStatus {
@@ -49,6 +59,7 @@ impl InvitationStatus {
             Self::Open => "open",
             Self::Accepted => "accepted",
             Self::Revoked => "revoked",
+            Self::Expired => "expired",
         }
     }
 
@@ -78,7 +89,7 @@ pub struct Invitation {
     pub created_at: Timestamp,
     /// When its time is over.
     pub expires_at: Timestamp,
-    /// When it was accepted or withdrawn.
+    /// When it was accepted, withdrawn, or ran out.
     pub closed_at: Option<Timestamp>,
     /// By whom; none is the operator, or nobody yet.
     pub closed_by: Option<PrincipalId>,
@@ -94,17 +105,22 @@ impl core::fmt::Debug for Invitation {
 }
 
 fn invitation(row: RowRef<'_>) -> Result<Invitation> {
+    let closed_at = row::opt_time(row, 9)?;
+    let status = match row::word(row, 5, InvitationStatus::from_word)? {
+        InvitationStatus::Open if closed_at.is_some() => InvitationStatus::Expired,
+        status => status,
+    };
     Ok(Invitation {
         id: InvitationId(row.get_id(0)?),
         token_hash: row.get_bytes(1)?.to_vec(),
         email_hash: row.get_bytes(2)?.to_vec(),
         email: row.get_bytes(3)?.to_vec(),
         roles: row::keys(row, 4)?,
-        status: row::word(row, 5, InvitationStatus::from_word)?,
+        status,
         invited_by: row.get_opt_id(6)?.map(PrincipalId),
         created_at: row::time(row, 7)?,
         expires_at: row::time(row, 8)?,
-        closed_at: row::opt_time(row, 9)?,
+        closed_at,
         closed_by: row.get_opt_id(10)?.map(PrincipalId),
         principal: row.get_opt_id(11)?.map(PrincipalId),
     })
@@ -191,4 +207,32 @@ pub async fn revoke(
     now: Timestamp,
 ) -> Result<bool> {
     Ok(tx.execute(&REVOKE, params![organization, id, now, by]).await? > 0)
+}
+
+/// Open invitations of any organization whose time is over.
+pub async fn overdue(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<(OrganizationId, InvitationId)>> {
+    row::list(conn, &OVERDUE, params![now, limit], |row| {
+        Ok((row::organization(row)?, InvitationId(row.get_id(1)?)))
+    })
+    .await
+}
+
+/// Ends an invitation whose time is over; false when it ended before.
+pub async fn expire(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    id: InvitationId,
+    now: Timestamp,
+) -> Result<bool> {
+    Ok(tx.execute(&EXPIRE, params![organization, id, now]).await? > 0)
+}
+
+/// Forgets invitations that ended before a time.
+pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+    tx.execute(&PURGE_HOMES, params![before]).await?;
+    tx.execute(&PURGE, params![before]).await
 }

@@ -65,6 +65,7 @@ migrations! {
     34 "0034_second_factors"
     35 "0035_second_factor_demands"
     36 "0036_oauth_audiences"
+    37 "0037_people"
 }
 
 const PRESENT: Statement = Statement::forked(

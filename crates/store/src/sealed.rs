@@ -126,7 +126,7 @@ pub const COLUMNS: &[SealedColumn] = &[
         keys: &[Key::Id("change_id")],
         column: "old_email",
         bound_to: "email_changes old_email {change_id}",
-        index: None,
+        index: Some(KeyedIndex { column: "old_email_hash", hash: IndexHash::Email }),
     },
     SealedColumn {
         table: "email_changes",

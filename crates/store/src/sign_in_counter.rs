@@ -1,4 +1,4 @@
-//! Guesses at sign-in, counted for all nodes together.
+//! Guesses at sign-in, and mails that nobody asked for, counted for all nodes together.
 
 use charter_db::{Conn, Tx};
 use charter_kernel::Timestamp;
@@ -24,6 +24,8 @@ pub enum Counted {
     Address,
     /// Guesses at anybody of an organization, or requests made to it.
     Organization,
+    /// Mails to one mailbox that its owner did not ask for.
+    Mailbox,
 }
 
 impl Counted {
@@ -32,6 +34,7 @@ impl Counted {
             Self::Account => "account",
             Self::Address => "address",
             Self::Organization => "organization",
+            Self::Mailbox => "mailbox",
         }
     }
 }

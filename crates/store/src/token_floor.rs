@@ -1,4 +1,5 @@
-//! Instants before which no token counts: for everybody, for an organization, for a principal.
+//! Instants before which no token counts: for everybody, for an organization, for a principal; and before which no token of a former
+//! system does that names a principal.
 
 use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::{OrganizationId, PrincipalId, Timestamp};
@@ -10,8 +11,11 @@ statements! {
     RAISE = "insert into token_floors (scope, subject_id, not_before, reason, set_at) values ($1, $2, $3, $4, $5) \
              on conflict (scope, subject_id) do update set not_before = excluded.not_before, reason = excluded.reason, \
              set_at = excluded.set_at where token_floors.not_before < excluded.not_before";
-    SET_SINCE = "select scope, subject_id, not_before, reason, set_at from token_floors where set_at >= $1 order by set_at, scope, subject_id";
-    PURGE = "delete from token_floors where not_before < $1";
+    SET_SINCE = "select scope, subject_id, not_before, reason, set_at from token_floors \
+                 where set_at >= $1 and scope <> 'former' order by set_at, scope, subject_id";
+    // How long a former system's tokens live is not ours to say: their floors stay.
+    PURGE = "delete from token_floors where set_at < $1 and scope <> 'former'";
+    FORMER = "select not_before from token_floors where scope = 'former' and subject_id = $1";
 }
 
 /// Whose tokens a floor is about.
@@ -84,12 +88,23 @@ pub async fn raise(tx: &mut Tx, it: &TokenFloor) -> Result<bool> {
     Ok(tx.execute(&RAISE, params![scope, subject, it.not_before, it.reason, it.set_at]).await? > 0)
 }
 
-/// The floors set since an instant.
+/// Ends the tokens of a former system that name a principal and were issued until now.
+pub async fn end_former(tx: &mut Tx, principal: PrincipalId, reason: &str, now: Timestamp) -> Result<()> {
+    tx.execute(&RAISE, params!["former", principal, now, reason, now]).await?;
+    Ok(())
+}
+
+/// The instant until which the tokens of a former system that name a principal have ended, where they have.
+pub async fn former(conn: &mut Conn, principal: PrincipalId) -> Result<Option<Timestamp>> {
+    row::opt(conn, &FORMER, params![principal], |row| row::time(row, 0)).await
+}
+
+/// The floors set since an instant, but those of a former system's tokens.
 pub async fn set_since(conn: &mut Conn, since: Timestamp) -> Result<Vec<TokenFloor>> {
     row::list(conn, &SET_SINCE, params![since], floor).await
 }
 
-/// Forgets floors below which every token is over anyway.
+/// Forgets floors that were set before a time, below which every token is over anyway.
 pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     tx.execute(&PURGE, params![before]).await
 }

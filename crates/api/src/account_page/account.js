@@ -46,8 +46,13 @@ by("passkey-form").addEventListener("submit", doing(async () => {
   return added(await ask("POST", "/api/v1/me/factors/passkeys", body), "The passkey");
 }));
 
+// The server drew it; it is read as a picture, so that nothing in it is run.
+const drawing = (picture) =>
+  document.importNode(new DOMParser().parseFromString(picture, "image/svg+xml").documentElement, true);
+
 by("app-form").addEventListener("submit", doing(async () => {
-  waiting = await ask("POST", "/api/v1/me/factors/totp", { name: by("app-name").value });
+  waiting = await ask("POST", "/api/v1/me/factors/totp", { name: by("app-name").value, picture: true });
+  by("picture").replaceChildren(drawing(waiting.picture));
   by("secret").textContent = waiting.secret;
   by("uri").href = waiting.uri;
   by("confirm-form").hidden = false;
@@ -59,6 +64,8 @@ by("confirm-form").addEventListener("submit", doing(async () => {
   const answer = await ask("POST", `/api/v1/me/factors/totp/${waiting.id}/confirm`, { code: by("app-code").value });
   by("confirm-form").hidden = true;
   by("secret").textContent = "";
+  by("picture").replaceChildren();
+  by("uri").href = "#";
   by("app-code").value = "";
   return added(answer, "The app");
 }));

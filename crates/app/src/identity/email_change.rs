@@ -5,7 +5,7 @@ use super::newcomer::{open, seal};
 use super::newcomer_mail::{self, NewcomerMail};
 use super::own_factor::require_shown;
 use super::own_session::principal_of;
-use super::{password_reset, session, support};
+use super::{credential, guesses, password_reset, session, support};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -13,9 +13,10 @@ use crate::text;
 use crate::transaction::{Committed, Transaction};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use charter_db::{BoxFuture, Scope, Tx};
+use charter_db::{BoxFuture, Conn, Scope, Tx};
+use charter_kernel::audit::AuditEvent;
 use charter_kernel::facts::{PrincipalKind, PrincipalStatus};
-use charter_kernel::{EmailChangeId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_kernel::{EmailChangeId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
 use store::email_change::EmailChange;
 use store::principal::Principal;
@@ -85,10 +86,13 @@ pub async fn ask(app: &App, ctx: &RequestContext, email: &str) -> Result<(), Pro
     let (who, new) = (caller.id, text::email("email", email)?);
     let has_factor = reading_all!(app.database(), |conn| store::second_factor::has(conn, who))?;
     require_shown(caller, has_factor)?;
-    let wanted = new.clone();
+    let (wanted, hashes) = (new.clone(), app.identity().pepper.every_email(&new));
     let (found, is_taken) = reading_all!(app.database(), |conn| async move {
         let found = store::principal::by_id(conn, who).await?;
-        Ok::<_, charter_db::Error>((found, store::principal::login_taken(conn, &wanted).await?))
+        // One that is kept for somebody else is theirs, too.
+        let is_taken = store::principal::login_taken(conn, &wanted).await?
+            || kept_until(conn, &hashes, Some(who), now).await?.is_some();
+        Ok::<_, charter_db::Error>((found, is_taken))
     })?;
     let principal = found.ok_or_else(gone)?;
     if principal.login_folded == new {
@@ -108,6 +112,7 @@ pub async fn ask(app: &App, ctx: &RequestContext, email: &str) -> Result<(), Pro
         proved_at: None,
         undo_until: None,
     };
+    let old_hash = app.identity().pepper.of_email(&principal.login_folded);
     let (app_inside, ctx_inside) = (app.clone(), ctx.clone());
     app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
@@ -118,7 +123,8 @@ pub async fn ask(app: &App, ctx: &RequestContext, email: &str) -> Result<(), Pro
                     format!("at most {PER_HOUR} changes of address within an hour: wait, then try again");
                 return Err(Problem::new(ProblemKind::Throttled, detail).retry_after(600));
             }
-            store::email_change::insert(tx, &change).await?;
+            guesses::count_mail(tx, &app_inside, &new, now).await?;
+            store::email_change::insert(tx, &change, &old_hash).await?;
             let mail = if is_taken {
                 NewcomerMail::ChangeTaken
             } else {
@@ -131,6 +137,42 @@ pub async fn ask(app: &App, ctx: &RequestContext, email: &str) -> Result<(), Pro
     })
     .await
     .map(drop)
+}
+
+/// Until when an address that was given up is kept for somebody else than `whom`.
+pub(crate) async fn kept_until(
+    conn: &mut Conn,
+    hashes: &[[u8; 32]],
+    whom: Option<PrincipalId>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, charter_db::Error> {
+    for hash in hashes {
+        if let Some((owner, until)) = store::email_change::kept(conn, hash, now).await?
+            && Some(owner) != whom
+        {
+            return Ok(Some(until));
+        }
+    }
+    Ok(None)
+}
+
+/// Refuses an address that is kept for somebody else than `whom`: they may take the change back with which they gave it up.
+pub(crate) async fn require_unkept(
+    app: &App,
+    conn: &mut Conn,
+    email: &str,
+    whom: Option<PrincipalId>,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let hashes = app.identity().pepper.every_email(email);
+    match kept_until(conn, &hashes, whom, now).await? {
+        None => Ok(()),
+        Some(until) => {
+            let until = Timestamp::from_seconds(until.seconds());
+            let detail = format!("{email} was given up lately and is kept for its owner until {until}");
+            Err(Problem::new(ProblemKind::Taken, detail))
+        }
+    }
 }
 
 fn gone() -> Problem {
@@ -149,6 +191,7 @@ async fn account(tx: &mut Tx, change: &EmailChange, login: &str) -> Result<Princ
 
 /// Gives the account another login, in every organization it belongs to, and ends its sessions.
 async fn turn(
+    app: &App,
     transaction: &mut Transaction<'_>,
     before: &Principal,
     login: &str,
@@ -159,6 +202,7 @@ async fn turn(
     if store::principal::login_taken(tx, login).await? {
         return Err(Problem::new(ProblemKind::Taken, "the address has another account by now"));
     }
+    require_unkept(app, tx, login, Some(before.id), now).await?;
     let mut after = before.clone();
     login.clone_into(&mut after.login);
     login.clone_into(&mut after.login_folded);
@@ -167,7 +211,7 @@ async fn turn(
     store::principal::update(tx, before, &after).await?;
     // Either mail reached the address that the account has from now on.
     store::principal::set_email_verified(tx, after.id, Some(now)).await?;
-    let ended = store::session::end_of_principal(tx, after.id, reason, now).await?;
+    let ended = session::end_everywhere(tx, after.id, reason, now).await?;
     for place in store::membership::organizations_of(transaction.tx(), after.id).await? {
         transaction.touch(place).await?;
     }
@@ -208,7 +252,7 @@ pub async fn prove(app: &App, ctx: &RequestContext, token: &str) -> Result<(), P
                 }
                 let before = account(transaction.tx(), &change, &old).await?;
                 let reason = "the address was changed";
-                let (after, ended) = turn(&mut transaction, &before, &new, reason, now).await?;
+                let (after, ended) = turn(&app_inside, &mut transaction, &before, &new, reason, now).await?;
                 // Who signed in by a name instead of an address has nowhere to be written to.
                 if text::email("login", &old).is_ok() {
                     let token = promised(&app_inside, &change).ok_or_else(gone)?;
@@ -228,8 +272,40 @@ pub async fn prove(app: &App, ctx: &RequestContext, token: &str) -> Result<(), P
     app.snapshots().catch_up().await.map(drop)
 }
 
-/// Takes a change back: the account has its old address again. Every session ends, and so do the password and the second factors that
-/// were added since, or shortly before.
+/// Ends the API keys somebody made since shortly before a change that is taken back; those they made since for service accounts, which
+/// others may rely on, are put aside. Gives the events and the public ids of the keys.
+async fn end_keys(
+    transaction: &mut Transaction<'_>,
+    who: &RequestContext,
+    change: &EmailChange,
+    now: Timestamp,
+) -> Result<(Vec<AuditEvent>, Vec<String>), Problem> {
+    let (mut events, mut ended) = (Vec::new(), Vec::new());
+    let (owner, since) = (change.principal, change.asked_at.plus_seconds(-SUSPECT_SECONDS));
+    let reason = "a change of the address was taken back";
+    for place in store::membership::organizations_of(transaction.tx(), owner).await? {
+        for key in store::credential::made_since(transaction.tx(), place, owner, since).await? {
+            let tx = transaction.tx();
+            let action = if key.principal == owner {
+                store::credential::revoke(tx, place, key.id, None, reason, now).await?;
+                "credential.revoke"
+            } else if key.created_at >= change.asked_at && key.quarantined_at.is_none() {
+                store::credential::set_quarantine(tx, place, key.id, Some(now)).await?;
+                "credential.quarantine"
+            } else {
+                continue;
+            };
+            let mut event = credential::told(who, action, Some(&key), None, key.id);
+            event.reason = reason.to_owned();
+            events.push(event);
+            ended.push(key.key_id.to_string());
+        }
+    }
+    Ok((events, ended))
+}
+
+/// Takes a change back: the account has its old address again. Every session ends, and so do the password, and the second factors and API
+/// keys that were added since, or shortly before.
 pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Problem> {
     let (now, platform) = (ctx.now, app.platform());
     app.identity().throttle.take_from_address(ctx.address, now)?;
@@ -246,7 +322,7 @@ pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Pr
     let change = found.ok_or_else(gone)?;
     let old = open(app, &old_place(change.id), &change.old_email)?;
     let (app_inside, ctx_inside) = (app.clone(), ctx.clone());
-    let (ended, _) = app
+    let ((ended, keys), _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 let tx = transaction.tx();
@@ -259,7 +335,8 @@ pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Pr
                     .filter(|it| it.status == PrincipalStatus::Active && it.login_folded != old)
                     .ok_or_else(gone)?;
                 let reason = "a change of the address was taken back";
-                let (mut after, ended) = turn(&mut transaction, &before, &old, reason, now).await?;
+                let (mut after, ended) =
+                    turn(&app_inside, &mut transaction, &before, &old, reason, now).await?;
                 let tx = transaction.tx();
                 // Whoever turned the account may know its password, and may have added what signs in without one. What was there long
                 // before stays: the old mailbox alone must not lead past it.
@@ -273,13 +350,15 @@ pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Pr
                 let mail = NewcomerMail::Restored { token, lasts_seconds: RESET_SECONDS };
                 newcomer_mail::queue(&app_inside, tx, &old, Some(after.id), &mail, now).await?;
                 let who = super::begin::acting_as(&ctx_inside, &after);
+                let (events, keys) = end_keys(&mut transaction, &who, &change, now).await?;
                 let mut event = audit::event(&who, platform, "email.undo", "principal", after.id.to_string());
                 (event.before, event.after) = logins(&before.login_folded, &old);
-                transaction.commit(event, Vec::new(), ended).await
-            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
+                transaction.commit(event, events, (ended, keys)).await
+            }) as BoxFuture<'_, Result<Committed<(Vec<SessionId>, Vec<String>)>, Problem>>
         })
         .await?;
     session::forget(app, &ended);
+    keys.iter().for_each(|key| app.identity().forget_credential(key));
     app.snapshots().catch_up().await.map(drop)
 }
 

@@ -3,11 +3,12 @@
 
 use super::device;
 use super::throttle::{
-    AccountKey, Guesses, PLACE_BURST, REGISTRATION_BURST, bucket, full_after_one, full_after_one_of,
+    AccountKey, Guesses, MAILBOX_BURST, PLACE_BURST, REGISTRATION_BURST, bucket, full_after_one,
+    full_after_one_of, full_after_one_of_a_day,
 };
 use crate::App;
 use charter_db::{BoxFuture, Scope, Tx};
-use charter_kernel::{OrganizationId, PrincipalId, Problem, Timestamp};
+use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Timestamp};
 use charter_store as store;
 use charter_store::sign_in_counter::Counted;
 use std::net::IpAddr;
@@ -40,6 +41,22 @@ fn of_address(app: &App, address: IpAddr) -> [u8; 32] {
     app.identity().pepper.of_login(&format!("\0address {}", bucket(address)))
 }
 
+/// Counts something an address does, or says why it is refused.
+async fn count_address(
+    tx: &mut Tx,
+    address: Option<[u8; 32]>,
+    now: Timestamp,
+) -> Result<Result<(), Problem>, Problem> {
+    use store::sign_in_counter as counter;
+    let Some(key) = address else { return Ok(Ok(())) };
+    let (_, full_at) = counter::lock(tx, Counted::Address, &key, now).await?;
+    match full_after_one(full_at, now) {
+        Ok(after) => counter::set(tx, Counted::Address, &key, 0, after).await?,
+        Err(refused) => return Ok(Err(refused)),
+    }
+    Ok(Ok(()))
+}
+
 async fn count(
     tx: &mut Tx,
     address: Option<[u8; 32]>,
@@ -48,12 +65,8 @@ async fn count(
 ) -> Result<Result<(), Problem>, Problem> {
     use store::sign_in_counter as counter;
     // Addresses first, always: nobody waits for somebody who waits for them.
-    if let Some(key) = address {
-        let (_, full_at) = counter::lock(tx, Counted::Address, &key, now).await?;
-        match full_after_one(full_at, now) {
-            Ok(after) => counter::set(tx, Counted::Address, &key, 0, after).await?,
-            Err(refused) => return Ok(Err(refused)),
-        }
+    if let Err(refused) = count_address(tx, address, now).await? {
+        return Ok(Err(refused));
     }
     let (count, last_at) = counter::lock(tx, Counted::Account, &account, now).await?;
     match (Guesses { count, last_at }).with_one(now) {
@@ -79,6 +92,35 @@ pub(super) async fn take(
             Box::pin(count(tx, address, account, now)) as BoxFuture<'_, Result<Result<(), Problem>, Problem>>
         })
         .await?
+}
+
+/// Counts a request that names no account anybody waits for, such as one for a forgotten password: by the address it comes from.
+pub(super) async fn take_from_address(
+    app: &App,
+    address: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    app.identity().throttle.take_from_address(address, now)?;
+    let address = address.map(|address| of_address(app, address));
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(count_address(tx, address, now)) as BoxFuture<'_, Result<Result<(), Problem>, Problem>>
+        })
+        .await?
+}
+
+/// Counts a mail that its reader did not ask for, whichever organization or account is behind it; refused when their mailbox got as many
+/// as it may in a day.
+pub(super) async fn count_mail(tx: &mut Tx, app: &App, email: &str, now: Timestamp) -> Result<(), Problem> {
+    use store::sign_in_counter as counter;
+    let key = app.identity().pepper.of_email(&crate::text::mailbox(email));
+    let (_, full_at) = counter::lock(tx, Counted::Mailbox, &key, now).await?;
+    let after = full_after_one_of_a_day(full_at, now, MAILBOX_BURST).map_err(|over| {
+        let detail = "this address got as many mails of this service as it may get in a day: try again later";
+        let wait = over.retry_after_seconds.unwrap_or(3_600);
+        Problem::new(ProblemKind::Throttled, detail).retry_after(wait)
+    })?;
+    Ok(counter::set(tx, Counted::Mailbox, &key, 0, after).await?)
 }
 
 /// What guesses at a whole organization are counted by: the one that was named, and the one whose addresses end like the login. Neither has
@@ -135,12 +177,8 @@ pub(super) async fn take_registration(
         .write(Scope::Installation, move |tx: &mut Tx| {
             Box::pin(async move {
                 use store::sign_in_counter as counter;
-                if let Some(key) = address {
-                    let (_, full_at) = counter::lock(tx, Counted::Address, &key, now).await?;
-                    match full_after_one(full_at, now) {
-                        Ok(after) => counter::set(tx, Counted::Address, &key, 0, after).await?,
-                        Err(refused) => return Ok(Err(refused)),
-                    }
+                if let Err(refused) = count_address(tx, address, now).await? {
+                    return Ok(Err(refused));
                 }
                 let (_, full_at) = counter::lock(tx, Counted::Organization, &place, now).await?;
                 match full_after_one_of(full_at, now, REGISTRATION_BURST) {

@@ -2,7 +2,11 @@
 //! address, so nobody but its reader ever sees the token. Accepting makes the account, or joins the one the address has.
 
 use super::credential_text::{generate_with, read_parts};
-use super::newcomer::{self, Introduction, admit, arrive, open, organization_of, require_open, seal};
+use super::email_change::require_unkept;
+use super::guesses;
+use super::newcomer::{
+    self, Introduction, KEPT_SECONDS, admit, arrive, open, organization_of, require_open, seal,
+};
 use super::newcomer_mail::{self, NewcomerMail};
 use super::registration_settings::{RegistrationMode, refused_role, role};
 use crate::App;
@@ -12,10 +16,11 @@ use crate::guard::Permit;
 use crate::rules;
 use crate::text;
 use crate::transaction::{Committed, Transaction};
-use charter_db::{BoxFuture, Scope};
+use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::facts::{OrganizationFact, OrganizationFacts};
-use charter_kernel::{InvitationId, PrincipalId, Problem, ProblemKind, RoleKey, Timestamp};
+use charter_kernel::{InvitationId, OrganizationId, PrincipalId, Problem, ProblemKind, RoleKey, Timestamp};
 use charter_store as store;
+use std::collections::BTreeMap;
 use store::invitation::{Invitation, InvitationStatus};
 use store::registration_settings::RegistrationSettings;
 use zeroize::Zeroizing;
@@ -26,6 +31,8 @@ pub const PREFIX: &str = "chi_";
 pub const HOURS: u32 = 72;
 const HOURS_MAX: u32 = 30 * 24;
 const ROLES_MAX: usize = 20;
+/// Invitations ended in one round of the job.
+const AT_ONCE: u32 = 100;
 
 /// An invitation to be made.
 #[derive(Debug, Clone, Default)]
@@ -55,7 +62,7 @@ pub struct InvitationView {
     pub created_at: Timestamp,
     /// When its time is over.
     pub expires_at: Timestamp,
-    /// When it was accepted or withdrawn.
+    /// When it was accepted, withdrawn, or ran out.
     pub closed_at: Option<Timestamp>,
     /// The account that accepted.
     pub principal: Option<PrincipalId>,
@@ -178,6 +185,8 @@ pub async fn create(
                         return Err(Problem::new(ProblemKind::Taken, detail));
                     }
                 }
+                require_unkept(&app, tx, &email, None, now).await?;
+                guesses::count_mail(tx, &app, &email, now).await?;
                 store::invitation::insert(tx, organization, &token.id, &invitation).await?;
                 let mail = NewcomerMail::Invited {
                     organization: facts.organization.name.clone(),
@@ -227,19 +236,14 @@ pub async fn list(
     page: &Page,
 ) -> Result<Listing<InvitationView>, Problem> {
     let (organization, limit) = (permit.organization(), page.limit);
-    let below = match &page.after {
-        None => InvitationId(u128::MAX),
-        Some(text) => text.parse().map_err(|_| Problem::invalid("cursor", "not a cursor of this list"))?,
-    };
+    let below = newcomer::below(page, InvitationId(u128::MAX))?;
     let found = reading!(app.database(), organization, |conn| store::invitation::page(
         conn,
         organization,
         below,
         limit
     ))?;
-    let next = if found.more { found.rows.last().map(|it| it.id.to_string()) } else { None };
-    let items = found.rows.into_iter().map(|it| view(app, it, ctx.now)).collect::<Result<_, _>>()?;
-    Ok(Listing { items, next })
+    newcomer::listing(found, |it| it.id, |it| view(app, it, ctx.now))
 }
 
 /// One invitation.
@@ -328,10 +332,10 @@ async fn find(
     match invitation.status {
         InvitationStatus::Accepted => return Err(over("the invitation was accepted already")),
         InvitationStatus::Revoked => return Err(over("the invitation was withdrawn")),
-        InvitationStatus::Open if invitation.expires_at <= now => {
+        InvitationStatus::Open if invitation.expires_at > now => {}
+        InvitationStatus::Open | InvitationStatus::Expired => {
             return Err(over("the invitation's time is over"));
         }
-        InvitationStatus::Open => {}
     }
     if settings.mode == RegistrationMode::Off {
         return Err(over("the organization takes nobody now"));
@@ -428,6 +432,64 @@ fn require_still(
         return Ok(());
     }
     Err(over("whoever invited you may not do so any more"))
+}
+
+/// Ends invitations whose time is over: once each, those of an organization together. A part of every round of the service.
+pub(super) async fn expire(app: &App, now: Timestamp) -> Result<(), Problem> {
+    let platform = app.platform();
+    let overdue = reading_all!(app.database(), |conn| store::invitation::overdue(conn, now, AT_ONCE))?;
+    let mut by_organization: BTreeMap<OrganizationId, Vec<InvitationId>> = BTreeMap::new();
+    for (organization, id) in overdue {
+        by_organization.entry(organization).or_default().push(id);
+    }
+    for (organization, ids) in by_organization {
+        // The lock is the platform's: that time passes does not move the organization's revision.
+        let written = app
+            .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+                Box::pin(async move {
+                    let mut events = Vec::new();
+                    for id in ids {
+                        if !store::invitation::expire(transaction.tx(), organization, id, now).await? {
+                            continue;
+                        }
+                        let target = id.to_string();
+                        let (action, kind) = ("invitation.expire", "invitation");
+                        let mut event =
+                            audit::system_event("identity", organization, now, action, kind, target);
+                        event.reason = "nobody accepted it in time".to_owned();
+                        events.push(event);
+                    }
+                    if events.is_empty() {
+                        return Err(Problem::new(ProblemKind::InUse, "another node has ended them"));
+                    }
+                    let first = events.remove(0);
+                    transaction.commit(first, events, ()).await
+                }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+            })
+            .await;
+        match written {
+            Err(problem) if problem.kind == ProblemKind::InUse => {}
+            // One organization that goes wrong keeps no other.
+            Err(problem) => {
+                tracing::warn!(%organization, %problem, "invitations could not be ended: later again");
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Forgets ended invitations after a while.
+pub(super) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
+    let before = now.plus_seconds(-KEPT_SECONDS);
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move {
+                store::invitation::purge(tx, before).await?;
+                Ok(())
+            }) as BoxFuture<'_, Result<(), Problem>>
+        })
+        .await
 }
 
 #[cfg(test)]

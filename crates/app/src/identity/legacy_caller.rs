@@ -151,8 +151,8 @@ pub(super) async fn learn_end(app: &App) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The user a token of the former system names. Two names of two users name nobody.
-async fn user(app: &App, names: &[String]) -> Result<Option<Principal>, Problem> {
+/// The user a token of the former system names, and the instant until which their tokens have ended. Two names of two users name nobody.
+async fn user(app: &App, names: &[String]) -> Result<Option<(Principal, Option<Timestamp>)>, Problem> {
     let logins: Vec<String> = names.iter().map(|name| text::fold_login(name)).collect();
     reading_all!(app.database(), |conn| async move {
         let mut found: Option<Principal> = None;
@@ -169,7 +169,8 @@ async fn user(app: &App, names: &[String]) -> Result<Option<Principal>, Problem>
         let is_standing = membership::is_standing(conn, &found, None).await?;
         // The former system knew nothing of the second factor: its token must not stand in for it.
         let is_enough = !store::second_factor::has(conn, found.id).await?;
-        Ok::<_, charter_db::Error>((is_standing && is_enough).then_some(found))
+        let ended = store::token_floor::former(conn, found.id).await?;
+        Ok::<_, charter_db::Error>((is_standing && is_enough).then_some((found, ended)))
     })
 }
 
@@ -184,8 +185,12 @@ pub(super) async fn caller(
     let Some(tokens) = identity.legacy.load_full() else { return Err(TokenFault::Algorithm.into()) };
     let claims = tokens.verify(bearer, now)?;
     identity.require_fresh(app, now)?;
-    let principal = user(app, &claims.names).await?.ok_or(TokenFault::Principal)?;
-    if identity.floors.load().refuse_at(claims.issued_at, None, principal.id) {
+    let (principal, ended) = user(app, &claims.names).await?.ok_or(TokenFault::Principal)?;
+    // A token says in which second it was issued: the whole one in which its user was signed out everywhere is over.
+    let has_ended = ended.is_some_and(|at| {
+        claims.issued_at.is_none_or(|issued| issued.saturating_mul(1_000_000) <= at.micros())
+    });
+    if has_ended || identity.floors.load().refuse_at(claims.issued_at, None, principal.id) {
         return Err(TokenFault::Floor.into());
     }
     let limits = session_limits::of(app, principal.id, None, false).await?;
@@ -233,6 +238,11 @@ pub async fn exchange(
                         ProblemKind::SecondFactor,
                         "the account has a second factor: sign in with it",
                     ));
+                }
+                let ended = store::token_floor::former(transaction.tx(), who).await?;
+                if ended.is_some_and(|at| at >= now) {
+                    let detail = "you were signed out everywhere meanwhile: sign in";
+                    return Err(Problem::new(ProblemKind::Unauthenticated, detail));
                 }
                 let reason = "exchanged a token of the former system";
                 let (ended, mut events) =

@@ -86,7 +86,7 @@ pub async fn reset(
                 store::recovery_code::replace(tx, who, &[], now).await?;
                 store::email_change::end_unproved(tx, who, now).await?;
                 let ended =
-                    store::session::end_of_principal(tx, who, "the second factors were reset", now).await?;
+                    session::end_everywhere(tx, who, "the second factors were reset", now).await?;
                 let notice = Notice::SecondFactor { what: "the second factors of your account were taken away by an administrator, and every session ended", address: None };
                 notice::queue(&app_inside, tx, who, notice, now).await?;
                 let mut event =

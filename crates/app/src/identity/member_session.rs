@@ -95,6 +95,10 @@ pub async fn end(
                 if let (Some(id), true) = (one, ended.is_empty()) {
                     return Err(missing(id));
                 }
+                // A token of a former system is bound to no organization either.
+                if one.is_none() && view.sees_unbound {
+                    store::token_floor::end_former(transaction.tx(), view.who, why, now).await?;
+                }
                 let mut first = audit::event(
                     &ctx_inside,
                     view.organization,

@@ -9,6 +9,7 @@ pub mod adopted_hash;
 mod argon;
 pub mod authenticate;
 pub mod begin;
+pub mod breached;
 mod challenge;
 pub mod credential;
 pub mod credential_caller;
@@ -188,6 +189,8 @@ pub struct Settings {
     pub cores: usize,
     /// Fewest characters of a new password.
     pub password_characters_min: u32,
+    /// Passwords that leaked elsewhere, which no new one may be among; none is not to look.
+    pub breached_passwords: Option<Arc<dyn breached::BreachedPasswords>>,
 }
 
 impl Settings {
@@ -212,6 +215,7 @@ impl Settings {
             hash_cost: HashCost::default(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             password_characters_min: password_rules::CHARACTERS_MIN,
+            breached_passwords: None,
         }
     }
 }
@@ -289,7 +293,8 @@ impl Identity {
             sealer,
             pepper,
             vault,
-            hasher: Hasher::new(settings.hash_cost, settings.cores, filler(world)),
+            hasher: Hasher::new(settings.hash_cost, settings.cores, filler(world))
+                .with_breached(settings.breached_passwords.clone()),
             throttle: Throttle::default(),
             token_throttle: Throttle::default(),
             legacy: ArcSwapOption::empty(),
@@ -382,6 +387,7 @@ impl Identity {
             session::purge(app, started).await?;
             password_reset::purge(app, started).await?;
             registration_desk::purge(app, started).await?;
+            invitation::purge(app, started).await?;
             email_change::purge(app, started).await?;
             crate::mail::purge(app, started).await?;
             crate::webhook::purge(app, started).await?;
@@ -393,6 +399,7 @@ impl Identity {
         refusal::flush(app).await?;
         vault::round(app).await;
         password_reset::work(app).await?;
+        invitation::expire(app, app.now()).await?;
         registration::work(app).await
     }
 

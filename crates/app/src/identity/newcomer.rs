@@ -5,9 +5,9 @@ use super::begin::{self, acting_as};
 use super::password::{Password, Verified};
 use super::password_rules::Measure;
 use super::throttle::AccountKey;
-use super::{guesses, support};
+use super::{email_change, guesses, support};
 use crate::App;
-use crate::caller::{Caller, RequestContext};
+use crate::caller::{Caller, Listing, Page, RequestContext};
 use crate::edit::{self, Bench, EditOptions};
 use crate::execute;
 use crate::transaction::Transaction;
@@ -20,7 +20,11 @@ use charter_kernel::{
 };
 use charter_store as store;
 use charter_store::principal::Principal;
+use std::str::FromStr;
 use zeroize::Zeroizing;
+
+/// How long ended invitations and requests are kept.
+pub(super) const KEPT_SECONDS: i64 = 90 * 86_400;
 
 /// What somebody shows besides a token from a mail.
 #[derive(Default)]
@@ -180,7 +184,12 @@ fn meanwhile() -> Problem {
 }
 
 /// Writes the account, as things are behind the lock.
-async fn settle(transaction: &mut Transaction<'_>, arrival: &Arrival, now: Timestamp) -> Result<(), Problem> {
+async fn settle(
+    app: &App,
+    transaction: &mut Transaction<'_>,
+    arrival: &Arrival,
+    now: Timestamp,
+) -> Result<(), Problem> {
     let principal = &arrival.principal;
     let tx = transaction.tx();
     match &arrival.proof {
@@ -188,6 +197,7 @@ async fn settle(transaction: &mut Transaction<'_>, arrival: &Arrival, now: Times
             if store::principal::login_taken(tx, &principal.login_folded).await? {
                 return Err(meanwhile());
             }
+            email_change::require_unkept(app, tx, &principal.login_folded, None, now).await?;
             store::principal::insert(tx, principal).await?;
             return Ok(());
         }
@@ -195,6 +205,8 @@ async fn settle(transaction: &mut Transaction<'_>, arrival: &Arrival, now: Times
             if !store::principal::set_first_password(tx, principal.id, hash, now).await? {
                 return Err(meanwhile());
             }
+            store::token_floor::end_former(tx, principal.id, "the account got its first password", now)
+                .await?;
         }
         Proof::Password(verified, account) => {
             begin::require_unchanged(transaction, principal, verified).await?;
@@ -226,7 +238,7 @@ pub(super) async fn admit(
     reason: &str,
 ) -> Result<Vec<AuditEvent>, Problem> {
     let organization = transaction.organization();
-    settle(transaction, arrival, by.now).await?;
+    settle(app, transaction, arrival, by.now).await?;
     let mut before = store::facts::read(transaction.tx(), organization)
         .await?
         .ok_or_else(|| Problem::not_found("no such organization"))?;
@@ -300,6 +312,23 @@ pub(super) async fn organization_of(
     found
         .map(|row| row.organization)
         .ok_or_else(|| Problem::not_found("no such organization, or it takes no requests"))
+}
+
+/// The id below which a page of a list begins that has the newest first; `all` is above every one.
+pub(super) fn below<I: FromStr>(page: &Page, all: I) -> Result<I, Problem> {
+    let not_one = |_| Problem::invalid("cursor", "not a cursor of this list");
+    page.after.as_deref().map_or(Ok(all), |text| text.parse().map_err(not_one))
+}
+
+/// A page of such a list as administrators see it.
+pub(super) fn listing<R, V, I: ToString>(
+    found: store::Page<R>,
+    id: impl Fn(&R) -> I,
+    view: impl Fn(R) -> Result<V, Problem>,
+) -> Result<Listing<V>, Problem> {
+    let next = found.rows.last().filter(|_| found.more).map(|row| id(row).to_string());
+    let items = found.rows.into_iter().map(view).collect::<Result<_, _>>()?;
+    Ok(Listing { items, next })
 }
 
 /// What an address or name is sealed under: its table, column and row.

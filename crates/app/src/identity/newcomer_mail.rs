@@ -20,6 +20,8 @@ pub(super) enum NewcomerMail {
     Join { organization: String, link: Zeroizing<String>, until: Timestamp },
     /// The same, and they are a member already.
     IsMember { organization: String },
+    /// The same, and the address was an account's until lately.
+    IsKept { organization: String, until: Timestamp },
     /// They were let in; with a token when they have to choose a password.
     Approved { organization: String, token: Option<Zeroizing<String>>, lasts_seconds: i64 },
     /// They were turned down.
@@ -45,6 +47,7 @@ impl NewcomerMail {
             Self::Prove { .. } => "registration_proof",
             Self::Join { .. } => "registration_join",
             Self::IsMember { .. } => "registration_member",
+            Self::IsKept { .. } => "registration_kept",
             Self::Approved { .. } => "registration_approved",
             Self::Rejected { .. } => "registration_rejected",
             Self::ProveChange { .. } => "email_change_proof",
@@ -120,6 +123,19 @@ impl NewcomerMail {
                     "If you did not ask for this, there is nothing to do.".to_owned(),
                 ],
             ),
+            Self::IsKept { organization, until } => (
+                "Your address is kept for its owner".to_owned(),
+                vec![
+                    format!(
+                        "Somebody asked for an account at \"{}\" with your address. It was the address of an account until\n\
+                         lately, and that change can be taken back: until {} nobody gets another account with it.\n\
+                         If it was you who asked, ask again after that.",
+                        line(organization),
+                        until_text(*until)
+                    ),
+                    "If you did not ask for this, there is nothing to do.".to_owned(),
+                ],
+            ),
             Self::Approved { organization, token, lasts_seconds } => (
                 format!("You were let in to {organization}"),
                 match token {
@@ -183,7 +199,9 @@ impl NewcomerMail {
                         lasts_seconds / 3_600
                     ),
                     format!("{service}/reset-password#{}", token.as_str()),
-                    "Then look at your API keys, and tell the administrator of your organization.".to_owned(),
+                    "API keys that were made for you since then, or in the week before, are revoked, and those that were\n\
+                     made in your name for service accounts are put aside. Tell the administrator of your organization."
+                        .to_owned(),
                 ],
             ),
         };

@@ -338,7 +338,7 @@ pub async fn remove(app: &App, ctx: &RequestContext, id: FactorId) -> Result<(),
                 }
                 // A session that showed the last one would go on saying so.
                 let ended = if is_last {
-                    store::session::end_of_principal(tx, who, WHY, now).await?
+                    session::end_everywhere(tx, who, WHY, now).await?
                 } else {
                     store::session::end_others(tx, who, kept, WHY, now).await?
                 };

@@ -71,7 +71,7 @@ pub async fn change(
                 if !store::session::end(transaction.tx(), old, reason, now).await? {
                     return Err(gone());
                 }
-                let mut ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
+                let mut ended = session::end_everywhere(transaction.tx(), who, reason, now).await?;
                 ended.push(old);
                 let notice = Notice::PasswordChanged { address: ctx_inside.address };
                 notice::queue(&app_inside, transaction.tx(), who, notice, now).await?;
@@ -122,7 +122,7 @@ pub async fn set(
                 note_length(transaction.tx(), who, "password", is_short).await?;
                 guesses::forgive(transaction.tx(), &account).await?;
                 let reason = "the operator set the password";
-                let ended = store::session::end_of_principal(transaction.tx(), who, reason, now).await?;
+                let ended = session::end_everywhere(transaction.tx(), who, reason, now).await?;
                 notice::queue(&app_inside, transaction.tx(), who, Notice::PasswordSet, now).await?;
                 let mut event =
                     audit::event(&ctx_inside, platform, "password.set", "principal", who.to_string());

@@ -95,6 +95,7 @@ pub async fn end_others(app: &App, ctx: &RequestContext) -> Result<usize, Proble
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 let ended = store::session::end_others(transaction.tx(), who, kept, REASON, now).await?;
+                store::token_floor::end_former(transaction.tx(), who, REASON, now).await?;
                 // What somebody else began in one of them.
                 store::email_change::end_unproved(transaction.tx(), who, now).await?;
                 let mut event = crate::audit::event(

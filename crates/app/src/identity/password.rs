@@ -7,6 +7,7 @@
 
 use super::adopted_hash::{AdoptedHash, WrappedHash};
 use super::argon::Argon;
+use super::breached::{self, BreachedPasswords};
 use super::password_rules::{self, BYTES_MAX, Measure};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Params, PasswordHasher, PasswordVerifier};
@@ -87,6 +88,11 @@ impl Password {
         self.typed.as_ref().map_or(&self.normal, |typed| typed)
     }
 
+    /// As it was typed, where that is not its normal form.
+    fn other_form(&self) -> Option<&str> {
+        self.typed.as_ref().map(|typed| typed.as_str())
+    }
+
     /// How many characters it has.
     pub(super) fn characters(&self) -> usize {
         self.normal.chars().count()
@@ -115,6 +121,7 @@ pub struct Hasher {
     running: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     parallel: usize,
+    breached: Option<Arc<dyn BreachedPasswords>>,
 }
 
 /// One who waits for the pool; leaving, for whatever reason, frees the place.
@@ -156,7 +163,14 @@ impl Hasher {
             running: Arc::new(Semaphore::new(parallel)),
             waiting: Arc::default(),
             parallel,
+            breached: None,
         }
+    }
+
+    /// The same pool, which takes no new password that stands in a list.
+    #[must_use]
+    pub fn with_breached(self, breached: Option<Arc<dyn BreachedPasswords>>) -> Self {
+        Self { breached, ..self }
     }
 
     async fn run<T: Send + 'static>(
@@ -205,7 +219,19 @@ impl Hasher {
         text: Zeroizing<String>,
         measure: Measure,
     ) -> Result<Password, Problem> {
-        self.run(move || Password::chosen(field, &text, &measure)).await
+        let breached = self.breached.clone();
+        self.run(move || {
+            let chosen = Password::chosen(field, &text, &measure)?;
+            if let Some(list) = breached {
+                breached::judge(
+                    list.as_ref(),
+                    field,
+                    [chosen.normal.as_str()].into_iter().chain(chosen.other_form()),
+                )?;
+            }
+            Ok(chosen)
+        })
+        .await
     }
 
     /// The hash of a password.

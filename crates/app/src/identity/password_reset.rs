@@ -46,7 +46,7 @@ fn sealed_as(reset: u128) -> String {
 /// Notes that somebody forgot their password. Says nothing about whether there is such an account.
 pub async fn ask(app: &App, ctx: &RequestContext, login: &str) -> Result<(), Problem> {
     let (identity, now, platform) = (app.identity(), ctx.now, app.platform());
-    identity.throttle.take_from_address(ctx.address, now)?;
+    guesses::take_from_address(app, ctx.address, now).await?;
     // What cannot be anybody's login goes the way of one that is nobody's.
     let is_possible = login.len() <= LOGIN_MAX && !login.contains('\0');
     let folded = if is_possible { text::fold_login(login) } else { String::new() };
@@ -264,7 +264,7 @@ pub async fn reset(
                 note_length(tx, who, "password", is_short).await?;
                 guesses::forgive(tx, &account).await?;
                 let reason = "the password was reset";
-                let ended = store::session::end_of_principal(tx, who, reason, now).await?;
+                let ended = session::end_everywhere(tx, who, reason, now).await?;
                 let notice = Notice::PasswordChanged { address: ctx_inside.address };
                 notice::queue(&app_inside, tx, who, notice, now).await?;
                 let mut event =

@@ -2,6 +2,7 @@
 //! the answer nor its time tells. A job looks a second later and mails a token to the address. The token proves the address; after that
 //! the organization's settings say whether its reader is let in at once or waits for an administrator (`registration_desk.rs`).
 
+use super::email_change;
 use super::guesses;
 use super::invitation::Joined;
 use super::newcomer::{self, Introduction, admit, arrive, open, organization_of, require_open, seal};
@@ -19,7 +20,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_db::{BoxFuture, Scope};
 use charter_kernel::audit::Actor;
 use charter_kernel::facts::{OrganizationFact, PrincipalKind, PrincipalStatus};
-use charter_kernel::{OrganizationId, Problem, ProblemKind, RegistrationId, RoleKey};
+use charter_kernel::{OrganizationId, Problem, ProblemKind, RegistrationId, RoleKey, Timestamp};
 use charter_store as store;
 use store::registration::{Closing, Registration, RegistrationStatus};
 use zeroize::Zeroizing;
@@ -220,14 +221,21 @@ enum Answer {
     Prove,
     Join,
     IsMember,
+    IsKept(Timestamp),
     Nothing,
 }
 
-async fn answer(app: &App, organization: OrganizationId, email: &str) -> Result<Answer, Problem> {
-    let wanted = email.to_owned();
+async fn answer(
+    app: &App,
+    organization: OrganizationId,
+    email: &str,
+    now: Timestamp,
+) -> Result<Answer, Problem> {
+    let (wanted, hashes) = (email.to_owned(), app.identity().pepper.every_email(email));
     reading_all!(app.database(), |conn| async move {
         let Some(account) = store::principal::by_login(conn, &wanted).await? else {
-            return Ok(Answer::Prove);
+            let kept = email_change::kept_until(conn, &hashes, None, now).await?;
+            return Ok(kept.map_or(Answer::Prove, Answer::IsKept));
         };
         if account.kind != PrincipalKind::User || account.status != PrincipalStatus::Active {
             return Ok(Answer::Nothing);
@@ -240,7 +248,7 @@ async fn answer(app: &App, organization: OrganizationId, email: &str) -> Result<
 async fn mail(app: &App, request: Registration, email: String) -> Result<(), Problem> {
     let (now, platform, app_inside) = (app.now(), app.platform(), app.clone());
     let (organization, id) = (request.organization, request.id);
-    let answer = answer(app, organization, &email).await?;
+    let answer = answer(app, organization, &email, now).await?;
     let name = organization_of(app, organization).await?.name;
     let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(app.world().random::<32>()));
     let hash = app.identity().pepper.of_code(&token_text(&token));
@@ -257,10 +265,25 @@ async fn mail(app: &App, request: Registration, email: String) -> Result<(), Pro
                     Answer::Prove => Some(NewcomerMail::Prove { organization: name, link, until }),
                     Answer::Join => Some(NewcomerMail::Join { organization: name, link, until }),
                     Answer::IsMember => Some(NewcomerMail::IsMember { organization: name }),
+                    Answer::IsKept(until) => Some(NewcomerMail::IsKept { organization: name, until }),
                     Answer::Nothing => None,
                 };
+                let mut reason = "the address has an account here".to_owned();
+                let mail = match mail {
+                    Some(mail) => match guesses::count_mail(tx, &app_inside, &email, now).await {
+                        Ok(()) => Some(mail),
+                        Err(over) if over.kind == ProblemKind::Throttled => {
+                            reason = over.detail;
+                            None
+                        }
+                        Err(problem) => return Err(problem),
+                    },
+                    None => None,
+                };
+                if matches!(mail, Some(NewcomerMail::IsKept { .. })) {
+                    "the address is kept for its owner".clone_into(&mut reason);
+                }
                 if !matches!(mail, Some(NewcomerMail::Prove { .. } | NewcomerMail::Join { .. })) {
-                    let reason = "the address has an account here".to_owned();
                     let closing = Closing {
                         status: RegistrationStatus::Expired,
                         at: now,

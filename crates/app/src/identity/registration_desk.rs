@@ -1,7 +1,7 @@
 //! Requests of newcomers on an administrator's desk: who waits, who is let in, who is turned down. Nobody lets themselves in, and nobody
 //! gives a role above their own.
 
-use super::newcomer::{admit, fetch, open, organization_of};
+use super::newcomer::{self, KEPT_SECONDS, admit, fetch, open, organization_of};
 use super::newcomer_mail::{self, NewcomerMail};
 use super::registration::{LIFE_SECONDS, email_place, name_place, roles_of};
 use super::{password_reset, registration_settings};
@@ -19,8 +19,6 @@ use store::registration::{Closing, Registration};
 
 pub use charter_store::registration::RegistrationStatus;
 
-/// How long an ended request is listed.
-const KEPT_SECONDS: i64 = 30 * 86_400;
 /// Requests ended in one round of the job.
 const AT_ONCE: u32 = 100;
 
@@ -81,10 +79,7 @@ pub async fn list(
     page: &Page,
 ) -> Result<Listing<RegistrationView>, Problem> {
     let (organization, limit) = (permit.organization(), page.limit);
-    let below = match &page.after {
-        None => RegistrationId(u128::MAX),
-        Some(text) => text.parse().map_err(|_| Problem::invalid("cursor", "not a cursor of this list"))?,
-    };
+    let below = newcomer::below(page, RegistrationId(u128::MAX))?;
     let found = reading!(app.database(), organization, |conn| store::registration::page(
         conn,
         organization,
@@ -92,9 +87,7 @@ pub async fn list(
         status,
         limit
     ))?;
-    let next = if found.more { found.rows.last().map(|it| it.id.to_string()) } else { None };
-    let items = found.rows.into_iter().map(|it| view(app, it, ctx.now)).collect::<Result<_, _>>()?;
-    Ok(Listing { items, next })
+    newcomer::listing(found, |it| it.id, |it| view(app, it, ctx.now))
 }
 
 /// One request.
@@ -312,7 +305,7 @@ pub(super) async fn expire(app: &App, now: Timestamp) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Forgets ended requests after a month.
+/// Forgets ended requests after a while.
 pub(super) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
     let before = now.plus_seconds(-KEPT_SECONDS);
     app.database()

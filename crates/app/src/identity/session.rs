@@ -345,6 +345,18 @@ pub(super) async fn by_cookie(app: &App, cookie: &str) -> Result<Option<Session>
     Ok(found.filter(|session| session.is_live(now)))
 }
 
+/// Signs somebody out everywhere: every session ends, and so do the tokens of a former system that were issued until now. Gives the
+/// sessions that ended.
+pub(crate) async fn end_everywhere(
+    tx: &mut Tx,
+    who: PrincipalId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<SessionId>, Problem> {
+    store::token_floor::end_former(tx, who, reason, now).await?;
+    Ok(store::session::end_of_principal(tx, who, reason, now).await?)
+}
+
 /// This node lets nobody in by this session any more.
 pub(crate) fn forget(app: &App, ended: &[SessionId]) {
     let identity = app.identity();

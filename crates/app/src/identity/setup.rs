@@ -3,7 +3,7 @@
 
 use super::begin::{self, Opening, SignIn, acting_as, begin, issue};
 use super::password_rules::Measure;
-use super::{guesses, one_time_code};
+use super::{email_change, guesses, one_time_code};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -127,7 +127,7 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
         given: store::Given { by: None, at: now },
     };
     let begun = begin(app, ctx, principal.id, Some(platform), Opening::default()).await?;
-    let (ctx_inside, new) = (acting_as(ctx, &principal), begun.clone());
+    let (app_inside, ctx_inside, new) = (app.clone(), acting_as(ctx, &principal), begun.clone());
     let ((), revision) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
@@ -147,6 +147,7 @@ pub async fn complete(app: &App, ctx: &RequestContext, draft: SetupDraft) -> Res
                 if store::principal::login_taken(tx, &login).await? {
                     return Err(Problem::new(ProblemKind::Taken, format!("{login} has an account already: take another e-mail")));
                 }
+                email_change::require_unkept(&app_inside, tx, &login, None, now).await?;
                 store::principal::insert(tx, &principal).await?;
                 let active = PrincipalStatus::Active;
                 store::membership::insert(tx, platform, principal.id, active, Window::ALWAYS, "{}", now).await?;

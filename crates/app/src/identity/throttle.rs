@@ -1,7 +1,8 @@
 //! Throttling of guesses: per account a delay that doubles, per address a rate. Nothing is ever locked for good, because a lock is a
 //! lever against the owner. Accounts that do not exist are counted like those that do.
 //!
-//! Here is what counters mean. Those of sign-in live in the database, shared by all nodes (`guesses.rs`); those of service tokens, and
+//! Here is what counters mean. Those of sign-in, of forgotten passwords and of mails live in the database, shared by all nodes
+//! (`guesses.rs`); those of service tokens, and
 //! a first look at addresses that keeps a flood off the database, in the memory of each node.
 
 use charter_kernel::{Problem, ProblemKind, Timestamp};
@@ -23,6 +24,9 @@ const MICROS_PER_GUESS: i64 = 60_000_000 / ADDRESS_BURST;
 pub const PLACE_BURST: i64 = 300;
 /// Requests for an account that an organization takes at once, and per minute after that.
 pub const REGISTRATION_BURST: i64 = 30;
+/// Mails that nobody asked for which a mailbox gets at once, and a day after that.
+pub const MAILBOX_BURST: i64 = 20;
+const DAY_MICROS: i64 = 86_400_000_000;
 /// Most counters of a kind.
 const COUNTERS_MAX: usize = 100_000;
 
@@ -71,7 +75,21 @@ pub fn full_after_one(full_at: Timestamp, now: Timestamp) -> Result<Timestamp, P
 
 /// The same for what may be done so often at once, and per minute after that.
 pub fn full_after_one_of(full_at: Timestamp, now: Timestamp, burst: i64) -> Result<Timestamp, Problem> {
-    let micros_each = 60_000_000 / burst.max(1);
+    full_after_one_within(full_at, now, burst, 60_000_000)
+}
+
+/// The same for what may be done so often at once, and a day after that.
+pub fn full_after_one_of_a_day(full_at: Timestamp, now: Timestamp, burst: i64) -> Result<Timestamp, Problem> {
+    full_after_one_within(full_at, now, burst, DAY_MICROS)
+}
+
+fn full_after_one_within(
+    full_at: Timestamp,
+    now: Timestamp,
+    burst: i64,
+    micros: i64,
+) -> Result<Timestamp, Problem> {
+    let micros_each = micros / burst.max(1);
     let after = Timestamp(full_at.max(now).micros() + micros_each);
     let over = after.micros() - now.micros() - burst * micros_each;
     if over > 0 { Err(wait(over)) } else { Ok(after) }

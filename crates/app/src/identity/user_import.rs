@@ -4,6 +4,7 @@
 //! or none. An account that has a password keeps it, so a call that is repeated does nothing twice.
 
 use super::adopted_hash::AdoptedHash;
+use super::email_change;
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -153,12 +154,18 @@ pub async fn import(
     }
     let ready = read_all(&users)?;
     let logins: Vec<String> = ready.iter().map(|user| user.login.clone()).collect();
-    let known = reading_all!(app.database(), |conn| async move {
-        let mut known = Vec::with_capacity(logins.len());
-        for login in &logins {
-            known.push(store::principal::by_login(conn, login).await?);
+    let (pepper, now) = (app.identity().pepper.clone(), ctx.now);
+    let (known, kept) = reading_all!(app.database(), |conn| async move {
+        let (mut known, mut kept) = (Vec::with_capacity(logins.len()), Vec::new());
+        for (place, login) in logins.iter().enumerate() {
+            let found = store::principal::by_login(conn, login).await?;
+            if found.is_none() {
+                let until = email_change::kept_until(conn, &pepper.every_email(login), None, now).await?;
+                kept.extend(until.map(|until| (place, until)));
+            }
+            known.push(found);
         }
-        Ok::<_, charter_db::Error>(known)
+        Ok::<_, charter_db::Error>((known, kept))
     })?;
     let is_user = |known: &Option<Principal>| known.as_ref().is_none_or(|it| it.kind == PrincipalKind::User);
     let others = known.iter().enumerate().filter(|(_, known)| !is_user(known));
@@ -168,6 +175,11 @@ pub async fn import(
             detail: "a service account has this name".to_owned(),
         })
         .collect();
+    let kept = kept.into_iter().map(|(place, until)| FieldProblem {
+        field: format!("users/{place}/login"),
+        detail: format!("it was given up lately and is kept for its owner until {until}"),
+    });
+    let faults: Vec<FieldProblem> = faults.into_iter().chain(kept).collect();
     if !faults.is_empty() {
         return Err(refuse(faults));
     }
@@ -206,14 +218,14 @@ async fn write(
 ) -> Result<Vec<Imported>, Problem> {
     // The hashing took its time, and a write is stamped with an instant close to its own.
     let (now, platform) = (app.now(), app.platform());
-    let ctx_inside = RequestContext { now, ..ctx.clone() };
+    let (app_inside, ctx_inside) = (app.clone(), RequestContext { now, ..ctx.clone() });
     let (done, revision) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 let (mut done, mut events) = (Vec::with_capacity(drafts.len()), Vec::new());
                 for (mut it, name, hash) in drafts {
                     if let Some(hash) = hash {
-                        it.taken = put(&mut transaction, &mut it, name, hash, now).await?;
+                        it.taken = put(&app_inside, &mut transaction, &mut it, name, hash, now).await?;
                         events.extend(event(&ctx_inside, platform, &it));
                     }
                     done.push(it);
@@ -233,6 +245,7 @@ async fn write(
 
 /// Writes one user, as things are now.
 async fn put(
+    app: &App,
     transaction: &mut Transaction<'_>,
     it: &mut Imported,
     name: String,
@@ -267,6 +280,7 @@ async fn put(
         updated_at: now,
         email_verified_at: None,
     };
+    email_change::require_unkept(app, tx, &it.login, None, now).await?;
     store::principal::insert(tx, &principal).await?;
     Ok(Taken::Made)
 }

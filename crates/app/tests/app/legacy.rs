@@ -28,6 +28,8 @@ both_engines!(
     no_token_makes_one_verifier_take_the_key_of_the_other, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
+    // Everybody has just got a password, which ended what was issued until then.
+    node.clock.forward(1);
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let begun = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD)).await.unwrap().begun().unwrap();
     node.as_bearer(begun.access_token()).await;
@@ -64,6 +66,7 @@ both_engines!(
 both_engines!(a_rotation_in_the_former_system_is_followed_and_goes_on_counting, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
+    node.clock.forward(1);
     let newer = SECRET.chars().rev().collect::<String>();
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let (old, new) = (
@@ -108,6 +111,7 @@ both_engines!(
     a_token_of_the_former_system_names_a_user_and_nothing_else, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
+    node.clock.forward(1);
     let bob = token(SECRET, &claims(" Bob@Toys.Example", node.now()));
     is_refused(&node, &bob).await;
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
@@ -137,6 +141,7 @@ both_engines!(
 both_engines!(a_token_of_the_former_system_becomes_a_session, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
+    node.clock.forward(1);
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let ann = node.as_bearer(&token(SECRET, &claims("ann@toys.example", node.now()))).await;
     let begun = legacy_caller::exchange(&node.app, &ann, None, Opening::default()).await.unwrap();
@@ -161,6 +166,7 @@ both_engines!(
     a_token_of_the_former_system_does_not_skip_the_second_factor, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
+    node.clock.forward(1);
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let theirs = token(SECRET, &claims("ann@toys.example", node.now()));
     let before = node.as_bearer(&theirs).await;
@@ -190,6 +196,7 @@ both_engines!(
     the_end_is_for_good_and_the_grace_does_not_begin_anew, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
+    node.clock.forward(1);
     let text = format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY=short");
     let weak = take(&node.app, &text, None, false).await.unwrap_err();
     assert_eq!(weak.kind, ProblemKind::Invalid);
@@ -203,7 +210,7 @@ both_engines!(
     let permit = node.app.require(&node.operator(), node.app.platform(), "platform.secrets.rotate").await.unwrap();
     let states = legacy_caller::states(&node.app, &permit);
     assert_eq!(states.iter().map(|state| state.is_weak).collect::<Vec<_>>(), [false, true]);
-    assert_eq!(states[0].until, Timestamp::from_seconds(NOW + 270 * 86_400));
+    assert_eq!(states[0].until, Timestamp::from_seconds(NOW + 1 + 270 * 86_400));
     legacy_caller::end(&node.app, &node.operator(), &permit, "it leaked").await.unwrap();
     let ann = |node: &Node| token(SECRET, &claims("ann@toys.example", node.now()));
     is_refused(&node, &ann(&node)).await;

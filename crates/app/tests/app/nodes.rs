@@ -2,7 +2,7 @@
 
 use crate::world::{self, Node};
 use charter_app::assignment::{self, AssignmentDraft};
-use charter_app::identity::{own_session, refresh, sign_in};
+use charter_app::identity::{own_session, password_reset, refresh, sign_in};
 use charter_app::subject::SubjectRef;
 use charter_app::{EditOptions, RequestContext};
 use charter_db::{Scope, Statement};
@@ -156,6 +156,33 @@ async fn guesses_are_counted_by_all_nodes_together_and_a_restart_forgets_none() 
         }
     }
     assert_eq!(refused, 10, "thirty a minute from one address, on both nodes together");
+}
+
+/// Attack 66, of forgotten passwords: thirty a minute from one address, on all nodes together and after a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_for_forgotten_passwords_are_counted_by_all_nodes_together_and_a_restart_forgets_none() {
+    let db = database::postgres().await;
+    let (here, there) = two(&db).await;
+    let asks = async |node: &Node, number: usize| {
+        let ctx = node.anonymous_from(Some(std::net::IpAddr::from([192, 0, 2, 201])));
+        password_reset::ask(&node.app, &ctx, &format!("user{number}@toys.example"))
+            .await
+            .err()
+            .map(|it| it.kind)
+    };
+    for number in 0..30 {
+        let node = if number % 2 == 0 { &here } else { &there };
+        assert_eq!(asks(node, number).await, None, "{number}");
+    }
+    for node in [&here, &there, &world::open(&db).await] {
+        assert_eq!(asks(node, 30).await, Some(ProblemKind::Throttled));
+    }
+    // A sign-in is a guess of the same address.
+    let told = guess(&here, "ann@toys.example", world::PASSWORD, 201).await;
+    assert_eq!(told, Some(ProblemKind::Throttled));
+    there.clock.forward(2);
+    assert_eq!(asks(&there, 31).await, None);
+    assert_eq!(asks(&there, 32).await, Some(ProblemKind::Throttled));
 }
 
 /// Guesses that several nodes hear of at the same moment all count.

@@ -3,7 +3,7 @@
 use super::{Invocation, arguments};
 use crate::config::report;
 use crate::failure::{Failure, Outcome, Result};
-use crate::{installation, output};
+use crate::{breached, installation, output};
 use clap::Command;
 
 pub fn check_command() -> Command {
@@ -18,6 +18,9 @@ pub fn show_command() -> Command {
 /// Everything at once: faults of the configuration, and what production may not start with.
 pub fn check(invocation: &Invocation<'_>) -> Result {
     let mut loaded = invocation.loaded.clone();
+    if let Err(fault) = installation::breached(&loaded.configuration, breached::MANY_PLACES) {
+        loaded.faults.push(fault);
+    }
     if loaded.configuration.production {
         let found = super::runtime(false)?.block_on(installation::trial_data(&loaded.configuration));
         loaded.production_faults.extend(found);

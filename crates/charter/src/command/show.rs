@@ -1,7 +1,9 @@
 //! Answers of the API for people: lists as tables, things as lines, or the raw JSON when it is asked for.
 
 use crate::output;
+use charter_api::qr_code;
 use serde_json::{Map, Value};
+use std::io::IsTerminal;
 
 /// How wide a cell of a list may grow before it is cut.
 const CELL_MAX: usize = 60;
@@ -30,10 +32,21 @@ pub fn value(value: &Value, is_json: bool) {
         Value::Null if is_json => {}
         Value::Null => output::print("done"),
         value if is_json => raw(value),
-        Value::Object(fields) => output::print(&thing(fields)),
+        Value::Object(fields) => {
+            output::print(&thing(fields));
+            if let Some(drawn) = picture(fields).filter(|_| std::io::stdout().is_terminal()) {
+                output::print(&drawn);
+            }
+        }
         Value::Array(items) => output::print(&list(items)),
         value => output::print(&cell(value)),
     }
+}
+
+/// What an authenticator app reads from a terminal, where an answer has something for one.
+fn picture(fields: &Map<String, Value>) -> Option<String> {
+    let uri = fields.get("uri")?.as_str().filter(|uri| uri.starts_with("otpauth://"))?;
+    qr_code::lines(uri).ok()
 }
 
 /// Columns that help nobody at a glance; `--json` has them.
@@ -165,4 +178,17 @@ fn cut(text: String) -> String {
         return text;
     }
     text.chars().take(CELL_MAX - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_an_authenticator_app_reads_is_drawn() {
+        let with = |uri: &str| picture(json!({ "id": 7, "uri": uri }).as_object().unwrap());
+        assert!(with("otpauth://totp/ann?secret=JBSWY3DPEHPK3PXP").unwrap().lines().count() > 10);
+        assert_eq!(with("https://charter.example"), None);
+    }
 }

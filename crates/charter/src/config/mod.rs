@@ -80,6 +80,8 @@ pub struct Configuration {
     pub cookie_session_idle: Duration,
     /// Fewest characters of a new password.
     pub password_characters: u32,
+    /// File of passwords that leaked.
+    pub breached_passwords: Option<PathBuf>,
     /// When signing keys come and go.
     pub key_policy: KeyPolicy,
     /// File of the former system's secrets.

@@ -73,6 +73,10 @@ impl Reading<'_> {
             cookie_session_life: self.duration("cookie_session_life"),
             cookie_session_idle: self.duration("cookie_session_idle"),
             password_characters: self.number("password_characters") as u32,
+            breached_passwords: self
+                .layers
+                .set("breached_passwords")
+                .map(|found| PathBuf::from(found.text.trim())),
             key_policy: self.key_policy(),
             legacy_env: self.layers.set("legacy_env").map(|found| PathBuf::from(found.text.trim())),
             legacy_until: self.read(

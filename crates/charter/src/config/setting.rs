@@ -317,6 +317,13 @@ pub const SETTINGS: &[Setting] = &[
         "Fewest characters of a new password",
     ),
     setting(
+        "breached_passwords",
+        Kind::Path,
+        Err("not set"),
+        Reader::Server,
+        "A file of passwords that leaked, which no new one may be among: SHA-1 hashes in order, a line each, as Have I Been Pwned publishes them",
+    ),
+    setting(
         "key_rotation_days",
         Kind::Count(0, 3_650),
         Ok("90"),

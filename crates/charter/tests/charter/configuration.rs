@@ -191,3 +191,57 @@ fn an_unknown_command_or_flag_ends_with_two_and_help_with_zero() {
     place.run(&["serve", "--help"]).ended(0);
     place.run(&["version"]).ended(0);
 }
+
+const BREACHED: &str = "\
+0000000A0E3B9F25FF41DE4B5AC238C2D545C7A8:15\r\n\
+5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:52256179\r\n\
+814A72A705311050F62828E8989D5C34812DD1D7:3\r\n";
+
+#[test]
+fn a_file_of_breached_passwords_is_looked_at_before_anything_starts() {
+    let place = Place::new();
+    let with = |file: &str| [("CHARTER_BREACHED_PASSWORDS", file.to_owned())];
+    let check = |file: &str| {
+        let variables = with(file);
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        place.run_with(&["config", "check"], &variables)
+    };
+    place.write("good.txt", BREACHED);
+    check("good.txt").ended(0);
+    place.write("by-count.txt", &BREACHED.lines().rev().map(|line| format!("{line}\n")).collect::<String>());
+    place.write("plain.txt", "password\n123456\n");
+    for (file, why) in [
+        ("missing.txt", "cannot be opened"),
+        ("by-count.txt", "ordered by hash"),
+        ("plain.txt", "HASH:COUNT"),
+        (".", "it is no file"),
+    ] {
+        let run = check(file).ended(2);
+        assert!(run.err.contains("breached_passwords:") && run.err.contains(why), "{}", run.err);
+        let run = place
+            .run_with(&["serve", "--listen", "127.0.0.1:0"], &[("CHARTER_BREACHED_PASSWORDS", file)])
+            .ended(2);
+        assert!(run.err.contains("breached_passwords") && run.err.contains(why), "{}", run.err);
+    }
+}
+
+#[test]
+fn a_running_service_looks_new_passwords_up_in_the_file_that_is_there() {
+    let place = Place::new();
+    place.write("breached.txt", BREACHED);
+    place.write("charter.toml", "breached_passwords = \"breached.txt\"\n");
+    let server = place.serve(&[]);
+    place.run(&["organizations", "create", "--key", "toys", "--name", "Toys"]).ended(0);
+    place.run(&["members", "add", "--org", "toys", "--login", "ann@toys.example"]).ended(0);
+    let set = |password: &str| place.feed(&["password", "set", "ann@toys.example"], &format!("{password}\n"));
+    let run = set("leaked with many others once");
+    assert!(run.code != 0 && run.err.contains("rule: breached"), "{}", run.err);
+    // While the file is broken nothing is taken; when another is there, it is the one that counts.
+    place.write("breached.txt", "");
+    let run = set("a phrase that is its own");
+    assert!(run.code != 0 && run.err.contains("none is taken unchecked"), "{}", run.err);
+    place.write("breached.txt", BREACHED);
+    set("a phrase that is its own").ended(0);
+    assert_eq!(server.stop(), 0);
+}

@@ -21,7 +21,6 @@ const SMALL: &[&str] = &[
     "settings",
     "setup_codes",
     "signing_keys",
-    "token_floors",
     "vault_keys",
     "vault_peppers",
     "leases",
@@ -48,6 +47,9 @@ const ACROSS: &[(&str, &str)] = &[
     ("vault::CREDENTIALS", "a count an operator asks for"),
     ("vault::CLIENTS", "the same"),
     ("vault::OTHERS", "the same"),
+    ("invitation::OVERDUE", "a job asks which invitations have run out, then works in each organization"),
+    ("invitation::PURGE_HOMES", "a job of the installation; nobody waits for the rows it forgets"),
+    ("invitation::PURGE", "the same"),
     (
         "registration::WAITING_FOR_MAIL",
         "a job asks which addresses have to be written to, then works in each organization",

@@ -299,3 +299,52 @@ both_engines!(
         assert!(story.letters().await.is_empty());
     }
 );
+
+both_engines!(an_invitation_that_runs_out_is_told_once_and_forgotten_after_a_while, async |database| {
+    let story = Story::taking(database, "invitation").await;
+    let settings = json!({"mode": "invitation", "roles": ["viewer"], "default_role": "viewer"});
+    story.put(Who::Operator, "/api/v1/organizations/trade/registration-settings", settings).await.is(200);
+    let of = |key: &str| format!("/api/v1/organizations/{key}/invitations");
+    let events = |key: &str| format!("/api/v1/organizations/{key}/audit/events?action=invitation.expire");
+    let mut made = Vec::new();
+    for (key, email, hours) in [
+        ("toys", "dora@toys.example", 1),
+        ("toys", "dan@toys.example", 1),
+        ("toys", "late@toys.example", 2),
+        ("trade", "dora@toys.example", 1),
+    ] {
+        let told = story.post(Who::Operator, &of(key), json!({"email": email, "hours": hours})).await.is(201);
+        made.push(told.body["id"].as_str().unwrap().to_owned());
+    }
+    let letters = story.letters().await;
+    let taken = code_in(letters.iter().find(|it| it.recipient == "dan@toys.example").unwrap(), "invitation");
+    story.accept(&taken).await.is(200);
+    let revision = story.revision("toys").await;
+    story.wait_seconds(3_599).await;
+    assert_eq!(story.all(Who::Operator, &events("toys"), 50, "/target").await, Vec::<String>::new());
+    story.wait_seconds(1).await;
+    story.wait_seconds(1).await;
+    assert_eq!(story.all(Who::Operator, &events("toys"), 50, "/target").await, [made[0].clone()]);
+    assert_eq!(story.all(Who::Operator, &events("trade"), 50, "/target").await, [made[3].clone()]);
+    let told = story.get(Who::Operator, &events("toys")).await.is(200);
+    assert_eq!(told.body["items"][0]["reason"], "nobody accepted it in time");
+    assert_eq!(story.revision("toys").await, revision, "that time passes does not move the organization");
+    let shown = story.get(ANN, &format!("{INVITATIONS}/{}", made[0])).await.is(200).body;
+    assert_eq!((&shown["status"], &shown["closed_at"]), (&json!("expired"), &shown["expires_at"]));
+    story.delete(ANN, &format!("{INVITATIONS}/{}", made[0])).await.is_problem(410, "gone");
+    // Whoever let it run out may be invited again.
+    story.post(ANN, INVITATIONS, json!({"email": "dora@toys.example", "hours": 1})).await.is(201);
+
+    story.wait_seconds(89 * 86_400).await;
+    assert_eq!(story.all(ANN, INVITATIONS, 50, "/id").await.len(), 4);
+    assert_eq!(story.all(Who::Operator, &events("toys"), 50, "/target").await.len(), 3);
+    story.wait_seconds(86_400).await;
+    let mut left = story.all(ANN, INVITATIONS, 50, "/id").await;
+    left.retain(|id| made.contains(id));
+    assert_eq!(left, [made[2].clone()], "the first two ended 90 days ago");
+    story.wait_seconds(4 * 3_600).await;
+    assert_eq!(story.all(ANN, INVITATIONS, 50, "/id").await, Vec::<String>::new());
+    assert_eq!(story.all(Who::Operator, &of("trade"), 50, "/id").await, Vec::<String>::new());
+    // A code of one that is forgotten is no code any more.
+    story.accept(&taken).await.is_problem(403, "forbidden");
+});

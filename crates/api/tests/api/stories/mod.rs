@@ -10,6 +10,7 @@ mod audit;
 mod auth;
 mod authzen;
 mod block;
+mod breached;
 mod browser;
 mod catalogue;
 mod check;
@@ -20,14 +21,17 @@ mod entitlement;
 pub mod every_route;
 mod factor;
 mod fault;
+mod former_token;
 mod grant;
 mod guessing;
 mod hostile_texts;
 mod identity_settings;
 mod invitation;
 mod isolation;
+mod kept_address;
 mod legacy;
 mod mail;
+mod mailbox;
 mod member;
 mod oauth;
 mod organization;
@@ -178,6 +182,7 @@ impl Story {
             max_staleness_seconds: 7 * 86_400,
             drop_unused_seconds: 3_600,
             identity: identity::Settings {
+                breached_passwords: Some(Arc::new(breached::Leaked)),
                 proxy_secret: Some(ProxySecret(PROXY_SECRET.to_owned().into())),
                 hash_cost: HashCost { memory_kib: 64, passes: 1, lanes: 1 },
                 ..identity::Settings::new("https://charter.example", secrets)

@@ -263,7 +263,9 @@ both_engines!(a_request_ends_after_three_days, async |database| {
     assert_eq!(listed.body["items"][0]["id"], id);
     let events = "/api/v1/organizations/toys/audit/events?action=registration.expire";
     assert_eq!(story.all(Who::Operator, events, 50, "/action").await.len(), 2);
-    story.wait_seconds(31 * 86_400).await;
+    story.wait_seconds(86 * 86_400).await;
+    assert_eq!(story.all(ANN, REGISTRATIONS, 50, "/id").await, [id]);
+    story.wait_seconds(5 * 86_400).await;
     assert!(story.get(ANN, REGISTRATIONS).await.is(200).body["items"].as_array().unwrap().is_empty());
 });
 
