@@ -289,7 +289,7 @@ pub async fn rotate(
             }) as BoxFuture<'_, Result<Committed<(RotationPlan, Vec<SigningKey>)>, Problem>>
         })
         .await?;
-    lineage::learn(app, lineage, kept)?;
+    lineage::learn(app, lineage, kept).await?;
     Ok(done)
 }
 
@@ -359,7 +359,7 @@ pub async fn revoke(
         })
         .await?;
     // From what the transaction read itself: nothing can fail now, and what the key signed is refused when this is answered.
-    lineage::learn(app, lineage, kept)?;
+    lineage::learn(app, lineage, kept).await?;
     Ok(revoked)
 }
 

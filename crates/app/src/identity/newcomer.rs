@@ -11,6 +11,7 @@ use crate::caller::{Caller, RequestContext};
 use crate::edit::{self, Bench, EditOptions};
 use crate::execute;
 use crate::transaction::Transaction;
+use crate::vault;
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::facts::{
     AssignmentFact, MemberFact, OrganizationFact, OrganizationStatus, PrincipalKind, PrincipalStatus, Subject,
@@ -311,8 +312,8 @@ pub(super) fn seal(app: &App, place: &str, text: &str) -> Result<Vec<u8>, Proble
 }
 
 /// Opens what was sealed.
-pub(super) fn open(app: &App, place: &str, sealed: &[u8]) -> Result<String, Problem> {
+pub(super) async fn open(app: &App, place: &str, sealed: &[u8]) -> Result<String, Problem> {
     let broken = |why: String| Problem::new(ProblemKind::Internal, format!("a sealed address {why}"));
-    let plain = app.identity().sealer.open(place, sealed).map_err(|error| broken(error.to_string()))?;
+    let plain = vault::open(app, place, sealed).await.map_err(|error| broken(error.to_string()))?;
     String::from_utf8(plain.to_vec()).map_err(|_| broken("is no text".to_owned()))
 }

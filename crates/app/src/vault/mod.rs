@@ -5,9 +5,10 @@
 //! what the keys before it sealed (`reseal.rs`): a page at a time, found by the number each value begins with, so that a node that dies
 //! leaves nothing to be put in order. Both keys open until nothing is left of the old one, and for as long again as was asked; then
 //! the old one is destroyed. `rotation.rs` begins it, `pepper.rs` does the same for hashes, which are made anew when their secret is
-//! shown (`rehash.rs`).
+//! shown (`rehash.rs`). A node that meets a value of a key it has not read reads the keys at that moment (`meeting.rs`).
 
 mod existing;
+mod meeting;
 pub mod pepper;
 pub mod provider;
 pub(crate) mod rehash;
@@ -16,6 +17,7 @@ pub mod rotation;
 mod status;
 
 pub use existing::{Existing, encrypt_existing};
+pub(crate) use meeting::{meet, open};
 pub use reseal::advance;
 pub use status::{ColumnState, KekState, KeyState, KeyWord, PepperState, Progress, Status, status};
 
@@ -53,6 +55,7 @@ pub struct Vault {
     place: Mutex<Option<reseal::Place>>,
     rests_until: AtomicI64,
     waiting: rehash::Waiting,
+    vain: meeting::Vain,
 }
 
 /// What a pepper is sealed under.
@@ -88,6 +91,7 @@ impl Vault {
             place: Mutex::default(),
             rests_until: AtomicI64::new(i64::MIN),
             waiting: rehash::Waiting::default(),
+            vain: meeting::Vain::default(),
         };
         let now = world.now();
         sealer.learn(&keys, now).map_err(internal)?;
