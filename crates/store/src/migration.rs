@@ -64,6 +64,7 @@ migrations! {
     33 "0033_vault"
     34 "0034_second_factors"
     35 "0035_second_factor_demands"
+    36 "0036_keys_in_use"
 }
 
 const PRESENT: Statement = Statement::forked(

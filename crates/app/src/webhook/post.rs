@@ -159,12 +159,7 @@ pub async fn deliver_due(app: &App, courier: &Arc<dyn Courier>) -> Result<usize,
 }
 
 /// The request of a delivery, signed at this instant.
-async fn parcel(
-    app: &App,
-    webhook: &Webhook,
-    delivery: &Delivery,
-    now: Timestamp,
-) -> Result<Parcel, String> {
+async fn parcel(app: &App, webhook: &Webhook, delivery: &Delivery, now: Timestamp) -> Result<Parcel, String> {
     let url = app.webhook_rules().read(&webhook.url)?;
     let name = sealed_as(webhook.id);
     let open = async |sealed: &[u8]| {
