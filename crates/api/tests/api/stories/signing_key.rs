@@ -133,7 +133,7 @@ both_engines!(a_dry_run_tells_whom_a_rotation_reaches_and_writes_nothing, async 
     assert_eq!((nodes.len(), &nodes[0]["has_newest_keys"]), (1, &json!(true)));
     assert_eq!(plan().await, told, "nothing was written");
     let id = json!({"plan": told["plan"], "lineage": "id"});
-    story.post(PAT, rotate, id).await.is_problem(409, "changed");
+    story.post(PAT, rotate, id).await.is_problem(412, "changed");
     let done = story.post(PAT, rotate, json!({"plan": told["plan"]})).await.is(200).body;
     assert_eq!((&done["plan"], &done["reaches"]), (&told["plan"], &Value::Null));
     let after = plan().await;
