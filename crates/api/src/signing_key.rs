@@ -3,10 +3,14 @@
 use crate::edge::{Call, Guard, Reply, Route, wire};
 use crate::shown::EditQuery;
 use charter_app::App;
-use charter_app::identity::key_rotation::{self, RevocationDraft, RotationDraft, RotationPlan, SigningKey};
+use charter_app::identity::key_rotation::{
+    self, Reached, RevocationDraft, RotationDraft, RotationPlan, SigningKey,
+};
 use charter_app::identity::key_schedule;
-use charter_app::identity::legacy_caller;
+use charter_app::identity::legacy_caller::{self, Idle};
+use charter_app::identity::legacy_token::LegacySecretState;
 use charter_app::identity::lineage::Lineage;
+use charter_app::identity::node::NodeState;
 use charter_app::identity::token_floor::{self, FloorDraft, Whose};
 use charter_kernel::{PrincipalId, Problem, ProblemKind, Timestamp};
 use schemars::JsonSchema;
@@ -24,8 +28,8 @@ pub fn routes() -> Vec<Route<App>> {
             .named("keys.rotate", "Signing keys", "Publishes the next signing key now, or lets the one that waits sign earlier.")
             .described(
                 "The new key is published first and signs after `ahead_seconds` (by default what the configuration says, at \
-                 least 600), so that every verifier has it by then. Sessions go on. With `dry_run` it tells the plan and its \
-                 hash and writes nothing; with `plan` it does exactly that plan or refuses.",
+                 least 600), so that every verifier has it by then. Sessions go on. With `dry_run` it tells the plan, its \
+                 hash and whom it reaches, and writes nothing; with `plan` it does exactly that plan or refuses.",
             )
             .problems(&[ProblemKind::Changed])
             .example(r#"{"ahead_seconds":3600}"#),
@@ -40,7 +44,7 @@ pub fn routes() -> Vec<Route<App>> {
         Route::get("/api/v1/keys/legacy", READ, legacy)
             .named("keys.legacy", "Signing keys", "Lists the secrets of the former system whose tokens are taken, and until when."),
         Route::post("/api/v1/keys/legacy/end", ROTATE, end_legacy)
-            .named("keys.end-legacy", "Signing keys", "Ends taking tokens of the former system, for good.")
+            .named("keys.end-legacy", "Signing keys", "Ends taking tokens of the former system, or those of one of its secrets, for good.")
             .problems(&[ProblemKind::NotFound])
             .example(r#"{"reason":"its secret leaked"}"#),
         Route::post("/api/v1/keys/legacy/rotations", ROTATE, record_rotation)
@@ -121,6 +125,18 @@ struct SigningKeysView {
     /// When the next key begins to sign; none when keys do not rotate by themselves.
     #[schemars(with = "Option<wire::Time>")]
     next_at: Option<Timestamp>,
+    /// What is worth doing: a secret of a former system that nobody seems to need any more can be ended.
+    hints: Vec<String>,
+}
+
+/// What is worth doing about a secret of which no token came for long.
+fn hint(idle: &Idle) -> String {
+    let Idle { id, since, are_all } = idle;
+    let secret = if *are_all { String::new() } else { format!("--secret {id} ") };
+    format!(
+        "no token of legacy secret {id} was taken since {since}: `charter keys end-legacy {secret}--reason TEXT` ends {}",
+        if *are_all { "what nobody seems to need" } else { "it" }
+    )
 }
 
 async fn list(call: Call) -> Result<Reply<SigningKeysView>, Problem> {
@@ -128,7 +144,9 @@ async fn list(call: Call) -> Result<Reply<SigningKeysView>, Problem> {
     let of_access: Vec<SigningKey> =
         keys.iter().filter(|key| Lineage::of(key) == Some(Lineage::Access)).cloned().collect();
     let next_at = key_schedule::next_at(&of_access, &call.app.identity().settings().key_policy);
-    Ok(Reply::new(SigningKeysView { keys: keys.into_iter().map(Into::into).collect(), next_at }))
+    let idle = legacy_caller::idle(&call.app, call.permit()?, call.ctx.now).await?;
+    let hints = idle.iter().map(hint).collect();
+    Ok(Reply::new(SigningKeysView { keys: keys.into_iter().map(Into::into).collect(), next_at, hints }))
 }
 
 /// How to rotate.
@@ -193,12 +211,88 @@ struct RotationView {
     /// Until when what the active key signed is accepted, at the latest.
     #[schemars(with = "wire::Time")]
     accepted_until: Timestamp,
+    /// In a dry run, whom the rotation reaches.
+    reaches: Option<ReachedView>,
+}
+
+/// Whom a rotation reaches, and whom it leaves alone.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SigningKeyReach")]
+struct ReachedView {
+    /// Live sessions. They go on.
+    sessions: u64,
+    /// Secrets of a former system whose tokens are taken. They stay as they are.
+    legacy_secrets: Vec<LegacyUseView>,
+    /// Nodes that run, the oldest first. Each reads new keys within a second.
+    nodes: Vec<NodeView>,
+}
+
+/// How often tokens of a secret of the former system were taken.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LegacySecretUse")]
+struct LegacyUseView {
+    /// What the secret is called.
+    id: String,
+    /// How many requests came by a token of it.
+    accepted: u64,
+    /// When the last of them did.
+    #[schemars(with = "Option<wire::Time>")]
+    last_accepted_at: Option<Timestamp>,
+}
+
+impl From<LegacySecretState> for LegacyUseView {
+    fn from(it: LegacySecretState) -> Self {
+        Self { id: it.id, accepted: it.accepted, last_accepted_at: it.last_accepted_at }
+    }
+}
+
+/// A node that runs: one that was seen within a minute.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Node")]
+struct NodeView {
+    /// What it is known by; another one after every start.
+    id: String,
+    /// Its version of Charter.
+    version: String,
+    /// When it started.
+    #[schemars(with = "wire::Time")]
+    started_at: Timestamp,
+    /// When it was seen last.
+    #[schemars(with = "wire::Time")]
+    seen_at: Timestamp,
+    /// Whether it has read the signing keys as they are now.
+    has_newest_keys: bool,
+}
+
+impl From<NodeState> for NodeView {
+    fn from(it: NodeState) -> Self {
+        let NodeState { node, is_current } = it;
+        Self {
+            id: format!("{:032x}", node.id),
+            version: node.version,
+            started_at: node.started_at,
+            seen_at: node.seen_at,
+            has_newest_keys: is_current,
+        }
+    }
+}
+
+impl From<Reached> for ReachedView {
+    fn from(it: Reached) -> Self {
+        let Reached { sessions, legacy, nodes } = it;
+        Self {
+            sessions,
+            legacy_secrets: legacy.into_iter().map(Into::into).collect(),
+            nodes: nodes.into_iter().map(Into::into).collect(),
+        }
+    }
 }
 
 impl RotationView {
-    fn of(it: RotationPlan, dry_run: bool) -> Self {
+    fn of(it: RotationPlan, reaches: Option<ReachedView>) -> Self {
+        let dry_run = reaches.is_some();
         let RotationPlan { hash, active, next, makes_key, activates_at, leave, accepted_until } = it;
-        Self { plan: hash, dry_run, active, next, makes_key, activates_at, leave, accepted_until }
+        Self { plan: hash, dry_run, active, next, makes_key, activates_at, leave, accepted_until, reaches }
     }
 }
 
@@ -209,13 +303,13 @@ async fn rotate(call: Call<(), EditQuery, RotateBody>) -> Result<Reply<RotationV
         plan: call.body.plan,
         lineage: Some(call.body.lineage.into()),
     };
-    let is_dry = call.query.dry_run;
-    let plan = if is_dry {
-        key_rotation::plan(&call.app, &call.ctx, &draft).await?
-    } else {
-        key_rotation::rotate(&call.app, &call.ctx, &permit, draft).await?
-    };
-    Ok(Reply::new(RotationView::of(plan, is_dry)))
+    if call.query.dry_run {
+        let plan = key_rotation::plan(&call.app, &call.ctx, &draft).await?;
+        let reached = key_rotation::reached(&call.app, &call.ctx, &permit).await?;
+        return Ok(Reply::new(RotationView::of(plan, Some(reached.into()))));
+    }
+    let plan = key_rotation::rotate(&call.app, &call.ctx, &permit, draft).await?;
+    Ok(Reply::new(RotationView::of(plan, None)))
 }
 
 /// One key.
@@ -257,8 +351,16 @@ struct LegacySecretView {
     /// When its tokens are refused.
     #[schemars(with = "wire::Time")]
     until: Timestamp,
-    /// How many requests came by a token of it, on this node, since it started.
+    /// Since when its tokens are taken.
+    #[schemars(with = "wire::Time")]
+    taken_at: Timestamp,
+    /// How many requests came by a token of it; those of other nodes, and of times before a restart, count.
     accepted: u64,
+    /// When the last of them did.
+    #[schemars(with = "Option<wire::Time>")]
+    last_accepted_at: Option<Timestamp>,
+    /// What is worth doing: after 14 days without a token of it, to end it.
+    hint: Option<String>,
 }
 
 /// Secrets of the former system, newest first.
@@ -270,8 +372,12 @@ struct LegacySecretsView {
 }
 
 async fn legacy(call: Call) -> Result<Reply<LegacySecretsView>, Problem> {
-    let states = legacy_caller::states(&call.app, call.permit()?);
+    let states = legacy_caller::states(&call.app, call.permit()?).await?;
+    let idle = legacy_caller::idle(&call.app, call.permit()?, call.ctx.now).await?;
     let secrets = states.into_iter().map(|it| LegacySecretView {
+        hint: idle.iter().find(|idle| idle.id == it.id).map(hint),
+        taken_at: it.taken_at,
+        last_accepted_at: it.last_accepted_at,
         id: it.id,
         is_weak: it.is_weak,
         until: it.until,
@@ -287,11 +393,18 @@ async fn legacy(call: Call) -> Result<Reply<LegacySecretsView>, Problem> {
 struct EndBody {
     /// Why, for the audit trail.
     reason: String,
+    /// The one secret that is meant, as `keys.legacy` calls it; left out, all of them.
+    #[serde(default)]
+    secret: Option<String>,
 }
 
 async fn end_legacy(call: Call<(), (), EndBody>) -> Result<Reply<()>, Problem> {
     let permit = call.permit()?.clone();
-    legacy_caller::end(&call.app, &call.ctx, &permit, &call.body.reason).await?;
+    let EndBody { reason, secret } = &call.body;
+    match secret {
+        Some(id) => legacy_caller::end_secret(&call.app, &call.ctx, &permit, id, reason).await?,
+        None => legacy_caller::end(&call.app, &call.ctx, &permit, reason).await?,
+    }
     Ok(Reply::empty())
 }
 

@@ -165,6 +165,8 @@ struct PepperView {
     credentials: u64,
     /// OAuth clients whose secret does.
     clients: u64,
+    /// Live sessions of browsers whose cookie does.
+    cookies: u64,
     /// When it was made.
     #[schemars(with = "wire::Time")]
     created_at: Timestamp,
@@ -178,12 +180,13 @@ struct PepperView {
 
 impl From<PepperState> for PepperView {
     fn from(it: PepperState) -> Self {
-        let PepperState { pepper, state, credentials, clients } = it;
+        let PepperState { pepper, state, credentials, clients, cookies } = it;
         Self {
             version: pepper.version,
             state: if state == KeyWord::Destroyed { "ended" } else { state.as_str() },
             credentials,
             clients,
+            cookies,
             created_at: pepper.created_at,
             activates_at: pepper.activates_at,
             ended_at: pepper.ended_at,

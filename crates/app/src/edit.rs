@@ -12,7 +12,7 @@ use crate::identity::{email_change, session};
 use crate::transaction::{Committed, Transaction};
 use crate::{App, execute, rules};
 use charter_db::{BoxFuture, Conn, Scope};
-use charter_kernel::facts::{OrganizationFacts, PrincipalStatus};
+use charter_kernel::facts::OrganizationFacts;
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Revision, SessionId, Timestamp};
 use charter_policy::preview::{self, AccessChange};
 use charter_store as store;

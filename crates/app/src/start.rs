@@ -90,6 +90,9 @@ impl App {
         catalogue::follow(self).await?;
         self.snapshots().catch_up().await?;
         self.identity().refresh(self).await?;
+        if let Err(problem) = identity::node::beat(self).await {
+            tracing::warn!(%problem, "this node could not say that it runs");
+        }
         self.flush_denials().await
     }
 

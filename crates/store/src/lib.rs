@@ -25,10 +25,12 @@ pub mod idempotency;
 pub mod identity_settings;
 pub mod invitation;
 pub mod lease;
+pub mod legacy_secret;
 pub mod limit;
 pub mod mail;
 pub mod membership;
 pub mod migration;
+pub mod node;
 pub mod oauth_client;
 pub mod oauth_code;
 pub mod oauth_consent;
@@ -106,9 +108,11 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("identity_settings", identity_settings::statements),
         ("invitation", invitation::statements),
         ("lease", lease::statements),
+        ("legacy_secret", legacy_secret::statements),
         ("limit", limit::statements),
         ("mail", mail::statements),
         ("membership", membership::statements),
+        ("node", node::statements),
         ("oauth_client", oauth_client::statements),
         ("oauth_code", oauth_code::statements),
         ("oauth_consent", oauth_consent::statements),

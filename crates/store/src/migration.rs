@@ -66,6 +66,7 @@ migrations! {
     35 "0035_second_factor_demands"
     36 "0036_oauth_audiences"
     37 "0037_people"
+    38 "0038_keys_in_use"
 }
 
 const PRESENT: Statement = Statement::forked(

@@ -11,7 +11,7 @@ macro_rules! select {
         concat!(
             "select organization_id, client_id, name, kind, redirect_uris, post_logout_redirect_uris, grant_types, scopes, is_first_party, \
              service_account_id, pepper_version, secret_hash, previous_secret_hash, previous_until, status, created_by, created_at, \
-             updated_at, row_version, id_token_alg, audiences from oauth_clients ",
+             updated_at, row_version, id_token_alg, audiences, previous_pepper_version from oauth_clients ",
             $rest
         )
     };
@@ -32,7 +32,7 @@ statements! {
               where organization_id = $1 and client_id = $2 and row_version = $3";
     HOLD = "update oauth_clients set row_version = row_version \
             where organization_id = $1 and client_id = $2 and row_version = $3 and status = 'active'";
-    ROTATE = "update oauth_clients set pepper_version = $3, secret_hash = $4, previous_secret_hash = $5, previous_until = $6, \
+    ROTATE = "update oauth_clients set pepper_version = $3, secret_hash = $4, previous_secret_hash = $5, previous_pepper_version = pepper_version, previous_until = $6, \
               updated_at = $7, row_version = row_version + 1 where organization_id = $1 and client_id = $2 and status <> 'deleted'";
     DELETE = "update oauth_clients set status = 'deleted', secret_hash = null, previous_secret_hash = null, previous_until = null, \
               updated_at = $3, row_version = row_version + 1 where organization_id = $1 and client_id = $2 and status <> 'deleted'";
@@ -107,12 +107,14 @@ pub struct OauthClient {
     pub is_first_party: bool,
     /// Whom its client credentials stand for.
     pub service_account: Option<PrincipalId>,
-    /// Which pepper the hashes were made with.
+    /// Which pepper the hash of its secret was made with.
     pub pepper_version: Option<u32>,
     /// Keyed hash of its secret.
     pub secret_hash: Option<Vec<u8>>,
     /// Keyed hash of the secret before it.
     pub previous_secret_hash: Option<Vec<u8>>,
+    /// Which pepper that was made with, where it is known.
+    pub previous_pepper_version: Option<u32>,
     /// Until when that one is taken as well.
     pub previous_until: Option<Timestamp>,
     /// How its ID tokens are signed.
@@ -161,6 +163,7 @@ fn client(row: RowRef<'_>) -> Result<OauthClient> {
         row_version: row.get(18)?,
         id_token_alg: row::word(row, 19, IdTokenAlg::from_word)?,
         audiences: row::texts(row, 20)?,
+        previous_pepper_version: row.get(21)?,
     })
 }
 

@@ -11,7 +11,7 @@ macro_rules! select {
         concat!(
             "select session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, idle_expires_at, ended_at, \
              end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash, supporter_id, \
-             supporter_login, support_reason, client_id, scope, parent_session_id, audiences from sessions ",
+             supporter_login, support_reason, client_id, scope, parent_session_id, audiences, cookie_pepper from sessions ",
             $rest
         )
     };
@@ -20,8 +20,8 @@ macro_rules! select {
 statements! {
     INSERT = "insert into sessions (session_id, principal_id, organization_id, amr, authenticated_at, created_at, expires_at, \
               idle_expires_at, ended_at, end_reason, refresh_counter, refreshed_at, address, user_agent, cookie_hash, supporter_id, \
-              supporter_login, support_reason, client_id, scope, parent_session_id, audiences) \
-              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
+              supporter_login, support_reason, client_id, scope, parent_session_id, audiences, cookie_pepper) \
+              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
     GET = select!("where session_id = $1");
     BY_COOKIE = select!("where cookie_hash = $1");
     OF_PRINCIPAL = select!("where principal_id = $1 and (created_at, session_id) > ($2, $3) order by created_at, session_id limit $4");
@@ -50,6 +50,9 @@ statements! {
                    where principal_id = $1 and organization_id is not distinct from $2 and ended_at is null and client_id is null and expires_at > $3 \
                    and idle_expires_at > $3 order by coalesce(refreshed_at, created_at) desc, session_id desc limit 10000 offset $5) \
                    returning session_id";
+    REHASH = "update sessions set cookie_hash = $2, cookie_pepper = $3 where session_id = $1 and cookie_hash is not null and ended_at is null \
+              and (cookie_pepper is null or cookie_pepper < $3)";
+    LIVE = "select count(*) from sessions where ended_at is null and expires_at > $1 and idle_expires_at > $1";
     ENDED_SINCE = "select session_id from sessions where ended_at >= $1 order by ended_at, session_id";
     // What an application had for ten minutes is forgotten sooner: no code and no refresh token of it can come again.
     PURGE = "delete from sessions where expires_at < $1 or expires_at < $2 and client_id is not null";
@@ -88,6 +91,8 @@ pub struct Session {
     pub user_agent: Option<String>,
     /// The keyed hash of its cookie, for sessions of browsers.
     pub cookie_hash: Option<Vec<u8>>,
+    /// Which pepper that was made with, where it is known.
+    pub cookie_pepper: Option<u32>,
     /// Who acts as the principal, for support sessions.
     pub support: Option<Support>,
     /// The OAuth client that has it, on behalf of its principal.
@@ -141,6 +146,7 @@ fn session(row: RowRef<'_>) -> Result<Session> {
         scope: row::opt_text(row, 19)?,
         parent: row.get_opt_id(20)?.map(SessionId),
         audiences: row::texts(row, 21)?,
+        cookie_pepper: row.get(22)?,
     })
 }
 
@@ -176,7 +182,8 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<()> {
             it.client,
             it.scope,
             it.parent,
-            texts(&it.audiences)
+            texts(&it.audiences),
+            it.cookie_pepper
         ],
     )
     .await?;
@@ -230,6 +237,17 @@ pub async fn touch(
     idle_expires_at: Timestamp,
 ) -> Result<bool> {
     Ok(tx.execute(&TOUCH, params![session, now, idle_expires_at]).await? > 0)
+}
+
+/// Keeps the hash of a live session's cookie by a newer pepper; false when it was kept before. The session was found by that cookie,
+/// and has no other.
+pub async fn rehash(tx: &mut Tx, session: SessionId, hash: &[u8], version: u32) -> Result<bool> {
+    Ok(tx.execute(&REHASH, params![session, hash, version]).await? > 0)
+}
+
+/// How many sessions are live.
+pub async fn live(conn: &mut Conn, now: Timestamp) -> Result<u64> {
+    conn.query_one(&LIVE, params![now]).await?.get(0)
 }
 
 /// Ends a session; one that has ended stays as it is.

@@ -26,15 +26,21 @@ statements! {
                          where organization_id = $1 and credential_id = $2 and hash = $3 and alg = 1 and revoked_at is null";
     REHASH_CLIENT = "update oauth_clients set secret_hash = $4, pepper_version = $5 \
                      where organization_id = $1 and client_id = $2 and secret_hash = $3";
+    REHASH_PREVIOUS = "update oauth_clients set previous_secret_hash = $4, previous_pepper_version = $5 \
+                       where organization_id = $1 and client_id = $2 and previous_secret_hash = $3";
     /// Counting is asked for by a person, and reads what is counted.
     CREDENTIALS = "select pepper_version, count(*) from credentials where pepper_version is not null and revoked_at is null \
                    and (expires_at is null or expires_at > $1) and alg = 1 group by pepper_version";
     /// The same.
     CLIENTS = "select pepper_version, count(*) from oauth_clients where pepper_version is not null and secret_hash is not null \
                group by pepper_version";
-    /// Tokens and cookies of these sessions were made before an instant.
+    /// The same.
+    COOKIES = "select cookie_pepper, count(*) from sessions where cookie_pepper is not null and cookie_hash is not null and ended_at is null \
+               and expires_at > $1 and idle_expires_at > $1 group by cookie_pepper";
+    /// Refresh tokens of these sessions were made before an instant, or their cookies by a version of the pepper.
     SESSIONS = "select count(*) from sessions where ended_at is null and expires_at > $1 and idle_expires_at > $1 \
-                and (case when cookie_hash is null then coalesce(refreshed_at, created_at) else created_at end) < $2";
+                and (cookie_hash is null and coalesce(refreshed_at, created_at) < $2 \
+                     or cookie_hash is not null and (cookie_pepper is null or cookie_pepper = $3))";
     /// The same, of everything else that a keyed hash leads to and that nobody hashes anew.
     OTHERS = "select \
                 (select count(*) from recovery_codes where created_at < $2), \
@@ -44,7 +50,8 @@ statements! {
                    and ((proved_at is null and expires_at > $1) or (proved_at is not null and undo_until > $1))), \
                 (select count(*) from password_resets where token_hash is not null and used_at is null and expires_at > $1 \
                    and asked_at < $2), \
-                (select count(*) from oauth_clients where previous_secret_hash is not null and previous_until > $1 and created_at < $2)";
+                (select count(*) from oauth_clients where previous_secret_hash is not null and previous_until > $1 \
+                   and (previous_pepper_version is null or previous_pepper_version = $3))";
 }
 
 /// A key of the vault.
@@ -223,6 +230,18 @@ pub async fn rehash_client(
     Ok(tx.execute(&REHASH_CLIENT, params![organization, id, old, new, version]).await? > 0)
 }
 
+/// The same for the secret it had before.
+pub async fn rehash_previous(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    id: OauthClientId,
+    old: &[u8],
+    new: &[u8],
+    version: u32,
+) -> Result<bool> {
+    Ok(tx.execute(&REHASH_PREVIOUS, params![organization, id, old, new, version]).await? > 0)
+}
+
 fn counted(row: RowRef<'_>) -> Result<(u32, u64)> {
     Ok((row.get(0)?, row.get(1)?))
 }
@@ -237,7 +256,12 @@ pub async fn clients(conn: &mut Conn) -> Result<Vec<(u32, u64)>> {
     row::list(conn, &CLIENTS, &[], counted).await
 }
 
-/// What was made before an instant and is hashed anew by nobody, by what it is.
+/// How many cookies of live sessions do.
+pub async fn cookies(conn: &mut Conn, now: Timestamp) -> Result<Vec<(u32, u64)>> {
+    row::list(conn, &COOKIES, params![now], counted).await
+}
+
+/// What dies with a version of the pepper beside credentials, clients and sessions, by what it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OtherHashes {
     /// Recovery codes.
@@ -250,13 +274,18 @@ pub struct OtherHashes {
     pub email_changes: u64,
     /// Links for a new password.
     pub password_resets: u64,
-    /// Secrets of OAuth clients before their last change, while they count.
+    /// Secrets of OAuth clients before their last change, while they count, that were not used since.
     pub previous_client_secrets: u64,
 }
 
 /// How many of those are left.
-pub async fn others_before(conn: &mut Conn, now: Timestamp, before: Timestamp) -> Result<OtherHashes> {
-    let row = conn.query_one(&OTHERS, params![now, before]).await?;
+pub async fn others_before(
+    conn: &mut Conn,
+    now: Timestamp,
+    before: Timestamp,
+    version: u32,
+) -> Result<OtherHashes> {
+    let row = conn.query_one(&OTHERS, params![now, before, version]).await?;
     Ok(OtherHashes {
         recovery_codes: row.get(0)?,
         invitations: row.get(1)?,
@@ -267,7 +296,12 @@ pub async fn others_before(conn: &mut Conn, now: Timestamp, before: Timestamp) -
     })
 }
 
-/// How many live sessions have cookies or tokens from before an instant.
-pub async fn sessions_before(conn: &mut Conn, now: Timestamp, before: Timestamp) -> Result<u64> {
-    conn.query_one(&SESSIONS, params![now, before]).await?.get(0)
+/// How many live sessions have refresh tokens from before an instant, or a cookie that a version hashed.
+pub async fn sessions_before(
+    conn: &mut Conn,
+    now: Timestamp,
+    before: Timestamp,
+    version: u32,
+) -> Result<u64> {
+    conn.query_one(&SESSIONS, params![now, before, version]).await?.get(0)
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::App;
 use crate::caller::Caller;
+use crate::vault::rehash;
 use charter_kernel::{Problem, ProblemKind, Timestamp};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -106,6 +107,7 @@ async fn by_cookie(app: &App, cookie: &str, now: Timestamp) -> Result<Caller, St
     }
     support::require_supporter(app, &known, now).await?;
     session::note_use(app, id, &known, now);
+    rehash::note_cookie(app, id, known.cookie_pepper, cookie);
     Ok(Caller::Principal(known.signed_in_by_cookie(id)))
 }
 

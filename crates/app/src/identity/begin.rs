@@ -132,6 +132,7 @@ pub(super) async fn begin(
     // 43 digits of 62 are 256 bits.
     let cookie = is_cookie.then(|| random_word(app, COOKIE));
     let expires_at = now.plus_seconds(limits.absolute_seconds);
+    let hashed = cookie.as_ref().map(|cookie| app.identity().pepper.stamped_cookie(cookie));
     let session = Session {
         id: SessionId(app.fresh_id()),
         principal,
@@ -148,7 +149,8 @@ pub(super) async fn begin(
         address: ctx.address.map(|address| address.to_string()),
         user_agent: opening.user_agent.map(shortened),
         support: None,
-        cookie_hash: cookie.as_ref().map(|cookie| app.identity().pepper.of_cookie(cookie).to_vec()),
+        cookie_hash: hashed.map(|(_, hash)| hash.to_vec()),
+        cookie_pepper: hashed.map(|(version, _)| version),
         client: None,
         scope: None,
         audiences: Vec::new(),

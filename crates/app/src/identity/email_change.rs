@@ -239,8 +239,8 @@ pub async fn prove(app: &App, ctx: &RequestContext, token: &str) -> Result<(), P
     })?;
     let change = found.ok_or_else(gone)?;
     let (old, new) = (
-        open(app, &old_place(change.id), &change.old_email)?,
-        open(app, &new_place(change.id), &change.new_email)?,
+        open(app, &old_place(change.id), &change.old_email).await?,
+        open(app, &new_place(change.id), &change.new_email).await?,
     );
     let (app_inside, ctx_inside) = (app.clone(), ctx.clone());
     let (ended, _) = app
@@ -320,7 +320,7 @@ pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Pr
         Ok::<_, charter_db::Error>(None)
     })?;
     let change = found.ok_or_else(gone)?;
-    let old = open(app, &old_place(change.id), &change.old_email)?;
+    let old = open(app, &old_place(change.id), &change.old_email).await?;
     let (app_inside, ctx_inside) = (app.clone(), ctx.clone());
     let ((ended, keys), _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {

@@ -6,6 +6,7 @@ use super::passkey::{self, UsedCredential};
 use super::webauthn::Judged;
 use super::{one_time_code, totp};
 use crate::App;
+use crate::vault;
 use charter_db::Tx;
 use charter_kernel::{FactorId, PrincipalId, Problem, ProblemKind, Timestamp};
 use charter_store as store;
@@ -101,7 +102,7 @@ pub(super) const WRONG: &str = "wrong second factor";
 
 /// Looks at a proof by somebody whose factors these are; a passkey has to be used for this challenge. What is wrong comes with what the
 /// trail says of it.
-pub(super) fn look(
+pub(super) async fn look(
     app: &App,
     principal: PrincipalId,
     factors: &[SecondFactor],
@@ -113,7 +114,7 @@ pub(super) fn look(
     match proof {
         Proof::Code(code) => {
             for factor in confirmed() {
-                if let Some(step) = step_of(app, factor, code, now)? {
+                if let Some(step) = step_of(app, factor, code, now).await? {
                     return Ok(Ok(Right::Step(factor.id, step)));
                 }
             }
@@ -125,7 +126,7 @@ pub(super) fn look(
         }
         Proof::RecoveryCode(_) => Ok(Err(WRONG)),
         Proof::Passkey(credential) => match asked {
-            Some(asked) => passkey::look(app, factors, credential, asked),
+            Some(asked) => passkey::look(app, factors, credential, asked).await,
             None => Ok(Err(WRONG)),
         },
     }
@@ -137,7 +138,7 @@ pub(super) fn seal_id(factor: FactorId) -> String {
 }
 
 /// The step a code of an authenticator app is of, when it is one of this app's and near now.
-pub(super) fn step_of(
+pub(super) async fn step_of(
     app: &App,
     factor: &SecondFactor,
     code: &str,
@@ -147,7 +148,7 @@ pub(super) fn step_of(
     if code.len() > CODE_MAX {
         return Ok(None);
     }
-    let seed = app.identity().sealer.open(&seal_id(factor.id), sealed_secret).map_err(|error| {
+    let seed = vault::open(app, &seal_id(factor.id), sealed_secret).await.map_err(|error| {
         Problem::new(ProblemKind::Internal, format!("the seed of second factor {}: {error}", factor.id))
     })?;
     let step = totp::step_of(&seed, code, now)?;

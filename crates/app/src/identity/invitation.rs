@@ -100,10 +100,10 @@ fn place(id: InvitationId) -> String {
     format!("invitations email {id}")
 }
 
-fn view(app: &App, it: Invitation, now: Timestamp) -> Result<InvitationView, Problem> {
+async fn view(app: &App, it: Invitation, now: Timestamp) -> Result<InvitationView, Problem> {
     let is_over = it.status == InvitationStatus::Open && it.expires_at <= now;
     Ok(InvitationView {
-        email: open(app, &place(it.id), &it.email)?,
+        email: open(app, &place(it.id), &it.email).await?,
         id: it.id,
         roles: it.roles,
         status: if is_over { "expired" } else { it.status.as_str() },
@@ -202,7 +202,7 @@ pub async fn create(
         })
         .await?;
     app.snapshots().hear_own(organization, revision).await?;
-    view(app, made, now)
+    view(app, made, now).await
 }
 
 fn require_may_invite(
@@ -243,7 +243,7 @@ pub async fn list(
         below,
         limit
     ))?;
-    newcomer::listing(found, |it| it.id, |it| view(app, it, ctx.now))
+    newcomer::listing(found, |it| it.id, |it| Box::pin(view(app, it, ctx.now))).await
 }
 
 /// One invitation.
@@ -256,7 +256,7 @@ pub async fn get(
     let organization = permit.organization();
     let found =
         reading!(app.database(), organization, |conn| store::invitation::get(conn, organization, id))?;
-    view(app, found.ok_or_else(|| missing(id))?, ctx.now)
+    view(app, found.ok_or_else(|| missing(id))?, ctx.now).await
 }
 
 /// Withdraws an invitation.
@@ -349,7 +349,7 @@ async fn find(
 pub async fn look(app: &App, ctx: &RequestContext, token: &str) -> Result<Invited, Problem> {
     app.identity().throttle.take_from_address(ctx.address, ctx.now)?;
     let (organization, _, invitation) = find(app, token.trim(), ctx.now).await?;
-    let email = open(app, &place(invitation.id), &invitation.email)?;
+    let email = open(app, &place(invitation.id), &invitation.email).await?;
     let wanted = email.clone();
     let account =
         reading_all!(app.database(), |conn| async move { store::principal::by_login(conn, &wanted).await })?;
@@ -372,7 +372,7 @@ pub async fn accept(
     let now = ctx.now;
     app.identity().throttle.take_from_address(ctx.address, now)?;
     let (fact, _, invitation) = find(app, token.trim(), now).await?;
-    let email = open(app, &place(invitation.id), &invitation.email)?;
+    let email = open(app, &place(invitation.id), &invitation.email).await?;
     let arrival = arrive(app, ctx, &email, &fact, introduction).await?;
     let (organization, principal, is_new) = (fact.id, arrival.principal.id, arrival.is_new());
     let app_inside = app.clone();

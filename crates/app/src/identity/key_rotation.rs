@@ -6,7 +6,10 @@
 
 use super::LEEWAY_SECONDS;
 use super::key_schedule::{self, AHEAD_SECONDS_MAX, AHEAD_SECONDS_MIN, Step};
+use super::legacy_caller;
+use super::legacy_token::LegacySecretState;
 use super::lineage::{self, Lineage};
+use super::node::{self, NodeState};
 use super::signing_key::{generate_for, private_part};
 use crate::App;
 use crate::audit;
@@ -217,7 +220,7 @@ fn planned(
     for key in kept {
         sum.update(format!("{} {}\n", key.kid, key.state.as_str()));
     }
-    sum.update(format!("{policy:?} {ahead} {}", pending.is_some()));
+    sum.update(format!("{:?} {policy:?} {ahead} {}", draft.lineage(), pending.is_some()));
     Ok(RotationPlan {
         hash: audit::hex(sum.finalize().get(..8).unwrap_or_default()),
         active: key_schedule::active(kept).map(|key| key.kid.clone()),
@@ -246,6 +249,27 @@ pub async fn plan(app: &App, ctx: &RequestContext, draft: &RotationDraft) -> Res
     let plan = planned(&kept, app, draft, ctx.now)?;
     is_same_plan(draft, &plan)?;
     Ok(plan)
+}
+
+/// Whom a rotation of signing keys reaches, and whom it leaves alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// Live sessions: they go on.
+    pub sessions: u64,
+    /// Secrets of a former system whose tokens are taken: they stay as they are.
+    pub legacy: Vec<LegacySecretState>,
+    /// The nodes that run; each reads new keys within a second.
+    pub nodes: Vec<NodeState>,
+}
+
+/// Looks whom a rotation would reach.
+pub async fn reached(app: &App, ctx: &RequestContext, permit: &Permit) -> Result<Reached, Problem> {
+    let now = ctx.now;
+    Ok(Reached {
+        sessions: reading_all!(app.database(), |conn| store::session::live(conn, now))?,
+        legacy: legacy_caller::states(app, permit).await?,
+        nodes: node::running(app, now).await?,
+    })
 }
 
 /// Publishes the next key now, or lets the one that waits sign earlier.
@@ -289,7 +313,7 @@ pub async fn rotate(
             }) as BoxFuture<'_, Result<Committed<(RotationPlan, Vec<SigningKey>)>, Problem>>
         })
         .await?;
-    lineage::learn(app, lineage, kept)?;
+    lineage::learn(app, lineage, kept).await?;
     Ok(done)
 }
 
@@ -359,7 +383,7 @@ pub async fn revoke(
         })
         .await?;
     // From what the transaction read itself: nothing can fail now, and what the key signed is refused when this is answered.
-    lineage::learn(app, lineage, kept)?;
+    lineage::learn(app, lineage, kept).await?;
     Ok(revoked)
 }
 

@@ -1,11 +1,12 @@
 //! The caller behind a token of the former system, the exchange of such a token for a session of ours, and the end of it all.
 //!
-//! When the installation first took such tokens is kept in the settings, so that no restart begins the grace anew.
+//! When the installation first took such tokens is kept in the settings, so that no restart begins the grace anew; how often those of each
+//! secret are taken, in a table of its own, so that operators see when nobody needs it any more.
 
 use super::authenticate::Stop;
 use super::begin::{self, Opening, SignIn, issue};
 use super::legacy_secret::LegacyFile;
-use super::legacy_token::{LegacySecretState, LegacyTokens};
+use super::legacy_token::{Held, LegacySecretState, LegacyTokens};
 use super::membership;
 use super::own_session::principal_of;
 use super::sign_in::begin_from_legacy;
@@ -17,16 +18,21 @@ use crate::caller::{Caller, RequestContext, SignedIn};
 use crate::guard::Permit;
 use crate::text;
 use crate::transaction::{Committed, Transaction};
-use charter_db::{BoxFuture, Scope};
+use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
+use charter_store::legacy_secret::LegacyUse;
 use charter_store::principal::Principal;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 const SETTING: &str = "legacy_tokens";
+/// A secret of which no token came for this long is proposed to be ended.
+pub const IDLE_SECONDS: i64 = 14 * 86_400;
+/// How often what was counted is written down.
+const WRITE_SECONDS: i64 = 10;
 /// How a caller proved itself who came with a token of the former system.
 pub const LEGACY: &str = "legacy";
 
@@ -90,13 +96,136 @@ pub async fn take(
     let until = found.ended_at.or(until);
     let tokens = LegacyTokens::new(file, &identity.pepper, found.since, until);
     let tokens = tokens.counting_on(identity.legacy.load().as_deref());
+    let rows = reading_all!(app.database(), |conn| store::legacy_secret::list(conn))?;
+    tokens.end(|id| rows.iter().any(|row| row.id == id && row.ended_at.is_some()));
+    remember(app, &tokens.held(), &rows, true, now).await?;
     identity.legacy.store(Some(Arc::new(tokens)));
     Ok(())
 }
 
-/// The secrets in force; empty when tokens of the former system are not taken.
-pub fn states(app: &App, _: &Permit) -> Vec<LegacySecretState> {
-    app.identity().legacy.load().as_ref().map(|tokens| tokens.states()).unwrap_or_default()
+/// Brings what is kept of secrets into line with those of the file: new ones are noted, and those under an older version of the pepper
+/// are called by the newer. With `is_all`, there are no others: what is kept of them is forgotten.
+async fn remember(
+    app: &App,
+    held: &[Held],
+    rows: &[LegacyUse],
+    is_all: bool,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let (mut new, mut renamed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    for secret in held {
+        let Some((newest, older)) = secret.ids.split_first() else { continue };
+        let of_older = rows.iter().filter(|row| older.contains(&row.id));
+        renamed.extend(of_older.map(|row| (row.id.clone(), newest.clone())));
+        if !rows.iter().any(|row| secret.ids.contains(&row.id)) {
+            new.push(LegacyUse::unused(newest.clone(), now));
+        }
+    }
+    if is_all {
+        let is_held = |row: &&LegacyUse| held.iter().any(|secret| secret.ids.contains(&row.id));
+        let others = rows.iter().filter(|row| row.ended_at.is_none() && !is_held(row));
+        gone.extend(others.map(|row| row.id.clone()));
+    }
+    if new.is_empty() && renamed.is_empty() && gone.is_empty() {
+        return Ok(());
+    }
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move {
+                for id in &gone {
+                    store::legacy_secret::take(tx, id).await?;
+                }
+                for (older, id) in renamed {
+                    // Of two nodes that see the same, one finds it.
+                    if let Some(row) = store::legacy_secret::take(tx, &older).await? {
+                        new.push(LegacyUse { id, ..row });
+                    }
+                }
+                for row in &new {
+                    store::legacy_secret::add(tx, row).await?;
+                }
+                Ok(())
+            }) as BoxFuture<'_, Result<(), Problem>>
+        })
+        .await
+}
+
+/// Writes down how often tokens were taken. What cannot be written waits on.
+pub(super) async fn flush(app: &App, is_last: bool) {
+    let (Some(tokens), now) = (app.identity().legacy.load_full(), app.now()) else { return };
+    let used: Vec<LegacyUse> = tokens
+        .held()
+        .into_iter()
+        .filter(|secret| secret.accepted > 0)
+        .filter_map(|secret| {
+            let unused = LegacyUse::unused(secret.ids.into_iter().next()?, now);
+            Some(LegacyUse { accepted: secret.accepted, last_accepted_at: secret.last_at, ..unused })
+        })
+        .collect();
+    if used.is_empty() || !(tokens.takes_turn(WRITE_SECONDS, now) || is_last) {
+        return;
+    }
+    let rows = used.clone();
+    let written = app.database().write(Scope::Installation, move |tx: &mut Tx| {
+        Box::pin(async move {
+            for row in &rows {
+                store::legacy_secret::add(tx, row).await?;
+            }
+            Ok(())
+        }) as BoxFuture<'_, Result<(), Problem>>
+    });
+    match written.await {
+        Ok(()) => used.iter().for_each(|row| tokens.written(&row.id, row.accepted)),
+        Err(problem) => tracing::warn!(%problem, "how often legacy tokens were taken is written later"),
+    }
+}
+
+/// The secrets in force; empty when tokens of the former system are not taken here.
+pub async fn states(app: &App, _: &Permit) -> Result<Vec<LegacySecretState>, Problem> {
+    let Some(tokens) = app.identity().legacy.load_full() else { return Ok(Vec::new()) };
+    let (rows, now) = (reading_all!(app.database(), |conn| store::legacy_secret::list(conn))?, app.now());
+    let state = |secret: Held| {
+        let of = || rows.iter().filter(|row| secret.ids.contains(&row.id));
+        Some(LegacySecretState {
+            is_weak: secret.is_weak,
+            until: secret.until,
+            taken_at: of().map(|row| row.taken_at).min().unwrap_or(now),
+            accepted: secret.accepted + of().map(|row| row.accepted).sum::<u64>(),
+            last_accepted_at: of().filter_map(|row| row.last_accepted_at).chain(secret.last_at).max(),
+            id: secret.ids.into_iter().next()?,
+        })
+    };
+    Ok(tokens.held().into_iter().filter(|secret| !secret.has_ended).filter_map(state).collect())
+}
+
+/// A secret of which no token came for so long that nobody seems to need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idle {
+    /// What it is called.
+    pub id: String,
+    /// Since when none came: since the last one, or since its tokens are taken.
+    pub since: Timestamp,
+    /// Whether every other secret is idle, too.
+    pub are_all: bool,
+}
+
+/// The secrets that are proposed to be ended.
+pub async fn idle(app: &App, permit: &Permit, now: Timestamp) -> Result<Vec<Idle>, Problem> {
+    let mut since: Vec<(String, Timestamp)> = if app.identity().legacy.load().is_some() {
+        let states = states(app, permit).await?;
+        states.into_iter().map(|it| (it.id, it.last_accepted_at.unwrap_or(it.taken_at))).collect()
+    } else if kept(app).await?.is_some_and(|found| found.ended_at.is_none()) {
+        // No service runs here that takes them: what was written down.
+        let rows = reading_all!(app.database(), |conn| store::legacy_secret::list(conn))?;
+        let rows = rows.into_iter().filter(|row| row.ended_at.is_none());
+        rows.map(|row| (row.id, row.last_accepted_at.unwrap_or(row.taken_at))).collect()
+    } else {
+        Vec::new()
+    };
+    let all = since.len();
+    since.retain(|(_, since)| since.plus_seconds(IDLE_SECONDS) <= now);
+    let are_all = since.len() == all;
+    Ok(since.into_iter().map(|(id, since)| Idle { id, since, are_all }).collect())
 }
 
 /// Ends it: no token of the former system is taken any more, here at once, on other nodes with the next look at the settings.
@@ -121,6 +250,35 @@ pub async fn end(app: &App, ctx: &RequestContext, permit: &Permit, reason: &str)
     Ok(())
 }
 
+/// Ends one secret: no token of it is taken any more, here at once, on other nodes with their next look. Those of the others are.
+pub async fn end_secret(
+    app: &App,
+    ctx: &RequestContext,
+    permit: &Permit,
+    id: &str,
+    reason: &str,
+) -> Result<(), Problem> {
+    let (platform, now) = (permit.organization(), ctx.now);
+    let mut event = audit::event(ctx, platform, "legacy_secret.end", "legacy_secret", id);
+    event.reason = text::reason("reason", reason)?;
+    let wanted = id.to_owned();
+    app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+        Box::pin(async move {
+            if !store::legacy_secret::end(transaction.tx(), &wanted, now).await? {
+                return Err(Problem::not_found(format!(
+                    "no secret {wanted} of a former system is in force: `charter keys legacy` shows them"
+                )));
+            }
+            transaction.commit(event, Vec::new(), ()).await
+        }) as BoxFuture<'_, Result<Committed<()>, Problem>>
+    })
+    .await?;
+    if let Some(tokens) = app.identity().legacy.load().as_deref() {
+        tokens.end(|known| known == id);
+    }
+    Ok(())
+}
+
 /// Leaves in the trail that the former system's secrets are about to be rotated, before they are: a rotation that cannot be recorded
 /// does not happen.
 pub async fn record_rotation(
@@ -142,13 +300,17 @@ pub async fn record_rotation(
     .map(|_| ())
 }
 
-/// Learns that it was ended elsewhere.
-pub(super) async fn learn_end(app: &App) -> Result<(), Problem> {
-    let legacy = &app.identity().legacy;
-    if legacy.load().is_some() && kept(app).await?.is_some_and(|found| found.ended_at.is_some()) {
-        legacy.store(None);
+/// Learns what was ended elsewhere.
+pub(super) async fn learn(app: &App) -> Result<(), Problem> {
+    let identity = app.identity();
+    let Some(tokens) = identity.legacy.load_full() else { return Ok(()) };
+    if kept(app).await?.is_some_and(|found| found.ended_at.is_some()) {
+        identity.legacy.store(None);
+        return Ok(());
     }
-    Ok(())
+    let rows = reading_all!(app.database(), |conn| store::legacy_secret::list(conn))?;
+    tokens.end(|id| rows.iter().any(|row| row.id == id && row.ended_at.is_some()));
+    remember(app, &tokens.held(), &rows, false, app.now()).await
 }
 
 /// The user a token of the former system names, and the instant until which their tokens have ended. Two names of two users name nobody.

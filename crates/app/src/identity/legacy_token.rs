@@ -15,7 +15,7 @@ use charter_kernel::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Map, Value};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// How long tokens of the former system are taken at most.
 pub const GRACE_SECONDS: i64 = 270 * 86_400;
@@ -30,16 +30,21 @@ const NAMES: [&str; 5] = ["email", "preferred_username", "username", "sub", "ide
 const KINDS: [&str; 3] = ["token_type", "type", "typ"];
 
 struct Known {
-    id: String,
+    secret: LegacySecret,
     key: DecodingKey,
     is_weak: bool,
     until: Timestamp,
+    has_ended: AtomicBool,
+    /// Since it was written down last.
     accepted: AtomicU64,
+    last_at: AtomicI64,
 }
 
 /// The secrets in force, and what was let in by each.
 pub struct LegacyTokens {
     known: Vec<Known>,
+    pepper: Pepper,
+    written_at: AtomicI64,
 }
 
 impl fmt::Debug for LegacyTokens {
@@ -57,8 +62,25 @@ pub struct LegacySecretState {
     pub is_weak: bool,
     /// When its tokens are refused.
     pub until: Timestamp,
-    /// How many requests came by a token of it, on this node, since it started.
+    /// Since when its tokens are taken.
+    pub taken_at: Timestamp,
+    /// How many requests came by a token of it.
     pub accepted: u64,
+    /// When the last of them did.
+    pub last_accepted_at: Option<Timestamp>,
+}
+
+/// A secret of the file, as this node has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    /// What it is called by every version of the pepper in force, newest first.
+    pub ids: Vec<String>,
+    pub is_weak: bool,
+    pub until: Timestamp,
+    pub has_ended: bool,
+    /// Requests that are not written down yet, and when the last of them came.
+    pub accepted: u64,
+    pub last_at: Option<Timestamp>,
 }
 
 /// The user a token names: every claim that could.
@@ -77,30 +99,69 @@ impl LegacyTokens {
     pub fn new(file: &LegacyFile, pepper: &Pepper, since: Timestamp, until: Option<Timestamp>) -> Self {
         let grace = since.plus_seconds(GRACE_SECONDS);
         let at_most = until.map_or(grace, |until| until.min(grace));
-        let known = file.secrets().map(|secret| Known::of(secret, pepper, since, at_most)).collect();
-        Self { known }
+        let known = file.secrets().map(|secret| Known::of(secret, since, at_most)).collect();
+        Self { known, pepper: pepper.clone(), written_at: AtomicI64::new(since.micros()) }
     }
 
     /// The same, counting on where those before them stopped.
     pub fn counting_on(self, before: Option<&Self>) -> Self {
+        let Some(before) = before else { return self };
+        self.written_at.store(before.written_at.load(Ordering::Relaxed), Ordering::Relaxed);
         for known in &self.known {
-            let count = before.and_then(|before| before.known.iter().find(|it| it.id == known.id));
-            known
-                .accepted
-                .store(count.map_or(0, |it| it.accepted.load(Ordering::Relaxed)), Ordering::Relaxed);
+            let Some(it) = before.known.iter().find(|it| it.secret == known.secret) else { continue };
+            known.accepted.store(it.accepted.load(Ordering::Relaxed), Ordering::Relaxed);
+            known.last_at.store(it.last_at.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self
     }
 
-    /// What is in force.
-    pub fn states(&self) -> Vec<LegacySecretState> {
-        let state = |known: &Known| LegacySecretState {
-            id: known.id.clone(),
-            is_weak: known.is_weak,
-            until: known.until,
-            accepted: known.accepted.load(Ordering::Relaxed),
+    /// What a secret is called by every version of the pepper in force, newest first. Nothing can be learned from it.
+    fn ids(&self, known: &Known) -> Vec<String> {
+        let hashes = self.pepper.every_legacy_secret(known.secret.bytes());
+        hashes.iter().map(|hash| audit::hex(hash.get(..6).unwrap_or_default())).collect()
+    }
+
+    /// The secrets of the file, newest first.
+    pub(super) fn held(&self) -> Vec<Held> {
+        let of = |known: &Known| {
+            let accepted = known.accepted.load(Ordering::Acquire);
+            let last_at = Timestamp(known.last_at.load(Ordering::Acquire));
+            Held {
+                ids: self.ids(known),
+                is_weak: known.is_weak,
+                until: known.until,
+                has_ended: known.has_ended(),
+                accepted,
+                last_at: (accepted > 0).then_some(last_at),
+            }
         };
-        self.known.iter().map(state).collect()
+        self.known.iter().map(of).collect()
+    }
+
+    /// Ends the secrets that are called so, for good.
+    pub(super) fn end(&self, is_ended: impl Fn(&str) -> bool) {
+        for known in self.known.iter().filter(|known| !known.has_ended()) {
+            if self.ids(known).iter().any(|id| is_ended(id)) {
+                known.has_ended.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Whether what was counted is to be written now; who is told so writes it.
+    pub(super) fn takes_turn(&self, every_seconds: i64, now: Timestamp) -> bool {
+        let last = self.written_at.load(Ordering::Acquire);
+        Timestamp(last).plus_seconds(every_seconds) <= now
+            && self
+                .written_at
+                .compare_exchange(last, now.micros(), Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+    }
+
+    /// Notes that so much of what was counted for a secret is written down.
+    pub(super) fn written(&self, id: &str, accepted: u64) {
+        if let Some(known) = self.known.iter().find(|known| self.ids(known).iter().any(|it| it == id)) {
+            known.accepted.fetch_sub(accepted, Ordering::AcqRel);
+        }
     }
 
     /// What a token says, when one of the secrets signed it and it holds at this instant.
@@ -114,7 +175,7 @@ impl LegacyTokens {
         validation.validate_nbf = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let signed = self.known.iter().find_map(|known| {
+        let signed = self.known.iter().filter(|known| !known.has_ended()).find_map(|known| {
             let token = decode::<Map<String, Value>>(token, &known.key, &validation).ok()?;
             Some((known, token.claims))
         });
@@ -126,21 +187,28 @@ impl LegacyTokens {
             return Err(TokenFault::KeyState);
         }
         let claims = judge(&claims, now)?;
-        known.accepted.fetch_add(1, Ordering::Relaxed);
+        known.last_at.fetch_max(now.micros(), Ordering::AcqRel);
+        known.accepted.fetch_add(1, Ordering::AcqRel);
         Ok(claims)
     }
 }
 
 impl Known {
-    fn of(secret: &LegacySecret, pepper: &Pepper, since: Timestamp, until: Timestamp) -> Self {
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    fn of(secret: &LegacySecret, since: Timestamp, until: Timestamp) -> Self {
         let is_weak = secret.weakness().is_some();
         let weak_until = since.plus_seconds(WEAK_GRACE_SECONDS);
         Self {
-            id: audit::hex(pepper.of_legacy_secret(secret.bytes()).get(..6).unwrap_or_default()),
+            secret: secret.clone(),
             key: DecodingKey::from_secret(secret.bytes()),
             is_weak,
             until: if is_weak { until.min(weak_until) } else { until },
+            has_ended: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
+            last_at: AtomicI64::new(0),
         }
     }
 }
@@ -269,7 +337,7 @@ mod tests {
             assert_eq!(found.names, ["ann@toys.example"]);
             assert_eq!(found.expires_at, at(NOW + 1_800));
         }
-        assert_eq!(tokens.states().iter().map(|state| state.accepted).collect::<Vec<_>>(), [1, 1, 0]);
+        assert_eq!(tokens.held().iter().map(|held| held.accepted).collect::<Vec<_>>(), [1, 1, 0]);
         let both = json!({ "email": "ann@toys.example", "sub": "ann", "exp": NOW + 60 });
         assert_eq!(tokens.verify(&token(NEW, &both), at(NOW)).unwrap().names, ["ann@toys.example", "ann"]);
         assert!(is_for_legacy(&token(NEW, &claims())) && !is_for_legacy("a.b.c"));

@@ -3,6 +3,7 @@
 
 use super::signing_key::{EDDSA, ES256, KeySet, RS256};
 use crate::App;
+use crate::vault;
 use charter_db::Conn;
 use charter_kernel::{Problem, Timestamp};
 use charter_store as store;
@@ -57,17 +58,21 @@ impl Lineage {
 pub async fn reload(app: &App) -> Result<(), Problem> {
     let kept = reading_all!(app.database(), |conn| store::signing_key::list(conn))?;
     for lineage in Lineage::ALL {
-        learn(app, lineage, kept.iter().filter(|key| Lineage::of(key) == Some(lineage)).cloned().collect())?;
+        learn(app, lineage, kept.iter().filter(|key| Lineage::of(key) == Some(lineage)).cloned().collect())
+            .await?;
     }
     Ok(())
 }
 
 /// Works with these keys of a lineage from now on; verified tokens are forgotten when something changed.
-pub fn learn(app: &App, lineage: Lineage, kept: Vec<SigningKey>) -> Result<(), Problem> {
+pub async fn learn(app: &App, lineage: Lineage, kept: Vec<SigningKey>) -> Result<(), Problem> {
     let identity = app.identity();
     let place = identity.place_of(lineage);
     if place.load().is_of(&kept) {
         return Ok(());
+    }
+    for sealed in kept.iter().filter_map(|key| key.sealed_private.as_deref()) {
+        vault::meet(app, sealed).await;
     }
     place.store(Arc::new(KeySet::new(kept, &identity.sealer)?));
     if lineage == Lineage::Access {

@@ -14,6 +14,7 @@ mod challenge;
 pub mod credential;
 pub mod credential_caller;
 pub mod credential_change;
+pub mod credential_state;
 pub mod credential_text;
 pub(crate) mod demand;
 pub mod device;
@@ -40,6 +41,7 @@ pub mod member_session;
 mod membership;
 pub mod newcomer;
 mod newcomer_mail;
+pub mod node;
 pub mod notice;
 pub mod oauth;
 mod one_time_code;
@@ -241,6 +243,7 @@ pub struct Identity {
     id_keys: ArcSwap<KeySet>,
     rs256_keys: ArcSwap<KeySet>,
     keys_read_at: AtomicI64,
+    beat: node::Beat,
     floors: ArcSwap<token_floor::Floors>,
     legacy: ArcSwapOption<legacy_token::LegacyTokens>,
     verified: verified_tokens::VerifiedTokens,
@@ -289,6 +292,7 @@ impl Identity {
             id_keys: set_of(Lineage::Id)?,
             rs256_keys: set_of(Lineage::IdRs256)?,
             keys_read_at: AtomicI64::new(now.micros()),
+            beat: node::Beat::new(now),
             floors: ArcSwap::from_pointee(token_floor::Floors::default().with(&floors)),
             sealer,
             pepper,
@@ -352,6 +356,11 @@ impl Identity {
         self.credentials.forget(key_id);
     }
 
+    /// Reads a session again when it is named next.
+    pub(crate) fn forget_session(&self, id: charter_kernel::SessionId) {
+        self.sessions.forget(&id);
+    }
+
     /// Hashes what must be recognised.
     pub(crate) fn pepper(&self) -> &Pepper {
         &self.pepper
@@ -377,7 +386,7 @@ impl Identity {
             tracing::warn!(%problem, "what is due about the signing keys could not be done");
         }
         token_floor::learn(app, self.read_at().plus_seconds(-session::OVERLAP_SECONDS)).await?;
-        legacy_caller::learn_end(app).await?;
+        legacy_caller::learn(app).await?;
         legacy_key::learn(app).await?;
         session::learn_ended(app, self.read_at()).await?;
         session::write_uses(app, started).await?;
@@ -393,9 +402,11 @@ impl Identity {
             crate::webhook::purge(app, started).await?;
             key_flush::hourly(app, started).await?;
             oauth::purge(app, started).await?;
+            node::purge(app, started).await?;
             self.purged_at.store(started.micros(), Ordering::Release);
         }
         key_flush::flush(app, started, false).await;
+        legacy_caller::flush(app, false).await;
         refusal::flush(app).await?;
         vault::round(app).await;
         password_reset::work(app).await?;
@@ -403,9 +414,11 @@ impl Identity {
         registration::work(app).await
     }
 
-    /// Writes how keys were used, when the service ends.
+    /// Writes how keys were used and that this node stops, when the service ends.
     pub async fn close(&self, app: &App) {
         key_flush::flush(app, app.now(), true).await;
+        legacy_caller::flush(app, true).await;
+        node::leave(app).await;
     }
 
     fn read_at(&self) -> Timestamp {

@@ -11,6 +11,8 @@ use crate::caller::{Caller, Listing, Page, RequestContext};
 use crate::edit::{self, Bench, EditOptions};
 use crate::execute;
 use crate::transaction::Transaction;
+use crate::vault;
+use charter_db::BoxFuture;
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::facts::{
     AssignmentFact, MemberFact, OrganizationFact, OrganizationStatus, PrincipalKind, PrincipalStatus, Subject,
@@ -321,13 +323,16 @@ pub(super) fn below<I: FromStr>(page: &Page, all: I) -> Result<I, Problem> {
 }
 
 /// A page of such a list as administrators see it.
-pub(super) fn listing<R, V, I: ToString>(
+pub(super) async fn listing<'a, R, V, I: ToString>(
     found: store::Page<R>,
     id: impl Fn(&R) -> I,
-    view: impl Fn(R) -> Result<V, Problem>,
+    view: impl Fn(R) -> BoxFuture<'a, Result<V, Problem>>,
 ) -> Result<Listing<V>, Problem> {
     let next = found.rows.last().filter(|_| found.more).map(|row| id(row).to_string());
-    let items = found.rows.into_iter().map(view).collect::<Result<_, _>>()?;
+    let mut items = Vec::with_capacity(found.rows.len());
+    for row in found.rows {
+        items.push(view(row).await?);
+    }
     Ok(Listing { items, next })
 }
 
@@ -340,8 +345,8 @@ pub(super) fn seal(app: &App, place: &str, text: &str) -> Result<Vec<u8>, Proble
 }
 
 /// Opens what was sealed.
-pub(super) fn open(app: &App, place: &str, sealed: &[u8]) -> Result<String, Problem> {
+pub(super) async fn open(app: &App, place: &str, sealed: &[u8]) -> Result<String, Problem> {
     let broken = |why: String| Problem::new(ProblemKind::Internal, format!("a sealed address {why}"));
-    let plain = app.identity().sealer.open(place, sealed).map_err(|error| broken(error.to_string()))?;
+    let plain = vault::open(app, place, sealed).await.map_err(|error| broken(error.to_string()))?;
     String::from_utf8(plain.to_vec()).map_err(|_| broken("is no text".to_owned()))
 }

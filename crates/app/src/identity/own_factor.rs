@@ -205,7 +205,7 @@ pub async fn confirm_app(
     let now = ctx.now;
     let counter = guesses::of_factor(app, who);
     guesses::take(app, ctx.address, counter, now).await?;
-    let step = factor_proof::step_of(app, waiting, &code, now)?.ok_or_else(factor_proof::wrong)?;
+    let step = factor_proof::step_of(app, waiting, &code, now).await?.ok_or_else(factor_proof::wrong)?;
     let counting = Counting::App { id, step, name: waiting.name.clone(), counter };
     finish(app, ctx, counting).await
 }

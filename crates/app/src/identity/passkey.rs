@@ -15,6 +15,7 @@ use super::webauthn::{Fault, Site};
 use super::{factor_proof, session};
 use crate::App;
 use crate::caller::RequestContext;
+use crate::vault;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_kernel::facts::PrincipalKind;
@@ -201,6 +202,7 @@ pub async fn add(
     let asked = challenge::read(pepper, is_live, Purpose::NewPasskey, challenge, now)
         .filter(|it| it.principal == Some(who) && it.session == session)
         .ok_or_else(over)?;
+    vault::meet(app, &asked.ceremony).await;
     let made = site.made(app, &asked.nonce, &asked.ceremony, &credential.0)?.ok_or_else(not_taken)?;
     let factor = SecondFactor {
         id: FactorId(app.fresh_id()),
@@ -217,13 +219,14 @@ pub async fn add(
 }
 
 /// Looks at a passkey that was used for a challenge by somebody whose factors these are.
-pub(super) fn look(
+pub(super) async fn look(
     app: &App,
     factors: &[SecondFactor],
     credential: &UsedCredential,
     asked: &Challenge,
 ) -> Result<Result<Right, &'static str>, Problem> {
     let handed = &credential.0;
+    vault::meet(app, &asked.ceremony).await;
     for factor in factors {
         let FactorKind::Passkey { credential_id, kept, .. } = &factor.kind else { continue };
         if credential_id != handed.get_credential_id() {
@@ -275,7 +278,7 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: PasskeySignInDraft)
     let Some((factor, principal, is_standing)) = found else { return Err(factor_proof::wrong()) };
     let who: PrincipalId = principal.id;
     let may = is_standing && principal.kind == PrincipalKind::User && named == who;
-    let looked = look(app, std::slice::from_ref(&factor), &draft.credential, &asked)?;
+    let looked = look(app, std::slice::from_ref(&factor), &draft.credential, &asked).await?;
     let right = match looked.and_then(|right| if may { Ok(right) } else { Err(WRONG) }) {
         Ok(right) => right,
         Err(why) => {

@@ -16,6 +16,7 @@ use crate::audit;
 use crate::caller::RequestContext;
 use crate::text;
 use crate::transaction::{Committed, Transaction};
+use crate::vault;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_db::{BoxFuture, Conn, Scope, Tx};
@@ -94,7 +95,7 @@ pub(super) async fn work(app: &App) -> Result<(), Problem> {
         if answered == AT_ONCE {
             break;
         }
-        let opened = app.identity().sealer.open(&sealed_as(reset), &sealed);
+        let opened = vault::open(app, &sealed_as(reset), &sealed).await;
         if opened.is_err() && app.identity().sealer.may_open_elsewhere(&sealed) {
             left += 1;
             continue;

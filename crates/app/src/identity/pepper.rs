@@ -157,9 +157,9 @@ impl Pepper {
         self.every(|keys| &keys.logins, login.as_bytes())
     }
 
-    /// What stands for a secret of a former system.
-    pub fn of_legacy_secret(&self, secret: &[u8]) -> [u8; 32] {
-        self.sign(|keys| &keys.legacy, secret).1
+    /// What stands for a secret of a former system, by every version in force, newest first.
+    pub fn every_legacy_secret(&self, secret: &[u8]) -> Vec<[u8; 32]> {
+        self.every(|keys| &keys.legacy, secret)
     }
 
     /// What proves that a refresh token is ours: 128 bits over what it says.
@@ -172,9 +172,9 @@ impl Pepper {
         self.is_of(|keys| &keys.refresh, says, proof, 16)
     }
 
-    /// The hash of a session's cookie.
-    pub fn of_cookie(&self, cookie: &str) -> [u8; 32] {
-        self.sign(|keys| &keys.cookies, cookie.as_bytes()).1
+    /// The hash of a session's cookie, with the version that made it.
+    pub fn stamped_cookie(&self, cookie: &str) -> (u32, [u8; 32]) {
+        self.sign(|keys| &keys.cookies, cookie.as_bytes())
     }
 
     /// The same by every version in force: how a cookie is looked up.
@@ -330,7 +330,7 @@ mod tests {
             pepper.of_token("x"),
             pepper.of_login("x"),
             pepper.of_code("x"),
-            pepper.of_cookie("x"),
+            pepper.stamped_cookie("x").1,
             pepper.of_oauth_code("x"),
             Pepper::new(&[2; 32]).of_token("x"),
         ];

@@ -163,7 +163,7 @@ pub(super) async fn work(app: &App) -> Result<(), Problem> {
         }
         let id = request.id;
         // One request that goes wrong keeps neither the others nor the service.
-        let done = match open(app, &email_place(id), &request.email) {
+        let done = match open(app, &email_place(id), &request.email).await {
             Ok(email) => mail(app, request, email).await,
             Err(_) if app.identity().sealer.may_open_elsewhere(&request.email) => {
                 left += 1;
@@ -347,7 +347,7 @@ pub async fn prove(
     if request.status != RegistrationStatus::Unproved || request.expires_at <= now {
         return Err(over());
     }
-    let email = open(app, &email_place(request.id), &request.email)?;
+    let email = open(app, &email_place(request.id), &request.email).await?;
     if !takes_domain_of(&settings, &email) {
         return Err(over());
     }
@@ -358,7 +358,7 @@ pub async fn prove(
         }
         return wait(app, ctx, request, &email).await.map(|()| Proved::Waiting);
     }
-    let name = open(app, &name_place(request.id), &request.name)?;
+    let name = open(app, &name_place(request.id), &request.name).await?;
     let introduction = Introduction { name: introduction.name.or(Some(name)), ..introduction };
     let arrival = arrive(app, ctx, &email, &fact, introduction).await?;
     let (principal, is_new, app_inside) = (arrival.principal.id, arrival.is_new(), app.clone());

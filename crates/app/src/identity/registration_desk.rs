@@ -49,11 +49,11 @@ pub struct RegistrationView {
     pub principal: Option<PrincipalId>,
 }
 
-fn view(app: &App, it: Registration, now: Timestamp) -> Result<RegistrationView, Problem> {
+async fn view(app: &App, it: Registration, now: Timestamp) -> Result<RegistrationView, Problem> {
     let is_over = it.status == RegistrationStatus::Waiting && it.expires_at <= now;
     Ok(RegistrationView {
-        email: open(app, &email_place(it.id), &it.email)?,
-        name: open(app, &name_place(it.id), &it.name)?,
+        email: open(app, &email_place(it.id), &it.email).await?,
+        name: open(app, &name_place(it.id), &it.name).await?,
         id: it.id,
         role: it.role,
         status: if is_over { RegistrationStatus::Expired } else { it.status },
@@ -87,7 +87,7 @@ pub async fn list(
         status,
         limit
     ))?;
-    newcomer::listing(found, |it| it.id, |it| view(app, it, ctx.now))
+    newcomer::listing(found, |it| it.id, |it| Box::pin(view(app, it, ctx.now))).await
 }
 
 /// One request.
@@ -101,7 +101,7 @@ pub async fn get(
     let found =
         reading!(app.database(), organization, |conn| store::registration::get(conn, organization, id))?;
     let found = found.filter(|request| request.proved_at.is_some());
-    view(app, found.ok_or_else(|| missing(id))?, ctx.now)
+    view(app, found.ok_or_else(|| missing(id))?, ctx.now).await
 }
 
 /// A request that waits for a decision.
@@ -201,7 +201,7 @@ pub async fn approve(
         })
         .await?;
     app.snapshots().hear_own(organization, revision).await?;
-    view(app, done, now)
+    view(app, done, now).await
 }
 
 /// Nobody lets in above their own level, or with rights they do not hold.
@@ -259,7 +259,7 @@ pub async fn reject(
         })
         .await?;
     app.snapshots().hear_own(organization, revision).await?;
-    view(app, done, now)
+    view(app, done, now).await
 }
 
 /// Ends requests whose time is over.

@@ -264,6 +264,14 @@ impl Sealer {
         }
     }
 
+    /// The number of the key that sealed a value, when this node has not read of a key of that number.
+    pub(crate) fn unread(&self, sealed: &[u8]) -> Option<u32> {
+        let number = number_in(sealed)?;
+        let known = self.known.load();
+        let is_known = known.keys.contains_key(&number) || known.locked.contains(&number);
+        (!is_known && Some(number) > known.newest).then_some(number)
+    }
+
     /// Seals a secret under the id of what it belongs to: moved to another id it does not open. Where there is a vault, its active key
     /// seals or nothing does: whatever else sealed it may be destroyed before it is sealed again.
     pub fn seal(&self, id: &str, secret: &[u8], nonce: [u8; NONCE]) -> Result<Vec<u8>, NotSealed> {
@@ -282,7 +290,7 @@ impl Sealer {
         }
     }
 
-    /// Opens what was sealed under the id.
+    /// Opens what was sealed under the id, by a key this node knows: `vault::open` reads the others first.
     pub fn open(&self, id: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotSealed> {
         if let Some(rest) = sealed.strip_prefix(&[DIRECT]) {
             return self

@@ -159,7 +159,7 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SecondSignInDraft) 
     let (principal, factors) = found
         .filter(|(principal, _)| Some(password_set_at(principal)) == question.password_changed_at)
         .ok_or_else(over)?;
-    let right = match factor_proof::look(app, who, &factors, &draft.proof, Some(&question), now)? {
+    let right = match factor_proof::look(app, who, &factors, &draft.proof, Some(&question), now).await? {
         Ok(right) => right,
         Err(why) => {
             record_failure(app, ctx, &principal, place, why).await?;

@@ -68,6 +68,8 @@ pub struct Known {
     pub authenticated_at: Timestamp,
     /// Whether it is used by a cookie.
     pub is_cookie: bool,
+    /// Which pepper hashed the cookie.
+    pub cookie_pepper: Option<u32>,
     /// The OAuth client that has it.
     pub client: Option<OauthClientId>,
     /// When the session ends unless it is used.
@@ -235,6 +237,7 @@ pub(super) async fn known(app: &App, id: SessionId, now: Timestamp) -> Result<Op
         amr: session.amr.split(' ').map(str::to_owned).collect(),
         authenticated_at: session.authenticated_at,
         is_cookie: session.cookie_hash.is_some(),
+        cookie_pepper: session.cookie_pepper,
         client: session.client,
         ends_at,
         ends_latest_at,

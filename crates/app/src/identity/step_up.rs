@@ -113,7 +113,7 @@ pub async fn reauthenticate(app: &App, ctx: &RequestContext, draft: ReproofDraft
         None => None,
         Some(proof) => {
             guesses::take(app, None, by_factor, now).await?;
-            let looked = factor_proof::look(app, who, &factors, &proof, asked.as_ref(), now)?;
+            let looked = factor_proof::look(app, who, &factors, &proof, asked.as_ref(), now).await?;
             Some(looked.map_err(|_| factor_proof::wrong())?)
         }
     };

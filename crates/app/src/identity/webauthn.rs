@@ -75,7 +75,7 @@ fn seal(app: &App, nonce: &[u8; 32], state: &impl Serialize) -> Result<Vec<u8>, 
     })
 }
 
-/// The state that was sealed for the challenge of this nonce.
+/// The state that was sealed for the challenge of this nonce; whoever comes here has met its key.
 fn open<T: DeserializeOwned>(app: &App, nonce: &[u8; 32], sealed: &[u8]) -> Option<T> {
     let state = app.identity().sealer.open(&sealed_under(nonce), sealed).ok()?;
     serde_json::from_slice(&state).ok()

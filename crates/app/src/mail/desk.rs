@@ -43,9 +43,9 @@ fn masked(address: &str) -> String {
     format!("{first}***@{domain}")
 }
 
-fn view(app: &App, mail: Mail) -> MailView {
+async fn view(app: &App, mail: Mail) -> MailView {
     MailView {
-        recipient: letter(app, &mail).ok().map(|letter| masked(&letter.recipient)),
+        recipient: letter(app, &mail).await.ok().map(|letter| masked(&letter.recipient)),
         id: mail.id,
         kind: mail.kind,
         principal: mail.principal,
@@ -76,13 +76,17 @@ pub async fn list(
     };
     let found = reading_all!(app.database(), |conn| store::mail::page(conn, below, status, limit))?;
     let next = if found.more { found.rows.last().map(|mail| mail.id.to_string()) } else { None };
-    Ok(Listing { items: found.rows.into_iter().map(|mail| view(app, mail)).collect(), next })
+    let mut items = Vec::with_capacity(found.rows.len());
+    for mail in found.rows {
+        items.push(view(app, mail).await);
+    }
+    Ok(Listing { items, next })
 }
 
 /// One mail.
 pub async fn get(app: &App, _permit: &Permit, id: MailId) -> Result<MailView, Problem> {
     let found = reading_all!(app.database(), |conn| store::mail::get(conn, id))?;
-    found.map(|mail| view(app, mail)).ok_or_else(|| missing(id))
+    Ok(view(app, found.ok_or_else(|| missing(id))?).await)
 }
 
 /// Tries a mail again at once, as if for the first time.

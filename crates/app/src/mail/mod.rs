@@ -14,6 +14,7 @@ pub(crate) use text::letter as letter_text;
 pub use text::{Text, line};
 
 use crate::App;
+use crate::vault;
 use charter_db::Tx;
 use charter_kernel::{MailId, PrincipalId, Problem, ProblemKind, Timestamp};
 use charter_store as store;
@@ -112,10 +113,10 @@ pub(crate) async fn queue(app: &App, tx: &mut Tx, draft: Draft, now: Timestamp) 
 }
 
 /// What a kept mail says. One that does not open here is tried later: another node may open it.
-fn letter(app: &App, mail: &store::mail::Mail) -> Result<Letter, Undelivered> {
+async fn letter(app: &App, mail: &store::mail::Mail) -> Result<Letter, Undelivered> {
     let never = |why: String| Undelivered::Never(why);
     let sealed = mail.content.as_deref().ok_or_else(|| never("its text is gone".to_owned()))?;
-    let plain = app.identity().sealer().open(&sealed_as(mail.id), sealed).map_err(|error| {
+    let plain = vault::open(app, &sealed_as(mail.id), sealed).await.map_err(|error| {
         let why = format!("its text {error}");
         if app.identity().sealer().may_open_elsewhere(sealed) { Undelivered::Later(why) } else { never(why) }
     })?;

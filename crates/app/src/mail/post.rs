@@ -67,7 +67,7 @@ pub async fn deliver_due(app: &App, carrier: &Arc<dyn Carrier>) -> Result<usize,
 
 async fn send(app: &App, carrier: &dyn Carrier, mail: Mail) -> Result<(), Problem> {
     let attempts = mail.attempts + 1;
-    let outcome = match letter(app, &mail) {
+    let outcome = match letter(app, &mail).await {
         Ok(letter) => carrier.carry(&letter).await,
         Err(fault) => Err(fault),
     };

@@ -1,13 +1,14 @@
 //! The vault: keys that seal what is sensitive, and versions of the pepper. Which values they seal stands in one list
 //! (`store/src/sealed.rs`).
 //!
-//! A new key is published first and seals 75 seconds later, when every node has read it, however late its clock. Then one node at a time, by a lease, seals again
+//! A new key is published first and seals 75 seconds later, when every node has read it, however late its clock; at once where none runs. Then one node at a time, by a lease, seals again
 //! what the keys before it sealed (`reseal.rs`): a page at a time, found by the number each value begins with, so that a node that dies
 //! leaves nothing to be put in order. Both keys open until nothing is left of the old one, and for as long again as was asked; then
 //! the old one is destroyed. `rotation.rs` begins it, `pepper.rs` does the same for hashes, which are made anew when their secret is
-//! shown (`rehash.rs`).
+//! shown (`rehash.rs`). A node that meets a value of a key it has not read reads the keys at that moment (`meeting.rs`).
 
 mod existing;
+mod meeting;
 pub mod pepper;
 pub mod provider;
 pub(crate) mod rehash;
@@ -16,6 +17,7 @@ pub mod rotation;
 mod status;
 
 pub use existing::{Existing, encrypt_existing};
+pub(crate) use meeting::{meet, open};
 pub use reseal::advance;
 pub use status::{ColumnState, KekState, KeyState, KeyWord, PepperState, Progress, Status, status};
 
@@ -35,6 +37,7 @@ use store::vault::{VaultKey, VaultPepper};
 use zeroize::Zeroizing;
 
 /// How long a key or a pepper is published before it is used: every node reads them once a second, and clocks may be a minute apart.
+/// Where no node runs, nobody has to read a key first.
 pub const PUBLISHED_SECONDS: i64 = crate::identity::LEEWAY_SECONDS + 15;
 /// Shortest and longest time, and that when nothing is said, for which an old key is kept when nothing is sealed by it any more.
 pub const KEEP_SECONDS: std::ops::RangeInclusive<u32> = 3_600..=365 * 86_400;
@@ -45,7 +48,7 @@ const PAGES_OF_A_ROUND: usize = 5;
 
 /// What a node knows of the vault.
 pub struct Vault {
-    /// Who this node is to others, in leases.
+    /// Who this node is to others: in leases, and among the nodes that run.
     holder: u128,
     configured: Zeroizing<[u8; 32]>,
     keys: ArcSwap<Vec<VaultKey>>,
@@ -53,6 +56,7 @@ pub struct Vault {
     place: Mutex<Option<reseal::Place>>,
     rests_until: AtomicI64,
     waiting: rehash::Waiting,
+    vain: meeting::Vain,
 }
 
 /// What a pepper is sealed under.
@@ -88,6 +92,7 @@ impl Vault {
             place: Mutex::default(),
             rests_until: AtomicI64::new(i64::MIN),
             waiting: rehash::Waiting::default(),
+            vain: meeting::Vain::default(),
         };
         let now = world.now();
         sealer.learn(&keys, now).map_err(internal)?;
@@ -142,6 +147,11 @@ impl Vault {
             pepper.learn(&live);
         }
         Ok(())
+    }
+
+    /// Who this node is to others.
+    pub(crate) fn holder(&self) -> u128 {
+        self.holder
     }
 
     /// The keys, oldest first.

@@ -160,8 +160,8 @@ pub async fn end(
             version,
             credentials: on(store::vault::credentials(conn, now).await?),
             clients: on(store::vault::clients(conn).await?),
-            sessions: store::vault::sessions_before(conn, now, since).await?,
-            others: store::vault::others_before(conn, now, since).await?,
+            sessions: store::vault::sessions_before(conn, now, since, version).await?,
+            others: store::vault::others_before(conn, now, since, version).await?,
         })
     })?;
     if is_dry_run {

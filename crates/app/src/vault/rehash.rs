@@ -6,7 +6,7 @@ use crate::audit;
 use crate::identity::credential_text::{Presented, TokenRecord};
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
-use charter_kernel::{CredentialId, OauthClientId, OrganizationId, Problem, ProblemKind};
+use charter_kernel::{CredentialId, OauthClientId, OrganizationId, Problem, ProblemKind, SessionId};
 use charter_store as store;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,15 +19,18 @@ const BATCH: usize = 500;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Whose {
-    Credential(CredentialId),
-    Client(OauthClientId),
+    Credential(OrganizationId, CredentialId),
+    Client(OrganizationId, OauthClientId),
+    /// The secret it had before.
+    Previous(OrganizationId, OauthClientId),
+    Cookie(SessionId),
 }
 
 #[derive(Clone)]
 struct Rehash {
-    organization: OrganizationId,
     /// Under which this node remembers a credential.
     key_id: Option<String>,
+    /// Of a cookie none: a session has one only.
     old: Vec<u8>,
     new: [u8; 32],
     version: u32,
@@ -59,20 +62,37 @@ pub(crate) fn note_credential(app: &App, record: &TokenRecord, presented: Presen
     }
     let (version, new) = identity.pepper().stamped_token(presented.text());
     let (key_id, old) = (Some(presented.id.to_owned()), record.hash.clone());
-    let rehash = Rehash { organization: record.organization, key_id, old, new, version };
-    identity.vault().waiting.put(Whose::Credential(record.credential), rehash);
+    let whose = Whose::Credential(record.organization, record.credential);
+    identity.vault().waiting.put(whose, Rehash { key_id, old, new, version });
 }
 
 /// The secret of an OAuth client was shown whose hash an older pepper made.
 pub(crate) fn note_client(app: &App, client: &OauthClient, secret: &str) {
+    let whose = Whose::Client(client.organization, client.id);
+    note_secret(app, whose, client.secret_hash.as_deref(), client.pepper_version, secret);
+}
+
+/// The same of the secret that one had before.
+pub(crate) fn note_previous(app: &App, client: &OauthClient, secret: &str) {
+    let whose = Whose::Previous(client.organization, client.id);
+    note_secret(app, whose, client.previous_secret_hash.as_deref(), client.previous_pepper_version, secret);
+}
+
+fn note_secret(app: &App, whose: Whose, old: Option<&[u8]>, by: Option<u32>, secret: &str) {
     let identity = app.identity();
-    let Some(old) = client.secret_hash.clone() else { return };
-    if !is_older(client.pepper_version, identity.pepper().version()) {
-        return;
-    }
+    let Some(old) = old.filter(|_| is_older(by, identity.pepper().version())) else { return };
     let (version, new) = identity.pepper().stamped_client_secret(secret);
-    let rehash = Rehash { organization: client.organization, key_id: None, old, new, version };
-    identity.vault().waiting.put(Whose::Client(client.id), rehash);
+    identity.vault().waiting.put(whose, Rehash { key_id: None, old: old.to_vec(), new, version });
+}
+
+/// A browser showed a cookie whose hash an older pepper made.
+pub(crate) fn note_cookie(app: &App, session: SessionId, by: Option<u32>, cookie: &str) {
+    let identity = app.identity();
+    if is_older(by, identity.pepper().version()) {
+        let (version, new) = identity.pepper().stamped_cookie(cookie);
+        let rehash = Rehash { key_id: None, old: Vec::new(), new, version };
+        identity.vault().waiting.put(Whose::Cookie(session), rehash);
+    }
 }
 
 /// Writes what waits. What cannot be written waits on.
@@ -87,10 +107,11 @@ pub(super) async fn flush(app: &App) {
                 batch.iter().for_each(|(whose, rehash)| waiting.put(*whose, rehash.clone()));
             }
             // Written here or by another node: what this node remembers has the old hash.
-            _ => batch
-                .iter()
-                .filter_map(|(_, rehash)| rehash.key_id.as_deref())
-                .for_each(|key_id| app.identity().forget_credential(key_id)),
+            _ => batch.iter().for_each(|(whose, rehash)| match (whose, &rehash.key_id) {
+                (Whose::Cookie(session), _) => app.identity().forget_session(*session),
+                (_, Some(key_id)) => app.identity().forget_credential(key_id),
+                _ => {}
+            }),
         }
     }
 }
@@ -102,33 +123,34 @@ async fn write(app: &App, batch: Vec<(Whose, Rehash)>) -> Result<(), Problem> {
         audit::system_event("vault", platform, now, "pepper.rehash", "pepper", version.to_string());
     app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
-            let (mut credentials, mut clients) = (0u64, 0u64);
+            let (mut credentials, mut clients, mut sessions) = (0u64, 0u64, 0u64);
             for (whose, it) in &batch {
-                let (tx, organization) = (transaction.tx(), it.organization);
-                match whose {
-                    Whose::Credential(id) => {
-                        let done = store::vault::rehash_credential(
-                            tx,
-                            organization,
-                            *id,
-                            &it.old,
-                            &it.new,
-                            it.version,
-                        );
+                let (tx, old, new, version) = (transaction.tx(), &it.old, &it.new, it.version);
+                match *whose {
+                    Whose::Credential(organization, id) => {
+                        let done = store::vault::rehash_credential(tx, organization, id, old, new, version);
                         credentials += u64::from(done.await?);
                     }
-                    Whose::Client(id) => {
-                        let done =
-                            store::vault::rehash_client(tx, organization, *id, &it.old, &it.new, it.version);
+                    Whose::Client(organization, id) => {
+                        let done = store::vault::rehash_client(tx, organization, id, old, new, version);
                         clients += u64::from(done.await?);
+                    }
+                    Whose::Previous(organization, id) => {
+                        let done = store::vault::rehash_previous(tx, organization, id, old, new, version);
+                        clients += u64::from(done.await?);
+                    }
+                    Whose::Cookie(session) => {
+                        let done = store::session::rehash(tx, session, new, version);
+                        sessions += u64::from(done.await?);
                     }
                 }
             }
-            if credentials + clients == 0 {
+            if credentials + clients + sessions == 0 {
                 return Err(Problem::new(ProblemKind::Taken, "another node has hashed them"));
             }
-            event.after =
-                Some(serde_json::json!({ "credentials": credentials, "clients": clients }).to_string());
+            let counted =
+                serde_json::json!({ "credentials": credentials, "clients": clients, "sessions": sessions });
+            event.after = Some(counted.to_string());
             transaction.commit(event, Vec::new(), ()).await
         }) as BoxFuture<'_, Result<Committed<()>, Problem>>
     })

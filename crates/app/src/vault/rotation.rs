@@ -5,6 +5,7 @@ use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
 use crate::guard::Permit;
+use crate::identity::node;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
 use charter_kernel::{Problem, ProblemKind, Timestamp};
@@ -54,6 +55,7 @@ fn planned(
     keys: &[VaultKey],
     draft: RotationDraft,
     counts: &[Vec<(Option<u32>, u64)>],
+    is_alone: bool,
     now: Timestamp,
 ) -> Result<Rotation, Problem> {
     let keep_seconds = draft.keep()?;
@@ -86,7 +88,8 @@ fn planned(
         key: (!draft.is_rewrap_only).then_some(newest + 1),
         kek,
         rewrapped,
-        activates_at: now.plus_seconds(PUBLISHED_SECONDS),
+        // Where no node runs there is none that has to read it first.
+        activates_at: if is_alone { now } else { now.plus_seconds(PUBLISHED_SECONDS) },
         values: if draft.is_rewrap_only { 0 } else { values },
         keep_seconds,
     })
@@ -99,13 +102,15 @@ pub async fn plan(
     ctx: &RequestContext,
     draft: RotationDraft,
 ) -> Result<Rotation, Problem> {
-    let (keys, counts) = reading_all!(app.database(), |conn| async move {
-        Ok::<_, charter_db::Error>((store::vault::keys(conn).await?, reseal::counts(conn).await?))
+    let now = ctx.now;
+    let (keys, counts, is_alone) = reading_all!(app.database(), |conn| async move {
+        let (keys, counts) = (store::vault::keys(conn).await?, reseal::counts(conn).await?);
+        Ok::<_, charter_db::Error>((keys, counts, node::none_runs(conn, now).await?))
     })?;
-    planned(app, &keys, draft, &counts, ctx.now)
+    planned(app, &keys, draft, &counts, is_alone, now)
 }
 
-/// Publishes a new key. It seals some seconds later; then what other keys sealed is sealed again, by the rounds of the service or by
+/// Publishes a new key. It seals some seconds later, at once where no node runs; then what other keys sealed is sealed again, by the rounds of the service or by
 /// `advance`.
 pub async fn rotate(
     app: &App,
@@ -121,7 +126,8 @@ pub async fn rotate(
             Box::pin(async move {
                 let tx = transaction.tx();
                 let keys = store::vault::keys(tx).await?;
-                let plan = planned(&inside, &keys, draft, &reseal::counts(tx).await?, now)?;
+                let (counts, is_alone) = (reseal::counts(tx).await?, node::none_runs(tx, now).await?);
+                let plan = planned(&inside, &keys, draft, &counts, is_alone, now)?;
                 if plan.key.is_none() && plan.rewrapped.is_empty() {
                     return Err(Problem::new(
                         ProblemKind::InUse,

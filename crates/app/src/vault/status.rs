@@ -97,6 +97,8 @@ pub struct PepperState {
     pub credentials: u64,
     /// Secrets of OAuth clients whose hash it made.
     pub clients: u64,
+    /// Cookies of live sessions whose hash it made.
+    pub cookies: u64,
 }
 
 /// What the vault is like.
@@ -158,10 +160,11 @@ fn rotation(keys: &[VaultKey], counts: &[Vec<(Option<u32>, u64)>]) -> Option<Pro
 pub async fn status(app: &App, _: &Permit) -> Result<Status, Problem> {
     let now = app.now();
     let (keys, peppers) = read(app.database()).await?;
-    let (counts, credentials, clients) = reading_all!(app.database(), |conn| async move {
+    let (counts, credentials, clients, cookies) = reading_all!(app.database(), |conn| async move {
         let counts = reseal::counts(conn).await?;
         let credentials = store::vault::credentials(conn, now).await?;
-        Ok::<_, charter_db::Error>((counts, credentials, store::vault::clients(conn).await?))
+        let clients = store::vault::clients(conn).await?;
+        Ok::<_, charter_db::Error>((counts, credentials, clients, store::vault::cookies(conn, now).await?))
     })?;
     let active = app.identity().sealer().active();
     let of_version = |of: &[(u32, u64)], version: u32| {
@@ -202,6 +205,7 @@ pub async fn status(app: &App, _: &Permit) -> Result<Status, Problem> {
                 state: pepper_word(pepper, hashes),
                 credentials: of_version(&credentials, pepper.version),
                 clients: of_version(&clients, pepper.version),
+                cookies: of_version(&cookies, pepper.version),
                 pepper: pepper.clone(),
             })
             .collect(),

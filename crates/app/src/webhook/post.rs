@@ -8,6 +8,7 @@ use crate::audit;
 use crate::identity::notice::{self, Notice};
 use crate::mail::line;
 use crate::transaction::{Committed, Transaction};
+use crate::vault;
 use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::{DeliveryId, OrganizationId, Problem, ProblemKind, Timestamp, WebhookId};
 use charter_store as store;
@@ -158,15 +159,15 @@ pub async fn deliver_due(app: &App, courier: &Arc<dyn Courier>) -> Result<usize,
 }
 
 /// The request of a delivery, signed at this instant.
-fn parcel(app: &App, webhook: &Webhook, delivery: &Delivery, now: Timestamp) -> Result<Parcel, String> {
+async fn parcel(app: &App, webhook: &Webhook, delivery: &Delivery, now: Timestamp) -> Result<Parcel, String> {
     let url = app.webhook_rules().read(&webhook.url)?;
-    let sealer = app.identity().sealer();
-    let open = |sealed: &[u8]| {
-        sealer.open(&sealed_as(webhook.id), sealed).map_err(|error| format!("the secret {error}"))
+    let name = sealed_as(webhook.id);
+    let open = async |sealed: &[u8]| {
+        vault::open(app, &name, sealed).await.map_err(|error| format!("the secret {error}"))
     };
-    let secret = open(&webhook.secret)?;
+    let secret = open(&webhook.secret).await?;
     let previous = match (&webhook.previous_secret, webhook.previous_until) {
-        (Some(sealed), Some(until)) if now < until => Some(open(sealed)?),
+        (Some(sealed), Some(until)) if now < until => Some(open(sealed).await?),
         _ => None,
     };
     let secrets = std::iter::once(&secret).chain(&previous).map(|secret| secret.as_slice());
@@ -188,7 +189,7 @@ async fn send(app: &App, courier: &dyn Courier, delivery: Delivery) -> Result<()
     if !webhook.is_active {
         return give_up(app, &webhook, attempt, None, "the webhook is switched off".to_owned(), None).await;
     }
-    let answer = match parcel(app, &webhook, &delivery, app.now()) {
+    let answer = match parcel(app, &webhook, &delivery, app.now()).await {
         Ok(parcel) => courier.deliver(&parcel).await,
         Err(why) => Answer::None(why),
     };

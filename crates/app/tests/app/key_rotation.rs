@@ -374,3 +374,56 @@ async fn two_nodes_that_rotate_at_once_make_one_key() {
         assert_eq!(states(&one).await.len(), round + 1, "one new key a round");
     }
 }
+
+both_engines!(a_dry_run_tells_sessions_and_the_nodes_that_run, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    let permit = permit(&node).await;
+    let reached = async || key_rotation::reached(&node.app, &node.operator(), &permit).await.unwrap();
+    let before = reached().await;
+    assert_eq!((before.sessions, before.nodes.len()), (0, 0), "nothing runs before its first round");
+    token(&node).await;
+    token(&node).await;
+    node.app.tick().await.unwrap();
+    let told = reached().await;
+    assert_eq!((told.sessions, told.nodes.len(), told.legacy.len()), (2, 1, 0));
+    assert!(told.nodes[0].is_current);
+    let rotate = async || {
+        key_rotation::rotate(&node.app, &node.operator(), &permit, RotationDraft::default()).await.unwrap()
+    };
+    rotate().await;
+    assert!(!reached().await.nodes[0].is_current, "it has not said so yet");
+    node.app.tick().await.unwrap();
+    assert!(reached().await.nodes[0].is_current);
+    // It says nothing anew while nothing changes, and is gone when it says nothing for a minute.
+    let seen_at = reached().await.nodes[0].node.seen_at;
+    node.clock.forward(14);
+    node.app.tick().await.unwrap();
+    assert_eq!(reached().await.nodes[0].node.seen_at, seen_at);
+    node.clock.forward(1);
+    node.app.tick().await.unwrap();
+    assert_eq!(reached().await.nodes[0].node.seen_at, node.now());
+    node.clock.forward(60);
+    assert_eq!(reached().await.nodes, []);
+});
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_nodes_the_one_that_has_not_read_a_new_key_is_told() {
+    let db = postgres().await;
+    let (here, there) = (open(&db).await, open(&db).await);
+    here.app.tick().await.unwrap();
+    there.app.tick().await.unwrap();
+    let permit = permit(&here).await;
+    let current = async || {
+        let reached = key_rotation::reached(&here.app, &here.operator(), &permit).await.unwrap();
+        reached.nodes.iter().filter(|node| node.is_current).count()
+    };
+    assert_eq!(current().await, 2);
+    key_rotation::rotate(&here.app, &here.operator(), &permit, RotationDraft::default()).await.unwrap();
+    here.app.tick().await.unwrap();
+    assert_eq!(current().await, 1);
+    there.app.tick().await.unwrap();
+    assert_eq!(current().await, 2);
+    there.app.close().await.unwrap();
+    assert_eq!(current().await, 1, "who ends says so");
+}

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_app::identity::sign_in::Opening;
 use charter_app::identity::{legacy_caller, legacy_secret, own_factor, sign_in, totp};
 use charter_app::member::{self, MemberUpdate};
+use charter_app::vault::pepper;
 use charter_app::{App, Caller, EditOptions};
 use charter_kernel::facts::PrincipalStatus;
 use charter_kernel::{ProblemKind, Timestamp};
@@ -82,7 +83,7 @@ both_engines!(a_rotation_in_the_former_system_is_followed_and_goes_on_counting, 
     let permit =
         node.app.require(&node.operator(), node.app.platform(), "platform.secrets.read").await.unwrap();
     let counts: Vec<u64> =
-        legacy_caller::states(&node.app, &permit).iter().map(|state| state.accepted).collect();
+        legacy_caller::states(&node.app, &permit).await.unwrap().iter().map(|state| state.accepted).collect();
     assert_eq!(counts, [1, 2], "the newest first");
     take(&node.app, &format!("SECRET_KEY={newer}"), None, false).await.unwrap();
     is_refused(&node, &old).await;
@@ -208,7 +209,7 @@ both_engines!(
     take(&node.app, &text, None, true).await.unwrap();
     is_refused(&node, &by_weak(&node)).await;
     let permit = node.app.require(&node.operator(), node.app.platform(), "platform.secrets.rotate").await.unwrap();
-    let states = legacy_caller::states(&node.app, &permit);
+    let states = legacy_caller::states(&node.app, &permit).await.unwrap();
     assert_eq!(states.iter().map(|state| state.is_weak).collect::<Vec<_>>(), [false, true]);
     assert_eq!(states[0].until, Timestamp::from_seconds(NOW + 1 + 270 * 86_400));
     legacy_caller::end(&node.app, &node.operator(), &permit, "it leaked").await.unwrap();
@@ -218,4 +219,87 @@ both_engines!(
     assert_eq!(again.kind, ProblemKind::NotFound);
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     is_refused(&node, &ann(&node)).await;
+});
+
+const DAY: i64 = 86_400;
+
+both_engines!(what_was_counted_outlives_a_restart_and_a_new_pepper, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    let other = SECRET.chars().rev().collect::<String>();
+    let file = format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY={other}");
+    take(&node.app, &file, None, false).await.unwrap();
+    let ann = token(SECRET, &claims("ann@toys.example", node.now()));
+    node.as_bearer(&ann).await;
+    node.as_bearer(&ann).await;
+    let told = async |node: &Node| {
+        let permit = node.permit_for_secrets().await;
+        let states = legacy_caller::states(&node.app, &permit).await.unwrap();
+        states.into_iter().map(|it| (it.accepted, it.last_accepted_at)).collect::<Vec<_>>()
+    };
+    let counted = [(2, Some(node.now())), (0, None)];
+    assert_eq!(told(&node).await, counted);
+    node.app.tick().await.unwrap();
+    assert_eq!(told(&node).await, counted, "written down, and counted once");
+    let permit = node.permit_for_secrets().await;
+    pepper::rotate(&node.app, &node.operator(), &permit).await.unwrap();
+    node.clock.forward(140);
+    for _ in 0..2 {
+        node.app.tick().await.unwrap();
+    }
+    assert_eq!(told(&node).await, counted);
+    let how = pepper::EndDraft { version: 1, is_dry_run: false, is_forced: false };
+    pepper::end(&node.app, &node.operator(), &permit, how).await.unwrap();
+    assert_eq!(told(&node).await, counted, "under its name by the newer pepper");
+    node.app.close().await.unwrap();
+    let again = crate::world::open_with(&db, SECRETS, &[], NOW + 200).await.unwrap();
+    take(&again.app, &file, None, false).await.unwrap();
+    assert_eq!(told(&again).await, counted);
+});
+
+const SECRETS: charter_app::identity::Secrets =
+    charter_app::identity::Secrets { key_encryption_key: [1; 32], pepper: [2; 32] };
+
+both_engines!(a_secret_without_a_token_for_two_weeks_is_idle_and_is_ended_alone, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    let other = SECRET.chars().rev().collect::<String>();
+    let file = format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY={other}");
+    take(&node.app, &file, None, false).await.unwrap();
+    let permit = node.permit_for_secrets().await;
+    let idle = async || legacy_caller::idle(&node.app, &permit, node.now()).await.unwrap();
+    let [newest, older] = [SECRET, other.as_str()]
+        .map(|secret| move |node: &Node| token(secret, &claims("ann@toys.example", node.now())));
+    node.clock.forward(14 * DAY - 1);
+    node.app.tick().await.unwrap();
+    node.as_bearer(&newest(&node)).await;
+    assert_eq!(idle().await, []);
+    node.clock.forward(1);
+    let found = idle().await;
+    assert_eq!((found.len(), found[0].are_all), (1, false), "never used, since it was taken over");
+    assert_eq!(found[0].since, Timestamp::from_seconds(NOW));
+    node.app.tick().await.unwrap();
+    assert_eq!(idle().await, found);
+    node.clock.forward(14 * DAY - 1);
+    node.app.tick().await.unwrap();
+    let both = idle().await;
+    assert!(both.len() == 2 && both.iter().all(|it| it.are_all), "{both:?}");
+    node.as_bearer(&newest(&node)).await;
+    assert_eq!(idle().await, found);
+
+    node.as_bearer(&older(&node)).await;
+    let end = async |id: &str| {
+        legacy_caller::end_secret(&node.app, &node.operator(), &permit, id, "nobody comes").await
+    };
+    end(&found[0].id).await.unwrap();
+    is_refused(&node, &older(&node)).await;
+    node.as_bearer(&newest(&node)).await;
+    for unknown in [found[0].id.as_str(), "0123456789ab"] {
+        assert_eq!(end(unknown).await.unwrap_err().kind, ProblemKind::NotFound);
+    }
+    node.app.tick().await.unwrap();
+    take(&node.app, &file, None, false).await.unwrap();
+    is_refused(&node, &older(&node)).await;
+    node.as_bearer(&newest(&node)).await;
+    assert_eq!(legacy_caller::states(&node.app, &permit).await.unwrap().len(), 1);
 });

@@ -263,3 +263,79 @@ both_engines!(
         assert_eq!(count(&node, waits).await, 1);
     }
 );
+
+/// A mail that waits, sealed by what seals now.
+async fn letter(node: &Node, id: u128) {
+    let (name, at) = (format!("mail {}", charter_kernel::MailId(id)), Value::Time(NOW * 2_000_000));
+    let says = br#"{"to":"ann@toys.example","subject":"a letter","body":"to ann"}"#;
+    let sealed = node.app.identity().sealer().seal(&name, says, [7; 12]).unwrap();
+    let insert = "insert into mail_outbox (mail_id, kind, principal_id, content, status, attempts, next_attempt_at, expires_at, created_at) \
+                  values ($1, 'kept', $1, $2, 'queued', 0, $3, $3, $3)";
+    change(node, insert, vec![Value::Id(id), Value::Bytes(sealed), at]).await;
+}
+
+/// The reader of a mail, as an operator sees it.
+async fn reader(node: &Node, id: u128) -> Option<String> {
+    mail::get(&node.app, &permit(node).await, charter_kernel::MailId(id)).await.unwrap().recipient
+}
+
+// A node answered with an error until its next round.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_meets_a_value_of_a_new_key_before_its_round_reads_the_keys_at_once() {
+    let db = database::postgres().await;
+    let (here, there) = (world::open(&db).await, world::open(&db).await);
+    rotate(&there).await.unwrap();
+    for node in [&here, &there] {
+        node.clock.forward(76);
+    }
+    there.app.tick().await.unwrap();
+    assert_eq!(
+        (here.app.identity().sealer().active(), there.app.identity().sealer().active()),
+        (Some(1), Some(2))
+    );
+    letter(&there, 1).await;
+    let readers = futures_util::future::join_all((0..8).map(|_| reader(&here, 1))).await;
+    assert!(readers.iter().all(|reader| reader.as_deref() == Some("a***@toys.example")), "{readers:?}");
+    assert_eq!(here.app.identity().sealer().active(), Some(2));
+}
+
+// The same where a token leads to a signing key that a new key of the vault has sealed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_a_signing_key_sealed_by_a_new_key_is_accepted_before_the_round() {
+    use charter_app::identity::key_rotation::{self, RevocationDraft};
+    let db = database::postgres().await;
+    let (here, there) = (world::open(&db).await, world::open(&db).await);
+    there.company().await;
+    rotate(&there).await.unwrap();
+    for node in [&here, &there] {
+        node.clock.forward(76);
+    }
+    there.app.tick().await.unwrap();
+    let kid = there.app.identity().keys().signer_kid().unwrap().to_owned();
+    let leaked = RevocationDraft { is_compromised: true, reason: String::new() };
+    key_rotation::revoke(&there.app, &there.operator(), &permit(&there).await, &kid, leaked).await.unwrap();
+    let draft = world::draft("ann@toys.example", world::PASSWORD);
+    let begun = charter_app::identity::sign_in::sign_in(&there.app, &there.anonymous(), draft).await.unwrap();
+    here.as_bearer(begun.begun().unwrap().access_token()).await;
+}
+
+both_engines!(a_key_that_is_not_known_is_looked_for_once_a_second, async |db: TestDatabase| {
+    let node = world::open_with(&db, FIRST, &[], NOW).await.unwrap();
+    rotate(&node).await.unwrap();
+    assert_eq!(
+        node.app.identity().sealer().active(),
+        Some(2),
+        "where no node runs, nobody has to read it first"
+    );
+    letter(&node, 1).await;
+    change(&node, "create table kept_keys as select * from vault_keys where key_number = 2", Vec::new())
+        .await;
+    change(&node, "delete from vault_keys where key_number = 2", Vec::new()).await;
+    node.app.database().close().await.unwrap();
+    let node = world::open_with(&db, FIRST, &[], NOW + 1).await.unwrap();
+    assert_eq!(reader(&node, 1).await, None);
+    change(&node, "insert into vault_keys select * from kept_keys", Vec::new()).await;
+    assert_eq!(reader(&node, 1).await, None, "not a second later: nothing is read");
+    node.clock.forward(1);
+    assert_eq!(reader(&node, 1).await.as_deref(), Some("a***@toys.example"));
+});

@@ -130,6 +130,11 @@ impl Node {
         self.app.require(&self.operator(), organization, "admin.users.update").await.unwrap()
     }
 
+    /// What the operator may with keys and secrets.
+    pub async fn permit_for_secrets(&self) -> Permit {
+        self.app.require(&self.operator(), self.app.platform(), "platform.secrets.rotate").await.unwrap()
+    }
+
     /// Toys with ann (administrator), bob (no role), carl (administrator here and at trade) and the service account robot
     /// (administrator's rights); trade with carl.
     pub async fn company(&self) {

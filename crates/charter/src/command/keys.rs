@@ -17,6 +17,7 @@ pub const DRY_RUN: &str = "dry_run";
 pub const IF_DUE: &str = "if_due";
 const AHEAD: &str = "ahead_seconds";
 const PLAN: &str = "plan";
+const LINEAGE: &str = "lineage";
 const KID: &str = "kid";
 const COMPROMISED: &str = "compromised";
 const REASON: &str = "reason";
@@ -52,11 +53,19 @@ pub fn rotate_command() -> Command {
                 .help("Seconds the new key is published before it signs, 600 at least"),
         )
         .arg(
+            Arg::new(LINEAGE)
+                .long(LINEAGE)
+                .value_name("WHICH")
+                .value_parser(["access", "id", "id_rs256"])
+                .conflicts_with(LEGACY)
+                .help("Which keys are meant: those of access tokens (the default), or of ID tokens"),
+        )
+        .arg(
             Arg::new(PLAN)
                 .long("plan")
                 .value_name("HASH")
                 .conflicts_with_all([LEGACY, DRY_RUN])
-                .help("Do exactly the plan a dry run told, or refuse; with the same --ahead-seconds"),
+                .help("Do exactly the plan a dry run told, or refuse; with the same --lineage and --ahead-seconds"),
         )
         .after_help(
             "Signing keys rotate by themselves; this is for doing it early. The former system's file keeps three old secrets, a copy of \
@@ -105,6 +114,8 @@ async fn rotate_own(invocation: &Invocation<'_>) -> Result {
     if let Some(plan) = invocation.matches.get_one::<String>(PLAN) {
         body.insert(PLAN.to_owned(), json!(plan));
     }
+    let lineage = invocation.matches.get_one::<String>(LINEAGE);
+    body.extend(lineage.map(|lineage| (LINEAGE.to_owned(), json!(lineage))));
     let mut call = Call::of(invocation.operation("keys.rotate")?).json(&Value::Object(body));
     if invocation.matches.get_flag(DRY_RUN) {
         call.query.push((DRY_RUN.to_owned(), "true".to_owned()));
@@ -114,11 +125,44 @@ async fn rotate_own(invocation: &Invocation<'_>) -> Result {
         show::raw(&answer);
         return Ok(Outcome::Good);
     }
-    output::print(&told(&answer, invocation.matches.get_one::<u32>(AHEAD).copied()));
+    let mut again = lineage.map_or_else(String::new, |lineage| format!("--lineage {lineage} "));
+    if let Some(seconds) = invocation.matches.get_one::<u32>(AHEAD) {
+        again.push_str(&format!("--ahead-seconds {seconds} "));
+    }
+    output::print(&told(&answer, &again));
     Ok(Outcome::Good)
 }
 
-fn told(answer: &Value, ahead: Option<u32>) -> String {
+fn items<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Whom a rotation reaches.
+fn reached(reaches: &Value) -> String {
+    let part = |of: &Value, name: &str| of.get(name).map(show::cell).unwrap_or_default();
+    let mut text = format!("live sessions: {}, all of which go on\n", part(reaches, "sessions"));
+    for secret in items(reaches, "legacy_secrets") {
+        let last = match secret.get("last_accepted_at").and_then(Value::as_str) {
+            Some(at) => format!("the last at {}", output::to_the_second(at)),
+            None => "none so far".to_owned(),
+        };
+        let (id, accepted) = (part(secret, "id"), part(secret, "accepted"));
+        text.push_str(&format!("legacy secret {id} stays: its tokens were taken {accepted} times, {last}\n"));
+    }
+    let mut nodes = items(reaches, "nodes").peekable();
+    if nodes.peek().is_none() {
+        text.push_str("no node runs\n");
+    }
+    for node in nodes {
+        let has = node.get("has_newest_keys").and_then(Value::as_bool).unwrap_or_default();
+        let what = if has { "has read the keys as they are now" } else { "has not read the newest keys yet" };
+        let (id, seen_at) = (part(node, "id"), part(node, "seen_at"));
+        text.push_str(&format!("node {id} {what}, seen at {}\n", output::to_the_second(&seen_at)));
+    }
+    text
+}
+
+fn told(answer: &Value, again: &str) -> String {
     let part = |name: &str| answer.get(name).map(show::cell).unwrap_or_default();
     let is_dry = answer.get(DRY_RUN).and_then(Value::as_bool).unwrap_or_default();
     let makes = answer.get("makes_key").and_then(Value::as_bool).unwrap_or_default();
@@ -132,13 +176,13 @@ fn told(answer: &Value, ahead: Option<u32>) -> String {
         "what that one signed is accepted until {} at the latest; sessions go on\n",
         part("accepted_until")
     ));
-    for kid in answer.get("leave").and_then(Value::as_array).into_iter().flatten() {
+    for kid in items(answer, "leave") {
         text.push_str(&format!("leaves the history then: {}\n", show::cell(kid)));
     }
     if is_dry {
-        let ahead = ahead.map_or_else(String::new, |seconds| format!("--ahead-seconds {seconds} "));
+        text.push_str(&answer.get("reaches").map(reached).unwrap_or_default());
         text.push_str(&format!(
-            "nothing was written; to do exactly this: charter keys rotate {ahead}--plan {}\n",
+            "nothing was written; to do exactly this: charter keys rotate {again}--plan {}\n",
             part("plan")
         ));
     }

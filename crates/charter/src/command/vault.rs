@@ -136,11 +136,12 @@ fn told(answer: &Value) -> String {
     }
     for pepper in items(answer, "peppers") {
         text.push_str(&format!(
-            "pepper {}: {}, {} credentials, {} OAuth clients\n",
+            "pepper {}: {}, {} credentials, {} OAuth clients, {} sessions of browsers\n",
             cell(pepper, "version"),
             cell(pepper, "state"),
             number(pepper, "credentials"),
-            number(pepper, "clients")
+            number(pepper, "clients"),
+            number(pepper, "cookies")
         ));
     }
     text
@@ -200,7 +201,9 @@ async fn rotated(invocation: &Invocation<'_>, client: &Client, call: &Call, is_a
         return Ok(Outcome::Good);
     }
     let advance = Call::of(invocation.operation("vault.advance")?);
-    let mut last = String::new();
+    let begun = json!({ "done": 0, "total": number(&answer, "values"), "key": number(&answer, "key"), "unreadable": 0 });
+    let mut last = progressed(&begun);
+    output::complain(&last);
     loop {
         let told = client.call(&advance).await?.json()?;
         let Some(progress) = told.get("rotation").filter(|it| it.is_object()) else { break };

@@ -17,6 +17,9 @@ fn a_rotation_of_signing_keys_is_planned_and_done_exactly() {
     assert_eq!(before["keys"].as_array().unwrap().len(), 1);
     let plan = place.run(&["keys", "rotate", "--dry-run"]).ended(0).out;
     assert!(plan.contains("a new key would be made") && plan.contains("nothing was written"), "{plan}");
+    assert!(plan.contains("live sessions: 0") && plan.contains("no node runs"), "{plan}");
+    let other = place.run(&["keys", "rotate", "--lineage", "id", "--dry-run"]).ended(0).out;
+    assert!(other.contains("keys rotate --lineage id --plan "), "{other}");
     let hash = plan.trim().rsplit(' ').next().unwrap();
     assert_eq!(place.run(&["keys", "list", "--json"]).ended(0).json(), before);
     let done = place.run(&["keys", "rotate", "--plan", hash]).ended(0).out;

@@ -51,8 +51,14 @@ fn a_key_is_rotated_while_no_service_runs_and_a_service_goes_on_with_it() {
     let again = place.run(&["vault", "rotate", "--rewrap-only"]).ended(2);
     assert!(again.err.contains("newest key-encryption key already"), "{}", again.err);
     let server = place.serve(&[]);
+    until("the service says that it runs", || {
+        let plan = place.run(&["keys", "rotate", "--dry-run"]).ended(0);
+        plan.out.contains("has read the keys as they are now").then_some(())
+    });
     place.run(&["keys", "rotate"]).ended(0);
     assert_eq!(server.stop(), 0);
+    let plan = place.run(&["keys", "rotate", "--dry-run"]).ended(0);
+    assert!(plan.out.contains("no node runs"), "{}", plan.out);
 }
 
 // Attack 116.

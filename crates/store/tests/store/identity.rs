@@ -30,6 +30,7 @@ fn session(id: u128, principal: u128) -> Session {
         address: Some("::1".to_owned()),
         user_agent: None,
         cookie_hash: None,
+        cookie_pepper: None,
         support: None,
         client: None,
         scope: None,

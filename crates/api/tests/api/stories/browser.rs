@@ -1,7 +1,7 @@
 //! Browsers: sessions by cookie, and what another site's page cannot do with one.
 
 use super::auth::{PASSWORD, token_of};
-use super::{Story, Told, Who};
+use super::{PAT, Story, Told, Who};
 use charter_testkit::both_engines;
 use http::Method;
 use serde_json::{Value, json};
@@ -266,3 +266,35 @@ both_engines!(
         }
     }
 );
+
+both_engines!(a_cookie_moves_to_the_newest_pepper_when_it_is_used, async |database| {
+    let story = Story::with_password(database).await;
+    let used = session_cookie(&story.open_browser("ann@toys.example", "", None).await.is(200));
+    let unused = session_cookie(&story.open_browser("ann@toys.example", "", None).await.is(200));
+    let act = async |path: &str| story.send(PAT, Method::POST, path, &[], None).await;
+    let on_versions = async || {
+        let told = story.get(PAT, "/api/v1/vault").await.is(200).body;
+        let peppers = told["peppers"].as_array().unwrap();
+        peppers.iter().map(|pepper| pepper["cookies"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let moves = async || {
+        let path = "/api/v1/organizations/platform/audit/events?action=pepper.rehash";
+        story.get(Who::Operator, path).await.is(200).body["items"].as_array().unwrap().len()
+    };
+    story.browse(&used, Method::GET, "/api/v1/me", None).await.is(200);
+    story.app.tick().await.unwrap();
+    assert_eq!((on_versions().await, moves().await), (vec![2], 0), "nothing changes, nothing is written");
+    act("/api/v1/vault/peppers/rotate").await.is(200);
+    story.wait_seconds(140).await;
+    for _ in 0..3 {
+        story.browse(&used, Method::GET, "/api/v1/me", None).await.is(200);
+        story.app.tick().await.unwrap();
+        assert_eq!((on_versions().await, moves().await), (vec![1, 1], 1), "once");
+    }
+    let end = "/api/v1/vault/peppers/1/end";
+    let plan = act(&format!("{end}?dry_run=true")).await.is(200).body;
+    assert_eq!(plan["sessions"], 1, "{plan:#}");
+    act(end).await.is(200);
+    story.browse(&used, Method::GET, "/api/v1/me", None).await.is(200);
+    story.browse(&unused, Method::GET, "/api/v1/me", None).await.is(401);
+});

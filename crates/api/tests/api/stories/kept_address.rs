@@ -143,7 +143,7 @@ both_engines!(
     expected.sort();
     assert_eq!(revoked, expected);
     let events = "/api/v1/organizations/toys/audit/events?action=credential.quarantine";
-    assert_eq!(story.all(Who::Operator, events, 50, "/target").await, [aside.clone()]);
+    assert_eq!(story.all(Who::Operator, events, 50, "/target").await, std::slice::from_ref(&aside));
     let told = story.get(Who::Operator, events).await.is(200);
     assert_eq!(told.body["items"][0]["reason"], "a change of the address was taken back");
     assert_eq!(told.body["items"][0]["actor"]["login"], "ann@toys.example");

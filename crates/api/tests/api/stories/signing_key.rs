@@ -113,3 +113,66 @@ both_engines!(
     get(&ours, "/api/v1/me").await.is(200);
     story.post(PAT, "/api/v1/keys/legacy/end", over).await.is_problem(404, "not-found");
 });
+
+both_engines!(a_dry_run_tells_whom_a_rotation_reaches_and_writes_nothing, async |database| {
+    let story = Story::with_password(database).await;
+    story.log_in("ann@toys.example", PASSWORD).await.is(200);
+    let file = legacy_secret::read(&format!("SECRET_KEY={SECRET}")).unwrap();
+    legacy_caller::take(&story.app, &file, None, false).await.unwrap();
+    story.with_token(LEGACY, Method::GET, "/api/v1/me", None).await.is(200);
+    story.app.tick().await.unwrap();
+    let rotate = "/api/v1/keys/rotate";
+    let plan = async || story.post(PAT, &format!("{rotate}?dry_run=true"), json!({})).await.is(200).body;
+    let told = plan().await;
+    let reaches = &told["reaches"];
+    assert_eq!((&told["dry_run"], &reaches["sessions"]), (&json!(true), &json!(1)));
+    let secret = &reaches["legacy_secrets"][0];
+    assert_eq!((&secret["accepted"], secret["id"].as_str().unwrap().len()), (&json!(1), 12));
+    assert!(secret["last_accepted_at"].is_string());
+    let nodes = reaches["nodes"].as_array().unwrap();
+    assert_eq!((nodes.len(), &nodes[0]["has_newest_keys"]), (1, &json!(true)));
+    assert_eq!(plan().await, told, "nothing was written");
+    let id = json!({"plan": told["plan"], "lineage": "id"});
+    story.post(PAT, rotate, id).await.is_problem(412, "changed");
+    let done = story.post(PAT, rotate, json!({"plan": told["plan"]})).await.is(200).body;
+    assert_eq!((&done["plan"], &done["reaches"]), (&told["plan"], &Value::Null));
+    let after = plan().await;
+    assert_eq!(after["reaches"]["nodes"][0]["has_newest_keys"], json!(false));
+});
+
+both_engines!(a_secret_that_nobody_seems_to_need_is_proposed_to_be_ended, async |database| {
+    let story = Story::company(database).await;
+    let take = async |text: String| {
+        let file = legacy_secret::read(&text).unwrap();
+        legacy_caller::take(&story.app, &file, None, false).await.unwrap();
+    };
+    let hints = async || story.get(PAT, "/api/v1/keys").await.is(200).body["hints"].clone();
+    take(format!("SECRET_KEY={SECRET}")).await;
+    story.with_token(LEGACY, Method::GET, "/api/v1/me", None).await.is(200);
+    story.wait_seconds(10 * 86_400).await;
+    let newer = SECRET.chars().rev().collect::<String>();
+    take(format!("SECRET_KEY={newer}\nSECRET_KEYS_HISTORY={SECRET}")).await;
+    assert_eq!(hints().await, json!([]));
+    story.wait_seconds(4 * 86_400).await;
+    let told = story.get(PAT, "/api/v1/keys/legacy").await.is(200).body;
+    let (first, second) = (&told["secrets"][0], &told["secrets"][1]);
+    assert_eq!((&first["hint"], &first["last_accepted_at"]), (&Value::Null, &Value::Null));
+    let id = second["id"].as_str().unwrap();
+    let hint = second["hint"].as_str().unwrap();
+    assert!(
+        hint.contains(&format!("`charter keys end-legacy --secret {id} --reason TEXT` ends it")),
+        "{hint}"
+    );
+    assert_eq!(hints().await, json!([hint]));
+    let end = async |body: Value| story.post(PAT, "/api/v1/keys/legacy/end", body).await;
+    end(json!({"secret": "0123456789ab", "reason": "nobody comes"})).await.is_problem(404, "not-found");
+    end(json!({"secret": id, "reason": "nobody comes"})).await.is(204);
+    let told = story.get(PAT, "/api/v1/keys/legacy").await.is(200).body;
+    assert_eq!(told["secrets"].as_array().unwrap().len(), 1);
+    assert_eq!(hints().await, json!([]));
+    story.wait_seconds(10 * 86_400).await;
+    let all = hints().await;
+    assert!(all[0].as_str().unwrap().contains("`charter keys end-legacy --reason TEXT`"), "{all}");
+    end(json!({"reason": "nobody comes"})).await.is(204);
+    assert_eq!(hints().await, json!([]));
+});

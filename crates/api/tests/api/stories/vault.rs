@@ -82,6 +82,8 @@ async fn me(story: &Story, token: &str) -> u16 {
 
 both_engines!(a_key_of_the_vault_is_replaced_while_everything_goes_on, async |database| {
     let (story, _) = begun(database).await;
+    // As a node that runs.
+    story.app.tick().await.unwrap();
     let before = status(&story).await;
     assert_eq!(states(&before, "keys"), words(&[(1, "active")]));
     let counted = before["keys"][0]["values"].as_u64().unwrap();

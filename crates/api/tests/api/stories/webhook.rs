@@ -415,3 +415,42 @@ both_engines!(two_nodes_send_once_and_whatever_step_fails_every_event_arrives, a
         assert!(parcels.iter().all(|parcel| parcel.body.contains(&format!("helps {}", 100 + step))));
     }
 });
+
+// What docs/guide/signing-keys.md promises to whoever verifies our tokens elsewhere.
+both_engines!(a_leaked_signing_key_is_told_to_a_webhook_of_the_platform, async |database| {
+    let (story, van) = (Story::company(database).await, Van::new());
+    let body = json!({
+        "name": "verifiers", "url": "https://hooks.example.com/keys", "events": ["signing_key.revoke", "signing_key.activate"],
+    });
+    let made = story.post(PAT, "/api/v1/organizations/platform/webhooks", body).await.is(201).body;
+    story.post(PAT, "/api/v1/keys/rotate", json!({})).await.is(200);
+    assert_eq!(van.round(&story.app).await.len(), 0, "a rotation that was planned is no alarm");
+    let listed = story.get(PAT, "/api/v1/keys").await.is(200).body;
+    let of_state = |state: &str| {
+        let keys = listed["keys"].as_array().unwrap().iter();
+        let mut found = keys.filter(|key| key["state"] == state).map(|key| key["kid"].as_str().unwrap());
+        found.next().unwrap().to_owned()
+    };
+    let (active, waiting) = (of_state("active"), of_state("pending"));
+    let revoke = format!("/api/v1/keys/{active}/revoke");
+    story.post(PAT, &revoke, json!({"compromised": true})).await.is(200);
+    let parcels = van.round(&story.app).await;
+    assert!(parcels.iter().all(|parcel| is_signed(parcel, made["secret"].as_str().unwrap())));
+    let mut told: Vec<(String, String)> = parcels
+        .iter()
+        .map(|parcel| {
+            let told: Value = serde_json::from_str(&parcel.body).unwrap();
+            (
+                told["type"].as_str().unwrap().to_owned(),
+                told["data"]["target"]["id"].as_str().unwrap().to_owned(),
+            )
+        })
+        .collect();
+    told.sort();
+    let now = story.app.identity().keys().signer_kid().unwrap().to_owned();
+    let mut expected: Vec<(String, String)> = [("activate", now), ("revoke", active), ("revoke", waiting)]
+        .map(|(what, kid)| (format!("signing_key.{what}"), kid))
+        .into();
+    expected.sort();
+    assert_eq!(told, expected);
+});

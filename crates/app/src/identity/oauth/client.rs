@@ -290,6 +290,7 @@ pub async fn create(
         pepper_version: version,
         secret_hash: hash,
         previous_secret_hash: None,
+        previous_pepper_version: None,
         previous_until: None,
         status: ClientStatus::Active,
         created_by: ctx.principal().map(|caller| caller.id),

@@ -56,8 +56,10 @@ fn is_secret(app: &App, ctx: &RequestContext, client: Option<&OauthClient>, secr
         .and_then(|client| client.previous_secret_hash.as_deref())
         .unwrap_or(&nothing);
     let is_previous = pepper.is_client_secret(secret, previous);
-    if let Some(client) = client.filter(|_| is_newest) {
-        rehash::note_client(app, client, secret);
+    match client {
+        Some(client) if is_newest => rehash::note_client(app, client, secret),
+        Some(client) if is_previous => rehash::note_previous(app, client, secret),
+        _ => {}
     }
     is_newest | is_previous
 }

@@ -286,3 +286,35 @@ both_engines!(the_plan_says_how_many_clients_there_may_be, async |database| {
     assert!(shown.contains("oauth_clients"), "{shown}");
     story.post(EVE, "/api/v1/organizations/trade/oauth-clients", body).await.is(201);
 });
+
+both_engines!(a_former_secret_moves_to_the_newest_pepper_when_it_is_used, async |database| {
+    let story = Story::with_password(database).await;
+    let (old, unused) = (story.shop().await, story.shop().await);
+    let rotate = async |shop: &Shop| {
+        let path = format!("{CLIENTS}/{}/rotate-secret", shop.id);
+        let told = story.post(ANN, &path, json!({"overlap_seconds": 86_400})).await.is(200);
+        Shop { id: shop.id.clone(), secret: Some(text(&told.body["client_secret"])) }
+    };
+    let (new, newest_unused) = (rotate(&old).await, rotate(&unused).await);
+    let knows =
+        async |shop: &Shop| story.refresh_of(shop, "chr_x", "").await.body["error"] == "invalid_grant";
+    let act = async |path: &str| story.send(PAT, Method::POST, path, &[], None).await;
+    act("/api/v1/vault/peppers/rotate").await.is(200);
+    story.wait_seconds(140).await;
+    let end = "/api/v1/vault/peppers/1/end";
+    let left = async || {
+        let told = act(&format!("{end}?dry_run=true")).await.is(200).body;
+        (told["clients"].as_u64().unwrap(), told["previous_client_secrets"].as_u64().unwrap())
+    };
+    assert_eq!(left().await, (2, 2));
+    assert!(knows(&old).await);
+    assert_eq!(left().await, (2, 1), "the newer secret was not used");
+    assert!(knows(&new).await && knows(&old).await);
+    assert_eq!(left().await, (1, 1));
+    // A secret that was made with the newest pepper takes the one so far with its own version along.
+    let third = rotate(&new).await;
+    assert_eq!(left().await, (1, 1));
+    act(end).await.is(200);
+    assert!(knows(&new).await && knows(&third).await);
+    assert!(!knows(&unused).await && !knows(&newest_unused).await);
+});
