@@ -162,7 +162,40 @@ fn beside_crowd(server: &Server, filled: &Filled, rounds: usize) -> Result<(), S
     Ok(())
 }
 
-/// A key beside better-auth, where its packages are installed.
+/// What a check in process costs by texts, in nanoseconds of processor time: what so many more of them add.
+fn check_in_process(root: &Path) -> Result<f64, String> {
+    /// Rounds of so many questions.
+    const ROUNDS: u64 = 100;
+    const QUESTIONS: f64 = 100_000.0;
+    let cost = |rounds: u64| -> Result<u64, String> {
+        let before = cpu_of_children_microseconds()?;
+        let status = Command::new("cargo")
+            .args([
+                "bench",
+                "--quiet",
+                "--profile",
+                "release",
+                "--package",
+                "charter-policy",
+                "--bench",
+                "check",
+            ])
+            .args(["--", "loops", &rounds.to_string(), "texts"])
+            .current_dir(root)
+            .status();
+        match status {
+            Ok(status) if status.success() => Ok(cpu_of_children_microseconds()? - before),
+            Ok(status) => Err(format!("the bench of checks ended with {status}")),
+            Err(flaw) => Err(format!("cargo: {flaw}")),
+        }
+    };
+    // The first run builds it.
+    cost(1)?;
+    let few = cost(ROUNDS)?;
+    Ok(cost(2 * ROUNDS)?.saturating_sub(few) as f64 * 1e3 / (ROUNDS as f64 * QUESTIONS))
+}
+
+/// A key and a check beside better-auth, where its packages are installed.
 fn beside_better_auth(server: &Server, filled: &Filled, root: &Path, rounds: usize) -> Result<(), String> {
     let folder = root.join("bench/better-auth");
     if !folder.join("node_modules").is_dir() {
@@ -192,7 +225,12 @@ fn beside_better_auth(server: &Server, filled: &Filled, root: &Path, rounds: usi
         cost("api_key_us") / own,
         cost("api_key_us")
     );
-    println!("| better-auth's permission check, in process, CPU | {:.0} us | | |", cost("permission_us"));
+    let check = check_in_process(root)?;
+    println!(
+        "| check by texts, in process, CPU | {check:.0} ns | 1/{:.0} of better-auth's permission check ({:.0} us) | 1/100 |",
+        cost("permission_us") * 1e3 / check,
+        cost("permission_us")
+    );
     Ok(())
 }
 
