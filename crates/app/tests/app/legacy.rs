@@ -226,6 +226,7 @@ const DAY: i64 = 86_400;
 both_engines!(what_was_counted_outlives_a_restart_and_a_new_pepper, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
+    node.clock.forward(1);
     let other = SECRET.chars().rev().collect::<String>();
     let file = format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY={other}");
     take(&node.app, &file, None, false).await.unwrap();

@@ -165,6 +165,8 @@ async fn every_table_of_an_organization_is_isolated_and_keyed_by_it() {
     let known = [
         "credential_uses_hour",
         "credentials_expiring",
+        "invitations_closed",
+        "invitations_open",
         "oauth_codes_expires",
         "org_subscriptions_beginning",
         "org_subscriptions_ending",

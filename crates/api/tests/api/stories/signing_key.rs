@@ -115,8 +115,10 @@ both_engines!(
 });
 
 both_engines!(a_dry_run_tells_whom_a_rotation_reaches_and_writes_nothing, async |database| {
-    let story = Story::with_password(database).await;
-    story.log_in("ann@toys.example", PASSWORD).await.is(200);
+    let story = Story::company(database).await;
+    let password = json!({"password": PASSWORD});
+    story.post(Who::Operator, "/api/v1/users/cat@toys.example/password", password).await.is(200);
+    story.log_in("cat@toys.example", PASSWORD).await.is(200);
     let file = legacy_secret::read(&format!("SECRET_KEY={SECRET}")).unwrap();
     legacy_caller::take(&story.app, &file, None, false).await.unwrap();
     story.with_token(LEGACY, Method::GET, "/api/v1/me", None).await.is(200);
