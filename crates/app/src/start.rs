@@ -87,6 +87,7 @@ impl App {
 
     /// Keeps what is in memory up to date, until dropped: call about once a second.
     pub async fn tick(&self) -> Result<(), Problem> {
+        identity::argon::give_back();
         catalogue::follow(self).await?;
         self.snapshots().catch_up().await?;
         self.identity().refresh(self).await?;

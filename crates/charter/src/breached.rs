@@ -1,11 +1,14 @@
 //! The file of breached passwords: SHA-1 hashes in order, a line each, as Have I Been Pwned publishes them (`HASH:COUNT`). It may hold 40 GB,
 //! so nothing of it is kept in memory: a look-up halves the file some thirty-five times and reads a line at each step. The file is
-//! opened for each look-up, so that a newer one can be moved into its place while the service runs.
+//! opened for each look-up, so that a newer one can be moved into its place while the service runs; it is looked at as at start first.
+//! Whatever tells that the file is not whole, or not in order, is an error: nobody hears that a password is not in it.
 
 use charter_app::identity::breached::{BreachedPasswords, Sha1};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Hexadecimal digits of a hash.
 const DIGITS: usize = 40;
@@ -20,6 +23,16 @@ pub const MANY_PLACES: u64 = 4_096;
 #[derive(Debug, Clone)]
 pub struct BreachedFile {
     path: PathBuf,
+    /// The file that was looked at.
+    known: Arc<Mutex<Option<Known>>>,
+}
+
+/// Which file it is, and which writing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known {
+    place: (u64, u64),
+    length: u64,
+    written: (i64, i64),
 }
 
 /// A line: its hash, and the bytes from which and up to which it lies, its end included.
@@ -84,67 +97,95 @@ fn line_at(file: &mut File, at: u64, length: u64) -> Result<Line, String> {
 impl BreachedFile {
     /// The file of a path, once it is looked at in so many places.
     pub fn open(path: PathBuf, places: u64) -> Result<Self, String> {
-        let this = Self { path };
-        this.check(places)?;
+        let this = Self { path, known: Arc::default() };
+        this.file(places)?;
         Ok(this)
     }
 
-    fn file(&self) -> Result<(File, u64), String> {
+    /// The file and its length, looked at when it is another than before.
+    fn file(&self, places: u64) -> Result<(File, u64), String> {
         let failed = |error: std::io::Error| format!("it cannot be opened: {error}");
-        let file = File::open(&self.path).map_err(failed)?;
+        let mut file = File::open(&self.path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
             return Err("it is no file".to_owned());
         }
-        Ok((file, metadata.len()))
+        let found = Known {
+            place: (metadata.dev(), metadata.ino()),
+            length: metadata.len(),
+            written: (metadata.mtime(), metadata.mtime_nsec()),
+        };
+        let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known != Some(found) {
+            if let Some(before) = known.filter(|before| found.length < before.length) {
+                return Err(format!(
+                    "it has {} bytes where it had {}, as if it were cut off: put the whole file there, or start again if it is whole",
+                    found.length, before.length
+                ));
+            }
+            check(&mut file, found.length, places)?;
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        }
+        Ok((file, found.length))
     }
+}
 
-    /// Looks at the first line, the last one and so many between: each has the form, each is above those before.
-    fn check(&self, places: u64) -> Result<(), String> {
-        let (mut file, length) = self.file()?;
-        if length == 0 {
-            return Err("it is empty".to_owned());
-        }
-        let mut last: Option<Line> = None;
-        for place in 0..=places {
-            let at = (u128::from(length - 1) * u128::from(place) / u128::from(places)) as u64;
-            if last.is_some_and(|last| at < last.to) {
-                continue;
-            }
-            let line = line_at(&mut file, at, length)?;
-            // With its neighbour, so that a file in another order does not come through by chance.
-            let next = if line.to < length { Some(line_at(&mut file, line.to, length)?) } else { None };
-            for line in [Some(line), next].into_iter().flatten() {
-                if let Some(before) = last
-                    && line.from != before.from
-                    && line.hash <= before.hash
-                {
-                    return Err(format!(
-                        "the line at byte {} is not above the one at byte {}: the file has to be the one ordered by hash",
-                        line.from, before.from
-                    ));
-                }
-                last = Some(line);
-            }
-        }
-        Ok(())
+/// Looks at the first line, the last one and so many between: each has the form, each is above those before.
+fn check(file: &mut File, length: u64, places: u64) -> Result<(), String> {
+    if length == 0 {
+        return Err("it is empty".to_owned());
     }
+    let mut last: Option<Line> = None;
+    for place in 0..=places {
+        let at = (u128::from(length - 1) * u128::from(place) / u128::from(places)) as u64;
+        if last.is_some_and(|last| at < last.to) {
+            continue;
+        }
+        let line = line_at(file, at, length)?;
+        // With its neighbour, so that a file in another order does not come through by chance.
+        let next = if line.to < length { Some(line_at(file, line.to, length)?) } else { None };
+        for line in [Some(line), next].into_iter().flatten() {
+            if let Some(before) = last
+                && line.from != before.from
+                && line.hash <= before.hash
+            {
+                return Err(unordered(&line, &before));
+            }
+            last = Some(line);
+        }
+    }
+    Ok(())
+}
+
+fn unordered(line: &Line, before: &Line) -> String {
+    format!(
+        "the line at byte {} is not above the one at byte {}: the file has to be the one ordered by hash",
+        line.from, before.from
+    )
 }
 
 impl BreachedPasswords for BreachedFile {
     fn holds(&self, hash: &Sha1) -> Result<bool, String> {
         let named = |error: String| format!("{}: {error}", self.path.display());
-        let (mut file, length) = self.file().map_err(named)?;
+        let (mut file, length) = self.file(PLACES).map_err(named)?;
         let (mut low, mut high) = (0, length);
+        // The nearest lines so far on either side; whatever lies between them has to be between them in order too.
+        let (mut below, mut above): (Option<Line>, Option<Line>) = (None, None);
         while low < high {
             let line = line_at(&mut file, low + (high - low) / 2, length).map_err(named)?;
+            if let Some(below) = below.filter(|below| line.hash <= below.hash) {
+                return Err(named(unordered(&line, &below)));
+            }
+            if let Some(above) = above.filter(|above| line.hash >= above.hash) {
+                return Err(named(unordered(&above, &line)));
+            }
             match line.hash.cmp(hash) {
                 std::cmp::Ordering::Equal => return Ok(true),
-                std::cmp::Ordering::Less => low = line.to,
-                std::cmp::Ordering::Greater => high = line.from,
+                std::cmp::Ordering::Less => (low, below) = (line.to, Some(line)),
+                std::cmp::Ordering::Greater => (high, above) = (line.from, Some(line)),
             }
         }
-        if length == 0 { Err(named("it is empty".to_owned())) } else { Ok(false) }
+        Ok(false)
     }
 }
 
@@ -230,8 +271,16 @@ mod tests {
             assert!(file.holds(&hash(1)).unwrap_err().contains("breached.txt"));
         }
         // A newer one is moved into its place.
-        std::fs::write(&path, format!("{}:1\n", hex(&hash(5)))).unwrap();
+        let lines = |numbers: [u64; 3]| numbers.map(|number| format!("{}:1\n", hex(&hash(number)))).concat();
+        std::fs::write(&path, lines([5, 7, 9])).unwrap();
         assert_eq!((file.holds(&hash(1)), file.holds(&hash(5))), (Ok(false), Ok(true)));
+        // One that is cut off at the end of a line, and one in another order.
+        std::fs::write(&path, &lines([5, 7, 9])[..lines([5, 7, 9]).len() / 3]).unwrap();
+        assert!(file.holds(&hash(9)).unwrap_err().contains("cut off"));
+        std::fs::write(&path, lines([7, 9, 5])).unwrap();
+        assert!(file.holds(&hash(5)).unwrap_err().contains("ordered by hash"));
+        std::fs::write(&path, lines([5, 7, 9])).unwrap();
+        assert_eq!(file.holds(&hash(9)), Ok(true));
         std::fs::remove_file(&path).unwrap();
         assert!(file.holds(&hash(5)).is_err());
     }

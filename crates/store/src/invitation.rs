@@ -25,7 +25,7 @@ statements! {
     IS_OPEN = "select 1 from invitations where organization_id = $1 and email_hash = $2 and status = 'open' and expires_at > $3";
     PAGE = select!("where organization_id = $1 and invitation_id < $2 order by invitation_id desc limit $3");
     ACCEPT = "update invitations set status = 'accepted', closed_at = $3, closed_by = $4, principal_id = $4 \
-              where organization_id = $1 and invitation_id = $2 and status = 'open' and expires_at > $3";
+              where organization_id = $1 and invitation_id = $2 and status = 'open' and closed_at is null and expires_at > $3";
     REVOKE = "update invitations set status = 'revoked', closed_at = $3, closed_by = $4 \
               where organization_id = $1 and invitation_id = $2 and status = 'open' and closed_at is null";
     OVERDUE = "select organization_id, invitation_id from invitations where status = 'open' and closed_at is null and expires_at <= $1 \

@@ -1,16 +1,57 @@
-//! Argon2, in memory that goes back to the system with every hash.
+//! Argon2, in memory that goes back to the system when nobody signs in any more.
 //!
-//! A hash works in 19 MiB and more. glibc keeps what was freed for the next one, once for every thread that ever hashed: after a crowd at
-//! the door a service would hold hundreds of megabytes for good. What is larger than 32 MiB it takes from the system alone and gives back
-//! at once, so that much is asked for. Of what is asked for only what is used is ever there.
+//! A hash works in 19 MiB and more. To take them from the system for each hash costs a third of it, so the memory is kept for the next one, as
+//! many pieces as there were hashes at once, until a round of the service finds that none was used since the round before. It has
+//! to go back then: glibc keeps what is freed, once for every thread that ever hashed, and after a crowd at the door a service would
+//! hold hundreds of megabytes for good. What is larger than 32 MiB it gives back at once, so that much is asked for. Of what is asked
+//! for only what is used is ever there.
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{
     Algorithm, Argon2, Block, CustomizedPasswordHasher, Params, PasswordHasher, Version, password_hash,
 };
+use std::sync::{Mutex, PoisonError};
 
 /// Blocks of 1 KiB that are asked for at least: one more than glibc would keep.
 const BLOCKS_MIN: usize = 32 * 1024 + 1;
+
+/// Memory of hashes that are done.
+static SPARE: Mutex<Spare> = Mutex::new(Spare { pieces: Vec::new(), is_fresh: false });
+
+struct Spare {
+    pieces: Vec<Vec<Block>>,
+    /// Whether a piece was put here since the last round.
+    is_fresh: bool,
+}
+
+/// Memory of so many blocks. What an earlier hash left in it is written over by the first pass.
+fn take(blocks: usize) -> Vec<Block> {
+    let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pieces.pop();
+    let mut memory = spare.unwrap_or_default();
+    if memory.capacity() < blocks.max(BLOCKS_MIN) {
+        memory = Vec::with_capacity(blocks.max(BLOCKS_MIN));
+    }
+    memory.resize(blocks, Block::new());
+    memory
+}
+
+fn keep(memory: Vec<Block>) {
+    // A dear hash of another system is no measure for the next one.
+    if memory.len() < BLOCKS_MIN {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.pieces.push(memory);
+        spare.is_fresh = true;
+    }
+}
+
+/// A round of the service: gives back what was not used since the last one.
+pub(crate) fn give_back() {
+    let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+    let unused = if spare.is_fresh { Vec::new() } else { std::mem::take(&mut spare.pieces) };
+    spare.is_fresh = false;
+    drop(spare);
+    drop(unused);
+}
 
 /// Argon2 with its parameters.
 pub(super) struct Argon {
@@ -32,11 +73,11 @@ impl Argon {
 
     /// Fills an output of any length.
     pub fn fill(&self, password: &[u8], salt: &[u8], output: &mut [u8]) -> argon2::Result<()> {
-        let blocks = self.params.block_count();
-        let mut memory = Vec::with_capacity(blocks.max(BLOCKS_MIN));
-        memory.resize(blocks, Block::new());
-        Argon2::new(self.algorithm, self.version, self.params.clone())
-            .hash_password_into_with_memory(password, salt, output, memory)
+        let mut memory = take(self.params.block_count());
+        let filled = Argon2::new(self.algorithm, self.version, self.params.clone())
+            .hash_password_into_with_memory(password, salt, output, &mut memory);
+        keep(memory);
+        filled
     }
 }
 
@@ -95,6 +136,27 @@ mod tests {
             let wrong = ours.verify_password(b"correct horse batterie", &theirs);
             assert_eq!(wrong, Err(password_hash::Error::PasswordInvalid));
         }
+    }
+
+    #[test]
+    fn memory_is_kept_for_the_next_hash_and_given_back_when_none_comes() {
+        let held = || SPARE.lock().unwrap().pieces.len();
+        let hash = |memory_kib| -> String {
+            let params = Params::new(memory_kib, 1, 1, None).unwrap();
+            let hash: PasswordHash =
+                Argon::own(params).hash_password_with_salt(b"password", &[3; 16]).unwrap();
+            hash.to_string()
+        };
+        let (small, large) = (hash(64), hash(256));
+        assert!(held() > 0);
+        // In memory of a larger hash, and in memory of a smaller one.
+        assert_eq!((hash(64), hash(256), hash(64)), (small.clone(), large, small));
+        give_back();
+        assert!(held() > 0, "it was used since the round before");
+        give_back();
+        assert_eq!(held(), 0);
+        hash(40 * 1024);
+        assert_eq!(held(), 0, "so much is not kept");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Another address for one's account. The new one is proved by a mail to it; then it is the login, every session ends, and the old one
 //! gets a mail with the way back, good for a week. Taking it back ends every session again, and a password that was set meanwhile.
 
+use super::guesses::Behind;
 use super::newcomer::{open, seal};
 use super::newcomer_mail::{self, NewcomerMail};
 use super::own_factor::require_shown;
@@ -123,7 +124,7 @@ pub async fn ask(app: &App, ctx: &RequestContext, email: &str) -> Result<(), Pro
                     format!("at most {PER_HOUR} changes of address within an hour: wait, then try again");
                 return Err(Problem::new(ProblemKind::Throttled, detail).retry_after(600));
             }
-            guesses::count_mail(tx, &app_inside, &new, now).await?;
+            guesses::count_mail(tx, &app_inside, Behind::Account, None, &new, now).await?;
             store::email_change::insert(tx, &change, &old_hash).await?;
             let mail = if is_taken {
                 NewcomerMail::ChangeTaken

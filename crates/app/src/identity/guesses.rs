@@ -3,8 +3,8 @@
 
 use super::device;
 use super::throttle::{
-    AccountKey, Guesses, MAILBOX_BURST, PLACE_BURST, REGISTRATION_BURST, bucket, full_after_one,
-    full_after_one_of, full_after_one_of_a_day,
+    AccountKey, Guesses, MAILBOX_BURST, MAILBOX_BURST_OF_ORGANIZATION, PLACE_BURST, REGISTRATION_BURST,
+    bucket, full_after_one, full_after_one_of, full_after_one_of_a_day,
 };
 use crate::App;
 use charter_db::{BoxFuture, Scope, Tx};
@@ -109,18 +109,47 @@ pub(super) async fn take_from_address(
         .await?
 }
 
-/// Counts a mail that its reader did not ask for, whichever organization or account is behind it; refused when their mailbox got as many
-/// as it may in a day.
-pub(super) async fn count_mail(tx: &mut Tx, app: &App, email: &str, now: Timestamp) -> Result<(), Problem> {
+/// Who is behind a mail that its reader did not ask for. Each has a measure of their own: strangers do not use up what administrators may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// Somebody without an account.
+    Stranger,
+    /// Somebody who is signed in.
+    Account,
+}
+
+/// Counts a mail that its reader did not ask for, by organization and over all of them; refused when their mailbox got as many as it may in a
+/// day.
+pub(super) async fn count_mail(
+    tx: &mut Tx,
+    app: &App,
+    behind: Behind,
+    organization: Option<OrganizationId>,
+    email: &str,
+    now: Timestamp,
+) -> Result<(), Problem> {
     use store::sign_in_counter as counter;
-    let key = app.identity().pepper.of_email(&crate::text::mailbox(email));
-    let (_, full_at) = counter::lock(tx, Counted::Mailbox, &key, now).await?;
-    let after = full_after_one_of_a_day(full_at, now, MAILBOX_BURST).map_err(|over| {
-        let detail = "this address got as many mails of this service as it may get in a day: try again later";
-        let wait = over.retry_after_seconds.unwrap_or(3_600);
-        Problem::new(ProblemKind::Throttled, detail).retry_after(wait)
-    })?;
-    Ok(counter::set(tx, Counted::Mailbox, &key, 0, after).await?)
+    let word = match behind {
+        Behind::Stranger => "stranger",
+        Behind::Account => "account",
+    };
+    let mailbox = crate::text::mailbox(email);
+    // What all have in common is locked last, always: nobody waits for somebody who waits for them.
+    let of_organization =
+        organization.map(|id| (format!("{word}\0{id}\0{mailbox}"), MAILBOX_BURST_OF_ORGANIZATION));
+    let of_all = (format!("{word}\0\0{mailbox}"), MAILBOX_BURST);
+    for (text, burst) in of_organization.into_iter().chain([of_all]) {
+        let key = app.identity().pepper.of_email(&text);
+        let (_, full_at) = counter::lock(tx, Counted::Mailbox, &key, now).await?;
+        let after = full_after_one_of_a_day(full_at, now, burst).map_err(|over| {
+            let detail =
+                "this address got as many mails of this service as it may get in a day: try again later";
+            let wait = over.retry_after_seconds.unwrap_or(3_600);
+            Problem::new(ProblemKind::Throttled, detail).retry_after(wait)
+        })?;
+        counter::set(tx, Counted::Mailbox, &key, 0, after).await?;
+    }
+    Ok(())
 }
 
 /// What guesses at a whole organization are counted by: the one that was named, and the one whose addresses end like the login. Neither has

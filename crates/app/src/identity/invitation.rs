@@ -3,7 +3,7 @@
 
 use super::credential_text::{generate_with, read_parts};
 use super::email_change::require_unkept;
-use super::guesses;
+use super::guesses::{self, Behind};
 use super::newcomer::{
     self, Introduction, KEPT_SECONDS, admit, arrive, open, organization_of, require_open, seal,
 };
@@ -185,8 +185,10 @@ pub async fn create(
                         return Err(Problem::new(ProblemKind::Taken, detail));
                     }
                 }
-                require_unkept(&app, tx, &email, None, now).await?;
-                guesses::count_mail(tx, &app, &email, now).await?;
+                // Who has the address may have moved back to it, and have both for a while.
+                let holder = store::principal::by_login(tx, &email).await?.map(|it| it.id);
+                require_unkept(&app, tx, &email, holder, now).await?;
+                guesses::count_mail(tx, &app, Behind::Account, Some(organization), &email, now).await?;
                 store::invitation::insert(tx, organization, &token.id, &invitation).await?;
                 let mail = NewcomerMail::Invited {
                     organization: facts.organization.name.clone(),

@@ -6,7 +6,7 @@
 //! trusted proxy into a `Caller` from memory. What a principal may do is never decided here: a token says who, the engine says what.
 
 pub mod adopted_hash;
-mod argon;
+pub(crate) mod argon;
 pub mod authenticate;
 pub mod begin;
 pub mod breached;

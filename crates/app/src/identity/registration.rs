@@ -3,7 +3,7 @@
 //! the organization's settings say whether its reader is let in at once or waits for an administrator (`registration_desk.rs`).
 
 use super::email_change;
-use super::guesses;
+use super::guesses::{self, Behind};
 use super::invitation::Joined;
 use super::newcomer::{self, Introduction, admit, arrive, open, organization_of, require_open, seal};
 use super::newcomer_mail::{self, NewcomerMail};
@@ -270,14 +270,17 @@ async fn mail(app: &App, request: Registration, email: String) -> Result<(), Pro
                 };
                 let mut reason = "the address has an account here".to_owned();
                 let mail = match mail {
-                    Some(mail) => match guesses::count_mail(tx, &app_inside, &email, now).await {
-                        Ok(()) => Some(mail),
-                        Err(over) if over.kind == ProblemKind::Throttled => {
-                            reason = over.detail;
-                            None
+                    Some(mail) => {
+                        let (behind, here) = (Behind::Stranger, Some(organization));
+                        match guesses::count_mail(tx, &app_inside, behind, here, &email, now).await {
+                            Ok(()) => Some(mail),
+                            Err(over) if over.kind == ProblemKind::Throttled => {
+                                reason = over.detail;
+                                None
+                            }
+                            Err(problem) => return Err(problem),
                         }
-                        Err(problem) => return Err(problem),
-                    },
+                    }
                     None => None,
                 };
                 if matches!(mail, Some(NewcomerMail::IsKept { .. })) {

@@ -26,6 +26,8 @@ pub const PLACE_BURST: i64 = 300;
 pub const REGISTRATION_BURST: i64 = 30;
 /// Mails that nobody asked for which a mailbox gets at once, and a day after that.
 pub const MAILBOX_BURST: i64 = 20;
+/// The same from one organization.
+pub const MAILBOX_BURST_OF_ORGANIZATION: i64 = 5;
 const DAY_MICROS: i64 = 86_400_000_000;
 /// Most counters of a kind.
 const COUNTERS_MAX: usize = 100_000;

@@ -100,6 +100,15 @@ both_engines!(an_address_is_free_when_the_way_back_ends_and_always_for_its_owner
     let body = json!({"token": code.strip_prefix("prove.").unwrap()});
     story.anonymously("/api/v1/email/prove", body).await.is(204);
     story.post(Who::Operator, trade, json!({"login": "ann@plush.example"})).await.is_problem(409, "taken");
+    // What she went back to is hers, and another organization invites her there.
+    let open = json!({"mode": "approval", "roles": ["viewer"], "default_role": "viewer"});
+    story.put(Who::Operator, "/api/v1/organizations/trade/registration-settings", open).await.is(200);
+    let invitations = "/api/v1/organizations/trade/invitations";
+    story.post(Who::Operator, invitations, json!({"email": "ann@toys.example"})).await.is(201);
+    story
+        .post(Who::Operator, invitations, json!({"email": "ann@plush.example"}))
+        .await
+        .is_problem(409, "taken");
     story.pass(7 * 86_400);
     story.post(Who::Operator, trade, json!({"login": "ann@plush.example"})).await.is(201);
     story.take_back(&back).await.is_problem(410, "gone");
