@@ -205,6 +205,27 @@ fn instant(text: &str) -> Option<Timestamp> {
         .or_else(|| with_zone(&format!("{dated}T00:00:00Z")))
 }
 
+/// How a line quotes its value. Some programs read quotes as part of it, so a line that had none gets none.
+fn quote_of(line: &str) -> &'static str {
+    match line.split_once('=').map_or("", |(_, value)| value).trim_start().chars().next() {
+        Some('"') => "\"",
+        Some('\'') => "'",
+        _ => "",
+    }
+}
+
+/// A line with a value, quoted in this way; where a value would be read otherwise without quotes, with them.
+fn line_of(export: &str, name: &str, value: &str, quote: &str) -> String {
+    let is_plain = value.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'#$\\`".contains(&byte));
+    let quote = match quote {
+        "" if is_plain => "",
+        "" if value.contains(['"', '$']) => "'",
+        "" => "\"",
+        quote => quote,
+    };
+    format!("{export}{name}={quote}{value}{quote}")
+}
+
 /// The text of the file after a rotation: the new secret in front, the one so far first in the history, every other line untouched.
 pub fn rotated(text: &str, new: &str, now: Timestamp) -> Result<String, Problem> {
     let file = read(text)?;
@@ -218,17 +239,22 @@ pub fn rotated(text: &str, new: &str, now: Timestamp) -> Result<String, Problem>
         (SECRET_KEY, new.to_owned()),
         (HISTORY, history.join(",")),
         (LAST_ROTATED, Timestamp::from_seconds(now.seconds()).to_string()),
-        (ROTATION_DAYS, file.rotation_days.to_string()),
     ];
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut lines: Vec<String> = Vec::new();
-    let mut written = [false; 4];
+    let mut written = [false; 3];
+    // Lines that are added are written as the one of the secret is.
+    let mut style = ("", "");
     for line in text.lines() {
         let place = name_of(line).and_then(|name| values.iter().position(|(known, _)| *known == name));
         match place.and_then(|place| Some((place, values.get(place)?))) {
             Some((place, (name, value))) => {
                 let export = if line.trim_start().starts_with("export ") { "export " } else { "" };
-                lines.push(format!("{export}{name}=\"{value}\""));
+                let quote = quote_of(line);
+                if *name == SECRET_KEY {
+                    style = (export, quote);
+                }
+                lines.push(line_of(export, name, value, quote));
                 if let Some(done) = written.get_mut(place) {
                     *done = true;
                 }
@@ -238,13 +264,14 @@ pub fn rotated(text: &str, new: &str, now: Timestamp) -> Result<String, Problem>
     }
     for ((name, value), done) in values.iter().zip(written) {
         if !done {
-            lines.push(format!("{name}=\"{value}\""));
+            lines.push(line_of(style.0, name, value, style.1));
         }
     }
     let rotated = lines.join(newline) + newline;
     // What was written is read again: a file nobody can read back never replaces one that works.
     let again = read(&rotated)?;
-    let is_right = again.current.bytes() == new.as_bytes() && again.history.len() == history.len();
+    let is_right = again.current.bytes() == new.as_bytes()
+        && again.history.iter().map(LegacySecret::bytes).eq(history.iter().map(|secret| secret.as_bytes()));
     if is_right { Ok(rotated) } else { Err(fault("the rotated file would not read back as it was meant")) }
 }
 
@@ -291,6 +318,22 @@ mod tests {
     }
 
     #[test]
+    fn a_rotated_line_is_quoted_as_it_was_and_where_it_has_to_be() {
+        let now = "2026-11-21T02:00:00Z".parse().unwrap();
+        let rotated = |text: &str| rotated(text, NEW, now).unwrap();
+        let text = format!("SECRET_KEY='{OLD}'\nKEY_ROTATION_DAYS=30\nSECRET_KEYS_HISTORY=\"\"\n");
+        let expected = format!(
+            "SECRET_KEY='{NEW}'\nKEY_ROTATION_DAYS=30\nSECRET_KEYS_HISTORY=\"{OLD}\"\nKEY_LAST_ROTATED='2026-11-21T02:00:00Z'\n"
+        );
+        assert_eq!(rotated(&text), expected);
+        for (old, history) in [("a b", "\"a b\""), ("a#b", "\"a#b\""), ("a$b", "'a$b'"), ("a+/=b", "a+/=b")] {
+            let text = rotated(&format!("SECRET_KEY={old}\n"));
+            assert!(text.contains(&format!("\nSECRET_KEYS_HISTORY={history}\n")), "{text}");
+            assert_eq!(read(&text).unwrap().history.first().unwrap().bytes(), old.as_bytes());
+        }
+    }
+
+    #[test]
     fn a_rotation_keeps_every_other_line_and_three_secrets() {
         let text = format!(
             "# ours\r\nSECRET_KEYS_HISTORY=aa,bb,cc\r\nDB=\"postgres://x\"\r\nexport SECRET_KEY={OLD}\r\n"
@@ -300,8 +343,8 @@ mod tests {
         assert_eq!(
             rotated,
             format!(
-                "# ours\r\nSECRET_KEYS_HISTORY=\"{OLD},aa,bb\"\r\nDB=\"postgres://x\"\r\nexport SECRET_KEY=\"{NEW}\"\r\n\
-                 KEY_LAST_ROTATED=\"2026-11-21T02:00:00Z\"\r\nKEY_ROTATION_DAYS=\"90\"\r\n"
+                "# ours\r\nSECRET_KEYS_HISTORY={OLD},aa,bb\r\nDB=\"postgres://x\"\r\nexport SECRET_KEY={NEW}\r\n\
+                 export KEY_LAST_ROTATED=2026-11-21T02:00:00Z\r\n"
             )
         );
         let again = super::rotated(&rotated, "f".repeat(64).as_str(), now).unwrap();
