@@ -336,6 +336,12 @@ async fn user(app: &App, names: &[String]) -> Result<Option<(Principal, Option<T
     })
 }
 
+/// Whether a token is over because its user was signed out everywhere until an instant. It says in which second it was issued: the whole
+/// one in which they were is over, and so is one that does not say it.
+fn is_over(issued_at: Option<i64>, ended: Option<Timestamp>) -> bool {
+    ended.is_some_and(|at| issued_at.is_none_or(|issued| issued.saturating_mul(1_000_000) <= at.micros()))
+}
+
 /// The caller a token of the former system proves.
 pub(super) async fn caller(
     app: &App,
@@ -348,11 +354,9 @@ pub(super) async fn caller(
     let claims = tokens.verify(bearer, now)?;
     identity.require_fresh(app, now)?;
     let (principal, ended) = user(app, &claims.names).await?.ok_or(TokenFault::Principal)?;
-    // A token says in which second it was issued: the whole one in which its user was signed out everywhere is over.
-    let has_ended = ended.is_some_and(|at| {
-        claims.issued_at.is_none_or(|issued| issued.saturating_mul(1_000_000) <= at.micros())
-    });
-    if has_ended || identity.floors.load().refuse_at(claims.issued_at, None, principal.id) {
+    if is_over(claims.issued_at, ended)
+        || identity.floors.load().refuse_at(claims.issued_at, None, principal.id)
+    {
         return Err(TokenFault::Floor.into());
     }
     let limits = session_limits::of(app, principal.id, None, false).await?;
@@ -362,6 +366,7 @@ pub(super) async fn caller(
     Ok(Caller::Principal(Arc::new(SignedIn {
         amr: vec![LEGACY.to_owned()],
         expires_at: Some(claims.expires_at),
+        legacy_issued_at: claims.issued_at,
         ..SignedIn::without_session(principal)
     })))
 }
@@ -380,7 +385,7 @@ pub async fn exchange(
             "only a token of the former system is exchanged: your credential is of ours already",
         ));
     }
-    let who = caller.id;
+    let (who, issued_at) = (caller.id, caller.legacy_issued_at);
     let found = reading_all!(app.database(), |conn| async move {
         let Some(found) = store::principal::by_id(conn, who).await? else { return Ok(None) };
         let is_standing = membership::is_standing(conn, &found, None).await?;
@@ -401,8 +406,8 @@ pub async fn exchange(
                         "the account has a second factor: sign in with it",
                     ));
                 }
-                let ended = store::token_floor::former(transaction.tx(), who).await?;
-                if ended.is_some_and(|at| at >= now) {
+                // Who signed them out everywhere may have begun before this request, and have come to write only now.
+                if is_over(issued_at, store::token_floor::former(transaction.tx(), who).await?) {
                     let detail = "you were signed out everywhere meanwhile: sign in";
                     return Err(Problem::new(ProblemKind::Unauthenticated, detail));
                 }

@@ -5,15 +5,17 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_app::identity::sign_in::Opening;
-use charter_app::identity::{legacy_caller, legacy_secret, own_factor, sign_in, totp};
+use charter_app::identity::{legacy_caller, legacy_secret, own_factor, own_password, sign_in, totp};
 use charter_app::member::{self, MemberUpdate};
 use charter_app::vault::pepper;
 use charter_app::{App, Caller, EditOptions};
+use charter_db::{BoxFuture, Scope, Statement, Tx};
 use charter_kernel::facts::PrincipalStatus;
 use charter_kernel::{ProblemKind, Timestamp};
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 const SECRET: &str = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752";
 
@@ -161,6 +163,37 @@ both_engines!(a_token_of_the_former_system_becomes_a_session, async |db: TestDat
     let plain = sign_in::switch(&node.app, &ann, None).await.unwrap_err();
     assert_eq!(plain.kind, ProblemKind::Forbidden, "such a token has no session to switch");
 });
+
+both_engines!(
+    /// Whoever changes a stolen password began before the thief's exchange did, and was written after it had let the token in.
+    a_token_is_judged_again_where_its_session_is_written, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    node.clock.forward(61);
+    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    let mut timeless = claims("bob@toys.example", node.now());
+    timeless.as_object_mut().unwrap().remove("iat");
+    floor_forgotten(&node).await;
+    let change = node.operator();
+    let stolen = [token(SECRET, &claims("ann@toys.example", node.now())), token(SECRET, &timeless)];
+    node.clock.forward(300);
+    for (login, token) in ["ann@toys.example", "bob@toys.example"].into_iter().zip(stolen) {
+        let thief = node.as_bearer(&token).await;
+        own_password::set(&node.app, &change, login, Zeroizing::new("a wholly other phrase".to_owned())).await.unwrap();
+        let refused = legacy_caller::exchange(&node.app, &thief, None, Opening::default()).await.unwrap_err();
+        assert_eq!(refused.kind, ProblemKind::Unauthenticated, "{login}");
+    }
+    let ann = node.as_bearer(&token(SECRET, &claims("ann@toys.example", node.now()))).await;
+    legacy_caller::exchange(&node.app, &ann, None, Opening::default()).await.unwrap();
+});
+
+/// As if nobody had a password yet: there is no floor under the tokens of a former system.
+async fn floor_forgotten(node: &Node) {
+    const FORGET: Statement = Statement::new("delete from token_floors where scope = 'former'");
+    let forget =
+        |tx: &mut Tx| Box::pin(async move { tx.execute(&FORGET, &[]).await.map(drop) }) as BoxFuture<'_, Result<(), charter_db::Error>>;
+    node.app.database().write(Scope::Installation, forget).await.unwrap();
+}
 
 both_engines!(
     /// Attack 99: the former system knew nothing of the second factor, so its tokens do not stand in for it.
