@@ -190,8 +190,10 @@ both_engines!(
 /// As if nobody had a password yet: there is no floor under the tokens of a former system.
 async fn floor_forgotten(node: &Node) {
     const FORGET: Statement = Statement::new("delete from token_floors where scope = 'former'");
-    let forget =
-        |tx: &mut Tx| Box::pin(async move { tx.execute(&FORGET, &[]).await.map(drop) }) as BoxFuture<'_, Result<(), charter_db::Error>>;
+    let forget = |tx: &mut Tx| {
+        Box::pin(async move { tx.execute(&FORGET, &[]).await.map(drop) })
+            as BoxFuture<'_, Result<(), charter_db::Error>>
+    };
     node.app.database().write(Scope::Installation, forget).await.unwrap();
 }
 
@@ -336,4 +338,65 @@ both_engines!(a_secret_without_a_token_for_two_weeks_is_idle_and_is_ended_alone,
     is_refused(&node, &older(&node)).await;
     node.as_bearer(&newest(&node)).await;
     assert_eq!(legacy_caller::states(&node.app, &permit).await.unwrap().len(), 1);
+});
+
+both_engines!(
+    /// What a secret is called dies with the pepper that made it: an ended one would have come back with its name lost.
+    an_ended_secret_outlives_the_pepper_it_is_called_by, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    let other = SECRET.chars().rev().collect::<String>();
+    let (file, rest) = (format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY={other}"), format!("SECRET_KEY={SECRET}"));
+    take(&node.app, &file, None, false).await.unwrap();
+    let permit = node.permit_for_secrets().await;
+    let [kept, ended] = <[_; 2]>::try_from(legacy_caller::states(&node.app, &permit).await.unwrap()).unwrap();
+    legacy_caller::end_secret(&node.app, &node.operator(), &permit, &ended.id, "it leaked").await.unwrap();
+    take(&node.app, &rest, None, false).await.unwrap();
+    let of_ended = |node: &Node| token(&other, &claims("ann@toys.example", node.now()));
+
+    pepper::rotate(&node.app, &node.operator(), &permit).await.unwrap();
+    node.clock.forward(140);
+    for _ in 0..2 {
+        node.app.tick().await.unwrap();
+    }
+    let how = |is_dry_run, is_forced| pepper::EndDraft { version: 1, is_dry_run, is_forced };
+    let counted = pepper::end(&node.app, &node.operator(), &permit, how(true, false)).await.unwrap();
+    assert_eq!(counted.ended_legacy_secrets, 1);
+    for is_forced in [false, true] {
+        let refused = pepper::end(&node.app, &node.operator(), &permit, how(false, is_forced)).await.unwrap_err();
+        assert_eq!(refused.kind, ProblemKind::InUse);
+        assert!(refused.detail.contains("legacy_env"), "{refused:?}");
+    }
+
+    take(&node.app, &file, None, false).await.unwrap();
+    is_refused(&node, &of_ended(&node)).await;
+    take(&node.app, &rest, None, false).await.unwrap();
+    pepper::end(&node.app, &node.operator(), &permit, how(false, false)).await.unwrap();
+    let gone = legacy_caller::end_secret(&node.app, &node.operator(), &permit, &kept.id, "by its old name").await;
+    assert_eq!(gone.unwrap_err().kind, ProblemKind::NotFound);
+    node.app.close().await.unwrap();
+    let again = crate::world::open_with(&db, SECRETS, &[], NOW + 200).await.unwrap();
+    take(&again.app, &file, None, false).await.unwrap();
+    is_refused(&again, &of_ended(&again)).await;
+    again.as_bearer(&token(SECRET, &claims("ann@toys.example", again.now()))).await;
+});
+
+both_engines!(a_name_that_no_pepper_makes_any_more_ends_nothing, async |db: TestDatabase| {
+    let node = open(&db).await;
+    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    let permit = node.permit_for_secrets().await;
+    let id = legacy_caller::states(&node.app, &permit).await.unwrap().remove(0).id;
+    node.app.close().await.unwrap();
+    let without = crate::world::open_with(&db, SECRETS, &[], NOW + 1).await.unwrap();
+    let permit = without.permit_for_secrets().await;
+    pepper::rotate(&without.app, &without.operator(), &permit).await.unwrap();
+    without.clock.forward(140);
+    for _ in 0..2 {
+        without.app.tick().await.unwrap();
+    }
+    let how = pepper::EndDraft { version: 1, is_dry_run: false, is_forced: false };
+    pepper::end(&without.app, &without.operator(), &permit, how).await.unwrap();
+    let refused =
+        legacy_caller::end_secret(&without.app, &without.operator(), &permit, &id, "it leaked").await;
+    assert_eq!(refused.unwrap_err().kind, ProblemKind::NotFound);
 });
