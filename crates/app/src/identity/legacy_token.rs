@@ -5,6 +5,7 @@
 //! may do what the engine says. Everything ends at an instant: 270 days after the installation first took such tokens, sooner when the
 //! operator says so, and a day for secrets that can be guessed.
 
+use super::LEEWAY_SECONDS;
 use super::legacy_secret::{LegacyFile, LegacySecret};
 use super::seal::Pepper;
 use super::token::{TOKEN_MAX, TokenFault, has_no_name_twice};
@@ -23,7 +24,6 @@ pub const GRACE_SECONDS: i64 = 270 * 86_400;
 pub const WEAK_GRACE_SECONDS: i64 = 86_400;
 /// A token that is valid for longer than this is none a system issues for access.
 const LIFE_SECONDS_MAX: i64 = 31 * 86_400;
-const LEEWAY_SECONDS: i64 = 60;
 /// Claims that may name the user, the clearest first.
 const NAMES: [&str; 5] = ["email", "preferred_username", "username", "sub", "identity"];
 /// Claims that say what a token is for, where systems say it.

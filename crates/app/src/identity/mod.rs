@@ -223,7 +223,7 @@ impl Settings {
 }
 
 /// How far the clocks of two nodes may be apart.
-pub(crate) const LEEWAY_SECONDS: i64 = 60;
+pub(crate) const LEEWAY_SECONDS: i64 = charter_store::token_floor::LEEWAY_SECONDS;
 /// How often sessions that are long over are forgotten.
 const PURGE_EVERY_SECONDS: i64 = 3_600;
 const SESSIONS_MAX: usize = 100_000;

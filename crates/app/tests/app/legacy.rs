@@ -31,8 +31,8 @@ both_engines!(
     no_token_makes_one_verifier_take_the_key_of_the_other, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    // Everybody has just got a password, which ended what was issued until then.
-    node.clock.forward(1);
+    // Everybody has just got a password, which ended what was issued until then, by clocks that may be a minute apart.
+    node.clock.forward(61);
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let begun = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD)).await.unwrap().begun().unwrap();
     node.as_bearer(begun.access_token()).await;
@@ -69,7 +69,7 @@ both_engines!(
 both_engines!(a_rotation_in_the_former_system_is_followed_and_goes_on_counting, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    node.clock.forward(1);
+    node.clock.forward(61);
     let newer = SECRET.chars().rev().collect::<String>();
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let (old, new) = (
@@ -114,7 +114,7 @@ both_engines!(
     a_token_of_the_former_system_names_a_user_and_nothing_else, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    node.clock.forward(1);
+    node.clock.forward(61);
     let bob = token(SECRET, &claims(" Bob@Toys.Example", node.now()));
     is_refused(&node, &bob).await;
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
@@ -144,7 +144,7 @@ both_engines!(
 both_engines!(a_token_of_the_former_system_becomes_a_session, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    node.clock.forward(1);
+    node.clock.forward(61);
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let ann = node.as_bearer(&token(SECRET, &claims("ann@toys.example", node.now()))).await;
     let begun = legacy_caller::exchange(&node.app, &ann, None, Opening::default()).await.unwrap();
@@ -198,11 +198,31 @@ async fn floor_forgotten(node: &Node) {
 }
 
 both_engines!(
+    /// Whoever signs out on a node that is behind signs out of what a clock that is ahead issued before, too.
+    a_clock_that_is_behind_leaves_no_token_of_before, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    node.clock.forward(3_600);
+    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    let ahead = token(SECRET, &claims("ann@toys.example", node.now().plus_seconds(60)));
+    node.as_bearer(&ahead).await;
+    own_password::set(&node.app, &node.operator(), "ann@toys.example", Zeroizing::new("a wholly other phrase".to_owned()))
+        .await
+        .unwrap();
+    is_refused(&node, &ahead).await;
+    node.clock.forward(60);
+    is_refused(&node, &ahead).await;
+    is_refused(&node, &token(SECRET, &claims("ann@toys.example", node.now()))).await;
+    node.clock.forward(1);
+    node.as_bearer(&token(SECRET, &claims("ann@toys.example", node.now()))).await;
+});
+
+both_engines!(
     /// Attack 99: the former system knew nothing of the second factor, so its tokens do not stand in for it.
     a_token_of_the_former_system_does_not_skip_the_second_factor, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    node.clock.forward(1);
+    node.clock.forward(61);
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let theirs = token(SECRET, &claims("ann@toys.example", node.now()));
     let before = node.as_bearer(&theirs).await;
@@ -232,7 +252,7 @@ both_engines!(
     the_end_is_for_good_and_the_grace_does_not_begin_anew, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    node.clock.forward(1);
+    node.clock.forward(61);
     let text = format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY=short");
     let weak = take(&node.app, &text, None, false).await.unwrap_err();
     assert_eq!(weak.kind, ProblemKind::Invalid);
@@ -246,7 +266,7 @@ both_engines!(
     let permit = node.app.require(&node.operator(), node.app.platform(), "platform.secrets.rotate").await.unwrap();
     let states = legacy_caller::states(&node.app, &permit).await.unwrap();
     assert_eq!(states.iter().map(|state| state.is_weak).collect::<Vec<_>>(), [false, true]);
-    assert_eq!(states[0].until, Timestamp::from_seconds(NOW + 1 + 270 * 86_400));
+    assert_eq!(states[0].until, Timestamp::from_seconds(NOW + 61 + 270 * 86_400));
     legacy_caller::end(&node.app, &node.operator(), &permit, "it leaked").await.unwrap();
     let ann = |node: &Node| token(SECRET, &claims("ann@toys.example", node.now()));
     is_refused(&node, &ann(&node)).await;
@@ -261,7 +281,7 @@ const DAY: i64 = 86_400;
 both_engines!(what_was_counted_outlives_a_restart_and_a_new_pepper, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    node.clock.forward(1);
+    node.clock.forward(61);
     let other = SECRET.chars().rev().collect::<String>();
     let file = format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY={other}");
     take(&node.app, &file, None, false).await.unwrap();
@@ -288,7 +308,7 @@ both_engines!(what_was_counted_outlives_a_restart_and_a_new_pepper, async |db: T
     pepper::end(&node.app, &node.operator(), &permit, how).await.unwrap();
     assert_eq!(told(&node).await, counted, "under its name by the newer pepper");
     node.app.close().await.unwrap();
-    let again = crate::world::open_with(&db, SECRETS, &[], NOW + 200).await.unwrap();
+    let again = crate::world::open_with(&db, SECRETS, &[], NOW + 300).await.unwrap();
     take(&again.app, &file, None, false).await.unwrap();
     assert_eq!(told(&again).await, counted);
 });
