@@ -356,9 +356,9 @@ impl Identity {
         self.credentials.forget(key_id);
     }
 
-    /// Reads a session again when it is named next.
+    /// Reads a session again when it is named next, unless it is known to have ended: nobody is let in by one meanwhile.
     pub(crate) fn forget_session(&self, id: charter_kernel::SessionId) {
-        self.sessions.forget(&id);
+        self.sessions.forget_unless(&id, |there| matches!(there, session::Remembered::Ended));
     }
 
     /// Hashes what must be recognised.
