@@ -12,6 +12,7 @@ use charter_app::{App, Caller, EditOptions};
 use charter_db::{BoxFuture, Scope, Statement, Tx};
 use charter_kernel::facts::PrincipalStatus;
 use charter_kernel::{ProblemKind, Timestamp};
+use charter_store::token_floor;
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 use serde_json::{Value, json};
@@ -173,28 +174,39 @@ both_engines!(
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let mut timeless = claims("bob@toys.example", node.now());
     timeless.as_object_mut().unwrap().remove("iat");
-    floor_forgotten(&node).await;
-    let change = node.operator();
-    let stolen = [token(SECRET, &claims("ann@toys.example", node.now())), token(SECRET, &timeless)];
+    let changed_at = node.now();
+    let stolen = [token(SECRET, &claims("ann@toys.example", changed_at)), token(SECRET, &timeless)];
+    floors_forgotten(&node).await;
     node.clock.forward(300);
-    for (login, token) in ["ann@toys.example", "bob@toys.example"].into_iter().zip(stolen) {
+    for token in stolen {
         let thief = node.as_bearer(&token).await;
-        own_password::set(&node.app, &change, login, Zeroizing::new("a wholly other phrase".to_owned())).await.unwrap();
+        let who = thief.principal().unwrap().id;
+        node.app
+            .database()
+            .write(Scope::Installation, move |tx: &mut Tx| {
+                Box::pin(async move { token_floor::end_former(tx, who, "a new password", changed_at).await })
+                    as BoxFuture<'_, Result<(), charter_db::Error>>
+            })
+            .await
+            .unwrap();
         let refused = legacy_caller::exchange(&node.app, &thief, None, Opening::default()).await.unwrap_err();
-        assert_eq!(refused.kind, ProblemKind::Unauthenticated, "{login}");
+        assert_eq!(refused.kind, ProblemKind::Unauthenticated);
     }
     let ann = node.as_bearer(&token(SECRET, &claims("ann@toys.example", node.now()))).await;
     legacy_caller::exchange(&node.app, &ann, None, Opening::default()).await.unwrap();
 });
 
 /// As if nobody had a password yet: there is no floor under the tokens of a former system.
-async fn floor_forgotten(node: &Node) {
+async fn floors_forgotten(node: &Node) {
     const FORGET: Statement = Statement::new("delete from token_floors where scope = 'former'");
-    let forget = |tx: &mut Tx| {
-        Box::pin(async move { tx.execute(&FORGET, &[]).await.map(drop) })
-            as BoxFuture<'_, Result<(), charter_db::Error>>
-    };
-    node.app.database().write(Scope::Installation, forget).await.unwrap();
+    node.app
+        .database()
+        .write(Scope::Installation, |tx: &mut Tx| {
+            Box::pin(async move { tx.execute(&FORGET, &[]).await.map(drop) })
+                as BoxFuture<'_, Result<(), charter_db::Error>>
+        })
+        .await
+        .unwrap();
 }
 
 both_engines!(
