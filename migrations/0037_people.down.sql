@@ -26,6 +26,23 @@ create table token_floors_before (
 ){clustered};
 insert into token_floors_before (scope, subject_id, not_before, reason, set_at)
     select scope, subject_id, not_before, reason, set_at from token_floors where scope <> 'former';
+-- What ended the tokens of a former system ends every token of before. It is kept until none of them lives, which is 31 days at most.
+-- postgres:begin
+insert into token_floors_before (scope, subject_id, not_before, reason, set_at)
+    select 'principal', subject_id, not_before + interval '1 microsecond', reason, not_before + interval '768 hours' from token_floors where scope = 'former'
+    on conflict (scope, subject_id) do update set
+    not_before = case when excluded.not_before > token_floors_before.not_before then excluded.not_before
+                 else token_floors_before.not_before end,
+    set_at = case when excluded.set_at > token_floors_before.set_at then excluded.set_at else token_floors_before.set_at end;
+-- postgres:end
+-- sqlite:begin
+insert into token_floors_before (scope, subject_id, not_before, reason, set_at)
+    select 'principal', subject_id, not_before + 1, reason, not_before + 2764800000000 from token_floors where scope = 'former'
+    on conflict (scope, subject_id) do update set
+    not_before = case when excluded.not_before > token_floors_before.not_before then excluded.not_before
+                 else token_floors_before.not_before end,
+    set_at = case when excluded.set_at > token_floors_before.set_at then excluded.set_at else token_floors_before.set_at end;
+-- sqlite:end
 drop table token_floors;
 alter table token_floors_before rename to token_floors;
 create index token_floors_set on token_floors (set_at, scope, subject_id);

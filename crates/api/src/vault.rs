@@ -400,6 +400,8 @@ struct PepperEndView {
     previous_client_secrets: u64,
     /// Sessions whose cookie or refresh token dies with it: their users sign in again.
     sessions: u64,
+    /// Ended secrets of a former system that would count again: while there are any, the version is not ended.
+    ended_legacy_secrets: u64,
     /// Recovery codes that die with it: their owners make new ones.
     recovery_codes: u64,
     /// Open invitations whose link dies with it: they are sent again.
@@ -416,7 +418,7 @@ async fn end_pepper(call: Call<PepperPath, EndQuery>) -> Result<Reply<PepperEndV
     let permit = call.permit()?.clone();
     let EndQuery { dry_run, force } = call.query;
     let how = pepper::EndDraft { version: call.path.pepper, is_dry_run: dry_run, is_forced: force };
-    let PepperEnd { version, credentials, clients, sessions, others } =
+    let PepperEnd { version, credentials, clients, sessions, ended_legacy_secrets, others } =
         pepper::end(&call.app, &call.ctx, &permit, how).await?;
     Ok(Reply::new(PepperEndView {
         dry_run,
@@ -424,6 +426,7 @@ async fn end_pepper(call: Call<PepperPath, EndQuery>) -> Result<Reply<PepperEndV
         credentials,
         clients,
         sessions,
+        ended_legacy_secrets,
         previous_client_secrets: others.previous_client_secrets,
         recovery_codes: others.recovery_codes,
         invitations: others.invitations,

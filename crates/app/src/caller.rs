@@ -62,6 +62,8 @@ pub struct SignedIn {
     pub authenticated_at: Option<Timestamp>,
     /// When the credential ends.
     pub expires_at: Option<Timestamp>,
+    /// In which second a token of a former system was issued, where it says so; of everything else none.
+    pub legacy_issued_at: Option<i64>,
     /// Who really acts, in a support session.
     pub support: Option<Arc<Support>>,
 }
@@ -105,6 +107,7 @@ impl SignedIn {
             amr: Vec::new(),
             authenticated_at: None,
             expires_at: None,
+            legacy_issued_at: None,
             support: None,
         }
     }

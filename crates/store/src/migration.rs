@@ -67,6 +67,7 @@ migrations! {
     36 "0036_oauth_audiences"
     37 "0037_people"
     38 "0038_keys_in_use"
+    39 "0039_names_of_former_secrets"
 }
 
 const PRESENT: Statement = Statement::forked(

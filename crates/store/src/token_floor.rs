@@ -18,6 +18,9 @@ statements! {
     FORMER = "select not_before from token_floors where scope = 'former' and subject_id = $1";
 }
 
+/// How far clocks may be apart, those of two nodes or that of a former system and ours.
+pub const LEEWAY_SECONDS: i64 = 60;
+
 /// Whose tokens a floor is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Whose {
@@ -88,9 +91,11 @@ pub async fn raise(tx: &mut Tx, it: &TokenFloor) -> Result<bool> {
     Ok(tx.execute(&RAISE, params![scope, subject, it.not_before, it.reason, it.set_at]).await? > 0)
 }
 
-/// Ends the tokens of a former system that name a principal and were issued until now.
+/// Ends the tokens of a former system that name a principal and were issued until now, by whatever clock: whichever is behind the other,
+/// none of before is left, and for a minute none is taken.
 pub async fn end_former(tx: &mut Tx, principal: PrincipalId, reason: &str, now: Timestamp) -> Result<()> {
-    tx.execute(&RAISE, params!["former", principal, now, reason, now]).await?;
+    let until = now.plus_seconds(LEEWAY_SECONDS);
+    tx.execute(&RAISE, params!["former", principal, until, reason, now]).await?;
     Ok(())
 }
 

@@ -137,6 +137,7 @@ fn found(
             amr: vec!["swk".to_owned()],
             authenticated_at: None,
             expires_at,
+            legacy_issued_at: None,
             support: None,
             by_client: None,
         }),

@@ -6,7 +6,7 @@
 use super::authenticate::Stop;
 use super::begin::{self, Opening, SignIn, issue};
 use super::legacy_secret::LegacyFile;
-use super::legacy_token::{Held, LegacySecretState, LegacyTokens};
+use super::legacy_token::{GRACE_SECONDS, Held, LegacySecretState, LegacyTokens};
 use super::membership;
 use super::own_session::principal_of;
 use super::sign_in::begin_from_legacy;
@@ -18,7 +18,7 @@ use crate::caller::{Caller, RequestContext, SignedIn};
 use crate::guard::Permit;
 use crate::text;
 use crate::transaction::{Committed, Transaction};
-use charter_db::{BoxFuture, Scope, Tx};
+use charter_db::{BoxFuture, Conn, Scope, Tx};
 use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
@@ -114,15 +114,21 @@ async fn remember(
 ) -> Result<(), Problem> {
     let (mut new, mut renamed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for secret in held {
-        let Some((newest, older)) = secret.ids.split_first() else { continue };
-        let of_older = rows.iter().filter(|row| older.contains(&row.id));
-        renamed.extend(of_older.map(|row| (row.id.clone(), newest.clone())));
-        if !rows.iter().any(|row| secret.ids.contains(&row.id)) {
-            new.push(LegacyUse::unused(newest.clone(), now));
+        let Some(newest) = secret.ids.first() else { continue };
+        for row in rows {
+            // A node whose clock is behind calls nothing back by an older version.
+            if secret.ids.iter().any(|name| name.by < newest.by && name.id == row.id) {
+                renamed.push((row.id.clone(), newest.clone()));
+            } else if row.id == newest.id && row.named_by == 0 {
+                new.push(LegacyUse::unused(newest.id.clone(), newest.by, row.taken_at));
+            }
+        }
+        if !rows.iter().any(|row| secret.is_called(&row.id)) {
+            new.push(LegacyUse::unused(newest.id.clone(), newest.by, now));
         }
     }
     if is_all {
-        let is_held = |row: &&LegacyUse| held.iter().any(|secret| secret.ids.contains(&row.id));
+        let is_held = |row: &&LegacyUse| held.iter().any(|secret| secret.is_called(&row.id));
         let others = rows.iter().filter(|row| row.ended_at.is_none() && !is_held(row));
         gone.extend(others.map(|row| row.id.clone()));
     }
@@ -135,10 +141,10 @@ async fn remember(
                 for id in &gone {
                     store::legacy_secret::take(tx, id).await?;
                 }
-                for (older, id) in renamed {
+                for (older, name) in renamed {
                     // Of two nodes that see the same, one finds it.
                     if let Some(row) = store::legacy_secret::take(tx, &older).await? {
-                        new.push(LegacyUse { id, ..row });
+                        new.push(LegacyUse { id: name.id, named_by: name.by, ..row });
                     }
                 }
                 for row in &new {
@@ -158,7 +164,8 @@ pub(super) async fn flush(app: &App, is_last: bool) {
         .into_iter()
         .filter(|secret| secret.accepted > 0)
         .filter_map(|secret| {
-            let unused = LegacyUse::unused(secret.ids.into_iter().next()?, now);
+            let name = secret.ids.into_iter().next()?;
+            let unused = LegacyUse::unused(name.id, name.by, now);
             Some(LegacyUse { accepted: secret.accepted, last_accepted_at: secret.last_at, ..unused })
         })
         .collect();
@@ -185,14 +192,14 @@ pub async fn states(app: &App, _: &Permit) -> Result<Vec<LegacySecretState>, Pro
     let Some(tokens) = app.identity().legacy.load_full() else { return Ok(Vec::new()) };
     let (rows, now) = (reading_all!(app.database(), |conn| store::legacy_secret::list(conn))?, app.now());
     let state = |secret: Held| {
-        let of = || rows.iter().filter(|row| secret.ids.contains(&row.id));
+        let of = || rows.iter().filter(|row| secret.is_called(&row.id));
         Some(LegacySecretState {
             is_weak: secret.is_weak,
             until: secret.until,
             taken_at: of().map(|row| row.taken_at).min().unwrap_or(now),
             accepted: secret.accepted + of().map(|row| row.accepted).sum::<u64>(),
             last_accepted_at: of().filter_map(|row| row.last_accepted_at).chain(secret.last_at).max(),
-            id: secret.ids.into_iter().next()?,
+            id: secret.ids.into_iter().next()?.id,
         })
     };
     Ok(tokens.held().into_iter().filter(|secret| !secret.has_ended).filter_map(state).collect())
@@ -264,7 +271,9 @@ pub async fn end_secret(
     let wanted = id.to_owned();
     app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
-            if !store::legacy_secret::end(transaction.tx(), &wanted, now).await? {
+            if !is_known(transaction.tx(), &wanted).await?
+                || !store::legacy_secret::end(transaction.tx(), &wanted, now).await?
+            {
                 return Err(Problem::not_found(format!(
                     "no secret {wanted} of a former system is in force: `charter keys legacy` shows them"
                 )));
@@ -277,6 +286,31 @@ pub async fn end_secret(
         tokens.end(|known| known == id);
     }
     Ok(())
+}
+
+/// Whether nodes know the secret that is called so: no pepper that has ended made its name.
+async fn is_known(conn: &mut Conn, id: &str) -> Result<bool, Problem> {
+    let rows = store::legacy_secret::list(conn).await?;
+    let Some(row) = rows.iter().find(|row| row.id == id) else { return Ok(false) };
+    let ended = store::vault::peppers(conn).await?.into_iter().filter(|it| it.ended_at.is_some());
+    // Where it was not written down, it can be any.
+    Ok(!ended.into_iter().any(|it| row.named_by <= it.version))
+}
+
+/// How many secrets that were ended nobody would know any more without a version of the pepper: put back into the file, they would be
+/// taken again. None, once nothing of a former system is taken.
+pub(crate) async fn known_only_by(
+    conn: &mut Conn,
+    version: u32,
+    now: Timestamp,
+) -> Result<u64, charter_db::Error> {
+    let kept = store::setting::get(conn, SETTING).await?;
+    let kept = kept.and_then(|text| serde_json::from_str::<Kept>(&text).ok());
+    let is_over = |kept: Kept| kept.ended_at.is_some() || kept.since.plus_seconds(GRACE_SECONDS) <= now;
+    if kept.is_some_and(is_over) {
+        return Ok(0);
+    }
+    store::legacy_secret::ended_until(conn, version).await
 }
 
 /// Leaves in the trail that the former system's secrets are about to be rotated, before they are: a rotation that cannot be recorded
@@ -336,6 +370,12 @@ async fn user(app: &App, names: &[String]) -> Result<Option<(Principal, Option<T
     })
 }
 
+/// Whether a token is over because its user was signed out everywhere until an instant. It says in which second it was issued: the whole
+/// one in which they were is over, and so is one that does not say it.
+fn is_over(issued_at: Option<i64>, ended: Option<Timestamp>) -> bool {
+    ended.is_some_and(|at| issued_at.is_none_or(|issued| issued.saturating_mul(1_000_000) <= at.micros()))
+}
+
 /// The caller a token of the former system proves.
 pub(super) async fn caller(
     app: &App,
@@ -348,11 +388,9 @@ pub(super) async fn caller(
     let claims = tokens.verify(bearer, now)?;
     identity.require_fresh(app, now)?;
     let (principal, ended) = user(app, &claims.names).await?.ok_or(TokenFault::Principal)?;
-    // A token says in which second it was issued: the whole one in which its user was signed out everywhere is over.
-    let has_ended = ended.is_some_and(|at| {
-        claims.issued_at.is_none_or(|issued| issued.saturating_mul(1_000_000) <= at.micros())
-    });
-    if has_ended || identity.floors.load().refuse_at(claims.issued_at, None, principal.id) {
+    if is_over(claims.issued_at, ended)
+        || identity.floors.load().refuse_at(claims.issued_at, None, principal.id)
+    {
         return Err(TokenFault::Floor.into());
     }
     let limits = session_limits::of(app, principal.id, None, false).await?;
@@ -362,6 +400,7 @@ pub(super) async fn caller(
     Ok(Caller::Principal(Arc::new(SignedIn {
         amr: vec![LEGACY.to_owned()],
         expires_at: Some(claims.expires_at),
+        legacy_issued_at: claims.issued_at,
         ..SignedIn::without_session(principal)
     })))
 }
@@ -380,7 +419,7 @@ pub async fn exchange(
             "only a token of the former system is exchanged: your credential is of ours already",
         ));
     }
-    let who = caller.id;
+    let (who, issued_at) = (caller.id, caller.legacy_issued_at);
     let found = reading_all!(app.database(), |conn| async move {
         let Some(found) = store::principal::by_id(conn, who).await? else { return Ok(None) };
         let is_standing = membership::is_standing(conn, &found, None).await?;
@@ -401,8 +440,8 @@ pub async fn exchange(
                         "the account has a second factor: sign in with it",
                     ));
                 }
-                let ended = store::token_floor::former(transaction.tx(), who).await?;
-                if ended.is_some_and(|at| at >= now) {
+                // Who signed them out everywhere may have begun before this request, and have come to write only now.
+                if is_over(issued_at, store::token_floor::former(transaction.tx(), who).await?) {
                     let detail = "you were signed out everywhere meanwhile: sign in";
                     return Err(Problem::new(ProblemKind::Unauthenticated, detail));
                 }

@@ -5,6 +5,7 @@
 //! may do what the engine says. Everything ends at an instant: 270 days after the installation first took such tokens, sooner when the
 //! operator says so, and a day for secrets that can be guessed.
 
+use super::LEEWAY_SECONDS;
 use super::legacy_secret::{LegacyFile, LegacySecret};
 use super::seal::Pepper;
 use super::token::{TOKEN_MAX, TokenFault, has_no_name_twice};
@@ -23,7 +24,6 @@ pub const GRACE_SECONDS: i64 = 270 * 86_400;
 pub const WEAK_GRACE_SECONDS: i64 = 86_400;
 /// A token that is valid for longer than this is none a system issues for access.
 const LIFE_SECONDS_MAX: i64 = 31 * 86_400;
-const LEEWAY_SECONDS: i64 = 60;
 /// Claims that may name the user, the clearest first.
 const NAMES: [&str; 5] = ["email", "preferred_username", "username", "sub", "identity"];
 /// Claims that say what a token is for, where systems say it.
@@ -70,17 +70,31 @@ pub struct LegacySecretState {
     pub last_accepted_at: Option<Timestamp>,
 }
 
+/// What a secret is called by a version of the pepper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Name {
+    pub by: u32,
+    pub id: String,
+}
+
 /// A secret of the file, as this node has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Held {
-    /// What it is called by every version of the pepper in force, newest first.
-    pub ids: Vec<String>,
+    /// What it is called by every version of the pepper in force, that which makes hashes first.
+    pub ids: Vec<Name>,
     pub is_weak: bool,
     pub until: Timestamp,
     pub has_ended: bool,
     /// Requests that are not written down yet, and when the last of them came.
     pub accepted: u64,
     pub last_at: Option<Timestamp>,
+}
+
+impl Held {
+    /// Whether some version in force calls it so.
+    pub fn is_called(&self, id: &str) -> bool {
+        self.ids.iter().any(|name| name.id == id)
+    }
 }
 
 /// The user a token names: every claim that could.
@@ -115,10 +129,12 @@ impl LegacyTokens {
         self
     }
 
-    /// What a secret is called by every version of the pepper in force, newest first. Nothing can be learned from it.
-    fn ids(&self, known: &Known) -> Vec<String> {
+    /// What a secret is called by every version of the pepper in force. Nothing can be learned from it.
+    fn ids(&self, known: &Known) -> Vec<Name> {
         let hashes = self.pepper.every_legacy_secret(known.secret.bytes());
-        hashes.iter().map(|hash| audit::hex(hash.get(..6).unwrap_or_default())).collect()
+        let name =
+            |(by, hash): (u32, [u8; 32])| Name { by, id: audit::hex(hash.get(..6).unwrap_or_default()) };
+        hashes.into_iter().map(name).collect()
     }
 
     /// The secrets of the file, newest first.
@@ -141,7 +157,7 @@ impl LegacyTokens {
     /// Ends the secrets that are called so, for good.
     pub(super) fn end(&self, is_ended: impl Fn(&str) -> bool) {
         for known in self.known.iter().filter(|known| !known.has_ended()) {
-            if self.ids(known).iter().any(|id| is_ended(id)) {
+            if self.ids(known).iter().any(|name| is_ended(&name.id)) {
                 known.has_ended.store(true, Ordering::Release);
             }
         }
@@ -159,7 +175,8 @@ impl LegacyTokens {
 
     /// Notes that so much of what was counted for a secret is written down.
     pub(super) fn written(&self, id: &str, accepted: u64) {
-        if let Some(known) = self.known.iter().find(|known| self.ids(known).iter().any(|it| it == id)) {
+        if let Some(known) = self.known.iter().find(|known| self.ids(known).iter().any(|name| name.id == id))
+        {
             known.accepted.fetch_sub(accepted, Ordering::AcqRel);
         }
     }

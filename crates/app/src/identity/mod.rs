@@ -223,7 +223,7 @@ impl Settings {
 }
 
 /// How far the clocks of two nodes may be apart.
-pub(crate) const LEEWAY_SECONDS: i64 = 60;
+pub(crate) const LEEWAY_SECONDS: i64 = charter_store::token_floor::LEEWAY_SECONDS;
 /// How often sessions that are long over are forgotten.
 const PURGE_EVERY_SECONDS: i64 = 3_600;
 const SESSIONS_MAX: usize = 100_000;
@@ -356,9 +356,9 @@ impl Identity {
         self.credentials.forget(key_id);
     }
 
-    /// Reads a session again when it is named next.
+    /// Reads a session again when it is named next, unless it is known to have ended: nobody is let in by one meanwhile.
     pub(crate) fn forget_session(&self, id: charter_kernel::SessionId) {
-        self.sessions.forget(&id);
+        self.sessions.forget_unless(&id, |there| matches!(there, session::Remembered::Ended));
     }
 
     /// Hashes what must be recognised.

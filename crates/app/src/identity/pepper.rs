@@ -157,9 +157,10 @@ impl Pepper {
         self.every(|keys| &keys.logins, login.as_bytes())
     }
 
-    /// What stands for a secret of a former system, by every version in force, newest first.
-    pub fn every_legacy_secret(&self, secret: &[u8]) -> Vec<[u8; 32]> {
-        self.every(|keys| &keys.legacy, secret)
+    /// What stands for a secret of a former system, by every version in force with its number, that which makes hashes first.
+    pub fn every_legacy_secret(&self, secret: &[u8]) -> Vec<(u32, [u8; 32])> {
+        let by = |keys: &Arc<Keys>| (keys.version, bytes(hmac::sign(&keys.legacy, secret).as_ref()));
+        self.live.load().iter().map(by).collect()
     }
 
     /// What proves that a refresh token is ours: 128 bits over what it says.

@@ -148,6 +148,7 @@ impl Known {
             amr: if self.support.is_some() { vec![support::AMR.to_owned()] } else { self.amr.clone() },
             authenticated_at: Some(self.authenticated_at).filter(|_| self.support.is_none()),
             expires_at: Some(expires_at),
+            legacy_issued_at: None,
             support: self.support.as_ref().map(|(support, _)| Arc::clone(support)),
         })
     }

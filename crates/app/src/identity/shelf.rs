@@ -55,8 +55,20 @@ impl<K: Hash + Eq + Clone, V: Clone> Shelf<K, V> {
         K: std::borrow::Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        self.forget_unless(key, |_| false);
+    }
+
+    /// Forgets the key, unless what is there is one that stays.
+    pub fn forget_unless<Q>(&self, key: &Q, stays: impl Fn(&V) -> bool)
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         if let Some(shard) = self.shard(key) {
-            shard.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            if !shard.get(key).is_some_and(stays) {
+                shard.remove(key);
+            }
         }
     }
 }
@@ -75,6 +87,8 @@ mod tests {
         assert!((0..10_000).filter(|key| shelf.get(key).is_some()).count() <= 64);
         shelf.put(1, 7, |_| false);
         shelf.put(1, 8, |value| *value == 7);
+        assert_eq!(shelf.get(&1), Some(7));
+        shelf.forget_unless(&1, |value| *value == 7);
         assert_eq!(shelf.get(&1), Some(7));
         shelf.forget(&1);
         assert_eq!(shelf.get(&1), None);

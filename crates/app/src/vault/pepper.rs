@@ -6,6 +6,7 @@ use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
 use crate::guard::Permit;
+use crate::identity::legacy_caller;
 use crate::identity::pepper::proof_of;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
@@ -105,6 +106,8 @@ pub struct PepperEnd {
     pub clients: u64,
     /// Sessions whose cookie or refresh token dies with it: their users sign in again.
     pub sessions: u64,
+    /// Ended secrets of a former system that would count again: while there are any, the version stays.
+    pub ended_legacy_secrets: u64,
     /// Everything else that dies with it.
     pub others: OtherHashes,
 }
@@ -161,6 +164,7 @@ pub async fn end(
             credentials: on(store::vault::credentials(conn, now).await?),
             clients: on(store::vault::clients(conn).await?),
             sessions: store::vault::sessions_before(conn, now, since, version).await?,
+            ended_legacy_secrets: legacy_caller::known_only_by(conn, version, now).await?,
             others: store::vault::others_before(conn, now, since, version).await?,
         })
     })?;
@@ -198,6 +202,17 @@ pub async fn end(
     );
     app.write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
+            let ended = legacy_caller::known_only_by(transaction.tx(), version, now).await?;
+            if ended > 0 {
+                return Err(Problem::new(
+                    ProblemKind::InUse,
+                    format!(
+                        "{ended} secrets of a former system were ended and are known by version {version} only: with their name lost, they would \
+                         count again. Put them back into the file of `legacy_env` until a service has read it, which calls them by the newer \
+                         version and refuses them as before, or end all of them: `charter keys end-legacy --reason TEXT`"
+                    ),
+                ));
+            }
             if !store::vault::end_pepper(transaction.tx(), version, now).await? {
                 return Err(Problem::new(ProblemKind::InUse, "the version was ended before"));
             }

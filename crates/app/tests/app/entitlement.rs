@@ -61,6 +61,7 @@ async fn caller(node: &Node, login: &str) -> RequestContext {
         amr: vec!["pwd".to_owned()],
         authenticated_at: None,
         expires_at: None,
+        legacy_issued_at: None,
         support: None,
     };
     RequestContext { caller: Caller::Principal(Arc::new(signed_in)), ..node.operator() }

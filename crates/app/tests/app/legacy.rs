@@ -5,15 +5,18 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_app::identity::sign_in::Opening;
-use charter_app::identity::{legacy_caller, legacy_secret, own_factor, sign_in, totp};
+use charter_app::identity::{legacy_caller, legacy_secret, own_factor, own_password, sign_in, totp};
 use charter_app::member::{self, MemberUpdate};
 use charter_app::vault::pepper;
 use charter_app::{App, Caller, EditOptions};
+use charter_db::{BoxFuture, Scope, Statement, Tx};
 use charter_kernel::facts::PrincipalStatus;
 use charter_kernel::{ProblemKind, Timestamp};
+use charter_store::token_floor;
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 const SECRET: &str = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752";
 
@@ -29,8 +32,8 @@ both_engines!(
     no_token_makes_one_verifier_take_the_key_of_the_other, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    // Everybody has just got a password, which ended what was issued until then.
-    node.clock.forward(1);
+    // Everybody has just got a password, which ended what was issued until then, by clocks that may be a minute apart.
+    node.clock.forward(61);
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let begun = sign_in::sign_in(&node.app, &node.anonymous(), draft("ann@toys.example", PASSWORD)).await.unwrap().begun().unwrap();
     node.as_bearer(begun.access_token()).await;
@@ -67,7 +70,7 @@ both_engines!(
 both_engines!(a_rotation_in_the_former_system_is_followed_and_goes_on_counting, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    node.clock.forward(1);
+    node.clock.forward(61);
     let newer = SECRET.chars().rev().collect::<String>();
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let (old, new) = (
@@ -112,7 +115,7 @@ both_engines!(
     a_token_of_the_former_system_names_a_user_and_nothing_else, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    node.clock.forward(1);
+    node.clock.forward(61);
     let bob = token(SECRET, &claims(" Bob@Toys.Example", node.now()));
     is_refused(&node, &bob).await;
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
@@ -142,7 +145,7 @@ both_engines!(
 both_engines!(a_token_of_the_former_system_becomes_a_session, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    node.clock.forward(1);
+    node.clock.forward(61);
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let ann = node.as_bearer(&token(SECRET, &claims("ann@toys.example", node.now()))).await;
     let begun = legacy_caller::exchange(&node.app, &ann, None, Opening::default()).await.unwrap();
@@ -163,11 +166,75 @@ both_engines!(a_token_of_the_former_system_becomes_a_session, async |db: TestDat
 });
 
 both_engines!(
+    /// Whoever changes a stolen password began before the thief's exchange did, and was written after it had let the token in.
+    a_token_is_judged_again_where_its_session_is_written, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    node.clock.forward(61);
+    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    let mut timeless = claims("bob@toys.example", node.now());
+    timeless.as_object_mut().unwrap().remove("iat");
+    let changed_at = node.now();
+    let stolen = [token(SECRET, &claims("ann@toys.example", changed_at)), token(SECRET, &timeless)];
+    floors_forgotten(&node).await;
+    node.clock.forward(300);
+    for token in stolen {
+        let thief = node.as_bearer(&token).await;
+        let who = thief.principal().unwrap().id;
+        node.app
+            .database()
+            .write(Scope::Installation, move |tx: &mut Tx| {
+                Box::pin(async move { token_floor::end_former(tx, who, "a new password", changed_at).await })
+                    as BoxFuture<'_, Result<(), charter_db::Error>>
+            })
+            .await
+            .unwrap();
+        let refused = legacy_caller::exchange(&node.app, &thief, None, Opening::default()).await.unwrap_err();
+        assert_eq!(refused.kind, ProblemKind::Unauthenticated);
+    }
+    let ann = node.as_bearer(&token(SECRET, &claims("ann@toys.example", node.now()))).await;
+    legacy_caller::exchange(&node.app, &ann, None, Opening::default()).await.unwrap();
+});
+
+/// As if nobody had a password yet: there is no floor under the tokens of a former system.
+async fn floors_forgotten(node: &Node) {
+    const FORGET: Statement = Statement::new("delete from token_floors where scope = 'former'");
+    node.app
+        .database()
+        .write(Scope::Installation, |tx: &mut Tx| {
+            Box::pin(async move { tx.execute(&FORGET, &[]).await.map(drop) })
+                as BoxFuture<'_, Result<(), charter_db::Error>>
+        })
+        .await
+        .unwrap();
+}
+
+both_engines!(
+    /// Whoever signs out on a node that is behind signs out of what a clock that is ahead issued before, too.
+    a_clock_that_is_behind_leaves_no_token_of_before, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    node.clock.forward(3_600);
+    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    let ahead = token(SECRET, &claims("ann@toys.example", node.now().plus_seconds(60)));
+    node.as_bearer(&ahead).await;
+    own_password::set(&node.app, &node.operator(), "ann@toys.example", Zeroizing::new("a wholly other phrase".to_owned()))
+        .await
+        .unwrap();
+    is_refused(&node, &ahead).await;
+    node.clock.forward(60);
+    is_refused(&node, &ahead).await;
+    is_refused(&node, &token(SECRET, &claims("ann@toys.example", node.now()))).await;
+    node.clock.forward(1);
+    node.as_bearer(&token(SECRET, &claims("ann@toys.example", node.now()))).await;
+});
+
+both_engines!(
     /// Attack 99: the former system knew nothing of the second factor, so its tokens do not stand in for it.
     a_token_of_the_former_system_does_not_skip_the_second_factor, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    node.clock.forward(1);
+    node.clock.forward(61);
     take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
     let theirs = token(SECRET, &claims("ann@toys.example", node.now()));
     let before = node.as_bearer(&theirs).await;
@@ -197,7 +264,7 @@ both_engines!(
     the_end_is_for_good_and_the_grace_does_not_begin_anew, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    node.clock.forward(1);
+    node.clock.forward(61);
     let text = format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY=short");
     let weak = take(&node.app, &text, None, false).await.unwrap_err();
     assert_eq!(weak.kind, ProblemKind::Invalid);
@@ -211,7 +278,7 @@ both_engines!(
     let permit = node.app.require(&node.operator(), node.app.platform(), "platform.secrets.rotate").await.unwrap();
     let states = legacy_caller::states(&node.app, &permit).await.unwrap();
     assert_eq!(states.iter().map(|state| state.is_weak).collect::<Vec<_>>(), [false, true]);
-    assert_eq!(states[0].until, Timestamp::from_seconds(NOW + 1 + 270 * 86_400));
+    assert_eq!(states[0].until, Timestamp::from_seconds(NOW + 61 + 270 * 86_400));
     legacy_caller::end(&node.app, &node.operator(), &permit, "it leaked").await.unwrap();
     let ann = |node: &Node| token(SECRET, &claims("ann@toys.example", node.now()));
     is_refused(&node, &ann(&node)).await;
@@ -226,7 +293,7 @@ const DAY: i64 = 86_400;
 both_engines!(what_was_counted_outlives_a_restart_and_a_new_pepper, async |db: TestDatabase| {
     let node = open(&db).await;
     node.company().await;
-    node.clock.forward(1);
+    node.clock.forward(61);
     let other = SECRET.chars().rev().collect::<String>();
     let file = format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY={other}");
     take(&node.app, &file, None, false).await.unwrap();
@@ -253,7 +320,7 @@ both_engines!(what_was_counted_outlives_a_restart_and_a_new_pepper, async |db: T
     pepper::end(&node.app, &node.operator(), &permit, how).await.unwrap();
     assert_eq!(told(&node).await, counted, "under its name by the newer pepper");
     node.app.close().await.unwrap();
-    let again = crate::world::open_with(&db, SECRETS, &[], NOW + 200).await.unwrap();
+    let again = crate::world::open_with(&db, SECRETS, &[], NOW + 300).await.unwrap();
     take(&again.app, &file, None, false).await.unwrap();
     assert_eq!(told(&again).await, counted);
 });
@@ -303,4 +370,65 @@ both_engines!(a_secret_without_a_token_for_two_weeks_is_idle_and_is_ended_alone,
     is_refused(&node, &older(&node)).await;
     node.as_bearer(&newest(&node)).await;
     assert_eq!(legacy_caller::states(&node.app, &permit).await.unwrap().len(), 1);
+});
+
+both_engines!(
+    /// What a secret is called dies with the pepper that made it: an ended one would have come back with its name lost.
+    an_ended_secret_outlives_the_pepper_it_is_called_by, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    let other = SECRET.chars().rev().collect::<String>();
+    let (file, rest) = (format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY={other}"), format!("SECRET_KEY={SECRET}"));
+    take(&node.app, &file, None, false).await.unwrap();
+    let permit = node.permit_for_secrets().await;
+    let [kept, ended] = <[_; 2]>::try_from(legacy_caller::states(&node.app, &permit).await.unwrap()).unwrap();
+    legacy_caller::end_secret(&node.app, &node.operator(), &permit, &ended.id, "it leaked").await.unwrap();
+    take(&node.app, &rest, None, false).await.unwrap();
+    let of_ended = |node: &Node| token(&other, &claims("ann@toys.example", node.now()));
+
+    pepper::rotate(&node.app, &node.operator(), &permit).await.unwrap();
+    node.clock.forward(140);
+    for _ in 0..2 {
+        node.app.tick().await.unwrap();
+    }
+    let how = |is_dry_run, is_forced| pepper::EndDraft { version: 1, is_dry_run, is_forced };
+    let counted = pepper::end(&node.app, &node.operator(), &permit, how(true, false)).await.unwrap();
+    assert_eq!(counted.ended_legacy_secrets, 1);
+    for is_forced in [false, true] {
+        let refused = pepper::end(&node.app, &node.operator(), &permit, how(false, is_forced)).await.unwrap_err();
+        assert_eq!(refused.kind, ProblemKind::InUse);
+        assert!(refused.detail.contains("legacy_env"), "{refused:?}");
+    }
+
+    take(&node.app, &file, None, false).await.unwrap();
+    is_refused(&node, &of_ended(&node)).await;
+    take(&node.app, &rest, None, false).await.unwrap();
+    pepper::end(&node.app, &node.operator(), &permit, how(false, false)).await.unwrap();
+    let gone = legacy_caller::end_secret(&node.app, &node.operator(), &permit, &kept.id, "by its old name").await;
+    assert_eq!(gone.unwrap_err().kind, ProblemKind::NotFound);
+    node.app.close().await.unwrap();
+    let again = crate::world::open_with(&db, SECRETS, &[], NOW + 200).await.unwrap();
+    take(&again.app, &file, None, false).await.unwrap();
+    is_refused(&again, &of_ended(&again)).await;
+    again.as_bearer(&token(SECRET, &claims("ann@toys.example", again.now()))).await;
+});
+
+both_engines!(a_name_that_no_pepper_makes_any_more_ends_nothing, async |db: TestDatabase| {
+    let node = open(&db).await;
+    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    let permit = node.permit_for_secrets().await;
+    let id = legacy_caller::states(&node.app, &permit).await.unwrap().remove(0).id;
+    node.app.close().await.unwrap();
+    let without = crate::world::open_with(&db, SECRETS, &[], NOW + 1).await.unwrap();
+    let permit = without.permit_for_secrets().await;
+    pepper::rotate(&without.app, &without.operator(), &permit).await.unwrap();
+    without.clock.forward(140);
+    for _ in 0..2 {
+        without.app.tick().await.unwrap();
+    }
+    let how = pepper::EndDraft { version: 1, is_dry_run: false, is_forced: false };
+    pepper::end(&without.app, &without.operator(), &permit, how).await.unwrap();
+    let refused =
+        legacy_caller::end_secret(&without.app, &without.operator(), &permit, &id, "it leaked").await;
+    assert_eq!(refused.unwrap_err().kind, ProblemKind::NotFound);
 });

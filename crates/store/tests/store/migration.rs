@@ -1,7 +1,11 @@
 //! Migrations up, down and up again; what differs or is newer is refused.
 
 use charter_db::{Scope, Statement};
+use charter_kernel::{PrincipalId, Timestamp};
+use charter_store::legacy_secret::{self, LegacyUse};
 use charter_store::migration::{self, MigrationError};
+use charter_store::setting;
+use charter_store::token_floor::{self, TokenFloor, Whose};
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 
@@ -86,6 +90,64 @@ both_engines!(a_database_newer_than_the_program_is_refused, async |db: TestDatab
         assert!(matches!(&error, MigrationError::Newer { name } if name == "9999_later"), "{error}");
     }
 });
+
+both_engines!(a_secret_that_was_ended_does_not_come_back_by_the_way_down, async |db: TestDatabase| {
+    migration::migrate_up(&db, NOW).await.unwrap();
+    let used = |id: &str| LegacyUse::unused(id.to_owned(), 1, NOW);
+    let rows = [used("0123456789ab"), LegacyUse { ended_at: Some(NOW), ..used("ba9876543210") }];
+    crate::write!(db, tx => async {
+        for row in &rows {
+            legacy_secret::add(tx, row).await?;
+        }
+        setting::put(tx, "legacy_tokens", r#"{"since":1,"ended_at":null}"#, NOW).await
+    })
+    .unwrap();
+    let refused = migration::migrate_down(&db, 37).await.unwrap_err();
+    assert!(refused.to_string().contains("all_former_secrets_must_be_ended_first"), "{refused}");
+    let kept =
+        db.query(Scope::Installation, &Statement::new("select 1 from legacy_secrets"), &[]).await.unwrap();
+    assert_eq!(kept.len(), 2);
+    crate::write!(db, tx => setting::put(tx, "legacy_tokens", r#"{"since":1,"ended_at":2}"#, NOW)).unwrap();
+    migration::migrate_down(&db, 37).await.unwrap();
+});
+
+both_engines!(
+    what_ended_tokens_of_a_former_system_still_ends_them_after_the_way_down,
+    async |db: TestDatabase| {
+        migration::migrate_up(&db, NOW).await.unwrap();
+        let people = [PrincipalId(1), PrincipalId(2), PrincipalId(3)];
+        let later = NOW.plus_seconds(1_000);
+        let floor = |who, not_before| TokenFloor {
+            whose: Whose::Principal(who),
+            not_before,
+            reason: "theirs".to_owned(),
+            set_at: not_before,
+        };
+        crate::write!(db, tx => async {
+            for who in people {
+                token_floor::end_former(tx, who, "former", NOW).await?;
+            }
+            token_floor::raise(tx, &floor(people[1], NOW)).await?;
+            token_floor::raise(tx, &floor(people[2], later)).await
+        })
+        .unwrap();
+        migration::migrate_down(&db, 36).await.unwrap();
+        migration::migrate_up(&db, NOW).await.unwrap();
+        // By a token's second, those of the one until which theirs had ended have.
+        let (ended, kept) = (NOW.plus_seconds(60), NOW.plus_seconds(31 * 86_400));
+        let mut found = crate::read!(db, conn => token_floor::set_since(conn, kept));
+        found.sort_by_key(|floor| floor.not_before);
+        let found: Vec<_> = found.into_iter().map(|floor| (floor.whose, floor.not_before)).collect();
+        let just_after = Timestamp(ended.micros() + 1);
+        let mut expected = vec![
+            (Whose::Principal(people[0]), just_after),
+            (Whose::Principal(people[1]), just_after),
+            (Whose::Principal(people[2]), later),
+        ];
+        expected.sort_by_key(|(_, at)| *at);
+        assert_eq!(found, expected);
+    }
+);
 
 #[test]
 fn the_list_names_every_file_once_and_in_order() {

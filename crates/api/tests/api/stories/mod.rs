@@ -281,6 +281,7 @@ impl Story {
                     amr: vec!["pwd".to_owned()],
                     authenticated_at: Some(self.clock.now()),
                     expires_at: None,
+                    legacy_issued_at: None,
                     support: None,
                 }))
             }

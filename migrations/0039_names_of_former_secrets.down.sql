@@ -1,0 +1,1 @@
+alter table legacy_secrets drop column named_by;
