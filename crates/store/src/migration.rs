@@ -67,6 +67,7 @@ migrations! {
     36 "0036_oauth_audiences"
     37 "0037_people"
     38 "0038_keys_in_use"
+    39 "0039_oauth_audience_holders"
 }
 
 const PRESENT: Statement = Statement::forked(

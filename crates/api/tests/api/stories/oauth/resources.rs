@@ -42,6 +42,15 @@ impl Story {
         self.ask_token(shop, &pairs).await
     }
 
+    /// The code that a browser comes back with, whose user agrees to what they are asked.
+    async fn code_of(&self, path: &str, cookies: &str) -> String {
+        let told = self.open(path, cookies).await;
+        if told.status.as_u16() == 303 {
+            return one(&told, "code");
+        }
+        one(&self.send_form(path, cookies, &[("token", &hidden(&told)), ("do", "agree")]).await, "code")
+    }
+
     async fn seen_by(&self, backend: &Shop, token: &Value) -> Value {
         let (basic, body) = (backend.basic(), form(&[("token", token.as_str().unwrap())]));
         let headers = [("authorization", basic.as_str())];
@@ -91,8 +100,8 @@ both_engines!(
         assert_eq!(told.status.as_u16(), 401, "{:#}", told.body);
 
         // Without a resource the same client gets tokens for Charter, and those are for nothing else.
-        let told = story.open(&asks(&shop, SCOPE, &[]), &cookies).await;
-        let own = story.exchange(&shop, &one(&told, "code")).await.is(200).body;
+        let code = story.code_of(&asks(&shop, SCOPE, &[]), &cookies).await;
+        let own = story.exchange(&shop, &code).await.is(200).body;
         assert_eq!(audience(&own), "charter");
         assert_eq!(story.status(&own["access_token"], MEMBERS).await, 200);
 
@@ -158,8 +167,8 @@ both_engines!(a_token_is_for_one_resource_and_a_refresh_adds_none, async |databa
     for (asked, wanted, is) in
         [(vec![], vec![API], None), (vec![API], vec![], Some(API)), (vec![API], vec![BILLING], None)]
     {
-        let told = story.open(&asks_for(&shop, &asked), &cookies).await;
-        let tokens = story.exchange(&shop, &one(&told, "code")).await.is(200).body;
+        let code = story.code_of(&asks_for(&shop, &asked), &cookies).await;
+        let tokens = story.exchange(&shop, &code).await.is(200).body;
         let told = story.refresh_for(&shop, &tokens["refresh_token"], &wanted).await;
         match is {
             Some(resource) => assert_eq!(audience(&told.is(200).body), resource),
@@ -169,6 +178,62 @@ both_engines!(a_token_is_for_one_resource_and_a_refresh_adds_none, async |databa
     let told = story.open(&asks(&shop, SCOPE, &[]), &cookies).await;
     is_error(&story.exchange_for(&shop, &one(&told, "code"), &[API]).await, 400, "invalid_target");
 });
+
+both_engines!(
+    /// Attack 10: who agreed to what one service may be told agreed to nothing about another, and to nothing about Charter.
+    people_agree_to_the_audiences_they_saw_and_to_no_others,
+    async |database| {
+        let story = Story::with_password(database).await;
+        let shop = story.shop_for(&[API, BILLING]).await;
+        let asks_of = |scope: &str, resources: &[&str], prompt: &str| {
+            let pairs: Vec<(&str, &str)> = resources.iter().map(|resource| ("resource", *resource)).collect();
+            format!("{}&{}", asks(&shop, scope, &[("prompt", prompt)]), form(&pairs))
+        };
+        let (cookies, _) = story.let_in(&asks_of(SCOPE, &[API], "")).await;
+        let goes = async |scope: &str, resources: &[&str]| {
+            let told = story.open(&asks_of(scope, resources, "none"), &cookies).await;
+            match one(&told, "error").as_str() {
+                "" => true,
+                error => {
+                    assert_eq!(error, "consent_required");
+                    false
+                }
+            }
+        };
+        let listed = async || {
+            let own = story.log_in(ANN_LOGIN, PASSWORD).await.is(200);
+            let token = text(&own.body["access_token"]);
+            let path = "/api/v1/me/applications";
+            story.with_token(&token, Method::GET, path, None).await.is(200).body["items"][0].clone()
+        };
+        assert!(goes(SCOPE, &[API]).await);
+        for others in [&[][..], &[BILLING], &[API, BILLING]] {
+            assert!(!goes(SCOPE, others).await, "{others:?}");
+            let page = story.open(&asks_of(SCOPE, others, ""), &cookies).await.is(200);
+            assert!(page.body.as_str().unwrap().contains("Do you agree?"), "{others:?}");
+        }
+        assert_eq!(listed().await["audiences"], json!([API]));
+        // Less for Charter than for the other service is less for Charter.
+        story.code_of(&asks_of("openid", &[], ""), &cookies).await;
+        assert!(goes("openid", &[]).await);
+        assert!(!goes(SCOPE, &[]).await, "what it may do at the other service, it may not do here");
+        assert!(goes(SCOPE, &[API]).await, "what was agreed to before stays");
+        let shown = listed().await;
+        assert_eq!(
+            (&shown["audiences"], &shown["scope"]),
+            (&json!(["charter", API]), &json!("openid offline_access admin.users.read"))
+        );
+        // What is agreed to later adds to it.
+        story.code_of(&asks_of("admin.users.read", &[], ""), &cookies).await;
+        story.code_of(&asks_of(SCOPE, &[BILLING], ""), &cookies).await;
+        for (scope, resources) in
+            [("openid admin.users.read", &[][..]), (SCOPE, &[API]), (SCOPE, &[API, BILLING])]
+        {
+            assert!(goes(scope, resources).await, "{scope} {resources:?}");
+        }
+        assert!(!goes(SCOPE, &[]).await, "offline_access was not among it");
+    }
+);
 
 both_engines!(with_another_list_of_resources_people_are_asked_and_tokens_end, async |database| {
     let story = Story::with_password(database).await;
