@@ -1,3 +1,4 @@
+drop table oauth_audiences;
 -- Without this column an agreement would be for everything.
 -- postgres:begin
 delete from oauth_consents where audiences <> jsonb_build_object('charter', scope);

@@ -3,7 +3,7 @@
 use charter_db::{Scope, Statement, Value};
 use charter_kernel::{OauthClientId, PrincipalId};
 use charter_store::migration::{self, MigrationError};
-use charter_store::oauth_consent;
+use charter_store::{oauth_audience, oauth_client, oauth_consent};
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 
@@ -94,6 +94,17 @@ both_engines!(
         let itself = [("charter".to_owned(), "openid".to_owned())];
         assert_eq!(agreed(1).await, itself.into());
         assert_eq!(agreed(2).await, [].into(), "nobody knows what for: it has to ask again");
+        // Whoever named an audience first has it, and the others lose it.
+        for (organization, id, audiences) in [(toys, 2, &["urn:b", "urn:a"][..]), (trade, 3, &["urn:c"])] {
+            let client =
+                crate::read!(db, conn => oauth_client::get(conn, organization, OauthClientId(id))).unwrap();
+            assert_eq!(client.audiences, audiences);
+        }
+        let takes = async |organization, audience: &'static str| {
+            crate::write!(db, tx => oauth_audience::take(tx, organization, false, audience)).unwrap()
+        };
+        assert!(takes(toys, "urn:a").await && takes(trade, "urn:c").await);
+        assert!(!takes(trade, "urn:a").await && !takes(toys, "urn:c").await);
     }
 );
 

@@ -1,6 +1,7 @@
 //! Tokens for other services (RFC 8707): what may be asked for, what a token then is for, and that Charter takes none of them.
 
 use super::*;
+use crate::stories::{EVE, PAT};
 use charter_testkit::both_engines;
 
 const API: &str = "https://api.example/v1";
@@ -253,6 +254,51 @@ both_engines!(with_another_list_of_resources_people_are_asked_and_tokens_end, as
     let shown = story.get(ANN, &path).await.is(200).body;
     assert_eq!(shown["audiences"], json!([BILLING]));
 });
+
+both_engines!(
+    /// Attack 10: whoever takes a token for a service by its issuer and audience is not shown one that another organization got.
+    an_audience_is_of_one_organization,
+    async |database| {
+        let story = Story::with_password(database).await;
+        let body = |audiences: &[&str]| {
+            json!({"name": "N", "kind": "public", "redirect_uris": [BACK], "scopes": ["openid"], "audiences": audiences})
+        };
+        let clients = |organization: &str| format!("/api/v1/organizations/{organization}/oauth-clients");
+        let makes = async |by: Who, organization: &str, audiences: &[&str]| {
+            let told = story.post(by, &clients(organization), body(audiences)).await.is(201);
+            format!("{}/{}", clients(organization), text(&told.body["client"]["id"]))
+        };
+        let refused = async |by: Who, organization: &str, audience: &str| {
+            let told = story.post(by, &clients(organization), body(&["https://own.example/", audience])).await;
+            let told = told.is_problem(409, "taken").body.to_string().to_lowercase();
+            for name in ["toys", "trade", "platform"] {
+                assert!(name == organization || !told.contains(name), "it does not say whose it is: {told}");
+            }
+        };
+        let removes = async |by: Who, path: &str| story.send(by, Method::DELETE, path, &[], None).await.is(204);
+
+        let (first, second) = (makes(ANN, "toys", &[API]).await, makes(ANN, "toys", &[API]).await);
+        refused(EVE, "trade", API).await;
+        let other = makes(EVE, "trade", &["https://api.example/v1/"]).await;
+        story.patch(EVE, &other, json!({"audiences": [API]})).await.is_problem(409, "taken");
+        // What was refused took nothing.
+        let own = makes(ANN, "toys", &["https://own.example/"]).await;
+        removes(ANN, &own).await;
+        // The platform may name any; that takes nothing from whoever has it.
+        let central = makes(PAT, "platform", &[API, BILLING]).await;
+        refused(ANN, "toys", BILLING).await;
+        story.patch(ANN, &first, json!({"name": "M", "audiences": [API]})).await.is(200);
+        // It is free once nobody names it.
+        story.patch(ANN, &first, json!({"audiences": []})).await.is(200);
+        refused(EVE, "trade", API).await;
+        removes(ANN, &second).await;
+        refused(EVE, "trade", API).await;
+        removes(PAT, &central).await;
+        story.patch(EVE, &other, json!({"audiences": [API, BILLING]})).await.is(200);
+        story.patch(ANN, &first, json!({"audiences": [API]})).await.is_problem(409, "taken");
+        makes(ANN, "toys", &["https://api.example/v1/"]).await;
+    }
+);
 
 both_engines!(a_program_asks_for_a_resource_by_itself, async |database| {
     let story = Story::with_password(database).await;
