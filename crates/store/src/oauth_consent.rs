@@ -17,6 +17,7 @@ statements! {
                     where c.organization_id = $1 and c.principal_id = $2 and c.client_id > $3 order by c.client_id limit $4";
     DELETE = "delete from oauth_consents where organization_id = $1 and client_id = $2 and principal_id = $3";
     DELETE_OF_PRINCIPAL = "delete from oauth_consents where organization_id = $1 and principal_id = $2 returning client_id";
+    DELETE_SINCE = "delete from oauth_consents where organization_id = $1 and principal_id = $2 and given_at >= $3 returning client_id";
     DELETE_OF_CLIENT = "delete from oauth_consents where organization_id = $1 and client_id = $2";
 }
 
@@ -126,6 +127,19 @@ pub async fn delete_of_principal(
     principal: PrincipalId,
 ) -> Result<Vec<OauthClientId>> {
     row::list(tx, &DELETE_OF_PRINCIPAL, params![organization, principal], |row| {
+        Ok(OauthClientId(row.get_id(0)?))
+    })
+    .await
+}
+
+/// Forgets what somebody agreed to in an organization since an instant; gives the clients they had let in.
+pub async fn delete_since(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    principal: PrincipalId,
+    since: Timestamp,
+) -> Result<Vec<OauthClientId>> {
+    row::list(tx, &DELETE_SINCE, params![organization, principal, since], |row| {
         Ok(OauthClientId(row.get_id(0)?))
     })
     .await
