@@ -118,6 +118,39 @@ both_engines!(what_applications_have_of_a_member_ends_with_the_membership_for_go
     }
 });
 
+both_engines!(what_applications_have_ends_with_a_membership_that_is_over_by_its_date, async |database| {
+    let story = Story::with_password(database).await;
+    let shop = story.shop().await;
+    story.assign(Who::Operator, "toys", BOB, "org_admin").await.is(201);
+    let until = async |seconds: Option<i64>| {
+        let to = seconds.map(|seconds| story.clock.now().plus_seconds(seconds).to_string());
+        let ann = format!("/api/v1/organizations/toys/members/{ANN_LOGIN}");
+        story.patch(BOB, &ann, json!({"to": to})).await.is(200);
+    };
+    let none = asks(&shop, "openid", &[("prompt", "none")]);
+    // Its end is set to this moment; or it comes by itself, and is taken away afterwards.
+    for (round, (seconds, waits)) in [(0, 0), (100, 200)].into_iter().enumerate() {
+        let (browser, tokens) = story.tokens_of(&shop, "openid offline_access").await;
+        let waiting = one(&story.open(&asks(&shop, "openid", &[]), &browser).await, "code");
+        // A date that is still to come ends nothing.
+        until(Some(50)).await;
+        until(None).await;
+        assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 200);
+        until(Some(seconds)).await;
+        story.wait_seconds(waits).await;
+        assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 401);
+        until(None).await;
+        story.wait_seconds(31).await;
+        assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 401, "they stay away");
+        is_error(&story.refresh_of(&shop, &text(&tokens["refresh_token"]), "").await, 400, "invalid_grant");
+        is_error(&story.exchange(&shop, &waiting).await, 400, "invalid_grant");
+        assert_eq!(one(&story.open(&none, &browser).await, "error"), "consent_required");
+        let trail = "/api/v1/organizations/toys/audit/events?action=oauth_client.withdraw";
+        let told = story.get(Who::Operator, trail).await.is(200);
+        assert_eq!(told.body["items"].as_array().unwrap().len(), round + 1);
+    }
+});
+
 both_engines!(
     /// Attack 77: what a thief let in ends with the way back; what was let in long before stays.
     what_was_let_in_with_an_address_that_is_taken_back_ends,
