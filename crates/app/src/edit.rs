@@ -268,7 +268,7 @@ where
                     ended
                         .extend(execute::change(&mut transaction, &ctx, organization, change, reason).await?);
                     events.push(execute::event(&ctx, organization, change, &options.reason));
-                    if let Some(who) = execute::membership_ended(change) {
+                    if let Some(who) = execute::membership_ended(change, ctx.now) {
                         let tx = transaction.tx();
                         let (sessions, more) =
                             consent::end_with_membership(tx, &ctx, organization, who).await?;

@@ -108,14 +108,14 @@ pub async fn change(
     Ok(Vec::new())
 }
 
-/// Whose membership a change ends: removed, or deactivated.
-pub fn membership_ended(change: &Change) -> Option<PrincipalId> {
+/// Whose membership a change ends: removed, deactivated, over by its dates, or extended after it was over.
+pub fn membership_ended(change: &Change, now: Timestamp) -> Option<PrincipalId> {
     match change {
         Change::Member(Edit::Delete(member)) => Some(member.principal),
-        Change::Member(Edit::Update(was, member))
-            if was.status != member.status && member.status == PrincipalStatus::Deactivated =>
-        {
-            Some(member.principal)
+        Change::Member(Edit::Update(was, member)) => {
+            let is_deactivated = was.status != member.status && member.status == PrincipalStatus::Deactivated;
+            let is_over = was.window.is_over(now) || member.window.is_over(now);
+            (is_deactivated || is_over).then_some(member.principal)
         }
         _ => None,
     }

@@ -31,6 +31,7 @@ pub mod mail;
 pub mod membership;
 pub mod migration;
 pub mod node;
+pub mod oauth_audience;
 pub mod oauth_client;
 pub mod oauth_code;
 pub mod oauth_consent;
@@ -113,6 +114,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("mail", mail::statements),
         ("membership", membership::statements),
         ("node", node::statements),
+        ("oauth_audience", oauth_audience::statements),
         ("oauth_client", oauth_client::statements),
         ("oauth_code", oauth_code::statements),
         ("oauth_consent", oauth_consent::statements),

@@ -68,6 +68,7 @@ migrations! {
     37 "0037_people"
     38 "0038_keys_in_use"
     39 "0039_names_of_former_secrets"
+    40 "0040_oauth_audience_holders"
 }
 
 const PRESENT: Statement = Statement::forked(

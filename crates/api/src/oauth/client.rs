@@ -30,7 +30,12 @@ pub(super) fn routes() -> Vec<Route<App>> {
                  for one that asks nobody `admin.org_settings.update` as well.",
             )
             .status(StatusCode::CREATED)
-            .problems(&[ProblemKind::BeyondGiver, ProblemKind::LimitReached, ProblemKind::NotFound])
+            .problems(&[
+                ProblemKind::BeyondGiver,
+                ProblemKind::LimitReached,
+                ProblemKind::NotFound,
+                ProblemKind::Taken,
+            ])
             .example(
                 r#"{"name":"Shop","kind":"confidential","redirect_uris":["https://shop.example/callback"],"scopes":["openid","email","sales.*.read"]}"#,
             )
@@ -46,7 +51,12 @@ pub(super) fn routes() -> Vec<Route<App>> {
                 "Switched off, or with less to ask for, what it was given ends. With another address to return to, or more to \
                  ask for, everybody is asked again whether they agree.",
             )
-            .problems(&[ProblemKind::BeyondGiver, ProblemKind::NotFound, ProblemKind::Changed])
+            .problems(&[
+                ProblemKind::BeyondGiver,
+                ProblemKind::NotFound,
+                ProblemKind::Changed,
+                ProblemKind::Taken,
+            ])
             .for_people()
             .demands_recent_sign_in()
             .example(r#"{"active":false}"#),

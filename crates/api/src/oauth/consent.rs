@@ -42,6 +42,8 @@ struct ConsentView {
     organization_id: OrganizationId,
     /// What it may do, in the words of OAuth.
     scope: String,
+    /// What its tokens may be for, by their URIs; `charter` is Charter itself.
+    audiences: Vec<String>,
     /// When one agreed last.
     #[schemars(with = "wire::Time")]
     given_at: Timestamp,
@@ -54,6 +56,7 @@ impl From<OauthConsent> for ConsentView {
             name: it.name,
             organization_id: it.organization,
             scope: it.scope,
+            audiences: it.agreed.into_keys().collect(),
             given_at: it.given_at,
         }
     }

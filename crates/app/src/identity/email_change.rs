@@ -4,6 +4,7 @@
 use super::guesses::Behind;
 use super::newcomer::{open, seal};
 use super::newcomer_mail::{self, NewcomerMail};
+use super::oauth::consent;
 use super::own_factor::require_shown;
 use super::own_session::principal_of;
 use super::{credential, guesses, password_reset, session, support};
@@ -273,6 +274,9 @@ pub async fn prove(app: &App, ctx: &RequestContext, token: &str) -> Result<(), P
     app.snapshots().catch_up().await.map(drop)
 }
 
+/// What is done because a change was taken back.
+const TAKEN_BACK: &str = "a change of the address was taken back";
+
 /// Ends the API keys somebody made since shortly before a change that is taken back; those they made since for service accounts, which
 /// others may rely on, are put aside. Gives the events and the public ids of the keys.
 async fn end_keys(
@@ -283,7 +287,7 @@ async fn end_keys(
 ) -> Result<(Vec<AuditEvent>, Vec<String>), Problem> {
     let (mut events, mut ended) = (Vec::new(), Vec::new());
     let (owner, since) = (change.principal, change.asked_at.plus_seconds(-SUSPECT_SECONDS));
-    let reason = "a change of the address was taken back";
+    let reason = TAKEN_BACK;
     for place in store::membership::organizations_of(transaction.tx(), owner).await? {
         for key in store::credential::made_since(transaction.tx(), place, owner, since).await? {
             let tx = transaction.tx();
@@ -305,8 +309,8 @@ async fn end_keys(
     Ok((events, ended))
 }
 
-/// Takes a change back: the account has its old address again. Every session ends, and so do the password, and the second factors and API
-/// keys that were added since, or shortly before.
+/// Takes a change back: the account has its old address again. Every session ends, and so do the password, and the second factors, API
+/// keys and applications that were let in since, or shortly before.
 pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Problem> {
     let (now, platform) = (ctx.now, app.platform());
     app.identity().throttle.take_from_address(ctx.address, now)?;
@@ -335,9 +339,8 @@ pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Pr
                     .await?
                     .filter(|it| it.status == PrincipalStatus::Active && it.login_folded != old)
                     .ok_or_else(gone)?;
-                let reason = "a change of the address was taken back";
                 let (mut after, ended) =
-                    turn(&app_inside, &mut transaction, &before, &old, reason, now).await?;
+                    turn(&app_inside, &mut transaction, &before, &old, TAKEN_BACK, now).await?;
                 let tx = transaction.tx();
                 // Whoever turned the account may know its password, and may have added what signs in without one. What was there long
                 // before stays: the old mailbox alone must not lead past it.
@@ -351,7 +354,11 @@ pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Pr
                 let mail = NewcomerMail::Restored { token, lasts_seconds: RESET_SECONDS };
                 newcomer_mail::queue(&app_inside, tx, &old, Some(after.id), &mail, now).await?;
                 let who = super::begin::acting_as(&ctx_inside, &after);
-                let (events, keys) = end_keys(&mut transaction, &who, &change, now).await?;
+                let (mut events, keys) = end_keys(&mut transaction, &who, &change, now).await?;
+                for place in store::membership::organizations_of(transaction.tx(), after.id).await? {
+                    let tx = transaction.tx();
+                    events.extend(consent::end_since(tx, &who, place, after.id, since, TAKEN_BACK).await?);
+                }
                 let mut event = audit::event(&who, platform, "email.undo", "principal", after.id.to_string());
                 (event.before, event.after) = logins(&before.login_folded, &old);
                 transaction.commit(event, events, (ended, keys)).await

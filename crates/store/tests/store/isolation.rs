@@ -13,6 +13,7 @@ use crate::world::*;
 const DIRECTORIES: &[&str] = &[
     "credential_keys",
     "invitation_homes",
+    "oauth_audiences",
     "oauth_client_homes",
     "organization_keys",
     "principal_memberships",

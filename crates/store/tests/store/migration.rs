@@ -1,14 +1,16 @@
 //! Migrations up, down and up again; what differs or is newer is refused.
 
-use charter_db::{Scope, Statement};
-use charter_kernel::{PrincipalId, Timestamp};
+use charter_db::{Scope, Statement, Value};
+use charter_kernel::{OauthClientId, PrincipalId, Timestamp};
 use charter_store::legacy_secret::{self, LegacyUse};
 use charter_store::migration::{self, MigrationError};
 use charter_store::setting;
 use charter_store::token_floor::{self, TokenFloor, Whose};
+use charter_store::{oauth_audience, oauth_client, oauth_consent};
 use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 
+use crate::filling::two_organizations;
 use crate::world::NOW;
 
 const SCHEMA: Statement = Statement::forked(
@@ -56,6 +58,58 @@ both_engines!(each_migration_can_be_undone_and_made_again, async |db: TestDataba
     migration::migrate_up(&db, NOW).await.unwrap();
     assert_eq!(schema(&db).await, whole);
 });
+
+both_engines!(
+    what_was_agreed_to_before_audiences_counted_is_kept_where_it_is_certain,
+    async |db: TestDatabase| {
+        const CLIENT: Statement = Statement::new(
+            "insert into oauth_clients (organization_id, client_id, name, kind, redirect_uris, post_logout_redirect_uris, grant_types, scopes, \
+         is_first_party, status, created_at, updated_at, row_version, audiences) \
+         values ($1, $2, 'N', 'public', '[]', '[]', '[]', '[]', false, 'active', $3, $3, 1, $4)",
+        );
+        const CONSENT: Statement = Statement::new(
+            "insert into oauth_consents (organization_id, client_id, principal_id, scope, given_at) values ($1, $2, $3, 'openid', $4)",
+        );
+        let (toys, trade) = two_organizations(&db).await;
+        let (toys, trade) = (toys.organization.id, trade.organization.id);
+        migration::migrate_down(&db, 38).await.unwrap();
+        let clients = [
+            (toys, 1, 20, "[]"),
+            (trade, 3, 10, r#"["urn:a","urn:c"]"#),
+            (toys, 2, 0, r#"["urn:b","urn:a"]"#),
+        ];
+        let who = PrincipalId(7);
+        for (organization, id, made, audiences) in clients {
+            let made = Value::Time(NOW.plus_seconds(made).0);
+            let keys = [Value::Id(organization.0), Value::Id(id)];
+            let client = [keys.to_vec(), vec![made.clone(), Value::Json(audiences.to_owned())]].concat();
+            let consent = [keys.to_vec(), vec![Value::Id(who.0), made]].concat();
+            crate::write!(db, tx => async {
+                tx.execute(&CLIENT, &client).await?;
+                tx.execute(&CONSENT, &consent).await
+            })
+            .unwrap();
+        }
+        migration::migrate_up(&db, NOW).await.unwrap();
+        let agreed = async |id: u128| {
+            crate::read!(db, conn => oauth_consent::get(conn, toys, OauthClientId(id), who)).unwrap()
+        };
+        let itself = [("charter".to_owned(), "openid".to_owned())];
+        assert_eq!(agreed(1).await, itself.into());
+        assert_eq!(agreed(2).await, [].into(), "nobody knows what for: it has to ask again");
+        // Whoever named an audience first has it, and the others lose it.
+        for (organization, id, audiences) in [(toys, 2, &["urn:b", "urn:a"][..]), (trade, 3, &["urn:c"])] {
+            let client =
+                crate::read!(db, conn => oauth_client::get(conn, organization, OauthClientId(id))).unwrap();
+            assert_eq!(client.audiences, audiences);
+        }
+        let takes = async |organization, audience: &'static str| {
+            crate::write!(db, tx => oauth_audience::take(tx, organization, false, audience)).unwrap()
+        };
+        assert!(takes(toys, "urn:a").await && takes(trade, "urn:c").await);
+        assert!(!takes(trade, "urn:a").await && !takes(toys, "urn:c").await);
+    }
+);
 
 both_engines!(two_nodes_starting_at_once_migrate_once, async |db: TestDatabase| {
     let (a, b, c) = tokio::join!(

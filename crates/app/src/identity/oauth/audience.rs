@@ -5,6 +5,8 @@
 use super::{Fault, OauthClient, Refused};
 use url::Url;
 
+/// Charter itself among what somebody agreed to. No other audience is called so: it is no absolute URI.
+pub(super) const ITSELF: &str = "charter";
 /// Most audiences of one client.
 pub(super) const AUDIENCES_MAX: usize = 20;
 const LENGTH_MAX: usize = 1_000;
@@ -41,6 +43,11 @@ pub(super) fn asked(client: &OauthClient, wanted: Vec<String>) -> Result<Vec<Str
         }
     }
     Ok(asked)
+}
+
+/// The words by which what is asked for is agreed to: nothing is Charter itself.
+pub(super) fn words(asked: &[String]) -> Vec<&str> {
+    if asked.is_empty() { vec![ITSELF] } else { asked.iter().map(String::as_str).collect() }
 }
 
 /// What one access token is for, of what was given; none is Charter itself.

@@ -6,7 +6,7 @@
 use super::exchange::membership_changed;
 use super::request::{Asked, Back, Hint};
 use super::scope::Scope;
-use super::{Fault, redirect};
+use super::{Fault, audience, redirect};
 use crate::App;
 use crate::audit;
 use crate::caller::{RequestContext, SignedIn};
@@ -17,9 +17,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use charter_db::{BoxFuture, Scope as Sees};
 use charter_kernel::facts::{OrganizationStatus, PrincipalKind, PrincipalStatus};
-use charter_kernel::{Problem, SessionId, Timestamp};
+use charter_kernel::{Problem, ProblemKind, SessionId, Timestamp};
+use charter_policy::Index;
 use charter_store as store;
 use charter_store::oauth_code::OauthCode;
+use charter_store::oauth_consent::Agreed;
 
 /// How long a code is good for.
 pub const CODE_SECONDS: i64 = 60;
@@ -130,6 +132,41 @@ pub async fn goes_by_itself(app: &App, ctx: &RequestContext, back: &Back) -> Res
     Ok(is_member)
 }
 
+/// What was agreed to for one audience.
+fn scope_for(agreed: &Agreed, audience: &str) -> Scope {
+    agreed.get(audience).and_then(|text| Scope::read(text).ok()).unwrap_or_default()
+}
+
+/// Whether all that is asked for was agreed to, for each audience by itself: what may be done with one says nothing of another.
+fn is_within(asked: &Asked, agreed: &Agreed, index: &Index) -> bool {
+    let is_agreed = |audience: &&str| {
+        agreed.contains_key(*audience) && asked.scope.beyond(&scope_for(agreed, audience), index).is_none()
+    };
+    audience::words(&asked.audiences).iter().all(is_agreed)
+}
+
+/// What was agreed to, and what is agreed to now.
+fn with_asked(mut agreed: Agreed, scope: &Scope, audiences: &[String]) -> Agreed {
+    for audience in audience::words(audiences) {
+        let former = scope_for(&agreed, audience);
+        let words = former.words().iter().chain(scope.words()).cloned().collect();
+        // More words than a scope may have: what is agreed to now takes the place of what was before.
+        let both = Scope::of(words).unwrap_or_else(|_| scope.clone());
+        agreed.insert(audience.to_owned(), both.text());
+    }
+    agreed
+}
+
+/// What is agreed to in this moment, or was before.
+enum Basis {
+    /// Nobody is asked.
+    FirstParty,
+    /// This was agreed to before.
+    Before(Agreed),
+    /// They agree now.
+    Now,
+}
+
 /// Goes on with a request: `request` is the text it came as.
 pub async fn proceed(
     app: &App,
@@ -175,8 +212,8 @@ pub async fn proceed(
         }
     }
     let index = app.snapshots().index();
-    let agreed = agreed.and_then(|text| Scope::read(&text).ok()).unwrap_or_default();
-    let is_agreed = asked.client.is_first_party || asked.scope.beyond(&agreed, &index).is_none();
+    let agreed = agreed.unwrap_or_default();
+    let is_agreed = asked.client.is_first_party || is_within(asked, &agreed, &index);
     // Whatever else runs on a device can listen where this client does (RFC 8252, section 8.6): its user is asked each time.
     let is_known =
         asked.redirect_uri.starts_with("https://") || asked.redirect_uri.starts_with("http://localhost");
@@ -192,12 +229,12 @@ pub async fn proceed(
             token: agreement_token(app, session, request, ctx.now),
         }));
     }
-    let keeps = (done.has_agreed && !is_agreed).then(|| {
-        let words = agreed.words().iter().chain(asked.scope.words()).cloned().collect();
-        // More words than a scope may have: what was agreed to now takes the place of what was before.
-        Scope::of(words).unwrap_or_else(|_| asked.scope.clone()).text()
-    });
-    let code = give(app, ctx, asked, (caller, session), keeps).await?;
+    let basis = match (asked.client.is_first_party, is_agreed) {
+        (true, _) => Basis::FirstParty,
+        (false, true) => Basis::Before(agreed),
+        (false, false) => Basis::Now,
+    };
+    let code = give(app, ctx, asked, (caller, session), basis).await?;
     let issuer = app.identity().settings().issuer.clone();
     let mut answer = vec![("code", code.as_str())];
     answer.extend(asked.state.as_deref().map(|state| ("state", state)));
@@ -212,7 +249,7 @@ async fn give(
     ctx: &RequestContext,
     asked: &Asked,
     (caller, session): (&SignedIn, SessionId),
-    keeps: Option<String>,
+    basis: Basis,
 ) -> Result<String, Problem> {
     let (now, platform, organization) = (ctx.now, app.platform(), asked.client.organization);
     let code = random_word(app, CODE);
@@ -234,7 +271,7 @@ async fn give(
         used_at: None,
         begun_session: None,
     };
-    let client = asked.client.id.to_string();
+    let (client, scope) = (asked.client.id.to_string(), asked.scope.clone());
     let event = |action: &'static str| {
         let mut event = audit::event(ctx, organization, action, "oauth_client", client.clone());
         event.after = Some(serde_json::json!({ "scope": row.scope, "audiences": row.audiences }).to_string());
@@ -249,10 +286,20 @@ async fn give(
             }
             store::oauth_code::insert(tx, organization, &hash, &row).await?;
             let mut more = Vec::new();
-            if let Some(scope) = keeps {
-                let (client, who) = (row.client, row.principal);
-                store::oauth_consent::put(tx, organization, client, who, &scope, now).await?;
-                more.push(agreed);
+            let (client, who) = (row.client, row.principal);
+            let kept = store::oauth_consent::get(tx, organization, client, who).await?.unwrap_or_default();
+            match basis {
+                Basis::FirstParty => {}
+                Basis::Before(before) if before == kept => {}
+                Basis::Before(_) => {
+                    let detail = "what the user agreed to was changed meanwhile: try again";
+                    return Err(Problem::new(ProblemKind::Unavailable, detail).retry_after(1));
+                }
+                Basis::Now => {
+                    let all = with_asked(kept, &scope, &row.audiences);
+                    store::oauth_consent::put(tx, organization, client, who, &all, now).await?;
+                    more.push(agreed);
+                }
             }
             transaction.commit(given, more, ()).await
         }) as BoxFuture<'_, Result<Committed<()>, Problem>>

@@ -260,6 +260,28 @@ async fn changing<T: Send + 'static>(
     Ok(value)
 }
 
+/// Takes an audience for the organization of a client. A token for it says that this service issued it, so it must not be another one's.
+async fn take_audiences(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    is_platform: bool,
+    audiences: &[String],
+) -> Result<(), Problem> {
+    for audience in audiences {
+        if !store::oauth_audience::take(tx, organization, is_platform, audience).await? {
+            let detail =
+                format!("the audience {audience} is taken: only whoever has it can get tokens for it");
+            return Err(Problem::new(ProblemKind::Taken, detail));
+        }
+    }
+    Ok(())
+}
+
+/// What of a list is not in another.
+fn without(list: &[String], other: &[String]) -> Vec<String> {
+    list.iter().filter(|word| !other.contains(word)).cloned().collect()
+}
+
 /// Registers a client.
 pub async fn create(
     app: &App,
@@ -301,11 +323,13 @@ pub async fn create(
     check_form(app, &client)?;
     check_reach(app, ctx, &client).await?;
     let (ctx_inside, catalogue) = (ctx.clone(), app.snapshots().catalogue());
+    let is_platform = organization == app.platform();
     let client = changing(app, organization, now, move |mut transaction| {
         Box::pin(async move {
             let tx = transaction.tx();
             let count = store::oauth_client::count(tx, organization).await?;
             limit::keep_within(tx, &catalogue, organization, LIMIT, count + 1, now).await?;
+            take_audiences(tx, organization, is_platform, &client.audiences).await?;
             store::oauth_client::insert(tx, organization, &client).await?;
             let mut event = told(&ctx_inside, &client, "oauth_client.create");
             event.after = Some(record(&client));
@@ -403,14 +427,18 @@ pub async fn update(
     }
     let is_another = is_another(app, &before, &after);
     let ends = after.status != ClientStatus::Active || is_narrower(&before, &after);
-    let ctx_inside = ctx.clone();
+    let (more, less) =
+        (without(&after.audiences, &before.audiences), without(&before.audiences, &after.audiences));
+    let (ctx_inside, is_platform) = (ctx.clone(), organization == app.platform());
     changing(app, organization, now, move |mut transaction| {
         Box::pin(async move {
             let tx = transaction.tx();
+            take_audiences(tx, organization, is_platform, &more).await?;
             if !store::oauth_client::update(tx, organization, &after).await? {
                 let detail = "the client changed meanwhile: try again";
                 return Err(Problem::new(ProblemKind::Changed, detail).retry_after(1));
             }
+            store::oauth_audience::free(tx, organization, &less).await?;
             if is_another {
                 store::oauth_consent::delete_of_client(tx, organization, id).await?;
             }
@@ -490,6 +518,7 @@ pub async fn delete(
             let tx = transaction.tx();
             let before = one(tx, organization, id).await?;
             store::oauth_client::delete(tx, organization, id, now).await?;
+            store::oauth_audience::free(tx, organization, &before.audiences).await?;
             let count = store::oauth_client::count(tx, organization).await?;
             limit::note(tx, &catalogue, organization, LIMIT, count, now).await?;
             store::oauth_consent::delete_of_client(tx, organization, id).await?;

@@ -8,7 +8,7 @@ use crate::identity::session;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope as Sees, Tx};
 use charter_kernel::audit::AuditEvent;
-use charter_kernel::{OauthClientId, OrganizationId, PrincipalId, Problem, SessionId};
+use charter_kernel::{OauthClientId, OrganizationId, PrincipalId, Problem, SessionId, Timestamp};
 use charter_store as store;
 use std::collections::BTreeMap;
 
@@ -97,6 +97,35 @@ pub async fn withdraw(app: &App, ctx: &RequestContext, client: OauthClientId) ->
     Ok(())
 }
 
+fn withdrawn(
+    ctx: &RequestContext,
+    organization: OrganizationId,
+    client: OauthClientId,
+    why: &str,
+    after: &serde_json::Value,
+) -> AuditEvent {
+    let mut event =
+        audit::event(ctx, organization, "oauth_client.withdraw", "oauth_client", client.to_string());
+    (event.reason, event.after) = (why.to_owned(), Some(after.to_string()));
+    event
+}
+
+/// Takes back what somebody agreed to in an organization since an instant, and every code that waits; their sessions are ended by whoever
+/// asks for this. Gives an event for each application.
+pub(crate) async fn end_since(
+    tx: &mut Tx,
+    ctx: &RequestContext,
+    organization: OrganizationId,
+    who: PrincipalId,
+    since: Timestamp,
+    why: &str,
+) -> Result<Vec<AuditEvent>, Problem> {
+    let agreed = store::oauth_consent::delete_since(tx, organization, who, since).await?;
+    store::oauth_code::delete_unused_of_principal(tx, organization, who).await?;
+    let after = serde_json::json!({ "principal": who.to_string() });
+    Ok(agreed.into_iter().map(|client| withdrawn(ctx, organization, client, why, &after)).collect())
+}
+
 /// Ends all that applications of an organization have of a member who is one no longer: what they agreed to, codes that wait, sessions with
 /// their refresh tokens. Nothing of it counts again when they come back. Gives the sessions, and an event for each application that had
 /// something.
@@ -115,12 +144,8 @@ pub(crate) async fn end_with_membership(
         *clients.entry(*client).or_default() += 1;
     }
     let event = |(client, sessions): (OauthClientId, usize)| {
-        let mut event =
-            audit::event(ctx, organization, "oauth_client.withdraw", "oauth_client", client.to_string());
-        event.reason = WHY.to_owned();
-        event.after =
-            Some(serde_json::json!({ "principal": who.to_string(), "sessions_ended": sessions }).to_string());
-        event
+        let after = serde_json::json!({ "principal": who.to_string(), "sessions_ended": sessions });
+        withdrawn(ctx, organization, client, WHY, &after)
     };
     let events = clients.into_iter().map(event).collect();
     Ok((ended.into_iter().map(|(session, _)| session).collect(), events))

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::stories::BOB;
+use crate::stories::invitation::{NEW, code_in};
 use charter_app::clock::Clock;
+use charter_app::mail::Letter;
 use charter_testkit::both_engines;
 
 const APPLICATIONS: &str = "/api/v1/me/applications";
@@ -115,6 +117,102 @@ both_engines!(what_applications_have_of_a_member_ends_with_the_membership_for_go
         }
     }
 });
+
+both_engines!(what_applications_have_ends_with_a_membership_that_is_over_by_its_date, async |database| {
+    let story = Story::with_password(database).await;
+    let shop = story.shop().await;
+    story.assign(Who::Operator, "toys", BOB, "org_admin").await.is(201);
+    let until = async |seconds: Option<i64>| {
+        let to = seconds.map(|seconds| story.clock.now().plus_seconds(seconds).to_string());
+        let ann = format!("/api/v1/organizations/toys/members/{ANN_LOGIN}");
+        story.patch(BOB, &ann, json!({"to": to})).await.is(200);
+    };
+    let none = asks(&shop, "openid", &[("prompt", "none")]);
+    // Its end is set to this moment; or it comes by itself, and is taken away afterwards.
+    for (round, (seconds, waits)) in [(0, 0), (100, 200)].into_iter().enumerate() {
+        let (browser, tokens) = story.tokens_of(&shop, "openid offline_access").await;
+        let waiting = one(&story.open(&asks(&shop, "openid", &[]), &browser).await, "code");
+        // A date that is still to come ends nothing.
+        until(Some(50)).await;
+        until(None).await;
+        assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 200);
+        until(Some(seconds)).await;
+        story.wait_seconds(waits).await;
+        assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 401);
+        until(None).await;
+        story.wait_seconds(31).await;
+        assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 401, "they stay away");
+        is_error(&story.refresh_of(&shop, &text(&tokens["refresh_token"]), "").await, 400, "invalid_grant");
+        is_error(&story.exchange(&shop, &waiting).await, 400, "invalid_grant");
+        assert_eq!(one(&story.open(&none, &browser).await, "error"), "consent_required");
+        let trail = "/api/v1/organizations/toys/audit/events?action=oauth_client.withdraw";
+        let told = story.get(Who::Operator, trail).await.is(200);
+        assert_eq!(told.body["items"].as_array().unwrap().len(), round + 1);
+    }
+});
+
+both_engines!(
+    /// Attack 77: what a thief let in ends with the way back; what was let in long before stays.
+    what_was_let_in_with_an_address_that_is_taken_back_ends,
+    async |database| {
+        const THIEF: &str = "thief@evil.example";
+        let story = Story::with_password(database).await;
+        let (shop, other) = (story.shop_of(&["openid"]).await, story.shop().await);
+        let (browser, _) = story.let_in(&asks(&shop, "openid", &[])).await;
+        for _ in 0..2 {
+            story.pass(4 * 86_400);
+            story.letters().await;
+        }
+        // Shortly before the change, and after it.
+        let early = story.shop_of(&["openid"]).await;
+        story.let_in(&asks(&early, "openid", &[])).await;
+        let token = text(&story.log_in(ANN_LOGIN, PASSWORD).await.is(200).body["access_token"]);
+        story
+            .with_token(&token, Method::POST, "/api/v1/me/email", Some(json!({"email": THIEF})))
+            .await
+            .is(202);
+        let code = |letters: &[Letter], to: &str| {
+            code_in(letters.iter().find(|it| it.recipient == to).unwrap(), "email")
+        };
+        let proof = code(&story.letters().await, THIEF);
+        let proof = proof.strip_prefix("prove.").unwrap_or(&proof).to_owned();
+        story.anonymously("/api/v1/email/prove", json!({"token": proof})).await.is(204);
+        let back = code(&story.letters().await, ANN_LOGIN);
+        let back = back.strip_prefix("undo.").unwrap_or(&back).to_owned();
+        let path = asks(&other, "openid offline_access", &[]);
+        let page = story.type_in(&path, "", THIEF, PASSWORD).await.is(200);
+        let agreed = [("token", hidden(&page)), ("do", "agree".to_owned())];
+        let agreed: Vec<(&str, &str)> = agreed.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let thief = crumb(&page);
+        let told = story.send_form(&path, &thief, &agreed).await;
+        let tokens = story.exchange(&other, &one(&told, "code")).await.is(200).body;
+        let waiting = one(&story.open(&path, &thief).await, "code");
+
+        story.anonymously("/api/v1/email/undo", json!({"token": back})).await.is(204);
+        is_error(&story.exchange(&other, &waiting).await, 400, "invalid_grant");
+        is_error(&story.refresh_of(&other, &text(&tokens["refresh_token"]), "").await, 400, "invalid_grant");
+        let reset = json!({"token": story.code("reset-password").await, "password": NEW});
+        story.anonymously("/api/v1/auth/reset-password", reset).await.is(204);
+        let own = text(&story.log_in(ANN_LOGIN, NEW).await.is(200).body["access_token"]);
+        let left = story.with_token(&own, Method::GET, APPLICATIONS, None).await.is(200).body;
+        let left: Vec<&Value> = left["items"].as_array().unwrap().iter().map(|it| &it["client_id"]).collect();
+        assert_eq!(left, [&json!(shop.id)]);
+        let told = story.type_in(&asks(&shop, "openid", &[]), &browser, ANN_LOGIN, NEW).await;
+        assert!(!one(&told, "code").is_empty(), "what she let in herself goes on");
+        for shop in [&other, &early] {
+            let told = story.open(&asks(shop, "openid", &[("prompt", "none")]), &crumb(&told)).await;
+            assert_eq!(one(&told, "error"), "consent_required");
+        }
+        let trail = "/api/v1/organizations/toys/audit/events?action=oauth_client.withdraw";
+        let told = story.get(Who::Operator, trail).await.is(200);
+        let mut ended: Vec<String> =
+            told.body["items"].as_array().unwrap().iter().map(|event| text(&event["target"])).collect();
+        let mut expected = vec![other.id.clone(), early.id.clone()];
+        ended.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(ended, expected);
+    }
+);
 
 both_engines!(
     an_application_says_when_its_user_proved_themselves_and_does_nothing_dangerous,

@@ -1,6 +1,7 @@
 //! Tokens for other services (RFC 8707): what may be asked for, what a token then is for, and that Charter takes none of them.
 
 use super::*;
+use crate::stories::{EVE, PAT};
 use charter_testkit::both_engines;
 
 const API: &str = "https://api.example/v1";
@@ -40,6 +41,15 @@ impl Story {
         let mut pairs = vec![("grant_type", "refresh_token"), ("refresh_token", token.as_str().unwrap())];
         pairs.extend(resources.iter().map(|resource| ("resource", *resource)));
         self.ask_token(shop, &pairs).await
+    }
+
+    /// The code that a browser comes back with, whose user agrees to what they are asked.
+    async fn code_of(&self, path: &str, cookies: &str) -> String {
+        let told = self.open(path, cookies).await;
+        if told.status.as_u16() == 303 {
+            return one(&told, "code");
+        }
+        one(&self.send_form(path, cookies, &[("token", &hidden(&told)), ("do", "agree")]).await, "code")
     }
 
     async fn seen_by(&self, backend: &Shop, token: &Value) -> Value {
@@ -91,8 +101,8 @@ both_engines!(
         assert_eq!(told.status.as_u16(), 401, "{:#}", told.body);
 
         // Without a resource the same client gets tokens for Charter, and those are for nothing else.
-        let told = story.open(&asks(&shop, SCOPE, &[]), &cookies).await;
-        let own = story.exchange(&shop, &one(&told, "code")).await.is(200).body;
+        let code = story.code_of(&asks(&shop, SCOPE, &[]), &cookies).await;
+        let own = story.exchange(&shop, &code).await.is(200).body;
         assert_eq!(audience(&own), "charter");
         assert_eq!(story.status(&own["access_token"], MEMBERS).await, 200);
 
@@ -158,8 +168,8 @@ both_engines!(a_token_is_for_one_resource_and_a_refresh_adds_none, async |databa
     for (asked, wanted, is) in
         [(vec![], vec![API], None), (vec![API], vec![], Some(API)), (vec![API], vec![BILLING], None)]
     {
-        let told = story.open(&asks_for(&shop, &asked), &cookies).await;
-        let tokens = story.exchange(&shop, &one(&told, "code")).await.is(200).body;
+        let code = story.code_of(&asks_for(&shop, &asked), &cookies).await;
+        let tokens = story.exchange(&shop, &code).await.is(200).body;
         let told = story.refresh_for(&shop, &tokens["refresh_token"], &wanted).await;
         match is {
             Some(resource) => assert_eq!(audience(&told.is(200).body), resource),
@@ -169,6 +179,62 @@ both_engines!(a_token_is_for_one_resource_and_a_refresh_adds_none, async |databa
     let told = story.open(&asks(&shop, SCOPE, &[]), &cookies).await;
     is_error(&story.exchange_for(&shop, &one(&told, "code"), &[API]).await, 400, "invalid_target");
 });
+
+both_engines!(
+    /// Attack 10: who agreed to what one service may be told agreed to nothing about another, and to nothing about Charter.
+    people_agree_to_the_audiences_they_saw_and_to_no_others,
+    async |database| {
+        let story = Story::with_password(database).await;
+        let shop = story.shop_for(&[API, BILLING]).await;
+        let asks_of = |scope: &str, resources: &[&str], prompt: &str| {
+            let pairs: Vec<(&str, &str)> = resources.iter().map(|resource| ("resource", *resource)).collect();
+            format!("{}&{}", asks(&shop, scope, &[("prompt", prompt)]), form(&pairs))
+        };
+        let (cookies, _) = story.let_in(&asks_of(SCOPE, &[API], "")).await;
+        let goes = async |scope: &str, resources: &[&str]| {
+            let told = story.open(&asks_of(scope, resources, "none"), &cookies).await;
+            match one(&told, "error").as_str() {
+                "" => true,
+                error => {
+                    assert_eq!(error, "consent_required");
+                    false
+                }
+            }
+        };
+        let listed = async || {
+            let own = story.log_in(ANN_LOGIN, PASSWORD).await.is(200);
+            let token = text(&own.body["access_token"]);
+            let path = "/api/v1/me/applications";
+            story.with_token(&token, Method::GET, path, None).await.is(200).body["items"][0].clone()
+        };
+        assert!(goes(SCOPE, &[API]).await);
+        for others in [&[][..], &[BILLING], &[API, BILLING]] {
+            assert!(!goes(SCOPE, others).await, "{others:?}");
+            let page = story.open(&asks_of(SCOPE, others, ""), &cookies).await.is(200);
+            assert!(page.body.as_str().unwrap().contains("Do you agree?"), "{others:?}");
+        }
+        assert_eq!(listed().await["audiences"], json!([API]));
+        // Less for Charter than for the other service is less for Charter.
+        story.code_of(&asks_of("openid", &[], ""), &cookies).await;
+        assert!(goes("openid", &[]).await);
+        assert!(!goes(SCOPE, &[]).await, "what it may do at the other service, it may not do here");
+        assert!(goes(SCOPE, &[API]).await, "what was agreed to before stays");
+        let shown = listed().await;
+        assert_eq!(
+            (&shown["audiences"], &shown["scope"]),
+            (&json!(["charter", API]), &json!("openid offline_access admin.users.read"))
+        );
+        // What is agreed to later adds to it.
+        story.code_of(&asks_of("admin.users.read", &[], ""), &cookies).await;
+        story.code_of(&asks_of(SCOPE, &[BILLING], ""), &cookies).await;
+        for (scope, resources) in
+            [("openid admin.users.read", &[][..]), (SCOPE, &[API]), (SCOPE, &[API, BILLING])]
+        {
+            assert!(goes(scope, resources).await, "{scope} {resources:?}");
+        }
+        assert!(!goes(SCOPE, &[]).await, "offline_access was not among it");
+    }
+);
 
 both_engines!(with_another_list_of_resources_people_are_asked_and_tokens_end, async |database| {
     let story = Story::with_password(database).await;
@@ -188,6 +254,51 @@ both_engines!(with_another_list_of_resources_people_are_asked_and_tokens_end, as
     let shown = story.get(ANN, &path).await.is(200).body;
     assert_eq!(shown["audiences"], json!([BILLING]));
 });
+
+both_engines!(
+    /// Attack 10: whoever takes a token for a service by its issuer and audience is not shown one that another organization got.
+    an_audience_is_of_one_organization,
+    async |database| {
+        let story = Story::with_password(database).await;
+        let body = |audiences: &[&str]| {
+            json!({"name": "N", "kind": "public", "redirect_uris": [BACK], "scopes": ["openid"], "audiences": audiences})
+        };
+        let clients = |organization: &str| format!("/api/v1/organizations/{organization}/oauth-clients");
+        let makes = async |by: Who, organization: &str, audiences: &[&str]| {
+            let told = story.post(by, &clients(organization), body(audiences)).await.is(201);
+            format!("{}/{}", clients(organization), text(&told.body["client"]["id"]))
+        };
+        let refused = async |by: Who, organization: &str, audience: &str| {
+            let told = story.post(by, &clients(organization), body(&["https://own.example/", audience])).await;
+            let told = told.is_problem(409, "taken").body.to_string().to_lowercase();
+            for name in ["toys", "trade", "platform"] {
+                assert!(name == organization || !told.contains(name), "it does not say whose it is: {told}");
+            }
+        };
+        let removes = async |by: Who, path: &str| story.send(by, Method::DELETE, path, &[], None).await.is(204);
+
+        let (first, second) = (makes(ANN, "toys", &[API]).await, makes(ANN, "toys", &[API]).await);
+        refused(EVE, "trade", API).await;
+        let other = makes(EVE, "trade", &["https://api.example/v1/"]).await;
+        story.patch(EVE, &other, json!({"audiences": [API]})).await.is_problem(409, "taken");
+        // What was refused took nothing.
+        let own = makes(ANN, "toys", &["https://own.example/"]).await;
+        removes(ANN, &own).await;
+        // The platform may name any; that takes nothing from whoever has it.
+        let central = makes(PAT, "platform", &[API, BILLING]).await;
+        refused(ANN, "toys", BILLING).await;
+        story.patch(ANN, &first, json!({"name": "M", "audiences": [API]})).await.is(200);
+        // It is free once nobody names it.
+        story.patch(ANN, &first, json!({"audiences": []})).await.is(200);
+        refused(EVE, "trade", API).await;
+        removes(ANN, &second).await;
+        refused(EVE, "trade", API).await;
+        removes(PAT, &central).await;
+        story.patch(EVE, &other, json!({"audiences": [API, BILLING]})).await.is(200);
+        story.patch(ANN, &first, json!({"audiences": [API]})).await.is_problem(409, "taken");
+        makes(ANN, "toys", &["https://api.example/v1/"]).await;
+    }
+);
 
 both_engines!(a_program_asks_for_a_resource_by_itself, async |database| {
     let story = Story::with_password(database).await;
