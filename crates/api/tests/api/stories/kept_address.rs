@@ -36,7 +36,7 @@ both_engines!(nobody_gets_an_account_with_an_address_that_is_kept_for_its_owner,
     let open = json!({"mode": "approval", "roles": ["viewer"], "default_role": "viewer"});
     for key in ["toys", "trade"] {
         story
-            .put(Who::Operator, &format!("/api/v1/organizations/{key}/registration-settings"), open.clone())
+            .patch(Who::Operator, &format!("/api/v1/organizations/{key}/registration-settings"), open.clone())
             .await
             .is(200);
     }

@@ -86,8 +86,8 @@ both_engines!(
     nobody_learns_from_the_answer_whether_there_is_an_account,
     async |database| {
         let story = Story::taking(database, "approval").await;
-        let open = json!({"mode": "approval", "roles": ["viewer"], "default_role": "viewer"});
-        story.put(Who::Operator, SETTINGS, open).await.is(200);
+        let open = json!({"mode": "approval", "domains": [], "roles": ["viewer"], "default_role": "viewer"});
+        story.patch(Who::Operator, SETTINGS, open).await.is(200);
         let revision = story.revision("toys").await;
         let unknown = story.ask_in("dora@toys.example").await.is(202);
         for email in ["ann@toys.example", "eve@trade.example", "CAT@toys.example"] {
@@ -228,13 +228,13 @@ both_engines!(
         }
         assert!(!story.logins().await.contains(&"dora@toys.example".to_owned()));
         // Eve administers trade and asks at toys, where somebody gave her the desk before she is a member: she is none, and gets nowhere.
-        let open = json!({"mode": "approval", "roles": ["viewer"], "default_role": "viewer"});
-        story.put(Who::Operator, SETTINGS, open).await.is(200);
+        let open = json!({"mode": "approval", "domains": [], "roles": ["viewer"], "default_role": "viewer"});
+        story.patch(Who::Operator, SETTINGS, open).await.is(200);
         let eves = story.waiting("eve@trade.example").await;
         story.decide(EVE, &eves, "approve", json!({})).await.is_problem(404, "not-found");
         // Ann's own address at another organization: she administers it too, by its operator's hand, and still may not decide for herself.
-        let settings = json!({"mode": "approval", "roles": ["viewer"], "default_role": "viewer"});
-        story.put(Who::Operator, SETTINGS, settings).await.is(200);
+        let settings = json!({"mode": "approval", "domains": [], "roles": ["viewer"], "default_role": "viewer"});
+        story.patch(Who::Operator, SETTINGS, settings).await.is(200);
         let token = story.token_for("fay@toys.example").await;
         story.anonymously(PROVE, json!({"token": token})).await.is(200);
         story.hire("toys", Who::Named("fay@toys.example")).await;
@@ -272,7 +272,7 @@ both_engines!(a_request_ends_after_three_days, async |database| {
 both_engines!(an_account_of_elsewhere_joins_by_the_domain_with_its_password, async |database| {
     let story = Story::taking(database, "domain").await;
     let domains = json!({"mode": "domain", "domains": ["trade.example"], "roles": ["viewer"]});
-    story.put(Who::Operator, SETTINGS, domains).await.is(200);
+    story.patch(Who::Operator, SETTINGS, domains).await.is(200);
     story.password_for("eve@trade.example").await;
     story.letters().await;
     let token = story.token_for("eve@trade.example").await;
