@@ -104,6 +104,23 @@ both_engines!(unusual_use_is_told_on_the_trail, async |database| {
     assert_eq!(story.told_of("credential.new_network").await.len(), 1);
 });
 
+both_engines!(
+    /// Attack 89: what is beyond the rate of a key is among its refusals, and costs no write.
+    a_request_beyond_the_rate_of_a_key_is_counted_as_refused,
+    async |database| {
+        let story = Story::with_developers(database).await;
+        let (id, token) = story.key(BOB, json!({"name": "x", "requests_per_minute": 2})).await;
+        let before = story.revision("toys").await;
+        for status in [200, 200, 429, 429, 429] {
+            story.me_from(&token, "192.0.2.1").await.is(status);
+        }
+        assert_eq!(story.revision("toys").await, before);
+        story.wait_seconds(30).await;
+        let usage = story.get(BOB, &format!("{KEYS}/{id}/usage")).await.is(200).body;
+        assert_eq!((&usage["hours"][0]["uses"], &usage["hours"][0]["refusals"]), (&json!(2), &json!(3)));
+    }
+);
+
 both_engines!(the_end_of_a_key_is_told_30_7_and_1_days_before, async |database| {
     let story = Story::with_developers(database).await;
     let day = 86_400;
