@@ -29,6 +29,8 @@ pub enum Credential<'a> {
 /// Name of the header in which clients of older systems send their keys.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+const EXPECTED: &str = "expected `Authorization: Bearer <token>`, or an API key as the password of Basic with its `key_id` as user name";
+
 /// The token of the `Authorization` header, or the key in that of older systems' clients.
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Problem> {
     let mut keys = headers.get_all(API_KEY).iter();
@@ -55,7 +57,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Proble
     });
     match token {
         Some(token) => Ok(Some(token)),
-        None => Err(Problem::new(ProblemKind::Unauthenticated, "expected `Authorization: Bearer <token>`")),
+        None => Err(Problem::new(ProblemKind::Unauthenticated, EXPECTED)),
     }
 }
 
