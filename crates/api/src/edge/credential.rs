@@ -61,6 +61,12 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Proble
     }
 }
 
+/// Whether the credential of a request is Basic.
+pub(crate) fn is_basic(headers: &HeaderMap) -> bool {
+    let scheme = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
+    scheme.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
+}
+
 /// The API key or service token that Basic credentials carry as password, its key id as user name: some clients can send nothing else.
 /// People's passwords never travel this way: what is no key is no credential.
 fn basic(encoded: &str) -> Option<String> {

@@ -2,6 +2,8 @@
 
 use super::api_key::KEYS;
 use super::{BOB, Story, Told, Who};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use charter_testkit::both_engines;
 use http::Method;
 use serde_json::{Value, json};
@@ -102,6 +104,30 @@ both_engines!(unusual_use_is_told_on_the_trail, async |database| {
     story.wait_seconds(3_600).await;
     assert_eq!(story.told_of("credential.first_night").await.len(), 1);
     assert_eq!(story.told_of("credential.new_network").await.len(), 1);
+});
+
+both_engines!(a_key_is_the_password_of_basic_and_its_key_id_the_user_name, async |database| {
+    let story = Story::with_developers(database).await;
+    let (id, token) = story.key(BOB, json!({"name": "x"})).await;
+    let shown = story.get(BOB, &format!("{KEYS}/{id}")).await.is(200).body;
+    let key_id = shown["key_id"].as_str().unwrap();
+    let me = async |credential: &str| {
+        let headers = [("authorization", credential)];
+        story.wire(Method::GET, "/api/v1/me", &headers, None, None).await
+    };
+    let basic =
+        |user: &str, password: &str| format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+    me(&basic(key_id, &token)).await.is(200);
+    for wrong in [basic(&id, &token), basic("bob@toys.example", "correct horse"), "Basic x".to_owned()] {
+        let told = me(&wrong).await.is_problem(401, "unauthenticated");
+        assert!(told.body["detail"].as_str().unwrap().contains("`key_id`"), "{:#}", told.body);
+        let asked: Vec<_> = told.headers.get_all("www-authenticate").iter().collect();
+        assert!(asked.len() == 2 && asked[1].as_bytes().starts_with(b"Basic "), "{asked:?}");
+    }
+    // Browsers would ask people for their passwords.
+    for other in ["Bearer x", "Bearer chk_live_x"] {
+        assert_eq!(me(other).await.is(401).headers.get_all("www-authenticate").iter().count(), 1);
+    }
 });
 
 both_engines!(
