@@ -154,22 +154,32 @@ pub async fn update(
     require_own_factor(ctx, before.second_factor, after.second_factor)?;
     let ctx_inside = ctx.clone();
     let (after, revision) = app
-        .write(Scope::Organization(organization.bits()), organization, now, move |mut transaction: Transaction<'_>| {
-            Box::pin(async move {
-                let before = store::identity_settings::get(transaction.tx(), organization).await?;
-                if before.row_version != expected {
-                    return Err(changed(before.row_version, expected));
-                }
-                after.row_version =
-                    store::identity_settings::put(transaction.tx(), organization, &after).await?;
-                let target = organization.to_string();
-                let mut event =
-                    audit::event(&ctx_inside, organization, "identity_settings.set", "organization", target);
-                event.before = Some(record(&before));
-                event.after = Some(record(&after));
-                transaction.commit(event, Vec::new(), after).await
-            }) as BoxFuture<'_, Result<Committed<IdentitySettings>, Problem>>
-        })
+        .write(
+            Scope::Organization(organization.bits()),
+            organization,
+            now,
+            move |mut transaction: Transaction<'_>| {
+                Box::pin(async move {
+                    let before = store::identity_settings::get(transaction.tx(), organization).await?;
+                    if before.row_version != expected {
+                        return Err(changed(before.row_version, expected));
+                    }
+                    after.row_version =
+                        store::identity_settings::put(transaction.tx(), organization, &after).await?;
+                    let target = organization.to_string();
+                    let mut event = audit::event(
+                        &ctx_inside,
+                        organization,
+                        "identity_settings.set",
+                        "organization",
+                        target,
+                    );
+                    event.before = Some(record(&before));
+                    event.after = Some(record(&after));
+                    transaction.commit(event, Vec::new(), after).await
+                }) as BoxFuture<'_, Result<Committed<IdentitySettings>, Problem>>
+            },
+        )
         .await?;
     app.snapshots().hear_own(organization, revision).await?;
     Ok(after)

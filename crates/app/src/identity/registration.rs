@@ -332,7 +332,8 @@ pub async fn prove(
     let now = ctx.now;
     app.identity().throttle.take_from_address(ctx.address, now)?;
     let (fact, settings) = open_one(app, organization).await?;
-    let (organization, hashes) = (fact.id, app.identity().pepper.every_code(&token_text(mailed_code::of(&token))));
+    let (organization, hashes) =
+        (fact.id, app.identity().pepper.every_code(&token_text(mailed_code::of(&token))));
     let found = reading!(app.database(), organization, |conn| async move {
         for hash in hashes {
             let found = store::registration::by_token(conn, organization, &hash).await?;

@@ -16,7 +16,8 @@ const PRIVATE_ENDS: &[&str] =
     &[".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".corp", ".private", ".onion"];
 
 /// What to do about an address that is refused.
-const EXPECTED: &str = "a public one is expected, or one of a network that the setting `webhook_networks` of the service lists";
+const EXPECTED: &str =
+    "a public one is expected, or one of a network that the setting `webhook_networks` of the service lists";
 
 /// What a resolver is doing.
 pub type Resolving<'a> = Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send + 'a>>;

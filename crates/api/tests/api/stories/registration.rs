@@ -172,7 +172,10 @@ both_engines!(an_administrator_lets_a_newcomer_in, async |database| {
     let request = &listed.body["items"][0];
     assert_eq!((&request["email"], &request["status"]), (&json!("dora@toys.example"), &json!("waiting")));
     let id = request["id"].as_str().unwrap().to_owned();
-    story.decide(CAT, &id, "approve", json!({"reason": "works in the shop"})).await.is_problem(403, "forbidden");
+    story
+        .decide(CAT, &id, "approve", json!({"reason": "works in the shop"}))
+        .await
+        .is_problem(403, "forbidden");
     // An approval takes a reason as a rejection does.
     for body in [json!({}), json!({"reason": " "})] {
         let told = story.decide(ANN, &id, "approve", body).await.is_problem(422, "invalid");
