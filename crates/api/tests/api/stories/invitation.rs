@@ -153,7 +153,8 @@ both_engines!(
         let token = story.invite("dora@toys.example").await;
         story.patch(Who::Operator, SETTINGS, json!({"mode": "off"})).await.is(200);
         story.accept(&token).await.is_problem(410, "gone");
-        story.patch(Who::Operator, SETTINGS, json!({"mode": "invitation"})).await.is(200);
+        let none = json!({"mode": "invitation", "roles": [], "default_role": null});
+        story.patch(Who::Operator, SETTINGS, none).await.is(200);
         story.accept(&token).await.is_problem(410, "gone");
         story.take_newcomers("invitation").await;
         story.accept(&token).await.is(200);

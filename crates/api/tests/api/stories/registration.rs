@@ -281,7 +281,7 @@ both_engines!(a_request_ends_after_three_days, async |database| {
 
 both_engines!(an_account_of_elsewhere_joins_by_the_domain_with_its_password, async |database| {
     let story = Story::taking(database, "domain").await;
-    let domains = json!({"mode": "domain", "domains": ["trade.example"], "roles": ["viewer"]});
+    let domains = json!({"mode": "domain", "domains": ["trade.example"], "default_role": null});
     story.patch(Who::Operator, SETTINGS, domains).await.is(200);
     story.password_for("eve@trade.example").await;
     story.letters().await;
