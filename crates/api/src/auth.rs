@@ -81,6 +81,8 @@ pub fn routes() -> Vec<Route<App>> {
         Route::post("/api/v1/auth/exchange", Guard::SignedIn("whoever came with a token of the former system"), exchange)
             .for_people()
             .named("auth.exchange", "Sign-in", "Exchanges a token of the former system for a session, without a new sign-in.")
+            .described("The token is the bearer token of the request. The body may be left out.")
+            .body_may_be_missing()
             .problems(&[ProblemKind::Forbidden])
             .example(r#"{"organization":"toys"}"#)
             .knows_client()

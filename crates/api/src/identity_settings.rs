@@ -1,9 +1,10 @@
 //! What an organization asks of its members' sign-in.
 
 use crate::edge::{Call, ETag, Guard, Reply, Route, wire};
+use crate::shown::present;
 use charter_app::App;
 use charter_app::identity::identity_settings::{
-    self, IdentitySettings, IdentitySettingsDraft, LeakedKeys, SecondFactorDemand,
+    self, IdentitySettings, IdentitySettingsUpdate, LeakedKeys, SecondFactorDemand,
 };
 use charter_kernel::{PrincipalId, Problem, ProblemKind, Timestamp};
 use schemars::JsonSchema;
@@ -15,10 +16,10 @@ pub fn routes() -> Vec<Route<App>> {
     vec![
         Route::get(PATH, Guard::Permission("admin.org_settings.read"), show)
             .named("identity-settings.show", "Sign-in", "Tells what an organization asks of its members' sign-in."),
-        Route::put(PATH, Guard::Permission("admin.org_settings.update"), set)
-            .named("identity-settings.set", "Sign-in", "Sets what an organization asks of its members' sign-in, all of it.")
+        Route::patch(PATH, Guard::Permission("admin.org_settings.update"), set)
+            .named("identity-settings.set", "Sign-in", "Changes what an organization asks of its members' sign-in.")
             .described(
-                "What is left out is as the installation says. They narrow what the installation allows and never widen it. \
+                "What is left out stays; null is what the installation says. They narrow what the installation allows and never widen it. \
                  Session limits hold for sessions that are under way, too. Addresses ask for `admin.ip_allowlists.update` \
                  as well, and have to hold the caller's own. Whoever demands a second factor has signed in with one. A session for no organization in particular obeys the \
                  settings of all organizations its principal is a member of.",
@@ -30,38 +31,41 @@ pub fn routes() -> Vec<Route<App>> {
     ]
 }
 
-/// What is asked of sign-in.
+/// What changes about what is asked of sign-in; what is left out stays.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "NewIdentitySettings")]
+#[schemars(rename = "IdentitySettingsChange")]
 #[serde(deny_unknown_fields)]
 struct SettingsBody {
-    /// Minutes after which a session nobody uses ends.
-    #[serde(default)]
-    session_idle_minutes: Option<u32>,
-    /// Hours after which a session ends.
-    #[serde(default)]
-    session_absolute_hours: Option<u32>,
-    /// Sessions a member may have at one time; a new one ends the one that was used longest ago.
-    #[serde(default)]
-    sessions_per_member: Option<u32>,
-    /// Blocks of addresses members sign in from, as `192.0.2.0/24`; left out, any.
-    #[serde(default)]
-    sign_in_addresses: Option<Vec<String>>,
-    /// What happens to an API key that was reported as leaked: `notify`, `quarantine` (which is the default) or `revoke`.
+    /// Minutes after which a session nobody uses ends; null is what the installation says.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<u32>")]
+    session_idle_minutes: Option<Option<u32>>,
+    /// Hours after which a session ends; null is what the installation says.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<u32>")]
+    session_absolute_hours: Option<Option<u32>>,
+    /// Sessions a member may have at one time; a new one ends the one that was used longest ago. Null is any number.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<u32>")]
+    sessions_per_member: Option<Option<u32>>,
+    /// Blocks of addresses members sign in from, as `192.0.2.0/24`; null is any.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<Vec<String>>")]
+    sign_in_addresses: Option<Option<Vec<String>>>,
+    /// What happens to an API key that was reported as leaked: `notify`, `quarantine` or `revoke`.
     #[serde(default)]
     leaked_keys: Option<String>,
-    /// Of whom a second factor is demanded; left out, of nobody.
+    /// Of whom a second factor is demanded.
     #[serde(default)]
-    second_factor: Demand,
+    second_factor: Option<Demand>,
 }
 
 /// Of whom a second factor is demanded.
-#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
 #[schemars(rename = "SecondFactorDemand")]
 #[serde(rename_all = "snake_case")]
 enum Demand {
     /// Of nobody.
-    #[default]
     Off,
     /// Of whoever holds a dangerous permission of `admin` or `platform`, and of everybody for what is dangerous.
     Privileged,
@@ -120,22 +124,23 @@ async fn set(call: Call<(), (), SettingsBody>) -> Result<Reply<SettingsView>, Pr
     let if_version = call.precondition.expected_version()?;
     let permit = call.permit()?.clone();
     let body = call.body;
-    let leaked_keys = body.leaked_keys.map_or(Ok(LeakedKeys::default()), |word| {
+    let known = |word: String| {
         LeakedKeys::from_word(&word)
             .ok_or_else(|| Problem::invalid("leaked_keys", "expected notify, quarantine or revoke"))
-    })?;
-    let draft = IdentitySettingsDraft {
+    };
+    let leaked_keys = body.leaked_keys.map(known).transpose()?;
+    let update = IdentitySettingsUpdate {
         session_idle_minutes: body.session_idle_minutes,
         session_absolute_hours: body.session_absolute_hours,
         sessions_per_member: body.sessions_per_member,
         sign_in_addresses: body.sign_in_addresses,
         leaked_keys,
-        second_factor: match body.second_factor {
+        second_factor: body.second_factor.map(|of| match of {
             Demand::Off => SecondFactorDemand::Off,
             Demand::Privileged => SecondFactorDemand::Privileged,
             Demand::Everyone => SecondFactorDemand::Everyone,
-        },
+        }),
         if_version,
     };
-    Ok(shown(identity_settings::put(&call.app, &call.ctx, &permit, draft).await?))
+    Ok(shown(identity_settings::update(&call.app, &call.ctx, &permit, update).await?))
 }

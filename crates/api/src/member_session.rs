@@ -48,7 +48,6 @@ async fn list(call: Call<MemberPath>) -> Result<Reply<Items<SessionView>>, Probl
 #[derive(Deserialize, JsonSchema)]
 struct EndQuery {
     /// Why, for the audit trail.
-    #[serde(default)]
     reason: String,
 }
 

@@ -1,9 +1,10 @@
 //! What an organization lets newcomers do.
 
 use crate::edge::{Call, ETag, Guard, Reply, Route, wire};
+use crate::shown::present;
 use charter_app::App;
 use charter_app::identity::registration_settings::{
-    self, RegistrationMode, RegistrationSettings, RegistrationSettingsDraft,
+    self, RegistrationMode, RegistrationSettings, RegistrationSettingsUpdate,
 };
 use charter_kernel::{PrincipalId, Problem, ProblemKind, RoleKey, Timestamp};
 use schemars::JsonSchema;
@@ -18,10 +19,10 @@ pub fn routes() -> Vec<Route<App>> {
             "Newcomers",
             "Tells what an organization lets newcomers do.",
         ),
-        Route::put(PATH, Guard::Permission("admin.org_settings.update"), set)
-            .named("registration-settings.set", "Newcomers", "Sets what an organization lets newcomers do, all of it.")
+        Route::patch(PATH, Guard::Permission("admin.org_settings.update"), set)
+            .named("registration-settings.set", "Newcomers", "Changes what an organization lets newcomers do.")
             .described(
-                "`off`: nobody comes in but by an administrator's hand. `invitation`: who is invited. `domain`: also who \
+                "What is left out stays. `off`: nobody comes in but by an administrator's hand. `invitation`: who is invited. `domain`: also who \
                  proves an address of one of the domains. `approval`: also who proves an address and is approved; with \
                  domains, an address of one of them. Newcomers get no role but those listed. A role of the highest level, \
                  or with a dangerous permission of the modules admin and platform, cannot be listed, and neither can one \
@@ -34,22 +35,24 @@ pub fn routes() -> Vec<Route<App>> {
     ]
 }
 
-/// What newcomers may do.
+/// What changes about what newcomers may do; what is left out stays.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "NewRegistrationSettings")]
+#[schemars(rename = "RegistrationSettingsChange")]
 #[serde(deny_unknown_fields)]
 struct SettingsBody {
     /// `off`, `invitation`, `domain` or `approval`.
-    mode: String,
-    /// Domains of addresses that may ask.
     #[serde(default)]
-    domains: Vec<String>,
-    /// Keys of roles a newcomer may get.
+    mode: Option<String>,
+    /// Domains of addresses that may ask; all of them.
     #[serde(default)]
-    roles: Vec<String>,
-    /// The role of whoever names none; one of the roles.
+    domains: Option<Vec<String>>,
+    /// Keys of roles a newcomer may get; all of them.
     #[serde(default)]
-    default_role: Option<String>,
+    roles: Option<Vec<String>>,
+    /// The role of whoever names none; one of the roles. Null is none.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<String>")]
+    default_role: Option<Option<String>>,
 }
 
 /// What an organization lets newcomers do.
@@ -95,9 +98,12 @@ async fn set(call: Call<(), (), SettingsBody>) -> Result<Reply<SettingsView>, Pr
     let if_version = call.precondition.expected_version()?;
     let permit = call.permit()?.clone();
     let body = call.body;
-    let mode = RegistrationMode::from_word(&body.mode)
-        .ok_or_else(|| Problem::invalid("mode", "expected off, invitation, domain or approval"))?;
+    let known = |word: &str| {
+        RegistrationMode::from_word(word)
+            .ok_or_else(|| Problem::invalid("mode", "expected off, invitation, domain or approval"))
+    };
+    let mode = body.mode.as_deref().map(known).transpose()?;
     let SettingsBody { domains, roles, default_role, .. } = body;
-    let draft = RegistrationSettingsDraft { mode, domains, roles, default_role, if_version };
-    Ok(shown(registration_settings::put(&call.app, &call.ctx, &permit, draft).await?))
+    let update = RegistrationSettingsUpdate { mode, domains, roles, default_role, if_version };
+    Ok(shown(registration_settings::update(&call.app, &call.ctx, &permit, update).await?))
 }

@@ -4,6 +4,7 @@ use crate::config::Secret;
 use crate::failure::{Failure, Result};
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::Command;
+use zeroize::Zeroizing;
 
 /// Asks twice in a terminal; without one, reads the first line of standard input.
 pub fn new_password(what: &str) -> Result<Secret> {
@@ -20,25 +21,44 @@ pub fn password(what: &str) -> Result<Secret> {
     if std::io::stdin().is_terminal() { hidden(&format!("{what}: ")) } else { line() }
 }
 
+/// The same where there may be none: an empty line, or the end of standard input.
+pub fn optional_password(what: &str) -> Result<Option<Secret>> {
+    let read = || Ok(read_line()?.map(|text| Secret::exact(&text)));
+    if std::io::stdin().is_terminal() {
+        silently(&format!("{what} (nothing, when none is asked for): "), read)
+    } else {
+        read()
+    }
+}
+
 fn line() -> Result<Secret> {
-    let mut text = String::new();
+    match read_line()? {
+        Some(text) => Ok(Secret::exact(&text)),
+        None => Err(Failure::new("no password came on standard input")),
+    }
+}
+
+/// The next line of standard input; none when it is empty.
+fn read_line() -> Result<Option<Zeroizing<String>>> {
+    let mut text = Zeroizing::new(String::new());
     std::io::stdin()
         .lock()
         .read_line(&mut text)
         .map_err(|error| Failure::new(format!("standard input cannot be read: {error}")))?;
     let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err(Failure::new("no password came on standard input"));
-    }
-    Ok(Secret::exact(text))
+    Ok((!text.is_empty()).then(|| Zeroizing::new(text.to_owned())))
 }
 
 fn hidden(prompt: &str) -> Result<Secret> {
+    silently(prompt, line)
+}
+
+fn silently<T>(prompt: &str, read: impl FnOnce() -> Result<T>) -> Result<T> {
     let mut err = std::io::stderr();
     let _ = write!(err, "{prompt}");
     let _ = err.flush();
     let is_silent = stty("-echo");
-    let read = line();
+    let read = read();
     if is_silent {
         stty("echo");
         let _ = writeln!(err);

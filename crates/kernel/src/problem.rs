@@ -27,7 +27,7 @@ problems! {
     /// No or no valid credential.
     Unauthenticated = "unauthenticated", 401, "Sign in first";
     /// Login and password, or a one-time code, do not fit.
-    InvalidCredentials = "invalid-credentials", 401, "Login or password is wrong";
+    InvalidCredentials = "invalid-credentials", 401, "Login, password or code is wrong";
     /// Known, but the sign-in is too long ago for what is asked.
     StepUp = "step-up-required", 401, "Prove again that it is you";
     /// Known, but without the second factor that is asked for.

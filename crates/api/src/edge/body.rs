@@ -27,6 +27,14 @@ pub(crate) async fn typed_body<G: Gate>(
     parts: &Parts,
     body: Body,
 ) -> Result<Bytes, Problem> {
+    if route.is_body_optional {
+        let bytes = read_body(&parts.headers, body, route.body_limit).await?;
+        if bytes.is_empty() {
+            return Ok(Bytes::from_static(b"{}"));
+        }
+        json_only(&parts.headers)?;
+        return Ok(bytes);
+    }
     if route.takes_body() {
         json_only(&parts.headers)?;
     } else if !matches!(route.method, Method::POST | Method::PUT | Method::PATCH) {

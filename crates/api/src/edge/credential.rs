@@ -29,6 +29,8 @@ pub enum Credential<'a> {
 /// Name of the header in which clients of older systems send their keys.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+const EXPECTED: &str = "expected `Authorization: Bearer <token>`, or an API key as the password of Basic with its `key_id` as user name";
+
 /// The token of the `Authorization` header, or the key in that of older systems' clients.
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Problem> {
     let mut keys = headers.get_all(API_KEY).iter();
@@ -55,8 +57,14 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Proble
     });
     match token {
         Some(token) => Ok(Some(token)),
-        None => Err(Problem::new(ProblemKind::Unauthenticated, "expected `Authorization: Bearer <token>`")),
+        None => Err(Problem::new(ProblemKind::Unauthenticated, EXPECTED)),
     }
+}
+
+/// Whether the credential of a request is Basic.
+pub(crate) fn is_basic(headers: &HeaderMap) -> bool {
+    let scheme = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
+    scheme.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
 }
 
 /// The API key or service token that Basic credentials carry as password, its key id as user name: some clients can send nothing else.

@@ -214,7 +214,7 @@ fn operation<G: Gate>(route: &Route<G>, generator: &mut SchemaGenerator) -> Valu
         if let Some(example) = route.example.and_then(|text| serde_json::from_str::<Value>(text).ok()) {
             media.insert("example".into(), example);
         }
-        let body = json!({ "required": true, "content": { route.body_type: media } });
+        let body = json!({ "required": !route.is_body_optional, "content": { route.body_type: media } });
         operation.insert("requestBody".into(), body);
     }
     let mut responses = Map::new();

@@ -5,7 +5,7 @@ use super::address::client_address;
 use super::answer::{AGED_SECONDS, FACTS_AGE};
 use super::body::{lenient, typed_body};
 use super::cookie::{Client, Cookies, Crumb};
-use super::credential::{Credential, bearer, holds_key};
+use super::credential::{Credential, bearer, holds_key, is_basic};
 use super::cross_origin;
 use super::gate::Gate;
 use super::host;
@@ -144,6 +144,7 @@ async fn answer<G: Gate>(edge: &Inner<G>, peer: Option<SocketAddr>, request: Req
     let route = place.and_then(|place| place.route(&parts.method));
     let limit = route.and_then(|route| route.timeout).unwrap_or(settings.timeout);
     let had_credential = parts.headers.contains_key(AUTHORIZATION);
+    let had_basic = is_basic(&parts.headers);
     let method = parts.method.clone();
     let rate = OnceLock::new();
     let work =
@@ -170,7 +171,9 @@ async fn answer<G: Gate>(edge: &Inner<G>, peer: Option<SocketAddr>, request: Req
     };
     let mut response = match outcome {
         Ok(response) => response,
-        Err(refusal) => Response::from(Refusal { had_credential, ..hidden(refusal, id) }.answer(id)),
+        Err(refusal) => {
+            Response::from(Refusal { had_credential, had_basic, ..hidden(refusal, id) }.answer(id))
+        }
     };
     if let Some(rate) = rate.get() {
         rate_headers(response.headers_mut(), *rate);

@@ -66,11 +66,13 @@ pub struct Refusal {
     pub allow: Option<HeaderValue>,
     /// Whether a credential came with the request.
     pub had_credential: bool,
+    /// Whether it came as Basic. Nobody else is asked for that: browsers would ask people for their passwords.
+    pub had_basic: bool,
 }
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self { problem, allow: None, had_credential: false }
+        Self { problem, allow: None, had_credential: false, had_basic: false }
     }
 }
 
@@ -109,6 +111,10 @@ impl Refusal {
                 HeaderValue::from_static("Bearer realm=\"charter\"")
             };
             answer.headers.push((WWW_AUTHENTICATE, challenge));
+            if self.had_basic {
+                let challenge = HeaderValue::from_static("Basic realm=\"charter\", charset=\"UTF-8\"");
+                answer.headers.push((WWW_AUTHENTICATE, challenge));
+            }
         }
         if let Some(allow) = &self.allow {
             answer.headers.push((ALLOW, allow.clone()));

@@ -130,6 +130,7 @@ pub struct Route<G: Gate = App> {
     pub(crate) knows_client: bool,
     pub(crate) is_for_people: bool,
     pub(crate) demands_strict_body: bool,
+    pub(crate) is_body_optional: bool,
     pub(crate) shapes: Shapes,
     pub(crate) run: Run<G>,
 }
@@ -282,6 +283,7 @@ impl<G: Gate> Route<G> {
             knows_client: false,
             is_for_people: false,
             demands_strict_body: false,
+            is_body_optional: false,
             shapes: Shapes::default(),
             run,
         }
@@ -331,6 +333,11 @@ impl<G: Gate> Route<G> {
     /// Answers are never kept for an `Idempotency-Key` (they hold a secret): the header is refused.
     pub fn keeps_no_answers(self) -> Self {
         Self { keeps_answers: false, ..self }
+    }
+
+    /// No body at all is the same as `{}`.
+    pub fn body_may_be_missing(self) -> Self {
+        Self { is_body_optional: true, ..self }
     }
 
     /// A change without `If-Match` is refused (428).

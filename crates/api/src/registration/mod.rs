@@ -137,7 +137,7 @@ async fn ask(call: Call<AskedPath, (), AskBody>) -> Result<Reply<AskedView>, Pro
 #[schemars(rename = "RegistrationProof")]
 #[serde(deny_unknown_fields)]
 struct ProveBody {
-    /// The code of the mail.
+    /// The code of the mail, or its whole link.
     token: String,
     /// Shown name of a new account; the one that was given with the request when left out.
     #[serde(default)]
@@ -265,7 +265,6 @@ struct ApproveBody {
     #[serde(default)]
     role: Option<String>,
     /// Why, for the audit trail.
-    #[serde(default)]
     reason: String,
 }
 

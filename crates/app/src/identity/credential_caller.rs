@@ -256,6 +256,7 @@ pub(super) fn let_in(found: &Found, address: Option<IpAddr>, now: Timestamp) -> 
     if let Some(per_minute) = found.per_minute
         && let Err(limit) = found.uses.take(per_minute, now)
     {
+        found.uses.note_refusal(now);
         let detail = format!("this key is good for {per_minute} requests a minute: wait, then try again");
         let problem = Problem::new(ProblemKind::Throttled, detail).retry_after(limit.retry_seconds);
         return Err(problem.limited(limit).into());

@@ -7,7 +7,7 @@ use super::newcomer_mail::{self, NewcomerMail};
 use super::oauth::consent;
 use super::own_factor::require_shown;
 use super::own_session::principal_of;
-use super::{credential, guesses, password_reset, session, support};
+use super::{credential, guesses, mailed_code, password_reset, session, support};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -75,7 +75,7 @@ fn hash(app: &App, what: &str, token: &str) -> [u8; 32] {
 
 /// The hashes a token that is shown may have.
 fn hashes(app: &App, what: &str, token: &str) -> Vec<[u8; 32]> {
-    app.identity().pepper.every_code(&hashed(what, token.trim()))
+    app.identity().pepper.every_code(&hashed(what, mailed_code::of(token)))
 }
 
 /// Asks for another address. The answer is the same whether or not the address has an account.

@@ -21,21 +21,21 @@ const IDLE_MINUTES_MAX: u32 = 30 * 24 * 60;
 const ABSOLUTE_HOURS_MAX: u32 = 366 * 24;
 const SESSIONS_MAX: u32 = 1_000;
 
-/// What is asked of sign-in from now on; none of a field is what the installation says.
+/// What changes about what is asked of sign-in. None of a field leaves it as it is; `Some(None)` is what the installation says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IdentitySettingsDraft {
+pub struct IdentitySettingsUpdate {
     /// Minutes after which a session nobody uses ends.
-    pub session_idle_minutes: Option<u32>,
+    pub session_idle_minutes: Option<Option<u32>>,
     /// Hours after which a session ends.
-    pub session_absolute_hours: Option<u32>,
+    pub session_absolute_hours: Option<Option<u32>>,
     /// Sessions a member may have at one time.
-    pub sessions_per_member: Option<u32>,
+    pub sessions_per_member: Option<Option<u32>>,
     /// Blocks of addresses members sign in from.
-    pub sign_in_addresses: Option<Vec<String>>,
+    pub sign_in_addresses: Option<Option<Vec<String>>>,
     /// What happens to a key that was reported as leaked.
-    pub leaked_keys: LeakedKeys,
+    pub leaked_keys: Option<LeakedKeys>,
     /// Of whom a second factor is demanded.
-    pub second_factor: SecondFactorDemand,
+    pub second_factor: Option<SecondFactorDemand>,
     /// The version that was read, when nobody else's change is to be lost.
     pub if_version: Option<u64>,
 }
@@ -46,26 +46,26 @@ pub async fn get(app: &App, permit: &Permit) -> Result<IdentitySettings, Problem
     reading!(app.database(), organization, |conn| store::identity_settings::get(conn, organization))
 }
 
-fn within(field: &str, value: Option<u32>, most: u32) -> Result<(), Problem> {
-    match value {
+fn within(field: &str, value: Option<Option<u32>>, most: u32) -> Result<(), Problem> {
+    match value.flatten() {
         Some(value) if value == 0 || value > most => Err(Problem::invalid(
             field,
-            format!("1 to {most} is expected; leave it out for what the installation says"),
+            format!("1 to {most} is expected, or null for what the installation says"),
         )),
         _ => Ok(()),
     }
 }
 
-fn check(ctx: &RequestContext, draft: &IdentitySettingsDraft) -> Result<(), Problem> {
-    within("session_idle_minutes", draft.session_idle_minutes, IDLE_MINUTES_MAX)?;
-    within("session_absolute_hours", draft.session_absolute_hours, ABSOLUTE_HOURS_MAX)?;
-    within("sessions_per_member", draft.sessions_per_member, SESSIONS_MAX)?;
-    let Some(texts) = &draft.sign_in_addresses else { return Ok(()) };
+fn check(ctx: &RequestContext, update: &IdentitySettingsUpdate) -> Result<(), Problem> {
+    within("session_idle_minutes", update.session_idle_minutes, IDLE_MINUTES_MAX)?;
+    within("session_absolute_hours", update.session_absolute_hours, ABSOLUTE_HOURS_MAX)?;
+    within("sessions_per_member", update.sessions_per_member, SESSIONS_MAX)?;
+    let Some(Some(texts)) = &update.sign_in_addresses else { return Ok(()) };
     let field = "sign_in_addresses";
     if texts.is_empty() || texts.len() > BLOCKS_MAX {
         return Err(Problem::invalid(
             field,
-            format!("1 to {BLOCKS_MAX} blocks are expected; leave it out for any address"),
+            format!("1 to {BLOCKS_MAX} blocks are expected, or null for any address"),
         ));
     }
     let mut blocks = Vec::with_capacity(texts.len());
@@ -113,56 +113,73 @@ fn require_own_factor(
     ))
 }
 
-/// Sets them, all of them. Addresses have a permission of their own.
-pub async fn put(
+fn changed(found: u64, expected: u64) -> Problem {
+    Problem::new(
+        ProblemKind::Changed,
+        format!("the settings are at version {found}, not {expected}: read them again and repeat the change"),
+    )
+}
+
+/// Changes some of them; what is not named stays. Addresses have a permission of their own.
+pub async fn update(
     app: &App,
     ctx: &RequestContext,
     permit: &Permit,
-    draft: IdentitySettingsDraft,
+    update: IdentitySettingsUpdate,
 ) -> Result<IdentitySettings, Problem> {
-    check(ctx, &draft)?;
+    check(ctx, &update)?;
     let (organization, now) = (permit.organization(), ctx.now);
     let before = get(app, permit).await?;
-    if before.sign_in_addresses != draft.sign_in_addresses {
-        app.require(ctx, organization, "admin.ip_allowlists.update").await?;
+    // What stays is what was read here: the change is made to this version or not at all.
+    let expected = before.row_version;
+    if let Some(asked) = update.if_version
+        && asked != expected
+    {
+        return Err(changed(expected, asked));
     }
-    require_own_factor(ctx, before.second_factor, draft.second_factor)?;
-    let expected = draft.if_version.unwrap_or(before.row_version);
     let mut after = IdentitySettings {
-        session_idle_minutes: draft.session_idle_minutes,
-        session_absolute_hours: draft.session_absolute_hours,
-        sessions_per_member: draft.sessions_per_member,
-        sign_in_addresses: draft.sign_in_addresses,
-        leaked_keys: draft.leaked_keys,
-        second_factor: draft.second_factor,
+        session_idle_minutes: update.session_idle_minutes.unwrap_or(before.session_idle_minutes),
+        session_absolute_hours: update.session_absolute_hours.unwrap_or(before.session_absolute_hours),
+        sessions_per_member: update.sessions_per_member.unwrap_or(before.sessions_per_member),
+        sign_in_addresses: update.sign_in_addresses.unwrap_or_else(|| before.sign_in_addresses.clone()),
+        leaked_keys: update.leaked_keys.unwrap_or(before.leaked_keys),
+        second_factor: update.second_factor.unwrap_or(before.second_factor),
         row_version: 0,
         changed_by: ctx.principal().map(|caller| caller.id),
         changed_at: Some(now),
     };
+    if before.sign_in_addresses != after.sign_in_addresses {
+        app.require(ctx, organization, "admin.ip_allowlists.update").await?;
+    }
+    require_own_factor(ctx, before.second_factor, after.second_factor)?;
     let ctx_inside = ctx.clone();
     let (after, revision) = app
-        .write(Scope::Organization(organization.bits()), organization, now, move |mut transaction: Transaction<'_>| {
-            Box::pin(async move {
-                let before = store::identity_settings::get(transaction.tx(), organization).await?;
-                if before.row_version != expected {
-                    return Err(Problem::new(
-                        ProblemKind::Changed,
-                        format!(
-                            "the settings are at version {}, not {expected}: read them again and repeat the change",
-                            before.row_version
-                        ),
-                    ));
-                }
-                after.row_version =
-                    store::identity_settings::put(transaction.tx(), organization, &after).await?;
-                let target = organization.to_string();
-                let mut event =
-                    audit::event(&ctx_inside, organization, "identity_settings.set", "organization", target);
-                event.before = Some(record(&before));
-                event.after = Some(record(&after));
-                transaction.commit(event, Vec::new(), after).await
-            }) as BoxFuture<'_, Result<Committed<IdentitySettings>, Problem>>
-        })
+        .write(
+            Scope::Organization(organization.bits()),
+            organization,
+            now,
+            move |mut transaction: Transaction<'_>| {
+                Box::pin(async move {
+                    let before = store::identity_settings::get(transaction.tx(), organization).await?;
+                    if before.row_version != expected {
+                        return Err(changed(before.row_version, expected));
+                    }
+                    after.row_version =
+                        store::identity_settings::put(transaction.tx(), organization, &after).await?;
+                    let target = organization.to_string();
+                    let mut event = audit::event(
+                        &ctx_inside,
+                        organization,
+                        "identity_settings.set",
+                        "organization",
+                        target,
+                    );
+                    event.before = Some(record(&before));
+                    event.after = Some(record(&after));
+                    transaction.commit(event, Vec::new(), after).await
+                }) as BoxFuture<'_, Result<Committed<IdentitySettings>, Problem>>
+            },
+        )
         .await?;
     app.snapshots().hear_own(organization, revision).await?;
     Ok(after)

@@ -4,6 +4,7 @@
 use super::credential_text::{generate_with, read_parts};
 use super::email_change::require_unkept;
 use super::guesses::{self, Behind};
+use super::mailed_code;
 use super::newcomer::{
     self, Introduction, KEPT_SECONDS, admit, arrive, open, organization_of, require_open, seal,
 };
@@ -350,7 +351,7 @@ async fn find(
 /// What an invitation is for. Looking uses nothing up.
 pub async fn look(app: &App, ctx: &RequestContext, token: &str) -> Result<Invited, Problem> {
     app.identity().throttle.take_from_address(ctx.address, ctx.now)?;
-    let (organization, _, invitation) = find(app, token.trim(), ctx.now).await?;
+    let (organization, _, invitation) = find(app, mailed_code::of(token), ctx.now).await?;
     let email = open(app, &place(invitation.id), &invitation.email).await?;
     let wanted = email.clone();
     let account =
@@ -373,7 +374,7 @@ pub async fn accept(
 ) -> Result<Joined, Problem> {
     let now = ctx.now;
     app.identity().throttle.take_from_address(ctx.address, now)?;
-    let (fact, _, invitation) = find(app, token.trim(), now).await?;
+    let (fact, _, invitation) = find(app, mailed_code::of(&token), now).await?;
     let email = open(app, &place(invitation.id), &invitation.email).await?;
     let arrival = arrive(app, ctx, &email, &fact, introduction).await?;
     let (organization, principal, is_new) = (fact.id, arrival.principal.id, arrival.is_new());

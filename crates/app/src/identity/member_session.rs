@@ -61,7 +61,7 @@ pub async fn end(
     one: Option<SessionId>,
     reason: &str,
 ) -> Result<usize, Problem> {
-    let reason = text::reason("reason", reason)?;
+    let reason = text::demanded_reason("reason", reason)?;
     let (view, now, platform) = (view(app, ctx, permit, who).await?, ctx.now, app.platform());
     let missing = move |id: SessionId| Problem::not_found(format!("the member has no session {id}"));
     let ctx_inside = ctx.clone();
@@ -85,7 +85,7 @@ pub async fn end(
                 }
                 let mut ended = Vec::new();
                 let mut events = Vec::new();
-                let why = if reason.is_empty() { "ended by an administrator" } else { &reason };
+                let why = reason.as_str();
                 for session in found.iter().filter(|session| view.shows(session) && session.is_live(now)) {
                     if store::session::end(tx, session.id, why, now).await? {
                         ended.push(session.id);

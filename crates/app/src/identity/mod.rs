@@ -36,6 +36,7 @@ pub mod legacy_key;
 pub mod legacy_secret;
 pub mod legacy_token;
 pub mod lineage;
+mod mailed_code;
 pub mod member_factor;
 pub mod member_session;
 mod membership;

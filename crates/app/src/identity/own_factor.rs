@@ -191,6 +191,14 @@ fn host_of(issuer: &str) -> &str {
     rest.split('/').next().unwrap_or(rest)
 }
 
+/// Whoever adds an app is signed in: a wrong code says nothing about who they are.
+fn no_code() -> Problem {
+    Problem::invalid(
+        "code",
+        "this is no code the new app shows now: wait for its next one, and see that the clock of the phone is right",
+    )
+}
+
 /// Confirms an authenticator app with one of its codes.
 pub async fn confirm_app(
     app: &App,
@@ -205,7 +213,7 @@ pub async fn confirm_app(
     let now = ctx.now;
     let counter = guesses::of_factor(app, who);
     guesses::take(app, ctx.address, counter, now).await?;
-    let step = factor_proof::step_of(app, waiting, &code, now).await?.ok_or_else(factor_proof::wrong)?;
+    let step = factor_proof::step_of(app, waiting, &code, now).await?.ok_or_else(no_code)?;
     let counting = Counting::App { id, step, name: waiting.name.clone(), counter };
     finish(app, ctx, counting).await
 }

@@ -7,6 +7,7 @@
 
 use super::begin::acting_as;
 use super::guesses;
+use super::mailed_code;
 use super::membership::is_standing;
 use super::notice::{self, Notice};
 use super::password_rules::{is_short, measure, note_length};
@@ -225,7 +226,7 @@ pub async fn reset(
 ) -> Result<(), Problem> {
     let (identity, now, platform) = (app.identity(), ctx.now, app.platform());
     identity.throttle.take_from_address(ctx.address, now)?;
-    let hashes = app.identity().pepper.every_code(&reset_text(token.trim()));
+    let hashes = app.identity().pepper.every_code(&reset_text(mailed_code::of(token)));
     let found = reading_all!(app.database(), |conn| async move {
         let mut kept = None;
         for hash in hashes {

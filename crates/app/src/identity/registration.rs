@@ -5,6 +5,7 @@
 use super::email_change;
 use super::guesses::{self, Behind};
 use super::invitation::Joined;
+use super::mailed_code;
 use super::newcomer::{self, Introduction, admit, arrive, open, organization_of, require_open, seal};
 use super::newcomer_mail::{self, NewcomerMail};
 use super::registration_settings::{
@@ -334,7 +335,8 @@ pub async fn prove(
     let now = ctx.now;
     app.identity().throttle.take_from_address(ctx.address, now)?;
     let (fact, settings) = open_one(app, organization).await?;
-    let (organization, hashes) = (fact.id, app.identity().pepper.every_code(&token_text(token.trim())));
+    let (organization, hashes) =
+        (fact.id, app.identity().pepper.every_code(&token_text(mailed_code::of(&token))));
     let found = reading!(app.database(), organization, |conn| async move {
         for hash in hashes {
             let found = store::registration::by_token(conn, organization, &hash).await?;

@@ -154,7 +154,7 @@ pub async fn approve(
     reason: String,
 ) -> Result<RegistrationView, Problem> {
     let (organization, now) = (permit.organization(), ctx.now);
-    let reason = text::reason("reason", &reason)?;
+    let reason = text::demanded_reason("reason", &reason)?;
     let role = role.as_deref().map(|text| registration_settings::role("role", text)).transpose()?;
     let shown = get(app, ctx, permit, id).await?;
     of_caller(ctx, &shown.email)?;

@@ -19,17 +19,17 @@ pub use charter_store::registration_settings::{RegistrationMode, RegistrationSet
 const DOMAINS_MAX: usize = 100;
 const ROLES_MAX: usize = 50;
 
-/// What newcomers may do from now on.
+/// What changes about what newcomers may do. None of a field leaves it as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RegistrationSettingsDraft {
+pub struct RegistrationSettingsUpdate {
     /// How newcomers get in.
-    pub mode: RegistrationMode,
+    pub mode: Option<RegistrationMode>,
     /// Domains of addresses that may ask.
-    pub domains: Vec<String>,
+    pub domains: Option<Vec<String>>,
     /// Roles a newcomer may get.
-    pub roles: Vec<String>,
-    /// The role of whoever names none.
-    pub default_role: Option<String>,
+    pub roles: Option<Vec<String>>,
+    /// The role of whoever names none; `Some(None)` takes it away.
+    pub default_role: Option<Option<String>>,
     /// The version that was read, when nobody else's change is to be lost.
     pub if_version: Option<u64>,
 }
@@ -90,25 +90,26 @@ fn record(it: &RegistrationSettings) -> String {
     .to_string()
 }
 
-fn check(
-    index: &Index,
-    facts: &OrganizationFacts,
-    draft: RegistrationSettingsDraft,
-) -> Result<RegistrationSettings, Problem> {
-    if draft.domains.len() > DOMAINS_MAX || draft.roles.len() > ROLES_MAX {
-        let field = if draft.roles.len() > ROLES_MAX { "roles" } else { "domains" };
-        let detail = format!("at most {DOMAINS_MAX} domains and {ROLES_MAX} roles are expected");
-        return Err(Problem::invalid(field, detail));
+fn domains_of(texts: &[String]) -> Result<Vec<String>, Problem> {
+    if texts.len() > DOMAINS_MAX {
+        return Err(Problem::invalid("domains", format!("at most {DOMAINS_MAX} domains are expected")));
     }
     let mut domains = Vec::new();
-    for text in &draft.domains {
+    for text in texts {
         let domain = text::domain("domains", text)?;
         if !domains.contains(&domain) {
             domains.push(domain);
         }
     }
+    Ok(domains)
+}
+
+fn roles_of(index: &Index, facts: &OrganizationFacts, texts: &[String]) -> Result<Vec<RoleKey>, Problem> {
+    if texts.len() > ROLES_MAX {
+        return Err(Problem::invalid("roles", format!("at most {ROLES_MAX} roles are expected")));
+    }
     let mut roles = Vec::new();
-    for text in &draft.roles {
+    for text in texts {
         let role = role("roles", text)?;
         if let Some(why) = unfit(index, facts, &role) {
             return Err(Problem::invalid("roles", why));
@@ -117,30 +118,45 @@ fn check(
             roles.push(role);
         }
     }
-    let default_role = draft.default_role.as_deref().map(|text| role("default_role", text)).transpose()?;
+    Ok(roles)
+}
+
+/// The settings as they are afterwards. A role that stays is not judged again: one that is unfit by now is given to nobody,
+/// and must not keep anybody from closing the door.
+fn changed(
+    index: &Index,
+    facts: &OrganizationFacts,
+    before: &RegistrationSettings,
+    update: &RegistrationSettingsUpdate,
+) -> Result<RegistrationSettings, Problem> {
+    let domains = update.domains.as_deref().map_or_else(|| Ok(before.domains.clone()), domains_of)?;
+    let roles = match &update.roles {
+        Some(texts) => roles_of(index, facts, texts)?,
+        None => before.roles.clone(),
+    };
+    let default_role = match &update.default_role {
+        Some(text) => text.as_deref().map(|text| role("default_role", text)).transpose()?,
+        None => before.default_role.clone(),
+    };
     if let Some(role) = &default_role
         && !roles.contains(role)
     {
-        return Err(Problem::invalid("default_role", "it is none of the roles: add it there"));
+        let detail = format!("{role} is none of the roles: add it there, or name another one");
+        return Err(Problem::invalid("default_role", detail));
     }
-    if draft.mode == RegistrationMode::Domain && domains.is_empty() {
+    let mode = update.mode.unwrap_or(before.mode);
+    if mode == RegistrationMode::Domain && domains.is_empty() {
         return Err(Problem::invalid("domains", "name the domains whose addresses may come in"));
     }
-    Ok(RegistrationSettings {
-        mode: draft.mode,
-        domains,
-        roles,
-        default_role,
-        ..RegistrationSettings::default()
-    })
+    Ok(RegistrationSettings { mode, domains, roles, default_role, ..RegistrationSettings::default() })
 }
 
-/// Sets them, all of them. Nobody lists a role that they could not give.
-pub async fn put(
+/// Changes some of them; what is not named stays. Nobody lists a role that they could not give.
+pub async fn update(
     app: &App,
     ctx: &RequestContext,
     permit: &Permit,
-    draft: RegistrationSettingsDraft,
+    update: RegistrationSettingsUpdate,
 ) -> Result<RegistrationSettings, Problem> {
     let (organization, now) = (permit.organization(), ctx.now);
     let (app_inside, ctx_inside) = (app.clone(), ctx.clone());
@@ -149,7 +165,7 @@ pub async fn put(
             Box::pin(async move {
                 let index = app_inside.snapshots().index();
                 let before = store::registration_settings::get(transaction.tx(), organization).await?;
-                let expected = draft.if_version.unwrap_or(before.row_version);
+                let expected = update.if_version.unwrap_or(before.row_version);
                 if before.row_version != expected {
                     return Err(Problem::new(
                         ProblemKind::Changed,
@@ -162,7 +178,7 @@ pub async fn put(
                 let facts = store::facts::read(transaction.tx(), organization)
                     .await?
                     .ok_or_else(|| Problem::not_found("no such organization"))?;
-                let mut after = check(&index, &facts, draft)?;
+                let mut after = changed(&index, &facts, &before, &update)?;
                 if let Some(caller) = ctx_inside.principal() {
                     let ceiling = caller.ceiling.as_ref().map(|ceiling| ceiling.under(&index));
                     let added: Vec<RoleKey> =

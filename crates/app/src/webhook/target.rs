@@ -15,6 +15,10 @@ const LENGTH_MAX: usize = 2_048;
 const PRIVATE_ENDS: &[&str] =
     &[".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".corp", ".private", ".onion"];
 
+/// What to do about an address that is refused.
+const EXPECTED: &str =
+    "a public one is expected, or one of a network that the setting `webhook_networks` of the service lists";
+
 /// What a resolver is doing.
 pub type Resolving<'a> = Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send + 'a>>;
 
@@ -132,7 +136,7 @@ impl Rules {
     }
 
     fn literal(&self, address: IpAddr) -> Result<(), String> {
-        self.objection(address).map_or(Ok(()), |what| Err(format!("is {what}: a public one is expected")))
+        self.objection(address).map_or(Ok(()), |what| Err(format!("is {what}: {EXPECTED}")))
     }
 
     fn name(&self, name: &str) -> Result<(), String> {
@@ -141,7 +145,7 @@ impl Rules {
         let is_private =
             name == "localhost" || !name.contains('.') || PRIVATE_ENDS.iter().any(|end| name.ends_with(end));
         if is_private && self.networks.is_empty() {
-            return Err(format!("{name} is a name of a private network: a public one is expected"));
+            return Err(format!("{name} is a name of a private network: {EXPECTED}"));
         }
         Ok(())
     }
@@ -153,7 +157,7 @@ impl Rules {
             && let Ok(addresses) = names.resolve(name).await
             && let Some(what) = addresses.into_iter().find_map(|address| self.objection(address))
         {
-            return Err(format!("{name} leads to {what}: a public one is expected"));
+            return Err(format!("{name} leads to {what}: {EXPECTED}"));
         }
         Ok(url)
     }
@@ -162,6 +166,15 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_names_the_setting_that_would_let_it_through() {
+        let rules = Rules::default();
+        for text in ["https://10.0.0.1/", "https://hooks.internal/"] {
+            let why = rules.read(text).unwrap_err();
+            assert!(why.contains("`webhook_networks`"), "{why}");
+        }
+    }
 
     /// Attack 114: each way to write an inner address.
     #[test]

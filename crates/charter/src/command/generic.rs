@@ -261,22 +261,22 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Asks for a password that the operation takes.
-fn ask(flag: &Flag<'_>) -> Result<Value> {
+/// Asks for a password that the operation takes; where it may do without, for one or none.
+fn ask(flag: &Flag<'_>) -> Result<Option<Value>> {
     let what = flag.field.name.replace('_', " ");
     let is_new = flag.field.name.starts_with("new");
-    let secret = if is_new { terminal::new_password(&what) } else { terminal::password(&what) }?;
-    Ok(Value::String(secret.reveal().to_owned()))
+    let secret = match (flag.field.is_required, is_new) {
+        (false, _) => terminal::optional_password(&what)?,
+        (true, true) => Some(terminal::new_password(&what)?),
+        (true, false) => Some(terminal::password(&what)?),
+    };
+    Ok(secret.map(|secret| Value::String(secret.reveal().to_owned())))
 }
 
 /// What was given for a flag, in the form of its field.
 fn given(flag: &Flag<'_>, matches: &ArgMatches) -> Result<Option<Value>> {
     if flag.field.form == Form::Password {
-        return if flag.field.is_required && !matches.contains_id(BODY) {
-            ask(flag).map(Some)
-        } else {
-            Ok(None)
-        };
+        return if matches.contains_id(BODY) { Ok(None) } else { ask(flag) };
     }
     let Some(texts) = matches.get_many::<String>(&flag.name) else { return Ok(None) };
     let texts: Vec<&String> = texts.collect();

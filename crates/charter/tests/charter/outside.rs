@@ -47,6 +47,60 @@ fn serve(place: &Place, variables: &[(&str, &str)]) -> Server {
     place.serve_with(&[], variables)
 }
 
+/// The link to one of our pages in a mail that became a file.
+fn mailed_link(place: &Place, page: &str) -> String {
+    let folder = place.path("charter-data").join("mail");
+    until("the mail becomes a file", || {
+        std::fs::read_dir(&folder).ok()?.flatten().find_map(|entry| {
+            let text = std::fs::read_to_string(entry.path()).ok()?;
+            text.split_whitespace().find(|word| word.contains(&format!("/{page}#"))).map(str::to_owned)
+        })
+    })
+}
+
+#[test]
+fn a_newcomer_comes_in_by_the_link_of_a_mail_and_a_password_on_standard_input() {
+    let place = Place::new();
+    let server = place.serve(&[]);
+    begun(&place);
+    let settings = ["registration-settings", "set", "--org", "toys", "--json"];
+    let all = [
+        "--mode",
+        "invitation",
+        "--domains",
+        "plush.example",
+        "--roles",
+        "viewer",
+        "--default-role",
+        "viewer",
+    ];
+    place.run(&[&settings[..], &all].concat()).ended(0);
+    let told = place.run(&[&settings[..], &["--mode", "domain"]].concat()).ended(0).json();
+    assert_eq!(
+        (&told["domains"][0], &told["roles"][0]),
+        (&"plush.example".into(), &"viewer".into()),
+        "{told}"
+    );
+
+    place.run(&["invitations", "create", "--org", "toys", "--email", "fay@shop.example"]).ended(0);
+    let accept = ["invitations", "accept", "--token", &mailed_link(&place, "invitation"), "--json"];
+    let told = place.feed(&accept, "").ended(2);
+    assert!(told.err.contains("password"), "{}", told.err);
+    let told = place.feed(&accept, "staple the horse to it\n").ended(0).json();
+    assert_eq!(told["login"], "fay@shop.example", "{told}");
+
+    place.run(&["registrations", "ask", "--org", "toys", "--email", "gus@plush.example"]).ended(0);
+    let link = mailed_link(&place, "registration");
+    let prove = ["registrations", "prove", "--org", "toys", "--token", &link, "--json"];
+    let told = place.feed(&prove, "a horse is stapled to this\n").ended(0).json();
+    assert_eq!(
+        (&told["outcome"], &told["joined"]["login"]),
+        (&"joined".into(), &"gus@plush.example".into()),
+        "{told}"
+    );
+    drop(server);
+}
+
 #[test]
 fn a_forgotten_password_comes_back_through_a_mail_server_that_was_away() {
     let place = Place::new();

@@ -148,9 +148,9 @@ both_engines!(a_key_found_in_the_open_is_put_aside_by_who_has_all_of_it, async |
     story.post(ANN, &release, json!({"reason": "again"})).await.is_problem(409, "in-use");
 
     let settings = "/api/v1/organizations/toys/identity-settings";
-    story.put(ANN, settings, json!({"leaked_keys": "odd"})).await.is_problem(422, "invalid");
+    story.patch(ANN, settings, json!({"leaked_keys": "odd"})).await.is_problem(422, "invalid");
     for (policy, status, state) in [("notify", 200, "live"), ("revoke", 401, "revoked")] {
-        let told = story.put(ANN, settings, json!({"leaked_keys": policy})).await.is(200);
+        let told = story.patch(ANN, settings, json!({"leaked_keys": policy})).await.is(200);
         assert_eq!(told.body["leaked_keys"], policy);
         report(&[&token], "192.0.2.1").await.is(200);
         story.me(&token).await.is(status);

@@ -2,6 +2,8 @@
 
 use super::api_key::KEYS;
 use super::{BOB, Story, Told, Who};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use charter_testkit::both_engines;
 use http::Method;
 use serde_json::{Value, json};
@@ -103,6 +105,47 @@ both_engines!(unusual_use_is_told_on_the_trail, async |database| {
     assert_eq!(story.told_of("credential.first_night").await.len(), 1);
     assert_eq!(story.told_of("credential.new_network").await.len(), 1);
 });
+
+both_engines!(a_key_is_the_password_of_basic_and_its_key_id_the_user_name, async |database| {
+    let story = Story::with_developers(database).await;
+    let (id, token) = story.key(BOB, json!({"name": "x"})).await;
+    let shown = story.get(BOB, &format!("{KEYS}/{id}")).await.is(200).body;
+    let key_id = shown["key_id"].as_str().unwrap();
+    let me = async |credential: &str| {
+        let headers = [("authorization", credential)];
+        story.wire(Method::GET, "/api/v1/me", &headers, None, None).await
+    };
+    let basic =
+        |user: &str, password: &str| format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+    me(&basic(key_id, &token)).await.is(200);
+    for wrong in [basic(&id, &token), basic("bob@toys.example", "correct horse"), "Basic x".to_owned()] {
+        let told = me(&wrong).await.is_problem(401, "unauthenticated");
+        assert!(told.body["detail"].as_str().unwrap().contains("`key_id`"), "{:#}", told.body);
+        let asked: Vec<_> = told.headers.get_all("www-authenticate").iter().collect();
+        assert!(asked.len() == 2 && asked[1].as_bytes().starts_with(b"Basic "), "{asked:?}");
+    }
+    // Browsers would ask people for their passwords.
+    for other in ["Bearer x", "Bearer chk_live_x"] {
+        assert_eq!(me(other).await.is(401).headers.get_all("www-authenticate").iter().count(), 1);
+    }
+});
+
+both_engines!(
+    /// Attack 89: what is beyond the rate of a key is among its refusals, and costs no write.
+    a_request_beyond_the_rate_of_a_key_is_counted_as_refused,
+    async |database| {
+        let story = Story::with_developers(database).await;
+        let (id, token) = story.key(BOB, json!({"name": "x", "requests_per_minute": 2})).await;
+        let before = story.revision("toys").await;
+        for status in [200, 200, 429, 429, 429] {
+            story.me_from(&token, "192.0.2.1").await.is(status);
+        }
+        assert_eq!(story.revision("toys").await, before);
+        story.wait_seconds(30).await;
+        let usage = story.get(BOB, &format!("{KEYS}/{id}/usage")).await.is(200).body;
+        assert_eq!((&usage["hours"][0]["uses"], &usage["hours"][0]["refusals"]), (&json!(2), &json!(3)));
+    }
+);
 
 both_engines!(the_end_of_a_key_is_told_30_7_and_1_days_before, async |database| {
     let story = Story::with_developers(database).await;

@@ -13,7 +13,7 @@ const ROLES: &str = "/api/v1/organizations/toys/assignments";
 
 impl Story {
     async fn demand(&self, of: &str) {
-        let told = self.put(Who::Operator, SETTINGS, json!({"second_factor": of})).await.is(200);
+        let told = self.patch(Who::Operator, SETTINGS, json!({"second_factor": of})).await.is(200);
         assert_eq!(told.body["second_factor"], of);
     }
 
@@ -123,7 +123,7 @@ both_engines!(whoever_demands_a_factor_of_others_has_one, async |database| {
     let story = Story::with_password(database).await;
     let token = token_of(&story.log_in(LOGIN, PASSWORD).await.is(200));
     let set = async |token: &str, of: &str| {
-        story.with_token(token, Method::PUT, SETTINGS, Some(json!({"second_factor": of}))).await
+        story.with_token(token, Method::PATCH, SETTINGS, Some(json!({"second_factor": of}))).await
     };
     set(&token, "everyone").await.is_problem(401, "second-factor-required");
     set(&token, "off").await.is(200);

@@ -139,7 +139,7 @@ fn changes() -> Vec<Change> {
             json!({"of_organization": "trade", "not_before": "2020-01-01T00:00:{n}Z", "reason": "try"}),
         ),
         change(PAT, Method::POST, "/api/v1/keys/legacy/rotations", json!({"file": "/srv/erp-{n}/.env"})),
-        change(ANN, Method::PUT, "{toys}/identity-settings", json!({"sign_in_addresses": ["10.0.0.{n}"]})),
+        change(ANN, Method::PATCH, "{toys}/identity-settings", json!({"sign_in_addresses": ["10.0.0.{n}"]})),
     ]
 }
 

@@ -16,7 +16,7 @@ impl Story {
     }
 
     async fn ask(&self, settings: Value) {
-        self.put(Who::Operator, PATH, settings).await.is(200);
+        self.patch(Who::Operator, PATH, settings).await.is(200);
     }
 }
 
@@ -27,7 +27,7 @@ both_engines!(an_administrator_sets_what_sign_in_asks, async |database| {
     assert_eq!(unset.header("etag"), "\"v0\"");
     let settings =
         json!({"session_idle_minutes": 15, "session_absolute_hours": 10, "sessions_per_member": 2});
-    let set = story.put(ANN, PATH, settings.clone()).await.is(200);
+    let set = story.patch(ANN, PATH, settings.clone()).await.is(200);
     assert_eq!(
         (&set.body["session_idle_minutes"], &set.body["sessions_per_member"]),
         (&json!(15), &json!(2))
@@ -35,9 +35,9 @@ both_engines!(an_administrator_sets_what_sign_in_asks, async |database| {
     assert_eq!(set.body["changed_by"], json!(story.id_of(ANN).to_string()));
     assert_eq!(story.get(ANN, PATH).await.is(200).body, set.body);
     let stale = [("if-match", "\"v0\"")];
-    story.send(ANN, Method::PUT, PATH, &stale, Some(settings.clone())).await.is_problem(412, "changed");
+    story.send(ANN, Method::PATCH, PATH, &stale, Some(settings.clone())).await.is_problem(412, "changed");
     let fresh = [("if-match", "\"v1\"")];
-    story.send(ANN, Method::PUT, PATH, &fresh, Some(settings.clone())).await.is(200);
+    story.send(ANN, Method::PATCH, PATH, &fresh, Some(settings.clone())).await.is(200);
     for (field, value) in [
         ("session_idle_minutes", json!(0)),
         ("session_idle_minutes", json!(43_201)),
@@ -47,13 +47,44 @@ both_engines!(an_administrator_sets_what_sign_in_asks, async |database| {
         ("sign_in_addresses", json!(["192.0.2.1/24"])),
         ("sign_in_addresses", json!(["everywhere"])),
     ] {
-        let told = story.put(ANN, PATH, json!({field: value})).await.is_problem(422, "invalid");
+        let told = story.patch(ANN, PATH, json!({field: value})).await.is_problem(422, "invalid");
         assert_eq!(told.body["fields"][0]["field"], field);
     }
-    story.put(BOB, PATH, settings.clone()).await.is_problem(403, "forbidden");
-    story.put(EVE, PATH, settings).await.is_problem(404, "not-found");
+    story.patch(BOB, PATH, settings.clone()).await.is_problem(403, "forbidden");
+    story.patch(EVE, PATH, settings).await.is_problem(404, "not-found");
     let events = "/api/v1/organizations/toys/audit/events?action=identity_settings.set";
     assert_eq!(story.all(Who::Operator, events, 50, "/action").await.len(), 2);
+});
+
+both_engines!(what_a_change_leaves_out_stays_and_null_takes_it_away, async |database| {
+    let story = Story::with_password(database).await;
+    story
+        .ask(json!({
+            "second_factor": "privileged", "sign_in_addresses": ["192.0.2.0/24"], "leaked_keys": "revoke", "session_idle_minutes": 15,
+        }))
+        .await;
+    story.ask(json!({"sessions_per_member": 5})).await;
+    let kept = story.get(Who::Operator, PATH).await.is(200).body;
+    assert_eq!(
+        (&kept["second_factor"], &kept["sign_in_addresses"], &kept["leaked_keys"]),
+        (&json!("privileged"), &json!(["192.0.2.0/24"]), &json!("revoke"))
+    );
+    assert_eq!((&kept["session_idle_minutes"], &kept["sessions_per_member"]), (&json!(15), &json!(5)));
+    // What cannot be taken away stays with null; what can goes, and nothing else.
+    story.ask(json!({"sign_in_addresses": null, "second_factor": null, "leaked_keys": null})).await;
+    let told = story.get(Who::Operator, PATH).await.is(200).body;
+    assert!(told["sign_in_addresses"].is_null());
+    for field in ["second_factor", "leaked_keys", "session_idle_minutes", "sessions_per_member"] {
+        assert_eq!(told[field], kept[field], "{field}");
+    }
+    // The trail has what was taken away.
+    let events = "/api/v1/organizations/toys/audit/events?action=identity_settings.set";
+    let events = story.get(Who::Operator, events).await.is(200).body;
+    let event = &events["items"][0];
+    assert_eq!(event["before"]["sign_in_addresses"], json!(["192.0.2.0/24"]), "{event:#}");
+    assert!(event["after"]["sign_in_addresses"].is_null());
+    // Nothing replaces the whole.
+    story.put(Who::Operator, PATH, json!({"sessions_per_member": 5})).await.is(405);
 });
 
 both_engines!(
@@ -129,7 +160,7 @@ both_engines!(nobody_locks_themselves_out_by_their_own_list, async |database| {
     let bearer = format!("Bearer {token}");
     let set = async |blocks: Value| {
         let body = Some(json!({"sign_in_addresses": blocks}));
-        story.wire(Method::PUT, PATH, &[("authorization", &bearer)], Some("192.0.2.9"), body).await
+        story.wire(Method::PATCH, PATH, &[("authorization", &bearer)], Some("192.0.2.9"), body).await
     };
     set(json!(["198.51.100.0/24"])).await.is_problem(422, "invalid");
     set(json!(["198.51.100.0/24", "192.0.2.0/24"])).await.is(200);

@@ -26,7 +26,7 @@ impl Story {
         let settings = json!({
             "mode": mode, "domains": ["toys.example"], "roles": ["viewer", "packing_operator"], "default_role": "viewer",
         });
-        self.put(Who::Operator, SETTINGS, settings).await.is(200);
+        self.patch(Who::Operator, SETTINGS, settings).await.is(200);
     }
 
     /// Every letter that is on its way.
@@ -151,14 +151,38 @@ both_engines!(
 
         // Where the organization takes nobody any more, or not with this role, the code is over as well.
         let token = story.invite("dora@toys.example").await;
-        story.put(Who::Operator, SETTINGS, json!({"mode": "off"})).await.is(200);
+        story.patch(Who::Operator, SETTINGS, json!({"mode": "off"})).await.is(200);
         story.accept(&token).await.is_problem(410, "gone");
-        story.put(Who::Operator, SETTINGS, json!({"mode": "invitation"})).await.is(200);
+        let none = json!({"mode": "invitation", "roles": [], "default_role": null});
+        story.patch(Who::Operator, SETTINGS, none).await.is(200);
         story.accept(&token).await.is_problem(410, "gone");
         story.take_newcomers("invitation").await;
         story.accept(&token).await.is(200);
     }
 );
+
+both_engines!(a_change_of_the_settings_of_newcomers_leaves_the_rest_as_it_is, async |database| {
+    let story = Story::taking(database, "approval").await;
+    let change = async |body: Value| story.patch(Who::Operator, SETTINGS, body).await;
+    let shut = change(json!({"mode": "off"})).await.is(200).body;
+    assert_eq!(
+        (&shut["domains"], &shut["roles"], &shut["default_role"]),
+        (&json!(["toys.example"]), &json!(["viewer", "packing_operator"]), &json!("viewer"))
+    );
+    let told = change(json!({"roles": ["packing_operator"]})).await.is_problem(422, "invalid");
+    assert_eq!(told.body["fields"][0]["field"], "default_role");
+    let told = change(json!({"roles": ["packing_operator"], "default_role": null})).await.is(200).body;
+    assert_eq!((&told["mode"], &told["default_role"]), (&json!("off"), &Value::Null));
+    change(json!({"mode": "domain", "domains": []})).await.is_problem(422, "invalid");
+    // A role that became privileged since keeps nobody from closing the door.
+    let plain = json!({"key": "plain", "name": "Plain", "level": "viewer", "permissions": [{"permission": "sales.orders.read"}]});
+    story.post(Who::Operator, "/api/v1/organizations/toys/roles", plain).await.is(201);
+    change(json!({"mode": "approval", "roles": ["plain"]})).await.is(200);
+    let more = json!({"permissions": [{"permission": "admin.roles.assign"}]});
+    story.patch(Who::Operator, "/api/v1/organizations/toys/roles/plain", more).await.is(200);
+    change(json!({"mode": "off"})).await.is(200);
+    change(json!({"roles": ["plain"]})).await.is_problem(422, "invalid");
+});
 
 both_engines!(
     /// Attack 72.
@@ -189,13 +213,13 @@ both_engines!(
         story.post(Who::Operator, "/api/v1/organizations/toys/roles", quiet).await.is(201);
         for role in ["org_admin", "superadmin", "quiet", "nothing"] {
             let body = json!({"mode": "invitation", "roles": [role]});
-            story.put(Who::Operator, SETTINGS, body).await.is_problem(422, "invalid");
+            story.patch(Who::Operator, SETTINGS, body).await.is_problem(422, "invalid");
         }
         // A role on the list that became privileged is given to nobody any more.
         let plain = json!({"key": "plain", "name": "Plain", "level": "viewer", "permissions": [{"permission": "sales.orders.read"}]});
         story.post(Who::Operator, "/api/v1/organizations/toys/roles", plain).await.is(201);
         let body = json!({"mode": "invitation", "roles": ["viewer", "plain"], "default_role": "plain"});
-        story.put(ANN, SETTINGS, body).await.is(200);
+        story.patch(ANN, SETTINGS, body).await.is(200);
         let token = story.invite("dora@toys.example").await;
         let more = json!({"permissions": [{"permission": "admin.roles.assign"}]});
         story.patch(Who::Operator, "/api/v1/organizations/toys/roles/plain", more).await.is(200);
@@ -251,7 +275,7 @@ both_engines!(an_account_that_exists_joins_with_its_password_or_signed_in, async
 
     // Signed in, nothing else is asked.
     let settings = json!({"mode": "invitation"});
-    story.put(Who::Operator, "/api/v1/organizations/trade/registration-settings", settings).await.is(200);
+    story.patch(Who::Operator, "/api/v1/organizations/trade/registration-settings", settings).await.is(200);
     story
         .post(EVE, "/api/v1/organizations/trade/invitations", json!({"email": "bob@toys.example"}))
         .await
@@ -303,7 +327,7 @@ both_engines!(
 both_engines!(an_invitation_that_runs_out_is_told_once_and_forgotten_after_a_while, async |database| {
     let story = Story::taking(database, "invitation").await;
     let settings = json!({"mode": "invitation", "roles": ["viewer"], "default_role": "viewer"});
-    story.put(Who::Operator, "/api/v1/organizations/trade/registration-settings", settings).await.is(200);
+    story.patch(Who::Operator, "/api/v1/organizations/trade/registration-settings", settings).await.is(200);
     let of = |key: &str| format!("/api/v1/organizations/{key}/invitations");
     let events = |key: &str| format!("/api/v1/organizations/{key}/audit/events?action=invitation.expire");
     let mut made = Vec::new();

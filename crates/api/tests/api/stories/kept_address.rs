@@ -36,7 +36,7 @@ both_engines!(nobody_gets_an_account_with_an_address_that_is_kept_for_its_owner,
     let open = json!({"mode": "approval", "roles": ["viewer"], "default_role": "viewer"});
     for key in ["toys", "trade"] {
         story
-            .put(Who::Operator, &format!("/api/v1/organizations/{key}/registration-settings"), open.clone())
+            .patch(Who::Operator, &format!("/api/v1/organizations/{key}/registration-settings"), open.clone())
             .await
             .is(200);
     }
@@ -102,7 +102,7 @@ both_engines!(an_address_is_free_when_the_way_back_ends_and_always_for_its_owner
     story.post(Who::Operator, trade, json!({"login": "ann@plush.example"})).await.is_problem(409, "taken");
     // What she went back to is hers, and another organization invites her there.
     let open = json!({"mode": "approval", "roles": ["viewer"], "default_role": "viewer"});
-    story.put(Who::Operator, "/api/v1/organizations/trade/registration-settings", open).await.is(200);
+    story.patch(Who::Operator, "/api/v1/organizations/trade/registration-settings", open).await.is(200);
     let invitations = "/api/v1/organizations/trade/invitations";
     story.post(Who::Operator, invitations, json!({"email": "ann@toys.example"})).await.is(201);
     story

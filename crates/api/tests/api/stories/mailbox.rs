@@ -20,7 +20,7 @@ impl Story {
         self.post(Who::Operator, "/api/v1/organizations", body).await.is(201);
         let settings = json!({"mode": "approval", "roles": ["viewer"], "default_role": "viewer"});
         let path = format!("/api/v1/organizations/{key}/registration-settings");
-        self.put(Who::Operator, &path, settings).await.is(200);
+        self.patch(Who::Operator, &path, settings).await.is(200);
     }
 
     async fn invites(&self, key: &str, email: &str) -> Told {

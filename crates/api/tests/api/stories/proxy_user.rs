@@ -103,7 +103,7 @@ both_engines!(a_proxy_names_nobody_from_an_address_the_organization_refuses, asy
     let story = Story::with_password(database).await;
     let rules = json!({"sign_in_addresses": ["192.0.2.0/24"]});
     let path = "/api/v1/organizations/toys/identity-settings";
-    story.put(Who::Operator, path, rules).await.is(200);
+    story.patch(Who::Operator, path, rules).await.is(200);
     let at = || (Method::GET, ME);
     let login = "ann@toys.example";
     story.named(login, &[("x-forwarded-for", "192.0.2.9")], at(), None).await.is(200);

@@ -65,7 +65,9 @@ both_engines!(an_address_of_the_domain_comes_in_by_a_mail, async |database| {
     let told = story.anonymously(PROVE, json!({"token": token})).await.is_problem(422, "invalid");
     assert_eq!(told.body["fields"][0]["field"], "password");
     assert!(!story.logins().await.contains(&"dora@toys.example".to_owned()), "nobody before the proof");
-    let told = story.anonymously(PROVE, json!({"token": token, "password": NEW})).await.is(200);
+    // People copy the whole link as well.
+    let whole = format!("https://charter.example/registration#{link}");
+    let told = story.anonymously(PROVE, json!({"token": whole, "password": NEW})).await.is(200);
     assert_eq!((&told.body["outcome"], &told.body["joined"]["is_new"]), (&json!("joined"), &json!(true)));
     story.anonymously(PROVE, json!({"token": token, "password": NEW})).await.is_problem(410, "gone");
     story.log_in("dora@toys.example", NEW).await.is(200);
@@ -86,8 +88,8 @@ both_engines!(
     nobody_learns_from_the_answer_whether_there_is_an_account,
     async |database| {
         let story = Story::taking(database, "approval").await;
-        let open = json!({"mode": "approval", "roles": ["viewer"], "default_role": "viewer"});
-        story.put(Who::Operator, SETTINGS, open).await.is(200);
+        let open = json!({"mode": "approval", "domains": [], "roles": ["viewer"], "default_role": "viewer"});
+        story.patch(Who::Operator, SETTINGS, open).await.is(200);
         let revision = story.revision("toys").await;
         let unknown = story.ask_in("dora@toys.example").await.is(202);
         for email in ["ann@toys.example", "eve@trade.example", "CAT@toys.example"] {
@@ -170,13 +172,21 @@ both_engines!(an_administrator_lets_a_newcomer_in, async |database| {
     let request = &listed.body["items"][0];
     assert_eq!((&request["email"], &request["status"]), (&json!("dora@toys.example"), &json!("waiting")));
     let id = request["id"].as_str().unwrap().to_owned();
-    story.decide(CAT, &id, "approve", json!({})).await.is_problem(403, "forbidden");
+    story
+        .decide(CAT, &id, "approve", json!({"reason": "works in the shop"}))
+        .await
+        .is_problem(403, "forbidden");
+    // An approval takes a reason as a rejection does.
+    for body in [json!({}), json!({"reason": " "})] {
+        let told = story.decide(ANN, &id, "approve", body).await.is_problem(422, "invalid");
+        assert_eq!(told.body["fields"][0]["field"], "reason");
+    }
     let done = story.decide(ANN, &id, "approve", json!({"reason": "works in the shop"})).await.is(200);
     assert_eq!(
         (&done.body["status"], &done.body["decided_by"], &done.body["reason"]),
         (&json!("approved"), &json!(story.id_of(ANN).to_string()), &json!("works in the shop"))
     );
-    story.decide(ANN, &id, "approve", json!({})).await.is_problem(410, "gone");
+    story.decide(ANN, &id, "approve", json!({"reason": "works in the shop"})).await.is_problem(410, "gone");
     story.decide(ANN, &id, "reject", json!({"reason": "no"})).await.is_problem(410, "gone");
     let token = story.code("reset-password").await;
     let body = json!({"token": token, "password": NEW});
@@ -200,7 +210,7 @@ both_engines!(a_newcomer_is_turned_down_with_a_reason, async |database| {
     let letters = story.letters().await;
     assert_eq!(letters[0].recipient, "dora@toys.example");
     assert!(letters[0].body.contains("nobody here knows you"));
-    story.decide(ANN, &id, "approve", json!({})).await.is_problem(410, "gone");
+    story.decide(ANN, &id, "approve", json!({"reason": "works in the shop"})).await.is_problem(410, "gone");
     let listed = story.get(ANN, &format!("{REGISTRATIONS}?status=rejected")).await.is(200);
     assert_eq!(listed.body["items"].as_array().unwrap().len(), 1);
     story.get(EVE, REGISTRATIONS).await.is_problem(404, "not-found");
@@ -220,21 +230,21 @@ both_engines!(
         let story = Story::taking(database, "approval").await;
         story.bob_decides().await;
         let id = story.waiting("dora@toys.example").await;
-        story.decide(BOB, &id, "approve", json!({})).await.is_problem(403, "beyond-giver");
-        let body = json!({"role": "packing_operator"});
+        story.decide(BOB, &id, "approve", json!({"reason": "works in the shop"})).await.is_problem(403, "beyond-giver");
+        let body = json!({"role": "packing_operator", "reason": "packs"});
         story.decide(BOB, &id, "approve", body).await.is_problem(403, "beyond-giver");
         for role in ["org_admin", "superadmin", "accountant"] {
-            story.decide(ANN, &id, "approve", json!({"role": role})).await.is_problem(422, "invalid");
+            story.decide(ANN, &id, "approve", json!({"role": role, "reason": "wants it"})).await.is_problem(422, "invalid");
         }
         assert!(!story.logins().await.contains(&"dora@toys.example".to_owned()));
         // Eve administers trade and asks at toys, where somebody gave her the desk before she is a member: she is none, and gets nowhere.
-        let open = json!({"mode": "approval", "roles": ["viewer"], "default_role": "viewer"});
-        story.put(Who::Operator, SETTINGS, open).await.is(200);
+        let open = json!({"mode": "approval", "domains": [], "roles": ["viewer"], "default_role": "viewer"});
+        story.patch(Who::Operator, SETTINGS, open).await.is(200);
         let eves = story.waiting("eve@trade.example").await;
-        story.decide(EVE, &eves, "approve", json!({})).await.is_problem(404, "not-found");
+        story.decide(EVE, &eves, "approve", json!({"reason": "works in the shop"})).await.is_problem(404, "not-found");
         // Ann's own address at another organization: she administers it too, by its operator's hand, and still may not decide for herself.
-        let settings = json!({"mode": "approval", "roles": ["viewer"], "default_role": "viewer"});
-        story.put(Who::Operator, SETTINGS, settings).await.is(200);
+        let settings = json!({"mode": "approval", "domains": [], "roles": ["viewer"], "default_role": "viewer"});
+        story.patch(Who::Operator, SETTINGS, settings).await.is(200);
         let token = story.token_for("fay@toys.example").await;
         story.anonymously(PROVE, json!({"token": token})).await.is(200);
         story.hire("toys", Who::Named("fay@toys.example")).await;
@@ -243,10 +253,10 @@ both_engines!(
         let listed = story.get(fay, &format!("{REGISTRATIONS}?status=waiting")).await.is(200);
         let own = listed.body["items"].as_array().unwrap().iter().find(|it| it["email"] == "fay@toys.example").unwrap();
         let own = own["id"].as_str().unwrap();
-        story.decide(fay, own, "approve", json!({})).await.is_problem(403, "forbidden");
+        story.decide(fay, own, "approve", json!({"reason": "works in the shop"})).await.is_problem(403, "forbidden");
         story.decide(fay, own, "reject", json!({"reason": "mine"})).await.is_problem(403, "forbidden");
-        story.decide(ANN, &id, "approve", json!({})).await.is(200);
-        story.decide(ANN, &eves, "approve", json!({})).await.is(200);
+        story.decide(ANN, &id, "approve", json!({"reason": "works in the shop"})).await.is(200);
+        story.decide(ANN, &eves, "approve", json!({"reason": "works in the shop"})).await.is(200);
         assert!(story.logins().await.contains(&"eve@trade.example".to_owned()));
     }
 );
@@ -257,7 +267,7 @@ both_engines!(a_request_ends_after_three_days, async |database| {
     let id = story.waiting("dora@toys.example").await;
     story.pass(72 * 3_600);
     story.anonymously(PROVE, json!({"token": late})).await.is_problem(410, "gone");
-    story.decide(ANN, &id, "approve", json!({})).await.is_problem(410, "gone");
+    story.decide(ANN, &id, "approve", json!({"reason": "works in the shop"})).await.is_problem(410, "gone");
     story.wait_seconds(1).await;
     let listed = story.get(ANN, &format!("{REGISTRATIONS}?status=expired")).await.is(200);
     assert_eq!(listed.body["items"][0]["id"], id);
@@ -271,8 +281,8 @@ both_engines!(a_request_ends_after_three_days, async |database| {
 
 both_engines!(an_account_of_elsewhere_joins_by_the_domain_with_its_password, async |database| {
     let story = Story::taking(database, "domain").await;
-    let domains = json!({"mode": "domain", "domains": ["trade.example"], "roles": ["viewer"]});
-    story.put(Who::Operator, SETTINGS, domains).await.is(200);
+    let domains = json!({"mode": "domain", "domains": ["trade.example"], "default_role": null});
+    story.patch(Who::Operator, SETTINGS, domains).await.is(200);
     story.password_for("eve@trade.example").await;
     story.letters().await;
     let token = story.token_for("eve@trade.example").await;

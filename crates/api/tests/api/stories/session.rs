@@ -92,7 +92,11 @@ both_engines!(an_administrator_sees_and_ends_the_sessions_of_a_member_here, asyn
     story.get(BOB, path).await.is_problem(403, "forbidden");
     story.get(EVE, path).await.is_problem(404, "not-found");
     story.get(ANN, "/api/v1/organizations/toys/members/eve@trade.example/sessions").await.is(404);
-    story.delete(ANN, &format!("{path}/{other_id}")).await.is_problem(404, "not-found");
+    story.delete(ANN, &format!("{path}/{other_id}?reason=lost%20laptop")).await.is_problem(404, "not-found");
+    for silent in [path, &format!("{path}/{id}")] {
+        story.delete(ANN, silent).await.is_problem(400, "malformed");
+        story.delete(ANN, &format!("{silent}?reason=%20")).await.is_problem(422, "invalid");
+    }
     story.delete(ANN, &format!("{path}/{id}?reason=lost%20laptop")).await.is(204);
     assert_eq!(
         (story.status_of(&here).await, story.status_of(&other).await, story.status_of(&any).await),
@@ -100,7 +104,7 @@ both_engines!(an_administrator_sees_and_ends_the_sessions_of_a_member_here, asyn
     );
     let events = "/api/v1/organizations/toys/audit/events?action=session.end";
     assert_eq!(story.all(Who::Operator, events, 50, "/reason").await, ["lost laptop"]);
-    let told = story.delete(Who::Operator, path).await.is(200);
+    let told = story.delete(Who::Operator, &format!("{path}?reason=lost%20phone")).await.is(200);
     assert_eq!(told.body["sessions_ended"], 1, "the operator sees those for no organization, too");
     assert_eq!((story.status_of(&other).await, story.status_of(&any).await), (200, 401));
 });

@@ -166,7 +166,7 @@ both_engines!(support_is_for_the_platform_with_a_reason_and_a_limit, async |data
     story.wait_seconds(601 - 60).await;
     story.support(&pat, ANNS, asked()).await.is(200);
     let rules = json!({"sign_in_addresses": ["192.0.2.0/24"]});
-    story.put(Who::Operator, "/api/v1/organizations/toys/identity-settings", rules).await.is(200);
+    story.patch(Who::Operator, "/api/v1/organizations/toys/identity-settings", rules).await.is(200);
     let bearer = format!("Bearer {pat}");
     let headers = [("authorization", bearer.as_str())];
     let told = story.wire(Method::POST, ANNS, &headers, Some("198.51.100.9"), Some(asked())).await;

@@ -201,7 +201,7 @@ both_engines!(a_pepper_is_replaced_and_nobody_is_turned_away_until_it_ends, asyn
     assert_eq!((&plan["version"], &plan["credentials"]), (&json!(2), &json!(2)));
     assert_eq!(status(&story).await, before);
     let settings = json!({"mode": "invitation"});
-    story.put(Who::Operator, "/api/v1/organizations/toys/registration-settings", settings).await.is(200);
+    story.patch(Who::Operator, "/api/v1/organizations/toys/registration-settings", settings).await.is(200);
     let invited = json!({"email": "new@toys.example"});
     story.post(ANN, "/api/v1/organizations/toys/invitations", invited).await.is(201);
     act(&story, rotate).await.is(200);

@@ -71,7 +71,11 @@ impl fmt::Display for Refused {
         match self {
             Self::TooLong => write!(f, "longer than {TEXT_MAX} bytes, which no password hash is"),
             Self::Unsafe(what) => {
-                write!(f, "{what}: leave the hash out, the account gets a new password from the operator")
+                write!(
+                    f,
+                    "{what}: leave the user out of the import and add them as a member; they get a new password by mail \
+                     (`auth.forgot-password`) or from the operator"
+                )
             }
             Self::Unknown => f.write_str(
                 "the format is not known; these are: bcrypt ($2a$, $2b$, $2y$), Django (pbkdf2_sha256$, pbkdf2_sha1$, argon2$, scrypt$, bcrypt$, \

@@ -120,7 +120,7 @@ both_engines!(
         assert_eq!(story.status(&tokens["access_token"], MEMBERS).await, 200);
         let settings = "/api/v1/organizations/toys/identity-settings";
         for of in ["privileged", "everyone"] {
-            story.put(Who::Operator, settings, json!({"second_factor": of})).await.is(200);
+            story.patch(Who::Operator, settings, json!({"second_factor": of})).await.is(200);
             assert_eq!(story.status(&tokens["access_token"], MEMBERS).await, 401);
             let page = story.open(&asks(&shop, SCOPE, &[]), &cookies).await.is(403);
             let shown = page.body.as_str().unwrap();
