@@ -162,7 +162,10 @@ both_engines!(ids_of_another_organization_mean_nothing_in_ones_own, async |datab
             not_anybodys.push(route.name());
             continue;
         }
-        let path = filled(route.path(), "trade", |name| theirs[name].clone());
+        let mut path = filled(route.path(), "trade", |name| theirs[name].clone());
+        if ["members.end-session", "members.end-sessions"].contains(&route.name()) {
+            path.push_str("?reason=theirs");
+        }
         let body = body_that_works(route.name()).or_else(|| {
             route.takes_body().then(|| serde_json::from_str(route.body_example().unwrap_or("{}")).unwrap())
         });

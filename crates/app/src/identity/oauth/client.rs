@@ -267,6 +267,9 @@ async fn take_audiences(
     is_platform: bool,
     audiences: &[String],
 ) -> Result<(), Problem> {
+    // In one order, always: nobody waits for somebody who waits for them.
+    let mut audiences: Vec<&String> = audiences.iter().collect();
+    audiences.sort_unstable();
     for audience in audiences {
         if !store::oauth_audience::take(tx, organization, is_platform, audience).await? {
             let detail =
