@@ -245,7 +245,7 @@ struct UserPath {
 #[schemars(rename = "NewPassword")]
 #[serde(deny_unknown_fields)]
 struct PasswordBody {
-    /// The password from now on: 12 characters or more.
+    /// The password from now on: as long as the rules for passwords ask for, at most 1,024 bytes.
     password: String,
 }
 
@@ -275,7 +275,7 @@ struct SetupBody {
     /// Shown name; the e-mail when left out.
     #[serde(default)]
     name: Option<String>,
-    /// Password: 12 characters or more.
+    /// Password: as long as the rules for passwords ask for, at most 1,024 bytes.
     password: String,
 }
 

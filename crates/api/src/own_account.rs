@@ -300,7 +300,7 @@ async fn end_others(call: Call) -> Result<Reply<SessionsEnded>, Problem> {
 struct PasswordChangeBody {
     /// The password so far.
     current_password: String,
-    /// The password from now on: 12 characters or more.
+    /// The password from now on: as long as the rules for passwords ask for, at most 1,024 bytes.
     new_password: String,
 }
 
