@@ -318,6 +318,11 @@ impl Identity {
         })
     }
 
+    /// How many passwords are being hashed or looked at, or wait for that.
+    pub fn passwords_in_line(&self) -> usize {
+        self.hasher.in_line()
+    }
+
     /// Where the keys in force of a lineage are.
     fn place_of(&self, lineage: Lineage) -> &ArcSwap<KeySet> {
         match lineage {
