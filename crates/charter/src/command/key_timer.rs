@@ -264,6 +264,25 @@ mod tests {
     }
 
     #[test]
+    fn no_crontab_makes_the_reader_stumble_and_every_other_line_stays() {
+        let words =
+            ["/bin/charter", "keys", "rotate", "--if-due", "--legacy-env", "/srv/.env"].map(str::to_owned);
+        let entry = format!(
+            "0 2 * * * /bin/charter keys rotate --if-due --legacy-env {} --data /srv",
+            quoted("/srv/.env")
+        );
+        let seeds = ["MAILTO=me\n5 4 * * * true\n", &entry, "# 1\r\n@daily x % y\n"];
+        for old in charter_testkit::hostile::texts(&seeds, 3_000) {
+            let new = with_entry(&old, &entry, &words);
+            assert_eq!(with_entry(&new, &entry, &words), new, "{old:?}");
+            let ours = |text: &str| text.lines().filter(|line| *line == entry).count();
+            assert_eq!(ours(&new), 1, "{old:?}");
+            let kept = old.lines().filter(|line| !line.contains("--legacy-env"));
+            assert!(kept.eq(new.lines().filter(|line| !line.contains("--legacy-env"))), "{old:?}");
+        }
+    }
+
+    #[test]
     fn a_line_for_the_same_file_is_replaced_and_every_other_line_stays() {
         let (first, second) = (words("/srv/a/.env"), words("/srv/b/.env"));
         let one = with_entry("# mine\nMAILTO=me\n5 4 * * * true", &entry(&first), &first);
