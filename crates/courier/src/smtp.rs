@@ -232,7 +232,7 @@ mod tests {
                     "{text:?}"
                 );
             }
-            let _ = crate::letter::Sender::parse(&text);
+            let _ = Sender::parse(&text);
         }
     }
 

@@ -156,7 +156,7 @@ fn with_entry(old: &str, entry: &str, words: &[String]) -> String {
     let file = words.get(5).map(|file| format!(" keys rotate --if-due --legacy-env {} ", quoted(file)));
     let file = file.unwrap_or_default().replace('%', r"\%");
     let is_ours = |line: &str| !line.trim_start().starts_with('#') && line.contains(&file);
-    let mut lines: Vec<&str> = old.lines().filter(|line| !is_ours(line)).collect();
+    let mut lines: Vec<&str> = old.split_terminator('\n').filter(|line| !is_ours(line)).collect();
     lines.push(entry);
     lines.join("\n") + "\n"
 }
@@ -277,8 +277,9 @@ mod tests {
             assert_eq!(with_entry(&new, &entry, &words), new, "{old:?}");
             let ours = |text: &str| text.lines().filter(|line| *line == entry).count();
             assert_eq!(ours(&new), 1, "{old:?}");
-            let kept = old.lines().filter(|line| !line.contains("--legacy-env"));
-            assert!(kept.eq(new.lines().filter(|line| !line.contains("--legacy-env"))), "{old:?}");
+            let others = |line: &&str| !line.contains("--legacy-env");
+            let (before, after) = (old.split_terminator('\n'), new.split_terminator('\n'));
+            assert!(before.filter(others).eq(after.filter(others)), "{old:?}");
         }
     }
 

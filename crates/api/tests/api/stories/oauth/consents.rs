@@ -121,6 +121,7 @@ both_engines!(what_applications_have_of_a_member_ends_with_the_membership_for_go
 both_engines!(what_applications_have_of_an_account_ends_when_it_is_deactivated_for_good, async |database| {
     let story = Story::with_password(database).await;
     let shop = story.shop().await;
+    story.assign(Who::Operator, "toys", BOB, "org_admin").await.is(201);
     story
         .post(Who::Operator, "/api/v1/organizations/trade/members", json!({"login": ANN_LOGIN}))
         .await
