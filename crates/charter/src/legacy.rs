@@ -62,9 +62,27 @@ impl Watch {
     ) -> Result<()> {
         self.tried = Some(at);
         let file = legacy_secret::read(&text(path)?)?;
-        legacy_caller::take(app, &file, configuration.legacy_until, configuration.legacy_accept_weak).await?;
+        let shown = path.display();
+        let taken =
+            legacy_caller::take(app, &file, configuration.legacy_until, configuration.legacy_accept_weak)
+                .await
+                .map_err(|problem| {
+                    let told = Failure::from(problem).to_string();
+                    Failure::new(format!(
+                        "{shown}: {}",
+                        told.replace("--legacy-env PATH", &format!("--legacy-env {shown}"))
+                    ))
+                })?;
         self.seen = at;
-        tracing::info!(file = %path.display(), secrets = file.secrets().count(), "tokens of the former system are taken");
+        for (number, weakness) in &taken.left_out {
+            tracing::warn!(
+                file = %shown,
+                "secret {number} of SECRET_KEYS_HISTORY {weakness}: it is left out, and tokens signed with it are refused"
+            );
+        }
+        if taken.in_force > 0 {
+            tracing::info!(file = %shown, secrets = taken.in_force, "tokens of the former system are taken");
+        }
         Ok(())
     }
 }

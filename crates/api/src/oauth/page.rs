@@ -249,18 +249,21 @@ pub(super) fn agree(asked: &Asked, action: &str, agreement: &Agreement) -> Page 
     Page::new("Do you agree?", body).leading_away()
 }
 
-/// The page that asks whether somebody wants to sign out.
+/// The page that asks whether somebody wants to sign out, and says where they go then.
 pub(super) fn sign_out(
     client: Option<&str>,
     login: &str,
     action: &str,
     token: &str,
-    leads_away: bool,
+    place: Option<&str>,
 ) -> Page {
+    let goes = place.map_or_else(String::new, |place| {
+        format!("<p>You go on to <strong>{}</strong> then.</p>\n", Escaped(place))
+    });
     let asks = client
         .map_or_else(String::new, |client| format!("<p><strong>{}</strong> asks it.</p>\n", Escaped(client)));
     let body = format!(
-        "{asks}<p>You are signed in as <strong>{}</strong>.</p>\n<form method=\"post\" action=\"{}\">\n\
+        "{asks}<p>You are signed in as <strong>{}</strong>.</p>\n{goes}<form method=\"post\" action=\"{}\">\n\
          <input type=\"hidden\" name=\"token\" value=\"{}\">\n\
          <p><button type=\"submit\" name=\"do\" value=\"sign-out\">Sign out</button></p>\n</form>\n",
         Escaped(login),
@@ -268,7 +271,20 @@ pub(super) fn sign_out(
         Escaped(token),
     );
     let page = Page::new("Sign out?", body);
-    if leads_away { page.leading_away() } else { page }
+    if place.is_some() { page.leading_away() } else { page }
+}
+
+/// The page for somebody who is not signed in, whom a link that anybody can write wants to send to an application.
+pub(super) fn leave(client: &str, place: &str, action: &str) -> Page {
+    let body = format!(
+        "<p>You are not signed in here. The link that brought you wants to send you on to <strong>{}</strong>, the application \
+         <strong>{}</strong>.</p>\n<form method=\"post\" action=\"{}\">\n\
+         <p><button type=\"submit\" name=\"do\" value=\"sign-out\">Go on</button></p>\n</form>\n",
+        Escaped(place),
+        Escaped(client),
+        Escaped(action),
+    );
+    Page::new("Go on?", body).leading_away()
 }
 
 /// The page after signing out, where nobody is sent elsewhere.
@@ -286,7 +302,11 @@ mod tests {
     fn what_others_wrote_is_text_on_our_pages() {
         let page = wrong("<script>alert(\"1\")</script>");
         assert!(!page.body.contains("<script") && page.body.contains("&lt;script&gt;"));
-        let page = sign_out(Some("<b>"), "\"><i>", "/x?a=\"b\"&c", "'", false);
+        let page = sign_out(Some("<b>"), "\"><i>", "/x?a=\"b\"&c", "'", Some("<b>"));
+        for tag in ["<b>", "<i>", "\"b\"", "&c"] {
+            assert!(!page.body.contains(tag), "{tag}");
+        }
+        let page = leave("<b>", "\"><i>", "/x?a=\"b\"&c");
         for tag in ["<b>", "<i>", "\"b\"", "&c"] {
             assert!(!page.body.contains(tag), "{tag}");
         }

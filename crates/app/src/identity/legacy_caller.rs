@@ -5,7 +5,7 @@
 
 use super::authenticate::Stop;
 use super::begin::{self, Opening, SignIn, issue};
-use super::legacy_secret::LegacyFile;
+use super::legacy_secret::{LegacyFile, Weakness};
 use super::legacy_token::{GRACE_SECONDS, Held, LegacySecretState, LegacyTokens};
 use super::membership;
 use super::own_session::principal_of;
@@ -51,22 +51,38 @@ async fn kept(app: &App) -> Result<Option<Kept>, Problem> {
     text.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()
 }
 
+/// What became of the secrets of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// How many verify tokens from now on.
+    pub in_force: usize,
+    /// Which of the history can be guessed and were left out, counted from one, and why.
+    pub left_out: Vec<(usize, Weakness)>,
+}
+
 /// Takes tokens signed with the secrets of a file from now on, in the place of those before; once at start, and again when the file changed.
-/// Weak secrets are refused unless the operator accepts them, and then count for a day.
+/// A weak secret verifies nothing, unless the operator accepts such, and then counts for a day: the one that signs now is refused with the
+/// whole file, those of the history are left out.
 pub async fn take(
     app: &App,
     file: &LegacyFile,
     until: Option<Timestamp>,
     accepts_weak: bool,
-) -> Result<(), Problem> {
-    if let Some(weakness) = file.secrets().find_map(|secret| secret.weakness()).filter(|_| !accepts_weak) {
-        return Err(Problem::invalid(
-            "legacy_env",
-            format!(
-                "a secret {weakness}: whoever guesses it signs in as anybody; rotate it in the former system, or accept it for a day \
-                 with `legacy_accept_weak`"
-            ),
-        ));
+) -> Result<Taken, Problem> {
+    let (mut file, mut taken) = (file.clone(), Taken::default());
+    if !accepts_weak {
+        if let Some(weakness) = file.current.weakness() {
+            return Err(Problem::invalid(
+                "legacy_env",
+                format!(
+                    "line {}: SECRET_KEY {weakness}: whoever guesses it signs in as anybody. Rotate it with `charter keys rotate \
+                     --legacy-env PATH` (tokens that it signed are refused then), or accept it for a day with `legacy_accept_weak`",
+                    file.line
+                ),
+            ));
+        }
+        taken.left_out = file.weak_history();
+        file = file.without_weak_history();
     }
     let (platform, now) = (app.platform(), app.now());
     let found = match kept(app).await? {
@@ -93,14 +109,19 @@ pub async fn take(
         }
     };
     let identity = app.identity();
-    let until = found.ended_at.or(until);
-    let tokens = LegacyTokens::new(file, &identity.pepper, found.since, until);
+    if found.ended_at.is_some() {
+        identity.legacy.store(None);
+        return Ok(taken);
+    }
+    let tokens = LegacyTokens::new(&file, &identity.pepper, found.since, until);
     let tokens = tokens.counting_on(identity.legacy.load().as_deref());
     let rows = reading_all!(app.database(), |conn| store::legacy_secret::list(conn))?;
     tokens.end(|id| rows.iter().any(|row| row.id == id && row.ended_at.is_some()));
-    remember(app, &tokens.held(), &rows, true, now).await?;
+    let held = tokens.held();
+    remember(app, &held, &rows, true, now).await?;
     identity.legacy.store(Some(Arc::new(tokens)));
-    Ok(())
+    taken.in_force = held.iter().filter(|secret| !secret.has_ended && secret.until > now).count();
+    Ok(taken)
 }
 
 /// Brings what is kept of secrets into line with those of the file: new ones are noted, and those under an older version of the pepper

@@ -90,6 +90,8 @@ impl LegacySecret {
 /// What an `.env` file says of signing secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegacyFile {
+    /// The line in which the newest secret stands.
+    pub line: usize,
     /// The newest secret.
     pub current: LegacySecret,
     /// Those before it, newest first.
@@ -104,6 +106,20 @@ impl LegacyFile {
     /// All secrets, newest first.
     pub fn secrets(&self) -> impl Iterator<Item = &LegacySecret> {
         std::iter::once(&self.current).chain(&self.history)
+    }
+
+    /// Which secrets of the history can be guessed, counted from one, and why.
+    pub fn weak_history(&self) -> Vec<(usize, Weakness)> {
+        let numbered = self.history.iter().zip(1..);
+        numbered.filter_map(|(secret, number)| Some((number, secret.weakness()?))).collect()
+    }
+
+    /// The same without those: they verify nothing.
+    #[must_use]
+    pub fn without_weak_history(&self) -> Self {
+        let mut strong = self.clone();
+        strong.history.retain(|secret| secret.weakness().is_none());
+        strong
     }
 }
 
@@ -145,12 +161,16 @@ fn value_of(line: &str) -> Result<&str, &'static str> {
 /// Reads a file. Values are never in what it complains about.
 pub fn read(text: &str) -> Result<LegacyFile, Problem> {
     let mut found: [Option<&str>; 4] = [None; 4];
+    let mut place_of_current = 0;
     let names = [SECRET_KEY, HISTORY, LAST_ROTATED, ROTATION_DAYS];
     for (number, line) in text.lines().enumerate() {
         let Some(place) = name_of(line).and_then(|name| names.iter().position(|known| *known == name)) else {
             continue;
         };
         let name = names.get(place).copied().unwrap_or_default();
+        if name == SECRET_KEY {
+            place_of_current = number + 1;
+        }
         let value =
             value_of(line).map_err(|what| fault(format_args!("line {}: {name} {what}", number + 1)))?;
         match found.get_mut(place) {
@@ -193,7 +213,7 @@ pub fn read(text: &str) -> Result<LegacyFile, Problem> {
             .filter(|days| (1..=3_650).contains(days))
             .ok_or_else(|| fault("KEY_ROTATION_DAYS is no number of days from 1 to 3650"))?,
     };
-    Ok(LegacyFile { current, history, rotated_at, rotation_days })
+    Ok(LegacyFile { line: place_of_current, current, history, rotated_at, rotation_days })
 }
 
 /// A time as systems write it: with a zone, without one (then UTC), or a date.
@@ -294,6 +314,7 @@ mod tests {
         assert_eq!(file.rotation_days, 30);
         let plain = read(&format!("SECRET_KEY={OLD}")).unwrap();
         assert_eq!((plain.history.len(), plain.rotated_at, plain.rotation_days), (0, None, 90));
+        assert_eq!((file.line, plain.line), (3, 1));
     }
 
     #[test]
@@ -364,6 +385,14 @@ mod tests {
         assert_eq!(weakness("CHANGEME-CHANGEME-CHANGEME-CHANGEME"), Some(Weakness::Placeholder));
         assert_eq!(weakness(&"abc".repeat(20)), Some(Weakness::Monotonous));
         assert_eq!(weakness(OLD), None);
+        let file =
+            read(&format!("SECRET_KEY={OLD}\nSECRET_KEYS_HISTORY=short,{NEW},{}", "abc".repeat(20))).unwrap();
+        assert_eq!(file.weak_history(), [(1, Weakness::Short), (3, Weakness::Monotonous)]);
+        let left = file.without_weak_history();
+        assert_eq!(
+            left.secrets().map(LegacySecret::bytes).collect::<Vec<_>>(),
+            [OLD.as_bytes(), NEW.as_bytes()]
+        );
         assert_eq!(format!("{:?}", read(&format!("SECRET_KEY={OLD}")).unwrap().current), "LegacySecret(..)");
     }
 }

@@ -57,7 +57,8 @@ pub(super) async fn is_standing_member(
         && member.is_some_and(|member| is_live(&member, now)))
 }
 
-/// The same, and it stays so until this is final: who removes the member waits, and then ends what began here, too.
+/// The same, and it stays so until this is final: who removes the member or deactivates the account waits, and then ends what began here,
+/// too.
 pub(super) async fn hold_standing_member(
     tx: &mut Tx,
     organization: OrganizationId,

@@ -23,6 +23,7 @@ pub mod factor_proof;
 mod guesses;
 pub mod identity_settings;
 pub mod invitation;
+mod invitation_end;
 pub mod key_bulk;
 mod key_flush;
 pub mod key_report;
@@ -318,6 +319,11 @@ impl Identity {
         })
     }
 
+    /// How many passwords are being hashed or looked at, or wait for that.
+    pub fn passwords_in_line(&self) -> usize {
+        self.hasher.in_line()
+    }
+
     /// Where the keys in force of a lineage are.
     fn place_of(&self, lineage: Lineage) -> &ArcSwap<KeySet> {
         match lineage {
@@ -397,7 +403,7 @@ impl Identity {
             session::purge(app, started).await?;
             password_reset::purge(app, started).await?;
             registration_desk::purge(app, started).await?;
-            invitation::purge(app, started).await?;
+            invitation_end::purge(app, started).await?;
             email_change::purge(app, started).await?;
             crate::mail::purge(app, started).await?;
             crate::webhook::purge(app, started).await?;
@@ -411,7 +417,7 @@ impl Identity {
         refusal::flush(app).await?;
         vault::round(app).await;
         password_reset::work(app).await?;
-        invitation::expire(app, app.now()).await?;
+        invitation_end::expire(app, app.now()).await?;
         registration::work(app).await
     }
 

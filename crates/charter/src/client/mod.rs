@@ -11,6 +11,8 @@ use crate::operation::Operation;
 use serde_json::Value;
 use std::time::Duration;
 
+pub use remote::readiness;
+
 /// One call of the API.
 #[derive(Debug, Clone, Default)]
 pub struct Call {

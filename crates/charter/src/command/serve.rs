@@ -68,7 +68,7 @@ async fn refuse_what_is_for_trying_out(invocation: &Invocation<'_>, is_demo: boo
     if is_demo {
         faults.push(Fault::new("--demo", "puts published passwords into the database", "leave it out"));
     }
-    faults.extend(installation::trial_data(&loaded.configuration).await);
+    faults.extend(installation::trial_data(&loaded.configuration).await.0);
     if faults.is_empty() {
         return Ok(());
     }
@@ -110,6 +110,7 @@ async fn serve(
         pid: std::process::id(),
         started_at: installation::now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        is_production: configuration.production,
     };
     let announcement = folder.announce(&service)?;
     let edge = installation::edge(app, configuration);

@@ -20,11 +20,21 @@ const STATEMENTS: usize = 128;
 const WRITER_CACHE: u32 = 4_000;
 const READER_CACHE: u32 = 2_000;
 
-/// Takes the file beside the database that says which process writes to it.
-pub(super) fn lock(path: &Path) -> Result<File, Error> {
+/// The file beside the database that says which process writes to it.
+fn lock_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let name = PathBuf::from(name);
+    PathBuf::from(name)
+}
+
+/// The process that wrote itself into that file last.
+pub(super) fn holder(path: &Path) -> Option<u32> {
+    fs::read_to_string(lock_of(path)).ok()?.trim().parse().ok()
+}
+
+/// Takes the file beside the database that says which process writes to it.
+pub(super) fn lock(path: &Path) -> Result<File, Error> {
+    let name = lock_of(path);
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)

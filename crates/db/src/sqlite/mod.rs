@@ -45,6 +45,11 @@ pub(crate) struct Sqlite {
     _folder: Option<tempfile::TempDir>,
 }
 
+/// The process that had a file open last, or has it.
+pub(crate) fn holder(path: &str) -> Option<u32> {
+    file::holder(std::path::Path::new(path))
+}
+
 struct Readers {
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,

@@ -22,12 +22,24 @@ pub struct Parting {
     /// Its name, where it says truly who it is.
     pub client: Option<String>,
     /// Where to go afterwards, as registered, with its `state`.
-    pub target: Option<String>,
+    pub target: Option<Target>,
+    /// Whether an ID token proves that the client comes from a sign-in here. Anybody can write its id into a link.
+    pub is_proved: bool,
+}
+
+/// Where somebody goes afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The whole address.
+    pub uri: String,
+    /// Where that is, as people read it.
+    pub place: String,
 }
 
 /// Reads a request. What cannot be believed is left out: signing out is never refused.
 pub async fn read(app: &App, draft: &LogoutDraft) -> Result<Parting, Problem> {
     let shown = draft.id_token_hint.as_deref().and_then(|token| id_token::read_hint(app, token));
+    let is_proved = shown.is_some();
     let id = match (&draft.client_id, shown) {
         (Some(id), Some(shown)) if *id != shown.client.to_string() => return Ok(Parting::default()),
         (Some(id), _) => id.clone(),
@@ -44,6 +56,9 @@ pub async fn read(app: &App, draft: &LogoutDraft) -> Result<Parting, Problem> {
         .as_deref()
         .filter(|uri| redirect::is_registered(&client.post_logout_redirect_uris, client.kind, uri));
     let state: Vec<(&str, &str)> = draft.state.as_deref().map(|state| ("state", state)).into_iter().collect();
-    let target = known.map(|uri| if state.is_empty() { uri.to_owned() } else { redirect::with(uri, &state) });
-    Ok(Parting { client: Some(client.name), target })
+    let target = known.map(|uri| Target {
+        uri: if state.is_empty() { uri.to_owned() } else { redirect::with(uri, &state) },
+        place: redirect::place(uri),
+    });
+    Ok(Parting { client: Some(client.name), target, is_proved })
 }

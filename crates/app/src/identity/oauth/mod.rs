@@ -9,6 +9,8 @@
 mod audience;
 pub mod authorize;
 pub mod client;
+mod client_audience;
+mod client_form;
 pub mod client_secret;
 pub mod code_exchange;
 pub mod consent;
