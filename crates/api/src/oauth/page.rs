@@ -143,7 +143,8 @@ pub(super) fn sign_in(
          maxlength=\"512\" value=\"{}\" required></p>\n\
          <p><label for=\"password\">Password</label></p>\n\
          <p><input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" maxlength=\"1024\" required></p>\n\
-         <p><button type=\"submit\" name=\"do\" value=\"sign-in\">Sign in</button></p>\n</form>\n",
+         <p><button type=\"submit\" name=\"do\" value=\"sign-in\">Sign in</button></p>\n</form>\n\
+         <p><a href=\"/forgot-password#application\" target=\"_blank\" rel=\"noopener\">Forgot your password? (opens in a new tab)</a></p>\n",
         Escaped(action),
         Escaped(login),
     );
@@ -199,7 +200,7 @@ pub(super) fn add_factor(asked: &Asked, action: &str) -> Page {
     let _ = write!(
         body,
         "<p role=\"alert\">The organization demands a second factor, and you have none yet.</p>\n\
-         <p><a href=\"/account\">Add one to your account</a>, then <a href=\"{}\">go on</a>.</p>\n",
+         <p><a href=\"/account/factors\" target=\"_blank\" rel=\"noopener\">Add one to your account (opens in a new tab)</a>, then <a href=\"{}\">go on</a>.</p>\n",
         Escaped(action),
     );
     Page::new("A second factor is needed", body).status(StatusCode::FORBIDDEN)
@@ -238,7 +239,8 @@ pub(super) fn agree(asked: &Asked, action: &str, agreement: &Agreement) -> Page 
     }
     let _ = write!(
         body,
-        "<p>It can never do more than you can. You end it among your sessions.</p>\n\
+        "<p>It can never do more than you can. You end it \
+         <a href=\"/account/sessions\" target=\"_blank\" rel=\"noopener\">among your sessions and applications</a> (opens in a new tab).</p>\n\
          <form method=\"post\" action=\"{}\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n\
          <p><button type=\"submit\" name=\"do\" value=\"agree\">Agree</button>\n\
          <button type=\"submit\" name=\"do\" value=\"refuse\">Do not agree</button>\n\
