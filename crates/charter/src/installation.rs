@@ -120,7 +120,7 @@ pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App>
 
 /// The application with what its configuration says about webhooks.
 fn ruled(app: App, configuration: &Configuration) -> App {
-    app.set_webhook_rules(crate::outside::webhook_rules(configuration));
+    app.set_webhook_rules(outside::webhook_rules(configuration));
     app
 }
 

@@ -21,7 +21,7 @@ export const refresh = async () => shown(await look());
 export const own = (work) =>
   doing(async (event) => {
     const found = await look();
-    if (found.id !== me?.id) {
+    if (me && found.id !== me.id) {
       location.reload();
       return "Somebody else signed in in this browser: nothing was done.";
     }

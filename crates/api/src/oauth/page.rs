@@ -126,6 +126,10 @@ fn passkey_fields(options: &str, words: &str) -> String {
     )
 }
 
+/// The way to a new password. This page stays open meanwhile: it is where its reader goes on.
+const FORGOT: &str = "<p><a href=\"/forgot-password#application\" target=\"_blank\" rel=\"noopener\">Forgot your password? \
+                      (opens in a new tab)</a></p>\n";
+
 /// The page on which somebody signs in; `action` is where its forms go, `passkey` what the browser is asked with for one.
 pub(super) fn sign_in(
     asked: &Asked,
@@ -143,12 +147,14 @@ pub(super) fn sign_in(
          maxlength=\"512\" value=\"{}\" required></p>\n\
          <p><label for=\"password\">Password</label></p>\n\
          <p><input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" maxlength=\"1024\" required></p>\n\
-         <p><button type=\"submit\" name=\"do\" value=\"sign-in\">Sign in</button></p>\n</form>\n\
-         <p><a href=\"/forgot-password#application\" target=\"_blank\" rel=\"noopener\">Forgot your password? (opens in a new tab)</a></p>\n",
+         <p><button type=\"submit\" name=\"do\" value=\"sign-in\">Sign in</button></p>\n</form>\n",
         Escaped(action),
         Escaped(login),
     );
-    let Some(passkey) = passkey else { return Page::new("Sign in", body).leading_away() };
+    let Some(passkey) = passkey else {
+        body.push_str(FORGOT);
+        return Page::new("Sign in", body).leading_away();
+    };
     let _ = write!(
         body,
         "<form method=\"post\" action=\"{}\">\n<input type=\"hidden\" name=\"do\" value=\"passkey\">\n\
@@ -157,6 +163,7 @@ pub(super) fn sign_in(
         Escaped(&passkey.challenge),
         passkey_fields(&passkey.public_key.to_string(), "Sign in with a passkey"),
     );
+    body.push_str(FORGOT);
     Page::new("Sign in", body).leading_away().with_script()
 }
 

@@ -93,7 +93,7 @@ pub fn asked(app: &App) -> &'static str {
     match app.identity().settings().mail {
         mail::Way::Sent => "if there is such an account, a mail is on its way to it",
         mail::Way::Kept => {
-            "if there is such an account, its mail is written to the folder `mail` of the data folder: no mail server is configured (`mail_url`)"
+            "if there is such an account, its mail is written to the folder mail of the data folder: no mail server is configured (mail_url)"
         }
         mail::Way::Waits => {
             "this service sends no mail yet, so none will come: ask whoever runs it to set a new password for you"
