@@ -52,6 +52,13 @@ const way = async () => {
   return `/oauth/authorize?${asked}`;
 };
 
+/** What the service refuses with, when it is played. */
+const refusal = (word) => ({
+  status: 401,
+  contentType: "application/problem+json",
+  body: JSON.stringify({ type: `urn:charter:problem:${word}`, detail: "no" }),
+});
+
 const is = (found, wanted, what) => {
   if (found !== wanted) throw new Error(`${what}: ${found}, not ${wanted}`);
 };
@@ -166,6 +173,12 @@ await walk(async () => {
   await here.enter();
   await here.told("a mail is on its way to the new address");
 
+  at("a request whose cookie gives way to another on its way is sent again");
+  await beside.page.route("**/api/v1/me", (route) => route.fulfill(refusal("unauthenticated")), { times: 1 });
+  await beside.open("/account");
+  await beside.sees(`You are signed in as ${login}.`);
+  await beside.sees("you work here");
+
   at("an application is no longer let in");
   await here.follow("Sessions and applications");
   await here.isAt("/account/sessions");
@@ -190,11 +203,7 @@ await walk(async () => {
   await there.sees(`You are signed in as ${login}.`);
 
   at("what asks for a recent sign-in leads to it and back");
-  await there.page.route("**/end-others", (route) => route.fulfill({
-    status: 401,
-    contentType: "application/problem+json",
-    body: JSON.stringify({ type: "urn:charter:problem:step-up-required", detail: "you signed in long ago" }),
-  }));
+  await there.page.route("**/end-others", (route) => route.fulfill(refusal("step-up-required")));
   await here.press("Sign out");
   await here.isAt("/sign-in");
   await here.byPassword(login, last);
