@@ -4,6 +4,7 @@ use crate::breached::{self, BreachedFile};
 use crate::config::{Configuration, Fault};
 use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock};
+use crate::outside;
 use crate::secrets;
 use axum::Router;
 use charter_api::edge::{Cookies, Edge, Routes};
@@ -119,7 +120,7 @@ pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App>
 
 /// The application with what its configuration says about webhooks.
 fn ruled(app: App, configuration: &Configuration) -> App {
-    app.set_webhook_rules(crate::outside::webhook_rules(configuration));
+    app.set_webhook_rules(outside::webhook_rules(configuration));
     app
 }
 
@@ -189,6 +190,7 @@ fn opening(
             .map(|it| ProxySecret(it.reveal().to_owned().into())),
         is_live: configuration.production,
         public_url: configuration.public_url.clone(),
+        mail: outside::way_of_mail(configuration),
         previous_key_encryption_keys: keys.previous,
         ..identity::Settings::new(configuration.issuer.clone(), keys.secrets)
     };

@@ -1,52 +1,123 @@
-// What the pages of sign-in and account share: asking the service, and saying what happened.
+// What the pages of this service share: asking it, saying what happened, and showing what it gave.
+const UNKNOWN = "urn:charter:problem:unauthenticated";
+const STEP_UP = "urn:charter:problem:step-up-required";
+// The pages that show one's own account. Sign-in leads back to these and nowhere else.
+const OWN = {
+  account: "/account",
+  password: "/account/password",
+  factors: "/account/factors",
+  sessions: "/account/sessions",
+};
 const told = document.getElementById("told");
+let isBusy = false;
 
 export const by = (id) => document.getElementById(id);
 
-export const say = (text) => {
-  told.textContent = text;
+export const say = (...parts) => told.replaceChildren(...parts);
+
+/** An element with what is in it. Texts stay texts, whoever wrote them. */
+export const make = (tag, ...inside) => {
+  const it = document.createElement(tag);
+  it.append(...inside);
+  return it;
 };
 
-/** Asks the service. A refusal is thrown with the sentence the service gave. */
-export const ask = async (method, path, body) => {
+export const button = (words, work) => {
+  const it = make("button", words);
+  it.type = "button";
+  it.addEventListener("click", work);
+  return it;
+};
+
+/** What somebody wrote, in its own direction: nothing in it turns what stands beside it. */
+export const written = (text) => make("bdi", text);
+
+/** An instant, as its reader writes such. */
+export const instant = (text) => {
+  const it = make("time", new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }));
+  it.dateTime = text;
+  return it;
+};
+
+const ownPage = () => Object.keys(OWN).find((name) => OWN[name] === location.pathname);
+
+/** Where one signs in and comes back from. */
+export const signInPage = (why) => `/sign-in#${ownPage() ?? "account"}${why ? `.${why}` : ""}`;
+
+/** Where sign-in leads, and why somebody was sent to it. */
+export const afterSignIn = () => {
+  const [name, why] = location.hash.slice(1).split(".");
+  return { to: Object.hasOwn(OWN, name) ? OWN[name] : OWN.account, why };
+};
+
+const send = async (method, path, body) => {
   const init = { method, headers: {} };
   if (body !== undefined) {
     init.headers["content-type"] = "application/json";
     init.body = JSON.stringify(body);
   }
   let answer;
+  let text;
   try {
     answer = await fetch(path, init);
+    text = await answer.text();
   } catch {
     throw new Error("The service could not be reached: try again.");
   }
-  const text = await answer.text();
-  const value = text ? JSON.parse(text) : null;
+  try {
+    return { answer, value: text ? JSON.parse(text) : null };
+  } catch {
+    throw new Error(`The service did not answer as it should (${answer.status}): try again.`);
+  }
+};
+
+/** Asks the service. A refusal is thrown with the sentence the service gave. */
+export const ask = async (method, path, body) => {
+  let got = await send(method, path, body);
+  if (got.value?.type === UNKNOWN) {
+    // The cookie may have given way to another while this was on its way: a tab beside this one did something. Nothing was done yet.
+    await new Promise((done) => setTimeout(done, 300));
+    got = await send(method, path, body);
+  }
+  const { answer, value } = got;
   if (!answer.ok) {
-    const refusal = new Error(value?.detail ?? "The service did not say why.");
+    const fields = (value?.fields ?? []).map((field) => field.detail).join(" ");
+    const refusal = new Error(fields || value?.detail || "The service did not say why.");
     refusal.type = value?.type;
-    refusal.status = answer.status;
     throw refusal;
   }
   return value;
 };
 
-/** Does something and says how it ended. */
+export const isUnknown = (error) => error.type === UNKNOWN;
+
+/** Says why something was not done, and what to do about it. */
+export const explain = (error) => {
+  if (isUnknown(error) && ownPage()) {
+    location.replace(signInPage("ended"));
+  } else if (error.type === STEP_UP) {
+    const link = make("a", "sign in again, then try once more.");
+    link.href = signInPage();
+    say("You signed in a while ago: ", link);
+  } else {
+    say(error.name === "NotAllowedError" ? "The passkey was not used." : error.message);
+  }
+};
+
+/** Does something, one thing at a time, and says how it ended. */
 export const doing = (work) => async (event) => {
   event?.preventDefault();
+  if (isBusy) {
+    return;
+  }
+  isBusy = true;
   say("One moment …");
   try {
     say((await work(event)) ?? "");
   } catch (error) {
-    if (error.type === "urn:charter:problem:step-up-required") {
-      say("You signed in a while ago: ");
-      const link = document.createElement("a");
-      link.href = "/sign-in";
-      link.textContent = "sign in again, then try once more.";
-      told.append(link);
-      return;
-    }
-    say(error.name === "NotAllowedError" ? "The passkey was not used." : error.message);
+    explain(error);
+  } finally {
+    isBusy = false;
   }
 };
 

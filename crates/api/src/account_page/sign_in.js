@@ -1,9 +1,11 @@
-import { ask, by, doing, say, usePasskey } from "/account/page.js";
+// Signing in: a password, the second factor of an account that has one, or a passkey alone.
+import { afterSignIn, ask, by, doing, say, usePasskey } from "/account/page.js";
 
+const { to, why } = afterSignIn();
 let asked = null;
 
 const done = () => {
-  location.assign("/account");
+  location.assign(to);
   return "You are signed in.";
 };
 
@@ -43,4 +45,4 @@ by("passkey-alone").addEventListener("click", doing(async () => {
   return done();
 }));
 
-say("");
+say(why === "ended" ? "Your session has ended. Sign in to go on." : "");

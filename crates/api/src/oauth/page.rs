@@ -126,6 +126,10 @@ fn passkey_fields(options: &str, words: &str) -> String {
     )
 }
 
+/// The way to a new password. This page stays open meanwhile: it is where its reader goes on.
+const FORGOT: &str = "<p><a href=\"/forgot-password#application\" target=\"_blank\" rel=\"noopener\">Forgot your password? \
+                      (opens in a new tab)</a></p>\n";
+
 /// The page on which somebody signs in; `action` is where its forms go, `passkey` what the browser is asked with for one.
 pub(super) fn sign_in(
     asked: &Asked,
@@ -147,7 +151,10 @@ pub(super) fn sign_in(
         Escaped(action),
         Escaped(login),
     );
-    let Some(passkey) = passkey else { return Page::new("Sign in", body).leading_away() };
+    let Some(passkey) = passkey else {
+        body.push_str(FORGOT);
+        return Page::new("Sign in", body).leading_away();
+    };
     let _ = write!(
         body,
         "<form method=\"post\" action=\"{}\">\n<input type=\"hidden\" name=\"do\" value=\"passkey\">\n\
@@ -156,6 +163,7 @@ pub(super) fn sign_in(
         Escaped(&passkey.challenge),
         passkey_fields(&passkey.public_key.to_string(), "Sign in with a passkey"),
     );
+    body.push_str(FORGOT);
     Page::new("Sign in", body).leading_away().with_script()
 }
 
@@ -199,7 +207,7 @@ pub(super) fn add_factor(asked: &Asked, action: &str) -> Page {
     let _ = write!(
         body,
         "<p role=\"alert\">The organization demands a second factor, and you have none yet.</p>\n\
-         <p><a href=\"/account\">Add one to your account</a>, then <a href=\"{}\">go on</a>.</p>\n",
+         <p><a href=\"/account/factors\" target=\"_blank\" rel=\"noopener\">Add one to your account (opens in a new tab)</a>, then <a href=\"{}\">go on</a>.</p>\n",
         Escaped(action),
     );
     Page::new("A second factor is needed", body).status(StatusCode::FORBIDDEN)
@@ -238,7 +246,8 @@ pub(super) fn agree(asked: &Asked, action: &str, agreement: &Agreement) -> Page 
     }
     let _ = write!(
         body,
-        "<p>It can never do more than you can. You end it among your sessions.</p>\n\
+        "<p>It can never do more than you can. You end it \
+         <a href=\"/account/sessions\" target=\"_blank\" rel=\"noopener\">among your sessions and applications</a> (opens in a new tab).</p>\n\
          <form method=\"post\" action=\"{}\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n\
          <p><button type=\"submit\" name=\"do\" value=\"agree\">Agree</button>\n\
          <button type=\"submit\" name=\"do\" value=\"refuse\">Do not agree</button>\n\

@@ -165,6 +165,8 @@ pub struct Settings {
     pub audience: String,
     /// The address people reach the service at: links in mails begin with it.
     pub public_url: String,
+    /// How mail leaves the installation.
+    pub mail: crate::mail::Way,
     /// How long an access token lives.
     pub access_token_seconds: u32,
     /// How long a session lasts at most that is used by tokens.
@@ -203,6 +205,7 @@ impl Settings {
         let issuer = issuer.into();
         Self {
             public_url: issuer.clone(),
+            mail: crate::mail::Way::default(),
             issuer,
             audience: "charter".to_owned(),
             access_token_seconds: 600,

@@ -6,8 +6,9 @@ use crate::App;
 use crate::caller::{Caller, Listing, Page, RequestContext, SignedIn};
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
-use charter_kernel::{PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_kernel::{OauthClientId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use charter_store::session::Session;
 
@@ -153,6 +154,23 @@ pub(super) async fn list_live(
             return Ok(Listing { items, next: None });
         }
     }
+}
+
+/// The names of the applications that sessions are of.
+pub async fn clients_of(app: &App, sessions: &[Session]) -> Result<BTreeMap<OauthClientId, String>, Problem> {
+    let clients: BTreeSet<_> = sessions.iter().filter_map(|session| session.client).collect();
+    if clients.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    reading_all!(app.database(), |conn| async move {
+        let mut names = BTreeMap::new();
+        for client in clients {
+            if let Some(found) = store::oauth_client::anywhere(conn, client).await? {
+                names.insert(client, found.name);
+            }
+        }
+        Ok::<_, charter_db::Error>(names)
+    })
 }
 
 fn cursor((at, id): (Timestamp, SessionId)) -> String {
