@@ -2,7 +2,7 @@
 //! other client; their scripts come from this service alone.
 
 use crate::edge::{Guard, RawCall, Route};
-use crate::mailed_page::{self, WHY_SCRIPT};
+use crate::html_page::{self, WHY_SCRIPT};
 use axum::body::Bytes;
 use axum::response::Response;
 use charter_app::App;
@@ -148,14 +148,14 @@ fn page(path: &'static str, text: Bytes) -> Route<App> {
     let guard = Guard::Public("the page says nothing; what it asks for has guards of its own");
     Route::raw(Method::GET, path, guard, move |_: RawCall<App>| {
         let text = text.clone();
-        async move { Ok::<Response, Problem>(mailed_page::page(text)) }
+        async move { Ok::<Response, Problem>(html_page::page(text)) }
     })
     .gives_type("text/html")
 }
 
 fn script(path: &'static str, text: &'static str) -> Route<App> {
     Route::raw(Method::GET, path, Guard::Public(WHY_SCRIPT), move |_: RawCall<App>| async move {
-        Ok::<Response, Problem>(mailed_page::script(text))
+        Ok::<Response, Problem>(html_page::script(text))
     })
     .gives_type("text/javascript")
 }

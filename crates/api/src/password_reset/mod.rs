@@ -1,7 +1,7 @@
 //! A forgotten password: asking for a mail, choosing a new one with what the mail brought, and the pages for both.
 
 use crate::edge::{Call, Guard, RawCall, Reply, Route};
-use crate::mailed_page::{self, WHY_PAGE, WHY_SCRIPT};
+use crate::html_page::{self, WHY_PAGE, WHY_SCRIPT};
 use axum::response::Response;
 use charter_app::App;
 use charter_app::identity::password_reset;
@@ -98,17 +98,17 @@ async fn reset(call: Call<(), (), ResetBody>) -> Result<Reply<()>, Problem> {
 }
 
 async fn forgot_page(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(mailed_page::page(FORGOT_PAGE))
+    Ok(html_page::page(FORGOT_PAGE))
 }
 
 async fn forgot_script(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(mailed_page::script(FORGOT_SCRIPT))
+    Ok(html_page::script(FORGOT_SCRIPT))
 }
 
 async fn page(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(mailed_page::page(PAGE))
+    Ok(html_page::page(PAGE))
 }
 
 async fn script(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(mailed_page::script(SCRIPT))
+    Ok(html_page::script(SCRIPT))
 }

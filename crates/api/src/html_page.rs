@@ -1,5 +1,5 @@
-//! Pages of this service, which say nothing before their scripts ask it. What the link of a mail proves stands behind the # of its address, which browsers send to nobody: opening the page,
-//! as scanners of mail do, uses nothing up. A page's script sends it when its reader says so.
+//! Pages of this service. They say nothing before their scripts ask it. What the link of a mail proves stands behind the # of its address,
+//! which browsers send to nobody: opening the page, as scanners of mail do, uses nothing up; its script sends it when its reader says so.
 
 use crate::edge::Answer;
 use axum::body::Bytes;
