@@ -199,6 +199,7 @@ await walk(async () => {
   await beside.isAt("/account");
   await here.press("End every other session");
   await here.sees(`You are signed in as ${other}.`);
+  await beside.picture("account-of-one");
   await there.page.reload();
   await there.sees(`You are signed in as ${login}.`);
 

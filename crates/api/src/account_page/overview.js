@@ -17,9 +17,10 @@ const place = ({ organization_id: here, organizations }) => {
   if (!here) {
     return "Your session is for none in particular: it opens all of these. Turn to one to work in it alone.";
   }
-  return organizations.some(({ id }) => id === here)
-    ? "Your session is for one of these. Turning to another gives it a new id and changes nothing in your other sessions."
-    : "You are no member of the organization your session is for: turn to another.";
+  if (!organizations.some(({ id }) => id === here)) {
+    return "You are no member of the organization your session is for: turn to another.";
+  }
+  return organizations.length === 1 ? "" : "Your session is for one of these. Turning to another changes nothing in your other sessions.";
 };
 
 begin((me) => {
