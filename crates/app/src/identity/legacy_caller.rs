@@ -455,6 +455,7 @@ pub async fn exchange(
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
+                begin::hold(transaction.tx(), who).await?;
                 if store::second_factor::has(transaction.tx(), who).await? {
                     return Err(Problem::new(
                         ProblemKind::SecondFactor,

@@ -6,6 +6,7 @@ mod api_key;
 mod api_key_admin;
 mod api_key_use;
 mod assignment;
+mod at_once;
 mod audit;
 mod auth;
 mod authzen;
