@@ -173,7 +173,7 @@ async fn remember(
         .write(Scope::Installation, move |tx: &mut Tx| {
             Box::pin(async move {
                 for id in &gone {
-                    store::legacy_secret::take(tx, id).await?;
+                    store::legacy_secret::forget(tx, id).await?;
                 }
                 for (older, name) in renamed {
                     // Of two nodes that see the same, one finds it.
