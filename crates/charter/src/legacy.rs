@@ -40,7 +40,7 @@ impl Watch {
     }
 
     /// Takes them when the file changed since it was last looked at; one that could not be taken is tried again when `is_patience_over`.
-    /// The secrets before stay in force until it can.
+    /// The secrets before stay in force until it can, but for those that are known to have left it.
     pub async fn look(&mut self, app: &App, configuration: &Configuration, is_patience_over: bool) {
         let Some(path) = &configuration.legacy_env else { return };
         let at = written(path);
@@ -49,7 +49,10 @@ impl Watch {
             return;
         }
         if let Err(failure) = self.take(app, configuration, path, at).await {
-            tracing::warn!(%failure, "the former system's secrets stay as they were read before");
+            tracing::warn!(
+                %failure,
+                "no other secret of the former system is taken; those before stay in force, except what a file that can be read holds no more"
+            );
         }
     }
 

@@ -23,8 +23,8 @@ pub(super) fn routes() -> Vec<Route<App>> {
             .named("oauth.logout", TAG, "Asks a browser's user whether they want to sign out, as a client wishes.")
             .described(
                 "OpenID Connect RP-Initiated Logout. `post_logout_redirect_uri` has to be registered for the client that \
-                 `client_id` or `id_token_hint` names; otherwise the way ends on a page here. Without a valid `id_token_hint` of that \
-                 client the page asks before it leads anywhere, even where nobody is signed in.",
+                 `client_id` or `id_token_hint` names; otherwise the way ends on a page here. The page asks before it leads \
+                 anywhere, even where nobody is signed in: whose browser it is, no `id_token_hint` tells.",
             )
             .gives_type("text/html"),
         Route::raw(Method::POST, LOGOUT, Guard::Public(WHY), answered)
@@ -52,7 +52,6 @@ async fn asked(call: RawCall<App>) -> Result<Response, Problem> {
     let action = format!("{LOGOUT}?{}", visit.query());
     let Some((caller, session)) = ctx.principal().and_then(|caller| Some((caller, caller.session?))) else {
         return match &parting.target {
-            Some(target) if parting.is_proved => redirect(&target.uri, Vec::new()),
             Some(target) => {
                 let client = parting.client.as_deref().unwrap_or_default();
                 Ok(page::leave(client, &target.place, &action).answer())

@@ -62,7 +62,7 @@ pub struct Taken {
 
 /// Takes tokens signed with the secrets of a file from now on, in the place of those before; once at start, and again when the file changed.
 /// A weak secret verifies nothing, unless the operator accepts such, and then counts for a day: the one that signs now is refused with the
-/// whole file, those of the history are left out.
+/// whole file, those of the history are left out. Of a file that is refused for that nothing new is taken, and what left it has ended.
 pub async fn take(
     app: &App,
     file: &LegacyFile,
@@ -72,6 +72,7 @@ pub async fn take(
     let (mut file, mut taken) = (file.clone(), Taken::default());
     if !accepts_weak {
         if let Some(weakness) = file.current.weakness() {
+            end_those_not_in(app, &file).await?;
             return Err(Problem::invalid(
                 "legacy_env",
                 format!(
@@ -124,6 +125,18 @@ pub async fn take(
     Ok(taken)
 }
 
+/// Keeps of the secrets in force those that a file holds.
+async fn end_those_not_in(app: &App, file: &LegacyFile) -> Result<(), Problem> {
+    let identity = app.identity();
+    let Some(before) = identity.legacy.load_full() else { return Ok(()) };
+    let tokens = Arc::new(before.still_in(file));
+    // First: what the database cannot be told yet has left all the same. Whoever ends one meanwhile is seen in the rows.
+    identity.legacy.store(Some(Arc::clone(&tokens)));
+    let rows = reading_all!(app.database(), |conn| store::legacy_secret::list(conn))?;
+    tokens.end(|id| rows.iter().any(|row| row.id == id && row.ended_at.is_some()));
+    remember(app, &tokens.held(), &rows, true, app.now()).await
+}
+
 /// Brings what is kept of secrets into line with those of the file: new ones are noted, and those under an older version of the pepper
 /// are called by the newer. With `is_all`, there are no others: what is kept of them is forgotten.
 async fn remember(
@@ -160,7 +173,7 @@ async fn remember(
         .write(Scope::Installation, move |tx: &mut Tx| {
             Box::pin(async move {
                 for id in &gone {
-                    store::legacy_secret::take(tx, id).await?;
+                    store::legacy_secret::forget(tx, id).await?;
                 }
                 for (older, name) in renamed {
                     // Of two nodes that see the same, one finds it.

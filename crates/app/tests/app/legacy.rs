@@ -311,6 +311,39 @@ both_engines!(
     node.as_bearer(&by(SECRET)).await;
 });
 
+both_engines!(
+    /// A secret that had leaked and left the file let people in for as long as the new one was a weak one.
+    a_weak_secret_in_the_file_keeps_none_in_force_that_left_it, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    node.clock.forward(61);
+    let older = SECRET.chars().rev().collect::<String>();
+    let strange = SECRET.replace('a', "z");
+    let by = |secret: &str| token(secret, &claims("ann@toys.example", node.now()));
+    let both = format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY={older}");
+    assert_eq!(take(&node.app, &both, None, false).await.unwrap().in_force, 2);
+    node.as_bearer(&by(&older)).await;
+    // One stays, one left, and one is new: nothing is taken that was not before.
+    let weak = format!("SECRET_KEY=short\nSECRET_KEYS_HISTORY={older},{strange}");
+    assert_eq!(take(&node.app, &weak, None, false).await.unwrap_err().kind, ProblemKind::Invalid);
+    for refused in [SECRET, "short", &strange] {
+        is_refused(&node, &by(refused)).await;
+    }
+    node.as_bearer(&by(&older)).await;
+    let permit = node.app.require(&node.operator(), node.app.platform(), "platform.secrets.read").await.unwrap();
+    let states = legacy_caller::states(&node.app, &permit).await.unwrap();
+    assert_eq!(states.iter().map(|it| it.accepted).collect::<Vec<_>>(), [2], "it goes on counting");
+    // One that was ended stays so, and one that is the current one but weak brings nothing back.
+    legacy_caller::end_secret(&node.app, &node.operator(), &permit, &states[0].id, "leaked").await.unwrap();
+    take(&node.app, &weak, None, false).await.unwrap_err();
+    is_refused(&node, &by(&older)).await;
+    assert_eq!(take(&node.app, &both, None, false).await.unwrap().in_force, 1);
+    node.as_bearer(&by(SECRET)).await;
+    is_refused(&node, &by(&older)).await;
+    take(&node.app, "SECRET_KEY=short", None, false).await.unwrap_err();
+    is_refused(&node, &by(SECRET)).await;
+});
+
 const DAY: i64 = 86_400;
 
 both_engines!(what_was_counted_outlives_a_restart_and_a_new_pepper, async |db: TestDatabase| {

@@ -1,5 +1,6 @@
 //! Signing out because a client asks (OpenID Connect RP-Initiated Logout). Nobody is signed out without being asked, and nobody is sent
-//! anywhere that is not registered.
+//! anywhere that is not registered, or before they say so: an ID token only names the client, as its id does. Anybody can write either
+//! into a link, and whoever has a client here has tokens of it.
 
 use super::client_secret::active;
 use super::{Stop, id_token, redirect};
@@ -23,8 +24,6 @@ pub struct Parting {
     pub client: Option<String>,
     /// Where to go afterwards, as registered, with its `state`.
     pub target: Option<Target>,
-    /// Whether an ID token proves that the client comes from a sign-in here. Anybody can write its id into a link.
-    pub is_proved: bool,
 }
 
 /// Where somebody goes afterwards.
@@ -39,7 +38,6 @@ pub struct Target {
 /// Reads a request. What cannot be believed is left out: signing out is never refused.
 pub async fn read(app: &App, draft: &LogoutDraft) -> Result<Parting, Problem> {
     let shown = draft.id_token_hint.as_deref().and_then(|token| id_token::read_hint(app, token));
-    let is_proved = shown.is_some();
     let id = match (&draft.client_id, shown) {
         (Some(id), Some(shown)) if *id != shown.client.to_string() => return Ok(Parting::default()),
         (Some(id), _) => id.clone(),
@@ -60,5 +58,5 @@ pub async fn read(app: &App, draft: &LogoutDraft) -> Result<Parting, Problem> {
         uri: if state.is_empty() { uri.to_owned() } else { redirect::with(uri, &state) },
         place: redirect::place(uri),
     });
-    Ok(Parting { client: Some(client.name), target, is_proved })
+    Ok(Parting { client: Some(client.name), target })
 }
