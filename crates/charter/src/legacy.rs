@@ -64,7 +64,8 @@ impl Watch {
         at: Option<SystemTime>,
     ) -> Result<()> {
         self.tried = Some(at);
-        let file = legacy_secret::read(&text(path)?)?;
+        let text = text(path).map_err(|failure| Failure::new(format!("legacy_env: {failure}")))?;
+        let file = legacy_secret::read(&text)?;
         let shown = path.display();
         let taken =
             legacy_caller::take(app, &file, configuration.legacy_until, configuration.legacy_accept_weak)

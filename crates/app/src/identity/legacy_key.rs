@@ -21,6 +21,7 @@ use crate::{audit, limit, member, text};
 use arc_swap::ArcSwap;
 use charter_db::{BoxFuture, Scope};
 use charter_kernel::facts::PrincipalKind;
+use charter_kernel::problem::FieldProblem;
 use charter_kernel::{CredentialId, Problem, ProblemKind, Timestamp, Window};
 use charter_store as store;
 use charter_store::credential::{Credential, HashAlgorithm};
@@ -368,53 +369,138 @@ fn taken_over(
     })
 }
 
-/// Takes keys of a former system over, all of them or none.
+/// What became of keys of a former system.
+#[derive(Debug, Clone)]
+pub struct TakenOver {
+    /// Those that were taken over, or would be.
+    pub made: Vec<Credential>,
+    /// Those that are in already, as they are.
+    pub kept: Vec<Credential>,
+}
+
+/// The field of one key in what is asked.
+fn field(at: usize, name: &str) -> String {
+    format!("keys.{at}.{name}")
+}
+
+fn of_key(at: usize, mut problem: Problem) -> Problem {
+    problem.detail = field(at, &problem.detail);
+    problem.fields.iter_mut().for_each(|it| it.field = field(at, &it.field));
+    problem
+}
+
+/// Each prefix once.
+fn distinct(drafts: &[LegacyKeyDraft]) -> Result<(), Problem> {
+    let mut seen = HashMap::new();
+    for (at, draft) in drafts.iter().enumerate() {
+        if let Some(first) = seen.insert(draft.prefix.as_str(), at) {
+            let what = format!("`{}` is the prefix of keys.{first} as well", draft.prefix);
+            return Err(Problem::invalid(field(at, "prefix"), what));
+        }
+    }
+    Ok(())
+}
+
+/// Why a prefix that is known cannot be taken over again; none is that it is the same key.
+fn not_the_same(
+    facts: &charter_kernel::facts::OrganizationFacts,
+    draft: &LegacyKeyDraft,
+    known: &Credential,
+) -> Option<String> {
+    let prefix = &draft.prefix;
+    if known.organization != facts.organization.id {
+        return Some(format!("`{prefix}` is the prefix of a key of another organization"));
+    }
+    if known.alg != HashAlgorithm::Bcrypt || known.hash != draft.hash.as_bytes() {
+        return Some(format!("`{prefix}` is in already, with another hash"));
+    }
+    // An owner who has left keeps nobody from going on.
+    let is_others = member::find(facts, &draft.owner).is_ok_and(|owner| owner.principal != known.principal);
+    is_others.then(|| format!("`{prefix}` is in already, as the key of another member"))
+}
+
+fn refused(faults: Vec<FieldProblem>) -> Problem {
+    let detail = match faults.as_slice() {
+        [only] => format!("{}: {}; none was taken over", only.field, only.detail),
+        _ => format!("{} of the keys cannot be taken over, and none was; the fields tell why", faults.len()),
+    };
+    Problem { fields: faults, ..Problem::new(ProblemKind::Taken, detail) }
+}
+
+/// Takes keys of a former system over, all of them or none. Those that are in already are kept as they are; a dry run tells the same.
 pub async fn import(
     app: &App,
     ctx: &RequestContext,
     permit: &Permit,
     drafts: Vec<LegacyKeyDraft>,
     is_dry_run: bool,
-) -> Result<Vec<Credential>, Problem> {
+) -> Result<TakenOver, Problem> {
     by_a_person(ctx)?;
     if drafts.is_empty() || drafts.len() > KEYS_MAX {
         return Err(Problem::invalid("keys", format!("1 to {KEYS_MAX} keys are expected")));
     }
+    distinct(&drafts)?;
     let (organization, now) = (permit.organization(), ctx.now);
     let facts = crate::facts(app, organization).await?;
-    let mut rows = Vec::with_capacity(drafts.len());
+    let ids: Vec<String> = drafts.iter().map(|draft| key_id(&draft.prefix)).collect();
+    let known = reading_all!(app.database(), |conn| async move {
+        let mut known = Vec::with_capacity(ids.len());
+        for id in &ids {
+            known.push(store::credential::by_key_id(conn, id).await?);
+        }
+        Ok::<_, charter_db::Error>(known)
+    })?;
+    let (mut rows, mut kept, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     let mut all_lengths = lengths(app).await?;
-    for (at, draft) in drafts.into_iter().enumerate() {
-        all_lengths.push(draft.prefix.len());
-        let of_key = |mut problem: Problem| {
-            problem.detail = format!("keys.{at}.{}", problem.detail);
-            problem.fields.iter_mut().for_each(|it| it.field = format!("keys.{at}.{}", it.field));
-            problem
-        };
-        rows.push(taken_over(app, ctx, &facts, draft).map_err(of_key)?);
+    for (at, (draft, known)) in drafts.into_iter().zip(known).enumerate() {
+        match known.map(|known| (not_the_same(&facts, &draft, &known), known)) {
+            Some((None, known)) => kept.push(known),
+            Some((Some(detail), _)) => faults.push(FieldProblem { field: field(at, "prefix"), detail }),
+            None => {
+                all_lengths.push(draft.prefix.len());
+                rows.push(taken_over(app, ctx, &facts, draft).map_err(|problem| of_key(at, problem))?);
+            }
+        }
     }
-    let mut prefixes: Vec<&str> = rows.iter().map(|row| row.key_id.as_str()).collect();
-    prefixes.sort_unstable();
-    if prefixes.windows(2).any(|pair| matches!(pair, [one, next] if one == next)) {
-        return Err(Problem::invalid("keys", "two keys have the same prefix"));
+    if !faults.is_empty() {
+        return Err(refused(faults));
     }
-    if is_dry_run {
-        return Ok(rows);
+    let (catalogue, new) = (app.snapshots().catalogue(), rows.len() as u64);
+    if is_dry_run && new > 0 {
+        crate::reading::boxed(app.database().read(
+            Scope::Installation,
+            move |conn: &mut charter_db::Conn| {
+                crate::reading::boxed(async move {
+                    let count = store::credential::count_live(conn, organization, now).await? + new;
+                    limit::require_within(conn, &catalogue, organization, LIMIT, count, now).await
+                })
+            },
+        ))
+        .await?;
+        return Ok(TakenOver { made: rows, kept });
+    }
+    if new == 0 {
+        return Ok(TakenOver { made: rows, kept });
     }
     // The longest first: what begins with it is meant.
     all_lengths.sort_unstable_by(|a, b| b.cmp(a));
     all_lengths.dedup();
     let setting = serde_json::json!(all_lengths).to_string();
-    let (ctx_inside, written, catalogue) = (ctx.clone(), rows.clone(), app.snapshots().catalogue());
+    let (ctx_inside, written) = (ctx.clone(), rows.clone());
     let ((), revision) = app
         .write(Scope::Installation, organization, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 let mut events = Vec::with_capacity(written.len());
-                let count = store::credential::count_live(transaction.tx(), organization, now).await?;
-                let count = count + written.len() as u64;
+                let count = store::credential::count_live(transaction.tx(), organization, now).await? + new;
                 limit::keep_within(transaction.tx(), &catalogue, organization, LIMIT, count, now).await?;
                 for row in &written {
-                    store::credential::insert(transaction.tx(), row).await?;
+                    store::credential::insert(transaction.tx(), row).await.map_err(|error| match error {
+                        charter_db::Error::Unique { .. } => Problem::new(
+                            ProblemKind::Taken,
+                            "a key with one of these prefixes was made meanwhile: ask again, and what is in is kept",
+                        ),
+                        other => other.into(),
+                    })?;
                     events.push(told(&ctx_inside, "credential.adopt", None, Some(row), row.id));
                 }
                 store::setting::put(transaction.tx(), SETTING, &setting, now).await?;
@@ -428,7 +514,7 @@ pub async fn import(
     }
     learn(app).await?;
     app.snapshots().hear_own(organization, revision).await?;
-    Ok(rows)
+    Ok(TakenOver { made: rows, kept })
 }
 
 #[cfg(test)]

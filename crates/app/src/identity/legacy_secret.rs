@@ -161,15 +161,15 @@ fn value_of(line: &str) -> Result<&str, &'static str> {
 /// Reads a file. Values are never in what it complains about.
 pub fn read(text: &str) -> Result<LegacyFile, Problem> {
     let mut found: [Option<&str>; 4] = [None; 4];
-    let mut place_of_current = 0;
+    let mut places = [0; 4];
     let names = [SECRET_KEY, HISTORY, LAST_ROTATED, ROTATION_DAYS];
     for (number, line) in text.lines().enumerate() {
         let Some(place) = name_of(line).and_then(|name| names.iter().position(|known| *known == name)) else {
             continue;
         };
         let name = names.get(place).copied().unwrap_or_default();
-        if name == SECRET_KEY {
-            place_of_current = number + 1;
+        if let Some(line) = places.get_mut(place) {
+            *line = number + 1;
         }
         let value =
             value_of(line).map_err(|what| fault(format_args!("line {}: {name} {what}", number + 1)))?;
@@ -179,6 +179,7 @@ pub fn read(text: &str) -> Result<LegacyFile, Problem> {
         }
     }
     let [current, history, rotated_at, days] = found;
+    let [place_of_current, place_of_history, place_of_time, place_of_days] = places;
     let secret = |text: &str| LegacySecret(Zeroizing::new(text.to_owned()));
     let current =
         current.filter(|value| !value.is_empty()).ok_or_else(|| fault("SECRET_KEY is missing or empty"))?;
@@ -191,7 +192,7 @@ pub fn read(text: &str) -> Result<LegacyFile, Problem> {
         .collect();
     if history.len() > HISTORY_MAX {
         return Err(fault(format_args!(
-            "SECRET_KEYS_HISTORY holds {} secrets: {HISTORY_MAX} at most",
+            "line {place_of_history}: SECRET_KEYS_HISTORY holds {} secrets: {HISTORY_MAX} at most",
             history.len()
         )));
     }
@@ -202,16 +203,19 @@ pub fn read(text: &str) -> Result<LegacyFile, Problem> {
     let rotated_at = match rotated_at.filter(|value| !value.is_empty()) {
         None => None,
         Some(text) => {
-            Some(instant(text).ok_or_else(|| fault("KEY_LAST_ROTATED is no time, as 2026-11-21T02:00:00Z"))?)
+            let wrong = || {
+                fault(format_args!(
+                    "line {place_of_time}: KEY_LAST_ROTATED is no time; write it as 2026-11-21T02:00:00Z"
+                ))
+            };
+            Some(instant(text).ok_or_else(wrong)?)
         }
     };
     let rotation_days = match days.filter(|value| !value.is_empty()) {
         None => ROTATION_DAYS_DEFAULT,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|days| (1..=3_650).contains(days))
-            .ok_or_else(|| fault("KEY_ROTATION_DAYS is no number of days from 1 to 3650"))?,
+        Some(text) => text.parse().ok().filter(|days| (1..=3_650).contains(days)).ok_or_else(|| {
+            fault(format_args!("line {place_of_days}: KEY_ROTATION_DAYS is no number of days from 1 to 3650"))
+        })?,
     };
     Ok(LegacyFile { line: place_of_current, current, history, rotated_at, rotation_days })
 }
@@ -328,7 +332,10 @@ mod tests {
             (format!("SECRET_KEY=\"{OLD}\\n\""), "backslash"),
             (format!("SECRET_KEY={OLD}\nSECRET_KEYS_HISTORY=a,b,c,d"), "holds 4 secrets"),
             (format!("SECRET_KEY={OLD}\nSECRET_KEYS_HISTORY={OLD}"), "was not rotated"),
-            (format!("SECRET_KEY={OLD}\nKEY_LAST_ROTATED=yesterday"), "KEY_LAST_ROTATED"),
+            (
+                format!("SECRET_KEY={OLD}\nKEY_LAST_ROTATED=yesterday"),
+                "line 2: KEY_LAST_ROTATED is no time; write it as 2",
+            ),
             (format!("SECRET_KEY={OLD}\nKEY_ROTATION_DAYS=0"), "KEY_ROTATION_DAYS"),
         ] {
             let problem = read(&text).unwrap_err();

@@ -18,7 +18,8 @@ pub fn principal_of(ctx: &RequestContext) -> Result<&SignedIn, Problem> {
         Caller::Principal(principal) => Ok(principal),
         Caller::Operator { .. } => Err(Problem::new(
             ProblemKind::Forbidden,
-            "the operator has no account: sign in as a user to do this",
+            "the operator has no account, and this is done as a user: sign in (`charter auth login --login E-MAIL`), and set CHARTER_TOKEN to \
+             the access token it prints",
         )),
         Caller::Anonymous => Err(Problem::new(
             ProblemKind::Unauthenticated,

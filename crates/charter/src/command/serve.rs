@@ -237,7 +237,8 @@ async fn welcome(app: &App, address: &str, configuration: &Configuration, start:
     if let Some(code) = charter_app::identity::setup::code(app).await? {
         text.push_str(&format!(
             "\nThis installation has no administrator. Make the first one within a day, with this one-time code:\n\
-             \n  charter setup --code {} --login you@example.com\n",
+             \n  charter setup{} --code {} --login you@example.com\n",
+            super::data_flag(configuration),
             code.as_str()
         ));
     }

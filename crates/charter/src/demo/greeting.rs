@@ -14,7 +14,7 @@ pub struct Place<'a> {
 }
 
 /// A word of a command line, quoted where a shell would read it otherwise.
-fn word(text: &str) -> String {
+pub fn word(text: &str) -> String {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '@' | ':' | '+' | ',');
     if !text.is_empty() && text.chars().all(plain) {

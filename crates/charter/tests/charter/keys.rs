@@ -262,7 +262,10 @@ fn the_log_says_how_many_secrets_are_taken_and_nothing_once_all_have_ended() {
     let (taken, secrets) = started(&[]);
     assert_eq!((taken, secrets.as_array().unwrap().len()), (Some(serde_json::json!(1)), 1));
     let server = place.serve(&["--legacy-env", ".env"]);
-    place.run(&["keys", "end-legacy", "--reason", "it is switched off"]).ended(0);
+    let told = place.run(&["keys", "end-legacy", "--reason", "it is switched off"]).ended(0).out;
+    assert!(told.starts_with("tokens of the former system are taken no more: ended at "), "{told}");
+    let told = place.run(&["keys", "legacy"]).ended(0).out;
+    assert!(told.contains("--action legacy_tokens.end"), "{told}");
     assert_eq!(server.stop(), 0);
     let (taken, secrets) = started(&[]);
     assert_eq!((taken, secrets), (None, serde_json::json!([])));

@@ -103,7 +103,7 @@ fn a_proxy_names_users_when_it_is_known_and_shows_a_secret() {
     let table: &[(&[(&'static str, &str)], &str)] = &[
         (&[header, ("CHARTER_PROXY_SECRET", PEPPER)], "list the proxy in trusted_proxies"),
         (&[header, proxies], "proxy_secret_file"),
-        (&[header, proxies, ("CHARTER_PROXY_SECRET", "too short")], "proxy_secret_file"),
+        (&[header, proxies, ("CHARTER_PROXY_SECRET", "too short")], "holds 9 characters, 32 are needed"),
         (&[("CHARTER_PROXY_USER_HEADER", "Cookie"), proxies], "which nothing else is told by"),
         (&[("CHARTER_PROXY_USER_HEADER", "no header"), proxies], "which nothing else is told by"),
     ];
