@@ -84,8 +84,14 @@ await walk(async () => {
   }
   await asking.picture("forgot");
 
+  at("the link of a second mail begins anew in the tab that shows the first");
+  await asking.open("/reset-password#nothing-of-ours");
+  await asking.type("New password; several words make a good one", next);
+  await asking.page.evaluate(() => { document.body.dataset.was = "here"; });
+
   at("the mail leads to a new password, which has to meet the rules");
   await asking.page.goto(await link("/reset-password#"));
+  await asking.page.waitForFunction(() => !document.body.dataset.was && !location.hash);
   await asking.type("New password; several words make a good one", "short");
   await asking.enter();
   await asking.told("at least 15 characters");

@@ -32,6 +32,12 @@ export const button = (words, work) => {
 /** What somebody wrote, in its own direction: nothing in it turns what stands beside it. */
 export const written = (text) => make("bdi", text);
 
+/** A sentence of the service beside those of the page: it begins with a capital letter and ends with a full stop. */
+export const sentence = (text) => {
+  const [first = "", ...rest] = text;
+  return `${first.toUpperCase()}${rest.join("")}${/[.:!?]$/.test(text) ? "" : "."}`;
+};
+
 /** An instant, as its reader writes such. */
 export const instant = (text) => {
   const it = make("time", new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }));
@@ -48,6 +54,17 @@ export const signInPage = (why) => `/sign-in#${ownPage() ?? "account"}${why ? `.
 export const afterSignIn = () => {
   const [name, why] = location.hash.slice(1).split(".");
   return { to: Object.hasOwn(OWN, name) ? OWN[name] : OWN.account, why };
+};
+
+/**
+ * What stands behind the # of the link of a mail: browsers send it to nobody, and it is taken out of the history at once. The link of
+ * another mail, opened in the same tab, begins anew.
+ */
+export const behindHash = () => {
+  const text = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname);
+  addEventListener("hashchange", () => location.reload());
+  return text;
 };
 
 const send = async (method, path, body) => {
@@ -81,9 +98,10 @@ export const ask = async (method, path, body) => {
   }
   const { answer, value } = got;
   if (!answer.ok) {
-    const fields = (value?.fields ?? []).map((field) => field.detail).join(" ");
+    const fields = (value?.fields ?? []).map((field) => sentence(field.detail)).join(" ");
     const refusal = new Error(fields || value?.detail || "The service did not say why.");
     refusal.type = value?.type;
+    refusal.fields = (value?.fields ?? []).map((field) => field.field);
     throw refusal;
   }
   return value;
@@ -100,7 +118,7 @@ export const explain = (error) => {
     link.href = signInPage();
     say("You signed in a while ago: ", link);
   } else {
-    say(error.name === "NotAllowedError" ? "The passkey was not used." : error.message);
+    say(error.name === "NotAllowedError" ? "The passkey was not used." : sentence(error.message));
   }
 };
 

@@ -1,6 +1,6 @@
 // Changing one's password and the address of one's account.
 import { begin, own } from "/account/account.js";
-import { ask, by } from "/account/page.js";
+import { ask, by, sentence } from "/account/page.js";
 
 by("password-form").addEventListener("submit", own(async () => {
   const body = { current_password: by("current").value, new_password: by("new").value };
@@ -13,7 +13,7 @@ by("password-form").addEventListener("submit", own(async () => {
 by("email-form").addEventListener("submit", own(async () => {
   const { detail } = await ask("POST", "/api/v1/me/email", { email: by("email").value });
   by("email").value = "";
-  return detail;
+  return sentence(detail);
 }));
 
 begin((me) => {
