@@ -11,6 +11,11 @@ const OWN = {
 const told = document.getElementById("told");
 let isBusy = false;
 
+// Browsers that know no passkeys, and bare addresses, at which they allow none.
+if (!window.PublicKeyCredential || /^[\d.]+$|^\[/.test(location.hostname)) {
+  document.body.dataset.passkeys = "none";
+}
+
 export const by = (id) => document.getElementById(id);
 
 export const say = (...parts) => told.replaceChildren(...parts);
@@ -107,16 +112,24 @@ export const ask = async (method, path, body) => {
   return value;
 };
 
+/** Whether somebody is signed in here already. */
+export const isSignedIn = async () => {
+  try {
+    return (await send("GET", "/api/v1/me")).answer.ok;
+  } catch {
+    return false;
+  }
+};
+
+/** Whether the service asks to prove again who one is. */
+export const isStepUp = (error) => error.type === STEP_UP;
+
 export const isUnknown = (error) => error.type === UNKNOWN;
 
 /** Says why something was not done, and what to do about it. */
 export const explain = (error) => {
   if (isUnknown(error) && ownPage()) {
     location.replace(signInPage("ended"));
-  } else if (error.type === STEP_UP) {
-    const link = make("a", "sign in again, then try once more.");
-    link.href = signInPage();
-    say("You signed in a while ago: ", link);
   } else {
     say(error.name === "NotAllowedError" ? "The passkey was not used." : sentence(error.message));
   }
@@ -138,6 +151,10 @@ export const doing = (work) => async (event) => {
     isBusy = false;
   }
 };
+
+/** What somebody typed as their second factor: the digits of a code, or a recovery code. */
+export const proofOf = (typed) =>
+  /^[0-9 ]{6,9}$/.test(typed.trim()) ? { code: typed.trim() } : { recovery_code: typed.trim() };
 
 /** Has the browser use a passkey for the options of the service. */
 export const usePasskey = async (options) => {

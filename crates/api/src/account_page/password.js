@@ -8,7 +8,7 @@ by("password-form").addEventListener("submit", own(async () => {
   by("current").value = "";
   by("new").value = "";
   return "The password is changed. Every other session has ended.";
-}));
+}, () => by("current").value));
 
 by("email-form").addEventListener("submit", own(async () => {
   const { detail } = await ask("POST", "/api/v1/me/email", { email: by("email").value });

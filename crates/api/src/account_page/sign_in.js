@@ -1,5 +1,5 @@
 // Signing in: a password, the second factor of an account that has one, or a passkey alone.
-import { afterSignIn, ask, by, doing, say, usePasskey } from "/account/page.js";
+import { afterSignIn, ask, by, doing, isSignedIn, proofOf, say, usePasskey } from "/account/page.js";
 
 const { to, why } = afterSignIn();
 let asked = null;
@@ -25,8 +25,14 @@ by("password-form").addEventListener("submit", doing(async () => {
   by("password-form").hidden = true;
   by("factor-form").hidden = false;
   by("with-code").hidden = !entry.methods.some((method) => method !== "passkey");
-  by("with-passkey").hidden = !entry.passkey;
-  (by("with-code").hidden ? by("passkey-second") : by("code")).focus();
+  by("with-passkey").hidden = !entry.passkey || document.body.dataset.passkeys === "none";
+  (by("with-passkey").hidden ? by("code") : by("passkey-second")).focus();
+  return "The password is right. Show your second factor.";
+}));
+
+by("factor-form").addEventListener("submit", doing(() => answer(proofOf(by("code").value))));
+
+by("passkey-second") : by("code")).focus();
   return "The password is right. Show your second factor.";
 }));
 
@@ -45,4 +51,16 @@ by("passkey-alone").addEventListener("click", doing(async () => {
   return done();
 }));
 
-say(why === "ended" ? "Your session has ended. Sign in to go on." : "");
+const reasons = {
+  ended: "Your session has ended. Sign in to go on.",
+  removed: "The second factor is removed, and every session has ended. Sign in again.",
+};
+
+const begin = async () => {
+  if (Object.hasOwn(reasons, why)) {
+    say(reasons[why]);
+  } else if (await isSignedIn()) {
+    location.replace(to);
+  }
+};
+begin();

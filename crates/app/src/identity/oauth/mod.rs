@@ -19,6 +19,7 @@ pub mod id_token;
 pub mod inspect;
 pub mod logout;
 mod redirect;
+pub mod meaning;
 pub mod request;
 pub mod scope;
 
