@@ -2,6 +2,10 @@
 import { afterSignIn, ask, by, doing, isSignedIn, proofOf, say, usePasskey } from "/account/page.js";
 
 const { to, why } = afterSignIn();
+const reasons = {
+  ended: "Your session has ended. Sign in to go on.",
+  removed: "The second factor is removed, and every session has ended. Sign in again.",
+};
 let asked = null;
 
 const done = () => {
@@ -32,16 +36,6 @@ by("password-form").addEventListener("submit", doing(async () => {
 
 by("factor-form").addEventListener("submit", doing(() => answer(proofOf(by("code").value))));
 
-by("passkey-second") : by("code")).focus();
-  return "The password is right. Show your second factor.";
-}));
-
-by("factor-form").addEventListener("submit", doing(() => {
-  const typed = by("code").value.trim();
-  const isCode = /^[0-9 ]{6,9}$/.test(typed);
-  return answer(isCode ? { code: typed } : { recovery_code: typed });
-}));
-
 by("passkey-second").addEventListener("click", doing(async () => answer({ passkey: await usePasskey(asked.passkey) })));
 
 by("passkey-alone").addEventListener("click", doing(async () => {
@@ -51,16 +45,8 @@ by("passkey-alone").addEventListener("click", doing(async () => {
   return done();
 }));
 
-const reasons = {
-  ended: "Your session has ended. Sign in to go on.",
-  removed: "The second factor is removed, and every session has ended. Sign in again.",
-};
-
-const begin = async () => {
-  if (Object.hasOwn(reasons, why)) {
-    say(reasons[why]);
-  } else if (await isSignedIn()) {
-    location.replace(to);
-  }
-};
-begin();
+if (Object.hasOwn(reasons, why)) {
+  say(reasons[why]);
+} else if (await isSignedIn()) {
+  location.replace(to);
+}
