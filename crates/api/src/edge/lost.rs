@@ -21,9 +21,12 @@ const PAGE: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\
 
 /// Whether a page is asked for by name: browsers do so where somebody goes to an address, programs seldom.
 fn wants_page(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(',')).any(
-        |one| one.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html")),
-    )
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .any(|one| one.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html")))
 }
 
 /// The answer to a browser that goes to a path that there is not; none for everybody else.

@@ -84,9 +84,16 @@ mod tests {
 
     #[test]
     fn a_folder_of_its_own_stands_in_every_command() {
-        let place =
-            |data| Place { address: "http://127.0.0.1:8080", people: "http://localhost:8080", program: "charter", data: Path::new(data) };
-        assert!(text(&place("./charter-data")).contains("\nIn a browser, passkeys included: http://localhost:8080/account\n"));
+        let place = |data| Place {
+            address: "http://127.0.0.1:8080",
+            people: "http://localhost:8080",
+            program: "charter",
+            data: Path::new(data),
+        };
+        assert!(
+            text(&place("./charter-data"))
+                .contains("\nIn a browser, passkeys included: http://localhost:8080/account\n")
+        );
         assert!(text(&place("./charter-data")).contains("\n  charter check --org toys"));
         let told = text(&place("/tmp/a b"));
         assert!(told.contains("\n  charter --data '/tmp/a b' check --org toys"), "{told}");

@@ -62,13 +62,11 @@ pub(super) fn of(scope: &Scope, index: &Index) -> Vec<Meaning> {
             continue;
         }
         // The widest first: what a shipped scope says whole is said in its words.
-        let shipped = SCOPES
-            .iter()
-            .find(|it| it.patterns.contains(&word.as_str()) && it.patterns.iter().all(|part| scope.has(part)));
+        let shipped = SCOPES.iter().find(|it| {
+            it.patterns.contains(&word.as_str()) && it.patterns.iter().all(|part| scope.has(part))
+        });
         found.push(match shipped {
-            Some(it) => {
-                Meaning::of(part(it.description).replace("its owner may", "you may"), it.patterns)
-            }
+            Some(it) => Meaning::of(part(it.description).replace("its owner may", "you may"), it.patterns),
             None => of_word(word, index),
         });
     }

@@ -18,8 +18,8 @@ pub mod exchange;
 pub mod id_token;
 pub mod inspect;
 pub mod logout;
-mod redirect;
 pub mod meaning;
+mod redirect;
 pub mod request;
 pub mod scope;
 
