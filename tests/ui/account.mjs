@@ -84,8 +84,14 @@ await walk(async () => {
   }
   await asking.picture("forgot");
 
+  at("the link of a second mail begins anew in the tab that shows the first");
+  await asking.open("/reset-password#nothing-of-ours");
+  await asking.type("New password; several words make a good one", next);
+  await asking.page.evaluate(() => { document.body.dataset.was = "here"; });
+
   at("the mail leads to a new password, which has to meet the rules");
   await asking.page.goto(await link("/reset-password#"));
+  await asking.page.waitForFunction(() => !document.body.dataset.was && !location.hash);
   await asking.type("New password; several words make a good one", "short");
   await asking.enter();
   await asking.told("at least 15 characters");
@@ -105,14 +111,18 @@ await walk(async () => {
 
   at("the new password leads to sign-in, and sign-in nowhere else but to one's own account");
   await asking.follow("Sign in");
-  await asking.isAt("/sign-in");
+  await asking.isAt("/account");
+  await asking.signOut();
   await asking.picture("sign-in");
   for (const foreign of ["//evil.example", "constructor", "javascript:alert(1)"]) {
     await asking.open("/docs/style.css");
     await asking.open(`/sign-in#${foreign}`);
     await asking.byPassword(login, next);
     await asking.isAt("/account");
+    await asking.signOut();
   }
+  await asking.byPassword(login, next);
+  await asking.isAt("/account");
 
   at("two sessions: this one, and one of a program that calls itself something bad");
   const there = await person(hostile);
@@ -203,23 +213,44 @@ await walk(async () => {
   await there.page.reload();
   await there.sees(`You are signed in as ${login}.`);
 
-  at("what asks for a recent sign-in leads to it and back");
-  await there.page.route("**/end-others", (route) => route.fulfill(refusal("step-up-required")));
+  at("who asks for what takes a recent sign-in proves it in the page, and what was typed is done");
+  const late = (path) =>
+    there.page.route(path, (route) => route.fulfill(refusal("step-up-required")), { times: 1 });
   await here.press("Sign out");
   await here.isAt("/sign-in");
   await here.byPassword(login, last);
   await here.isAt("/account");
   await there.page.reload();
   await there.sees("this one");
+  await late("**/end-others");
   await there.press("End every other session");
-  await there.follow("sign in again, then try once more.");
-  await there.isAt("/sign-in#sessions");
-  await there.byPassword(login, last);
-  await there.isAt("/account/sessions");
-  await there.page.unroute("**/end-others");
-  await there.sees("this one");
-  await there.press("End every other session");
+  await there.told("Prove that it is you");
+  await there.type("Your password", "not the password at all");
+  await there.press("Yes, it is me");
+  await there.told("The password is wrong.");
+  await there.type("Your password", last);
+  await there.picture("proof");
+  await there.press("Yes, it is me");
   await there.told("One session has ended.");
+  await there.follow("Password and address");
+  await there.isAt("/account/password");
+  await there.sees(`You are signed in as ${login}.`);
+  await late("**/me/password");
+  await there.type("The password so far", last);
+  await there.type("New password; several words make a good one", "and a fourth one after it");
+  await there.press("Change the password");
+  await there.told("The password is changed.");
+
+  at("a browser is led to the account, and where there is nothing, told so");
+  await there.open("/");
+  await there.isAt("/account");
+  await there.open("/nothing-here");
+  await there.sees("There is no such page");
+  await there.follow("your account");
+  await there.isAt("/account");
+  await there.follow("Sessions and applications");
+  await there.isAt("/account/sessions");
+  await there.sees("this one");
 
   at("nothing is left of a session behind the button that goes back");
   await there.press("Sign out here");

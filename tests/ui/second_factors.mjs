@@ -1,6 +1,7 @@
 // A browser walks the pages of sign-in and account: password, passkeys by Chromium's virtual authenticator, an authenticator app, a
 // recovery code.
 import { createHmac } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { at, person, url, walk } from "./person.mjs";
 
 const { CHARTER_LOGIN: login, CHARTER_PASSWORD: password } = process.env;
@@ -59,6 +60,24 @@ await walk(async () => {
   const codes = await page.getByRole("list", { name: "Your recovery codes" }).getByRole("listitem").allTextContents();
   if (codes.length !== 10) throw new Error(`${codes.length} recovery codes`);
   await page.getByText("passkey (passkey)").waitFor();
+
+  at("the codes are in sight on a phone, are taken along, and stay until they are kept");
+  const wide = page.viewportSize();
+  await page.setViewportSize({ width: 400, height: 800 });
+  await press("Make new recovery codes");
+  await told("The codes before are void.");
+  const [list, status] = [page.getByRole("list", { name: "Your recovery codes" }), page.locator("#told")];
+  codes.splice(0, codes.length, ...await list.getByRole("listitem").allTextContents());
+  const [shown, said] = [await list.boundingBox(), await status.boundingBox()];
+  if (shown.y < 0 || shown.y + shown.height > said.y) throw new Error(`out of sight: ${JSON.stringify([shown, said])}`);
+  const download = page.waitForEvent("download");
+  await press("Download");
+  const text = await readFile(await (await download).path(), "utf8");
+  if (codes.length !== 10 || codes.some((one) => !text.includes(one))) throw new Error(text);
+  await somebody.picture("codes");
+  await press("I have kept them");
+  await list.waitFor({ state: "hidden" });
+  await page.setViewportSize(wide);
 
   at("password, then the passkey");
   await signOut();
@@ -119,5 +138,18 @@ await walk(async () => {
 
   at("the passkey is removed");
   await press("Remove passkey");
+  await somebody.sees("Every other session ends then.");
+  await press("Yes, remove it");
   await told("passkey is removed.");
+
+  at("whoever is signed in needs no sign-in, and removing the last factor is asked about and told of");
+  await somebody.open("/sign-in");
+  await isAtFactors();
+  await press("Remove phone");
+  await somebody.sees("It is your last: every session ends then, this one too");
+  await press("Keep it");
+  await press("Remove phone");
+  await press("Yes, remove it");
+  await somebody.isAt("/sign-in#factors.removed");
+  await told("The second factor is removed, and every session has ended.");
 });

@@ -1,5 +1,6 @@
 // The frame of the pages of one's own account: who is signed in, signing out, lists, and what other tabs do meanwhile.
-import { ask, by, button, doing, explain, isUnknown, make, say, signInPage } from "/account/page.js";
+import { ask, by, button, doing, explain, isStepUp, isUnknown, make, say, signInPage } from "/account/page.js";
+import { provenFirst } from "/account/proof.js";
 
 let me = null;
 let show = null;
@@ -17,15 +18,25 @@ const look = () => ask("GET", "/api/v1/me");
 /** Shows everything again as it is now. */
 export const refresh = async () => shown(await look());
 
-/** Does something as whoever the page shows. In a tab beside this one somebody else may have signed in. */
-export const own = (work) =>
+/**
+ * Does something as whoever the page shows. In a tab beside this one somebody else may have signed in. Where the service asks who it is
+ * again, that comes first; `typed` gives the password, where the page has it.
+ */
+export const own = (work, typed) =>
   doing(async (event) => {
     const found = await look();
     if (me && found.id !== me.id) {
       location.reload();
       return "Somebody else signed in in this browser: nothing was done.";
     }
-    return work(event);
+    try {
+      return await work(event);
+    } catch (error) {
+      if (!isStepUp(error)) {
+        throw error;
+      }
+      return provenFirst(() => work(event), typed?.());
+    }
   });
 
 export const signOut = async () => {

@@ -2,16 +2,7 @@
 import { backTo, card, list, own, refresh } from "/account/account.js";
 import { ask, button, make, instant, written } from "/account/page.js";
 
-const MEANINGS = {
-  openid: "know that it is you",
-  profile: "see your name",
-  email: "see your e-mail address",
-  offline_access: "go on while you are away",
-  "*": "do everything that you may do",
-};
-
-const meaning = (word) =>
-  make("li", ...(Object.hasOwn(MEANINGS, word) ? [MEANINGS[word]] : ["do what you may do of ", make("code", word)]));
+const meaning = ({ words, patterns }) => make("li", words, ...patterns.flatMap((pattern) => [" ", make("code", pattern)]));
 
 const withdraw = (application) =>
   own(async () => {
@@ -26,7 +17,7 @@ const draw = (application, me) => {
   const elsewhere = application.audiences.filter((audience) => audience !== "charter");
   const rows = [
     ["Organization", organization && written(organization.name)],
-    ["May", make("ul", ...application.scope.split(" ").map(meaning))],
+    ["May", make("ul", ...application.means.map(meaning))],
     ["Turns to", elsewhere.length > 0 ? make("ul", ...elsewhere.map((uri) => make("li", make("code", uri)))) : ""],
     ["You agreed", instant(application.given_at)],
   ];

@@ -6,6 +6,7 @@ use crate::html_page::{self, WHY_SCRIPT};
 use axum::body::Bytes;
 use axum::response::Response;
 use charter_app::App;
+use charter_app::identity::passkey;
 use charter_kernel::Problem;
 use http::Method;
 
@@ -70,7 +71,7 @@ const OWN: [OwnPage; 4] = [
 ];
 
 /// Path, name, summary and text of each script.
-const SCRIPTS: [(&str, &str, &str, &str); 8] = [
+const SCRIPTS: [(&str, &str, &str, &str); 9] = [
     (
         "/sign-in/page.js",
         "pages.sign-in.script",
@@ -83,6 +84,12 @@ const SCRIPTS: [(&str, &str, &str, &str); 8] = [
         "pages.own.script",
         "Gives the script that the pages of one's own account share.",
         include_str!("account.js"),
+    ),
+    (
+        "/account/proof.js",
+        "pages.proof.script",
+        "Gives the script that has one prove again who one is.",
+        include_str!("proof.js"),
     ),
     (
         "/account/overview.js",
@@ -128,6 +135,9 @@ pub fn routes() -> Vec<Route<App>> {
     routes
 }
 
+/// Proving again who one is, in the page that asks for it.
+const PROOF: &str = include_str!("proof.html");
+
 /// A page of one's own account in the frame of all of them.
 fn framed(page: &OwnPage) -> Bytes {
     let OwnPage { title, script, route, body, .. } = page;
@@ -140,17 +150,24 @@ fn framed(page: &OwnPage) -> Bytes {
          <nav aria-label=\"Your account\">\n<ul>\n{links}</ul>\n</nav>\n<main>\n<h1>{title}</h1>\n\
          <noscript><p>This page needs scripts. Without them, see <code>{route}</code>.</p></noscript>\n\
          <p>You are signed in as <strong id=\"who\">…</strong>. <button type=\"button\" id=\"sign-out\">Sign out</button></p>\n\
-         <p id=\"support\" role=\"alert\" hidden></p>\n{body}<p id=\"told\" role=\"status\"></p>\n</main>\n</body>\n</html>\n"
+         <p id=\"support\" role=\"alert\" hidden></p>\n{body}{PROOF}<p id=\"told\" role=\"status\"></p>\n</main>\n</body>\n</html>\n"
     ))
 }
 
 fn page(path: &'static str, text: Bytes) -> Route<App> {
     let guard = Guard::Public("the page says nothing; what it asks for has guards of its own");
-    Route::raw(Method::GET, path, guard, move |_: RawCall<App>| {
-        let text = text.clone();
+    let without = without_passkeys(&text);
+    Route::raw(Method::GET, path, guard, move |call: RawCall<App>| {
+        let text = if passkey::is_possible(&call.app) { text.clone() } else { without.clone() };
         async move { Ok::<Response, Problem>(html_page::page(text)) }
     })
     .gives_type("text/html")
+}
+
+/// The same page where browsers allow no passkeys: what is for them is not shown.
+fn without_passkeys(text: &Bytes) -> Bytes {
+    let text = String::from_utf8_lossy(text);
+    Bytes::from(text.replacen("<body>", "<body data-passkeys=\"none\">", 1))
 }
 
 fn script(path: &'static str, text: &'static str) -> Route<App> {

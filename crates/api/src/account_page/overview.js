@@ -23,7 +23,15 @@ const place = ({ organization_id: here, organizations }) => {
   return organizations.length === 1 ? "" : "Your session is for one of these. Turning to another changes nothing in your other sessions.";
 };
 
-begin((me) => {
+const showDemand = async () => {
+  const { factors, demanded_by: demanding } = await ask("GET", "/api/v1/me/factors");
+  const link = make("a", "Add one.");
+  link.href = "/account/factors";
+  by("demand").replaceChildren(written(demanding.join(", ")), ": a second factor is demanded of you there, and you have none. ", link);
+  by("demand").hidden = factors.length > 0 || demanding.length === 0;
+};
+
+begin(async (me) => {
   by("place").textContent = place(me);
   by("organizations").replaceChildren(...me.organizations.map((it) => {
     const state = it.status === "active" ? "" : `, ${it.status}`;
@@ -36,4 +44,5 @@ begin((me) => {
     }
     return item;
   }));
+  await showDemand();
 });

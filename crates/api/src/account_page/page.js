@@ -11,6 +11,11 @@ const OWN = {
 const told = document.getElementById("told");
 let isBusy = false;
 
+// Browsers that know no passkeys, and bare addresses, at which they allow none.
+if (!window.PublicKeyCredential || /^[\d.]+$|^\[/.test(location.hostname)) {
+  document.body.dataset.passkeys = "none";
+}
+
 export const by = (id) => document.getElementById(id);
 
 export const say = (...parts) => told.replaceChildren(...parts);
@@ -32,6 +37,12 @@ export const button = (words, work) => {
 /** What somebody wrote, in its own direction: nothing in it turns what stands beside it. */
 export const written = (text) => make("bdi", text);
 
+/** A sentence of the service beside those of the page: it begins with a capital letter and ends with a full stop. */
+export const sentence = (text) => {
+  const [first = "", ...rest] = text;
+  return `${first.toUpperCase()}${rest.join("")}${/[.:!?]$/.test(text) ? "" : "."}`;
+};
+
 /** An instant, as its reader writes such. */
 export const instant = (text) => {
   const it = make("time", new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }));
@@ -48,6 +59,17 @@ export const signInPage = (why) => `/sign-in#${ownPage() ?? "account"}${why ? `.
 export const afterSignIn = () => {
   const [name, why] = location.hash.slice(1).split(".");
   return { to: Object.hasOwn(OWN, name) ? OWN[name] : OWN.account, why };
+};
+
+/**
+ * What stands behind the # of the link of a mail: browsers send it to nobody, and it is taken out of the history at once. The link of
+ * another mail, opened in the same tab, begins anew.
+ */
+export const behindHash = () => {
+  const text = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname);
+  addEventListener("hashchange", () => location.reload());
+  return text;
 };
 
 const send = async (method, path, body) => {
@@ -81,13 +103,26 @@ export const ask = async (method, path, body) => {
   }
   const { answer, value } = got;
   if (!answer.ok) {
-    const fields = (value?.fields ?? []).map((field) => field.detail).join(" ");
+    const fields = (value?.fields ?? []).map((field) => sentence(field.detail)).join(" ");
     const refusal = new Error(fields || value?.detail || "The service did not say why.");
     refusal.type = value?.type;
+    refusal.fields = (value?.fields ?? []).map((field) => field.field);
     throw refusal;
   }
   return value;
 };
+
+/** Whether somebody is signed in here already. */
+export const isSignedIn = async () => {
+  try {
+    return (await send("GET", "/api/v1/me")).answer.ok;
+  } catch {
+    return false;
+  }
+};
+
+/** Whether the service asks to prove again who one is. */
+export const isStepUp = (error) => error.type === STEP_UP;
 
 export const isUnknown = (error) => error.type === UNKNOWN;
 
@@ -95,12 +130,8 @@ export const isUnknown = (error) => error.type === UNKNOWN;
 export const explain = (error) => {
   if (isUnknown(error) && ownPage()) {
     location.replace(signInPage("ended"));
-  } else if (error.type === STEP_UP) {
-    const link = make("a", "sign in again, then try once more.");
-    link.href = signInPage();
-    say("You signed in a while ago: ", link);
   } else {
-    say(error.name === "NotAllowedError" ? "The passkey was not used." : error.message);
+    say(error.name === "NotAllowedError" ? "The passkey was not used." : sentence(error.message));
   }
 };
 
@@ -120,6 +151,10 @@ export const doing = (work) => async (event) => {
     isBusy = false;
   }
 };
+
+/** What somebody typed as their second factor: the digits of a code, or a recovery code. */
+export const proofOf = (typed) =>
+  /^[0-9 ]{6,9}$/.test(typed.trim()) ? { code: typed.trim() } : { recovery_code: typed.trim() };
 
 /** Has the browser use a passkey for the options of the service. */
 export const usePasskey = async (options) => {

@@ -6,8 +6,8 @@ use super::SCRIPT;
 use crate::edge::{Answer, Escaped};
 use axum::response::Response;
 use charter_app::identity::oauth::authorize::Agreement;
+use charter_app::identity::oauth::meaning::Meaning;
 use charter_app::identity::oauth::request::{Asked, Back};
-use charter_app::identity::oauth::scope;
 use charter_app::identity::passkey::Options;
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -105,6 +105,24 @@ pub(super) fn back(back: &Back) -> Page {
         Escaped(&back.place),
     );
     Page::new("This cannot be done", body).status(StatusCode::BAD_REQUEST)
+}
+
+/// The page of somebody who is signed in and no member where the application belongs: the request goes on when they sign in as somebody
+/// else. It does not name the organization to them.
+pub(super) fn stranger(action: &str, login: &str, back: &Back) -> Page {
+    let body = format!(
+        "<p role=\"alert\">You are signed in as <strong>{}</strong>, who is no member of the organization that the application \
+         <strong>{}</strong> belongs to, or it is closed.</p>\n<form method=\"post\" action=\"{}\">\n\
+         <p><button type=\"submit\" name=\"do\" value=\"other\">Sign in as somebody else</button></p>\n</form>\n\
+         <p>Or <a href=\"{}\" rel=\"noreferrer\">go back to it at <strong>{}</strong></a>, if you know that place; it is told that you may \
+         not go on.</p>\n",
+        Escaped(login),
+        Escaped(&back.client),
+        Escaped(action),
+        Escaped(&back.to),
+        Escaped(&back.place),
+    );
+    Page::new("This is not for your account", body).leading_away().status(StatusCode::FORBIDDEN)
 }
 
 /// Where an application is that somebody goes on to, and what went wrong on the way.
@@ -213,16 +231,13 @@ pub(super) fn add_factor(asked: &Asked, action: &str) -> Page {
     Page::new("A second factor is needed", body).status(StatusCode::FORBIDDEN)
 }
 
-/// What a word of a scope means to the person who is asked.
-fn meaning(word: &str) -> String {
-    match word {
-        scope::OPENID => "know that it is you".to_owned(),
-        scope::PROFILE => "see your name".to_owned(),
-        scope::EMAIL => "see your e-mail address".to_owned(),
-        scope::OFFLINE => "go on while you are away, until you end its session".to_owned(),
-        "*" => "do everything that you may do".to_owned(),
-        pattern => format!("do what you may do of <code>{}</code>", Escaped(pattern)),
+/// One thing an application may do, as the person reads it who is asked.
+fn line(meaning: &Meaning) -> String {
+    let mut line = Escaped(&meaning.words).to_string();
+    for pattern in &meaning.patterns {
+        let _ = write!(line, " <code>{}</code>", Escaped(pattern));
     }
+    line
 }
 
 /// The page on which somebody agrees, or does not.
@@ -233,8 +248,8 @@ pub(super) fn agree(asked: &Asked, action: &str, agreement: &Agreement) -> Page 
         Escaped(&agreement.login),
         Escaped(&agreement.organization),
     );
-    for word in agreement.scope.words() {
-        let _ = writeln!(body, "<li>{}</li>", meaning(word));
+    for meaning in &agreement.means {
+        let _ = writeln!(body, "<li>{}</li>", line(meaning));
     }
     body.push_str("</ul>\n");
     if !agreement.audiences.is_empty() {
@@ -319,17 +334,20 @@ mod tests {
         for tag in ["<b>", "<i>", "\"b\"", "&c"] {
             assert!(!page.body.contains(tag), "{tag}");
         }
-        let page = back(&Back {
+        let way = Back {
             organization: OrganizationId(1),
             client: "<b>".to_owned(),
             to: "https://a.example/?x=\"y\"&z".to_owned(),
             place: "<i>".to_owned(),
             detail: "<u>".to_owned(),
             is_silent: false,
-        });
-        for tag in ["<b>", "<i>", "<u>", "\"y\"", "&z"] {
-            assert!(!page.body.contains(tag), "{tag}");
+        };
+        for page in [back(&way), stranger("\"y\"", "<b>", &way)] {
+            for tag in ["<b>", "<i>", "<u>", "\"y\"", "&z"] {
+                assert!(!page.body.contains(tag), "{tag}");
+            }
         }
-        assert_eq!(meaning("a.*.b"), "do what you may do of <code>a.*.b</code>");
+        let meaning = Meaning { words: "see <b>".to_owned(), patterns: vec!["a.*.b".to_owned()] };
+        assert_eq!(line(&meaning), "see &lt;b&gt; <code>a.*.b</code>");
     }
 }

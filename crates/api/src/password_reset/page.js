@@ -1,9 +1,7 @@
-// Choosing a new password with the code of a mail. It stands behind the # of the address, which browsers send to nobody, and is taken out of
-// the history at once.
-import { ask, by, doing, say } from "/account/page.js";
+// Choosing a new password with the code of a mail.
+import { ask, behindHash, by, doing, say } from "/account/page.js";
 
-const token = location.hash.slice(1);
-history.replaceState(null, "", location.pathname);
+const token = behindHash();
 if (!token) {
   by("form").hidden = true;
   say("The address has no code: open the whole link of the mail.");

@@ -120,7 +120,11 @@ pub struct OwnMembership {
 }
 
 /// The organizations a principal is a member of now.
-async fn memberships(app: &App, who: PrincipalId, now: Timestamp) -> Result<Vec<OwnMembership>, Problem> {
+pub(super) async fn memberships(
+    app: &App,
+    who: PrincipalId,
+    now: Timestamp,
+) -> Result<Vec<OwnMembership>, Problem> {
     reading_all!(app.database(), |conn| async move {
         let mut found = Vec::new();
         for id in store::membership::organizations_of(conn, who).await? {

@@ -232,8 +232,11 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
 
 /// What the person who started the server is told; two empty lines end it.
 async fn welcome(app: &App, address: &str, configuration: &Configuration, start: Start<'_>) -> Result<()> {
-    let mut text =
-        format!("Charter {} listens on {address}\nAPI: {address}/docs\n", env!("CARGO_PKG_VERSION"));
+    let mut text = format!(
+        "Charter {} listens on {address}\nAPI: {address}/docs\nPeople: {}/account\n",
+        env!("CARGO_PKG_VERSION"),
+        configuration.public_url
+    );
     if let Some(code) = charter_app::identity::setup::code(app).await? {
         text.push_str(&format!(
             "\nThis installation has no administrator. Make the first one within a day, with this one-time code:\n\
@@ -243,7 +246,8 @@ async fn welcome(app: &App, address: &str, configuration: &Configuration, start:
         ));
     }
     if start.is_demo {
-        let place = Place { address, program: start.program, data: &configuration.data };
+        let people = &configuration.public_url;
+        let place = Place { address, people, program: start.program, data: &configuration.data };
         text.push_str(&demo::greeting::text(&place));
     }
     output::print(&format!("{text}\n\n"));

@@ -95,6 +95,7 @@ const OPEN: &[&str] = &[
     "pages.own.script",
     "pages.password",
     "pages.password.script",
+    "pages.proof.script",
     "pages.script",
     "pages.sessions",
     "pages.sessions.script",

@@ -127,3 +127,18 @@ both_engines!(whoever_forgot_their_password_is_told_where_mail_is_kept, async |d
 both_engines!(whoever_forgot_their_password_is_told_that_no_mail_comes, async |database| {
     is_told(database, Way::Waits, "ask whoever runs it to set a new password for you").await;
 });
+
+both_engines!(a_browser_is_led_to_the_account_and_told_where_there_is_nothing, async |database| {
+    let story = Story::empty(database).await;
+    let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    let told = story.send(Who::Nobody, Method::GET, "/", &browser, None).await.is(303);
+    assert_eq!(told.header("location"), "/account");
+    let told = story.send(Who::Nobody, Method::GET, "/nothing-here", &browser, None).await.is(404);
+    assert!(told.body.as_str().unwrap().contains("There is no such page"));
+    assert!(told.header("content-security-policy").starts_with("default-src 'none'; style-src 'self';"));
+    assert_eq!(told.header("x-content-type-options"), "nosniff");
+    for path in ["/", "/nothing-here"] {
+        story.get(Who::Nobody, path).await.is_problem(404, "not-found");
+        story.send(Who::Nobody, Method::POST, path, &browser, None).await.is_problem(404, "not-found");
+    }
+});

@@ -18,6 +18,7 @@ pub mod exchange;
 pub mod id_token;
 pub mod inspect;
 pub mod logout;
+pub mod meaning;
 mod redirect;
 pub mod request;
 pub mod scope;

@@ -205,9 +205,16 @@ both_engines!(only_members_of_its_organization_sign_in_to_a_client, async |datab
         story.post(Who::Operator, &path, json!({"password": PASSWORD})).await.is(200);
     }
     let path = asks(&shop, "openid admin.users.read", &[]);
-    let told = story.type_in(&path, "", "eve@trade.example", PASSWORD).await.is(400);
+    let told = story.type_in(&path, "", "eve@trade.example", PASSWORD).await.is(403);
     let page = told.body.as_str().unwrap();
     assert!(page.contains("no member") && page.contains("error=access_denied"), "{page}");
+    assert!(page.contains("signed in as <strong>eve@trade.example</strong>") && !page.contains("Soft Toys"));
+    let other = story.send_form(&path, &crumb(&told), &[("do", "other")]).await.is(200);
+    let asked = other.body.as_str().unwrap();
+    assert!(
+        asked.contains("name=\"login\"") && asked.contains("admin.users.read"),
+        "the request goes on: {asked}"
+    );
     assert!(
         told.headers.get("location").is_none(),
         "the address is one of another organization's administrators"
