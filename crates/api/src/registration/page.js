@@ -15,22 +15,28 @@ by("ask").addEventListener("submit", doing(async () => {
   return sentence(detail);
 }));
 
+/** Proves the address; nothing when a password is wanted first, as where nobody has to approve. */
 const prove = async () => {
-  const body = by("secret").hidden ? { token } : { token, password: by("password").value };
+  const asksFirst = by("secret").hidden;
+  const body = asksFirst ? { token } : { token, password: by("password").value };
   try {
     return await ask("POST", `/api/v1/organizations/${encodeURIComponent(organization)}/registrations/prove`, body);
   } catch (error) {
-    if (error.fields?.includes("password")) {
-      // Where nobody has to approve, the service asks for a password.
-      by("secret").hidden = false;
-      by("password").focus();
+    if (!asksFirst || !error.fields?.includes("password")) {
+      throw error;
     }
-    throw error;
+    by("secret").hidden = false;
+    by("password").focus();
+    return null;
   }
 };
 
 by("prove").addEventListener("submit", doing(async () => {
-  const { joined } = await prove();
+  const proved = await prove();
+  if (!proved) {
+    return "One thing more: the password you will sign in with.";
+  }
+  const { joined } = proved;
   by("prove").hidden = true;
   return joined
     ? `You belong to ${joined.organization} now. Sign in as ${joined.login}.`
