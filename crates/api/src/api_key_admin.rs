@@ -8,7 +8,7 @@ use charter_app::identity::credential::{self, Credential, KeyFilter, NewCredenti
 use charter_app::identity::credential_text::CredentialKind;
 use charter_app::identity::key_bulk::{self, BulkAction, BulkDone};
 use charter_app::identity::leaked_key;
-use charter_app::identity::legacy_key::{self, LegacyKeyDraft, TakenOver};
+use charter_app::identity::legacy_key_import::{self, LegacyKeyDraft, TakenOver};
 use charter_app::member;
 use charter_kernel::{CredentialId, Problem, ProblemKind, Timestamp};
 use http::StatusCode;
@@ -352,7 +352,7 @@ async fn import(call: Call<(), (), ImportBody>) -> Result<Reply<ImportView>, Pro
         requests_per_minute: it.requests_per_minute,
     };
     let drafts = body.keys.into_iter().map(draft).collect();
-    let TakenOver { made, kept } = legacy_key::import(app, ctx, &permit, drafts, body.dry_run).await?;
+    let TakenOver { made, kept } = legacy_key_import::import(app, ctx, &permit, drafts, body.dry_run).await?;
     let (is_live, is_written) = (is_live(app), !body.dry_run && !made.is_empty());
     let views =
         |rows: Vec<Credential>| rows.into_iter().map(|row| ApiKeyView::of(row, is_live, ctx.now)).collect();

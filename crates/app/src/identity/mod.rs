@@ -34,6 +34,7 @@ pub mod key_use;
 pub mod leaked_key;
 pub mod legacy_caller;
 pub mod legacy_key;
+pub mod legacy_key_import;
 pub mod legacy_secret;
 pub mod legacy_token;
 pub mod lineage;

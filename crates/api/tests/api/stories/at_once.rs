@@ -77,6 +77,20 @@ impl Story {
         (first, second)
     }
 
+    /// The same, with the one that leads said.
+    pub async fn at_once_led(
+        &self,
+        by_first: bool,
+        first: impl Future<Output = Told>,
+        second: impl Future<Output = Told>,
+    ) -> (Told, Told) {
+        if by_first {
+            return self.at_once(first, second).await;
+        }
+        let (second, first) = self.at_once(second, first).await;
+        (first, second)
+    }
+
     /// Whether what somebody was let in with lets them in.
     async fn lets_in(&self, told: &Told) -> bool {
         if told.status.as_u16() != 200 {
@@ -99,12 +113,7 @@ both_engines!(
         story.assign(Who::Operator, "toys", BOB, "org_admin").await.is(201);
         for is_first in [true, false] {
             let (sign_in, off) = (story.log_in("ann@toys.example", PASSWORD), story.set_account("deactivated"));
-            let (signed_in, off) = if is_first {
-                story.at_once(sign_in, off).await
-            } else {
-                let (off, signed_in) = story.at_once(off, sign_in).await;
-                (signed_in, off)
-            };
+            let (signed_in, off) = story.at_once_led(is_first, sign_in, off).await;
             off.is(200);
             story.set_account("active").await.is(200);
             story.wait_seconds(61).await;
@@ -127,12 +136,7 @@ both_engines!(
                 "/api/v1/auth/switch",
                 Some(json!({"organization": "trade"})),
             );
-            let (turned, off) = if is_first {
-                story.at_once(turn, story.set_account("suspended")).await
-            } else {
-                let (off, turned) = story.at_once(story.set_account("suspended"), turn).await;
-                (turned, off)
-            };
+            let (turned, off) = story.at_once_led(is_first, turn, story.set_account("suspended")).await;
             off.is(200);
             story.set_account("active").await.is(200);
             story.wait_seconds(61).await;

@@ -118,12 +118,7 @@ both_engines!(
             let token = story.good_until_now(ann).await;
             let exchange = story.with_token(&token, Method::POST, EXCHANGE, Some(json!({})));
             let end = story.delete(Who::Operator, &path);
-            let (exchanged, ended) = if is_first {
-                story.at_once(exchange, end).await
-            } else {
-                let (ended, exchanged) = story.at_once(end, exchange).await;
-                (exchanged, ended)
-            };
+            let (exchanged, ended) = story.at_once_led(is_first, exchange, end).await;
             ended.is(200);
             if exchanged.status.as_u16() == 200 {
                 assert!(!story.takes(&token_of(&exchanged)).await, "{is_first}");

@@ -137,12 +137,7 @@ both_engines!(
             let code = one(&told, "code");
             let path = "/api/v1/organizations/toys/members/ann@toys.example/sessions?reason=stolen";
             let (exchange, end) = (story.exchange(&shop, &code), story.delete(Who::Operator, path));
-            let (exchanged, ended) = if is_first {
-                story.at_once(exchange, end).await
-            } else {
-                let (ended, exchanged) = story.at_once(end, exchange).await;
-                (exchanged, ended)
-            };
+            let (exchanged, ended) = story.at_once_led(is_first, exchange, end).await;
             ended.is(200);
             if exchanged.status.as_u16() == 200 {
                 assert_eq!(story.status(&exchanged.body["access_token"], USER_INFO).await, 401, "{is_first}");
