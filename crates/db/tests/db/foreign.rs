@@ -28,7 +28,7 @@ both_engines!(a_look_sees_one_state_as_texts_and_never_writes, async |database: 
     execute(&database, INSERT, vec![2.into(), charter_db::Value::Null, charter_db::Value::Null, charter_db::Value::Null])
         .await
         .unwrap();
-    let mut foreign = Foreign::open(&database.address()).await.unwrap();
+    let mut foreign = Foreign::open(&database.options().url).await.unwrap();
     assert_eq!(foreign.engine(), Database::engine(&database));
     let tables = foreign.tables().await.unwrap();
     let table = tables.iter().find(|table| table.name == "Odd \"Users\"").unwrap();

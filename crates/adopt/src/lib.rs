@@ -1,0 +1,8 @@
+//! Takes over the roles of a running system: readers turn its tables into facts, a mapping says what becomes of its roles, a plan lists
+//! what would be written, and a proof sets what everybody may do afterwards beside what they could do before. It writes nothing itself.
+
+pub mod anomaly;
+pub mod facts;
+pub mod fingerprint;
+pub mod sets;
+pub mod source;
