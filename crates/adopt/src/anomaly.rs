@@ -41,17 +41,25 @@ impl AnomalyKind {
     #[must_use]
     pub const fn means(self) -> &'static str {
         match self {
-            Self::DuplicateLogin => "logins that are one login here: make them differ, or leave one out by the mapping",
+            Self::DuplicateLogin => {
+                "logins that are one login here: make them differ, or leave one out by the mapping"
+            }
             Self::MissingLogin => "users without anything to sign in with: they are left out",
             Self::UnfitLogin => "logins that cannot be taken over: they are left out",
             Self::Orphan => "rows that refer to something that is not there: they are left out",
             Self::MissingRole => "users without a role: they become members without rights",
-            Self::UnknownRole => "roles that are neither shipped nor mapped: whoever holds them gets nothing from them",
+            Self::UnknownRole => {
+                "roles that are neither shipped nor mapped: whoever holds them gets nothing from them"
+            }
             Self::MissingValue => "columns that decide something and hold nothing: read as no",
             Self::InactiveWithRoles => "users who may not sign in and hold roles: they come over inactive",
-            Self::UnreadableModules => "enabled_modules that cannot be read: everything but what is always on is off",
+            Self::UnreadableModules => {
+                "enabled_modules that cannot be read: everything but what is always on is off"
+            }
             Self::UnknownModule => "modules that nobody knows: they are left out",
-            Self::UnknownPassword => "passwords in formats that cannot be taken over: these users ask for a new one",
+            Self::UnknownPassword => {
+                "passwords in formats that cannot be taken over: these users ask for a new one"
+            }
             Self::DuplicateOrganization => "organizations with the same key: make them differ",
         }
     }

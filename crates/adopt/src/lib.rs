@@ -2,6 +2,7 @@
 //! what would be written, and a proof sets what everybody may do afterwards beside what they could do before. It writes nothing itself.
 
 pub mod anomaly;
+pub mod answers;
 pub mod facts;
 pub mod fingerprint;
 pub mod sets;

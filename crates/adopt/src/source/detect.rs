@@ -16,7 +16,8 @@ const SIGNS: &[(System, &[&str])] = &[
 #[must_use]
 pub fn detect(tables: &Tables<'_>) -> Vec<System> {
     let is_there = |names: &[&str]| names.iter().all(|name| tables.find(name).is_some());
-    let mut found: Vec<System> = SIGNS.iter().filter(|(_, signs)| is_there(signs)).map(|(system, _)| *system).collect();
+    let mut found: Vec<System> =
+        SIGNS.iter().filter(|(_, signs)| is_there(signs)).map(|(system, _)| *system).collect();
     if found.is_empty()
         && let Some(named) = proposed(tables)
     {
@@ -26,7 +27,11 @@ pub fn detect(tables: &Tables<'_>) -> Vec<System> {
 }
 
 /// The statements of a system. Where its tables are named by the operator, or were found by their likeness, these are used.
-pub fn statements(tables: &Tables<'_>, system: System, named: Option<&NamedTables>) -> Result<Statements, Wanted> {
+pub fn statements(
+    tables: &Tables<'_>,
+    system: System,
+    named: Option<&NamedTables>,
+) -> Result<Statements, Wanted> {
     let users = named.map(|named| named.users.table.as_str());
     match system {
         System::Django => django::statements(tables, users),
@@ -36,7 +41,9 @@ pub fn statements(tables: &Tables<'_>, system: System, named: Option<&NamedTable
             Some(named) => named.statements(tables),
             None => proposed(tables)
                 .ok_or_else(|| {
-                    Wanted::Unfit("no table of users with roles was found: name it under [source.users]".to_owned())
+                    Wanted::Unfit(
+                        "no table of users with roles was found: name it under [source.users]".to_owned(),
+                    )
                 })?
                 .statements(tables),
         },
@@ -53,7 +60,8 @@ fn first<'a>(tables: &Tables<'a>, names: &[&str]) -> Option<&'a ForeignTable> {
 }
 
 fn organizations(tables: &Tables<'_>) -> Option<OrganizationColumns> {
-    let table = first(tables, &["organizations", "organization", "companies", "company", "tenants", "tenant"])?;
+    let table =
+        first(tables, &["organizations", "organization", "companies", "company", "tenants", "tenant"])?;
     let id = column(table, &["id"])?;
     Some(OrganizationColumns {
         table: table.name.clone(),
@@ -66,7 +74,11 @@ fn organizations(tables: &Tables<'_>) -> Option<OrganizationColumns> {
 
 fn link(tables: &Tables<'_>, names: &[&str], holder: &[&str], held: &[&str]) -> Option<LinkColumns> {
     let table = first(tables, names)?;
-    Some(LinkColumns { table: table.name.clone(), holder: column(table, holder)?, held: column(table, held)? })
+    Some(LinkColumns {
+        table: table.name.clone(),
+        holder: column(table, holder)?,
+        held: column(table, held)?,
+    })
 }
 
 fn names(tables: &Tables<'_>, of: &[&str], name: &[&str]) -> Option<NameColumns> {
@@ -113,7 +125,8 @@ pub fn proposed(tables: &Tables<'_>) -> Option<NamedTables> {
     users.role = None;
     let permissions = names(tables, &["permissions", "permission"], &["code", "key", "name", "codename"]);
     let has_permissions = permissions.is_some();
-    let of_permissions = |names: &[&str], holder| has_permissions.then(|| link(tables, names, holder, PERMISSION)).flatten();
+    let of_permissions =
+        |names: &[&str], holder| has_permissions.then(|| link(tables, names, holder, PERMISSION)).flatten();
     Some(NamedTables {
         users,
         organizations,

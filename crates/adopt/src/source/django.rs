@@ -30,15 +30,15 @@ pub fn statements(tables: &Tables<'_>, named: Option<&str>) -> Result<Statements
     let user_permissions = tables.need(&format!("{}_user_permissions", users.name))?;
     let owner = |link: &ForeignTable, other: &str| {
         let found = link.columns.iter().find(|column| column.name != "id" && column.name != other);
-        found.map(|column| column.name.clone()).ok_or_else(|| Wanted::Column {
-            table: link.name.clone(),
-            column: "user_id".to_owned(),
-        })
+        found
+            .map(|column| column.name.clone())
+            .ok_or_else(|| Wanted::Column { table: link.name.clone(), column: "user_id".to_owned() })
     };
     let (groups_owner, permissions_owner) =
         (owner(user_groups, "group_id")?, owner(user_permissions, "permission_id")?);
     // What they type today: the user name, or the address where the project has no user names.
-    let login = ["username", "email"].into_iter().find(|name| users.column(name).is_some()).unwrap_or("username");
+    let login =
+        ["username", "email"].into_iter().find(|name| users.column(name).is_some()).unwrap_or("username");
     let login = tables.text(users, "u", login)?;
     let name = match (users.column("first_name"), users.column("last_name")) {
         (Some(_), Some(_)) => format!(

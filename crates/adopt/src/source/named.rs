@@ -144,7 +144,11 @@ impl NamedTables {
         for link in self.user_roles.iter().chain(&self.user_permissions) {
             side(link, &link.holder, users.0, users.1)?;
         }
-        for (link, to) in [(&self.user_roles, &roles), (&self.user_permissions, &permissions), (&self.role_permissions, &permissions)] {
+        for (link, to) in [
+            (&self.user_roles, &roles),
+            (&self.user_permissions, &permissions),
+            (&self.role_permissions, &permissions),
+        ] {
             if let (Some(link), Some((table, id))) = (link, to) {
                 side(link, &link.held, table, id)?;
             }

@@ -73,11 +73,19 @@ pub async fn read(
             fingerprint.row("organization", row);
             let id = cell(row, 0).unwrap_or_default();
             if !organizations.add(id, facts.organizations.len()) {
-                anomalies.note(AnomalyKind::DuplicateOrganization, format!("organization {id}"), "its id stands twice");
+                anomalies.note(
+                    AnomalyKind::DuplicateOrganization,
+                    format!("organization {id}"),
+                    "its id stands twice",
+                );
                 return Ok(());
             }
             if cell(row, 3).is_none_or(|text| truth(text).is_none()) {
-                anomalies.note(AnomalyKind::MissingValue, format!("organization {id}"), "whether it is active");
+                anomalies.note(
+                    AnomalyKind::MissingValue,
+                    format!("organization {id}"),
+                    "whether it is active",
+                );
             }
             facts.organizations.push(LegacyOrganization {
                 id: id.to_owned(),
@@ -292,8 +300,12 @@ fn closed(allowed: Vec<Vec<u32>>, implied: &[(u32, u32)]) -> Vec<Vec<u32>> {
     };
     (0..allowed.len())
         .map(|from| {
-            let mut all: Vec<u32> =
-                reach(from).into_iter().filter_map(|role| allowed.get(role as usize)).flatten().copied().collect();
+            let mut all: Vec<u32> = reach(from)
+                .into_iter()
+                .filter_map(|role| allowed.get(role as usize))
+                .flatten()
+                .copied()
+                .collect();
             all.sort_unstable();
             all.dedup();
             all

@@ -106,7 +106,12 @@ impl<'a> Tables<'a> {
     }
 
     /// The same of one that may be missing.
-    pub fn text_or_null(&self, table: &ForeignTable, alias: &str, column: Option<&str>) -> Result<String, Wanted> {
+    pub fn text_or_null(
+        &self,
+        table: &ForeignTable,
+        alias: &str,
+        column: Option<&str>,
+    ) -> Result<String, Wanted> {
         column.map_or_else(|| Ok("null".to_owned()), |column| self.text(table, alias, column))
     }
 

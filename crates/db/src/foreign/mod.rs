@@ -62,7 +62,9 @@ pub type EachForeign<'f> = &'f mut (dyn FnMut(ForeignRow<'_>) -> Result<(), Erro
 /// A name of a table or column, to be put into a statement.
 pub fn quoted(name: &str) -> Result<String, Error> {
     if name.is_empty() || name.contains('\0') {
-        return Err(Error::Statement("a name of a table or column is empty or holds the character zero".to_owned()));
+        return Err(Error::Statement(
+            "a name of a table or column is empty or holds the character zero".to_owned(),
+        ));
     }
     Ok(format!("\"{}\"", name.replace('"', "\"\"")))
 }

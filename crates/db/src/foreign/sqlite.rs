@@ -17,7 +17,8 @@ pub(super) struct Snapshot {
 fn words(value: ValueRef<'_>, column: &str, buffer: &mut String) -> Result<bool, Error> {
     use std::fmt::Write as _;
     buffer.clear();
-    let unreadable = || Error::Column { column: column.to_owned(), message: "the text is not UTF-8".to_owned() };
+    let unreadable =
+        || Error::Column { column: column.to_owned(), message: "the text is not UTF-8".to_owned() };
     match value {
         ValueRef::Null => return Ok(false),
         ValueRef::Integer(number) => write!(buffer, "{number}"),
@@ -59,10 +60,12 @@ impl Snapshot {
                 "select name from sqlite_schema where type in ('table', 'view') and name not like 'sqlite\\_%' escape '\\' order by name",
             )?;
             let names: Vec<String> = names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-            let mut columns = self.connection.prepare("select name, type from pragma_table_xinfo($1) order by cid")?;
+            let mut columns =
+                self.connection.prepare("select name, type from pragma_table_xinfo($1) order by cid")?;
             let mut tables = Vec::with_capacity(names.len());
             for name in names {
-                let found = columns.query_map([&name], |row| Ok(ForeignColumn { name: row.get(0)?, kind: row.get(1)? }))?;
+                let found = columns
+                    .query_map([&name], |row| Ok(ForeignColumn { name: row.get(0)?, kind: row.get(1)? }))?;
                 let columns = found.collect::<Result<_, _>>()?;
                 tables.push(ForeignTable { schema: String::new(), name, columns, is_readable: true });
             }
@@ -73,16 +76,21 @@ impl Snapshot {
 
     pub(super) fn for_each(&self, text: &str, each: EachForeign<'_>) -> Result<(), Error> {
         let mut statement = self.connection.prepare(text).map_err(plain)?;
-        let names: Vec<String> = statement.column_names().iter().map(|name| (*name).to_owned()).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut texts = vec![String::new(); names.len()];
         let mut present = vec![false; names.len()];
         let mut rows = statement.query([]).map_err(plain)?;
         while let Some(row) = rows.next().map_err(plain)? {
-            for (place, ((name, text), is_present)) in names.iter().zip(&mut texts).zip(&mut present).enumerate() {
+            for (place, ((name, text), is_present)) in
+                names.iter().zip(&mut texts).zip(&mut present).enumerate()
+            {
                 *is_present = words(row.get_ref(place).map_err(plain)?, name, text)?;
             }
-            let cells: Vec<Option<&str>> =
-                texts.iter().zip(&present).map(|(text, is_present)| is_present.then_some(text.as_str())).collect();
+            let cells: Vec<Option<&str>> = texts
+                .iter()
+                .zip(&present)
+                .map(|(text, is_present)| is_present.then_some(text.as_str()))
+                .collect();
             each(&cells)?;
         }
         Ok(())

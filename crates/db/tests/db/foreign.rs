@@ -23,11 +23,17 @@ both_engines!(a_look_sees_one_state_as_texts_and_never_writes, async |database: 
         "insert into \"Odd \"\"Users\"\"\" (id, is_active, \"Role\", note) values ($1, $2, $3, $4)",
     );
     schema(&database, TABLE).await;
-    let row = |id: i64| vec![id.into(), true.into(), "bookkéeper".into(), charter_db::Json("{\"a\": 1}".to_owned()).into()];
+    let row = |id: i64| {
+        vec![id.into(), true.into(), "bookkéeper".into(), charter_db::Json("{\"a\": 1}".to_owned()).into()]
+    };
     execute(&database, INSERT, row(1)).await.unwrap();
-    execute(&database, INSERT, vec![2.into(), charter_db::Value::Null, charter_db::Value::Null, charter_db::Value::Null])
-        .await
-        .unwrap();
+    execute(
+        &database,
+        INSERT,
+        vec![2.into(), charter_db::Value::Null, charter_db::Value::Null, charter_db::Value::Null],
+    )
+    .await
+    .unwrap();
     let mut foreign = Foreign::open(&database.options().url).await.unwrap();
     assert_eq!(foreign.engine(), Database::engine(&database));
     let tables = foreign.tables().await.unwrap();
@@ -59,7 +65,11 @@ async fn what_is_not_there_is_not_made() {
     assert!(matches!(refused, Err(Error::Config(_))));
     assert!(!path.exists());
     assert!(matches!(Foreign::open("mysql://x").await, Err(Error::Config(_))));
-    std::fs::write(&path, "no database at all, but longer than a header of one would have to be, by some way").unwrap();
+    std::fs::write(
+        &path,
+        "no database at all, but longer than a header of one would have to be, by some way",
+    )
+    .unwrap();
     let refused = Foreign::open(&format!("sqlite:{}", path.display())).await;
     assert!(matches!(refused, Err(Error::Corrupt(_))), "{:?}", refused.err());
 }
