@@ -5,5 +5,7 @@ pub mod anomaly;
 pub mod answers;
 pub mod facts;
 pub mod fingerprint;
+pub mod mapping;
+pub mod naming;
 pub mod sets;
 pub mod source;
