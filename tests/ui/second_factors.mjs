@@ -1,9 +1,10 @@
 // A browser walks the pages of sign-in and account: password, passkeys by Chromium's virtual authenticator, an authenticator app, a
-// recovery code. It types and clicks as people do, by what the page calls things. Exits with 1 and says where it stood.
+// recovery code.
 import { createHmac } from "node:crypto";
-import { chromium } from "playwright-core";
+import { readFile } from "node:fs/promises";
+import { at, person, url, walk } from "./person.mjs";
 
-const { CHARTER_URL: url, CHARTER_LOGIN: login, CHARTER_PASSWORD: password, CHARTER_TEST_CHROMIUM: program } = process.env;
+const { CHARTER_LOGIN: login, CHARTER_PASSWORD: password } = process.env;
 
 const code = (secret, off) => {
   const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -16,16 +17,9 @@ const code = (secret, off) => {
   return String(number % 1_000_000).padStart(6, "0");
 };
 
-const browser = await chromium.launch({ executablePath: program, args: ["--no-sandbox"] });
-let step = "start";
-try {
-  const page = await (await browser.newContext()).newPage();
-  page.setDefaultTimeout(60_000);
-  const faults = [];
-  page.on("pageerror", (error) => faults.push(error.message));
-  page.on("console", (message) => {
-    if (message.type() === "error" && !/status of 4\d\d/.test(message.text())) faults.push(message.text());
-  });
+await walk(async () => {
+  const somebody = await person();
+  const { page, press, told, signOut, byPassword, enter } = somebody;
   const client = await page.context().newCDPSession(page);
   await client.send("WebAuthn.enable");
   const { authenticatorId } = await client.send("WebAuthn.addVirtualAuthenticator", {
@@ -38,56 +32,66 @@ try {
       automaticPresenceSimulation: true,
     },
   });
-  const press = (name) => page.getByRole("button", { name, exact: true }).click();
-  const told = (text) => page.getByRole("status").filter({ hasText: text }).waitFor();
   const isAccount = async () => {
-    await page.waitForURL(`${url}/account`);
-    await page.getByText(`You are signed in as ${login}.`).waitFor();
+    await somebody.isAt("/account");
+    await somebody.sees(`You are signed in as ${login}.`);
   };
-  const signOut = async () => {
-    await press("Sign out");
-    await page.waitForURL(`${url}/sign-in`);
-  };
-  const byPassword = async () => {
-    await page.getByLabel("E-mail").fill(login);
-    await page.getByLabel("Password").fill(password);
-    await page.keyboard.press("Enter");
+  const isAtFactors = async () => {
+    await isAccount();
+    await somebody.follow("Second factors");
+    await somebody.isAt("/account/factors");
   };
 
-  step = "the account sends whoever is not signed in to the page of sign-in";
-  await page.goto(`${url}/account`);
-  await page.waitForURL(`${url}/sign-in`);
+  at("the account sends whoever is not signed in to the page of sign-in");
+  await somebody.open("/account/factors");
+  await somebody.isAt("/sign-in#factors");
 
-  step = "a wrong password is told as it is";
-  await page.getByLabel("E-mail").fill(login);
-  await page.getByLabel("Password").fill("not the password at all");
-  await page.keyboard.press("Enter");
+  at("a wrong password is told as it is");
+  await byPassword(login, "not the password at all");
   await told("login or password is wrong");
 
-  step = "password alone, while there is no second factor";
-  await byPassword();
-  await isAccount();
+  at("password alone, while there is no second factor, and back to the page one wanted");
+  await byPassword(login, password);
+  await somebody.isAt("/account/factors");
 
-  step = "a passkey is added, with ten recovery codes";
+  at("a passkey is added, with ten recovery codes");
   await press("Add a passkey");
   await told("The passkey is added. Keep the recovery codes in a safe place.");
   const codes = await page.getByRole("list", { name: "Your recovery codes" }).getByRole("listitem").allTextContents();
   if (codes.length !== 10) throw new Error(`${codes.length} recovery codes`);
   await page.getByText("passkey (passkey)").waitFor();
 
-  step = "password, then the passkey";
+  at("the codes are in sight on a phone, are taken along, and stay until they are kept");
+  const wide = page.viewportSize();
+  await page.setViewportSize({ width: 400, height: 800 });
+  await press("Make new recovery codes");
+  await told("The codes before are void.");
+  const [list, status] = [page.getByRole("list", { name: "Your recovery codes" }), page.locator("#told")];
+  codes.splice(0, codes.length, ...await list.getByRole("listitem").allTextContents());
+  const [shown, said] = [await list.boundingBox(), await status.boundingBox()];
+  if (shown.y < 0 || shown.y + shown.height > said.y) throw new Error(`out of sight: ${JSON.stringify([shown, said])}`);
+  const download = page.waitForEvent("download");
+  await press("Download");
+  const text = await readFile(await (await download).path(), "utf8");
+  if (codes.length !== 10 || codes.some((one) => !text.includes(one))) throw new Error(text);
+  await somebody.picture("codes");
+  await press("I have kept them");
+  await list.waitFor({ state: "hidden" });
+  await page.setViewportSize(wide);
+
+  at("password, then the passkey");
   await signOut();
-  await byPassword();
+  await byPassword(login, password);
   await told("Show your second factor.");
   await press("Use your passkey");
   await isAccount();
 
-  step = "the passkey alone";
+  at("the passkey alone");
   await signOut();
   await press("Sign in with a passkey");
   await isAccount();
 
-  step = "a passkey that does not check its user is not enough";
+  at("a passkey that does not check its user is not enough");
   await signOut();
   await client.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified: false });
   await press("Sign in with a passkey");
@@ -96,7 +100,8 @@ try {
   await press("Sign in with a passkey");
   await isAccount();
 
-  step = "an authenticator app is added";
+  at("an authenticator app is added");
+  await isAtFactors();
   await press("Show the secret");
   await told("The secret is shown once.");
   const secret = await page.locator("#secret").textContent();
@@ -105,43 +110,46 @@ try {
   if (width < 200 || Math.abs(width - height) > 1) throw new Error(`a picture of ${width} by ${height}`);
   const drawn = await picture.locator("svg path").evaluate((path) => path.getBBox().width);
   if (!(drawn > 0)) throw new Error("nothing is drawn");
-  if (process.env.CHARTER_TEST_SCREENSHOT) {
-    await page.screenshot({ path: process.env.CHARTER_TEST_SCREENSHOT, fullPage: true });
-  }
+  await somebody.picture("factors");
   await page.getByLabel("The code the app shows").fill(code(secret, -1));
-  await page.keyboard.press("Enter");
+  await enter();
   await told("The app is added.");
 
-  step = "password, then a code of the app";
+  at("password, then a code of the app");
   await signOut();
-  await byPassword();
+  await byPassword(login, password);
   await told("Show your second factor.");
   const typed = page.getByLabel("Code of your authenticator app, or a recovery code");
   await typed.fill("000000");
-  await page.keyboard.press("Enter");
+  await enter();
   await told("the second factor is wrong");
   await typed.fill(code(secret, 0));
-  await page.keyboard.press("Enter");
+  await enter();
   await isAccount();
 
-  step = "password, then a recovery code";
+  at("password, then a recovery code");
   await signOut();
-  await byPassword();
+  await byPassword(login, password);
   await told("Show your second factor.");
   await typed.fill(codes[3].toLowerCase());
-  await page.keyboard.press("Enter");
-  await isAccount();
-  await page.getByText("Recovery codes left: 9.").waitFor();
+  await enter();
+  await isAtFactors();
+  await somebody.sees("Recovery codes left: 9.");
 
-  step = "the passkey is removed";
+  at("the passkey is removed");
   await press("Remove passkey");
+  await somebody.sees("Every other session ends then.");
+  await press("Yes, remove it");
   await told("passkey is removed.");
 
-  step = "no fault on any page";
-  if (faults.length > 0) throw new Error(faults.join("\n"));
-} catch (error) {
-  console.error(`${step}: ${error.stack}`);
-  process.exitCode = 1;
-} finally {
-  await browser.close();
-}
+  at("whoever is signed in needs no sign-in, and removing the last factor is asked about and told of");
+  await somebody.open("/sign-in");
+  await isAtFactors();
+  await press("Remove phone");
+  await somebody.sees("It is your last: every session ends then, this one too");
+  await press("Keep it");
+  await press("Remove phone");
+  await press("Yes, remove it");
+  await somebody.isAt("/sign-in#factors.removed");
+  await told("The second factor is removed, and every session has ended.");
+});

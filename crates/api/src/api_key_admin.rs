@@ -4,11 +4,11 @@
 use crate::api_key::{ApiKeyView, KeyPath, MadeApiKeyView, RevokeQuery, is_live, state};
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
 use charter_app::App;
-use charter_app::identity::credential::{self, KeyFilter, NewCredential, Reach};
+use charter_app::identity::credential::{self, Credential, KeyFilter, NewCredential, Reach};
 use charter_app::identity::credential_text::CredentialKind;
 use charter_app::identity::key_bulk::{self, BulkAction, BulkDone};
 use charter_app::identity::leaked_key;
-use charter_app::identity::legacy_key::{self, LegacyKeyDraft};
+use charter_app::identity::legacy_key_import::{self, LegacyKeyDraft, TakenOver};
 use charter_app::member;
 use charter_kernel::{CredentialId, Problem, ProblemKind, Timestamp};
 use http::StatusCode;
@@ -49,7 +49,8 @@ pub fn routes() -> Vec<Route<App>> {
             .named("api-keys.import", TAG, "Takes over API keys of a former system by their prefixes and bcrypt hashes.")
             .described(
                 "They work as they are, and get a fast hash beside the old one on their first use; the old one stays as it was. \
-                 All are taken over or none. Asks for `admin.api_keys.export` as well.",
+                 All are taken over or none. Those that are in already, by prefix and hash, are `kept`, so a list can be sent again when it \
+                 has grown. A dry run refuses what the real one refuses. Asks for `admin.api_keys.export` as well.",
             )
             .status(StatusCode::CREATED)
             .problems(&[ProblemKind::BeyondGiver, ProblemKind::NotFound, ProblemKind::Taken])
@@ -330,8 +331,10 @@ struct ImportBody {
 struct ImportView {
     /// Whether this was only told, and nothing changed.
     dry_run: bool,
-    /// The keys.
+    /// The keys that were taken over.
     keys: Vec<ApiKeyView>,
+    /// Those that were in already, by prefix and hash: they stay as they are.
+    kept: Vec<ApiKeyView>,
 }
 
 async fn import(call: Call<(), (), ImportBody>) -> Result<Reply<ImportView>, Problem> {
@@ -349,11 +352,12 @@ async fn import(call: Call<(), (), ImportBody>) -> Result<Reply<ImportView>, Pro
         requests_per_minute: it.requests_per_minute,
     };
     let drafts = body.keys.into_iter().map(draft).collect();
-    let rows = legacy_key::import(app, ctx, &permit, drafts, body.dry_run).await?;
-    let is_live = is_live(app);
-    let keys = rows.into_iter().map(|row| ApiKeyView::of(row, is_live, ctx.now)).collect();
-    let reply = Reply::new(ImportView { dry_run: body.dry_run, keys });
-    Ok(if body.dry_run { reply.status(StatusCode::OK) } else { reply })
+    let TakenOver { made, kept } = legacy_key_import::import(app, ctx, &permit, drafts, body.dry_run).await?;
+    let (is_live, is_written) = (is_live(app), !body.dry_run && !made.is_empty());
+    let views =
+        |rows: Vec<Credential>| rows.into_iter().map(|row| ApiKeyView::of(row, is_live, ctx.now)).collect();
+    let reply = Reply::new(ImportView { dry_run: body.dry_run, keys: views(made), kept: views(kept) });
+    Ok(if is_written { reply } else { reply.status(StatusCode::OK) })
 }
 
 /// Why it is taken back in use.

@@ -2,7 +2,7 @@
 
 use crate::edge::{Call, Crumb, ETag, Guard, Reply, Route};
 use crate::second_sign_in::{self, AskedView, EntryView};
-use crate::signed_in::{self, Kind, SignedInView};
+use crate::signed_in::{self, Kind, SIGNING_IN, SignedInView};
 use charter_app::App;
 use charter_app::identity::lineage::Lineage;
 use charter_app::identity::setup::{self, SetupDraft};
@@ -20,8 +20,6 @@ use zeroize::Zeroizing;
 pub(crate) const THROTTLED: &[ProblemKind] = &[ProblemKind::InvalidCredentials, ProblemKind::Throttled];
 const PROVING: &[ProblemKind] =
     &[ProblemKind::InvalidCredentials, ProblemKind::Throttled, ProblemKind::SecondFactor];
-pub(crate) const SIGNING_IN: &[ProblemKind] =
-    &[ProblemKind::InvalidCredentials, ProblemKind::Throttled, ProblemKind::Forbidden];
 pub(crate) const SELF_SERVICE: Guard = Guard::SignedIn("everybody sees and ends what is their own");
 
 /// The routes of this file.

@@ -1,37 +1,17 @@
 //! Entitlements: what an organization may use, and the rows behind it.
 
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
+use crate::entitlement_access::{READERS, TAG, readable};
 use crate::organization::OrganizationPath;
 use crate::shown;
 use crate::subscription::Subscription;
-use charter_app::entitlement::{
-    ChangeOptions, EntitlementCheck, EntitlementRow, OrganizationEntitlements, StandingView,
-};
-use charter_app::{App, RequestContext, entitlement};
+use charter_app::entitlement;
+use charter_app::entitlement::{EntitlementCheck, EntitlementRow, OrganizationEntitlements, StandingView};
 use charter_kernel::catalogue::ModuleScope;
 use charter_kernel::entitlement::{EntitlementFact, PreviewFact};
 use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, ProblemKind, Timestamp, catalogue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// Why a sign-in is enough for routes that read one organization's entitlements.
-pub(crate) const READERS: &str = "the handler asks for admin.org_entitlements.read there or platform.entitlements.read in the platform organization";
-
-/// The organization a text names, for somebody who may read its entitlements: its own people, and those of the platform.
-pub(crate) async fn readable(app: &App, ctx: &RequestContext, text: &str) -> Result<OrganizationId, Problem> {
-    let id = app.resolve_organization(text).await?;
-    let (here, on_platform) = ("admin.org_entitlements.read", "platform.entitlements.read");
-    app.require_here_or_on_platform(ctx, id, here, on_platform).await?;
-    Ok(id)
-}
-
-/// How a change is to be made, from what came with the request.
-pub(crate) fn options(
-    precondition: &crate::edge::Precondition,
-    dry_run: bool,
-) -> Result<ChangeOptions, Problem> {
-    Ok(ChangeOptions { dry_run, if_revision: precondition.expected_revision()? })
-}
 
 /// A module of the catalogue, as a buyer sees it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -334,14 +314,6 @@ impl From<EntitlementCheck> for EntitlementAnswer {
     }
 }
 
-/// Why something is changed.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeReason {
-    /// Why.
-    pub reason: String,
-}
-
 async fn modules(call: Call) -> Result<Reply<Items<ListedModule>>, Problem> {
     let page = call.page().cut(entitlement::modules(&call.app), |module| module.key.to_string());
     Ok(call.listing(page))
@@ -379,21 +351,6 @@ async fn effective(call: Call<OrganizationPath>) -> Result<Reply<Entitlements>, 
     let revision = found.revision;
     Ok(shown::versioned(found.into(), revision))
 }
-
-/// Why something is taken away.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReasonQuery {
-    /// Why.
-    #[serde(default)]
-    pub reason: String,
-}
-
-/// Who may change what organizations are entitled to.
-pub(crate) const CHANGE: Guard = Guard::PlatformPermission("platform.entitlements.update");
-
-/// The tag of these routes.
-pub(crate) const TAG: &str = "Entitlements";
 
 /// The routes of entitlements.
 pub fn routes() -> Vec<Route> {

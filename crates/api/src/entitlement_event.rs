@@ -2,7 +2,7 @@
 
 use crate::audit::AuditVerification;
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
-use crate::entitlement::{READERS, TAG, readable};
+use crate::entitlement_access::{READERS, TAG, readable};
 use crate::organization::OrganizationPath;
 use crate::shown;
 use charter_app::audit as trail;

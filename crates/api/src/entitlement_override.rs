@@ -1,7 +1,8 @@
 //! What people change by hand in what an organization may use: overrides of modules and their parts, and preview lists.
 
 use crate::edge::{Call, Reply, Route, wire};
-use crate::entitlement::{CHANGE, ChangeReason, EntitlementLine, PreviewPlace, ReasonQuery, TAG, options};
+use crate::entitlement::{EntitlementLine, PreviewPlace};
+use crate::entitlement_access::{CHANGE, ChangeReason, ReasonQuery, TAG, options};
 use crate::shown;
 use crate::shown::{EditQuery, RemovalQuery};
 use charter_app::entitlement;

@@ -1,7 +1,7 @@
 //! Limits of an organization: what they are, what changes them, and whether something is within.
 
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
-use crate::entitlement::{CHANGE, READERS, options, readable};
+use crate::entitlement_access::{CHANGE, READERS, options, readable};
 use crate::organization::OrganizationPath;
 use crate::plan::Enforcement;
 use crate::shown::{self, EditQuery};

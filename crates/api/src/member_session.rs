@@ -40,8 +40,7 @@ async fn list(call: Call<MemberPath>) -> Result<Reply<Items<SessionView>>, Probl
     let current = call.ctx.principal().and_then(|caller| caller.session);
     let member = &call.path.member;
     let found = member_session::list(&call.app, &call.ctx, call.permit()?, member, &call.page()).await?;
-    let views = found.items.into_iter().map(|it| SessionView::of(it, current));
-    Ok(call.items(views, found.next))
+    SessionView::listed(&call, found, current).await
 }
 
 /// Why.

@@ -4,7 +4,7 @@ use crate::auth::{SELF_SERVICE, THROTTLED};
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
 use crate::signed_in::{self, SignedInView};
 use charter_app::App;
-use charter_app::caller::SignedIn;
+use charter_app::caller::{Listing, SignedIn};
 use charter_app::identity::begin::csrf_token;
 use charter_app::identity::own_password;
 use charter_app::identity::own_session::{self, Session};
@@ -15,6 +15,7 @@ use charter_kernel::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 /// The routes of this file.
@@ -211,6 +212,8 @@ pub struct SessionView {
     /// The OAuth client that has it, where an application acts on behalf of its owner.
     #[schemars(with = "Option<wire::Id>")]
     client_id: Option<OauthClientId>,
+    /// Its name.
+    client_name: Option<String>,
     /// What the application was given.
     scope: Option<String>,
     /// The organization it is for; none is any.
@@ -240,12 +243,13 @@ pub struct SessionView {
 
 impl SessionView {
     /// A session as its owner or an administrator sees it.
-    pub fn of(it: Session, current: Option<SessionId>) -> Self {
+    fn of(it: Session, current: Option<SessionId>, clients: &BTreeMap<OauthClientId, String>) -> Self {
         Self {
             id: it.id,
             is_current: Some(it.id) == current,
             kind: if it.cookie_hash.is_some() { "cookie" } else { "bearer" },
             client_id: it.client,
+            client_name: it.client.and_then(|client| clients.get(&client).cloned()),
             scope: it.scope,
             organization_id: it.organization,
             amr: it.amr.split(' ').map(str::to_owned).collect(),
@@ -258,13 +262,23 @@ impl SessionView {
             support: it.support.as_ref().map(SupportView::of),
         }
     }
+
+    /// One page of a list of sessions.
+    pub async fn listed<P, Q, B>(
+        call: &Call<P, Q, B>,
+        found: Listing<Session>,
+        current: Option<SessionId>,
+    ) -> Result<Reply<Items<Self>>, Problem> {
+        let clients = own_session::clients_of(&call.app, &found.items).await?;
+        let views = found.items.into_iter().map(|it| Self::of(it, current, &clients));
+        Ok(call.items(views, found.next))
+    }
 }
 
 async fn sessions(call: Call) -> Result<Reply<Items<SessionView>>, Problem> {
     let (_, current) = own_session::session_of(&call.ctx)?;
     let found = own_session::list_own(&call.app, &call.ctx, &call.page()).await?;
-    let views = found.items.into_iter().map(|it| SessionView::of(it, Some(current)));
-    Ok(call.items(views, found.next))
+    SessionView::listed(&call, found, Some(current)).await
 }
 
 /// One session.

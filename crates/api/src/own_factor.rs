@@ -123,12 +123,15 @@ struct FactorsView {
     factors: Vec<FactorView>,
     /// Recovery codes that were not used yet.
     recovery_codes_left: u64,
+    /// The names of one's organizations that demand a second factor: one who has none does little in them.
+    demanded_by: Vec<String>,
 }
 
 async fn list(call: Call) -> Result<Reply<FactorsView>, Problem> {
     let own = own_factor::list(&call.app, &call.ctx).await?;
     let factors = own.factors.into_iter().map(Into::into).collect();
-    Ok(Reply::new(FactorsView { factors, recovery_codes_left: own.recovery_codes_left }))
+    let (recovery_codes_left, demanded_by) = (own.recovery_codes_left, own.demanded_by);
+    Ok(Reply::new(FactorsView { factors, recovery_codes_left, demanded_by }))
 }
 
 /// An authenticator app to be added.

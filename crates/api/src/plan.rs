@@ -1,7 +1,7 @@
 //! Plans with their versions, and moving organizations from one version to another.
 
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
-use crate::entitlement::{ChangeReason, ReasonQuery};
+use crate::entitlement_access::{ChangeReason, ReasonQuery};
 use crate::plan_preview::PlanPreview;
 use crate::shown::EditQuery;
 use charter_app::plan::{

@@ -1,8 +1,7 @@
 //! The second half of signing in: the second factor of an account that has one.
 
-use crate::auth::SIGNING_IN;
 use crate::edge::{Call, Guard, Reply, Route, wire};
-use crate::signed_in::{self, Kind, SignedInView};
+use crate::signed_in::{self, Kind, SIGNING_IN, SignedInView};
 use charter_app::App;
 use charter_app::identity::factor_proof::Proof;
 use charter_app::identity::passkey::{self, Options, PasskeySignInDraft, UsedCredential};

@@ -3,10 +3,14 @@
 use crate::edge::{Client, Crumb, Reply, wire};
 use charter_app::identity::device::KNOWN_SECONDS;
 use charter_app::identity::sign_in::{Opening, SessionKind, SignIn};
-use charter_kernel::{OrganizationId, PrincipalId, Problem, SessionId, Timestamp};
+use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
 use http::header::SET_COOKIE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Why a sign-in is refused.
+pub(crate) const SIGNING_IN: &[ProblemKind] =
+    &[ProblemKind::InvalidCredentials, ProblemKind::Throttled, ProblemKind::Forbidden];
 
 /// What a session is to be used by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]

@@ -1,7 +1,7 @@
 //! What organizations subscribe to: plan, add-ons, trials; and what a change of it means.
 
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
-use crate::entitlement::{CHANGE, READERS, options, readable};
+use crate::entitlement_access::{CHANGE, READERS, options, readable};
 use crate::organization::OrganizationPath;
 use crate::plan_preview::PlanPreview;
 use crate::shown;

@@ -1,7 +1,7 @@
 //! Taking `enabled_modules` documents over as rows, and the emergency exit back to them.
 
 use crate::edge::{Call, Reply, Route, wire};
-use crate::entitlement::{CHANGE, ChangeReason, TAG, options};
+use crate::entitlement_access::{CHANGE, ChangeReason, TAG, options};
 use crate::organization::OrganizationPath;
 use crate::shown::{self, EditQuery};
 use charter_app::entitlement::{self, Changed, LegacyReport};

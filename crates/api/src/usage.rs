@@ -1,7 +1,7 @@
 //! Usage: what organizations used of their limits, counted once.
 
 use crate::edge::{Call, Guard, Items, Reply, Route, wire};
-use crate::entitlement::{CHANGE, READERS, readable};
+use crate::entitlement_access::{CHANGE, READERS, readable};
 use crate::limit::{FOUND, LimitPath, READABLE};
 use crate::organization::OrganizationPath;
 use crate::plan::Enforcement;

@@ -379,7 +379,7 @@ struct EndQuery {
     /// Tell what would happen and write nothing.
     #[serde(default)]
     dry_run: bool,
-    /// End it although recovery codes die with it.
+    /// End it although something dies with it: that is refused from then on.
     #[serde(default)]
     force: bool,
 }
@@ -390,6 +390,8 @@ struct EndQuery {
 struct PepperEndView {
     /// Whether nothing was written.
     dry_run: bool,
+    /// What that means, in words.
+    summary: String,
     /// The version.
     version: u32,
     /// API keys and service tokens that die with it.
@@ -418,10 +420,12 @@ async fn end_pepper(call: Call<PepperPath, EndQuery>) -> Result<Reply<PepperEndV
     let permit = call.permit()?.clone();
     let EndQuery { dry_run, force } = call.query;
     let how = pepper::EndDraft { version: call.path.pepper, is_dry_run: dry_run, is_forced: force };
-    let PepperEnd { version, credentials, clients, sessions, ended_legacy_secrets, others } =
-        pepper::end(&call.app, &call.ctx, &permit, how).await?;
+    let ended = pepper::end(&call.app, &call.ctx, &permit, how).await?;
+    let summary = ended.summary(dry_run);
+    let PepperEnd { version, credentials, clients, sessions, ended_legacy_secrets, others, .. } = ended;
     Ok(Reply::new(PepperEndView {
         dry_run,
+        summary,
         version,
         credentials,
         clients,

@@ -265,9 +265,11 @@ where
                 let (mut events, mut ended) = (Vec::new(), Vec::new());
                 for change in &prepared.changes {
                     let reason = &options.reason;
-                    ended
-                        .extend(execute::change(&mut transaction, &ctx, organization, change, reason).await?);
+                    let (sessions, more) =
+                        execute::change(&mut transaction, &ctx, organization, change, reason).await?;
+                    ended.extend(sessions);
                     events.push(execute::event(&ctx, organization, change, &options.reason));
+                    events.extend(more);
                     if let Some(who) = execute::membership_ended(change, ctx.now) {
                         let tx = transaction.tx();
                         let (sessions, more) =

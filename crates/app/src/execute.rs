@@ -3,6 +3,8 @@
 use crate::audit;
 use crate::caller::RequestContext;
 use crate::change::{Change, Edit};
+use crate::identity::oauth::consent;
+use crate::identity::session;
 use crate::transaction::Transaction;
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::facts::{
@@ -14,18 +16,21 @@ use charter_store as store;
 use charter_store::Given;
 use serde_json::{Value, json};
 
-/// Writes one change; gives the sessions it ended.
+/// What ended with a change: sessions, and what applications had, with an event for each of them.
+pub type Ended = (Vec<SessionId>, Vec<AuditEvent>);
+
+/// Writes one change; gives what ended with it.
 pub async fn change(
     transaction: &mut Transaction<'_>,
     ctx: &RequestContext,
     organization: OrganizationId,
     change: &Change,
     reason: &str,
-) -> Result<Vec<SessionId>, Problem> {
+) -> Result<Ended, Problem> {
     let now = ctx.now;
     let given = Given { by: ctx.principal().map(|principal| principal.id), at: now };
     match change {
-        Change::Member(edit) => return member(transaction, organization, edit, now).await,
+        Change::Member(edit) => return member(transaction, ctx, organization, edit).await,
         Change::TeamMember { team, principal, joins: true } => {
             store::team::add_member(transaction.tx(), organization, *team, *principal, now).await?;
         }
@@ -105,7 +110,7 @@ pub async fn change(
             }
         }
     }
-    Ok(Vec::new())
+    Ok(Ended::default())
 }
 
 /// Whose membership a change ends: removed, deactivated, over by its dates, or extended after it was over.
@@ -123,11 +128,12 @@ pub fn membership_ended(change: &Change, now: Timestamp) -> Option<PrincipalId> 
 
 async fn member(
     transaction: &mut Transaction<'_>,
+    ctx: &RequestContext,
     organization: OrganizationId,
     edit: &Edit<MemberFact>,
-    now: Timestamp,
-) -> Result<Vec<SessionId>, Problem> {
-    let mut ended = Vec::new();
+) -> Result<Ended, Problem> {
+    let now = ctx.now;
+    let (mut ended, mut events) = Ended::default();
     match edit {
         Edit::Delete(member) => {
             store::membership::delete(transaction.tx(), organization, member.principal).await?;
@@ -164,15 +170,14 @@ async fn member(
                 after.status = member.account_status;
                 after.updated_at = now;
                 store::principal::update(transaction.tx(), &before, &after).await?;
+                if before.status != after.status && after.status == PrincipalStatus::Deactivated {
+                    (ended, events) =
+                        consent::end_with_account(transaction.tx(), ctx, member.principal).await?;
+                }
                 if after.status != PrincipalStatus::Active {
                     let why = "the account may not act";
-                    ended = crate::identity::session::end_everywhere(
-                        transaction.tx(),
-                        member.principal,
-                        why,
-                        now,
-                    )
-                    .await?;
+                    let rest = session::end_everywhere(transaction.tx(), member.principal, why, now).await?;
+                    ended.extend(rest);
                 }
                 for other in store::membership::organizations_of(transaction.tx(), member.principal).await? {
                     transaction.touch(other).await?;
@@ -184,7 +189,7 @@ async fn member(
                 .await?;
         }
     }
-    Ok(ended)
+    Ok((ended, events))
 }
 
 fn window_json(window: Window) -> Value {

@@ -212,6 +212,23 @@ mod tests {
     }
 
     #[test]
+    fn no_line_and_no_file_makes_the_reader_stumble() {
+        let lines =
+            format!("{}:7\r\n{}:12\n{}\n", hex(&hash(1)), hex(&hash(2)), hex(&hash(3)).to_lowercase());
+        for text in charter_testkit::hostile::texts(&[&lines, &hex(&hash(4))], 1_000) {
+            for line in text.lines() {
+                if let Some(hash) = hash_of(line.as_bytes()) {
+                    assert!(line.to_uppercase().starts_with(&hex(&hash)), "{line:?}");
+                }
+            }
+            let (_folder, path) = written(&text);
+            if let Ok(file) = BreachedFile::open(path, PLACES) {
+                let _ = file.holds(&hash(2));
+            }
+        }
+    }
+
+    #[test]
     fn every_line_is_found_and_nothing_between() {
         for (end, last) in [("\r\n", "\r\n"), ("\n", ""), ("\n", "\n")] {
             for lines in [1_u64, 2, 3, 64, 1_000] {

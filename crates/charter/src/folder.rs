@@ -38,6 +38,8 @@ pub struct Service {
     pub started_at: Timestamp,
     /// Its version.
     pub version: String,
+    /// Whether it was started for production, and so without anything that is for trying out.
+    pub is_production: bool,
 }
 
 /// Keeps `service.json` in place until dropped.
@@ -97,6 +99,7 @@ impl Folder {
             pid: value.get("pid")?.as_u64()?.try_into().ok()?,
             started_at: field("started_at")?.parse().ok()?,
             version: field("version")?,
+            is_production: value.get("production").and_then(Value::as_bool).unwrap_or(false),
         })
     }
 
@@ -108,6 +111,7 @@ impl Folder {
             "pid": service.pid,
             "started_at": service.started_at.to_string(),
             "version": service.version,
+            "production": service.is_production,
         });
         write_private(&path, &format!("{value:#}\n"))?;
         Ok(Announcement { path })

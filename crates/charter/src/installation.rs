@@ -4,6 +4,7 @@ use crate::breached::{self, BreachedFile};
 use crate::config::{Configuration, Fault};
 use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock};
+use crate::outside;
 use crate::secrets;
 use axum::Router;
 use charter_api::edge::{Cookies, Edge, Routes};
@@ -119,7 +120,7 @@ pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App>
 
 /// The application with what its configuration says about webhooks.
 fn ruled(app: App, configuration: &Configuration) -> App {
-    app.set_webhook_rules(crate::outside::webhook_rules(configuration));
+    app.set_webhook_rules(outside::webhook_rules(configuration));
     app
 }
 
@@ -189,6 +190,7 @@ fn opening(
             .map(|it| ProxySecret(it.reveal().to_owned().into())),
         is_live: configuration.production,
         public_url: configuration.public_url.clone(),
+        mail: outside::way_of_mail(configuration),
         previous_key_encryption_keys: keys.previous,
         ..identity::Settings::new(configuration.issuer.clone(), keys.secrets)
     };
@@ -240,21 +242,28 @@ pub async fn mark_demo(app: &App, state: DemoState) -> std::result::Result<(), P
     Ok(())
 }
 
-/// Demo data and demo passwords in the database, and holes in its second wall, as faults of production.
-pub async fn trial_data(configuration: &Configuration) -> Vec<Fault> {
+/// Demo data and demo passwords in the database, and holes in its second wall, as faults of production; and what there is to say of a
+/// database that a running service has to itself.
+pub async fn trial_data(configuration: &Configuration) -> (Vec<Fault>, Option<String>) {
     if let Some(path) = configuration.database.strip_prefix("sqlite://")
         && !std::path::Path::new(path).exists()
     {
-        return Vec::new();
+        return (Vec::new(), None);
     }
     let database = match Database::open(&options(configuration)).await {
         Ok(database) => database,
         Err(error) => {
-            return vec![Fault::new(
+            if matches!(error, charter_db::Error::Busy(_))
+                && let Some(found) = in_service(configuration).await
+            {
+                return found;
+            }
+            let fault = Fault::new(
                 "database",
                 format!("cannot be opened: {error}"),
                 "check the address, and that the server is up",
-            )];
+            );
+            return (vec![fault], None);
         }
     };
     let is_demo = database
@@ -278,7 +287,43 @@ pub async fn trial_data(configuration: &Configuration) -> Vec<Fault> {
             ),
         ]);
     }
-    faults
+    (faults, None)
+}
+
+/// What the service of the data folder says of its database, when it is the one that has the file open. It looked through the database
+/// itself when it was started for production.
+async fn in_service(configuration: &Configuration) -> Option<(Vec<Fault>, Option<String>)> {
+    let service = Folder::at(&configuration.data).service()?;
+    if Database::holder(&options(configuration)) != Some(service.pid) {
+        return None;
+    }
+    let ready = crate::client::readiness(&service.address).await?;
+    let faulty = |check: &Value| {
+        let name = check.get("name")?.as_str()?;
+        let fault = check.get("fault")?.as_str()?;
+        matches!(name, "database" | "schema").then(|| format!("{name} {fault}"))
+    };
+    let checks = ready.get("checks").and_then(Value::as_array)?;
+    let mut faults: Vec<Fault> = checks
+        .iter()
+        .filter_map(faulty)
+        .map(|wrong| {
+            Fault::new("database", format!("the running service says: {wrong}"), "look into its log")
+        })
+        .collect();
+    if !service.is_production {
+        faults.push(Fault::new(
+            "database",
+            "is open in a service that was not started for production: whether it holds data for trying out cannot be told",
+            "stop that service and check again",
+        ));
+    }
+    let state = if faults.is_empty() { ": it answers, and every migration is applied" } else { "" };
+    let told = format!(
+        "the running service (process {} at {}, since {}, version {}) has it open{state}",
+        service.pid, service.address, service.started_at, service.version
+    );
+    Some((faults, Some(told)))
 }
 
 /// What keeps row level security from being a second wall around each organization, as faults of production.

@@ -40,7 +40,7 @@ impl Watch {
     }
 
     /// Takes them when the file changed since it was last looked at; one that could not be taken is tried again when `is_patience_over`.
-    /// The secrets before stay in force until it can.
+    /// The secrets before stay in force until it can, but for those that are known to have left it.
     pub async fn look(&mut self, app: &App, configuration: &Configuration, is_patience_over: bool) {
         let Some(path) = &configuration.legacy_env else { return };
         let at = written(path);
@@ -49,7 +49,10 @@ impl Watch {
             return;
         }
         if let Err(failure) = self.take(app, configuration, path, at).await {
-            tracing::warn!(%failure, "the former system's secrets stay as they were read before");
+            tracing::warn!(
+                %failure,
+                "no other secret of the former system is taken; those before stay in force, except what a file that can be read holds no more"
+            );
         }
     }
 
@@ -61,10 +64,29 @@ impl Watch {
         at: Option<SystemTime>,
     ) -> Result<()> {
         self.tried = Some(at);
-        let file = legacy_secret::read(&text(path)?)?;
-        legacy_caller::take(app, &file, configuration.legacy_until, configuration.legacy_accept_weak).await?;
+        let text = text(path).map_err(|failure| Failure::new(format!("legacy_env: {failure}")))?;
+        let file = legacy_secret::read(&text)?;
+        let shown = path.display();
+        let taken =
+            legacy_caller::take(app, &file, configuration.legacy_until, configuration.legacy_accept_weak)
+                .await
+                .map_err(|problem| {
+                    let told = Failure::from(problem).to_string();
+                    Failure::new(format!(
+                        "{shown}: {}",
+                        told.replace("--legacy-env PATH", &format!("--legacy-env {shown}"))
+                    ))
+                })?;
         self.seen = at;
-        tracing::info!(file = %path.display(), secrets = file.secrets().count(), "tokens of the former system are taken");
+        for (number, weakness) in &taken.left_out {
+            tracing::warn!(
+                file = %shown,
+                "secret {number} of SECRET_KEYS_HISTORY {weakness}: it is left out, and tokens signed with it are refused"
+            );
+        }
+        if taken.in_force > 0 {
+            tracing::info!(file = %shown, secrets = taken.in_force, "tokens of the former system are taken");
+        }
         Ok(())
     }
 }

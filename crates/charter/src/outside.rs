@@ -5,7 +5,7 @@ use crate::config::Configuration;
 use crate::failure::{Failure, Result};
 use crate::folder::Folder;
 use charter_app::App;
-use charter_app::mail::{self, Carrier};
+use charter_app::mail::{self, Carrier, Way};
 use charter_app::webhook::target::{AddressRange, Rules};
 use charter_app::webhook::{self, Courier};
 use charter_courier::{Hooks, NoServer, Sender, Smtp, SystemNames};
@@ -27,16 +27,27 @@ fn sender(configuration: &Configuration) -> Result<Sender> {
     Sender::parse(&text).map_err(|wrong| Failure::new(format!("{text} {wrong}: set mail_from")))
 }
 
-/// Who carries mail: the configured server; without one a folder, where somebody tries things out.
+/// How mail leaves the installation: by the configured server; without one into a folder, where somebody tries things out.
+pub fn way_of_mail(configuration: &Configuration) -> Way {
+    match &configuration.mail_server {
+        Some(_) => Way::Sent,
+        None if configuration.production => Way::Waits,
+        None => Way::Kept,
+    }
+}
+
+/// Who carries mail that way.
 pub fn carrier(configuration: &Configuration, folder: &Folder) -> Result<Arc<dyn Carrier>> {
-    Ok(match &configuration.mail_server {
-        Some(server) => {
+    Ok(match (way_of_mail(configuration), &configuration.mail_server) {
+        (Way::Sent, Some(server)) => {
             let smtp = Smtp::new(server, sender(configuration)?).map_err(Failure::new)?;
             tracing::info!(server = server.shown(), "mail goes to this server");
             Arc::new(smtp)
         }
-        None if configuration.production => Arc::new(NoServer),
-        None => Arc::new(charter_courier::Folder::new(folder.path().join(MAIL), sender(configuration)?)),
+        (Way::Kept, _) => {
+            Arc::new(charter_courier::Folder::new(folder.path().join(MAIL), sender(configuration)?))
+        }
+        (Way::Sent | Way::Waits, _) => Arc::new(NoServer),
     })
 }
 

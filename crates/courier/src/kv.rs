@@ -233,3 +233,36 @@ impl SecretsProvider for KvVault {
         Box::pin(self.obtain())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_of_a_vault_makes_the_reader_stumble() {
+        let address = KvAddress {
+            url: "https://vault.example".to_owned(),
+            mount: "secret".to_owned(),
+            path: "charter".to_owned(),
+            namespace: None,
+            token: Zeroizing::new("token".to_owned()),
+            authorities: None,
+        };
+        let vault = KvVault::new(address).unwrap();
+        let seeds = [
+            r#"{"data":{"data":{"key_encryption_key":"a","pepper":"b"},"metadata":{"version":7,"destroyed":false}}}"#,
+            r#"{"data":{"versions":{"1":{"deletion_time":"","destroyed":false}}}}"#,
+            r#"{"errors":["permission denied"]}"#,
+        ];
+        let mut taken = 0;
+        for text in charter_testkit::hostile::texts(&seeds, 3_000) {
+            let Ok(answer) = serde_json::from_str(&text) else { continue };
+            for status in
+                [StatusCode::OK, StatusCode::NOT_FOUND, StatusCode::FORBIDDEN, StatusCode::BAD_GATEWAY]
+            {
+                taken += u32::from(matches!(vault.read(status, &answer), Ok(Some(_))));
+            }
+        }
+        assert!(taken > 0, "some texts are not bent at all");
+    }
+}

@@ -211,6 +211,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_address_of_a_server_or_a_sender_makes_a_reader_stumble_or_shows_a_password() {
+        let seeds = [
+            "smtp://user:pass%20wOrd@mail.example:587?tls=required",
+            "smtps://mail.example",
+            "smtp://127.0.0.1:1025?tls=none",
+            "Charter <charter@example.com>",
+        ];
+        for text in charter_testkit::hostile::texts(&seeds, 3_000) {
+            if let Ok(server) = Server::parse(&text) {
+                let (shown, host) = (server.shown(), server.host.as_str());
+                if let Some((_, password)) =
+                    server.credentials.as_ref().filter(|(_, password)| password.len() > 8)
+                {
+                    assert!(!shown.contains(password) || host.contains(password), "{text:?}");
+                }
+                let again = Server::parse(&shown.replace("***@", ""));
+                assert!(
+                    again.is_ok_and(|again| (again.port, again.security) == (server.port, server.security)),
+                    "{text:?}"
+                );
+            }
+            let _ = Sender::parse(&text);
+        }
+    }
+
+    #[test]
     fn an_address_of_a_server_is_read_and_shown_without_its_password() {
         for (text, shown) in [
             (

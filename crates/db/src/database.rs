@@ -81,6 +81,13 @@ impl Database {
         Ok(Self { backend: Arc::new(backend), hook: Hook(options.interference.clone()) })
     }
 
+    /// Which process had a SQLite file open last: the one that has it, when opening it says that it is busy.
+    #[must_use]
+    pub fn holder(options: &Options) -> Option<u32> {
+        let url = options.url.as_str();
+        sqlite::holder(url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))?)
+    }
+
     /// The engine beneath: for migrations, never for choosing between two behaviours.
     #[must_use]
     pub fn engine(&self) -> Engine {

@@ -18,6 +18,8 @@ statements! {
            named_by = case when excluded.named_by > legacy_secrets.named_by then excluded.named_by else legacy_secrets.named_by end";
     END = "update legacy_secrets set ended_at = $2 where secret_id = $1 and ended_at is null";
     TAKE = "delete from legacy_secrets where secret_id = $1 returning secret_id, taken_at, accepted, last_accepted_at, ended_at, named_by";
+    // On PostgreSQL somebody may end it between the look at it and this.
+    FORGET = "delete from legacy_secrets where secret_id = $1 and ended_at is null";
     LIST = "select secret_id, taken_at, accepted, last_accepted_at, ended_at, named_by from legacy_secrets order by taken_at, secret_id";
     ENDED_UNTIL = "select count(*) from legacy_secrets where ended_at is not null and named_by <= $1";
 }
@@ -70,7 +72,12 @@ pub async fn end(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool> {
     Ok(tx.execute(&END, params![id, now]).await? > 0)
 }
 
-/// Forgets a secret; gives what was known of it.
+/// Forgets a secret, unless it was ended: that is never forgotten; false when nothing was.
+pub async fn forget(tx: &mut Tx, id: &str) -> Result<bool> {
+    Ok(tx.execute(&FORGET, params![id]).await? > 0)
+}
+
+/// Takes a secret away, to call it by another name; gives what was known of it.
 pub async fn take(tx: &mut Tx, id: &str) -> Result<Option<LegacyUse>> {
     row::opt(tx, &TAKE, params![id], legacy_use).await
 }

@@ -28,8 +28,9 @@ statements! {
     DELETE_DIRECTORY = "delete from principal_memberships where organization_id = $1 and principal_id = $2";
     GET = select!("where m.organization_id = $1 and m.principal_id = $2");
     /// Writers of SQLite are serial anyway.
-    HOLD = "select 1 from memberships where organization_id = $1 and principal_id = $2",
-        "select 1 from memberships where organization_id = $1 and principal_id = $2 for share";
+    HOLD = "select 1 from memberships m join principals p on p.principal_id = m.principal_id where m.organization_id = $1 and m.principal_id = $2",
+        "select 1 from memberships m join principals p on p.principal_id = m.principal_id where m.organization_id = $1 and m.principal_id = $2 \
+         for share";
     EXISTS = "select 1 from memberships where organization_id = $1 and principal_id = $2";
     PAGE = select!("where m.organization_id = $1 and m.principal_id > $2 order by m.principal_id limit $3");
     COUNT = "select count(*) from memberships where organization_id = $1";
@@ -110,7 +111,7 @@ pub async fn exists(conn: &mut Conn, organization: OrganizationId, principal: Pr
     row::exists(conn, &EXISTS, params![organization, principal]).await
 }
 
-/// Holds the membership of a principal: nobody changes or removes it before this is final. Nothing means: there is none.
+/// Holds the membership of a principal, and the account: nobody changes or removes them before this is final. Nothing means: there is none.
 pub async fn hold(tx: &mut Tx, organization: OrganizationId, principal: PrincipalId) -> Result<bool> {
     row::exists(tx, &HOLD, params![organization, principal]).await
 }

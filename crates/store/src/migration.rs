@@ -69,6 +69,7 @@ migrations! {
     38 "0038_keys_in_use"
     39 "0039_names_of_former_secrets"
     40 "0040_oauth_audience_holders"
+    41 "0041_agreements_of_deactivated_accounts"
 }
 
 const PRESENT: Statement = Statement::forked(

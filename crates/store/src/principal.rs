@@ -28,6 +28,8 @@ statements! {
     SET_EMAIL_VERIFIED = "update principals set email_verified_at = $2 where principal_id = $1";
     REHASH = "update principals set password_hash = $3 where principal_id = $1 and password_hash = $2";
     BY_ID = select!("where p.principal_id = $1");
+    /// Writers of SQLite are serial anyway.
+    HOLD = "select status from principals where principal_id = $1", "select status from principals where principal_id = $1 for share";
     BY_LOGIN = select!("join logins l on l.principal_id = p.principal_id where l.login_folded = $1");
     LOGIN_TAKEN = "select principal_id from logins where login_folded = $1";
     PAGE = select!("where p.principal_id > $1 order by p.principal_id limit $2");
@@ -156,6 +158,11 @@ pub async fn rehash(tx: &mut Tx, principal: PrincipalId, from: &str, to: &str) -
 /// The principal with this id.
 pub async fn by_id(conn: &mut Conn, principal: PrincipalId) -> Result<Option<Principal>> {
     row::opt(conn, &BY_ID, params![principal], self::principal).await
+}
+
+/// Holds the account: nobody changes it before this is final, and what a change under way makes of it is seen. Gives its status.
+pub async fn hold(tx: &mut Tx, principal: PrincipalId) -> Result<Option<PrincipalStatus>> {
+    row::opt(tx, &HOLD, params![principal], |row| row::word(row, 0, PrincipalStatus::from_word)).await
 }
 
 /// The principal with this login, folded.

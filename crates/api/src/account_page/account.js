@@ -1,94 +1,125 @@
-import { ask, by, doing, makePasskey, say } from "/account/page.js";
+// The frame of the pages of one's own account: who is signed in, signing out, lists, and what other tabs do meanwhile.
+import { ask, by, button, doing, explain, isStepUp, isUnknown, make, say, signInPage } from "/account/page.js";
+import { provenFirst } from "/account/proof.js";
 
-let waiting = null;
+let me = null;
+let show = null;
 
-const show = async () => {
-  const own = await ask("GET", "/api/v1/me/factors");
-  by("factors").replaceChildren(...own.factors.map((factor) => {
-    const item = document.createElement("li");
-    const kind = factor.kind === "totp" ? "authenticator app" : "passkey";
-    item.append(`${factor.name} (${kind}) `);
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = `Remove ${factor.name}`;
-    button.addEventListener("click", doing(async () => {
-      await ask("DELETE", `/api/v1/me/factors/${factor.id}`);
-      await show();
-      return `${factor.name} is removed.`;
-    }));
-    item.append(button);
-    return item;
-  }));
-  by("codes-left").textContent =
-    own.factors.length === 0 ? "You have none." : `Recovery codes left: ${own.recovery_codes_left}.`;
+const shown = async (found) => {
+  me = found;
+  by("who").textContent = me.login;
+  by("support").hidden = !me.support;
+  by("support").textContent = me.support ? `${me.support.by} works in this name for support: ${me.support.reason}` : "";
+  await show(me);
 };
 
-const showCodes = (codes) => {
-  by("codes").replaceChildren(...(codes ?? []).map((code) => {
-    const item = document.createElement("li");
-    const text = document.createElement("code");
-    text.textContent = code;
-    item.append(text);
-    return item;
-  }));
-};
+const look = () => ask("GET", "/api/v1/me");
 
-const added = async (answer, what) => {
-  showCodes(answer.recovery_codes);
-  await show();
-  return answer.recovery_codes ? `${what} is added. Keep the recovery codes in a safe place.` : `${what} is added.`;
-};
+/** Shows everything again as it is now. */
+export const refresh = async () => shown(await look());
 
-by("passkey-form").addEventListener("submit", doing(async () => {
-  const options = await ask("POST", "/api/v1/me/factors/passkeys/options");
-  const credential = await makePasskey(options.public_key);
-  const body = { challenge: options.challenge, name: by("passkey-name").value, credential };
-  return added(await ask("POST", "/api/v1/me/factors/passkeys", body), "The passkey");
-}));
+/**
+ * Does something as whoever the page shows. In a tab beside this one somebody else may have signed in. Where the service asks who it is
+ * again, that comes first; `typed` gives the password, where the page has it.
+ */
+export const own = (work, typed) =>
+  doing(async (event) => {
+    const found = await look();
+    if (me && found.id !== me.id) {
+      location.reload();
+      return "Somebody else signed in in this browser: nothing was done.";
+    }
+    try {
+      return await work(event);
+    } catch (error) {
+      if (!isStepUp(error)) {
+        throw error;
+      }
+      return provenFirst(() => work(event), typed?.());
+    }
+  });
 
-// The server drew it; it is read as a picture, so that nothing in it is run.
-const drawing = (picture) =>
-  document.importNode(new DOMParser().parseFromString(picture, "image/svg+xml").documentElement, true);
-
-by("app-form").addEventListener("submit", doing(async () => {
-  waiting = await ask("POST", "/api/v1/me/factors/totp", { name: by("app-name").value, picture: true });
-  by("picture").replaceChildren(drawing(waiting.picture));
-  by("secret").textContent = waiting.secret;
-  by("uri").href = waiting.uri;
-  by("confirm-form").hidden = false;
-  by("app-code").focus();
-  return "The secret is shown once.";
-}));
-
-by("confirm-form").addEventListener("submit", doing(async () => {
-  const answer = await ask("POST", `/api/v1/me/factors/totp/${waiting.id}/confirm`, { code: by("app-code").value });
-  by("confirm-form").hidden = true;
-  by("secret").textContent = "";
-  by("picture").replaceChildren();
-  by("uri").href = "#";
-  by("app-code").value = "";
-  return added(answer, "The app");
-}));
-
-by("renew").addEventListener("click", doing(async () => {
-  showCodes((await ask("POST", "/api/v1/me/recovery-codes")).recovery_codes);
-  await show();
-  return "The codes before are void. Keep these in a safe place.";
-}));
-
-by("sign-out").addEventListener("click", doing(async () => {
+export const signOut = async () => {
   await ask("POST", "/api/v1/auth/logout");
   location.assign("/sign-in");
-}));
+};
 
-try {
-  by("who").textContent = (await ask("GET", "/api/v1/me")).login;
-  await show();
-  say("");
-} catch (error) {
-  if (error.status === 401) {
-    location.replace("/sign-in");
-  } else {
-    say(error.message);
+/** Begins a page that `show` fills with what `GET /api/v1/me` says. Whoever is not signed in does so first. */
+export const begin = async (fill) => {
+  show = fill;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.pathname === location.pathname) {
+      link.setAttribute("aria-current", "page");
+    }
   }
-}
+  by("sign-out").addEventListener("click", doing(signOut));
+  try {
+    await refresh();
+    say("");
+  } catch (error) {
+    if (isUnknown(error) && !me) {
+      location.replace(signInPage());
+    } else {
+      explain(error);
+    }
+  }
+};
+
+// Whoever comes back to the page sees what became of it: somebody signed out, turned elsewhere, or is somebody else.
+const comeBack = async () => {
+  if (document.visibilityState !== "visible" || !me) {
+    return;
+  }
+  try {
+    const found = await look();
+    if (found.id !== me.id) {
+      location.reload();
+    } else if (found.session_id !== me.session_id) {
+      await shown(found);
+    }
+  } catch (error) {
+    if (isUnknown(error)) {
+      explain(error);
+    }
+  }
+};
+document.addEventListener("visibilitychange", comeBack);
+addEventListener("pageshow", (event) => event.persisted && comeBack());
+
+/** One thing with what is known of it, row by row; rows without a value are left out. `actions` are its buttons. */
+export const card = (id, title, rows, ...actions) => {
+  const heading = make("h3", title);
+  heading.id = id;
+  const known = make("dl");
+  for (const [name, ...value] of rows) {
+    if (value.every((part) => part !== null && part !== undefined && part !== "")) {
+      known.append(make("dt", name), make("dd", ...value));
+    }
+  }
+  for (const action of actions) {
+    action.setAttribute("aria-describedby", id);
+  }
+  const it = make("article", heading, known, make("p", ...actions));
+  it.setAttribute("aria-labelledby", id);
+  return it;
+};
+
+/** Shows a list of the service, as many pages of it as are asked for. What is drawn last stays until it is drawn again. */
+export const list = async (id, path, draw, none) => {
+  const place = by(id);
+  let items = [];
+  const load = async (cursor) => {
+    const page = await ask("GET", `${path}?limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+    items = items.concat(page.items);
+    const drawn = items.length > 0 ? draw(items) : [make("p", none)];
+    if (page.next_cursor) {
+      drawn.push(make("p", button("Show more", doing(() => load(page.next_cursor)))));
+    }
+    place.replaceChildren(...drawn);
+    return items;
+  };
+  return load();
+};
+
+/** After something left a list: its heading is where the keyboard goes on. */
+export const backTo = (id) => by(`${id}-title`).focus();

@@ -1,9 +1,15 @@
-import { ask, by, doing, say, usePasskey } from "/account/page.js";
+// Signing in: a password, the second factor of an account that has one, or a passkey alone.
+import { afterSignIn, ask, by, doing, isSignedIn, proofOf, say, usePasskey } from "/account/page.js";
 
+const { to, why } = afterSignIn();
+const reasons = {
+  ended: "Your session has ended. Sign in to go on.",
+  removed: "The second factor is removed, and every session has ended. Sign in again.",
+};
 let asked = null;
 
 const done = () => {
-  location.assign("/account");
+  location.assign(to);
   return "You are signed in.";
 };
 
@@ -23,16 +29,12 @@ by("password-form").addEventListener("submit", doing(async () => {
   by("password-form").hidden = true;
   by("factor-form").hidden = false;
   by("with-code").hidden = !entry.methods.some((method) => method !== "passkey");
-  by("with-passkey").hidden = !entry.passkey;
-  (by("with-code").hidden ? by("passkey-second") : by("code")).focus();
+  by("with-passkey").hidden = !entry.passkey || document.body.dataset.passkeys === "none";
+  (by("with-passkey").hidden ? by("code") : by("passkey-second")).focus();
   return "The password is right. Show your second factor.";
 }));
 
-by("factor-form").addEventListener("submit", doing(() => {
-  const typed = by("code").value.trim();
-  const isCode = /^[0-9 ]{6,9}$/.test(typed);
-  return answer(isCode ? { code: typed } : { recovery_code: typed });
-}));
+by("factor-form").addEventListener("submit", doing(() => answer(proofOf(by("code").value))));
 
 by("passkey-second").addEventListener("click", doing(async () => answer({ passkey: await usePasskey(asked.passkey) })));
 
@@ -43,4 +45,8 @@ by("passkey-alone").addEventListener("click", doing(async () => {
   return done();
 }));
 
-say("");
+if (Object.hasOwn(reasons, why)) {
+  say(reasons[why]);
+} else if (await isSignedIn()) {
+  location.replace(to);
+}

@@ -11,6 +11,7 @@ mod cross_origin;
 mod gate;
 pub mod host;
 pub mod json;
+mod lost;
 mod objects;
 mod once;
 mod openapi;

@@ -9,6 +9,7 @@ use super::credential::{Credential, bearer, holds_key, is_basic};
 use super::cross_origin;
 use super::gate::Gate;
 use super::host;
+use super::lost;
 use super::once::{claim, once};
 use super::origin;
 use super::page::PageAsked;
@@ -239,6 +240,9 @@ async fn process<G: Gate>(
         host::check(&parts, names)?;
     }
     let Some((place, names)) = place else {
+        if let Some(answer) = lost::answer(&parts) {
+            return Ok(answer);
+        }
         return Err(Problem::not_found("no such path: /docs lists them").into());
     };
     if let Some(answer) = cross_origin::preflight(place, &parts) {

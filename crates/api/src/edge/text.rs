@@ -82,8 +82,10 @@ pub fn read_query<T: DeserializeOwned>(pairs: &Pairs) -> Result<T, Problem> {
 pub fn read_path<T: DeserializeOwned>(pairs: &Pairs) -> Result<T, Problem> {
     read(pairs, false).map_err(|flaw| {
         let name = if flaw.name == "seq" { "number".to_owned() } else { flaw.name.replace('_', " ") };
-        let detail =
-            flaw.detail.strip_prefix("not a key: ").map(|form| format!("is written otherwise: {form}"));
+        let form = |word: &str| flaw.detail.strip_prefix(word);
+        let detail = form("not a key: ")
+            .map(|form| format!("is written otherwise: {form}"))
+            .or_else(|| form("not an id: ").map(|form| format!("is not an id: {form}")));
         Problem::not_found(format!(
             "nothing is there: the {name} in the path {}",
             detail.unwrap_or(flaw.detail)

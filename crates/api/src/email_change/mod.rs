@@ -2,7 +2,7 @@
 
 use crate::auth::SELF_SERVICE;
 use crate::edge::{Call, Guard, RawCall, Reply, Route};
-use crate::mailed_page::{self, WHY_PAGE, WHY_SCRIPT};
+use crate::html_page::{self, WHY_PAGE, WHY_SCRIPT};
 use axum::response::Response;
 use charter_app::App;
 use charter_app::identity::email_change;
@@ -103,9 +103,9 @@ async fn undo(call: Call<(), (), CodeBody>) -> Result<Reply<()>, Problem> {
 }
 
 async fn page(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(mailed_page::page(PAGE))
+    Ok(html_page::page(PAGE))
 }
 
 async fn script(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(mailed_page::script(SCRIPT))
+    Ok(html_page::script(SCRIPT))
 }

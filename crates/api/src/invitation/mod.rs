@@ -2,7 +2,7 @@
 
 use crate::auth::SELF_SERVICE;
 use crate::edge::{Call, Guard, Items, RawCall, Reply, Route, wire};
-use crate::mailed_page::{self, WHY_PAGE, WHY_SCRIPT};
+use crate::html_page::{self, WHY_PAGE, WHY_SCRIPT};
 use axum::response::Response;
 use charter_app::App;
 use charter_app::identity::invitation::{self, InvitationDraft, Invited, Joined};
@@ -280,9 +280,9 @@ async fn join(call: Call<(), (), CodeBody>) -> Result<Reply<JoinedView>, Problem
 }
 
 async fn page(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(mailed_page::page(PAGE))
+    Ok(html_page::page(PAGE))
 }
 
 async fn script(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(mailed_page::script(SCRIPT))
+    Ok(html_page::script(SCRIPT))
 }

@@ -130,7 +130,7 @@ async fn go_on(
         Next::AddFactor => page::add_factor(asked, &action).with(headers).answer(),
         Next::Agree(agreement) => page::agree(asked, &action, &agreement).with(headers).answer(),
         Next::Redirect(to) => redirect(&to, headers)?,
-        Next::Back(back) => page::back(&back).with(headers).answer(),
+        Next::Stranger { login, back } => page::stranger(&action, &login, &back).with(headers).answer(),
     })
 }
 

@@ -4,6 +4,7 @@ use crate::auth::SELF_SERVICE;
 use crate::edge::{Call, Items, Reply, Route, wire};
 use charter_app::App;
 use charter_app::identity::oauth::consent::{self, OauthConsent};
+use charter_app::identity::oauth::meaning::{self, Meaning};
 use charter_kernel::{OauthClientId, OrganizationId, Problem, ProblemKind, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,8 @@ struct ConsentView {
     organization_id: OrganizationId,
     /// What it may do, in the words of OAuth.
     scope: String,
+    /// The same in words.
+    means: Vec<MeaningView>,
     /// What its tokens may be for, by their URIs; `charter` is Charter itself.
     audiences: Vec<String>,
     /// When one agreed last.
@@ -49,13 +52,25 @@ struct ConsentView {
     given_at: Timestamp,
 }
 
-impl From<OauthConsent> for ConsentView {
-    fn from(it: OauthConsent) -> Self {
+/// One thing an application may do.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ScopeMeaning")]
+struct MeaningView {
+    /// In words.
+    words: String,
+    /// The patterns over permissions it stands for; none for what is of the person alone.
+    patterns: Vec<String>,
+}
+
+impl ConsentView {
+    fn of(app: &App, it: OauthConsent) -> Self {
+        let means = meaning::of_text(app, &it.scope).into_iter();
         Self {
             client_id: it.client,
             name: it.name,
             organization_id: it.organization,
             scope: it.scope,
+            means: means.map(|Meaning { words, patterns }| MeaningView { words, patterns }).collect(),
             audiences: it.agreed.into_keys().collect(),
             given_at: it.given_at,
         }
@@ -64,7 +79,7 @@ impl From<OauthConsent> for ConsentView {
 
 async fn list(call: Call) -> Result<Reply<Items<ConsentView>>, Problem> {
     let found = consent::list_own(&call.app, &call.ctx, &call.page()).await?;
-    Ok(call.items(found.items.into_iter().map(ConsentView::from), found.next))
+    Ok(call.items(found.items.into_iter().map(|it| ConsentView::of(&call.app, it)), found.next))
 }
 
 /// One application.

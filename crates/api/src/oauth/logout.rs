@@ -23,7 +23,8 @@ pub(super) fn routes() -> Vec<Route<App>> {
             .named("oauth.logout", TAG, "Asks a browser's user whether they want to sign out, as a client wishes.")
             .described(
                 "OpenID Connect RP-Initiated Logout. `post_logout_redirect_uri` has to be registered for the client that \
-                 `client_id` or `id_token_hint` names; otherwise the way ends on a page here.",
+                 `client_id` or `id_token_hint` names; otherwise the way ends on a page here. The page asks before it leads \
+                 anywhere, even where nobody is signed in: whose browser it is, no `id_token_hint` tells.",
             )
             .gives_type("text/html"),
         Route::raw(Method::POST, LOGOUT, Guard::Public(WHY), answered)
@@ -48,16 +49,19 @@ async fn asked(call: RawCall<App>) -> Result<Response, Problem> {
     let visit = Visit::of(call)?;
     let parting = parting(&visit).await?;
     let ctx = visit.by_cookie().await?;
+    let action = format!("{LOGOUT}?{}", visit.query());
     let Some((caller, session)) = ctx.principal().and_then(|caller| Some((caller, caller.session?))) else {
-        return match parting.target {
-            Some(target) => redirect(&target, Vec::new()),
+        return match &parting.target {
+            Some(target) => {
+                let client = parting.client.as_deref().unwrap_or_default();
+                Ok(page::leave(client, &target.place, &action).answer())
+            }
             None => Ok(page::signed_out().answer()),
         };
     };
-    let action = format!("{LOGOUT}?{}", visit.query());
     let token = csrf_token(&visit.app, session);
-    Ok(page::sign_out(parting.client.as_deref(), &caller.login, &action, &token, parting.target.is_some())
-        .answer())
+    let place = parting.target.as_ref().map(|target| target.place.as_str());
+    Ok(page::sign_out(parting.client.as_deref(), &caller.login, &action, &token, place).answer())
 }
 
 async fn answered(mut call: RawCall<App>) -> Result<Response, Problem> {
@@ -80,7 +84,7 @@ async fn answered(mut call: RawCall<App>) -> Result<Response, Problem> {
         .and_then(|header| HeaderValue::from_str(&header).ok());
     let headers: Vec<_> = gone.map(|header| (SET_COOKIE, header)).into_iter().collect();
     match parting.target {
-        Some(target) => redirect(&target, headers),
+        Some(target) => redirect(&target.uri, headers),
         None => Ok(page::signed_out().with(headers).answer()),
     }
 }

@@ -6,8 +6,8 @@ use super::SCRIPT;
 use crate::edge::{Answer, Escaped};
 use axum::response::Response;
 use charter_app::identity::oauth::authorize::Agreement;
+use charter_app::identity::oauth::meaning::Meaning;
 use charter_app::identity::oauth::request::{Asked, Back};
-use charter_app::identity::oauth::scope;
 use charter_app::identity::passkey::Options;
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -107,6 +107,24 @@ pub(super) fn back(back: &Back) -> Page {
     Page::new("This cannot be done", body).status(StatusCode::BAD_REQUEST)
 }
 
+/// The page of somebody who is signed in and no member where the application belongs: the request goes on when they sign in as somebody
+/// else. It does not name the organization to them.
+pub(super) fn stranger(action: &str, login: &str, back: &Back) -> Page {
+    let body = format!(
+        "<p role=\"alert\">You are signed in as <strong>{}</strong>, who is no member of the organization that the application \
+         <strong>{}</strong> belongs to, or it is closed.</p>\n<form method=\"post\" action=\"{}\">\n\
+         <p><button type=\"submit\" name=\"do\" value=\"other\">Sign in as somebody else</button></p>\n</form>\n\
+         <p>Or <a href=\"{}\" rel=\"noreferrer\">go back to it at <strong>{}</strong></a>, if you know that place; it is told that you may \
+         not go on.</p>\n",
+        Escaped(login),
+        Escaped(&back.client),
+        Escaped(action),
+        Escaped(&back.to),
+        Escaped(&back.place),
+    );
+    Page::new("This is not for your account", body).leading_away().status(StatusCode::FORBIDDEN)
+}
+
 /// Where an application is that somebody goes on to, and what went wrong on the way.
 fn on_the_way(asked: &Asked, fault: Option<&str>) -> String {
     let mut body = format!("<p>to go on to <strong>{}</strong></p>\n", Escaped(&asked.client.name));
@@ -125,6 +143,10 @@ fn passkey_fields(options: &str, words: &str) -> String {
         Escaped(options)
     )
 }
+
+/// The way to a new password. This page stays open meanwhile: it is where its reader goes on.
+const FORGOT: &str = "<p><a href=\"/forgot-password#application\" target=\"_blank\" rel=\"noopener\">Forgot your password? \
+                      (opens in a new tab)</a></p>\n";
 
 /// The page on which somebody signs in; `action` is where its forms go, `passkey` what the browser is asked with for one.
 pub(super) fn sign_in(
@@ -147,7 +169,10 @@ pub(super) fn sign_in(
         Escaped(action),
         Escaped(login),
     );
-    let Some(passkey) = passkey else { return Page::new("Sign in", body).leading_away() };
+    let Some(passkey) = passkey else {
+        body.push_str(FORGOT);
+        return Page::new("Sign in", body).leading_away();
+    };
     let _ = write!(
         body,
         "<form method=\"post\" action=\"{}\">\n<input type=\"hidden\" name=\"do\" value=\"passkey\">\n\
@@ -156,6 +181,7 @@ pub(super) fn sign_in(
         Escaped(&passkey.challenge),
         passkey_fields(&passkey.public_key.to_string(), "Sign in with a passkey"),
     );
+    body.push_str(FORGOT);
     Page::new("Sign in", body).leading_away().with_script()
 }
 
@@ -199,22 +225,19 @@ pub(super) fn add_factor(asked: &Asked, action: &str) -> Page {
     let _ = write!(
         body,
         "<p role=\"alert\">The organization demands a second factor, and you have none yet.</p>\n\
-         <p><a href=\"/account\">Add one to your account</a>, then <a href=\"{}\">go on</a>.</p>\n",
+         <p><a href=\"/account/factors\" target=\"_blank\" rel=\"noopener\">Add one to your account (opens in a new tab)</a>, then <a href=\"{}\">go on</a>.</p>\n",
         Escaped(action),
     );
     Page::new("A second factor is needed", body).status(StatusCode::FORBIDDEN)
 }
 
-/// What a word of a scope means to the person who is asked.
-fn meaning(word: &str) -> String {
-    match word {
-        scope::OPENID => "know that it is you".to_owned(),
-        scope::PROFILE => "see your name".to_owned(),
-        scope::EMAIL => "see your e-mail address".to_owned(),
-        scope::OFFLINE => "go on while you are away, until you end its session".to_owned(),
-        "*" => "do everything that you may do".to_owned(),
-        pattern => format!("do what you may do of <code>{}</code>", Escaped(pattern)),
+/// One thing an application may do, as the person reads it who is asked.
+fn line(meaning: &Meaning) -> String {
+    let mut line = Escaped(&meaning.words).to_string();
+    for pattern in &meaning.patterns {
+        let _ = write!(line, " <code>{}</code>", Escaped(pattern));
     }
+    line
 }
 
 /// The page on which somebody agrees, or does not.
@@ -225,8 +248,8 @@ pub(super) fn agree(asked: &Asked, action: &str, agreement: &Agreement) -> Page 
         Escaped(&agreement.login),
         Escaped(&agreement.organization),
     );
-    for word in agreement.scope.words() {
-        let _ = writeln!(body, "<li>{}</li>", meaning(word));
+    for meaning in &agreement.means {
+        let _ = writeln!(body, "<li>{}</li>", line(meaning));
     }
     body.push_str("</ul>\n");
     if !agreement.audiences.is_empty() {
@@ -238,7 +261,8 @@ pub(super) fn agree(asked: &Asked, action: &str, agreement: &Agreement) -> Page 
     }
     let _ = write!(
         body,
-        "<p>It can never do more than you can. You end it among your sessions.</p>\n\
+        "<p>It can never do more than you can. You end it \
+         <a href=\"/account/sessions\" target=\"_blank\" rel=\"noopener\">among your sessions and applications</a> (opens in a new tab).</p>\n\
          <form method=\"post\" action=\"{}\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n\
          <p><button type=\"submit\" name=\"do\" value=\"agree\">Agree</button>\n\
          <button type=\"submit\" name=\"do\" value=\"refuse\">Do not agree</button>\n\
@@ -249,18 +273,21 @@ pub(super) fn agree(asked: &Asked, action: &str, agreement: &Agreement) -> Page 
     Page::new("Do you agree?", body).leading_away()
 }
 
-/// The page that asks whether somebody wants to sign out.
+/// The page that asks whether somebody wants to sign out, and says where they go then.
 pub(super) fn sign_out(
     client: Option<&str>,
     login: &str,
     action: &str,
     token: &str,
-    leads_away: bool,
+    place: Option<&str>,
 ) -> Page {
+    let goes = place.map_or_else(String::new, |place| {
+        format!("<p>You go on to <strong>{}</strong> then.</p>\n", Escaped(place))
+    });
     let asks = client
         .map_or_else(String::new, |client| format!("<p><strong>{}</strong> asks it.</p>\n", Escaped(client)));
     let body = format!(
-        "{asks}<p>You are signed in as <strong>{}</strong>.</p>\n<form method=\"post\" action=\"{}\">\n\
+        "{asks}<p>You are signed in as <strong>{}</strong>.</p>\n{goes}<form method=\"post\" action=\"{}\">\n\
          <input type=\"hidden\" name=\"token\" value=\"{}\">\n\
          <p><button type=\"submit\" name=\"do\" value=\"sign-out\">Sign out</button></p>\n</form>\n",
         Escaped(login),
@@ -268,7 +295,20 @@ pub(super) fn sign_out(
         Escaped(token),
     );
     let page = Page::new("Sign out?", body);
-    if leads_away { page.leading_away() } else { page }
+    if place.is_some() { page.leading_away() } else { page }
+}
+
+/// The page for somebody who is not signed in, whom a link that anybody can write wants to send to an application.
+pub(super) fn leave(client: &str, place: &str, action: &str) -> Page {
+    let body = format!(
+        "<p>You are not signed in here. The link that brought you wants to send you on to <strong>{}</strong>, the application \
+         <strong>{}</strong>.</p>\n<form method=\"post\" action=\"{}\">\n\
+         <p><button type=\"submit\" name=\"do\" value=\"sign-out\">Go on</button></p>\n</form>\n",
+        Escaped(place),
+        Escaped(client),
+        Escaped(action),
+    );
+    Page::new("Go on?", body).leading_away()
 }
 
 /// The page after signing out, where nobody is sent elsewhere.
@@ -286,21 +326,28 @@ mod tests {
     fn what_others_wrote_is_text_on_our_pages() {
         let page = wrong("<script>alert(\"1\")</script>");
         assert!(!page.body.contains("<script") && page.body.contains("&lt;script&gt;"));
-        let page = sign_out(Some("<b>"), "\"><i>", "/x?a=\"b\"&c", "'", false);
+        let page = sign_out(Some("<b>"), "\"><i>", "/x?a=\"b\"&c", "'", Some("<b>"));
         for tag in ["<b>", "<i>", "\"b\"", "&c"] {
             assert!(!page.body.contains(tag), "{tag}");
         }
-        let page = back(&Back {
+        let page = leave("<b>", "\"><i>", "/x?a=\"b\"&c");
+        for tag in ["<b>", "<i>", "\"b\"", "&c"] {
+            assert!(!page.body.contains(tag), "{tag}");
+        }
+        let way = Back {
             organization: OrganizationId(1),
             client: "<b>".to_owned(),
             to: "https://a.example/?x=\"y\"&z".to_owned(),
             place: "<i>".to_owned(),
             detail: "<u>".to_owned(),
             is_silent: false,
-        });
-        for tag in ["<b>", "<i>", "<u>", "\"y\"", "&z"] {
-            assert!(!page.body.contains(tag), "{tag}");
+        };
+        for page in [back(&way), stranger("\"y\"", "<b>", &way)] {
+            for tag in ["<b>", "<i>", "<u>", "\"y\"", "&z"] {
+                assert!(!page.body.contains(tag), "{tag}");
+            }
         }
-        assert_eq!(meaning("a.*.b"), "do what you may do of <code>a.*.b</code>");
+        let meaning = Meaning { words: "see <b>".to_owned(), patterns: vec!["a.*.b".to_owned()] };
+        assert_eq!(line(&meaning), "see &lt;b&gt; <code>a.*.b</code>");
     }
 }

@@ -1,7 +1,7 @@
-//! A forgotten password: asking for a mail, choosing a new one with what the mail brought, and the page its link opens.
+//! A forgotten password: asking for a mail, choosing a new one with what the mail brought, and the pages for both.
 
 use crate::edge::{Call, Guard, RawCall, Reply, Route};
-use crate::mailed_page;
+use crate::html_page::{self, WHY_PAGE, WHY_SCRIPT};
 use axum::response::Response;
 use charter_app::App;
 use charter_app::identity::password_reset;
@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+const FORGOT_PAGE: &str = include_str!("forgot.html");
+const FORGOT_SCRIPT: &str = include_str!("forgot.js");
 const PAGE: &str = include_str!("page.html");
 const SCRIPT: &str = include_str!("page.js");
 const WHY: &str = "whoever forgot their password has no credential; a mail is the proof";
@@ -39,10 +41,16 @@ pub fn routes() -> Vec<Route<App>> {
             .example(r#"{"token":"7LrXq5d2mJx3hB0vW9cYtK4nP8sZ1aRfU6eGiMoQyEA","password":"staple the horse to it"}"#)
             .body_limit(16 * 1024)
             .keeps_no_answers(),
-        Route::raw(Method::GET, "/reset-password", Guard::Public(WHY), page)
+        Route::raw(Method::GET, "/forgot-password", Guard::Public(WHY_PAGE), forgot_page)
+            .named("auth.forgot-password.page", "Sign-in", "Shows the page on which somebody asks for that mail.")
+            .gives_type("text/html"),
+        Route::raw(Method::GET, "/forgot-password/page.js", Guard::Public(WHY_SCRIPT), forgot_script)
+            .named("auth.forgot-password.script", "Sign-in", "Gives the script of that page.")
+            .gives_type("text/javascript"),
+        Route::raw(Method::GET, "/reset-password", Guard::Public(WHY_PAGE), page)
             .named("auth.reset-password.page", "Sign-in", "Shows the page that the link of a mail opens.")
             .gives_type("text/html"),
-        Route::raw(Method::GET, "/reset-password/page.js", Guard::Public("a script of a page is no secret"), script)
+        Route::raw(Method::GET, "/reset-password/page.js", Guard::Public(WHY_SCRIPT), script)
             .named("auth.reset-password.script", "Sign-in", "Gives the script of that page.")
             .gives_type("text/javascript"),
     ]
@@ -62,13 +70,13 @@ struct ForgotBody {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "PasswordResetAsked")]
 struct AskedView {
-    /// One sentence, always the same.
+    /// What became of it, the same whoever is asked about: it tells how mail leaves this service.
     detail: &'static str,
 }
 
 async fn forgot(call: Call<(), (), ForgotBody>) -> Result<Reply<AskedView>, Problem> {
     password_reset::ask(&call.app, &call.ctx, &call.body.email).await?;
-    Ok(Reply::new(AskedView { detail: "if there is such an account, a mail is on its way to it" }))
+    Ok(Reply::new(AskedView { detail: password_reset::asked(&call.app) }))
 }
 
 /// A new password, and the proof that it may be set.
@@ -89,10 +97,18 @@ async fn reset(call: Call<(), (), ResetBody>) -> Result<Reply<()>, Problem> {
     Ok(Reply::empty())
 }
 
+async fn forgot_page(_call: RawCall<App>) -> Result<Response, Problem> {
+    Ok(html_page::page(FORGOT_PAGE))
+}
+
+async fn forgot_script(_call: RawCall<App>) -> Result<Response, Problem> {
+    Ok(html_page::script(FORGOT_SCRIPT))
+}
+
 async fn page(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(mailed_page::page(PAGE))
+    Ok(html_page::page(PAGE))
 }
 
 async fn script(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(mailed_page::script(SCRIPT))
+    Ok(html_page::script(SCRIPT))
 }

@@ -1,8 +1,8 @@
 //! Newcomers' requests for an account: asking, proving the address, and the page for both; the administrator's list and decisions.
 
 use crate::edge::{Call, Guard, Items, RawCall, Reply, Route, wire};
+use crate::html_page::{self, WHY_PAGE, WHY_SCRIPT};
 use crate::invitation::JoinedView;
-use crate::mailed_page::{self, WHY_PAGE, WHY_SCRIPT};
 use axum::response::Response;
 use charter_app::App;
 use charter_app::identity::newcomer::Introduction;
@@ -291,9 +291,9 @@ async fn reject(call: Call<RegistrationPath, (), RejectBody>) -> Result<Reply<Re
 }
 
 async fn page(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(mailed_page::page(PAGE))
+    Ok(html_page::page(PAGE))
 }
 
 async fn script(_call: RawCall<App>) -> Result<Response, Problem> {
-    Ok(mailed_page::script(SCRIPT))
+    Ok(html_page::script(SCRIPT))
 }

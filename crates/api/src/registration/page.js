@@ -1,51 +1,44 @@
-"use strict";
-// Organization and code stand behind the # of the address, which browsers send to nobody. They are taken out of the history at once.
-const [organization, token] = location.hash.slice(1).split(".");
-history.replaceState(null, "", location.pathname);
-const find = (id) => document.getElementById(id);
-const send = async (place, what, body) => {
-  find("told").textContent = "One moment …";
+// Asking for an account, and proving one's address with the organization and the code that the link of a mail has.
+import { ask, behindHash, by, doing, sentence } from "/account/page.js";
+
+const [organization, token] = behindHash().split(".");
+by(token ? "prove" : "ask").hidden = false;
+
+by("ask").addEventListener("submit", doing(async () => {
+  const body = { email: by("email").value };
+  if (by("name").value.trim()) {
+    body.name = by("name").value;
+  }
+  const place = encodeURIComponent(by("organization").value.trim());
+  const { detail } = await ask("POST", `/api/v1/organizations/${place}/registrations`, body);
+  by("ask").hidden = true;
+  return sentence(detail);
+}));
+
+/** Proves the address; nothing when a password is wanted first, as where nobody has to approve. */
+const prove = async () => {
+  const asksFirst = by("secret").hidden;
+  const body = asksFirst ? { token } : { token, password: by("password").value };
   try {
-    const path = `/api/v1/organizations/${encodeURIComponent(place)}/registrations${what}`;
-    const headers = { "content-type": "application/json" };
-    const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
-    return [answer.ok, await answer.json()];
-  } catch {
-    return [false, { detail: "The service could not be reached: try again." }];
-  }
-};
-const tell = (problem) => {
-  const fields = (problem.fields ?? []).map((field) => field.detail).join(" ");
-  find("told").textContent = fields || problem.detail;
-};
-find(token ? "prove" : "ask").hidden = false;
-find("ask").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const body = { email: find("email").value };
-  if (find("name").value.trim()) {
-    body.name = find("name").value;
-  }
-  const [is_good, told] = await send(find("organization").value.trim(), "", body);
-  find("ask").hidden = is_good;
-  tell(told);
-});
-find("prove").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const body = { token };
-  if (!find("secret").hidden) {
-    body.password = find("password").value;
-  }
-  const [is_good, told] = await send(organization, "/prove", body);
-  if (!is_good) {
-    // Where nobody has to approve, the service asks for a password.
-    if ((told.fields ?? []).some((field) => field.field === "password")) {
-      find("secret").hidden = false;
+    return await ask("POST", `/api/v1/organizations/${encodeURIComponent(organization)}/registrations/prove`, body);
+  } catch (error) {
+    if (!asksFirst || !error.fields?.includes("password")) {
+      throw error;
     }
-    tell(told);
-    return;
+    by("secret").hidden = false;
+    by("password").focus();
+    return null;
   }
-  find("prove").hidden = true;
-  find("told").textContent = told.joined
-    ? `You belong to ${told.joined.organization} now. Sign in as ${told.joined.login}.`
+};
+
+by("prove").addEventListener("submit", doing(async () => {
+  const proved = await prove();
+  if (!proved) {
+    return "One thing more: the password you will sign in with.";
+  }
+  const { joined } = proved;
+  by("prove").hidden = true;
+  return joined
+    ? `You belong to ${joined.organization} now. Sign in as ${joined.login}.`
     : "Your address is proved. An administrator decides, and a mail tells you.";
-});
+}));

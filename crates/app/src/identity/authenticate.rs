@@ -48,12 +48,18 @@ impl App {
             credential_caller::caller(self, bearer, address, now).await
         } else if bearer.starts_with(OPERATOR_PREFIX) {
             operator(self, bearer)
+        } else if let Some(claims) = self.identity().verified.get(&self.identity().terms, bearer, now) {
+            // One of ours, verified before: nobody else need be asked whose it is.
+            by_claims(self, &claims, now).await
         } else if legacy_token::is_for_legacy(bearer) {
             legacy_caller::caller(self, bearer, address, now).await
         } else if legacy_key::is_possible(self, bearer) {
             legacy_key::caller(self, bearer, address, now).await
         } else {
-            signed_in(self, bearer, now).await
+            match judged(self, bearer, now).await {
+                Ok((claims, known)) => Ok(signed_in(self, &claims, &known)),
+                Err(stop) => Err(stop),
+            }
         };
         judged.map_err(|stop| self.told(stop, address, now))
     }
@@ -120,9 +126,13 @@ fn operator(app: &App, bearer: &str) -> Result<Caller, Stop> {
     }
 }
 
-async fn signed_in(app: &App, bearer: &str, now: Timestamp) -> Result<Caller, Stop> {
-    let (claims, known) = judged(app, bearer, now).await?;
-    Ok(Caller::Principal(known.signed_in(&claims, &app.snapshots().index())))
+async fn by_claims(app: &App, claims: &Arc<Claims>, now: Timestamp) -> Result<Caller, Stop> {
+    let known = session_of(app, claims, now).await?;
+    Ok(signed_in(app, claims, &known))
+}
+
+fn signed_in(app: &App, claims: &Arc<Claims>, known: &session::Known) -> Caller {
+    Caller::Principal(known.signed_in(claims, &app.snapshots().index()))
 }
 
 /// What an access token says and the session it is of, when both may be used.

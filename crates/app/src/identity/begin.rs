@@ -10,7 +10,9 @@ use crate::caller::{Caller, RequestContext, SignedIn};
 use crate::transaction::Transaction;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use charter_db::Tx;
 use charter_kernel::audit::AuditEvent;
+use charter_kernel::facts::PrincipalStatus;
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
 use charter_store::principal::Principal;
@@ -175,6 +177,17 @@ pub(super) async fn replace(
     Ok(begun)
 }
 
+/// Holds the account of a session that is to begin, before anything of it is read. Whoever deactivates the account comes before this and is
+/// seen, or waits and then ends what began. Those who end sessions of a member take the lock of the platform, under which sessions begin.
+pub(super) async fn hold(tx: &mut Tx, who: PrincipalId) -> Result<(), Problem> {
+    match store::principal::hold(tx, who).await? {
+        Some(PrincipalStatus::Active) => Ok(()),
+        _ => {
+            Err(Problem::new(ProblemKind::Unauthenticated, "the account is not active: ask an administrator"))
+        }
+    }
+}
+
 /// Writes a session; those beyond the number its organization allows end. Gives what ended, and the events.
 pub(super) async fn write(
     transaction: &mut Transaction<'_>,
@@ -304,6 +317,7 @@ pub(super) async fn require_unchanged(
     proved: &Principal,
     verified: &Verified,
 ) -> Result<(), Problem> {
+    hold(transaction.tx(), proved.id).await?;
     let present = store::principal::by_id(transaction.tx(), proved.id).await?;
     let is_same = present.is_some_and(|it| {
         let is_rehashed = matches!(verified, Verified::Rehashed(_));

@@ -6,11 +6,11 @@
 //! something while they have a second factor, and never for what is dangerous. The decision engine knows nothing of all this: what it
 //! answers about somebody does not depend on who asks, or how they signed in.
 
-use super::step_up;
+use super::{membership, step_up};
 use crate::App;
 use crate::caller::{RequestContext, SignedIn};
 use crate::snapshot::Snapshot;
-use charter_kernel::facts::PrincipalKind;
+use charter_kernel::facts::{OrganizationStatus, PrincipalKind};
 use charter_kernel::{OrganizationId, Problem, ProblemKind};
 use charter_policy::{Check, Context};
 use charter_store as store;
@@ -68,6 +68,20 @@ pub(super) async fn is_made_of(
         SecondFactorDemand::Everyone => true,
         SecondFactorDemand::Privileged => is_privileged(caller, ctx, &snapshot),
     })
+}
+
+/// The organizations one is a member of that demand a second factor of one, by their names.
+pub(super) async fn made_by(app: &App, ctx: &RequestContext) -> Result<Vec<String>, Problem> {
+    let Some(caller) = ctx.principal().filter(|caller| caller.kind == PrincipalKind::User) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for place in membership::memberships(app, caller.id, ctx.now).await? {
+        if place.status != OrganizationStatus::Closed && is_made_of(app, ctx, caller, place.id).await? {
+            found.push(place.name);
+        }
+    }
+    Ok(found)
 }
 
 /// Refuses a caller who holds a permission but has not the second factor that using it takes.

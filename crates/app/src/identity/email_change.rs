@@ -122,7 +122,7 @@ pub async fn ask(app: &App, ctx: &RequestContext, email: &str) -> Result<(), Pro
             let since = now.plus_seconds(-HOUR);
             if store::email_change::asked_since(tx, who, since).await? >= PER_HOUR {
                 let detail =
-                    format!("at most {PER_HOUR} changes of address within an hour: wait, then try again");
+                    format!("at most {PER_HOUR} changes of address within an hour: try again in 10 minutes");
                 return Err(Problem::new(ProblemKind::Throttled, detail).retry_after(600));
             }
             guesses::count_mail(tx, &app_inside, Behind::Account, None, &new, now).await?;

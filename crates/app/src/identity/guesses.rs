@@ -4,7 +4,7 @@
 use super::device;
 use super::throttle::{
     AccountKey, Guesses, MAILBOX_BURST, MAILBOX_BURST_OF_ORGANIZATION, PLACE_BURST, REGISTRATION_BURST,
-    bucket, full_after_one, full_after_one_of, full_after_one_of_a_day,
+    bucket, full_after_one, full_after_one_of, full_after_one_of_a_day, span,
 };
 use crate::App;
 use charter_db::{BoxFuture, Scope, Tx};
@@ -142,9 +142,11 @@ pub(super) async fn count_mail(
         let key = app.identity().pepper.of_email(&text);
         let (_, full_at) = counter::lock(tx, Counted::Mailbox, &key, now).await?;
         let after = full_after_one_of_a_day(full_at, now, burst).map_err(|over| {
-            let detail =
-                "this address got as many mails of this service as it may get in a day: try again later";
             let wait = over.retry_after_seconds.unwrap_or(3_600);
+            let detail = format!(
+                "this address got as many mails of this service as it may get in a day: try again in {}",
+                span(wait)
+            );
             Problem::new(ProblemKind::Throttled, detail).retry_after(wait)
         })?;
         counter::set(tx, Counted::Mailbox, &key, 0, after).await?;

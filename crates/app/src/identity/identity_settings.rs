@@ -50,15 +50,24 @@ fn within(field: &str, value: Option<Option<u32>>, most: u32) -> Result<(), Prob
     match value.flatten() {
         Some(value) if value == 0 || value > most => Err(Problem::invalid(
             field,
-            format!("1 to {most} is expected, or null for what the installation says"),
+            format!("1 to {most} is expected here, or null for what the installation says"),
         )),
         _ => Ok(()),
     }
 }
 
-fn check(ctx: &RequestContext, update: &IdentitySettingsUpdate) -> Result<(), Problem> {
-    within("session_idle_minutes", update.session_idle_minutes, IDLE_MINUTES_MAX)?;
-    within("session_absolute_hours", update.session_absolute_hours, ABSOLUTE_HOURS_MAX)?;
+fn check(app: &App, ctx: &RequestContext, update: &IdentitySettingsUpdate) -> Result<(), Problem> {
+    // What is beyond every span of the installation would be taken and never hold.
+    let settings = app.identity().settings();
+    let idle = settings.session_idle_seconds.max(settings.cookie_session_idle_seconds);
+    let absolute = settings.session_seconds.max(settings.cookie_session_seconds);
+    let most = |seconds: u32, unit: u32, most: u32| (seconds / unit).clamp(1, most);
+    within("session_idle_minutes", update.session_idle_minutes, most(idle, 60, IDLE_MINUTES_MAX))?;
+    within(
+        "session_absolute_hours",
+        update.session_absolute_hours,
+        most(absolute, 3_600, ABSOLUTE_HOURS_MAX),
+    )?;
     within("sessions_per_member", update.sessions_per_member, SESSIONS_MAX)?;
     let Some(Some(texts)) = &update.sign_in_addresses else { return Ok(()) };
     let field = "sign_in_addresses";
@@ -127,7 +136,7 @@ pub async fn update(
     permit: &Permit,
     update: IdentitySettingsUpdate,
 ) -> Result<IdentitySettings, Problem> {
-    check(ctx, &update)?;
+    check(app, ctx, &update)?;
     let (organization, now) = (permit.organization(), ctx.now);
     let before = get(app, permit).await?;
     // What stays is what was read here: the change is made to this version or not at all.

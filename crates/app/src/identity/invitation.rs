@@ -5,9 +5,7 @@ use super::credential_text::{generate_with, read_parts};
 use super::email_change::require_unkept;
 use super::guesses::{self, Behind};
 use super::mailed_code;
-use super::newcomer::{
-    self, Introduction, KEPT_SECONDS, admit, arrive, open, organization_of, require_open, seal,
-};
+use super::newcomer::{self, Introduction, admit, arrive, open, organization_of, require_open, seal};
 use super::newcomer_mail::{self, NewcomerMail};
 use super::registration_settings::{RegistrationMode, refused_role, role};
 use crate::App;
@@ -17,11 +15,10 @@ use crate::guard::Permit;
 use crate::rules;
 use crate::text;
 use crate::transaction::{Committed, Transaction};
-use charter_db::{BoxFuture, Scope, Tx};
+use charter_db::{BoxFuture, Scope};
 use charter_kernel::facts::{OrganizationFact, OrganizationFacts};
-use charter_kernel::{InvitationId, OrganizationId, PrincipalId, Problem, ProblemKind, RoleKey, Timestamp};
+use charter_kernel::{InvitationId, PrincipalId, Problem, ProblemKind, RoleKey, Timestamp};
 use charter_store as store;
-use std::collections::BTreeMap;
 use store::invitation::{Invitation, InvitationStatus};
 use store::registration_settings::RegistrationSettings;
 use zeroize::Zeroizing;
@@ -32,8 +29,6 @@ pub const PREFIX: &str = "chi_";
 pub const HOURS: u32 = 72;
 const HOURS_MAX: u32 = 30 * 24;
 const ROLES_MAX: usize = 20;
-/// Invitations ended in one round of the job.
-const AT_ONCE: u32 = 100;
 
 /// An invitation to be made.
 #[derive(Debug, Clone, Default)]
@@ -435,64 +430,6 @@ fn require_still(
         return Ok(());
     }
     Err(over("whoever invited you may not do so any more"))
-}
-
-/// Ends invitations whose time is over: once each, those of an organization together. A part of every round of the service.
-pub(super) async fn expire(app: &App, now: Timestamp) -> Result<(), Problem> {
-    let platform = app.platform();
-    let overdue = reading_all!(app.database(), |conn| store::invitation::overdue(conn, now, AT_ONCE))?;
-    let mut by_organization: BTreeMap<OrganizationId, Vec<InvitationId>> = BTreeMap::new();
-    for (organization, id) in overdue {
-        by_organization.entry(organization).or_default().push(id);
-    }
-    for (organization, ids) in by_organization {
-        // The lock is the platform's: that time passes does not move the organization's revision.
-        let written = app
-            .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
-                Box::pin(async move {
-                    let mut events = Vec::new();
-                    for id in ids {
-                        if !store::invitation::expire(transaction.tx(), organization, id, now).await? {
-                            continue;
-                        }
-                        let target = id.to_string();
-                        let (action, kind) = ("invitation.expire", "invitation");
-                        let mut event =
-                            audit::system_event("identity", organization, now, action, kind, target);
-                        event.reason = "nobody accepted it in time".to_owned();
-                        events.push(event);
-                    }
-                    if events.is_empty() {
-                        return Err(Problem::new(ProblemKind::InUse, "another node has ended them"));
-                    }
-                    let first = events.remove(0);
-                    transaction.commit(first, events, ()).await
-                }) as BoxFuture<'_, Result<Committed<()>, Problem>>
-            })
-            .await;
-        match written {
-            Err(problem) if problem.kind == ProblemKind::InUse => {}
-            // One organization that goes wrong keeps no other.
-            Err(problem) => {
-                tracing::warn!(%organization, %problem, "invitations could not be ended: later again");
-            }
-            Ok(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Forgets ended invitations after a while.
-pub(super) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
-    let before = now.plus_seconds(-KEPT_SECONDS);
-    app.database()
-        .write(Scope::Installation, move |tx: &mut Tx| {
-            Box::pin(async move {
-                store::invitation::purge(tx, before).await?;
-                Ok(())
-            }) as BoxFuture<'_, Result<(), Problem>>
-        })
-        .await
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use super::authenticate::Stop;
 use super::begin::{self, Opening, SignIn, issue};
-use super::legacy_secret::LegacyFile;
+use super::legacy_secret::{LegacyFile, Weakness};
 use super::legacy_token::{GRACE_SECONDS, Held, LegacySecretState, LegacyTokens};
 use super::membership;
 use super::own_session::principal_of;
@@ -51,22 +51,39 @@ async fn kept(app: &App) -> Result<Option<Kept>, Problem> {
     text.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()
 }
 
+/// What became of the secrets of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// How many verify tokens from now on.
+    pub in_force: usize,
+    /// Which of the history can be guessed and were left out, counted from one, and why.
+    pub left_out: Vec<(usize, Weakness)>,
+}
+
 /// Takes tokens signed with the secrets of a file from now on, in the place of those before; once at start, and again when the file changed.
-/// Weak secrets are refused unless the operator accepts them, and then count for a day.
+/// A weak secret verifies nothing, unless the operator accepts such, and then counts for a day: the one that signs now is refused with the
+/// whole file, those of the history are left out. Of a file that is refused for that nothing new is taken, and what left it has ended.
 pub async fn take(
     app: &App,
     file: &LegacyFile,
     until: Option<Timestamp>,
     accepts_weak: bool,
-) -> Result<(), Problem> {
-    if let Some(weakness) = file.secrets().find_map(|secret| secret.weakness()).filter(|_| !accepts_weak) {
-        return Err(Problem::invalid(
-            "legacy_env",
-            format!(
-                "a secret {weakness}: whoever guesses it signs in as anybody; rotate it in the former system, or accept it for a day \
-                 with `legacy_accept_weak`"
-            ),
-        ));
+) -> Result<Taken, Problem> {
+    let (mut file, mut taken) = (file.clone(), Taken::default());
+    if !accepts_weak {
+        if let Some(weakness) = file.current.weakness() {
+            end_those_not_in(app, &file).await?;
+            return Err(Problem::invalid(
+                "legacy_env",
+                format!(
+                    "line {}: SECRET_KEY {weakness}: whoever guesses it signs in as anybody. Rotate it with `charter keys rotate \
+                     --legacy-env PATH` (tokens that it signed are refused then), or accept it for a day with `legacy_accept_weak`",
+                    file.line
+                ),
+            ));
+        }
+        taken.left_out = file.weak_history();
+        file = file.without_weak_history();
     }
     let (platform, now) = (app.platform(), app.now());
     let found = match kept(app).await? {
@@ -93,14 +110,31 @@ pub async fn take(
         }
     };
     let identity = app.identity();
-    let until = found.ended_at.or(until);
-    let tokens = LegacyTokens::new(file, &identity.pepper, found.since, until);
+    if found.ended_at.is_some() {
+        identity.legacy.store(None);
+        return Ok(taken);
+    }
+    let tokens = LegacyTokens::new(&file, &identity.pepper, found.since, until);
     let tokens = tokens.counting_on(identity.legacy.load().as_deref());
     let rows = reading_all!(app.database(), |conn| store::legacy_secret::list(conn))?;
     tokens.end(|id| rows.iter().any(|row| row.id == id && row.ended_at.is_some()));
-    remember(app, &tokens.held(), &rows, true, now).await?;
+    let held = tokens.held();
+    remember(app, &held, &rows, true, now).await?;
     identity.legacy.store(Some(Arc::new(tokens)));
-    Ok(())
+    taken.in_force = held.iter().filter(|secret| !secret.has_ended && secret.until > now).count();
+    Ok(taken)
+}
+
+/// Keeps of the secrets in force those that a file holds.
+async fn end_those_not_in(app: &App, file: &LegacyFile) -> Result<(), Problem> {
+    let identity = app.identity();
+    let Some(before) = identity.legacy.load_full() else { return Ok(()) };
+    let tokens = Arc::new(before.still_in(file));
+    // First: what the database cannot be told yet has left all the same. Whoever ends one meanwhile is seen in the rows.
+    identity.legacy.store(Some(Arc::clone(&tokens)));
+    let rows = reading_all!(app.database(), |conn| store::legacy_secret::list(conn))?;
+    tokens.end(|id| rows.iter().any(|row| row.id == id && row.ended_at.is_some()));
+    remember(app, &tokens.held(), &rows, true, app.now()).await
 }
 
 /// Brings what is kept of secrets into line with those of the file: new ones are noted, and those under an older version of the pepper
@@ -139,7 +173,7 @@ async fn remember(
         .write(Scope::Installation, move |tx: &mut Tx| {
             Box::pin(async move {
                 for id in &gone {
-                    store::legacy_secret::take(tx, id).await?;
+                    store::legacy_secret::forget(tx, id).await?;
                 }
                 for (older, name) in renamed {
                     // Of two nodes that see the same, one finds it.
@@ -434,6 +468,7 @@ pub async fn exchange(
     let (ended, _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
+                begin::hold(transaction.tx(), who).await?;
                 if store::second_factor::has(transaction.tx(), who).await? {
                     return Err(Problem::new(
                         ProblemKind::SecondFactor,

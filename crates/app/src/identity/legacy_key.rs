@@ -7,23 +7,18 @@
 //! wrong key.
 
 use super::authenticate::Stop;
-use super::credential::{LIMIT, by_a_person, checked_addresses, checked_rate, fresh, not_beyond, told};
 use super::credential_caller::{self, Adopted, Found};
-use super::credential_text::{CredentialKind, standing};
-use super::key_scope;
+use super::credential_text::standing;
 use super::shelf::Shelf;
 use super::token::TokenFault;
 use crate::App;
-use crate::caller::{Caller, RequestContext};
-use crate::guard::Permit;
+use crate::audit;
+use crate::caller::Caller;
 use crate::transaction::{Committed, Transaction};
-use crate::{audit, limit, member, text};
 use arc_swap::ArcSwap;
 use charter_db::{BoxFuture, Scope};
-use charter_kernel::facts::PrincipalKind;
-use charter_kernel::{CredentialId, Problem, ProblemKind, Timestamp, Window};
+use charter_kernel::{CredentialId, Problem, ProblemKind, Timestamp};
 use charter_store as store;
-use charter_store::credential::{Credential, HashAlgorithm};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -33,20 +28,14 @@ use zeroize::Zeroizing;
 
 /// What bcrypt reads of a key.
 const BYTES_MAX: usize = 72;
-/// Shortest and longest prefix.
-const PREFIX: std::ops::RangeInclusive<usize> = 6..=16;
-/// Most work a hash may ask for, as a power of two.
-const COST_MAX: u32 = 15;
 /// Evaluations for one prefix in a minute.
 const PER_MINUTE: u32 = 5;
 const MINUTE: i64 = 60;
 /// How many may wait for an evaluation.
 const QUEUE: usize = 16;
 const WRONG_MAX: usize = 10_000;
-/// Most keys taken over at once.
-pub const KEYS_MAX: usize = 1_000;
 /// The setting that lists the lengths of prefixes, so that a node knows where to look, and that it need not.
-const SETTING: &str = "legacy_key_lengths";
+pub(super) const SETTING: &str = "legacy_key_lengths";
 
 /// What a node remembers about keys of a former system.
 pub struct LegacyKeys {
@@ -134,7 +123,7 @@ impl Drop for Place {
 }
 
 /// The key id under which a prefix is kept: no other credential's has that form.
-fn key_id(prefix: &str) -> String {
+pub(super) fn key_id(prefix: &str) -> String {
     format!("legacy:{prefix}")
 }
 
@@ -263,7 +252,7 @@ async fn upgrade(
     app.snapshots().hear_own(organization, revision).await.map(drop)
 }
 
-async fn lengths(app: &App) -> Result<Vec<usize>, Problem> {
+pub(super) async fn lengths(app: &App) -> Result<Vec<usize>, Problem> {
     let text = reading_all!(app.database(), |conn| store::setting::get(conn, SETTING))?;
     let read = |text: String| {
         serde_json::from_str(&text)
@@ -282,186 +271,9 @@ pub(super) async fn learn(app: &App) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A key of a former system to be taken over.
-#[derive(Debug, Clone)]
-pub struct LegacyKeyDraft {
-    /// Its unique prefix.
-    pub prefix: String,
-    /// bcrypt hash of the whole key.
-    pub hash: String,
-    /// Whose it is: a member, by login or id.
-    pub owner: String,
-    /// What it is for.
-    pub name: String,
-    /// Scopes its rights are limited to; left out, all its owner has.
-    pub scopes: Option<Vec<String>>,
-    /// Blocks of addresses it may be used from; left out, any.
-    pub addresses: Option<Vec<String>>,
-    /// Until when; left out, until it is revoked.
-    pub expires_at: Option<Timestamp>,
-    /// How many requests a minute it is good for.
-    pub requests_per_minute: Option<u32>,
-}
-
-fn is_hash(text: &str) -> bool {
-    let cost = text.get(4..6).and_then(|digits| digits.parse::<u32>().ok());
-    text.len() == 60
-        && ["$2a$", "$2b$", "$2y$", "$2x$"].iter().any(|kind| text.starts_with(kind))
-        && cost.is_some_and(|cost| (4..=COST_MAX).contains(&cost))
-        && text.as_bytes().get(6) == Some(&b'$')
-        && text.bytes().skip(7).all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'/')
-}
-
-fn is_prefix(text: &str) -> bool {
-    PREFIX.contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_graphic())
-        && !["chk_", "chs_", "chr_", "cho_", "chi_"].iter().any(|ours| text.starts_with(ours))
-}
-
-fn taken_over(
-    app: &App,
-    ctx: &RequestContext,
-    facts: &charter_kernel::facts::OrganizationFacts,
-    draft: LegacyKeyDraft,
-) -> Result<Credential, Problem> {
-    if !is_prefix(&draft.prefix) {
-        return Err(Problem::invalid(
-            "prefix",
-            format!(
-                "{} to {} visible characters are expected, unlike our own keys",
-                PREFIX.start(),
-                PREFIX.end()
-            ),
-        ));
-    }
-    if !is_hash(&draft.hash) {
-        return Err(Problem::invalid("hash", format!("a bcrypt hash of cost 4 to {COST_MAX} is expected")));
-    }
-    if let Some(scopes) = &draft.scopes {
-        key_scope::check(&app.snapshots().index(), scopes)?;
-    }
-    checked_addresses(draft.addresses.as_deref())?;
-    checked_rate(draft.requests_per_minute)?;
-    if draft.expires_at.is_some_and(|end| end <= ctx.now) {
-        return Err(Problem::invalid("expires_at", "lies in the past"));
-    }
-    let owner = member::find(facts, &draft.owner)?;
-    // Whoever writes a hash may know what it is of.
-    not_beyond(app, ctx, facts, owner.principal, draft.scopes.as_deref())?;
-    let kind = match owner.kind {
-        PrincipalKind::User => CredentialKind::User,
-        PrincipalKind::ServiceAccount => CredentialKind::Service,
-    };
-    let (row, _) = fresh(app, ctx, facts.organization.id, owner.principal, kind);
-    Ok(Credential {
-        key_id: key_id(&draft.prefix),
-        alg: HashAlgorithm::Bcrypt,
-        pepper_version: None,
-        hash: draft.hash.into_bytes(),
-        name: text::name("name", &draft.name)?,
-        scopes: draft.scopes,
-        addresses: draft.addresses,
-        window: Window::new(None, draft.expires_at)
-            .map_err(|error| Problem::invalid("expires_at", error.to_string()))?,
-        requests_per_minute: draft.requests_per_minute,
-        ..row
-    })
-}
-
-/// Takes keys of a former system over, all of them or none.
-pub async fn import(
-    app: &App,
-    ctx: &RequestContext,
-    permit: &Permit,
-    drafts: Vec<LegacyKeyDraft>,
-    is_dry_run: bool,
-) -> Result<Vec<Credential>, Problem> {
-    by_a_person(ctx)?;
-    if drafts.is_empty() || drafts.len() > KEYS_MAX {
-        return Err(Problem::invalid("keys", format!("1 to {KEYS_MAX} keys are expected")));
-    }
-    let (organization, now) = (permit.organization(), ctx.now);
-    let facts = crate::facts(app, organization).await?;
-    let mut rows = Vec::with_capacity(drafts.len());
-    let mut all_lengths = lengths(app).await?;
-    for (at, draft) in drafts.into_iter().enumerate() {
-        all_lengths.push(draft.prefix.len());
-        let of_key = |mut problem: Problem| {
-            problem.detail = format!("keys.{at}.{}", problem.detail);
-            problem.fields.iter_mut().for_each(|it| it.field = format!("keys.{at}.{}", it.field));
-            problem
-        };
-        rows.push(taken_over(app, ctx, &facts, draft).map_err(of_key)?);
-    }
-    let mut prefixes: Vec<&str> = rows.iter().map(|row| row.key_id.as_str()).collect();
-    prefixes.sort_unstable();
-    if prefixes.windows(2).any(|pair| matches!(pair, [one, next] if one == next)) {
-        return Err(Problem::invalid("keys", "two keys have the same prefix"));
-    }
-    if is_dry_run {
-        return Ok(rows);
-    }
-    // The longest first: what begins with it is meant.
-    all_lengths.sort_unstable_by(|a, b| b.cmp(a));
-    all_lengths.dedup();
-    let setting = serde_json::json!(all_lengths).to_string();
-    let (ctx_inside, written, catalogue) = (ctx.clone(), rows.clone(), app.snapshots().catalogue());
-    let ((), revision) = app
-        .write(Scope::Installation, organization, now, move |mut transaction: Transaction<'_>| {
-            Box::pin(async move {
-                let mut events = Vec::with_capacity(written.len());
-                let count = store::credential::count_live(transaction.tx(), organization, now).await?;
-                let count = count + written.len() as u64;
-                limit::keep_within(transaction.tx(), &catalogue, organization, LIMIT, count, now).await?;
-                for row in &written {
-                    store::credential::insert(transaction.tx(), row).await?;
-                    events.push(told(&ctx_inside, "credential.adopt", None, Some(row), row.id));
-                }
-                store::setting::put(transaction.tx(), SETTING, &setting, now).await?;
-                let first = events.remove(0);
-                transaction.commit(first, events, ()).await
-            }) as BoxFuture<'_, Result<Committed<()>, Problem>>
-        })
-        .await?;
-    for row in &rows {
-        app.identity().credentials.forget(row.key_id.as_str());
-    }
-    learn(app).await?;
-    app.snapshots().hear_own(organization, revision).await?;
-    Ok(rows)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hashes_and_prefixes_are_read_strictly() {
-        let good = "$2b$12$GhvMmNVjRW29ulnudl.LbuAnUtN/LRfe1JsBm1Xu6LE3059z5Tr8m";
-        assert!(is_hash(good) && is_hash(&good.replace("$2b$12", "$2y$04")));
-        for wrong in [
-            "",
-            "$2b$12$",
-            &good[..59],
-            &format!("{good}x"),
-            &good.replace("$2b$", "$1b$"),
-            &good.replace("$12$", "$16$"),
-            &good.replace("$12$", "$31$"),
-            &good.replace("$12$", "$03$"),
-            &good.replace("$12$", "$1x$"),
-            &good.replace("$12$", "$12."),
-            &good.replace('/', "!"),
-            &good.replace('/', "\0"),
-        ] {
-            assert!(!is_hash(wrong), "{wrong}");
-        }
-        assert!(is_prefix("ak_1234") && is_prefix("abcdef") && is_prefix("abcdefghijklmnop"));
-        for wrong in
-            ["abcde", "abcdefghijklmnopq", "abc def", "chk_abcd", "chs_abcd", "abcd\u{e9}f", "abc\0def"]
-        {
-            assert!(!is_prefix(wrong), "{wrong}");
-        }
-    }
 
     /// Attack 91, the counting.
     #[test]

@@ -90,6 +90,8 @@ impl LegacySecret {
 /// What an `.env` file says of signing secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegacyFile {
+    /// The line in which the newest secret stands.
+    pub line: usize,
     /// The newest secret.
     pub current: LegacySecret,
     /// Those before it, newest first.
@@ -104,6 +106,20 @@ impl LegacyFile {
     /// All secrets, newest first.
     pub fn secrets(&self) -> impl Iterator<Item = &LegacySecret> {
         std::iter::once(&self.current).chain(&self.history)
+    }
+
+    /// Which secrets of the history can be guessed, counted from one, and why.
+    pub fn weak_history(&self) -> Vec<(usize, Weakness)> {
+        let numbered = self.history.iter().zip(1..);
+        numbered.filter_map(|(secret, number)| Some((number, secret.weakness()?))).collect()
+    }
+
+    /// The same without those: they verify nothing.
+    #[must_use]
+    pub fn without_weak_history(&self) -> Self {
+        let mut strong = self.clone();
+        strong.history.retain(|secret| secret.weakness().is_none());
+        strong
     }
 }
 
@@ -145,12 +161,16 @@ fn value_of(line: &str) -> Result<&str, &'static str> {
 /// Reads a file. Values are never in what it complains about.
 pub fn read(text: &str) -> Result<LegacyFile, Problem> {
     let mut found: [Option<&str>; 4] = [None; 4];
+    let mut places = [0; 4];
     let names = [SECRET_KEY, HISTORY, LAST_ROTATED, ROTATION_DAYS];
     for (number, line) in text.lines().enumerate() {
         let Some(place) = name_of(line).and_then(|name| names.iter().position(|known| *known == name)) else {
             continue;
         };
         let name = names.get(place).copied().unwrap_or_default();
+        if let Some(line) = places.get_mut(place) {
+            *line = number + 1;
+        }
         let value =
             value_of(line).map_err(|what| fault(format_args!("line {}: {name} {what}", number + 1)))?;
         match found.get_mut(place) {
@@ -159,6 +179,7 @@ pub fn read(text: &str) -> Result<LegacyFile, Problem> {
         }
     }
     let [current, history, rotated_at, days] = found;
+    let [place_of_current, place_of_history, place_of_time, place_of_days] = places;
     let secret = |text: &str| LegacySecret(Zeroizing::new(text.to_owned()));
     let current =
         current.filter(|value| !value.is_empty()).ok_or_else(|| fault("SECRET_KEY is missing or empty"))?;
@@ -171,7 +192,7 @@ pub fn read(text: &str) -> Result<LegacyFile, Problem> {
         .collect();
     if history.len() > HISTORY_MAX {
         return Err(fault(format_args!(
-            "SECRET_KEYS_HISTORY holds {} secrets: {HISTORY_MAX} at most",
+            "line {place_of_history}: SECRET_KEYS_HISTORY holds {} secrets: {HISTORY_MAX} at most",
             history.len()
         )));
     }
@@ -182,18 +203,21 @@ pub fn read(text: &str) -> Result<LegacyFile, Problem> {
     let rotated_at = match rotated_at.filter(|value| !value.is_empty()) {
         None => None,
         Some(text) => {
-            Some(instant(text).ok_or_else(|| fault("KEY_LAST_ROTATED is no time, as 2026-11-21T02:00:00Z"))?)
+            let wrong = || {
+                fault(format_args!(
+                    "line {place_of_time}: KEY_LAST_ROTATED is no time; write it as 2026-11-21T02:00:00Z"
+                ))
+            };
+            Some(instant(text).ok_or_else(wrong)?)
         }
     };
     let rotation_days = match days.filter(|value| !value.is_empty()) {
         None => ROTATION_DAYS_DEFAULT,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|days| (1..=3_650).contains(days))
-            .ok_or_else(|| fault("KEY_ROTATION_DAYS is no number of days from 1 to 3650"))?,
+        Some(text) => text.parse().ok().filter(|days| (1..=3_650).contains(days)).ok_or_else(|| {
+            fault(format_args!("line {place_of_days}: KEY_ROTATION_DAYS is no number of days from 1 to 3650"))
+        })?,
     };
-    Ok(LegacyFile { current, history, rotated_at, rotation_days })
+    Ok(LegacyFile { line: place_of_current, current, history, rotated_at, rotation_days })
 }
 
 /// A time as systems write it: with a zone, without one (then UTC), or a date.
@@ -294,6 +318,7 @@ mod tests {
         assert_eq!(file.rotation_days, 30);
         let plain = read(&format!("SECRET_KEY={OLD}")).unwrap();
         assert_eq!((plain.history.len(), plain.rotated_at, plain.rotation_days), (0, None, 90));
+        assert_eq!((file.line, plain.line), (3, 1));
     }
 
     #[test]
@@ -307,7 +332,10 @@ mod tests {
             (format!("SECRET_KEY=\"{OLD}\\n\""), "backslash"),
             (format!("SECRET_KEY={OLD}\nSECRET_KEYS_HISTORY=a,b,c,d"), "holds 4 secrets"),
             (format!("SECRET_KEY={OLD}\nSECRET_KEYS_HISTORY={OLD}"), "was not rotated"),
-            (format!("SECRET_KEY={OLD}\nKEY_LAST_ROTATED=yesterday"), "KEY_LAST_ROTATED"),
+            (
+                format!("SECRET_KEY={OLD}\nKEY_LAST_ROTATED=yesterday"),
+                "line 2: KEY_LAST_ROTATED is no time; write it as 2",
+            ),
             (format!("SECRET_KEY={OLD}\nKEY_ROTATION_DAYS=0"), "KEY_ROTATION_DAYS"),
         ] {
             let problem = read(&text).unwrap_err();
@@ -364,6 +392,14 @@ mod tests {
         assert_eq!(weakness("CHANGEME-CHANGEME-CHANGEME-CHANGEME"), Some(Weakness::Placeholder));
         assert_eq!(weakness(&"abc".repeat(20)), Some(Weakness::Monotonous));
         assert_eq!(weakness(OLD), None);
+        let file =
+            read(&format!("SECRET_KEY={OLD}\nSECRET_KEYS_HISTORY=short,{NEW},{}", "abc".repeat(20))).unwrap();
+        assert_eq!(file.weak_history(), [(1, Weakness::Short), (3, Weakness::Monotonous)]);
+        let left = file.without_weak_history();
+        assert_eq!(
+            left.secrets().map(LegacySecret::bytes).collect::<Vec<_>>(),
+            [OLD.as_bytes(), NEW.as_bytes()]
+        );
         assert_eq!(format!("{:?}", read(&format!("SECRET_KEY={OLD}")).unwrap().current), "LegacySecret(..)");
     }
 }

@@ -129,6 +129,16 @@ impl LegacyTokens {
         self
     }
 
+    /// Those of them that a file still holds and that nobody can guess, as they are.
+    pub fn still_in(&self, file: &LegacyFile) -> Self {
+        let stays = |known: &&Known| !known.is_weak && file.secrets().any(|secret| *secret == known.secret);
+        Self {
+            known: self.known.iter().filter(stays).map(Known::again).collect(),
+            pepper: self.pepper.clone(),
+            written_at: AtomicI64::new(self.written_at.load(Ordering::Acquire)),
+        }
+    }
+
     /// What a secret is called by every version of the pepper in force. Nothing can be learned from it.
     fn ids(&self, known: &Known) -> Vec<Name> {
         let hashes = self.pepper.every_legacy_secret(known.secret.bytes());
@@ -213,6 +223,18 @@ impl LegacyTokens {
 impl Known {
     fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Acquire)
+    }
+
+    fn again(&self) -> Self {
+        Self {
+            secret: self.secret.clone(),
+            key: self.key.clone(),
+            is_weak: self.is_weak,
+            until: self.until,
+            has_ended: AtomicBool::new(self.has_ended()),
+            accepted: AtomicU64::new(self.accepted.load(Ordering::Acquire)),
+            last_at: AtomicI64::new(self.last_at.load(Ordering::Acquire)),
+        }
     }
 
     fn of(secret: &LegacySecret, since: Timestamp, until: Timestamp) -> Self {

@@ -65,8 +65,10 @@ pub async fn end(
     let (view, now, platform) = (view(app, ctx, permit, who).await?, ctx.now, app.platform());
     let missing = move |id: SessionId| Problem::not_found(format!("the member has no session {id}"));
     let ctx_inside = ctx.clone();
-    let (ended, revision) = app
-        .write(Scope::Installation, view.organization, now, move |mut transaction: Transaction<'_>| {
+    // The lock is the one under which sessions begin: none that one of these, or a token of a former system, let in is written after they
+    // were ended.
+    let ((ended, given), _) = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 let tx = transaction.tx();
                 let mut after = (Timestamp::MIN, SessionId(0));
@@ -92,6 +94,11 @@ pub async fn end(
                         events.push(event(&ctx_inside, platform, session, "session.end", why));
                     }
                 }
+                // What applications were given by them goes with them, wherever it is for.
+                let mut given = Vec::new();
+                for id in &ended {
+                    given.extend(store::session::end_of_parent(tx, *id, why, now).await?);
+                }
                 if let (Some(id), true) = (one, ended.is_empty()) {
                     return Err(missing(id));
                 }
@@ -108,11 +115,11 @@ pub async fn end(
                 );
                 first.reason = why.to_owned();
                 first.after = Some(format!(r#"{{"sessions_ended":{}}}"#, ended.len()));
-                transaction.commit(first, events, ended).await
-            }) as BoxFuture<'_, Result<Committed<Vec<SessionId>>, Problem>>
+                transaction.commit(first, events, (ended, given)).await
+            }) as BoxFuture<'_, Result<Committed<(Vec<SessionId>, Vec<SessionId>)>, Problem>>
         })
         .await?;
     forget(app, &ended);
-    app.snapshots().hear_own(view.organization, revision).await?;
+    forget(app, &given);
     Ok(ended.len())
 }

@@ -57,7 +57,8 @@ pub(super) async fn is_standing_member(
         && member.is_some_and(|member| is_live(&member, now)))
 }
 
-/// The same, and it stays so until this is final: who removes the member waits, and then ends what began here, too.
+/// The same, and it stays so until this is final: who removes the member or deactivates the account waits, and then ends what began here,
+/// too.
 pub(super) async fn hold_standing_member(
     tx: &mut Tx,
     organization: OrganizationId,
@@ -119,7 +120,11 @@ pub struct OwnMembership {
 }
 
 /// The organizations a principal is a member of now.
-async fn memberships(app: &App, who: PrincipalId, now: Timestamp) -> Result<Vec<OwnMembership>, Problem> {
+pub(super) async fn memberships(
+    app: &App,
+    who: PrincipalId,
+    now: Timestamp,
+) -> Result<Vec<OwnMembership>, Problem> {
     reading_all!(app.database(), |conn| async move {
         let mut found = Vec::new();
         for id in store::membership::organizations_of(conn, who).await? {

@@ -23,6 +23,7 @@ pub mod factor_proof;
 mod guesses;
 pub mod identity_settings;
 pub mod invitation;
+mod invitation_end;
 pub mod key_bulk;
 mod key_flush;
 pub mod key_report;
@@ -33,6 +34,7 @@ pub mod key_use;
 pub mod leaked_key;
 pub mod legacy_caller;
 pub mod legacy_key;
+pub mod legacy_key_import;
 pub mod legacy_secret;
 pub mod legacy_token;
 pub mod lineage;
@@ -164,6 +166,8 @@ pub struct Settings {
     pub audience: String,
     /// The address people reach the service at: links in mails begin with it.
     pub public_url: String,
+    /// How mail leaves the installation.
+    pub mail: crate::mail::Way,
     /// How long an access token lives.
     pub access_token_seconds: u32,
     /// How long a session lasts at most that is used by tokens.
@@ -202,6 +206,7 @@ impl Settings {
         let issuer = issuer.into();
         Self {
             public_url: issuer.clone(),
+            mail: crate::mail::Way::default(),
             issuer,
             audience: "charter".to_owned(),
             access_token_seconds: 600,
@@ -318,6 +323,11 @@ impl Identity {
         })
     }
 
+    /// How many passwords are being hashed or looked at, or wait for that.
+    pub fn passwords_in_line(&self) -> usize {
+        self.hasher.in_line()
+    }
+
     /// Where the keys in force of a lineage are.
     fn place_of(&self, lineage: Lineage) -> &ArcSwap<KeySet> {
         match lineage {
@@ -397,7 +407,7 @@ impl Identity {
             session::purge(app, started).await?;
             password_reset::purge(app, started).await?;
             registration_desk::purge(app, started).await?;
-            invitation::purge(app, started).await?;
+            invitation_end::purge(app, started).await?;
             email_change::purge(app, started).await?;
             crate::mail::purge(app, started).await?;
             crate::webhook::purge(app, started).await?;
@@ -411,7 +421,7 @@ impl Identity {
         refusal::flush(app).await?;
         vault::round(app).await;
         password_reset::work(app).await?;
-        invitation::expire(app, app.now()).await?;
+        invitation_end::expire(app, app.now()).await?;
         registration::work(app).await
     }
 

@@ -117,9 +117,10 @@ impl NewcomerMail {
                 vec![
                     format!(
                         "Somebody asked for an account at \"{}\" with your address. You belong to them already:\n\
-                         sign in as always. A forgotten password comes back by mail.",
+                         sign in as always, at\n\n{service}/sign-in",
                         line(organization)
                     ),
+                    format!("A forgotten password comes back by mail:\n\n{service}/forgot-password"),
                     "If you did not ask for this, there is nothing to do.".to_owned(),
                 ],
             ),
@@ -139,10 +140,13 @@ impl NewcomerMail {
             Self::Approved { organization, token, lasts_seconds } => (
                 format!("You were let in to {organization}"),
                 match token {
-                    None => vec![format!(
-                        "Your request was approved: you belong to \"{}\" now. Sign in with the account you have.",
-                        line(organization)
-                    )],
+                    None => vec![
+                        format!(
+                            "Your request was approved: you belong to \"{}\" now. Sign in with the account you have:",
+                            line(organization)
+                        ),
+                        format!("{service}/sign-in"),
+                    ],
                     Some(token) => vec![
                         format!(
                             "Your request was approved: you have an account at \"{}\" now. Choose its password within\n{} hours:",

@@ -117,7 +117,10 @@ impl Notice {
     fn text(&self, name: &str, service: &str, at: Timestamp) -> Text {
         // To the second, as people read a clock.
         let at = Timestamp::from_seconds(at.seconds());
-        let if_not_you = "If this was not you, tell the administrator of your organization now.".to_owned();
+        let if_not_you = format!(
+            "If this was not you, choose another password now, and tell the administrator of your organization:\n\n\
+             {service}/forgot-password"
+        );
         let (subject, paragraphs) = match self {
             Self::PasswordResetLink { token, lasts_seconds } => (
                 "Choose a new password",
@@ -165,8 +168,9 @@ impl Notice {
                         mail::line(reason)
                     ),
                     "They see what you see, and do nothing dangerous. Everything they do is on the audit trail with\n\
-                     both names. Your administrator can end it at any moment, and so can you, in the list of your sessions."
+                     both names. Your administrator can end it at any moment, and so can you, in the list of your sessions:"
                         .to_owned(),
+                    format!("{service}/account/sessions"),
                 ],
             ),
             Self::NewSignIn { address, user_agent } => {
@@ -181,8 +185,9 @@ impl Notice {
                             from(*address)
                         ),
                         "If this was you, there is nothing to do. If not, choose a new password now: that ends every\n\
-                         session."
+                         other session."
                             .to_owned(),
+                        format!("{service}/account/password"),
                     ],
                 )
             }
@@ -197,6 +202,7 @@ impl Notice {
                     "Sign in again. If it happens once more, choose a new password and tell the administrator of your\n\
                      organization."
                         .to_owned(),
+                    format!("{service}/account/password"),
                 ],
             ),
             Self::ApiKeyExpiring { key, days, expires_at } => (
@@ -223,7 +229,8 @@ impl Notice {
             ),
             Self::SecondFactor { what, address } => {
                 let what = format!("At {at}{} {what}.", from(*address));
-                ("The second factor of your account", vec![what, if_not_you])
+                let seen = format!("Your second factors:\n\n{service}/account/factors");
+                ("The second factor of your account", vec![what, seen, if_not_you])
             }
             Self::WebhookDisabled { name, organization, reason } => (
                 "A webhook was switched off",

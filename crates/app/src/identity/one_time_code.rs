@@ -40,6 +40,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_typed_code_makes_the_reader_stumble() {
+        for typed in charter_testkit::hostile::texts(&["0123-abcd-EFGH", "OILo il-01", "K7QM 2Z9X"], 3_000) {
+            let once = normal(&typed);
+            assert_eq!(*normal(&once), *once, "{typed:?}");
+            assert!(!once.contains([' ', '-']), "{typed:?}");
+        }
+    }
+
+    #[test]
     fn a_code_is_read_however_it_was_typed() {
         assert_eq!(*normal("ab1-O0 il\n"), "AB10011");
         assert!(

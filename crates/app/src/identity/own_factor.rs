@@ -11,7 +11,7 @@ use super::present::{present, swap};
 use super::second_sign_in::{add_methods, over};
 use super::throttle::AccountKey;
 use super::totp::Shown;
-use super::{guesses, one_time_code, session, totp};
+use super::{demand, guesses, one_time_code, session, totp};
 use crate::App;
 use crate::audit;
 use crate::caller::{RequestContext, SignedIn};
@@ -42,6 +42,8 @@ pub struct OwnFactors {
     pub factors: Vec<SecondFactor>,
     /// Recovery codes that were not used yet.
     pub recovery_codes_left: u64,
+    /// The names of their organizations that demand a factor of them.
+    pub demanded_by: Vec<String>,
 }
 
 /// An authenticator app about to be added: the seed, shown once.
@@ -120,7 +122,8 @@ pub async fn list(app: &App, ctx: &RequestContext) -> Result<OwnFactors, Problem
     let (who, mut factors) = own(app, ctx).await?;
     factors.retain(|factor| factor.confirmed_at.is_some());
     let recovery_codes_left = reading_all!(app.database(), |conn| store::recovery_code::count(conn, who))?;
-    Ok(OwnFactors { factors, recovery_codes_left })
+    let demanded_by = demand::made_by(app, ctx).await?;
+    Ok(OwnFactors { factors, recovery_codes_left, demanded_by })
 }
 
 pub(super) fn require_room(factors: &[SecondFactor]) -> Result<(), Problem> {

@@ -6,8 +6,9 @@ use crate::App;
 use crate::caller::{Caller, Listing, Page, RequestContext, SignedIn};
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
-use charter_kernel::{PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_kernel::{OauthClientId, PrincipalId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use charter_store::session::Session;
 
@@ -17,7 +18,8 @@ pub fn principal_of(ctx: &RequestContext) -> Result<&SignedIn, Problem> {
         Caller::Principal(principal) => Ok(principal),
         Caller::Operator { .. } => Err(Problem::new(
             ProblemKind::Forbidden,
-            "the operator has no account: sign in as a user to do this",
+            "the operator has no account, and this is done as a user: sign in (`charter auth login --login E-MAIL`), and set CHARTER_TOKEN to \
+             the access token it prints",
         )),
         Caller::Anonymous => Err(Problem::new(
             ProblemKind::Unauthenticated,
@@ -153,6 +155,23 @@ pub(super) async fn list_live(
             return Ok(Listing { items, next: None });
         }
     }
+}
+
+/// The names of the applications that sessions are of.
+pub async fn clients_of(app: &App, sessions: &[Session]) -> Result<BTreeMap<OauthClientId, String>, Problem> {
+    let clients: BTreeSet<_> = sessions.iter().filter_map(|session| session.client).collect();
+    if clients.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    reading_all!(app.database(), |conn| async move {
+        let mut names = BTreeMap::new();
+        for client in clients {
+            if let Some(found) = store::oauth_client::anywhere(conn, client).await? {
+                names.insert(client, found.name);
+            }
+        }
+        Ok::<_, charter_db::Error>(names)
+    })
 }
 
 fn cursor((at, id): (Timestamp, SessionId)) -> String {

@@ -74,6 +74,11 @@ impl UsedCredential {
     }
 }
 
+/// Whether browsers allow passkeys at this service's address.
+pub fn is_possible(app: &App) -> bool {
+    Site::of(&app.identity().settings.public_url).is_some()
+}
+
 fn site(app: &App) -> Result<Site, Problem> {
     Site::of(&app.identity().settings.public_url).ok_or_else(|| {
         Problem::new(

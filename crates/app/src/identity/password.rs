@@ -173,6 +173,11 @@ impl Hasher {
         Self { breached, ..self }
     }
 
+    /// How many are in the pool or wait for it.
+    pub fn in_line(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Problem> + Send + 'static,

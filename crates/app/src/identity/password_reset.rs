@@ -15,6 +15,7 @@ use super::session;
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
+use crate::mail;
 use crate::text;
 use crate::transaction::{Committed, Transaction};
 use crate::vault;
@@ -85,6 +86,19 @@ pub async fn ask(app: &App, ctx: &RequestContext, login: &str) -> Result<(), Pro
     })
     .await
     .map(drop)
+}
+
+/// What whoever asked is told: the same of every login, and what becomes of mail here.
+pub fn asked(app: &App) -> &'static str {
+    match app.identity().settings().mail {
+        mail::Way::Sent => "if there is such an account, a mail is on its way to it",
+        mail::Way::Kept => {
+            "if there is such an account, its mail is written to the folder mail of the data folder: no mail server is configured (mail_url)"
+        }
+        mail::Way::Waits => {
+            "this service sends no mail yet, so none will come: ask whoever runs it to set a new password for you"
+        }
+    }
 }
 
 /// Looks at what was asked, and mails a token to each account there is. A part of every round of the service.

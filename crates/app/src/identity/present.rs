@@ -87,6 +87,7 @@ pub(super) async fn swap(
     new: &Begun,
     reason: &str,
 ) -> Result<(Vec<SessionId>, Vec<AuditEvent>), Problem> {
+    begin::hold(transaction.tx(), new.session.principal).await?;
     if !store::session::end(transaction.tx(), old.id, reason, ctx.now).await? {
         return Err(gone());
     }

@@ -151,7 +151,28 @@ fn changed(
     Ok(RegistrationSettings { mode, domains, roles, default_role, ..RegistrationSettings::default() })
 }
 
-/// Changes some of them; what is not named stays. Nobody lists a role that they could not give.
+/// How far a mode opens the door to whoever does not know anybody inside, and how little anybody inside has a say.
+const fn openness(mode: RegistrationMode) -> u8 {
+    match mode {
+        RegistrationMode::Off => 0,
+        RegistrationMode::Invitation => 1,
+        RegistrationMode::Approval => 2,
+        RegistrationMode::Domain => 3,
+    }
+}
+
+/// Whether somebody comes in afterwards who did not before, by a way there was not, or with a role they did not name.
+fn opens(before: &RegistrationSettings, after: &RegistrationSettings) -> bool {
+    let takes_any =
+        |it: &RegistrationSettings| it.mode == RegistrationMode::Approval && it.domains.is_empty();
+    let is_more_open = openness(after.mode) > openness(before.mode);
+    let is_wider = !takes_any(before)
+        && (takes_any(after) || after.domains.iter().any(|domain| !before.domains.contains(domain)));
+    let gives_other = after.default_role.is_some() && after.default_role != before.default_role;
+    is_more_open || is_wider || gives_other
+}
+
+/// Changes some of them; what is not named stays. Nobody lists a role that they could not give, or opens the door to one that is listed.
 pub async fn update(
     app: &App,
     ctx: &RequestContext,
@@ -181,9 +202,10 @@ pub async fn update(
                 let mut after = changed(&index, &facts, &before, &update)?;
                 if let Some(caller) = ctx_inside.principal() {
                     let ceiling = caller.ceiling.as_ref().map(|ceiling| ceiling.under(&index));
-                    let added: Vec<RoleKey> =
-                        after.roles.iter().filter(|role| !before.roles.contains(role)).cloned().collect();
-                    rules::require_may_give(&index, &facts, caller.id, ceiling.as_ref(), &added, now)?;
+                    let is_opened = opens(&before, &after);
+                    let is_judged = |role: &&RoleKey| is_opened || !before.roles.contains(role);
+                    let judged: Vec<RoleKey> = after.roles.iter().filter(is_judged).cloned().collect();
+                    rules::require_may_give(&index, &facts, caller.id, ceiling.as_ref(), &judged, now)?;
                 }
                 after.changed_by = ctx_inside.principal().map(|caller| caller.id);
                 after.changed_at = Some(now);

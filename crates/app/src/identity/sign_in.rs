@@ -129,8 +129,8 @@ pub async fn sign_in(app: &App, ctx: &RequestContext, draft: SignInDraft) -> Res
     if reading_all!(app.database(), |conn| store::short_password::has(conn, who))? {
         return Err(Problem::new(
             ProblemKind::Forbidden,
-            "the second factor of the account was taken away, and its password is too short to be the only one: set another with \
-             `POST /api/v1/auth/forgot-password`",
+            "the second factor of the account was taken away, and its password is too short to be the only one: have a mail \
+             sent to you with which you set another, at `/forgot-password` or by `POST /api/v1/auth/forgot-password`",
         ));
     }
     let old = match &draft.replaces {

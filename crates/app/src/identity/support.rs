@@ -10,7 +10,7 @@ use super::begin::{self, Opening, SignIn, issue};
 use super::own_session::own_session_of;
 use super::session::Known;
 use super::token::TokenFault;
-use super::{notice, notice::Notice, session, session_limits};
+use super::{membership, notice, notice::Notice, session, session_limits};
 use crate::App;
 use crate::audit;
 use crate::caller::{Caller, Ceiling, RequestContext, SignedIn};
@@ -143,6 +143,10 @@ pub async fn begin(
     let (ended, _) = app
         .write(Scope::Installation, organization, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
+                if !membership::hold_standing_member(transaction.tx(), organization, who, now).await? {
+                    let detail = "the member may not act at this moment, and so may nobody for them";
+                    return Err(Problem::new(ProblemKind::Forbidden, detail));
+                }
                 let (ended, events) =
                     begin::write(&mut transaction, &ctx_inside, platform, &new, &reason).await?;
                 let notice = Notice::SupportBegan { by, reason: reason.clone(), until };

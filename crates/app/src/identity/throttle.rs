@@ -112,9 +112,20 @@ pub fn bucket(address: IpAddr) -> IpAddr {
     }
 }
 
+/// How long somebody waits, as people say it; never too short.
+pub(super) fn span(seconds: u32) -> String {
+    let of = |count: u32, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
+    match seconds {
+        0..=90 => of(seconds.max(1), "second"),
+        91..=5_400 => of(seconds.div_ceil(60), "minute"),
+        _ => of(seconds.div_ceil(3_600), "hour"),
+    }
+}
+
 fn wait(micros: i64) -> Problem {
     let seconds = u32::try_from(micros.div_euclid(1_000_000) + 1).unwrap_or(1);
-    Problem::new(ProblemKind::Throttled, "too many attempts: wait, then try again").retry_after(seconds)
+    Problem::new(ProblemKind::Throttled, format!("too many attempts: try again in {}", span(seconds)))
+        .retry_after(seconds)
 }
 
 /// Makes room: what no longer counts goes first, then the quarter that was quiet the longest.
@@ -164,6 +175,21 @@ mod tests {
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_seconds(1_800_000_000 + seconds)
+    }
+
+    #[test]
+    fn how_long_somebody_waits_is_said_in_their_words_and_never_too_short() {
+        for (seconds, words) in [
+            (0, "1 second"),
+            (1, "1 second"),
+            (90, "90 seconds"),
+            (91, "2 minutes"),
+            (719, "12 minutes"),
+            (5_400, "90 minutes"),
+            (5_401, "2 hours"),
+        ] {
+            assert_eq!(span(seconds), words);
+        }
     }
 
     /// Attack 55: the account's counter does not care from where; the owner gets in after the delay, always.

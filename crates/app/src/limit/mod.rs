@@ -200,14 +200,28 @@ pub(crate) async fn keep_within(
     count: u64,
     now: Timestamp,
 ) -> Result<(), Problem> {
-    if let Some(limit) = catalogue.limits.iter().find(|known| known.key.as_str() == limit) {
-        let effective = effective(&facts(tx, organization).await?, catalogue, &limit.key, now)?;
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        if effective.enforcement == Enforcement::Hard && effective.value.is_some_and(|value| count > value) {
-            return Err(usage::reached(&effective, count - 1, 1));
-        }
-    }
+    require_within(tx, catalogue, organization, limit, count, now).await?;
     note(tx, catalogue, organization, limit, count, now).await
+}
+
+/// Refuses a count beyond a hard limit of the plan, and notes nothing.
+pub(crate) async fn require_within(
+    conn: &mut Conn,
+    catalogue: &Catalogue,
+    organization: OrganizationId,
+    limit: &str,
+    count: u64,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let Some(limit) = catalogue.limits.iter().find(|known| known.key.as_str() == limit) else {
+        return Ok(());
+    };
+    let effective = effective(&facts(conn, organization).await?, catalogue, &limit.key, now)?;
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    if effective.enforcement == Enforcement::Hard && effective.value.is_some_and(|value| count > value) {
+        return Err(usage::reached(&effective, count - 1, 1));
+    }
+    Ok(())
 }
 
 /// Notes how much there is of what Charter itself counts.

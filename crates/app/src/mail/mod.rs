@@ -53,6 +53,18 @@ pub enum Undelivered {
     Never(String),
 }
 
+/// How letters leave the installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Way {
+    /// By a mail server.
+    #[default]
+    Sent,
+    /// Into files of the data folder, where somebody tries things out.
+    Kept,
+    /// Not at all, until a mail server is configured.
+    Waits,
+}
+
 /// What a carrier is doing.
 pub type Carrying<'a> = Pin<Box<dyn Future<Output = Result<(), Undelivered>> + Send + 'a>>;
 

@@ -110,6 +110,63 @@ pub struct PepperEnd {
     pub ended_legacy_secrets: u64,
     /// Everything else that dies with it.
     pub others: OtherHashes,
+    /// What keeps it from ending whoever insists; none is nothing.
+    pub waits_for: Option<String>,
+}
+
+impl PepperEnd {
+    /// What dies with it, in words; none is nothing.
+    pub fn dying(&self) -> Option<String> {
+        let others = &self.others;
+        let counts = [
+            (self.credentials, "API key or service token", "API keys and service tokens"),
+            (self.clients, "OAuth client", "OAuth clients"),
+            (
+                others.previous_client_secrets,
+                "former secret of an OAuth client",
+                "former secrets of OAuth clients",
+            ),
+            (self.sessions, "session", "sessions"),
+            (others.recovery_codes, "recovery code", "recovery codes"),
+            (others.invitations, "open invitation", "open invitations"),
+            (others.registrations, "request for an account", "requests for an account"),
+            (others.email_changes, "change of an address", "changes of an address"),
+            (others.password_resets, "link for a new password", "links for a new password"),
+        ];
+        let told: Vec<String> = counts
+            .iter()
+            .filter(|(count, _, _)| *count > 0)
+            .map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }))
+            .collect();
+        let (last, rest) = told.split_last()?;
+        Some(if rest.is_empty() { last.clone() } else { format!("{} and {last}", rest.join(", ")) })
+    }
+
+    /// What that means, in words.
+    pub fn summary(&self, is_dry_run: bool) -> String {
+        let version = self.version;
+        let dying = self.dying();
+        if !is_dry_run {
+            return dying.map_or_else(
+                || format!("version {version} of the pepper is ended; nothing stood on it"),
+                |dying| format!("version {version} of the pepper is ended: {dying} are refused from now on"),
+            );
+        }
+        let mut told = dying.map_or_else(
+            || format!("nothing stands on version {version} of the pepper, and nothing was written"),
+            |dying| {
+                format!(
+                    "nothing was written; with version {version} of the pepper {dying} would be refused for good: it takes `force`"
+                )
+            },
+        );
+        if let Some(waits_for) = &self.waits_for {
+            told.push_str(&format!("; it cannot be ended now: {waits_for}"));
+        } else if self.ended_legacy_secrets > 0 {
+            told.push_str("; it cannot be ended while ended secrets of a former system stand on it");
+        }
+        told
+    }
 }
 
 /// How a version is ended.
@@ -119,7 +176,7 @@ pub struct EndDraft {
     pub version: u32,
     /// Only count.
     pub is_dry_run: bool,
-    /// End it although recovery codes die with it.
+    /// End it although something dies with it.
     pub is_forced: bool,
 }
 
@@ -149,14 +206,29 @@ pub async fn end(
         }
         Some(KeyWord::Retiring) => {}
         Some(_) => {
-            return Err(Problem::new(
-                ProblemKind::InUse,
-                "hashes are made by this version, or will be in a moment: `charter vault rotate --pepper` makes another first",
-            ));
+            let next = peppers.iter().find(|it| it.version > version && it.ended_at.is_none());
+            let why = next.map_or_else(
+                || {
+                    "hashes are made by this version, or will be in a moment: `charter vault rotate --pepper` makes another first".to_owned()
+                },
+                |next| {
+                    format!(
+                        "hashes are made by version {version} until {}, and by version {} from then on: ask again about a minute after that",
+                        next.activates_at, next.version
+                    )
+                },
+            );
+            return Err(Problem::new(ProblemKind::InUse, why));
         }
     }
     let newer = peppers.iter().find(|it| it.version == hashes);
     let since = newer.map_or(now, |it| it.activates_at);
+    let waits_for = newer.is_some_and(|it| it.indexed_at.is_none()).then(|| {
+        format!(
+            "what is found by a keyed hash is not found by version {hashes} yet: a service that runs sees to it within minutes, and \
+             `charter vault advance` where none does"
+        )
+    });
     let counted = reading_all!(app.database(), |conn| async move {
         let on = |of: Vec<(u32, u64)>| on_version(&of, |it| it == version);
         Ok::<_, charter_db::Error>(PepperEnd {
@@ -166,30 +238,25 @@ pub async fn end(
             sessions: store::vault::sessions_before(conn, now, since, version).await?,
             ended_legacy_secrets: legacy_caller::known_only_by(conn, version, now).await?,
             others: store::vault::others_before(conn, now, since, version).await?,
+            waits_for,
         })
     })?;
     if is_dry_run {
         return Ok(counted);
     }
+    if let Some(waits_for) = &counted.waits_for {
+        return Err(Problem::new(ProblemKind::InUse, waits_for.clone()));
+    }
+    if let Some(dying) = counted.dying().filter(|_| !is_forced) {
+        return Err(Problem::new(
+            ProblemKind::InUse,
+            format!(
+                "{dying} stand on version {version} and would be refused for good: have keys and clients used and sessions renewed, have \
+                 codes and links made anew, or say `force`"
+            ),
+        ));
+    }
     let others = counted.others;
-    if newer.is_some_and(|it| it.indexed_at.is_none()) {
-        return Err(Problem::new(
-            ProblemKind::InUse,
-            format!(
-                "what is found by a keyed hash is not found by version {hashes} yet: a service that runs sees to it within minutes, and \
-                 `charter vault advance` where none does"
-            ),
-        ));
-    }
-    if others.recovery_codes > 0 && !is_forced {
-        return Err(Problem::new(
-            ProblemKind::InUse,
-            format!(
-                "{} recovery codes stand on version {version} and would die: have their owners make new ones, or say `force`",
-                others.recovery_codes
-            ),
-        ));
-    }
     let mut event = audit::event(ctx, platform, "pepper.end", "pepper", version.to_string());
     event.after = Some(
         serde_json::json!({

@@ -118,6 +118,12 @@ pub async fn rotate(
     permit: &Permit,
     draft: RotationDraft,
 ) -> Result<Rotation, Problem> {
+    if draft.is_rewrap_only {
+        let plan = plan(app, permit, ctx, draft).await?;
+        if plan.rewrapped.is_empty() {
+            return Ok(plan);
+        }
+    }
     let (platform, now) = (permit.organization(), ctx.now);
     let secret = Zeroizing::new(app.world().random::<32>());
     let (inside, ctx_inside) = (app.clone(), ctx.clone());

@@ -3,7 +3,9 @@
 
 use crate::world::open;
 use charter_app::identity::adopted_hash::AdoptedHash;
-use charter_app::identity::{credential_text, legacy_secret};
+use charter_app::identity::oauth::scope::Scope;
+use charter_app::identity::passkey::{MadeCredential, UsedCredential};
+use charter_app::identity::{credential_text, legacy_secret, totp};
 use charter_app::{Caller, policy_document, text};
 use charter_kernel::{Key, Pattern, PermissionCode, PrincipalId, Timestamp};
 use charter_policy::condition::AddressRange;
@@ -150,6 +152,48 @@ expect = "allow"
     for text in texts(&[policy, cases], CASES / 3) {
         let _ = policy_document::parse(&text);
         let _ = policy_document::PolicyCases::parse(&text);
+    }
+}
+
+/// A code is one of an app's whatever blanks stand in it, and nothing bent is another one.
+#[test]
+fn codes_of_authenticator_apps() {
+    let seed = b"12345678901234567890";
+    let now = Timestamp::from_seconds(59);
+    let near: Vec<String> = [29, 59, 89]
+        .iter()
+        .map(|at| totp::code(seed, Timestamp::from_seconds(*at)).unwrap().to_string())
+        .collect();
+    let (code, spaced) = (near[1].clone(), format!("{} {}", &near[1][..3], &near[1][3..]));
+    for typed in texts(&[code.as_str(), spaced.as_str(), "000000"], CASES) {
+        let plain: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
+        let is_right = totp::step_of(seed, &typed, now).unwrap().is_some();
+        assert_eq!(is_right, near.contains(&plain), "{typed:?}");
+    }
+}
+
+/// What browsers hand over for a passkey, with whatever one can think of in it.
+#[test]
+fn passkeys_as_browsers_hand_them_over() {
+    let made = r#"{"id":"AAECAw","rawId":"AAECAw","type":"public-key","extensions":{},"response":{"attestationObject":"o2NmbXRkbm9uZWdhdHRTdG10oGhhdXRoRGF0YUA","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0","transports":["internal"]}}"#;
+    let used = r#"{"id":"AAECAw","rawId":"AAECAw","type":"public-key","extensions":{},"response":{"authenticatorData":"AAEC","clientDataJSON":"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0","signature":"AAEC","userHandle":null}}"#;
+    let (mut makes, mut uses) = (0, 0);
+    for text in texts(&[made, used], CASES) {
+        let Ok(value) = serde_json::from_str(&text) else { continue };
+        makes += u32::from(MadeCredential::read(&value).is_ok());
+        uses += u32::from(UsedCredential::read(&value).is_ok());
+    }
+    assert!(makes > 0 && uses > 0, "some texts are not bent at all");
+}
+
+#[test]
+fn scopes_of_applications() {
+    for text in
+        texts(&["openid profile email offline_access", "openid finance.*.read *", "crm.leads.read"], CASES)
+    {
+        if let Ok(scope) = Scope::read(&text) {
+            assert_eq!(Scope::read(&scope.text()).as_ref(), Ok(&scope), "{text:?}");
+        }
     }
 }
 

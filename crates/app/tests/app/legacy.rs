@@ -4,6 +4,7 @@ use crate::world::{NOW, Node, OPERATOR, PASSWORD, draft, open};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use charter_app::identity::legacy_secret::Weakness;
 use charter_app::identity::sign_in::Opening;
 use charter_app::identity::{legacy_caller, legacy_secret, own_factor, own_password, sign_in, totp};
 use charter_app::member::{self, MemberUpdate};
@@ -101,7 +102,7 @@ async fn take(
     text: &str,
     until: Option<Timestamp>,
     weak: bool,
-) -> Result<(), charter_kernel::Problem> {
+) -> Result<legacy_caller::Taken, charter_kernel::Problem> {
     legacy_caller::take(app, &legacy_secret::read(text).unwrap(), until, weak).await
 }
 
@@ -266,14 +267,12 @@ both_engines!(
     node.company().await;
     node.clock.forward(61);
     let text = format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY=short");
-    let weak = take(&node.app, &text, None, false).await.unwrap_err();
-    assert_eq!(weak.kind, ProblemKind::Invalid);
-    take(&node.app, &text, None, true).await.unwrap();
+    assert_eq!(take(&node.app, &text, None, true).await.unwrap().in_force, 2);
     let by_weak = |node: &Node| token("short", &claims("ann@toys.example", node.now()));
     assert!(matches!(node.app.authenticate(Some(&by_weak(&node)), None).await, Ok(Caller::Principal(_))));
     node.clock.forward(86_400);
     is_refused(&node, &by_weak(&node)).await;
-    take(&node.app, &text, None, true).await.unwrap();
+    assert_eq!(take(&node.app, &text, None, true).await.unwrap().in_force, 1, "the day of the weak one is over");
     is_refused(&node, &by_weak(&node)).await;
     let permit = node.app.require(&node.operator(), node.app.platform(), "platform.secrets.rotate").await.unwrap();
     let states = legacy_caller::states(&node.app, &permit).await.unwrap();
@@ -284,8 +283,65 @@ both_engines!(
     is_refused(&node, &ann(&node)).await;
     let again = legacy_caller::end(&node.app, &node.operator(), &permit, "twice").await.unwrap_err();
     assert_eq!(again.kind, ProblemKind::NotFound);
-    take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    let after = take(&node.app, &format!("SECRET_KEY={SECRET}"), None, false).await.unwrap();
+    assert_eq!(after.in_force, 0, "and nothing says otherwise");
     is_refused(&node, &ann(&node)).await;
+});
+
+both_engines!(
+    /// Attack 116: what a rotation leaves in the history stops no service, and lets nobody in.
+    a_weak_secret_of_the_history_verifies_nothing, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    node.clock.forward(61);
+    let older = SECRET.chars().rev().collect::<String>();
+    let taken = take(&node.app, &format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY=short,{older}"), None, false).await;
+    assert_eq!(taken.unwrap(), legacy_caller::Taken { in_force: 2, left_out: vec![(1, Weakness::Short)] });
+    let by = |secret: &str| token(secret, &claims("ann@toys.example", node.now()));
+    is_refused(&node, &by("short")).await;
+    for secret in [SECRET, older.as_str()] {
+        node.as_bearer(&by(secret)).await;
+    }
+    let current = format!("DEBUG=0\nSECRET_KEY=short\nSECRET_KEYS_HISTORY={SECRET}");
+    let weak = take(&node.app, &current, None, false).await.unwrap_err();
+    assert_eq!(weak.kind, ProblemKind::Invalid);
+    let told = format!("{weak} {weak:?}");
+    assert!(told.contains("line 2: SECRET_KEY") && told.contains("charter keys rotate --legacy-env"), "{told}");
+    is_refused(&node, &by("short")).await;
+    node.as_bearer(&by(SECRET)).await;
+});
+
+both_engines!(
+    /// A secret that had leaked and left the file let people in for as long as the new one was a weak one.
+    a_weak_secret_in_the_file_keeps_none_in_force_that_left_it, async |db: TestDatabase| {
+    let node = open(&db).await;
+    node.company().await;
+    node.clock.forward(61);
+    let older = SECRET.chars().rev().collect::<String>();
+    let strange = SECRET.replace('a', "z");
+    let by = |secret: &str| token(secret, &claims("ann@toys.example", node.now()));
+    let both = format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY={older}");
+    assert_eq!(take(&node.app, &both, None, false).await.unwrap().in_force, 2);
+    node.as_bearer(&by(&older)).await;
+    // One stays, one left, and one is new: nothing is taken that was not before.
+    let weak = format!("SECRET_KEY=short\nSECRET_KEYS_HISTORY={older},{strange}");
+    assert_eq!(take(&node.app, &weak, None, false).await.unwrap_err().kind, ProblemKind::Invalid);
+    for refused in [SECRET, "short", &strange] {
+        is_refused(&node, &by(refused)).await;
+    }
+    node.as_bearer(&by(&older)).await;
+    let permit = node.app.require(&node.operator(), node.app.platform(), "platform.secrets.read").await.unwrap();
+    let states = legacy_caller::states(&node.app, &permit).await.unwrap();
+    assert_eq!(states.iter().map(|it| it.accepted).collect::<Vec<_>>(), [2], "it goes on counting");
+    // One that was ended stays so, and one that is the current one but weak brings nothing back.
+    legacy_caller::end_secret(&node.app, &node.operator(), &permit, &states[0].id, "leaked").await.unwrap();
+    take(&node.app, &weak, None, false).await.unwrap_err();
+    is_refused(&node, &by(&older)).await;
+    assert_eq!(take(&node.app, &both, None, false).await.unwrap().in_force, 1);
+    node.as_bearer(&by(SECRET)).await;
+    is_refused(&node, &by(&older)).await;
+    take(&node.app, "SECRET_KEY=short", None, false).await.unwrap_err();
+    is_refused(&node, &by(SECRET)).await;
 });
 
 const DAY: i64 = 86_400;

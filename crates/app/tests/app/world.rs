@@ -2,6 +2,7 @@
 
 use charter_app::assignment::{self, AssignmentDraft};
 use charter_app::clock::{Clock, SystemRandomness};
+use charter_app::identity::breached::BreachedPasswords;
 use charter_app::identity::password::HashCost;
 use charter_app::identity::sign_in::{Opening, SignInDraft};
 use charter_app::identity::{self, OperatorToken, Secrets, own_password};
@@ -60,6 +61,24 @@ pub async fn open_with(
     previous: &[[u8; 32]],
     now: i64,
 ) -> Result<Node, Problem> {
+    let settings = identity::Settings {
+        previous_key_encryption_keys: previous.to_vec().into(),
+        ..identity::Settings::new("https://charter.example", secrets)
+    };
+    open_as(db, settings, now).await
+}
+
+/// The same, where no new password may stand in a list.
+pub async fn open_with_breached(db: &TestDatabase, list: Arc<dyn BreachedPasswords>) -> Node {
+    let secrets = Secrets { key_encryption_key: [1; 32], pepper: [2; 32] };
+    let settings = identity::Settings {
+        breached_passwords: Some(list),
+        ..identity::Settings::new("https://charter.example", secrets)
+    };
+    open_as(db, settings, NOW).await.unwrap()
+}
+
+async fn open_as(db: &TestDatabase, settings: identity::Settings, now: i64) -> Result<Node, Problem> {
     // The node opens the database itself, and a SQLite file has one owner.
     db.close().await.unwrap();
     let clock = Arc::new(StillClock(AtomicI64::new(now * 1_000_000)));
@@ -72,9 +91,8 @@ pub async fn open_with(
             // One password is hashed at a time.
             cores: 1,
             hash_cost: HashCost { memory_kib: 64, passes: 1, lanes: 1 },
-            previous_key_encryption_keys: previous.to_vec().into(),
             operator: Some(OperatorToken { token: OPERATOR.to_owned(), account: "charter".to_owned() }),
-            ..identity::Settings::new("https://charter.example", secrets)
+            ..settings
         },
     };
     let world = World::new(Arc::<StillClock>::clone(&clock), Arc::new(SystemRandomness));

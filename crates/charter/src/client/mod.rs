@@ -11,6 +11,8 @@ use crate::operation::Operation;
 use serde_json::Value;
 use std::time::Duration;
 
+pub use remote::readiness;
+
 /// One call of the API.
 #[derive(Debug, Clone, Default)]
 pub struct Call {
@@ -270,9 +272,20 @@ async fn lock_or_service(folder: &Folder) -> Result<Found> {
 }
 
 fn no_token(folder: &std::path::Path) -> Failure {
+    let path = folder.join("operator-token");
+    let is_missing = std::fs::symlink_metadata(&path).is_err_and(|error| {
+        matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+    });
+    if is_missing {
+        return Failure::new(format!(
+            "no credential: there is no {}, the operator token of the service's data folder. Name that folder with --data, or set \
+             CHARTER_TOKEN to an access token or a service token, as for a service on another machine",
+            path.display()
+        ));
+    }
     Failure::new(format!(
         "{} cannot be read: run the command as the account that owns it, or set CHARTER_TOKEN",
-        folder.join("operator-token").display()
+        path.display()
     ))
 }
 

@@ -47,6 +47,12 @@ pub async fn is_reachable(url: &str) -> bool {
     client.get(format!("{url}/healthz")).send().await.is_ok()
 }
 
+/// What a service at an address says of whether it is ready.
+pub async fn readiness(url: &str) -> Option<serde_json::Value> {
+    let answer = client(url, Duration::from_secs(10)).ok()?.get(format!("{url}/readyz")).send().await.ok()?;
+    serde_json::from_slice(&answer.bytes().await.ok()?).ok()
+}
+
 impl Remote {
     /// A service at an address, spoken to with a credential.
     pub fn new(url: &str, token: Secret) -> Result<Self> {

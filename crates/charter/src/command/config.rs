@@ -21,15 +21,24 @@ pub fn check(invocation: &Invocation<'_>) -> Result {
     if let Err(fault) = installation::breached(&loaded.configuration, breached::MANY_PLACES) {
         loaded.faults.push(fault);
     }
+    let mut database = None;
     if loaded.configuration.production {
-        let found = super::runtime(false)?.block_on(installation::trial_data(&loaded.configuration));
+        let (found, told) = super::runtime(false)?.block_on(installation::trial_data(&loaded.configuration));
         loaded.production_faults.extend(found);
+        database = told;
     }
     if invocation.is_json {
-        output::print(&format!("{:#}", report::as_json(&loaded)));
+        let mut document = report::as_json(&loaded);
+        if let (Some(document), Some(told)) = (document.as_object_mut(), database) {
+            document.insert("database".to_owned(), told.into());
+        }
+        output::print(&format!("{document:#}"));
     } else {
         output::print(&report::table(&loaded));
         output::complain(&report::warnings(&loaded));
+        if let Some(told) = database {
+            output::print(&format!("\ndatabase: {told}"));
+        }
     }
     let count = loaded.all_faults().count();
     if count == 0 {

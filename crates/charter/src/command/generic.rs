@@ -1,7 +1,7 @@
 //! A command for an operation of the API: path and query parameters and the fields of the body are flags, `--body` gives a
 //! whole body, lists are tables and follow their cursors with `--all`.
 
-use super::{Invocation, arguments, show};
+use super::{Invocation, arguments, show, told};
 use crate::client::{Answer, Call, Client, escape, no_organization};
 use crate::failure::{Failure, Outcome, Result};
 use crate::operation::{Field, Form, Operation};
@@ -154,7 +154,7 @@ async fn follow(
 ) -> Result {
     if !operation.is_paged {
         let answer = client.call(&call).await?;
-        print(&answer, invocation.is_json)?;
+        print(operation, &call, &answer, invocation.is_json)?;
         return Ok(Outcome::Good);
     }
     let matches = invocation.matches;
@@ -198,12 +198,22 @@ pub async fn pages(client: &Client, call: Call, most: Option<usize>) -> Result<V
     }
 }
 
-fn print(answer: &Answer, is_json: bool) -> Result<()> {
+fn print(operation: &Operation, call: &Call, answer: &Answer, is_json: bool) -> Result<()> {
     let is_json_answer = answer.header("content-type").is_none_or(|kind| kind.contains("json"));
-    if is_json_answer {
-        show::value(&answer.json()?, is_json);
-    } else {
+    if !is_json_answer {
         crate::output::print(&answer.text());
+        return Ok(());
+    }
+    let answer = answer.json()?;
+    let sent = call.body.as_ref().and_then(|(_, body)| serde_json::from_slice(body).ok()).unwrap_or_default();
+    match told::instead(operation, &answer, &sent).filter(|_| !is_json) {
+        Some(words) => crate::output::print(&words),
+        None => {
+            if let Some(words) = told::before(operation).filter(|_| !is_json) {
+                crate::output::print(words);
+            }
+            show::value(&answer, is_json);
+        }
     }
     Ok(())
 }

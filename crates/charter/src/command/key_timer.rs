@@ -156,7 +156,7 @@ fn with_entry(old: &str, entry: &str, words: &[String]) -> String {
     let file = words.get(5).map(|file| format!(" keys rotate --if-due --legacy-env {} ", quoted(file)));
     let file = file.unwrap_or_default().replace('%', r"\%");
     let is_ours = |line: &str| !line.trim_start().starts_with('#') && line.contains(&file);
-    let mut lines: Vec<&str> = old.lines().filter(|line| !is_ours(line)).collect();
+    let mut lines: Vec<&str> = old.split_terminator('\n').filter(|line| !is_ours(line)).collect();
     lines.push(entry);
     lines.join("\n") + "\n"
 }
@@ -261,6 +261,26 @@ mod tests {
         assert_eq!(unit_quoted("/srv/erp/.env"), "/srv/erp/.env");
         assert_eq!(unit_quoted("/srv/our erp/.env"), "\"/srv/our erp/.env\"");
         assert_eq!(unit_quoted(r#"a"b\c%d$e"#), r#""a\"b\\c%%d$$e""#);
+    }
+
+    #[test]
+    fn no_crontab_makes_the_reader_stumble_and_every_other_line_stays() {
+        let words =
+            ["/bin/charter", "keys", "rotate", "--if-due", "--legacy-env", "/srv/.env"].map(str::to_owned);
+        let entry = format!(
+            "0 2 * * * /bin/charter keys rotate --if-due --legacy-env {} --data /srv",
+            quoted("/srv/.env")
+        );
+        let seeds = ["MAILTO=me\n5 4 * * * true\n", &entry, "# 1\r\n@daily x % y\n"];
+        for old in charter_testkit::hostile::texts(&seeds, 3_000) {
+            let new = with_entry(&old, &entry, &words);
+            assert_eq!(with_entry(&new, &entry, &words), new, "{old:?}");
+            let ours = |text: &str| text.lines().filter(|line| *line == entry).count();
+            assert_eq!(ours(&new), 1, "{old:?}");
+            let others = |line: &&str| !line.contains("--legacy-env");
+            let (before, after) = (old.split_terminator('\n'), new.split_terminator('\n'));
+            assert!(before.filter(others).eq(after.filter(others)), "{old:?}");
+        }
     }
 
     #[test]

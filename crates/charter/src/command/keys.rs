@@ -129,7 +129,7 @@ async fn rotate_own(invocation: &Invocation<'_>) -> Result {
     if let Some(seconds) = invocation.matches.get_one::<u32>(AHEAD) {
         again.push_str(&format!("--ahead-seconds {seconds} "));
     }
-    output::print(&told(&answer, &again));
+    output::print(&told(&answer, &again, &super::data_flag(&invocation.loaded.configuration)));
     Ok(Outcome::Good)
 }
 
@@ -162,7 +162,7 @@ fn reached(reaches: &Value) -> String {
     text
 }
 
-fn told(answer: &Value, again: &str) -> String {
+fn told(answer: &Value, again: &str, data: &str) -> String {
     let part = |name: &str| answer.get(name).map(show::cell).unwrap_or_default();
     let is_dry = answer.get(DRY_RUN).and_then(Value::as_bool).unwrap_or_default();
     let makes = answer.get("makes_key").and_then(Value::as_bool).unwrap_or_default();
@@ -182,7 +182,7 @@ fn told(answer: &Value, again: &str) -> String {
     if is_dry {
         text.push_str(&answer.get("reaches").map(reached).unwrap_or_default());
         text.push_str(&format!(
-            "nothing was written; to do exactly this: charter keys rotate {again}--plan {}\n",
+            "nothing was written; to do exactly this: charter keys rotate{data} {again}--plan {}\n",
             part("plan")
         ));
     }

@@ -6,7 +6,7 @@ use crate::client::Call;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{legacy, output};
 use charter_app::World;
-use charter_app::identity::legacy_secret::{self, HISTORY_MAX};
+use charter_app::identity::legacy_secret::{self, HISTORY_MAX, LegacyFile};
 use charter_kernel::Timestamp;
 use serde_json::json;
 use std::fs::{File, TryLockError};
@@ -43,16 +43,20 @@ pub async fn rotate(invocation: &Invocation<'_>, path: &Path) -> Result {
     let leave = file.secrets().count() - kept;
     let copy = copy_of(&path, now);
     let shown = path.display();
+    let weak = weak(&file, invocation.loaded.configuration.legacy_accept_weak);
     if invocation.matches.get_flag(DRY_RUN) {
         let due =
             due_at.map_or_else(|| "unknown: there is no KEY_LAST_ROTATED".to_owned(), |at| at.to_string());
         output::print(&format!(
             "{shown}, due: {due}\nSECRET_KEY would be a new one of 256 bits\n\
              SECRET_KEYS_HISTORY would hold {kept} of those so far, {leave} would leave it\nKEY_LAST_ROTATED would be {now}\n\
-             copy of the file as it is: {}\nnothing was written",
+             {weak}copy of the file as it is: {}\nnothing was written",
             copy.display()
         ));
         return Ok(Outcome::Good);
+    }
+    if !weak.is_empty() {
+        output::complain(weak.trim_end());
     }
     // Before the file is: a rotation that cannot be recorded does not happen.
     let call = Call::of(invocation.operation("keys.record-legacy-rotation")?)
@@ -66,6 +70,23 @@ pub async fn rotate(invocation: &Invocation<'_>, path: &Path) -> Result {
         copy.display()
     ));
     Ok(Outcome::Good)
+}
+
+/// What becomes of tokens whose secrets can be guessed, a line for each secret that goes on standing in the file.
+fn weak(file: &LegacyFile, is_accepted: bool) -> String {
+    let what = if is_accepted {
+        "tokens signed with it are taken here until the day of legacy_accept_weak is over"
+    } else {
+        "tokens signed with it end: none is taken here"
+    };
+    let rest = "the former system takes them until it leaves SECRET_KEYS_HISTORY";
+    let current =
+        file.current.weakness().map(|weakness| (format!("line {}: SECRET_KEY", file.line), weakness));
+    // The last of three leaves the history.
+    let kept = file.weak_history().into_iter().filter(|(number, _)| *number < HISTORY_MAX);
+    let kept = kept.map(|(number, weakness)| (format!("secret {number} of SECRET_KEYS_HISTORY"), weakness));
+    let lines = current.into_iter().chain(kept);
+    lines.map(|(which, weakness)| format!("{which} {weakness}: {what}; {rest}\n")).collect()
 }
 
 /// One rotation of a file at a time: of two that began at once, one would take the other's new secret away.

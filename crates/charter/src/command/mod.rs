@@ -19,12 +19,13 @@ mod policy;
 mod question;
 mod serve;
 mod show;
+mod told;
 mod tree;
 mod user_file;
 mod users;
 mod vault;
 
-use crate::config::{Loaded, load, report};
+use crate::config::{Configuration, Loaded, load, report};
 use crate::failure::{Failure, Outcome, Result};
 use crate::operation::Operation;
 use crate::{log, operation, output};
@@ -168,6 +169,15 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
             }
         }
     }
+}
+
+/// The flag that names the data folder again in a command that is proposed, where it is not the one every command looks in.
+fn data_flag(configuration: &Configuration) -> String {
+    let data = &configuration.data;
+    if data == std::path::Path::new("./charter-data") {
+        return String::new();
+    }
+    format!(" --data {}", crate::demo::greeting::word(&data.display().to_string()))
 }
 
 fn version(invocation: &Invocation<'_>) -> Result {

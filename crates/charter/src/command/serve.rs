@@ -68,7 +68,7 @@ async fn refuse_what_is_for_trying_out(invocation: &Invocation<'_>, is_demo: boo
     if is_demo {
         faults.push(Fault::new("--demo", "puts published passwords into the database", "leave it out"));
     }
-    faults.extend(installation::trial_data(&loaded.configuration).await);
+    faults.extend(installation::trial_data(&loaded.configuration).await.0);
     if faults.is_empty() {
         return Ok(());
     }
@@ -110,6 +110,7 @@ async fn serve(
         pid: std::process::id(),
         started_at: installation::now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        is_production: configuration.production,
     };
     let announcement = folder.announce(&service)?;
     let edge = installation::edge(app, configuration);
@@ -231,17 +232,22 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
 
 /// What the person who started the server is told; two empty lines end it.
 async fn welcome(app: &App, address: &str, configuration: &Configuration, start: Start<'_>) -> Result<()> {
-    let mut text =
-        format!("Charter {} listens on {address}\nAPI: {address}/docs\n", env!("CARGO_PKG_VERSION"));
+    let mut text = format!(
+        "Charter {} listens on {address}\nAPI: {address}/docs\nPeople: {}/account\n",
+        env!("CARGO_PKG_VERSION"),
+        configuration.public_url
+    );
     if let Some(code) = charter_app::identity::setup::code(app).await? {
         text.push_str(&format!(
             "\nThis installation has no administrator. Make the first one within a day, with this one-time code:\n\
-             \n  charter setup --code {} --login you@example.com\n",
+             \n  charter setup{} --code {} --login you@example.com\n",
+            super::data_flag(configuration),
             code.as_str()
         ));
     }
     if start.is_demo {
-        let place = Place { address, program: start.program, data: &configuration.data };
+        let people = &configuration.public_url;
+        let place = Place { address, people, program: start.program, data: &configuration.data };
         text.push_str(&demo::greeting::text(&place));
     }
     output::print(&format!("{text}\n\n"));

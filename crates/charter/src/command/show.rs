@@ -73,13 +73,42 @@ pub fn list(items: &[Value]) -> String {
     let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
     let rows: Vec<Vec<String>> = items
         .iter()
-        .map(|item| columns.iter().map(|name| item.get(*name).map(brief).unwrap_or_default()).collect())
+        .map(|item| {
+            let shown = |name: &&str| match (item.get(*name), *name) {
+                (Some(token), "new_token") => cell(token),
+                (value, _) => value.map(brief).unwrap_or_default(),
+            };
+            columns.iter().map(shown).collect()
+        })
         .collect();
     output::table(&heading, &rows)
 }
 
+/// What a person needs of an API key; `--json` has all.
+const OF_A_KEY: [&str; 7] = ["id", "name", "owner_kind", "state", "scopes", "expires_at", "last_used_at"];
+
+fn of_a_key(key: &Map<String, Value>) -> Map<String, Value> {
+    OF_A_KEY.iter().filter_map(|name| Some(((*name).to_owned(), key.get(*name)?.clone()))).collect()
+}
+
+/// An item that is an API key, or what became of one: the text of its successor is told whole, it is not shown again.
+fn key_in(item: &Map<String, Value>) -> Option<Map<String, Value>> {
+    if item.contains_key("preview") && item.contains_key("owner_kind") {
+        return Some(of_a_key(item));
+    }
+    let mut shown = of_a_key(item.get("api_key")?.as_object()?);
+    shown.extend(item.get("left_alone").map(|why| ("left_alone".to_owned(), why.clone())));
+    let made = item.get("successor").unwrap_or(&Value::Null);
+    shown.extend(made.get("token").map(|token| ("new_token".to_owned(), token.clone())));
+    shown.extend(made.pointer("/api_key/id").map(|id| ("new_id".to_owned(), id.clone())));
+    Some(shown)
+}
+
 /// An item that wraps a row tells the row's values beside its own.
 fn with_its_row(item: &Value) -> Value {
+    if let Some(key) = item.as_object().and_then(key_in) {
+        return Value::Object(key);
+    }
     let mut item = item.clone();
     if let Some(fields) = item.as_object_mut()
         && let Some(Value::Object(row)) = fields.remove("row")
@@ -105,6 +134,9 @@ fn name_of(fields: &Map<String, Value>) -> Option<String> {
         && let Some(id) = text("id")
     {
         return Some(format!("{kind}:{id}"));
+    }
+    if let (Some("nobody"), 1) = (text("kind"), fields.len()) {
+        return Some("nobody signed in".to_owned());
     }
     if let (Some((name, Value::String(value))), 1) = (fields.iter().next(), fields.len()) {
         let says_it_all = matches!(name.as_str(), "permission" | "type");
@@ -184,6 +216,29 @@ fn cut(text: String) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn keys_are_shown_in_the_columns_a_person_needs_and_new_texts_whole() {
+        let key = |id: &str| {
+            json!({"id": id, "name": "shop", "preview": "chk_live_ab", "key_id": "ab", "owner_kind": "user", "owner_id": "7", "state": "live",
+                   "scopes": ["sales:read"], "use_count": 3, "created_by": "9", "last_used_at": "2026-11-21T10:00:00.000000Z"})
+        };
+        let told = list(&[key("1")]);
+        assert_eq!(told.lines().next().unwrap(), "ID  NAME  OWNER KIND  STATE  SCOPES      LAST USED AT");
+        assert!(told.contains("1   shop  user        live   sales:read  2026-11-21T10:00:00Z"), "{told}");
+        let token = format!("chk_live_{}", "x".repeat(63));
+        let done = json!({"dry_run": false, "changed": 1, "has_more": false, "keys": [
+            {"api_key": key("1"), "left_alone": null, "successor": {"token": token, "api_key": key("2")}},
+            {"api_key": key("3"), "left_alone": "another user's", "successor": null}]});
+        let told = thing(done.as_object().unwrap());
+        assert!(told.contains(&token) && told.contains("another user's") && !told.contains("id="), "{told}");
+    }
+
+    #[test]
+    fn who_was_not_signed_in_is_told_in_words() {
+        assert_eq!(cell(&json!({"kind": "nobody"})), "nobody signed in");
+        assert_eq!(cell(&json!({"kind": "operator", "login": "root"})), "root");
+    }
 
     #[test]
     fn only_what_an_authenticator_app_reads_is_drawn() {

@@ -197,6 +197,15 @@ async fn rotated(invocation: &Invocation<'_>, client: &Client, call: &Call, is_a
     } else {
         output::print(&planned(&answer));
     }
+    if answer.get("key").is_none_or(Value::is_null)
+        && answer.get("version").is_none()
+        && items(&answer, "rewrapped").next().is_none()
+        && !invocation.is_json
+    {
+        output::print(
+            "nothing to do: every key of the vault is sealed by the newest key-encryption key already",
+        );
+    }
     if is_all || answer.get("key").is_none_or(Value::is_null) {
         return Ok(Outcome::Good);
     }

@@ -27,7 +27,7 @@ use reading::Reading;
 use setting::{SETTINGS, Setting};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -216,8 +216,10 @@ impl Loaded {
     }
 }
 
+/// As this machine reaches it. Under its name rather than its number: browsers allow no passkeys at a bare number.
 fn default_url(listen: SocketAddr) -> String {
-    if listen.ip().is_unspecified() {
+    let is_here = listen.ip() == Ipv4Addr::LOCALHOST || listen.ip() == Ipv6Addr::LOCALHOST;
+    if is_here || listen.ip().is_unspecified() {
         format!("http://localhost:{}", listen.port())
     } else {
         format!("http://{listen}")

@@ -124,12 +124,23 @@ impl Reading<'_> {
             let wrong = "no proxy is trusted, so nobody may name users";
             self.fault("proxy_user_header", &found, wrong, "list the proxy in trusted_proxies");
         }
-        if secret.as_ref().is_none_or(|secret| secret.reveal().chars().count() < SECRET_MIN) {
-            let wrong = "nothing proves that it was the proxy that set the header";
-            let remedy = format!(
-                "set proxy_secret_file to a file of {SECRET_MIN} random characters or more, and let the proxy send them in Charter-Proxy-Secret"
-            );
-            self.fault("proxy_user_header", &found, wrong, remedy);
+        let remedy = format!(
+            "set proxy_secret_file to a file of {SECRET_MIN} random characters or more, and let the proxy send them in Charter-Proxy-Secret"
+        );
+        let length = secret.as_ref().map(|secret| secret.reveal().chars().count());
+        let given =
+            ["proxy_secret", "proxy_secret_file"].into_iter().find(|key| self.layers.set(key).is_some());
+        match (length.filter(|length| *length > 0), given) {
+            (Some(length), Some(key)) if length < SECRET_MIN => {
+                let place = self.layers.set(key).cloned().unwrap_or(found);
+                let wrong = format!("holds {length} characters, {SECRET_MIN} are needed");
+                self.fault(key, &place, wrong, remedy);
+            }
+            (Some(_), _) => {}
+            (None, _) => {
+                let wrong = "nothing proves that it was the proxy that set the header";
+                self.fault("proxy_user_header", &found, wrong, remedy);
+            }
         }
         (header, secret)
     }

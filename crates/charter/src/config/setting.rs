@@ -140,7 +140,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "public_url",
         Kind::Url,
-        Err("http:// and `listen`"),
+        Err("http://localhost and the port, or http:// and `listen`"),
         Reader::Server,
         "The address clients know the service by",
     ),

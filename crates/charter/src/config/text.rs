@@ -103,6 +103,28 @@ mod tests {
     use super::*;
     use charter_testkit::hostile::texts;
 
+    /// Keys as files, variables and vaults hold them, and the file of settings.
+    #[test]
+    fn no_key_and_no_file_of_settings_makes_a_reader_stumble() {
+        let seeds = [
+            "3q2+7wABkL0Vt5u9ZxCw1YpQmR8sN4hJ6gFdKbTeU0o=",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "correct horse battery staple\n",
+        ];
+        for text in texts(&seeds, 3_000) {
+            let secret = crate::config::Secret::new(&text);
+            assert_eq!(secret.bytes(), crate::config::Secret::new(secret.reveal()).bytes(), "{text:?}");
+            let _ = secret.weakness();
+        }
+        let file = "# ours\nlisten = \"127.0.0.1:8080\"\ntoken_life = \"10m\"\nproduction = true\n[server]\nport = 1\n";
+        for text in texts(&[file], 2_000) {
+            let (values, faults) = crate::config::file::parse(std::path::Path::new("charter.toml"), &text);
+            let lines = text.lines().count().max(1);
+            assert!(values.values().all(|value| (1..=lines).contains(&value.line)), "{text:?}");
+            drop(faults);
+        }
+    }
+
     #[test]
     fn no_text_of_a_setting_makes_a_reader_stumble() {
         let seeds = [

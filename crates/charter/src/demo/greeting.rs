@@ -7,6 +7,8 @@ use std::path::Path;
 pub struct Place<'a> {
     /// Its address.
     pub address: &'a str,
+    /// Its address in browsers.
+    pub people: &'a str,
     /// The program, as it was called.
     pub program: &'a str,
     /// The data folder.
@@ -14,7 +16,7 @@ pub struct Place<'a> {
 }
 
 /// A word of a command line, quoted where a shell would read it otherwise.
-fn word(text: &str) -> String {
+pub fn word(text: &str) -> String {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '@' | ':' | '+' | ',');
     if !text.is_empty() && text.chars().all(plain) {
@@ -39,6 +41,7 @@ pub fn text(place: &Place<'_>) -> String {
     for (login, what) in ACCOUNTS {
         text.push_str(&format!("  {login:width$}  {what}\n"));
     }
+    text.push_str(&format!("\nIn a browser, passkeys included: {}/account\n", place.people));
     text.push_str(&format!(
         r#"
 Try, in this folder and another terminal:
@@ -81,8 +84,16 @@ mod tests {
 
     #[test]
     fn a_folder_of_its_own_stands_in_every_command() {
-        let place =
-            |data| Place { address: "http://127.0.0.1:8080", program: "charter", data: Path::new(data) };
+        let place = |data| Place {
+            address: "http://127.0.0.1:8080",
+            people: "http://localhost:8080",
+            program: "charter",
+            data: Path::new(data),
+        };
+        assert!(
+            text(&place("./charter-data"))
+                .contains("\nIn a browser, passkeys included: http://localhost:8080/account\n")
+        );
         assert!(text(&place("./charter-data")).contains("\n  charter check --org toys"));
         let told = text(&place("/tmp/a b"));
         assert!(told.contains("\n  charter --data '/tmp/a b' check --org toys"), "{told}");

@@ -44,7 +44,7 @@ fn defaults_follow_the_settings_they_are_made_of() {
     let place = Place::new();
     let run = place.run(&["config", "show", "--json", "--data", "there", "--listen", ":9000"]);
     assert_eq!(setting(&run, "database").0, "sqlite://there/charter.db");
-    assert_eq!(setting(&run, "public_url").0, "http://127.0.0.1:9000");
+    assert_eq!(setting(&run, "public_url").0, "http://localhost:9000");
     let run = place.run(&["config", "show", "--json", "--public-url", "https://charter.example.com/"]);
     assert_eq!(setting(&run, "issuer").0, "https://charter.example.com");
 }

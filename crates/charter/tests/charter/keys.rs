@@ -186,7 +186,8 @@ fn a_service_refuses_to_start_on_secrets_that_cannot_be_trusted() {
     for (text, told) in [
         ("DEBUG=1\n", "SECRET_KEY is missing"),
         ("SECRET_KEY=changeme\n", "legacy_accept_weak"),
-        ("SECRET_KEY=0f1e2d3c4b5a6978\n", "legacy_accept_weak"),
+        ("DEBUG=1\nSECRET_KEY=0f1e2d3c4b5a6978\n", "line 2: SECRET_KEY has fewer than 32 bytes"),
+        ("SECRET_KEY=0f1e2d3c4b5a6978\n", "charter keys rotate --legacy-env .env"),
         (&twice, "was not rotated"),
     ] {
         place.write(".env", text);
@@ -202,6 +203,72 @@ fn a_service_refuses_to_start_on_secrets_that_cannot_be_trusted() {
     let states = place.run(&["keys", "legacy", "--json"]).ended(0).json();
     assert_eq!(states["secrets"][0]["is_weak"], true);
     assert_eq!(server.stop(), 0);
+}
+
+/// Attack 116: a weak secret is rotated by the command alone. What it signed ends, and the service starts.
+#[test]
+fn a_weak_secret_is_rotated_away_and_verifies_nothing_in_the_history() {
+    const WEAK: &str = "0f1e2d3c4b5a6978";
+    const SERVE: [&str; 2] = ["--legacy-env", ".env"];
+    let place = prepared();
+    let path = place.write(".env", &format!("DEBUG=1\nSECRET_KEY={WEAK}\n"));
+    let ends = "line 2: SECRET_KEY has fewer than 32 bytes: tokens signed with it end: none is taken here";
+    let dry = place.run(&["keys", "rotate", "--legacy-env", ".env", "--dry-run"]).ended(0);
+    assert!(dry.out.contains(ends) && dry.out.contains("nothing was written"), "{}", dry.out);
+    let done = place.run(&["keys", "rotate", "--legacy-env", ".env"]).ended(0);
+    assert!(done.err.contains(ends) && done.out.contains("rotated"), "{} {}", done.out, done.err);
+    assert!(std::fs::read_to_string(&path).unwrap().contains(&format!("SECRET_KEYS_HISTORY={WEAK}\n")));
+    let again = place.run(&["keys", "rotate", "--legacy-env", ".env", "--dry-run"]).ended(0);
+    let ends = "secret 1 of SECRET_KEYS_HISTORY has fewer than 32 bytes: tokens signed with it end";
+    assert!(again.out.contains(ends), "{}", again.out);
+
+    let server = place.serve(&SERVE);
+    let states = place.run(&["keys", "legacy", "--json"]).ended(0).json();
+    let secrets = states["secrets"].as_array().unwrap();
+    assert_eq!((secrets.len(), &secrets[0]["is_weak"]), (1, &serde_json::json!(false)));
+    assert_eq!(server.stop(), 0);
+    let log = std::fs::read_to_string(place.path("log")).unwrap();
+    let left_out = "secret 1 of SECRET_KEYS_HISTORY has fewer than 32 bytes: it is left out, and tokens signed with it are refused";
+    assert!(log.contains(left_out) && log.contains(".env"), "{log}");
+    for told in [log, dry.out, done.out, done.err, again.out] {
+        assert!(!told.contains(WEAK), "{told}");
+    }
+}
+
+#[test]
+fn the_log_says_how_many_secrets_are_taken_and_nothing_once_all_have_ended() {
+    let place = Place::new();
+    let other: String = SECRET.chars().rev().collect();
+    place.write(".env", &format!("SECRET_KEY={SECRET}\nSECRET_KEYS_HISTORY={other}\n"));
+    let started = |ends: &[&str]| {
+        let server = place.serve(&["--legacy-env", ".env", "--log-format", "json"]);
+        let secrets = place.run(&["keys", "legacy", "--json"]).ended(0).json()["secrets"].clone();
+        if !ends.is_empty() {
+            place
+                .run(&[&["keys", "end-legacy", "--reason", "it is switched off"][..], ends].concat())
+                .ended(0);
+        }
+        assert_eq!(server.stop(), 0);
+        let log = std::fs::read_to_string(place.path("log")).unwrap();
+        let line = log.lines().find(|line| line.contains("tokens of the former system are taken"));
+        let taken =
+            line.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["secrets"].clone());
+        (taken, secrets)
+    };
+    let (taken, secrets) = started(&[]);
+    assert_eq!(taken, Some(serde_json::json!(2)));
+    let id = secrets[0]["id"].as_str().unwrap();
+    assert_eq!(started(&["--secret", id]).0, Some(serde_json::json!(2)), "it was when that service began");
+    let (taken, secrets) = started(&[]);
+    assert_eq!((taken, secrets.as_array().unwrap().len()), (Some(serde_json::json!(1)), 1));
+    let server = place.serve(&["--legacy-env", ".env"]);
+    let told = place.run(&["keys", "end-legacy", "--reason", "it is switched off"]).ended(0).out;
+    assert!(told.starts_with("tokens of the former system are taken no more: ended at "), "{told}");
+    let told = place.run(&["keys", "legacy"]).ended(0).out;
+    assert!(told.contains("--action legacy_tokens.end"), "{told}");
+    assert_eq!(server.stop(), 0);
+    let (taken, secrets) = started(&[]);
+    assert_eq!((taken, secrets), (None, serde_json::json!([])));
 }
 
 /// Attack 120, for what an older system trusts us with: its secrets are read and never stored or printed.

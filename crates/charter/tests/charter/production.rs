@@ -34,6 +34,37 @@ fn a_good_configuration_has_no_faults() {
 }
 
 #[test]
+fn an_installation_that_runs_is_checked_without_being_stopped() {
+    let place = Place::new();
+    let variables = good(&place);
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = place.serve_with(&[], &variables);
+    let run = check(&place, &[]).ended(0);
+    assert!(run.out.contains("no faults"), "{}", run.out);
+    let told = format!("database: the running service (process {} at {}", server.pid(), server.address);
+    assert!(run.out.contains(&told) && run.out.contains("every migration is applied"), "{}", run.out);
+    let run = place.run_with(&["config", "check", "--json"], &variables).ended(0).json();
+    assert!(run["ok"] == true && run["database"].as_str().unwrap().contains("has it open"), "{run}");
+    let run = check(&place, &[("CHARTER_PEPPER", "short")]).ended(2);
+    assert!(run.err.contains("1 fault ") && run.err.contains("pepper: is weak"), "{}", run.err);
+    // Of another folder nothing is known of the service.
+    let elsewhere = place.path("elsewhere").display().to_string();
+    let run = check(&place, &[("CHARTER_DATA", &elsewhere)]).ended(2);
+    assert!(run.err.contains("is in use by Charter"), "{}", run.err);
+    assert_eq!(server.stop(), 0);
+    let run = check(&place, &[]).ended(0);
+    assert!(!run.out.contains("running service"), "{}", run.out);
+
+    let to_try: Vec<(&str, &str)> =
+        variables.iter().filter(|(name, _)| *name != "CHARTER_PRODUCTION").copied().collect();
+    let server = place.serve_with(&[], &to_try);
+    let run = check(&place, &[]).ended(2);
+    assert!(run.err.contains("not started for production") && run.err.contains("1 fault "), "{}", run.err);
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
 fn each_fault_alone_is_refused_with_what_to_do() {
     let short = "k7Gq2mZ9";
     let table: &[(&str, &str, &str, &str)] = &[
@@ -72,7 +103,7 @@ fn a_proxy_names_users_when_it_is_known_and_shows_a_secret() {
     let table: &[(&[(&'static str, &str)], &str)] = &[
         (&[header, ("CHARTER_PROXY_SECRET", PEPPER)], "list the proxy in trusted_proxies"),
         (&[header, proxies], "proxy_secret_file"),
-        (&[header, proxies, ("CHARTER_PROXY_SECRET", "too short")], "proxy_secret_file"),
+        (&[header, proxies, ("CHARTER_PROXY_SECRET", "too short")], "holds 9 characters, 32 are needed"),
         (&[("CHARTER_PROXY_USER_HEADER", "Cookie"), proxies], "which nothing else is told by"),
         (&[("CHARTER_PROXY_USER_HEADER", "no header"), proxies], "which nothing else is told by"),
     ];

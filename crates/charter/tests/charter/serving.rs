@@ -63,7 +63,7 @@ fn the_first_administrator_is_made_with_the_printed_code_once() {
 #[test]
 fn an_administrators_credential_works_with_and_without_a_server() {
     let place = Place::new();
-    let fixed = ["--public-url", "http://127.0.0.1:8080"];
+    let fixed = ["--public-url", "http://localhost:8080"];
     let server = place.serve(&fixed);
     let code = code(&server.greeting);
     let setup = ["setup", "--code", &code, "--login", "root@group.example", "--json"];

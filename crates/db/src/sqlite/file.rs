@@ -20,11 +20,35 @@ const STATEMENTS: usize = 128;
 const WRITER_CACHE: u32 = 4_000;
 const READER_CACHE: u32 = 2_000;
 
-/// Takes the file beside the database that says which process writes to it.
-pub(super) fn lock(path: &Path) -> Result<File, Error> {
+/// The one name of a file, whatever links lead to it. Where it is not there yet, its folder is.
+pub(super) fn one_name(path: &Path) -> Result<PathBuf, Error> {
+    let found = path.canonicalize().or_else(|error| match path.file_name() {
+        Some(name) if error.kind() == std::io::ErrorKind::NotFound && !path.is_symlink() => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            Ok(folder.unwrap_or(Path::new(".")).canonicalize()?.join(name))
+        }
+        _ => Err(error),
+    });
+    found.map_err(|error| {
+        Error::Config(format!("the database folder cannot be used: {}: {error}", path.display()))
+    })
+}
+
+/// The file beside the database that says which process writes to it.
+fn lock_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let name = PathBuf::from(name);
+    PathBuf::from(name)
+}
+
+/// The process that wrote itself into that file last.
+pub(super) fn holder(path: &Path) -> Option<u32> {
+    fs::read_to_string(lock_of(&one_name(path).ok()?)).ok()?.trim().parse().ok()
+}
+
+/// Takes the file beside the database, by its one name, that says which process writes to it.
+pub(super) fn lock(path: &Path) -> Result<File, Error> {
+    let name = lock_of(path);
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -73,9 +97,10 @@ pub(super) struct Whereabouts {
 }
 
 impl Whereabouts {
-    pub(super) fn of(path: &Path) -> Result<Self, Error> {
-        let found = fs::metadata(path).map_err(|error| io_failure(error, path))?;
-        Ok(Self { path: path.into(), device: found.dev(), inode: found.ino() })
+    /// The file of this one name, which is looked for where it was written to be.
+    pub(super) fn of(name: &Path, written: &Path) -> Result<Self, Error> {
+        let found = fs::metadata(name).map_err(|error| io_failure(error, name))?;
+        Ok(Self { path: written.into(), device: found.dev(), inode: found.ino() })
     }
 
     /// Fails when the path leads elsewhere now.

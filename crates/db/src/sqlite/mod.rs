@@ -45,6 +45,11 @@ pub(crate) struct Sqlite {
     _folder: Option<tempfile::TempDir>,
 }
 
+/// The process that had a file open last, or has it.
+pub(crate) fn holder(path: &str) -> Option<u32> {
+    file::holder(std::path::Path::new(path))
+}
+
 struct Readers {
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
@@ -132,8 +137,9 @@ impl Sqlite {
         } else {
             None
         };
-        let path =
+        let written =
             folder.as_ref().map_or_else(|| PathBuf::from(path), |folder| folder.path().join("memory.db"));
+        let path = file::one_name(&written)?;
         let lock = file::lock(&path)?;
         file::create_private(&path)?;
         let connection = file::connect(&path, false)?;
@@ -147,7 +153,7 @@ impl Sqlite {
         }
         let readers = Arc::new(Readers { idle: Mutex::new(idle), permits: Arc::new(Semaphore::new(size)) });
         let hook = Hook(options.interference.clone());
-        let whereabouts = Whereabouts::of(&path)?;
+        let whereabouts = Whereabouts::of(&path, &written)?;
         let (sender, queue) = mpsc::channel(options.write_queue.max(1));
         let (identity, thread) = writer::spawn(connection, queue, lock, hook.clone(), whereabouts.clone())?;
         Ok(Self {

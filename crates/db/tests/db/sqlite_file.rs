@@ -63,6 +63,36 @@ async fn a_second_opener_is_told_who_has_the_file() {
 }
 
 #[tokio::test]
+async fn a_database_has_one_writer_by_whatever_name_it_is_opened() {
+    use std::os::unix::fs::symlink;
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    fs::create_dir(at("real")).unwrap();
+    symlink(at("real"), at("folder")).unwrap();
+    symlink(at("real/charter.db"), at("file.db")).unwrap();
+    symlink("file.db", at("again.db")).unwrap();
+    let options = |name: &str| Options::new(format!("sqlite://{}", at(name).display()));
+    let names = ["real/charter.db", "folder/charter.db", "file.db", "again.db", "folder/../real/charter.db"];
+    // The file is not there yet: its folder is.
+    let first = Database::open(&options("folder/charter.db")).await.unwrap();
+    for name in names {
+        let second =
+            Database::open(&options(name)).await.err().unwrap_or_else(|| panic!("{name}: a second writer"));
+        assert!(matches!(second, Error::Busy(_)), "{name}: {second:?}");
+        assert_eq!(Database::holder(&options(name)), Some(std::process::id()), "{name}");
+    }
+    first.close().await.unwrap();
+    let first = Database::open(&options("again.db")).await.unwrap();
+    for name in names {
+        assert!(matches!(Database::open(&options(name)).await.err(), Some(Error::Busy(_))), "{name}");
+    }
+    first.close().await.unwrap();
+    let mut found: Vec<_> = fs::read_dir(place.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    found.sort();
+    assert_eq!(found, ["again.db", "file.db", "folder", "real"], "what belongs to it lies beside it");
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letter.db");

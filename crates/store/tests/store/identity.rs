@@ -4,6 +4,7 @@ use charter_db::Error;
 use charter_kernel::*;
 use charter_store::credential::{self, Credential, HashAlgorithm};
 use charter_store::idempotency::{self, Answer};
+use charter_store::legacy_secret::{self, LegacyUse};
 use charter_store::session::{self, Session};
 use charter_store::signing_key::{self, KeyState, SigningKey};
 use charter_store::{setting, setup_code};
@@ -257,3 +258,23 @@ both_engines!(settings_and_set_up_codes, async |db: TestDatabase| {
     assert!(!crate::write!(db, tx => setup_code::use_up(tx, &[2], at(9))).unwrap(), "used");
     assert!(crate::read!(db, conn => setup_code::any_used(conn)));
 });
+
+both_engines!(
+    /// One that was ended between the look at it and this would have verified tokens again, once it was back in the file.
+    a_former_secret_that_was_ended_is_not_forgotten,
+    async |db: TestDatabase| {
+        migrated(&db).await;
+        let left = crate::write!(db, tx => async {
+            for id in ["0123456789ab", "ba9876543210"] {
+                legacy_secret::add(tx, &LegacyUse::unused(id.to_owned(), 1, NOW)).await?;
+            }
+            assert!(legacy_secret::end(tx, "ba9876543210", NOW).await?);
+            assert!(legacy_secret::forget(tx, "0123456789ab").await?);
+            assert!(!legacy_secret::forget(tx, "ba9876543210").await?);
+            legacy_secret::list(tx).await
+        });
+        let left = left.unwrap();
+        let left: Vec<_> = left.iter().map(|it| (it.id.as_str(), it.ended_at)).collect();
+        assert_eq!(left, [("ba9876543210", Some(NOW))]);
+    }
+);

@@ -1,9 +1,12 @@
 //! Migrations up, down and up again; what differs or is newer is refused.
 
 use charter_db::{Scope, Statement, Value};
-use charter_kernel::{OauthClientId, PrincipalId, Timestamp};
+use charter_kernel::facts::PrincipalStatus;
+use charter_kernel::{OauthClientId, PrincipalId, SessionId, Timestamp};
 use charter_store::legacy_secret::{self, LegacyUse};
 use charter_store::migration::{self, MigrationError};
+use charter_store::oauth_code::{self, OauthCode};
+use charter_store::principal::{self, Principal};
 use charter_store::setting;
 use charter_store::token_floor::{self, TokenFloor, Whose};
 use charter_store::{oauth_audience, oauth_client, oauth_consent};
@@ -11,7 +14,7 @@ use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 
 use crate::filling::two_organizations;
-use crate::world::NOW;
+use crate::world::{NOW, person};
 
 const SCHEMA: Statement = Statement::forked(
     "select type || ' ' || name || ' ' || coalesce(sql, '') from sqlite_schema where name not like 'sqlite_stat%' order by type, name",
@@ -108,6 +111,64 @@ both_engines!(
         };
         assert!(takes(toys, "urn:a").await && takes(trade, "urn:c").await);
         assert!(!takes(trade, "urn:a").await && !takes(toys, "urn:c").await);
+    }
+);
+
+both_engines!(
+    /// It would have counted again with the account.
+    what_applications_had_of_accounts_that_were_deactivated_before_is_gone,
+    async |db: TestDatabase| {
+        const CLIENT: Statement = Statement::new(
+            "insert into oauth_clients (organization_id, client_id, name, kind, redirect_uris, post_logout_redirect_uris, grant_types, scopes, \
+         is_first_party, status, created_at, updated_at, row_version) \
+         values ($1, $2, 'N', 'public', '[]', '[]', '[]', '[]', false, 'active', $3, $3, 1)",
+        );
+        let (toys, trade) = two_organizations(&db).await;
+        migration::migrate_down(&db, 40).await.unwrap();
+        let places = [(toys.organization.id, OauthClientId(1)), (trade.organization.id, OauthClientId(2))];
+        let people =
+            [(8001, PrincipalStatus::Active), (8002, PrincipalStatus::Suspended), (8003, PrincipalStatus::Deactivated)];
+        let hash = |who: PrincipalId, is_used: bool| [u8::try_from(who.0 % 100).unwrap() + u8::from(is_used) * 100; 32];
+        crate::write!(db, tx => async {
+            for (organization, client) in places {
+                let client = [Value::Id(organization.0), Value::Id(client.0), Value::Time(NOW.0)];
+                tx.execute(&CLIENT, &client).await?;
+            }
+            for (number, status) in people {
+                let who = Principal { status, ..person(number) };
+                principal::insert(tx, &who).await?;
+                for (organization, client) in places {
+                    let agreed = [("charter".to_owned(), "openid".to_owned())].into();
+                    oauth_consent::put(tx, organization, client, who.id, &agreed, NOW).await?;
+                    for is_used in [false, true] {
+                        let code = OauthCode {
+                            organization, client, principal: who.id, session: SessionId(1), redirect_uri: "r".to_owned(),
+                            code_challenge: "c".to_owned(), scope: "openid".to_owned(), audiences: Vec::new(), nonce: None,
+                            amr: "pwd".to_owned(), authenticated_at: NOW, created_at: NOW, expires_at: NOW,
+                            used_at: None, begun_session: None,
+                        };
+                        oauth_code::insert(tx, organization, &hash(who.id, is_used), &code).await?;
+                        if is_used {
+                            oauth_code::take(tx, organization, &hash(who.id, true), NOW, None).await?;
+                        }
+                    }
+                }
+            }
+            Ok::<_, charter_db::Error>(())
+        })
+        .unwrap();
+        migration::migrate_up(&db, NOW).await.unwrap();
+        for (number, status) in people {
+            let (who, is_kept) = (PrincipalId(number), status != PrincipalStatus::Deactivated);
+            for (organization, client) in places {
+                let agreed = crate::read!(db, conn => oauth_consent::get(conn, organization, client, who));
+                assert_eq!(agreed.is_some(), is_kept, "{status:?}");
+                let unused = crate::read!(db, conn => oauth_code::get(conn, organization, &hash(who, false)));
+                assert_eq!(unused.is_some(), is_kept, "{status:?}");
+                let used = crate::read!(db, conn => oauth_code::get(conn, organization, &hash(who, true)));
+                assert!(used.is_some(), "one that comes again still ends what it began");
+            }
+        }
     }
 );
 

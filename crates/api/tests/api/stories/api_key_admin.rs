@@ -303,3 +303,70 @@ both_engines!(nobody_takes_a_key_over_that_may_do_more_than_they_may, async |dat
         .await
         .is_problem(403, "forbidden");
 });
+
+// The dry run promised what was refused then, and a list that had grown could not be sent again.
+both_engines!(a_list_of_old_keys_is_sent_again_and_its_dry_run_tells_what_would_happen, async |database| {
+    let story = Story::with_developers(database).await;
+    let path = format!("{ALL}/import");
+    let told = async |mut body: Value, is_dry: bool| {
+        body["dry_run"] = json!(is_dry);
+        story.post(Who::Operator, &path, body).await
+    };
+    let first = import("ak_12345", OLD_HASH, "bob@toys.example");
+    told(first.clone(), false).await.is(201);
+    let mut more = first.clone();
+    let new = &import("ak_99999", LONG_HASH, "cat@toys.example")["keys"][0];
+    more["keys"].as_array_mut().unwrap().push(new.clone());
+    for (is_dry, status) in [(true, 200), (false, 201)] {
+        let body = told(more.clone(), is_dry).await.is(status).body;
+        let owners = |of: &str| -> Vec<String> {
+            body[of].as_array().unwrap().iter().map(|key| key["owner_id"].to_string()).collect()
+        };
+        assert_eq!((owners("keys").len(), owners("kept").len()), (1, 1), "{body:#}");
+        assert_ne!(owners("keys"), owners("kept"));
+    }
+    let body = told(more.clone(), false).await.is(200).body;
+    assert_eq!((body["keys"].clone(), body["kept"].as_array().unwrap().len()), (json!([]), 2));
+    assert_eq!(story.told_of("credential.adopt").await.len(), 2, "nothing is told of what was kept");
+    story.me(OLD).await.is(200);
+
+    let mut other_hash = more.clone();
+    other_hash["keys"][1]["hash"] = json!(OLD_HASH);
+    let mut other_owner = more.clone();
+    other_owner["keys"][1]["owner"] = json!("bob@toys.example");
+    let mut twice = more.clone();
+    twice["keys"][1] = more["keys"][0].clone();
+    for is_dry in [true, false] {
+        for wrong in [&other_hash, &other_owner] {
+            let body = told(wrong.clone(), is_dry).await.is_problem(409, "taken").body;
+            let detail = body["detail"].as_str().unwrap();
+            assert!(detail.contains("keys.1.prefix: `ak_99999` is in already"), "{detail}");
+        }
+        told(twice.clone(), is_dry).await.is_problem(422, "invalid");
+        let mut elsewhere = import("ak_12345", OLD_HASH, "eve@trade.example");
+        elsewhere["dry_run"] = json!(is_dry);
+        let body = story.post(Who::Operator, "/api/v1/organizations/trade/api-keys/import", elsewhere).await;
+        let body = body.is_problem(409, "taken").body;
+        assert!(
+            body["detail"]
+                .as_str()
+                .unwrap()
+                .contains("keys.0.prefix: `ak_12345` is the prefix of a key of another")
+        );
+    }
+});
+
+both_engines!(a_dry_run_of_old_keys_is_held_to_the_plan, async |database| {
+    let story = Story::with_developers(database).await;
+    let limit = json!({"value": 1, "reason": "a small plan"});
+    story.put(Who::Operator, "/api/v1/organizations/toys/limits/api_keys", limit).await.is(200);
+    story
+        .post(Who::Operator, &format!("{ALL}/import"), import("ak_12345", OLD_HASH, "bob@toys.example"))
+        .await
+        .is(201);
+    for is_dry in [true, false] {
+        let mut body = import("ak_99999", LONG_HASH, "bob@toys.example");
+        body["dry_run"] = json!(is_dry);
+        story.post(Who::Operator, &format!("{ALL}/import"), body).await.is_problem(403, "limit-reached");
+    }
+});

@@ -294,7 +294,8 @@ both_engines!(a_cookie_moves_to_the_newest_pepper_when_it_is_used, async |databa
     let end = "/api/v1/vault/peppers/1/end";
     let plan = act(&format!("{end}?dry_run=true")).await.is(200).body;
     assert_eq!(plan["sessions"], 1, "{plan:#}");
-    act(end).await.is(200);
+    act(end).await.is_problem(409, "in-use");
+    act(&format!("{end}?force=true")).await.is(200);
     story.browse(&used, Method::GET, "/api/v1/me", None).await.is(200);
     story.browse(&unused, Method::GET, "/api/v1/me", None).await.is(401);
 });

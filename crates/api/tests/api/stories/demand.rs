@@ -153,3 +153,18 @@ both_engines!(
         told.is_problem(401, "second-factor-required");
     }
 );
+
+both_engines!(whoever_has_to_have_a_factor_is_told_so_among_their_own, async |database| {
+    let story = Story::with_password(database).await;
+    let token = token_of(&story.log_in(LOGIN, PASSWORD).await.is(200));
+    let own = "/api/v1/me/factors";
+    assert_eq!(story.gets(&token, own).await.is(200).body["demanded_by"], json!([]));
+    story.demand("everyone").await;
+    let told = story.gets(&token, own).await.is(200);
+    assert_eq!(told.body["demanded_by"], json!(["Soft Toys"]));
+    // Only what is privileged: bob is not.
+    let bob = story.bob().await;
+    story.demand("privileged").await;
+    assert_eq!(story.gets(&bob, own).await.is(200).body["demanded_by"], json!([]));
+    assert_eq!(story.gets(&token, own).await.is(200).body["demanded_by"], json!(["Soft Toys"]));
+});

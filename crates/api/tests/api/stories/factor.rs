@@ -115,7 +115,7 @@ both_engines!(
         // It does not count yet.
         story.log_in(LOGIN, PASSWORD).await.is(200).body["access_token"].as_str().unwrap();
         let listed = story.with_token(&token, Method::GET, FACTORS, None).await.is(200);
-        assert_eq!(listed.body, json!({"factors": [], "recovery_codes_left": 0}));
+        assert_eq!(listed.body, json!({"factors": [], "recovery_codes_left": 0, "demanded_by": []}));
 
         let (phone, added) = story.add_app(&token).await;
         let next = added.body["session"]["access_token"].as_str().unwrap().to_owned();
@@ -370,7 +370,7 @@ both_engines!(
         let token = token_of(&story.log_in(LOGIN, PASSWORD).await.is(200));
         story.with_token(&token, Method::DELETE, &first, None).await.is_problem(404, "not-found");
         let listed = story.with_token(&token, Method::GET, FACTORS, None).await.is(200);
-        assert_eq!(listed.body, json!({"factors": [], "recovery_codes_left": 0}));
+        assert_eq!(listed.body, json!({"factors": [], "recovery_codes_left": 0, "demanded_by": []}));
         story.with_token(&token, Method::POST, CODES, None).await.is_problem(404, "not-found");
         assert!(story.log_in(LOGIN, PASSWORD).await.is(200).body["access_token"].is_string());
         let events = "/api/v1/organizations/platform/audit/events?action=mfa.remove";

@@ -107,6 +107,28 @@ both_engines!(a_new_password_ends_the_tokens_of_a_former_system, async |database
     story.is_over(&of_bob, bob).await;
 });
 
+both_engines!(
+    /// The session is written and not committed when the others end, or the other way around.
+    a_token_that_is_exchanged_while_sessions_end_leaves_none,
+    async |database| {
+        let story = Story::after_a_former_system(database).await;
+        let ann = "ann@toys.example";
+        let path = format!("{END}?reason=stolen");
+        for is_first in [true, false] {
+            let token = story.good_until_now(ann).await;
+            let exchange = story.with_token(&token, Method::POST, EXCHANGE, Some(json!({})));
+            let end = story.delete(Who::Operator, &path);
+            let (exchanged, ended) = story.at_once_led(is_first, exchange, end).await;
+            ended.is(200);
+            if exchanged.status.as_u16() == 200 {
+                assert!(!story.takes(&token_of(&exchanged)).await, "{is_first}");
+            }
+            assert!(!story.takes(&token).await);
+            story.pass(120);
+        }
+    }
+);
+
 both_engines!(whoever_is_signed_out_everywhere_has_no_token_of_a_former_system_left, async |database| {
     let story = Story::after_a_former_system(database).await;
     let ann = "ann@toys.example";

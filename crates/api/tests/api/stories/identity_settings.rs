@@ -42,6 +42,8 @@ both_engines!(an_administrator_sets_what_sign_in_asks, async |database| {
         ("session_idle_minutes", json!(0)),
         ("session_idle_minutes", json!(43_201)),
         ("session_absolute_hours", json!(0)),
+        // Beyond what the installation lets sessions last, it was taken and never held.
+        ("session_absolute_hours", json!(721)),
         ("sessions_per_member", json!(0)),
         ("sign_in_addresses", json!([])),
         ("sign_in_addresses", json!(["192.0.2.1/24"])),
@@ -49,6 +51,10 @@ both_engines!(an_administrator_sets_what_sign_in_asks, async |database| {
     ] {
         let told = story.patch(ANN, PATH, json!({field: value})).await.is_problem(422, "invalid");
         assert_eq!(told.body["fields"][0]["field"], field);
+        if value == json!(721) {
+            let detail = told.body["fields"][0]["detail"].as_str().unwrap();
+            assert!(detail.contains("1 to 720 is expected here"), "{detail}");
+        }
     }
     story.patch(BOB, PATH, settings.clone()).await.is_problem(403, "forbidden");
     story.patch(EVE, PATH, settings).await.is_problem(404, "not-found");

@@ -210,6 +210,7 @@ both_engines!(whoever_signs_in_from_somewhere_new_is_told_once, async |database|
     let letters = postbox.empty(&story.app).await;
     assert_eq!((letters.len(), letters[0].subject.as_str()), (1, "Somebody signed in to your account"));
     assert!(letters[0].body.contains("from the address 192.0.2.7") && letters[0].body.contains("\"till/1\""));
+    assert!(letters[0].body.contains("\nhttps://charter.example/account/password\n"), "{}", letters[0].body);
     // The same program from the same address is nothing new, nor is a known device with another program.
     sign_in("till/1", None).await;
     sign_in("till/2", Some(&device)).await;

@@ -6,6 +6,7 @@ mod api_key;
 mod api_key_admin;
 mod api_key_use;
 mod assignment;
+mod at_once;
 mod audit;
 mod auth;
 mod authzen;
@@ -35,6 +36,7 @@ mod mailbox;
 mod member;
 mod oauth;
 mod organization;
+mod pages;
 mod passkey;
 mod password_reset;
 mod proxy_user;
@@ -60,6 +62,7 @@ use charter_app::clock::{Clock, Randomness};
 use charter_app::identity::password::HashCost;
 use charter_app::identity::proxied_caller::ProxySecret;
 use charter_app::identity::{self, Secrets};
+use charter_app::mail::Way;
 use charter_app::{App, Caller, SignedIn, World};
 use charter_kernel::facts::PrincipalKind;
 use charter_kernel::{OrganizationId, PrincipalId, Timestamp};
@@ -172,6 +175,11 @@ pub struct Story {
 impl Story {
     /// An empty installation.
     pub async fn empty(database: TestDatabase) -> Self {
+        Self::empty_with(database, Way::Sent).await
+    }
+
+    /// The same, whose mail goes this way.
+    pub async fn empty_with(database: TestDatabase, mail: Way) -> Self {
         // A SQLite file has one owner, and the application opens it itself.
         database.close().await.unwrap();
         let clock = Arc::new(StillClock(AtomicI64::new(NOW * 1_000_000)));
@@ -183,6 +191,7 @@ impl Story {
             drop_unused_seconds: 3_600,
             identity: identity::Settings {
                 breached_passwords: Some(Arc::new(breached::Leaked)),
+                mail,
                 proxy_secret: Some(ProxySecret(PROXY_SECRET.to_owned().into())),
                 hash_cost: HashCost { memory_kib: 64, passes: 1, lanes: 1 },
                 ..identity::Settings::new("https://charter.example", secrets)

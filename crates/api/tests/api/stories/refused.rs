@@ -233,13 +233,17 @@ both_engines!(a_path_that_can_name_nothing_is_told_in_plain_words, async |databa
     let story = Story::company(database).await;
     for (path, detail) in [
         ("audit/events/first", "nothing is there: the number in the path is wrong: expected a whole number"),
+        ("api-keys/7/release", "nothing is there: the key in the path is not an id: 32 hexadecimal digits"),
         (
             "conditions/Office",
             "nothing is there: the condition in the path is written otherwise: 1 to 64 characters",
         ),
     ] {
-        let method = if path.starts_with("conditions") { Method::PUT } else { Method::GET };
-        let body = (method == Method::PUT).then(|| json!({"condition": {"form": "owner"}}));
+        let (method, body) = match path.split('/').next() {
+            Some("conditions") => (Method::PUT, Some(json!({"condition": {"form": "owner"}}))),
+            Some("api-keys") => (Method::POST, Some(json!({"reason": "x"}))),
+            _ => (Method::GET, None),
+        };
         let told = story.send(ANN, method, &format!("{TOYS}/{path}"), &[], body).await;
         let told = told.is_problem(404, "not-found");
         assert!(told.body["detail"].as_str().unwrap().starts_with(detail), "{:#}", told.body);

@@ -368,3 +368,48 @@ both_engines!(guesses_at_a_whole_organization_slow_all_of_them_down_but_known_de
     story.pass(1);
     guess(ann(), PASSWORD, 404, None).await.is(200);
 });
+
+both_engines!(
+    /// Whoever may only set this opened the door to a role the operator had listed, and had somebody come in with it.
+    nobody_opens_the_door_to_a_role_they_could_not_give,
+    async |database| {
+        let story = Story::company(database).await;
+        let closed = json!({"mode": "off", "domains": ["toys.example"], "roles": ["packing_operator"]});
+        let version = story.patch(Who::Operator, SETTINGS, closed.clone()).await.is(200).body["row_version"].clone();
+        let grant = json!({"subject": {"member": "bob@toys.example"}, "permission": "admin.org_settings.*", "reason": "helps"});
+        story.post(Who::Operator, "/api/v1/organizations/toys/grants", grant).await.is(201);
+        let opened = async |how: Value| story.patch(BOB, SETTINGS, how).await;
+        for how in [
+            json!({"mode": "invitation"}),
+            json!({"mode": "domain"}),
+            json!({"mode": "approval"}),
+            json!({"mode": "domain", "domains": ["evil.example"]}),
+            json!({"mode": "approval", "domains": []}),
+            json!({"domains": ["toys.example", "evil.example"]}),
+            json!({"default_role": "packing_operator"}),
+        ] {
+            let told = opened(how).await.is_problem(403, "beyond-giver");
+            assert!(told.body["detail"].as_str().unwrap().contains("packing_operator"), "{:#}", told.body);
+        }
+        assert_eq!(story.get(BOB, SETTINGS).await.is(200).body["row_version"], version);
+        story.patch(Who::Operator, SETTINGS, json!({"mode": "approval", "default_role": "packing_operator"})).await.is(200);
+        for how in [json!({"mode": "domain"}), json!({"domains": []}), json!({"domains": ["evil.example"]})] {
+            opened(how).await.is_problem(403, "beyond-giver");
+        }
+        // Closing it is free, whatever is listed.
+        story.patch(Who::Operator, SETTINGS, json!({"domains": ["toys.example", "trade.example"]})).await.is(200);
+        for how in [
+            json!({"domains": ["toys.example"]}),
+            json!({"default_role": null}),
+            json!({"mode": "invitation"}),
+            json!({"mode": "off"}),
+            json!({"domains": []}),
+        ] {
+            opened(how).await.is(200);
+        }
+        // So is opening it to nobody's role, and to those of whoever opens it.
+        opened(json!({"mode": "approval", "roles": []})).await.is(200);
+        story.patch(Who::Operator, SETTINGS, closed).await.is(200);
+        story.patch(ANN, SETTINGS, json!({"mode": "domain", "default_role": "packing_operator"})).await.is(200);
+    }
+);

@@ -207,6 +207,10 @@ both_engines!(a_pepper_is_replaced_and_nobody_is_turned_away_until_it_ends, asyn
     act(&story, rotate).await.is(200);
     act(&story, rotate).await.is_problem(409, "in-use");
     assert_eq!(states(&status(&story).await, "peppers"), words(&[(2, "pending"), (1, "active")]));
+    // What was just done is not proposed: there is a time to wait for.
+    let early = act(&story, &format!("{end}?dry_run=true")).await.is_problem(409, "in-use").body;
+    let early = early["detail"].as_str().unwrap();
+    assert!(early.contains("by version 2 from then on") && !early.contains("rotate --pepper"), "{early}");
     story.wait_seconds(136).await;
     let told = status(&story).await;
     assert_eq!(states(&told, "peppers"), words(&[(2, "active"), (1, "retiring")]));
@@ -235,6 +239,12 @@ both_engines!(a_pepper_is_replaced_and_nobody_is_turned_away_until_it_ends, asyn
     assert_eq!((&plan["credentials"], &plan["dry_run"]), (&json!(1), &json!(true)));
     assert!(plan["sessions"].as_u64().unwrap() >= 1, "sessions that were not refreshed: {plan:#}");
     assert_eq!(states(&status(&story).await, "peppers"), words(&[(2, "active"), (1, "retiring")]));
+    // Sessions and keys were ended without a question.
+    let refused = act(&story, end).await.is_problem(409, "in-use").body;
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.starts_with("1 API key or service token, ") && detail.contains("say `force`"), "{detail}");
+    let told = plan["summary"].as_str().unwrap();
+    assert!(told.starts_with("nothing was written; with version 1"), "{told}");
     // Nobody makes recovery codes anew by signing in: they are told apart by when they were made.
     let codes = "insert into recovery_codes (principal_id, code_hash, created_at) values ($1, $2, $3)";
     for (number, at) in [(1, 1_800_000_000), (2, 1_800_000_136)] {
@@ -249,6 +259,8 @@ both_engines!(a_pepper_is_replaced_and_nobody_is_turned_away_until_it_ends, asyn
     act(&story, end).await.is_problem(409, "in-use");
     let done = act(&story, &format!("{end}?force=true")).await.is(200).body;
     assert_eq!((&done["credentials"], &done["recovery_codes"]), (&json!(1), &json!(1)));
+    let told = done["summary"].as_str().unwrap();
+    assert!(told.contains("is ended: 1 API key") && told.ends_with("are refused from now on"), "{told}");
     assert_eq!((me(&story, &used).await, me(&story, &unused).await), (200, 401));
     story
         .wire(Method::POST, "/api/v1/auth/refresh", &[], None, Some(json!({"refresh_token": next})))

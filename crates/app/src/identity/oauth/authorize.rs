@@ -4,6 +4,7 @@
 //! challenge it was asked with, and worth nothing after a minute.
 
 use super::exchange::membership_changed;
+use super::meaning::{self, Meaning};
 use super::request::{Asked, Back, Hint};
 use super::scope::Scope;
 use super::{Fault, audience, redirect};
@@ -50,15 +51,20 @@ pub enum Next {
     Agree(Agreement),
     /// Back to the client.
     Redirect(String),
-    /// The page that says what is wrong, with a way back to the client.
-    Back(Back),
+    /// The page that says so to whoever is no member, with the way to sign in as somebody else and the way back to the client.
+    Stranger {
+        /// As whom they are signed in.
+        login: String,
+        /// The way back.
+        back: Back,
+    },
 }
 
 /// What somebody is asked to agree to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
     /// The client may do this.
-    pub scope: Scope,
+    pub means: Vec<Meaning>,
     /// What its tokens are for; nothing is Charter itself.
     pub audiences: Vec<String>,
     /// On behalf of whom.
@@ -197,7 +203,8 @@ pub async fn proceed(
     if !is_member || !is_open {
         let why = "the user is no member of the client's organization, or it is closed";
         let back = asked.back(app, Fault::AccessDenied, why);
-        return Ok(if back.is_silent { Next::Redirect(back.to) } else { Next::Back(back) });
+        let login = caller.login.clone();
+        return Ok(if back.is_silent { Next::Redirect(back.to) } else { Next::Stranger { login, back } });
     }
     if !limits.allow_address(ctx.address) {
         return tell(Fault::AccessDenied, "the organization does not let its members in from this address");
@@ -222,7 +229,7 @@ pub async fn proceed(
             return tell(Fault::ConsentRequired, "the user did not agree yet, and may not be asked");
         }
         return Ok(Next::Agree(Agreement {
-            scope: asked.scope.clone(),
+            means: meaning::of(&asked.scope, &index),
             audiences: asked.audiences.clone(),
             login: caller.login.clone(),
             organization: place.map(|place| place.organization.name).unwrap_or_default(),

@@ -3,34 +3,25 @@
 //! A client can come to act for others in two ways without anybody being asked: as the organization's own (no consent), and as a service
 //! account. So nobody makes, turns or gives a new secret to a client that could thereby do what they may not.
 
+use super::client_form::{account, check_form, check_reach};
 use super::client_secret::generate;
-use super::scope::{OFFLINE, Scope};
-use super::{
-    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, ClientKind, ClientStatus, GRANT_TYPES, IdTokenAlg, OauthClient,
-    REFRESH_TOKEN, audience, redirect,
-};
+use super::scope::Scope;
+use super::{CLIENT_CREDENTIALS, ClientKind, ClientStatus, IdTokenAlg, OauthClient, client_audience};
 use crate::App;
 use crate::audit;
 use crate::caller::{Listing, Page, RequestContext};
 use crate::guard::Permit;
 use crate::identity::session;
 use crate::transaction::{Committed, Transaction};
-use crate::{limit, member, rules, text};
+use crate::{limit, text};
 use charter_db::{BoxFuture, Scope as Sees, Tx};
 use charter_kernel::audit::AuditEvent;
-use charter_kernel::facts::{OrganizationFacts, PrincipalKind, PrincipalStatus};
-use charter_kernel::{
-    OauthClientId, OrganizationId, Pattern, PrincipalId, Problem, ProblemKind, SessionId, Timestamp,
-};
+use charter_kernel::{OauthClientId, OrganizationId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
 use zeroize::Zeroizing;
 
-/// Who may have a client that acts for members without asking them.
-const ADMINISTERS: &str = "admin.org_settings.update";
 /// The limit of the plan.
 const LIMIT: &str = "oauth_clients";
-/// Most addresses of one list.
-const URIS_MAX: usize = 20;
 /// Longest time two secrets are in force.
 const OVERLAP_SECONDS_MAX: u32 = 30 * 86_400;
 
@@ -111,113 +102,6 @@ fn require_person(ctx: &RequestContext) -> Result<(), Problem> {
     Err(Problem::new(ProblemKind::Forbidden, detail))
 }
 
-fn uris(field: &str, uris: &[String], kind: ClientKind, is_live: bool) -> Result<(), Problem> {
-    if uris.len() > URIS_MAX {
-        return Err(Problem::invalid(field, format!("{URIS_MAX} addresses at most are expected")));
-    }
-    let fault = uris.iter().find_map(|uri| redirect::fault(uri, kind, is_live));
-    fault.map_or(Ok(()), |why| Err(Problem::invalid(field, why)))
-}
-
-/// Refuses a client that could never do what it is for, or more than was meant.
-fn check_form(app: &App, client: &OauthClient) -> Result<Scope, Problem> {
-    let is_live = app.identity().settings().is_live;
-    uris("redirect_uris", &client.redirect_uris, client.kind, is_live)?;
-    uris("post_logout_redirect_uris", &client.post_logout_redirect_uris, client.kind, is_live)?;
-    if client.audiences.len() > audience::AUDIENCES_MAX {
-        let why = format!("{} at most are expected", audience::AUDIENCES_MAX);
-        return Err(Problem::invalid("audiences", why));
-    }
-    if let Some(why) = client.audiences.iter().find_map(|uri| audience::fault(uri)) {
-        return Err(Problem::invalid("audiences", why));
-    }
-    let grants = |name: &str| client.grant_types.iter().any(|grant| grant == name);
-    if let Some(other) = client.grant_types.iter().find(|grant| !GRANT_TYPES.contains(&grant.as_str())) {
-        return Err(Problem::invalid(
-            "grant_types",
-            format!("{other:?} is none: {} are", GRANT_TYPES.join(", ")),
-        ));
-    }
-    if grants(AUTHORIZATION_CODE) && client.redirect_uris.is_empty() {
-        let why = "is empty: a client that sends people here has to say where they come back to";
-        return Err(Problem::invalid("redirect_uris", why));
-    }
-    if grants(REFRESH_TOKEN) && !grants(AUTHORIZATION_CODE) {
-        let why = "refresh_token needs authorization_code: there is nothing else to refresh";
-        return Err(Problem::invalid("grant_types", why));
-    }
-    if grants(CLIENT_CREDENTIALS) && client.kind != ClientKind::Confidential {
-        let why = "client_credentials needs a client that keeps a secret (kind confidential)";
-        return Err(Problem::invalid("grant_types", why));
-    }
-    if grants(CLIENT_CREDENTIALS) != client.service_account.is_some() {
-        let why = "goes with the grant client_credentials: one is not without the other";
-        return Err(Problem::invalid("service_account", why));
-    }
-    let scope = Scope::of(client.scopes.clone()).map_err(|why| Problem::invalid("scopes", why))?;
-    if scope.has(OFFLINE) && !grants(REFRESH_TOKEN) {
-        let why = "offline_access needs the grant refresh_token";
-        return Err(Problem::invalid("scopes", why));
-    }
-    let index = app.snapshots().index();
-    if let Some(word) = scope.without_meaning(&index) {
-        return Err(Problem::invalid("scopes", format!("{word} matches no permission of the catalogue")));
-    }
-    Ok(scope)
-}
-
-/// Refuses a client by which its maker could do what they may not.
-async fn check_reach(app: &App, ctx: &RequestContext, client: &OauthClient) -> Result<(), Problem> {
-    let Some(giver) = ctx.principal() else { return Ok(()) };
-    if !client.is_first_party && client.service_account.is_none() {
-        return Ok(());
-    }
-    let index = app.snapshots().index();
-    let facts = crate::facts(app, client.organization).await?;
-    let reach = Scope::of(client.scopes.clone()).unwrap_or_default().permissions(&index);
-    let held = rules::held_by(&index, &facts, giver.id, ctx.now);
-    let mut given = charter_policy::PermissionSet::EMPTY;
-    if client.is_first_party {
-        given.add(&reach);
-        // It acts as every member who comes by a link: so may those alone who administer all of them.
-        given.add(&ADMINISTERS.parse().map(|pattern: Pattern| index.pattern(&pattern)).unwrap_or_default());
-    }
-    if let Some(account) = client.service_account {
-        given.add(&rules::may_hold(&index, &facts, account).intersect(&reach));
-    }
-    let beyond = given.without(&held);
-    match beyond.iter().next().and_then(|first| index.code(first)) {
-        None => Ok(()),
-        Some(code) => Err(Problem::new(
-            ProblemKind::BeyondGiver,
-            format!(
-                "the client could do what you may not ({code}) without anybody being asked: limit its scopes, or ask somebody who may"
-            ),
-        )),
-    }
-}
-
-fn account_of(facts: &OrganizationFacts, text: &str) -> Result<PrincipalId, Problem> {
-    let account = member::find(facts, text)?;
-    if account.kind != PrincipalKind::ServiceAccount {
-        let why = "is a user: client credentials stand for a service account";
-        return Err(Problem::invalid("service_account", why));
-    }
-    if account.standing() != PrincipalStatus::Active {
-        return Err(Problem::invalid("service_account", format!("is {}", account.standing().as_str())));
-    }
-    Ok(account.principal)
-}
-
-async fn account(
-    app: &App,
-    organization: OrganizationId,
-    text: Option<&str>,
-) -> Result<Option<PrincipalId>, Problem> {
-    let Some(text) = text else { return Ok(None) };
-    account_of(&crate::facts(app, organization).await?, text).map(Some)
-}
-
 /// A client as the trail has it: everything but its secrets.
 fn record(it: &OauthClient) -> String {
     serde_json::json!({
@@ -258,31 +142,6 @@ async fn changing<T: Send + 'static>(
     session::forget(app, &ended);
     app.snapshots().hear_own(organization, revision).await?;
     Ok(value)
-}
-
-/// Takes an audience for the organization of a client. A token for it says that this service issued it, so it must not be another one's.
-async fn take_audiences(
-    tx: &mut Tx,
-    organization: OrganizationId,
-    is_platform: bool,
-    audiences: &[String],
-) -> Result<(), Problem> {
-    // In one order, always: nobody waits for somebody who waits for them.
-    let mut audiences: Vec<&String> = audiences.iter().collect();
-    audiences.sort_unstable();
-    for audience in audiences {
-        if !store::oauth_audience::take(tx, organization, is_platform, audience).await? {
-            let detail =
-                format!("the audience {audience} is taken: only whoever has it can get tokens for it");
-            return Err(Problem::new(ProblemKind::Taken, detail));
-        }
-    }
-    Ok(())
-}
-
-/// What of a list is not in another.
-fn without(list: &[String], other: &[String]) -> Vec<String> {
-    list.iter().filter(|word| !other.contains(word)).cloned().collect()
 }
 
 /// Registers a client.
@@ -332,7 +191,7 @@ pub async fn create(
             let tx = transaction.tx();
             let count = store::oauth_client::count(tx, organization).await?;
             limit::keep_within(tx, &catalogue, organization, LIMIT, count + 1, now).await?;
-            take_audiences(tx, organization, is_platform, &client.audiences).await?;
+            client_audience::take(tx, organization, is_platform, &client.audiences).await?;
             store::oauth_client::insert(tx, organization, &client).await?;
             let mut event = told(&ctx_inside, &client, "oauth_client.create");
             event.after = Some(record(&client));
@@ -430,13 +289,15 @@ pub async fn update(
     }
     let is_another = is_another(app, &before, &after);
     let ends = after.status != ClientStatus::Active || is_narrower(&before, &after);
-    let (more, less) =
-        (without(&after.audiences, &before.audiences), without(&before.audiences, &after.audiences));
+    let (more, less) = (
+        client_audience::without(&after.audiences, &before.audiences),
+        client_audience::without(&before.audiences, &after.audiences),
+    );
     let (ctx_inside, is_platform) = (ctx.clone(), organization == app.platform());
     changing(app, organization, now, move |mut transaction| {
         Box::pin(async move {
             let tx = transaction.tx();
-            take_audiences(tx, organization, is_platform, &more).await?;
+            client_audience::take(tx, organization, is_platform, &more).await?;
             if !store::oauth_client::update(tx, organization, &after).await? {
                 let detail = "the client changed meanwhile: try again";
                 return Err(Problem::new(ProblemKind::Changed, detail).retry_after(1));

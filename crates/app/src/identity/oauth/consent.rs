@@ -135,17 +135,41 @@ pub(crate) async fn end_with_membership(
     organization: OrganizationId,
     who: PrincipalId,
 ) -> Result<(Vec<SessionId>, Vec<AuditEvent>), Problem> {
-    const WHY: &str = "the membership of the organization ended";
+    end_in(tx, ctx, organization, who, "the membership of the organization ended").await
+}
+
+/// Ends all that applications of any organization have of an account that was deactivated, in the same way.
+pub(crate) async fn end_with_account(
+    tx: &mut Tx,
+    ctx: &RequestContext,
+    who: PrincipalId,
+) -> Result<(Vec<SessionId>, Vec<AuditEvent>), Problem> {
+    let (mut ended, mut events) = (Vec::new(), Vec::new());
+    for place in store::membership::organizations_of(tx, who).await? {
+        let (sessions, more) = end_in(tx, ctx, place, who, "the account was deactivated").await?;
+        ended.extend(sessions);
+        events.extend(more);
+    }
+    Ok((ended, events))
+}
+
+async fn end_in(
+    tx: &mut Tx,
+    ctx: &RequestContext,
+    organization: OrganizationId,
+    who: PrincipalId,
+    why: &str,
+) -> Result<(Vec<SessionId>, Vec<AuditEvent>), Problem> {
     let agreed = store::oauth_consent::delete_of_principal(tx, organization, who).await?;
     store::oauth_code::delete_unused_of_principal(tx, organization, who).await?;
-    let ended = store::session::end_of_member(tx, who, organization, WHY, ctx.now).await?;
+    let ended = store::session::end_of_member(tx, who, organization, why, ctx.now).await?;
     let mut clients: BTreeMap<OauthClientId, usize> = agreed.into_iter().map(|client| (client, 0)).collect();
     for (_, client) in &ended {
         *clients.entry(*client).or_default() += 1;
     }
     let event = |(client, sessions): (OauthClientId, usize)| {
         let after = serde_json::json!({ "principal": who.to_string(), "sessions_ended": sessions });
-        withdrawn(ctx, organization, client, WHY, &after)
+        withdrawn(ctx, organization, client, why, &after)
     };
     let events = clients.into_iter().map(event).collect();
     Ok((ended.into_iter().map(|(session, _)| session).collect(), events))

@@ -1,5 +1,6 @@
 //! Signing out because a client asks (OpenID Connect RP-Initiated Logout). Nobody is signed out without being asked, and nobody is sent
-//! anywhere that is not registered.
+//! anywhere that is not registered, or before they say so: an ID token only names the client, as its id does. Anybody can write either
+//! into a link, and whoever has a client here has tokens of it.
 
 use super::client_secret::active;
 use super::{Stop, id_token, redirect};
@@ -22,7 +23,16 @@ pub struct Parting {
     /// Its name, where it says truly who it is.
     pub client: Option<String>,
     /// Where to go afterwards, as registered, with its `state`.
-    pub target: Option<String>,
+    pub target: Option<Target>,
+}
+
+/// Where somebody goes afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The whole address.
+    pub uri: String,
+    /// Where that is, as people read it.
+    pub place: String,
 }
 
 /// Reads a request. What cannot be believed is left out: signing out is never refused.
@@ -44,6 +54,9 @@ pub async fn read(app: &App, draft: &LogoutDraft) -> Result<Parting, Problem> {
         .as_deref()
         .filter(|uri| redirect::is_registered(&client.post_logout_redirect_uris, client.kind, uri));
     let state: Vec<(&str, &str)> = draft.state.as_deref().map(|state| ("state", state)).into_iter().collect();
-    let target = known.map(|uri| if state.is_empty() { uri.to_owned() } else { redirect::with(uri, &state) });
+    let target = known.map(|uri| Target {
+        uri: if state.is_empty() { uri.to_owned() } else { redirect::with(uri, &state) },
+        place: redirect::place(uri),
+    });
     Ok(Parting { client: Some(client.name), target })
 }

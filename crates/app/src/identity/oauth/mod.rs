@@ -9,6 +9,8 @@
 mod audience;
 pub mod authorize;
 pub mod client;
+mod client_audience;
+mod client_form;
 pub mod client_secret;
 pub mod code_exchange;
 pub mod consent;
@@ -16,6 +18,7 @@ pub mod exchange;
 pub mod id_token;
 pub mod inspect;
 pub mod logout;
+pub mod meaning;
 mod redirect;
 pub mod request;
 pub mod scope;

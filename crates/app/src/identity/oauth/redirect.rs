@@ -105,6 +105,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_address_makes_a_reader_stumble_and_what_is_registered_is_found_again() {
+        let seeds = [
+            "https://app.example/callback?a=b",
+            "http://127.0.0.1:7000/callback",
+            "http://[::1]/callback",
+            "com.example.app:/callback",
+        ];
+        for text in charter_testkit::hostile::texts(&seeds, 3_000) {
+            let registered = [seeds[0].to_owned(), seeds[1].to_owned()];
+            for kind in [ClientKind::Confidential, ClientKind::Public, ClientKind::Native] {
+                if fault(&text, kind, true).is_none() {
+                    assert!(is_registered(std::slice::from_ref(&text), kind, &text), "{text:?}");
+                    assert!(!text.contains(['#', '*', ' ']), "{text:?}");
+                }
+                if is_registered(&registered, kind, &text) {
+                    assert!(registered.contains(&text) || text.starts_with("http://127.0.0.1"), "{text:?}");
+                }
+            }
+            let _ = (place(&text), with(&text, &[("state", text.as_str())]));
+        }
+    }
+
+    #[test]
     fn what_may_be_registered_depends_on_where_the_client_runs() {
         use ClientKind::{Confidential, Native, Public};
         for (text, kind, is_live) in [

@@ -125,6 +125,28 @@ both_engines!(
 );
 
 both_engines!(
+    /// Attack 105, beside the end of the session the code is of.
+    a_code_that_is_exchanged_while_sessions_end_leaves_none,
+    async |database| {
+        let story = Story::with_password(database).await;
+        let shop = story.shop().await;
+        // The first ID token of an organization has its key made.
+        story.tokens_of(&shop, "openid").await;
+        for is_first in [true, false] {
+            let (_, told) = story.let_in(&asks(&shop, "openid", &[])).await;
+            let code = one(&told, "code");
+            let path = "/api/v1/organizations/toys/members/ann@toys.example/sessions?reason=stolen";
+            let (exchange, end) = (story.exchange(&shop, &code), story.delete(Who::Operator, path));
+            let (exchanged, ended) = story.at_once_led(is_first, exchange, end).await;
+            ended.is(200);
+            if exchanged.status.as_u16() == 200 {
+                assert_eq!(story.status(&exchanged.body["access_token"], USER_INFO).await, 401, "{is_first}");
+            }
+        }
+    }
+);
+
+both_engines!(
     /// Attack 106: what a client said it finds again, and nobody else's.
     an_answer_is_bound_to_its_request_its_client_and_its_issuer,
     async |database| {

@@ -314,7 +314,8 @@ both_engines!(a_former_secret_moves_to_the_newest_pepper_when_it_is_used, async 
     // A secret that was made with the newest pepper takes the one so far with its own version along.
     let third = rotate(&new).await;
     assert_eq!(left().await, (1, 1));
-    act(end).await.is(200);
+    act(end).await.is_problem(409, "in-use");
+    act(&format!("{end}?force=true")).await.is(200);
     assert!(knows(&new).await && knows(&third).await);
     assert!(!knows(&unused).await && !knows(&newest_unused).await);
 });

@@ -1,8 +1,8 @@
 //! What people agreed to, as they see it and take it back; and what an application says of how they proved themselves.
 
 use super::*;
-use crate::stories::BOB;
 use crate::stories::invitation::{NEW, code_in};
+use crate::stories::{BOB, EVE};
 use charter_app::clock::Clock;
 use charter_app::mail::Letter;
 use charter_testkit::both_engines;
@@ -115,6 +115,79 @@ both_engines!(what_applications_have_of_a_member_ends_with_the_membership_for_go
             assert_eq!(event["after"]["principal"], json!(story.id_of(ANN).to_string()));
             assert_eq!(event["request_id"], newest[0]["request_id"], "with the change itself");
         }
+    }
+});
+
+both_engines!(what_applications_have_of_an_account_ends_when_it_is_deactivated_for_good, async |database| {
+    let story = Story::with_password(database).await;
+    let shop = story.shop().await;
+    story.assign(Who::Operator, "toys", BOB, "org_admin").await.is(201);
+    story
+        .post(Who::Operator, "/api/v1/organizations/trade/members", json!({"login": ANN_LOGIN}))
+        .await
+        .is(201);
+    let body = json!({
+        "name": "Harbour", "kind": "confidential", "redirect_uris": [BACK],
+        "grant_types": ["authorization_code", "refresh_token"], "scopes": ["openid", "offline_access"],
+    });
+    let told = story.post(EVE, "/api/v1/organizations/trade/oauth-clients", body).await.is(201);
+    let harbour = Shop {
+        id: text(&told.body["client"]["id"]),
+        secret: told.body["client_secret"].as_str().map(str::to_owned),
+    };
+    let account = async |status: &str| {
+        let ann = format!("/api/v1/organizations/toys/members/{ANN_LOGIN}");
+        story.patch(Who::Operator, &ann, json!({"account_status": status})).await.is(200);
+    };
+    let mut had = Vec::new();
+    for shop in [&shop, &harbour] {
+        let (browser, tokens) = story.tokens_of(shop, "openid offline_access").await;
+        let waiting = one(&story.open(&asks(shop, "openid", &[]), &browser).await, "code");
+        had.push((shop, tokens, waiting));
+    }
+
+    // What only rests asks for a new sign-in, and for nothing else.
+    account("suspended").await;
+    account("active").await;
+    story.wait_seconds(31).await;
+    for (shop, tokens, _) in &mut had {
+        assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 401);
+        let told = story.type_in(&asks(shop, "openid offline_access", &[]), "", ANN_LOGIN, PASSWORD).await;
+        *tokens = story.exchange(shop, &one(&told, "code")).await.is(200).body;
+        assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 200);
+    }
+
+    account("deactivated").await;
+    for (_, tokens, _) in &had {
+        assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 401, "at once");
+    }
+    account("active").await;
+    story.wait_seconds(31).await;
+    for (shop, tokens, waiting) in &had {
+        assert_eq!(
+            story.status(&tokens["access_token"], USER_INFO).await,
+            401,
+            "she is back, and they are not"
+        );
+        is_error(&story.refresh_of(shop, &text(&tokens["refresh_token"]), "").await, 400, "invalid_grant");
+        is_error(&story.exchange(shop, waiting).await, 400, "invalid_grant");
+        let page =
+            story.type_in(&asks(shop, "openid offline_access", &[]), "", ANN_LOGIN, PASSWORD).await.is(200);
+        assert!(page.body.as_str().unwrap().contains("Do you agree?"), "it has to ask again");
+    }
+    let own = story.log_in(ANN_LOGIN, PASSWORD).await.is(200);
+    let left = story.with_token(&text(&own.body["access_token"]), Method::GET, APPLICATIONS, None).await;
+    assert_eq!(left.is(200).body["items"], json!([]));
+    for (place, shop) in [("toys", &shop), ("trade", &harbour)] {
+        let trail = format!("/api/v1/organizations/{place}/audit/events?action=oauth_client.withdraw");
+        let told = story.get(Who::Operator, &trail).await.is(200);
+        let events = told.body["items"].as_array().unwrap();
+        assert_eq!(events.len(), 1, "{place}");
+        assert_eq!(
+            (&events[0]["target"], &events[0]["after"]["sessions_ended"]),
+            (&json!(shop.id), &json!(1))
+        );
+        assert_eq!(events[0]["reason"], "the account was deactivated");
     }
 });
 

@@ -118,9 +118,19 @@ both_engines!(signing_out_ends_what_applications_had_for_that_while, async |data
     is_error(&story.exchange(&shop, &late).await, 400, "invalid_grant");
     assert_eq!(story.status(&lasting["access_token"], USER_INFO).await, 200, "that is for while she is away");
     story.refresh_of(&shop, lasting["refresh_token"].as_str().unwrap(), "").await.is(200);
-    let told = story.open(&leave, &cookies).await;
-    assert_eq!(sent_to(&told).0, "https://shop.example/bye", "nobody is signed in: there is nothing to ask");
+    let page = story.open(&leave, &cookies).await.is(200);
+    assert!(page.body.as_str().unwrap().contains("Go on?"), "whose browser it is, the token does not tell");
+    let told = story.send_form(&leave, "", &[("do", "sign-out")]).await;
+    assert_eq!((sent_to(&told).0.as_str(), one(&told, "state").as_str()), ("https://shop.example/bye", "s"));
+    let other = story.shop().await;
+    let hint = lasting["id_token"].as_str().unwrap();
     for wrong in [
+        vec![("id_token_hint", hint), ("post_logout_redirect_uri", "https://evil.example/")],
+        vec![
+            ("id_token_hint", hint),
+            ("client_id", other.id.as_str()),
+            ("post_logout_redirect_uri", "https://shop.example/bye"),
+        ],
         vec![("post_logout_redirect_uri", "https://evil.example/"), ("client_id", shop.id.as_str())],
         vec![("post_logout_redirect_uri", "https://shop.example/bye")],
         vec![("post_logout_redirect_uri", "https://shop.example/bye"), ("client_id", "x")],
@@ -131,6 +141,57 @@ both_engines!(signing_out_ends_what_applications_had_for_that_while, async |data
         assert!(told.headers.get("location").is_none(), "{wrong:?}");
     }
 });
+
+both_engines!(
+    /// Anybody can write a client's id into a link, or an ID token they got for themselves: it takes nobody anywhere before they say so.
+    a_person_is_asked_before_they_are_sent_on,
+    async |database| {
+        let story = Story::with_password(database).await;
+        let (shop, other) = (story.shop().await, story.shop().await);
+        let (cookies, tokens) = story.tokens_of(&shop, "openid").await;
+        let (_, foreign) = story.tokens_of(&other, "openid").await;
+        let hint = text(&tokens["id_token"]);
+        let forged = format!("{}x", hint.trim_end_matches(|last: char| last != '.'));
+        let base = [("client_id", shop.id.as_str()), ("post_logout_redirect_uri", "https://shop.example/bye")];
+        let leave = |more: &[(&str, &str)]| format!("/oauth/logout?{}", form(&[&base[..], more].concat()));
+        let unproved = [
+            leave(&[]),
+            leave(&[("id_token_hint", "junk")]),
+            leave(&[("id_token_hint", &forged)]),
+            leave(&[("id_token_hint", &hint)]),
+        ];
+        let foreign = leave(&[("id_token_hint", foreign["id_token"].as_str().unwrap())]);
+        for link in &unproved {
+            let page = story.open(link, "").await.is(200);
+            let body = page.body.as_str().unwrap();
+            assert!(body.contains("Go on?") && body.contains("<strong>shop.example</strong>"), "{body}");
+            let told = story.send_form(link, "", &[("do", "sign-out")]).await;
+            assert_eq!(sent_to(&told).0, "https://shop.example/bye", "they said so");
+            let elsewhere = [("sec-fetch-site", "cross-site")];
+            story.visit(Method::POST, link, &elsewhere, Some(form(&[("do", "sign-out")]))).await.is(403);
+
+            let page = story.open(link, &cookies).await.is(200);
+            assert!(page.body.as_str().unwrap().contains("Sign out?"));
+            assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 200, "looking ends nothing");
+        }
+        for cookies in ["", cookies.as_str()] {
+            let told = story.open(&foreign, cookies).await.is(200);
+            let body = told.body.as_str().unwrap();
+            assert!(!body.contains("<strong>shop.example") && !body.contains("Go on"), "another client's: {body}");
+            let unregistered = [("client_id", shop.id.as_str()), ("post_logout_redirect_uri", "https://evil.example/")];
+            let told = story.open(&format!("/oauth/logout?{}", form(&unregistered)), cookies).await.is(200);
+            assert!(!told.body.as_str().unwrap().contains("<strong>evil.example"));
+        }
+        let own = &unproved[3];
+        let page = story.open(own, &cookies).await.is(200);
+        let agreed = [("token", &*hidden(&page)), ("do", "sign-out")];
+        let told = story.send_form(own, &cookies, &agreed).await;
+        assert_eq!(sent_to(&told).0, "https://shop.example/bye");
+        assert_eq!(story.status(&tokens["access_token"], USER_INFO).await, 401, "signed out");
+        let page = story.open(own, &cookies).await.is(200);
+        assert!(page.body.as_str().unwrap().contains("Go on?"), "the token outlives the session it is of");
+    }
+);
 
 both_engines!(what_ends_its_user_ends_an_application, async |database| {
     let story = Story::with_password(database).await;

@@ -124,7 +124,7 @@ both_engines!(
             assert_eq!(story.status(&tokens["access_token"], MEMBERS).await, 401);
             let page = story.open(&asks(&shop, SCOPE, &[]), &cookies).await.is(403);
             let shown = page.body.as_str().unwrap();
-            assert!(shown.contains("demands a second factor") && shown.contains("href=\"/account\""), "{shown}");
+            assert!(shown.contains("demands a second factor") && shown.contains("href=\"/account/factors\""), "{shown}");
             let told = story.open(&asks(&shop, SCOPE, &[("prompt", "none")]), &cookies).await;
             assert_eq!(one(&told, "error"), "interaction_required");
         }

@@ -5,6 +5,7 @@ mod clients;
 mod consents;
 mod ends;
 mod factor;
+mod hostile_forms;
 mod resources;
 mod way;
 

@@ -14,6 +14,10 @@ both_engines!(somebody_signs_in_agrees_and_the_application_is_let_in, async |dat
     let page = story.open(&path, "").await.is(200);
     let shown = page.body.as_str().unwrap();
     assert!(shown.contains("Shop &amp; &lt;Co&gt;") && !shown.contains("<Co>"));
+    assert!(
+        shown.contains("href=\"/forgot-password#application\" target=\"_blank\""),
+        "the way to a new password"
+    );
     let policy = page.header("content-security-policy");
     assert!(
         !policy.contains("form-action"),
@@ -31,8 +35,13 @@ both_engines!(somebody_signs_in_agrees_and_the_application_is_let_in, async |dat
     let page = story.type_in(&path, "", ANN_LOGIN, PASSWORD).await.is(200);
     let cookies = crumb(&page);
     let shown = page.body.as_str().unwrap();
-    for said in ["ann@toys.example", "Soft Toys", "see your e-mail address", "<code>admin.users.read</code>"]
-    {
+    for said in [
+        "ann@toys.example",
+        "Soft Toys",
+        "see your e-mail address",
+        "<code>admin.users.read</code>",
+        "href=\"/account/sessions\"",
+    ] {
         assert!(shown.contains(said), "{said}: {shown}");
     }
     let told = story.send_form(&path, &cookies, &[("token", &hidden(&page)), ("do", "agree")]).await;
@@ -93,6 +102,7 @@ both_engines!(somebody_signs_in_agrees_and_the_application_is_let_in, async |dat
         .filter(|it| it["client_id"] == json!(shop.id))
         .collect();
     assert_eq!(of_shop.len(), 1, "its owner sees what the application has, and can end it");
+    assert_eq!(of_shop[0]["client_name"], "Shop & <Co>");
 });
 
 both_engines!(nobody_is_asked_where_the_client_says_so_and_everybody_where_it_says_that, async |database| {
@@ -195,9 +205,16 @@ both_engines!(only_members_of_its_organization_sign_in_to_a_client, async |datab
         story.post(Who::Operator, &path, json!({"password": PASSWORD})).await.is(200);
     }
     let path = asks(&shop, "openid admin.users.read", &[]);
-    let told = story.type_in(&path, "", "eve@trade.example", PASSWORD).await.is(400);
+    let told = story.type_in(&path, "", "eve@trade.example", PASSWORD).await.is(403);
     let page = told.body.as_str().unwrap();
     assert!(page.contains("no member") && page.contains("error=access_denied"), "{page}");
+    assert!(page.contains("signed in as <strong>eve@trade.example</strong>") && !page.contains("Soft Toys"));
+    let other = story.send_form(&path, &crumb(&told), &[("do", "other")]).await.is(200);
+    let asked = other.body.as_str().unwrap();
+    assert!(
+        asked.contains("name=\"login\"") && asked.contains("admin.users.read"),
+        "the request goes on: {asked}"
+    );
     assert!(
         told.headers.get("location").is_none(),
         "the address is one of another organization's administrators"

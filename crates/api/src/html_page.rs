@@ -1,7 +1,8 @@
-//! Pages that links of mails open. What a link proves stands behind the # of its address, which browsers send to nobody: opening the page,
-//! as scanners of mail do, uses nothing up. A page's script sends it when its reader says so.
+//! Pages of this service. They say nothing before their scripts ask it. What the link of a mail proves stands behind the # of its address,
+//! which browsers send to nobody: opening the page, as scanners of mail do, uses nothing up; its script sends it when its reader says so.
 
 use crate::edge::Answer;
+use axum::body::Bytes;
 use axum::response::Response;
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderValue, StatusCode};
@@ -19,7 +20,7 @@ pub(crate) const WHY_PAGE: &str = "a page without anything in it: what its link 
 pub(crate) const WHY_SCRIPT: &str = "a script of a page is no secret";
 
 /// A page.
-pub(crate) fn page(text: &'static str) -> Response {
+pub(crate) fn page(text: impl Into<Bytes>) -> Response {
     let mut answer = Answer::new(StatusCode::OK, HTML, text);
     answer.headers.push((CONTENT_SECURITY_POLICY, POLICY));
     answer.into()

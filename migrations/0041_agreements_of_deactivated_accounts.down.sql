@@ -1,0 +1,1 @@
+-- What somebody agreed to is not made up again: whoever comes back is asked.
