@@ -2,13 +2,15 @@
 
 use super::named::{LinkColumns, NameColumns, NamedTables, OrganizationColumns, UserColumns};
 use super::statements::{Statements, Tables, Wanted};
-use super::{System, django, flask_appbuilder, laravel};
+use super::{System, django, flask_appbuilder, frappe, laravel, odoo};
 use charter_db::foreign::ForeignTable;
 
 /// Tables that give a system away.
 const SIGNS: &[(System, &[&str])] = &[
     (System::Django, &["auth_permission", "auth_group", "django_content_type"]),
     (System::FlaskAppbuilder, &["ab_user", "ab_role", "ab_permission_view_role"]),
+    (System::Frappe, &["tabUser", "tabHas Role", "tabDocPerm"]),
+    (System::Odoo, &["res_users", "res_groups", "ir_model_access"]),
     (System::Laravel, &["model_has_roles", "role_has_permissions", "roles"]),
 ];
 
@@ -37,6 +39,8 @@ pub fn statements(
         System::Django => django::statements(tables, users),
         System::FlaskAppbuilder => flask_appbuilder::statements(tables),
         System::Laravel => laravel::statements(tables),
+        System::Frappe => frappe::statements(tables),
+        System::Odoo => odoo::statements(tables),
         System::RoleColumn | System::RoleTables => match named {
             Some(named) => named.statements(tables),
             None => proposed(tables)

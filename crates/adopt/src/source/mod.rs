@@ -4,8 +4,10 @@
 mod detect;
 mod django;
 mod flask_appbuilder;
+mod frappe;
 mod laravel;
 mod named;
+mod odoo;
 mod read;
 mod statements;
 
@@ -30,4 +32,8 @@ pub enum System {
     FlaskAppbuilder,
     /// spatie/laravel-permission.
     Laravel,
+    /// Frappe and ERPNext.
+    Frappe,
+    /// Odoo.
+    Odoo,
 }

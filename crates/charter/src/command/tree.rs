@@ -1,8 +1,8 @@
 //! The tree of commands: those written by hand, and one for every other operation of the API.
 
 use super::{
-    adopt, arguments, audit, catalogue, completions, config, generic, key_timer, keys, migrate, people, policy,
-    question, serve, users, vault,
+    adopt, arguments, audit, catalogue, completions, config, generic, key_timer, keys, migrate, people,
+    policy, question, serve, users, vault,
 };
 use crate::operation::Operation;
 use crate::output;

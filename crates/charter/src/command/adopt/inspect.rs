@@ -44,7 +44,8 @@ fn becomes(becomes: &Becomes) -> String {
 
 fn role_lines(found: &Legacy) -> Result<Vec<RoleLine>> {
     let facts = &found.heard.facts;
-    let catalogue = charter_catalogue::shipped().map_err(|_| Failure::new("the shipped catalogue cannot be read"))?;
+    let catalogue =
+        charter_catalogue::shipped().map_err(|_| Failure::new("the shipped catalogue cannot be read"))?;
     let proposed = mapping::propose(found.system, found.tables.clone(), facts, &catalogue);
     let mut users: BTreeMap<u32, u64> = BTreeMap::new();
     for user in facts.users.iter() {

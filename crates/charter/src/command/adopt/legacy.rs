@@ -14,12 +14,14 @@ const FROM: &str = "from";
 const MAP: &str = "map";
 const SYSTEM: &str = "system";
 /// Names of the systems, as they are typed.
-const SYSTEMS: [(&str, System); 5] = [
+const SYSTEMS: [(&str, System); 7] = [
     ("role_column", System::RoleColumn),
     ("role_tables", System::RoleTables),
     ("django", System::Django),
     ("flask_appbuilder", System::FlaskAppbuilder),
     ("laravel", System::Laravel),
+    ("frappe", System::Frappe),
+    ("odoo", System::Odoo),
 ];
 
 /// Where the other system's database is.
@@ -67,13 +69,15 @@ pub struct Legacy {
 fn address(matches: &ArgMatches) -> Result<String> {
     let from = matches.get_one::<String>(FROM).cloned().unwrap_or_default();
     let Some(path) = from.strip_prefix('@') else { return Ok(from) };
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
     Ok(text.trim().to_owned())
 }
 
 fn mapping_of(matches: &ArgMatches) -> Result<Option<Mapping>> {
     let Some(path) = matches.get_one::<String>(MAP) else { return Ok(None) };
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
     mapping::parse(&text).map(Some).map_err(|faults| {
         let told: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         Failure::new(format!("{path} is not a mapping:{}", told.concat()))
@@ -83,7 +87,8 @@ fn mapping_of(matches: &ArgMatches) -> Result<Option<Mapping>> {
 /// The system its tables give away, or the operator named.
 fn settled(tables: &Tables<'_>, matches: &ArgMatches, mapping: Option<&Mapping>) -> Result<System> {
     let named = matches.get_one::<String>(SYSTEM);
-    let named = named.and_then(|name| SYSTEMS.iter().find(|(known, _)| known == name)).map(|(_, system)| *system);
+    let named =
+        named.and_then(|name| SYSTEMS.iter().find(|(known, _)| known == name)).map(|(_, system)| *system);
     if let Some(system) = named.or_else(|| mapping.map(|mapping| mapping.system)) {
         return Ok(system);
     }
@@ -112,7 +117,8 @@ pub async fn read(matches: &ArgMatches) -> Result<Legacy> {
         None if matches!(system, System::RoleColumn | System::RoleTables) => source::proposed(&tables),
         None => None,
     };
-    let statements = source::statements(&tables, system, named.as_ref()).map_err(|wanted| Failure::new(wanted.to_string()))?;
+    let statements = source::statements(&tables, system, named.as_ref())
+        .map_err(|wanted| Failure::new(wanted.to_string()))?;
     let mut passwords: BTreeMap<String, u64> = BTreeMap::new();
     let mut each = |passing: Passing<'_>, anomalies: &mut Anomalies| {
         let format = password(&passing, anomalies);
