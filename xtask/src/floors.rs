@@ -43,6 +43,11 @@ const FLOORS: &[Floor] = &[
         kind: Kind::Ordinary,
     },
     Floor { name: "charter-courier", may_use: &["charter-kernel", "charter-app"], kind: Kind::Ordinary },
+    Floor {
+        name: "charter-adopt",
+        may_use: &["charter-kernel", "charter-catalogue", "charter-policy", "charter-db"],
+        kind: Kind::Ordinary,
+    },
     Floor { name: "charter", may_use: ANY, kind: Kind::Ordinary },
     Floor { name: "charter-testkit", may_use: ANY, kind: Kind::Ordinary },
     Floor { name: "xtask", may_use: ANY, kind: Kind::Ordinary },

@@ -5,6 +5,7 @@
 
 mod database;
 mod error;
+pub mod foreign;
 mod interference;
 mod listen;
 mod postgres;

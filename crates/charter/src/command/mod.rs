@@ -1,6 +1,7 @@
 //! Commands. A few are written by hand, because people type them all day or because they are not about the API
 //! (`serve`, `config`, `migrate`); all others are made from the operations of the API (`generic.rs`).
 
+mod adopt;
 mod arguments;
 mod audit;
 mod catalogue;
@@ -152,6 +153,7 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         "keys schedule" => key_timer::schedule(&invocation),
         "setup" => runtime(false)?.block_on(people::setup(&invocation)),
         "password set" => runtime(false)?.block_on(people::set_password(&invocation)),
+        "adopt inspect" => runtime(false)?.block_on(adopt::inspect(&invocation)),
         "users import" => runtime(false)?.block_on(users::import(&invocation)),
         "vault status" => runtime(false)?.block_on(vault::status(&invocation)),
         "vault rotate" => runtime(false)?.block_on(vault::rotate(&invocation)),

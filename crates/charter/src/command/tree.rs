@@ -1,8 +1,8 @@
 //! The tree of commands: those written by hand, and one for every other operation of the API.
 
 use super::{
-    arguments, audit, catalogue, completions, config, generic, key_timer, keys, migrate, people, policy,
-    question, serve, users, vault,
+    adopt, arguments, audit, catalogue, completions, config, generic, key_timer, keys, migrate, people,
+    policy, question, serve, users, vault,
 };
 use crate::operation::Operation;
 use crate::output;
@@ -84,6 +84,7 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
         (&["keys", "schedule"], key_timer::command()),
         (&["setup"], people::setup_command()),
         (&["password", "set"], people::password_command()),
+        (&["adopt", "inspect"], adopt::inspect_command()),
         (&["users", "import"], users::import_command()),
         (&["audit", "verify"], audit::verify_command()),
         (&["vault", "status"], vault::status_command()),

@@ -230,7 +230,7 @@ async fn guarded<T, E: From<Error>>(work: impl Future<Output = Result<T, E>>) ->
     }
 }
 
-fn configure(options: &Options) -> Result<(tokio_postgres::Config, MakeRustlsConnect), Error> {
+pub(crate) fn configure(options: &Options) -> Result<(tokio_postgres::Config, MakeRustlsConnect), Error> {
     let (url, tls, mode) = tls::configure(&options.url)?;
     let mut config: tokio_postgres::Config = url.parse().map_err(|error: tokio_postgres::Error| {
         // The text of the address may hold a password, so only the reason is shown.

@@ -40,7 +40,7 @@ impl Failure {
 }
 
 #[cold]
-pub(super) fn plain(error: rusqlite::Error) -> Error {
+pub(crate) fn plain(error: rusqlite::Error) -> Error {
     let code = error.sqlite_error_code();
     let cause = Arc::new(error);
     match code {

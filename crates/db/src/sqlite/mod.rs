@@ -17,13 +17,13 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-pub(crate) use self::rows::cell;
 use self::{
-    failure::{Failure, plain},
+    failure::Failure,
     file::Whereabouts,
     rows::{bind, names_of, owned, query},
     writer::{Command, Write},
 };
+pub(crate) use self::{failure::plain, rows::cell};
 use crate::{
     Conn, Error, Lend, Options, Row, RowRef, Tx, Value,
     error::message,

@@ -1,6 +1,7 @@
 //! The seam keeps its promises on both engines.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+mod foreign;
 mod names;
 mod notifications;
 mod reads;

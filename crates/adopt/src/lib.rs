@@ -1,0 +1,11 @@
+//! Takes over the roles of a running system: readers turn its tables into facts, a mapping says what becomes of its roles, a plan lists
+//! what would be written, and a proof sets what everybody may do afterwards beside what they could do before. It writes nothing itself.
+
+pub mod anomaly;
+pub mod answers;
+pub mod facts;
+pub mod fingerprint;
+pub mod mapping;
+pub mod naming;
+pub mod sets;
+pub mod source;

@@ -1,0 +1,326 @@
+//! What becomes of the other system's roles: a file the tool proposes, the operator edits, and the operator's project keeps. Names that
+//! are neither shipped nor written there are reported, never guessed.
+
+use crate::facts::LegacyFacts;
+use crate::source::{NamedTables, System};
+use charter_catalogue::lint::fold_role_name;
+use charter_kernel::catalogue::Catalogue;
+use charter_kernel::{Key, RoleKey};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// What a role becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Becomes {
+    /// A role of the catalogue, or of the organization.
+    Role(RoleKey),
+    /// A role of its own, which holds what the other system's role allowed.
+    Own,
+    /// Nothing: whoever holds it gets nothing from it, and is named as one who loses.
+    Nothing,
+    /// Nobody has said yet.
+    Unknown,
+}
+
+const OWN: &str = "own";
+const NOTHING: &str = "none";
+const UNKNOWN: &str = "?";
+
+impl Becomes {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            OWN => Some(Self::Own),
+            NOTHING => Some(Self::Nothing),
+            UNKNOWN => Some(Self::Unknown),
+            key => key.parse().ok().map(Self::Role),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Role(key) => key.as_str(),
+            Self::Own => OWN,
+            Self::Nothing => NOTHING,
+            Self::Unknown => UNKNOWN,
+        }
+    }
+}
+
+/// The one organization of a system that has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OneOrganization {
+    /// Its key here.
+    pub key: Key,
+    /// Its name.
+    pub name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceForm {
+    system: System,
+    #[serde(flatten)]
+    tables: BTreeMap<String, toml::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    source: SourceForm,
+    #[serde(default)]
+    organization: Option<OneOrganization>,
+    #[serde(default)]
+    superuser: Option<String>,
+    #[serde(default)]
+    roles: BTreeMap<String, String>,
+}
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapping {
+    /// Which system it is.
+    pub system: System,
+    /// Where its tables stand, for a system of one's own.
+    pub tables: Option<NamedTables>,
+    /// The organization of a system that has none.
+    pub organization: Option<OneOrganization>,
+    /// What those become who may do everything.
+    pub superuser: Becomes,
+    /// What roles become, by their names there.
+    pub roles: BTreeMap<String, Becomes>,
+}
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappingFault {
+    /// Where.
+    pub place: String,
+    /// What.
+    pub what: String,
+}
+
+impl std::fmt::Display for MappingFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+fn fault(place: impl Into<String>, what: impl Into<String>) -> MappingFault {
+    MappingFault { place: place.into(), what: what.into() }
+}
+
+const EXPECTED: &str =
+    "the key of a role, `own` for a role that keeps what it allowed, or `none` for nothing is expected";
+
+/// Reads a file.
+pub fn parse(text: &str) -> Result<Mapping, Vec<MappingFault>> {
+    let form: Form = toml::from_str(text).map_err(|flaw| vec![fault("the mapping", flaw.to_string())])?;
+    let mut faults = Vec::new();
+    let mut becomes = |place: String, text: &str| {
+        Becomes::parse(text).unwrap_or_else(|| {
+            faults.push(fault(place, EXPECTED));
+            Becomes::Unknown
+        })
+    };
+    let superuser = form.superuser.map_or(Becomes::Unknown, |text| becomes("superuser".to_owned(), &text));
+    let roles = form
+        .roles
+        .into_iter()
+        .map(|(name, text)| (name.clone(), becomes(format!("roles.{name:?}"), &text)))
+        .collect();
+    let tables = if form.source.tables.is_empty() {
+        None
+    } else {
+        let table = toml::Table::from_iter(form.source.tables);
+        match table.try_into() {
+            Ok(tables) => Some(tables),
+            Err(flaw) => {
+                faults.push(fault("source", flaw.to_string()));
+                None
+            }
+        }
+    };
+    if faults.is_empty() {
+        Ok(Mapping { system: form.source.system, tables, organization: form.organization, superuser, roles })
+    } else {
+        Err(faults)
+    }
+}
+
+/// The role of the catalogue with this name, key or alias.
+#[must_use]
+pub fn shipped(catalogue: &Catalogue, name: &str) -> Option<RoleKey> {
+    let folded = fold_role_name(name);
+    let is_it = |role: &&charter_kernel::catalogue::CatalogueRole| {
+        role.role.key.as_str() == folded
+            || fold_role_name(&role.role.name) == folded
+            || role.aliases.iter().any(|alias| *alias == folded)
+    };
+    let mut fitting = catalogue.roles.iter().filter(is_it);
+    match (fitting.next(), fitting.next()) {
+        (Some(one), None) => Some(one.role.key.clone()),
+        _ => None,
+    }
+}
+
+/// How many users hold each role, by their places in the facts.
+fn holders(facts: &LegacyFacts) -> Vec<u64> {
+    let mut count = vec![0; facts.roles.len()];
+    let mut by_set: BTreeMap<_, u64> = BTreeMap::new();
+    for user in facts.users.iter() {
+        *by_set.entry(user.roles).or_default() += 1;
+    }
+    for (set, users) in by_set {
+        for role in facts.role_sets.members(set) {
+            if let Some(count) = count.get_mut(*role as usize) {
+                *count += users;
+            }
+        }
+    }
+    count
+}
+
+/// What is proposed: a framework's roles keep what they allow; words become the shipped roles of the same name; the rest is left to say.
+#[must_use]
+pub fn propose(
+    system: System,
+    tables: Option<NamedTables>,
+    facts: &LegacyFacts,
+    catalogue: &Catalogue,
+) -> Mapping {
+    let has_own = !facts.permissions.is_empty();
+    let becomes = |name: &str| match shipped(catalogue, name) {
+        _ if has_own => Becomes::Own,
+        Some(key) => Becomes::Role(key),
+        None => Becomes::Unknown,
+    };
+    let has_none = facts.organizations.is_empty();
+    let one = has_none.then(|| "company".parse().ok()).flatten();
+    let organization = one.map(|key| OneOrganization { key, name: "Company".to_owned() });
+    Mapping {
+        system,
+        tables,
+        organization,
+        superuser: if has_own { Becomes::Own } else { becomes("superadmin") },
+        roles: facts.roles.iter().map(|role| (role.name.clone(), becomes(&role.name))).collect(),
+    }
+}
+
+/// A text as TOML writes it on one line: as JSON does, and one letter more.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+/// Writes a file, with what the operator has to know at each line.
+#[must_use]
+pub fn print(mapping: &Mapping, facts: &LegacyFacts) -> String {
+    let mut out = String::from(
+        "# What becomes of the roles of the other system. Keep this file with your project.\n\
+         #\n\
+         # A role becomes the key of a role of Charter, `own` for a role that keeps exactly what it allowed there, or `none` for nothing.\n\
+         # `?` stands where nobody has said yet: nothing is taken over before each of them is replaced.\n\n\
+         # Those who may do everything there.\n",
+    );
+    let _ = writeln!(out, "superuser = {}\n\n[source]", quoted(mapping.superuser.as_str()));
+    let system = toml::Value::try_from(mapping.system).map(|value| value.to_string()).unwrap_or_default();
+    let _ = writeln!(out, "system = {system}");
+    if let Some(tables) = &mapping.tables
+        && let Ok(text) = toml::to_string(&BTreeMap::from([("source", tables)]))
+    {
+        let _ = write!(out, "\n{text}");
+    }
+    if let Some(one) = &mapping.organization {
+        let _ = writeln!(
+            out,
+            "\n# The other system knows one organization.\n[organization]\nkey = {}\nname = {}",
+            quoted(one.key.as_str()),
+            quoted(&one.name)
+        );
+    }
+    let count = holders(facts);
+    let mut users: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
+    for (role, holders) in facts.roles.iter().zip(count) {
+        let entry = users.entry(role.name.as_str()).or_default();
+        entry.0 += holders;
+        entry.1 = facts.permission_sets.members(role.permissions).len();
+    }
+    out.push_str("\n[roles]\n");
+    for (name, becomes) in &mapping.roles {
+        let (holders, permissions) = users.get(name.as_str()).copied().unwrap_or_default();
+        let allows =
+            if facts.permissions.is_empty() { String::new() } else { format!(", {permissions} permissions") };
+        let _ = writeln!(out, "{} = {} # {holders} users{allows}", quoted(name), quoted(becomes.as_str()));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{LegacyRole, LegacyUser};
+    use crate::sets::SetId;
+
+    fn facts(names: &[&str]) -> LegacyFacts {
+        let mut facts = LegacyFacts::default();
+        for name in names {
+            let (id, name) = ((*name).to_owned(), (*name).to_owned());
+            facts.roles.push(LegacyRole { id, name, permissions: SetId::default() });
+        }
+        let roles = facts.role_sets.keep(vec![0]);
+        facts.users.push(LegacyUser {
+            id: "1",
+            login: "ann",
+            name: "",
+            organization: None,
+            roles,
+            permissions: SetId::default(),
+            is_active: true,
+            is_superuser: false,
+        });
+        facts
+    }
+
+    #[test]
+    fn what_is_proposed_reads_as_it_was_printed_and_guesses_nothing() {
+        let catalogue = charter_catalogue::shipped().unwrap();
+        let facts =
+            facts(&["Accountant", "org-admin", "boss of \"all\" 😀", "line\nend\u{7f}", "accountant "]);
+        let mapping = propose(System::RoleColumn, None, &facts, &catalogue);
+        assert_eq!(mapping.roles["Accountant"], Becomes::Role("accountant".parse().unwrap()));
+        assert_eq!(mapping.roles["accountant "], Becomes::Role("accountant".parse().unwrap()));
+        assert_eq!(mapping.roles["org-admin"], Becomes::Role("org_admin".parse().unwrap()));
+        assert_eq!(mapping.roles["boss of \"all\" 😀"], Becomes::Unknown);
+        let text = print(&mapping, &facts);
+        assert_eq!(parse(&text).unwrap(), mapping, "{text}");
+        assert!(text.contains("\"Accountant\" = \"accountant\" # 1 users"), "{text}");
+    }
+
+    #[test]
+    fn all_shipped_roles_map_to_themselves_by_key_name_and_alias() {
+        let catalogue = charter_catalogue::shipped().unwrap();
+        assert_eq!(catalogue.roles.len(), 22);
+        for role in &catalogue.roles {
+            let key = &role.role.key;
+            for name in [key.as_str(), role.role.name.as_str()]
+                .into_iter()
+                .chain(role.aliases.iter().map(String::as_str))
+            {
+                assert_eq!(shipped(&catalogue, name).as_ref(), Some(key), "{name}");
+                assert_eq!(shipped(&catalogue, &name.to_uppercase()).as_ref(), Some(key), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_with_faults_tells_them() {
+        let faults = parse("superuser = \"Not A Key\"\n[source]\nsystem = \"django\"\n[roles]\na = \"B C\"")
+            .unwrap_err();
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[1].starts_with("roles.\"a\": the key of a role"), "{told:?}");
+        assert!(parse("[source]\nsystem = \"unheard_of\"").is_err());
+        assert!(parse("[source]\nsystem = \"django\"\nsurprise = 1").is_err());
+    }
+}

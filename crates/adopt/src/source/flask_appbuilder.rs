@@ -1,0 +1,76 @@
+//! Flask-AppBuilder: roles hold pairs of a permission and a view; newer versions give roles to groups of users too. Admin holds its rows
+//! and no more. What strangers may do (the public role) is no right of any user.
+
+use super::statements::{Statements, Tables, Wanted};
+use charter_db::Engine;
+
+/// What is asked.
+pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
+    let (users, roles) = (tables.need("ab_user")?, tables.need("ab_role")?);
+    let (permissions, views) = (tables.need("ab_permission")?, tables.need("ab_view_menu")?);
+    let (pairs, held) = (tables.need("ab_permission_view")?, tables.need("ab_permission_view_role")?);
+    let user_roles = tables.need("ab_user_role")?;
+    let id = tables.plain(users, "u", "id")?;
+    // A role by a group is a role; the same one twice is one.
+    let holds = match (tables.find("ab_user_group"), tables.find("ab_group_role")) {
+        (Some(user_groups), Some(group_roles)) => format!(
+            "(select user_id, role_id from {} union select g.user_id, r.role_id from {} g join {} r on r.group_id = g.group_id)",
+            tables.name(user_roles)?,
+            tables.name(tables.need(&user_groups.name)?)?,
+            tables.name(tables.need(&group_roles.name)?)?,
+        ),
+        _ => tables.name(user_roles)?,
+    };
+    let role_text = match tables.engine() {
+        Engine::Sqlite => "l.role_id",
+        Engine::Postgres => "l.role_id::text",
+    };
+    let mut orphans = vec![
+        tables.orphans(user_roles, "user_id", users, "id")?,
+        tables.orphans(user_roles, "role_id", roles, "id")?,
+        tables.orphans(pairs, "permission_id", permissions, "id")?,
+        tables.orphans(pairs, "view_menu_id", views, "id")?,
+        tables.orphans(held, "permission_view_id", pairs, "id")?,
+        tables.orphans(held, "role_id", roles, "id")?,
+    ];
+    if let (Some(link), Some(groups)) = (tables.find("ab_user_group"), tables.find("ab_group")) {
+        orphans.push(tables.orphans(link, "group_id", groups, "id")?);
+    }
+    Ok(Statements {
+        roles: Some(format!(
+            "select {}, {} from {} r order by 1",
+            tables.text(roles, "r", "id")?,
+            tables.text(roles, "r", "name")?,
+            tables.name(roles)?
+        )),
+        permissions: Some(format!(
+            "select {}, {} || '.' || {} from {} w join {} v on v.id = w.view_menu_id join {} p on p.id = w.permission_id order by 1",
+            tables.text(pairs, "w", "id")?,
+            tables.text(views, "v", "name")?,
+            tables.text(permissions, "p", "name")?,
+            tables.name(pairs)?,
+            tables.name(views)?,
+            tables.name(permissions)?,
+        )),
+        role_permissions: Some(format!(
+            "select {}, {} from {} l order by 1, 2",
+            tables.text(held, "l", "role_id")?,
+            tables.text(held, "l", "permission_view_id")?,
+            tables.name(held)?
+        )),
+        users: format!(
+            "select {}, {}, trim({} || ' ' || {}), {}, null, null, null, h.ids, null, {} from {} u \
+             left join (select l.user_id as owner, {} as ids from {holds} l group by l.user_id) h on h.owner = {id} order by {id}",
+            tables.text(users, "u", "id")?,
+            tables.text(users, "u", "username")?,
+            tables.text(users, "u", "first_name")?,
+            tables.text(users, "u", "last_name")?,
+            tables.text(users, "u", "active")?,
+            tables.text(users, "u", "password")?,
+            tables.name(users)?,
+            tables.joined(role_text),
+        ),
+        orphans,
+        ..Statements::default()
+    })
+}

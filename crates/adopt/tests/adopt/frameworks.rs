@@ -1,0 +1,88 @@
+//! Django and Flask-AppBuilder make their own tables and say themselves what everybody may do; Charter agrees with each answer.
+
+use charter_adopt::anomaly::AnomalyKind;
+use charter_adopt::answers::Answers;
+use charter_adopt::source::{self, Heard, System, Tables};
+use charter_db::foreign::Foreign;
+use charter_testkit::{both_engines, database::TestDatabase};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+/// Has a script of `tests/adoption` make a company in a database, and tells what it says everybody may do.
+fn company(script: &str, url: &str) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/adoption");
+    let answers = tempfile::NamedTempFile::new().unwrap();
+    let python = folder.join(".venv/bin/python");
+    let output = Command::new(&python).arg(folder.join(script)).arg(url).arg(answers.path()).output();
+    let output = output
+        .unwrap_or_else(|flaw| panic!("{}: {flaw}: run tests/adoption/prepare first", python.display()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&std::fs::read(answers.path()).unwrap()).unwrap()
+}
+
+async fn heard(url: &str, system: System) -> Heard {
+    let mut foreign = Foreign::open(url).await.unwrap();
+    let all = foreign.tables().await.unwrap();
+    let tables = Tables::new(&foreign, &all);
+    assert_eq!(source::detect(&tables), [system]);
+    let statements = source::statements(&tables, system, None).unwrap();
+    source::read(&mut foreign, &statements, &mut |_, _| {}).await.unwrap()
+}
+
+/// Every user beside every permission.
+fn agree(heard: &Heard, told: &Value) {
+    let codes = |value: &Value| -> BTreeSet<String> {
+        value.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect()
+    };
+    let known: BTreeSet<String> = heard.facts.permissions.iter().cloned().collect();
+    assert_eq!(known, codes(&told["permissions"]));
+    let mut answers = Answers::new(&heard.facts);
+    let mut held = BTreeMap::new();
+    for user in heard.facts.users.iter() {
+        let bits = answers.of(user);
+        let may = |(place, code): (usize, &String)| bits.has(place).then(|| code.clone());
+        held.insert(
+            user.login.to_owned(),
+            heard.facts.permissions.iter().enumerate().filter_map(may).collect::<BTreeSet<_>>(),
+        );
+    }
+    let told: BTreeMap<String, BTreeSet<String>> =
+        told["users"].as_object().unwrap().iter().map(|(login, may)| (login.clone(), codes(may))).collect();
+    assert_eq!(held.len(), told.len());
+    for (login, may) in &told {
+        assert_eq!(held.get(login), Some(may), "{login}");
+    }
+    assert!(told.values().any(|may| !may.is_empty()));
+}
+
+both_engines!(django_and_charter_agree_on_every_user_and_permission, async |database: TestDatabase| {
+    let url = foreign_url(&database);
+    let told = company("django_company.py", &url.0);
+    let heard = heard(&url.0, System::Django).await;
+    agree(&heard, &told);
+    assert!(heard.anomalies.count(AnomalyKind::InactiveWithRoles) > 0);
+    assert_eq!(heard.anomalies.count(AnomalyKind::Orphan), 0);
+    let again = self::heard(&url.0, System::Django).await;
+    assert_eq!(heard.fingerprint, again.fingerprint);
+});
+
+both_engines!(
+    flask_appbuilder_and_charter_agree_on_every_user_and_permission,
+    async |database: TestDatabase| {
+        let url = foreign_url(&database);
+        let told = company("flask_company.py", &url.0);
+        agree(&heard(&url.0, System::FlaskAppbuilder).await, &told);
+    }
+);
+
+/// An empty database of the same engine that another program may write: the test's own on PostgreSQL, a file beside it on SQLite.
+fn foreign_url(database: &TestDatabase) -> (String, Option<tempfile::TempDir>) {
+    let url = database.options().url.clone();
+    if url.starts_with("postgres") {
+        return (url, None);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    (format!("sqlite:{}", folder.path().join("legacy.db").display()), Some(folder))
+}

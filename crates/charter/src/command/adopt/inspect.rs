@@ -1,0 +1,181 @@
+//! `charter adopt inspect`: what is there, and what stands in the way. It writes nothing, anywhere.
+
+use super::super::Invocation;
+use super::super::show;
+use super::legacy::{self, Legacy};
+use crate::failure::{Failure, Outcome, Result};
+use crate::output;
+use charter_adopt::mapping::{self, Becomes};
+use charter_db::Engine;
+use clap::Command;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Rows of one kind of anomaly that are told one by one; `--json` tells more.
+const TOLD_MAX: usize = 10;
+
+pub fn command() -> Command {
+    Command::new("inspect")
+        .about("Say what a running system has: users, roles, permissions, organizations, and what stands in the way")
+        .arg(legacy::from())
+        .arg(legacy::map())
+        .arg(legacy::system())
+        .after_help(
+            "Nothing is written, there or here. The other system may go on: all is read in one state of its database. Exit code 1: \
+             something has to be mended before anything can be taken over.",
+        )
+}
+
+struct RoleLine {
+    name: String,
+    users: u64,
+    permissions: usize,
+    becomes: Becomes,
+}
+
+fn becomes(becomes: &Becomes) -> String {
+    match becomes {
+        Becomes::Role(key) => key.to_string(),
+        Becomes::Own => "a role of its own".to_owned(),
+        Becomes::Nothing => "nothing".to_owned(),
+        Becomes::Unknown => "? (say it in the mapping)".to_owned(),
+    }
+}
+
+fn role_lines(found: &Legacy) -> Result<Vec<RoleLine>> {
+    let facts = &found.heard.facts;
+    let catalogue =
+        charter_catalogue::shipped().map_err(|_| Failure::new("the shipped catalogue cannot be read"))?;
+    let proposed = mapping::propose(found.system, found.tables.clone(), facts, &catalogue);
+    let mut users: BTreeMap<u32, u64> = BTreeMap::new();
+    for user in facts.users.iter() {
+        for role in facts.role_sets.members(user.roles) {
+            *users.entry(*role).or_default() += 1;
+        }
+    }
+    let said = found.mapping.as_ref();
+    let lines = facts.roles.iter().enumerate().map(|(place, role)| {
+        let of = |mapping: &mapping::Mapping| mapping.roles.get(&role.name).cloned();
+        RoleLine {
+            name: role.name.clone(),
+            users: u32::try_from(place).ok().and_then(|place| users.get(&place).copied()).unwrap_or(0),
+            permissions: facts.permission_sets.members(role.permissions).len(),
+            becomes: said.and_then(of).or_else(|| of(&proposed)).unwrap_or(Becomes::Unknown),
+        }
+    });
+    Ok(lines.collect())
+}
+
+/// Reads the other system and tells what it has.
+pub async fn run(invocation: &Invocation<'_>) -> Result {
+    let found = legacy::read(invocation.matches).await?;
+    let lines = role_lines(&found)?;
+    let stops = found.heard.anomalies.iter().any(|(kind, ..)| kind.stops());
+    if invocation.is_json {
+        show::raw(&as_json(&found, &lines));
+    } else {
+        output::print(&as_text(&found, &lines));
+    }
+    Ok(if stops { Outcome::Denied } else { Outcome::Good })
+}
+
+fn engine(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "SQLite",
+        Engine::Postgres => "PostgreSQL",
+    }
+}
+
+struct Counts {
+    active: usize,
+    superusers: usize,
+}
+
+fn counts(found: &Legacy) -> Counts {
+    let users = || found.heard.facts.users.iter();
+    Counts {
+        active: users().filter(|user| user.is_active).count(),
+        superusers: users().filter(|user| user.is_superuser && user.is_active).count(),
+    }
+}
+
+fn as_text(found: &Legacy, lines: &[RoleLine]) -> String {
+    let facts = &found.heard.facts;
+    let Counts { active, superusers } = counts(found);
+    let organizations = match facts.organizations.len() {
+        0 => "1, as the system knows none".to_owned(),
+        count => count.to_string(),
+    };
+    let mut told = format!(
+        "{} on {}\n\norganizations  {organizations}\nusers          {} ({active} may sign in, {superusers} of them may do everything)\n\
+         roles          {}\npermissions    {}\nfingerprint    {}\n",
+        legacy::name(found.system),
+        engine(found.engine),
+        facts.users.len(),
+        facts.roles.len(),
+        facts.permissions.len(),
+        found.heard.fingerprint,
+    );
+    let row = |line: &RoleLine| {
+        vec![line.name.clone(), line.users.to_string(), line.permissions.to_string(), becomes(&line.becomes)]
+    };
+    if !lines.is_empty() {
+        let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
+        told.push_str(&format!("\n{}", output::table(&["role", "users", "permissions", "becomes"], &rows)));
+    }
+    if !found.passwords.is_empty() {
+        let rows: Vec<Vec<String>> =
+            found.passwords.iter().map(|(format, users)| vec![format.clone(), users.to_string()]).collect();
+        told.push_str(&format!("\n{}", output::table(&["password", "users"], &rows)));
+    }
+    for (kind, count, named) in found.heard.anomalies.iter() {
+        told.push_str(&format!("\n{count} {}\n", kind.means()));
+        for anomaly in named.iter().take(TOLD_MAX) {
+            told.push_str(&output::wrapped(&format!("  {}: ", anomaly.row), &anomaly.detail));
+        }
+        let more = count.saturating_sub(TOLD_MAX as u64);
+        if more > 0 {
+            told.push_str(&format!("  and {more} more (--json names up to a hundred)\n"));
+        }
+    }
+    if found.heard.anomalies.iter().next().is_none() {
+        told.push_str("\nnothing stands in the way\n");
+    }
+    told
+}
+
+fn as_json(found: &Legacy, lines: &[RoleLine]) -> Value {
+    let facts = &found.heard.facts;
+    let Counts { active, superusers } = counts(found);
+    let roles: Vec<Value> = lines
+        .iter()
+        .map(|line| {
+            let becomes = match &line.becomes {
+                Becomes::Role(key) => json!({ "role": key }),
+                Becomes::Own => json!("own"),
+                Becomes::Nothing => json!("none"),
+                Becomes::Unknown => Value::Null,
+            };
+            json!({ "name": line.name, "users": line.users, "permissions": line.permissions, "becomes": becomes })
+        })
+        .collect();
+    let anomalies: Vec<Value> = found
+        .heard
+        .anomalies
+        .iter()
+        .map(|(kind, count, named)| {
+            json!({ "kind": kind, "count": count, "stops": kind.stops(), "means": kind.means(), "rows": named })
+        })
+        .collect();
+    json!({
+        "system": found.system,
+        "engine": engine(found.engine).to_lowercase(),
+        "fingerprint": found.heard.fingerprint,
+        "organizations": facts.organizations.len(),
+        "users": { "count": facts.users.len(), "active": active, "superusers": superusers },
+        "permissions": facts.permissions.len(),
+        "roles": roles,
+        "passwords": found.passwords,
+        "anomalies": anomalies,
+    })
+}

@@ -1,0 +1,6 @@
+//! `charter adopt`: taking over the roles of a running system, in steps that can each be looked at and taken back.
+
+mod inspect;
+mod legacy;
+
+pub use inspect::{command as inspect_command, run as inspect};

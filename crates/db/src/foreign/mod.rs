@@ -1,0 +1,120 @@
+//! A database of another system: looked at in one consistent snapshot, and never written. Its types are its own, so every column is
+//! read as a text; statements are made of names that were found in it, which [`quoted`] makes safe.
+
+mod postgres;
+mod sqlite;
+
+use crate::{Engine, Error};
+
+/// One look at a database of another system. All that is read sees the same state of it.
+pub struct Foreign {
+    inner: Inner,
+}
+
+enum Inner {
+    Sqlite(sqlite::Snapshot),
+    Postgres(postgres::Snapshot),
+}
+
+/// A table or view of another system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignTable {
+    /// The schema on PostgreSQL; empty on SQLite.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its columns, in their order.
+    pub columns: Vec<ForeignColumn>,
+    /// Whether this user of the database may read it.
+    pub is_readable: bool,
+}
+
+/// A column of another system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type, as the database writes it.
+    pub kind: String,
+}
+
+impl ForeignTable {
+    /// Its name, to be put into a statement.
+    pub fn quoted(&self) -> Result<String, Error> {
+        let name = quoted(&self.name)?;
+        if self.schema.is_empty() { Ok(name) } else { Ok(format!("{}.{name}", quoted(&self.schema)?)) }
+    }
+
+    /// The column of this name, whatever its case.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&ForeignColumn> {
+        let exact = self.columns.iter().find(|column| column.name == name);
+        exact.or_else(|| self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)))
+    }
+}
+
+/// What a look at a row gives: texts, and nothing where the column holds nothing.
+pub type ForeignRow<'a> = &'a [Option<&'a str>];
+
+/// Called with each row; an error ends the reading.
+pub type EachForeign<'f> = &'f mut (dyn FnMut(ForeignRow<'_>) -> Result<(), Error> + Send);
+
+/// A name of a table or column, to be put into a statement.
+pub fn quoted(name: &str) -> Result<String, Error> {
+    if name.is_empty() || name.contains('\0') {
+        return Err(Error::Statement(
+            "a name of a table or column is empty or holds the character zero".to_owned(),
+        ));
+    }
+    Ok(format!("\"{}\"", name.replace('"', "\"\"")))
+}
+
+impl Foreign {
+    /// Opens the database and begins to look: `sqlite:path` or `postgres://...`. A SQLite file is not created, not locked against its
+    /// own program, and not changed.
+    pub async fn open(url: &str) -> Result<Self, Error> {
+        let inner = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Inner::Postgres(postgres::Snapshot::open(url).await?)
+        } else if let Some(path) = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) {
+            Inner::Sqlite(sqlite::Snapshot::open(path)?)
+        } else {
+            return Err(Error::Config("the address begins with neither sqlite: nor postgres://".to_owned()));
+        };
+        Ok(Self { inner })
+    }
+
+    /// The engine beneath.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match &self.inner {
+            Inner::Sqlite(_) => Engine::Sqlite,
+            Inner::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// The tables and views, by name; those of the database itself are left out.
+    pub async fn tables(&mut self) -> Result<Vec<ForeignTable>, Error> {
+        match &mut self.inner {
+            Inner::Sqlite(snapshot) => snapshot.tables(),
+            Inner::Postgres(snapshot) => snapshot.tables().await,
+        }
+    }
+
+    /// A column as a text, to be put into a statement: on PostgreSQL whatever its type.
+    pub fn text_of(&self, column: &str) -> Result<String, Error> {
+        let column = quoted(column)?;
+        Ok(match &self.inner {
+            Inner::Sqlite(_) => column,
+            Inner::Postgres(_) => format!("{column}::text"),
+        })
+    }
+
+    /// Lends the rows of a statement one by one. On PostgreSQL its columns are texts; see [`Foreign::text_of`]. On SQLite this holds
+    /// the thread until the last row: it belongs on one that may wait.
+    pub async fn for_each(&mut self, text: &str, each: EachForeign<'_>) -> Result<(), Error> {
+        match &mut self.inner {
+            Inner::Sqlite(snapshot) => snapshot.for_each(text, each),
+            Inner::Postgres(snapshot) => snapshot.for_each(text, each).await,
+        }
+    }
+}

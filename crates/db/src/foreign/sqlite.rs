@@ -1,0 +1,98 @@
+//! A look at a SQLite file that another program writes.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, config::DbConfig, types::ValueRef};
+
+use super::{EachForeign, ForeignColumn, ForeignTable};
+use crate::{Error, sqlite::plain};
+
+/// How long to wait for a program that holds the file for itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Snapshot {
+    connection: Connection,
+}
+
+fn words(value: ValueRef<'_>, column: &str, buffer: &mut String) -> Result<bool, Error> {
+    use std::fmt::Write as _;
+    buffer.clear();
+    let unreadable =
+        || Error::Column { column: column.to_owned(), message: "the text is not UTF-8".to_owned() };
+    match value {
+        ValueRef::Null => return Ok(false),
+        ValueRef::Integer(number) => write!(buffer, "{number}"),
+        ValueRef::Real(number) => write!(buffer, "{number}"),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            buffer.push_str(std::str::from_utf8(bytes).map_err(|_| unreadable())?);
+            Ok(())
+        }
+    }
+    .map_err(|_| unreadable())?;
+    Ok(true)
+}
+
+impl Snapshot {
+    pub(super) fn open(path: &str) -> Result<Self, Error> {
+        let path = Path::new(path);
+        if !path.is_file() {
+            return Err(Error::Config(format!("there is no file {}", path.display())));
+        }
+        // Its program's log is read through its shared index, which a reader may have to write; the tables are not touched.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(plain)?;
+        let settle = || {
+            connection.busy_timeout(PATIENCE)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+            connection.execute_batch("pragma query_only = on; pragma cell_size_check = on; begin")?;
+            // The snapshot begins with the first page that is read.
+            connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))
+        };
+        settle().map_err(plain)?;
+        Ok(Self { connection })
+    }
+
+    pub(super) fn tables(&self) -> Result<Vec<ForeignTable>, Error> {
+        let read = || {
+            let mut names = self.connection.prepare(
+                "select name from sqlite_schema where type in ('table', 'view') and name not like 'sqlite\\_%' escape '\\' order by name",
+            )?;
+            let names: Vec<String> = names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let mut columns =
+                self.connection.prepare("select name, type from pragma_table_xinfo($1) order by cid")?;
+            let mut tables = Vec::with_capacity(names.len());
+            for name in names {
+                let found = columns
+                    .query_map([&name], |row| Ok(ForeignColumn { name: row.get(0)?, kind: row.get(1)? }))?;
+                let columns = found.collect::<Result<_, _>>()?;
+                tables.push(ForeignTable { schema: String::new(), name, columns, is_readable: true });
+            }
+            Ok(tables)
+        };
+        read().map_err(plain)
+    }
+
+    pub(super) fn for_each(&self, text: &str, each: EachForeign<'_>) -> Result<(), Error> {
+        let mut statement = self.connection.prepare(text).map_err(plain)?;
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let mut texts = vec![String::new(); names.len()];
+        let mut present = vec![false; names.len()];
+        let mut rows = statement.query([]).map_err(plain)?;
+        while let Some(row) = rows.next().map_err(plain)? {
+            for (place, ((name, text), is_present)) in
+                names.iter().zip(&mut texts).zip(&mut present).enumerate()
+            {
+                *is_present = words(row.get_ref(place).map_err(plain)?, name, text)?;
+            }
+            let cells: Vec<Option<&str>> = texts
+                .iter()
+                .zip(&present)
+                .map(|(text, is_present)| is_present.then_some(text.as_str()))
+                .collect();
+            each(&cells)?;
+        }
+        Ok(())
+    }
+}

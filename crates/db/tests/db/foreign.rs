@@ -1,0 +1,82 @@
+//! Databases of other systems are looked at and never written.
+
+use charter_db::foreign::{Foreign, quoted};
+use charter_db::{Database, Error, Statement};
+use charter_testkit::{both_engines, database::TestDatabase};
+
+use crate::{execute, schema};
+
+const TABLE: &str = "create table \"Odd \"\"Users\"\"\" (id $int not null primary key, is_active $bool, \"Role\" varchar(30), note $json)";
+
+async fn all(foreign: &mut Foreign, text: &str) -> Result<Vec<Vec<Option<String>>>, Error> {
+    let mut found = Vec::new();
+    let mut each = |row: charter_db::foreign::ForeignRow<'_>| {
+        found.push(row.iter().map(|cell| cell.map(str::to_owned)).collect());
+        Ok(())
+    };
+    foreign.for_each(text, &mut each).await?;
+    Ok(found)
+}
+
+both_engines!(a_look_sees_one_state_as_texts_and_never_writes, async |database: TestDatabase| {
+    const INSERT: Statement = Statement::new(
+        "insert into \"Odd \"\"Users\"\"\" (id, is_active, \"Role\", note) values ($1, $2, $3, $4)",
+    );
+    schema(&database, TABLE).await;
+    let row = |id: i64| {
+        vec![id.into(), true.into(), "bookkéeper".into(), charter_db::Json("{\"a\": 1}".to_owned()).into()]
+    };
+    execute(&database, INSERT, row(1)).await.unwrap();
+    execute(
+        &database,
+        INSERT,
+        vec![2.into(), charter_db::Value::Null, charter_db::Value::Null, charter_db::Value::Null],
+    )
+    .await
+    .unwrap();
+    let mut foreign = Foreign::open(&database.options().url).await.unwrap();
+    assert_eq!(foreign.engine(), Database::engine(&database));
+    let tables = foreign.tables().await.unwrap();
+    let table = tables.iter().find(|table| table.name == "Odd \"Users\"").unwrap();
+    let columns: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(columns, ["id", "is_active", "Role", "note"]);
+    assert!(table.is_readable);
+    assert_eq!(table.column("ROLE").unwrap().name, "Role");
+    let list: Vec<String> = columns.iter().map(|name| foreign.text_of(name).unwrap()).collect();
+    let text = format!("select {} from {} order by id", list.join(", "), table.quoted().unwrap());
+    // What is written after the look began is not seen.
+    execute(&database, INSERT, row(3)).await.unwrap();
+    let rows = all(&mut foreign, &text).await.unwrap();
+    assert_eq!(rows.len(), 2);
+    let first: Vec<&str> = rows[0].iter().map(|cell| cell.as_deref().unwrap()).collect();
+    assert_eq!((first[0], first[2], first[3]), ("1", "bookkéeper", "{\"a\": 1}"));
+    assert!(["1", "true"].contains(&first[1]));
+    assert_eq!(rows[1][1..], [None, None, None]);
+    let sneaky = format!("delete from {} returning '1'", table.quoted().unwrap());
+    let refused = all(&mut foreign, &sneaky).await;
+    assert!(matches!(refused, Err(Error::ReadOnly(_))), "{refused:?}");
+});
+
+#[tokio::test]
+async fn what_is_not_there_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("absent.sqlite");
+    let refused = Foreign::open(&format!("sqlite:{}", path.display())).await;
+    assert!(matches!(refused, Err(Error::Config(_))));
+    assert!(!path.exists());
+    assert!(matches!(Foreign::open("mysql://x").await, Err(Error::Config(_))));
+    std::fs::write(
+        &path,
+        "no database at all, but longer than a header of one would have to be, by some way",
+    )
+    .unwrap();
+    let refused = Foreign::open(&format!("sqlite:{}", path.display())).await;
+    assert!(matches!(refused, Err(Error::Corrupt(_))), "{:?}", refused.err());
+}
+
+#[test]
+fn names_cannot_end_their_quotes() {
+    assert_eq!(quoted("a\"; drop table b; --").unwrap(), "\"a\"\"; drop table b; --\"");
+    assert!(quoted("").is_err());
+    assert!(quoted("a\0b").is_err());
+}
