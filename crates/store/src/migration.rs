@@ -70,6 +70,7 @@ migrations! {
     39 "0039_names_of_former_secrets"
     40 "0040_oauth_audience_holders"
     41 "0041_agreements_of_deactivated_accounts"
+    42 "0042_adoption"
 }
 
 const PRESENT: Statement = Statement::forked(
