@@ -8,6 +8,7 @@ pub mod fingerprint;
 pub mod ids;
 pub mod intent;
 pub mod mapping;
+pub mod module;
 pub mod modules;
 pub mod naming;
 pub mod plan;
