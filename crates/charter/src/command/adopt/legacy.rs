@@ -60,25 +60,45 @@ pub struct Legacy {
     pub tables: Option<NamedTables>,
     /// What the operator said of its roles.
     pub mapping: Option<Mapping>,
+    /// The same, as the file says.
+    pub mapping_text: Option<String>,
     /// What it says.
     pub heard: Heard,
     /// Formats of passwords, and how many users have one.
     pub passwords: BTreeMap<String, u64>,
 }
 
-fn address(matches: &ArgMatches) -> Result<String> {
-    let from = matches.get_one::<String>(FROM).cloned().unwrap_or_default();
-    let Some(path) = from.strip_prefix('@') else { return Ok(from) };
+/// The word of an engine.
+pub const fn engine_word(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "sqlite",
+        Engine::Postgres => "postgres",
+    }
+}
+
+/// The address as it was typed.
+pub fn typed(matches: &ArgMatches) -> String {
+    matches.get_one::<String>(FROM).cloned().unwrap_or_default()
+}
+
+/// The address that a text names: itself, or what stands in a file.
+pub fn address(from: &str) -> Result<String> {
+    let Some(path) = from.strip_prefix('@') else { return Ok(from.to_owned()) };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
     Ok(text.trim().to_owned())
 }
 
-fn mapping_of(matches: &ArgMatches) -> Result<Option<Mapping>> {
+fn mapping_of(matches: &ArgMatches) -> Result<Option<(Mapping, String)>> {
     let Some(path) = matches.get_one::<String>(MAP) else { return Ok(None) };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
-    mapping::parse(&text).map(Some).map_err(|faults| {
+    parsed(path, &text).map(|mapping| Some((mapping, text)))
+}
+
+/// A mapping as a file says.
+pub fn parsed(path: &str, text: &str) -> Result<Mapping> {
+    mapping::parse(text).map_err(|faults| {
         let told: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         Failure::new(format!("{path} is not a mapping:{}", told.concat()))
     })
