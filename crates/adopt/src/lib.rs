@@ -9,3 +9,4 @@ pub mod mapping;
 pub mod naming;
 pub mod sets;
 pub mod source;
+pub mod sums;

@@ -2,5 +2,7 @@
 
 mod inspect;
 mod legacy;
+#[cfg_attr(not(test), expect(dead_code, reason = "what carries a plan out writes it, and a rescue reads it"))]
+pub mod record;
 
 pub use inspect::{command as inspect_command, run as inspect};
