@@ -17,4 +17,5 @@ pub mod rows;
 pub mod rules;
 pub mod sets;
 pub mod source;
+pub mod sums;
 pub mod universe;

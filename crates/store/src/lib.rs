@@ -2,7 +2,7 @@
 //!
 //! Reading functions take a `Conn`, writing ones a `Tx` (which lends itself as a `Conn`); transactions, permits and audit belong to the floor
 //! above, `charter-app`. Statements on an organization's data take its id first. `facts.rs` puts the rows of all concepts together for
-//! the decision; `migration.rs` makes and unmakes the tables.
+//! the decision; `migration/` makes and unmakes the tables.
 
 #[macro_use]
 mod param;

@@ -154,6 +154,7 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         "setup" => runtime(false)?.block_on(people::setup(&invocation)),
         "password set" => runtime(false)?.block_on(people::set_password(&invocation)),
         "adopt inspect" => runtime(false)?.block_on(adopt::inspect(&invocation)),
+        "adopt plan" => runtime(false)?.block_on(adopt::plan(&invocation)),
         "users import" => runtime(false)?.block_on(users::import(&invocation)),
         "vault status" => runtime(false)?.block_on(vault::status(&invocation)),
         "vault rotate" => runtime(false)?.block_on(vault::rotate(&invocation)),

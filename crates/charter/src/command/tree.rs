@@ -85,6 +85,7 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
         (&["setup"], people::setup_command()),
         (&["password", "set"], people::password_command()),
         (&["adopt", "inspect"], adopt::inspect_command()),
+        (&["adopt", "plan"], adopt::plan_command()),
         (&["users", "import"], users::import_command()),
         (&["audit", "verify"], audit::verify_command()),
         (&["vault", "status"], vault::status_command()),

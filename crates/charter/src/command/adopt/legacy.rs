@@ -3,10 +3,12 @@
 use crate::failure::{Failure, Result};
 use charter_adopt::anomaly::{Anomalies, AnomalyKind};
 use charter_adopt::mapping::{self, Mapping};
-use charter_adopt::source::{self, Heard, NamedTables, Passing, ReadError, System, Tables};
+use charter_adopt::source::{
+    self, EachUser, Heard, NamedTables, Passing, ReadError, Statements, System, Tables,
+};
 use charter_app::identity::adopted_hash::AdoptedHash;
 use charter_db::Engine;
-use charter_db::foreign::Foreign;
+use charter_db::foreign::{Foreign, ForeignTable};
 use clap::{Arg, ArgMatches};
 use std::collections::BTreeMap;
 
@@ -105,10 +107,7 @@ pub fn parsed(path: &str, text: &str) -> Result<Mapping> {
 }
 
 /// The system its tables give away, or the operator named.
-fn settled(tables: &Tables<'_>, matches: &ArgMatches, mapping: Option<&Mapping>) -> Result<System> {
-    let named = matches.get_one::<String>(SYSTEM);
-    let named =
-        named.and_then(|name| SYSTEMS.iter().find(|(known, _)| known == name)).map(|(_, system)| *system);
+fn settled(tables: &Tables<'_>, named: Option<System>, mapping: Option<&Mapping>) -> Result<System> {
     if let Some(system) = named.or_else(|| mapping.map(|mapping| mapping.system)) {
         return Ok(system);
     }
@@ -124,31 +123,76 @@ fn settled(tables: &Tables<'_>, matches: &ArgMatches, mapping: Option<&Mapping>)
     }
 }
 
+/// The other system while it is being looked at: all that is read of it is one state of it.
+pub struct Looking {
+    foreign: Foreign,
+    statements: Statements,
+    /// Which system it is.
+    pub system: System,
+    /// Where its tables stand, for a system of one's own.
+    pub tables: Option<NamedTables>,
+    /// Its tables that are read, by schema and name.
+    pub read: Vec<ForeignTable>,
+}
+
+/// What a database of the other system answers with.
+pub fn failed(error: charter_db::Error) -> Failure {
+    Failure::new(format!("the other system's database: {error}"))
+}
+
+impl Looking {
+    /// Begins to look.
+    pub async fn open(address: &str, named: Option<System>, mapping: Option<&Mapping>) -> Result<Self> {
+        let mut foreign = Foreign::open(address).await.map_err(failed)?;
+        let all = foreign.tables().await.map_err(failed)?;
+        let found = Tables::new(&foreign, &all);
+        let system = settled(&found, named, mapping)?;
+        let tables = match mapping.and_then(|mapping| mapping.tables.clone()) {
+            Some(tables) => Some(tables),
+            None if matches!(system, System::RoleColumn | System::RoleTables) => source::proposed(&found),
+            None => None,
+        };
+        let statements = source::statements(&found, system, tables.as_ref())
+            .map_err(|wanted| Failure::new(wanted.to_string()))?;
+        Ok(Self { foreign, statements, system, tables, read: all })
+    }
+
+    /// What its database runs on.
+    pub fn engine(&self) -> Engine {
+        self.foreign.engine()
+    }
+
+    /// The database itself, to be asked more in the same state.
+    pub const fn foreign(&mut self) -> &mut Foreign {
+        &mut self.foreign
+    }
+
+    /// Reads it; users are also shown to `each`.
+    pub async fn hear(&mut self, each: EachUser<'_>) -> Result<Heard> {
+        source::read(&mut self.foreign, &self.statements, each).await.map_err(|error| match error {
+            ReadError::Database(error) => failed(error),
+            ReadError::Wanted(wanted) => Failure::new(wanted.to_string()),
+        })
+    }
+}
+
 /// Reads the other system, in one state of it.
 pub async fn read(matches: &ArgMatches) -> Result<Legacy> {
-    let mapping = mapping_of(matches)?;
-    let failed = |error: charter_db::Error| Failure::new(format!("the other system's database: {error}"));
-    let mut foreign = Foreign::open(&address(matches)?).await.map_err(failed)?;
-    let all = foreign.tables().await.map_err(failed)?;
-    let tables = Tables::new(&foreign, &all);
-    let system = settled(&tables, matches, mapping.as_ref())?;
-    let named = match mapping.as_ref().and_then(|mapping| mapping.tables.clone()) {
-        Some(named) => Some(named),
-        None if matches!(system, System::RoleColumn | System::RoleTables) => source::proposed(&tables),
-        None => None,
-    };
-    let statements = source::statements(&tables, system, named.as_ref())
-        .map_err(|wanted| Failure::new(wanted.to_string()))?;
+    let given = mapping_of(matches)?;
+    let named = matches.get_one::<String>(SYSTEM);
+    let named = named.and_then(|name| SYSTEMS.iter().find(|(known, _)| known == name));
+    let mapping = given.as_ref().map(|(mapping, _)| mapping);
+    let mut looking =
+        Looking::open(&address(&typed(matches))?, named.map(|(_, system)| *system), mapping).await?;
     let mut passwords: BTreeMap<String, u64> = BTreeMap::new();
     let mut each = |passing: Passing<'_>, anomalies: &mut Anomalies| {
         let format = password(&passing, anomalies);
         *passwords.entry(format).or_default() += 1;
     };
-    let heard = source::read(&mut foreign, &statements, &mut each).await.map_err(|error| match error {
-        ReadError::Database(error) => failed(error),
-        ReadError::Wanted(wanted) => Failure::new(wanted.to_string()),
-    })?;
-    Ok(Legacy { system, engine: foreign.engine(), tables: named, mapping, heard, passwords })
+    let heard = looking.hear(&mut each).await?;
+    let (engine, system, tables) = (looking.engine(), looking.system, looking.tables);
+    let (mapping, mapping_text) = given.unzip();
+    Ok(Legacy { system, engine, tables, mapping, mapping_text, heard, passwords })
 }
 
 /// The format of a user's password; one that cannot be taken over is noted.
