@@ -77,12 +77,16 @@ impl Making<'_> {
             name: "Super administrator (adopted)".to_owned(),
             patterns: vec!["*".to_owned()],
         });
-        let place =
-            Place { role: own.as_ref().map(|own| own.key.clone()), own, over_all: Some(key.clone()) };
+        let place = Place { role: own.as_ref().map(|own| own.key.clone()), own, over_all: Some(key.clone()) };
         (place, self.universe.all(), true)
     }
 
-    fn of_role(&mut self, role: &LegacyRole, becomes: &Becomes, is_twice: bool) -> (Place, crate::answers::Bits, bool) {
+    fn of_role(
+        &mut self,
+        role: &LegacyRole,
+        becomes: &Becomes,
+        is_twice: bool,
+    ) -> (Place, crate::answers::Bits, bool) {
         match becomes {
             Becomes::Role(key) => self.shipped(&format!("roles.{:?}", role.name), key),
             Becomes::Nothing | Becomes::Unknown => (Place::default(), self.universe.none(), false),
@@ -144,7 +148,8 @@ impl Intent {
         for role in &facts.roles {
             *named.entry(role.name.as_str()).or_default() += 1;
         }
-        let (mut roles, mut bits, mut over_all, mut unmapped) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut roles, mut bits, mut over_all, mut unmapped) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for role in &facts.roles {
             let becomes = mapping.roles.get(&role.name).unwrap_or(&Becomes::Unknown);
             if *becomes == Becomes::Unknown && !unmapped.contains(&role.name) {

@@ -23,7 +23,9 @@ pub fn with_permissions(own: &OwnCatalogue, shipped: &Catalogue, facts: &LegacyF
     for name in &facts.permissions {
         let Some(code) = naming::code(name).filter(|code| !known.contains(code.as_str())) else { continue };
         if actions.insert(code.action().to_owned()) {
-            own.catalogue.actions.push((code.action().to_owned(), "Taken over from another system".to_owned()));
+            own.catalogue
+                .actions
+                .push((code.action().to_owned(), "Taken over from another system".to_owned()));
         }
         own.catalogue.retired.retain(|(retired, _)| *retired != code);
         own.catalogue.permissions.push(Permission {

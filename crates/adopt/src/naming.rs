@@ -60,9 +60,11 @@ pub fn organization_key(name: &str, id: &str, is_taken: impl Fn(&str) -> bool) -
         word.trim_end_matches('-').to_owned()
     };
     let word = plain(name);
-    let word = if word.starts_with(|first: char| first.is_ascii_lowercase()) { word } else { format!("org-{word}") };
+    let word =
+        if word.starts_with(|first: char| first.is_ascii_lowercase()) { word } else { format!("org-{word}") };
     let first = word.trim_end_matches('-');
-    let sum: String = Sha256::digest(id.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let sum: String =
+        Sha256::digest(id.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     let candidates = [first.to_owned(), format!("{first}-{}", plain(id)), format!("{first}-{sum}")];
     let key = candidates.iter().find(|key| Key::is_valid(key) && !key.ends_with('-') && !is_taken(key))?;
     key.parse().ok()

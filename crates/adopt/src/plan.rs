@@ -118,7 +118,8 @@ impl Plan {
                 if self.verdict.unaccepted > 3 { ", ..." } else { "" },
             ));
         }
-        for (kind, names) in [("organization", &self.existing_organizations), ("account", &self.existing_accounts)]
+        for (kind, names) in
+            [("organization", &self.existing_organizations), ("account", &self.existing_accounts)]
         {
             let open = names.iter().filter(|name| !self.accepted.contains(&format!("{kind}:{name}")));
             for name in open.take(10) {
@@ -149,7 +150,9 @@ pub enum CannotPlan {
 impl std::fmt::Display for CannotPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unnamed(Unnamed(name)) => write!(f, "the permission {name:?} cannot become a code of its own"),
+            Self::Unnamed(Unnamed(name)) => {
+                write!(f, "the permission {name:?} cannot become a code of its own")
+            }
             Self::Catalogue(why) => f.write_str(why),
         }
     }
@@ -175,7 +178,11 @@ pub struct Ground<'a> {
 
 impl<'a> Ground<'a> {
     /// Prepares a plan or a proof.
-    pub fn new(facts: &'a LegacyFacts, mapping: &'a Mapping, catalogue: Catalogue) -> Result<Self, CannotPlan> {
+    pub fn new(
+        facts: &'a LegacyFacts,
+        mapping: &'a Mapping,
+        catalogue: Catalogue,
+    ) -> Result<Self, CannotPlan> {
         let index = Index::new(&catalogue).map_err(|error| CannotPlan::Catalogue(error.to_string()))?;
         let universe = Universe::new(facts, &catalogue).map_err(CannotPlan::Unnamed)?;
         let modules = Modules::new(facts, mapping.modules, &index, &universe);
@@ -243,7 +250,11 @@ impl<'a> Ground<'a> {
             let codes = places.filter_map(|place| self.universe.code(place));
             codes.map(|code| code.as_str().to_owned()).collect::<Vec<String>>()
         };
-        let planned = |role: u32, name: &str, before: &crate::answers::Bits, after: &crate::answers::Bits, place: &crate::intent::Place| {
+        let planned = |role: u32,
+                       name: &str,
+                       before: &crate::answers::Bits,
+                       after: &crate::answers::Bits,
+                       place: &crate::intent::Place| {
             PlannedRole {
                 name: name.to_owned(),
                 users: users.get(&role).copied().unwrap_or(0),

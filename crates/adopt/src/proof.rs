@@ -135,9 +135,7 @@ impl<'a> Judge<'a> {
         // Room for those that nobody accepted is made at the cost of those that were.
         if verdict.named.len() < NAMED_MAX {
             verdict.named.push(difference);
-        } else if !accepted
-            && let Some(room) = verdict.named.iter_mut().find(|named| named.accepted)
-        {
+        } else if !accepted && let Some(room) = verdict.named.iter_mut().find(|named| named.accepted) {
             *room = difference;
         }
     }
@@ -167,7 +165,9 @@ impl<'a> Judge<'a> {
             };
             is_over_all |= over(&self.intent.rules) || over(self.rules);
         }
-        is_over_all && gains.iter().all(|place| given.has(*place)) && losses.iter().all(|place| taken.has(*place))
+        is_over_all
+            && gains.iter().all(|place| given.has(*place))
+            && losses.iter().all(|place| taken.has(*place))
     }
 
     fn name(&self, role: u32) -> &str {

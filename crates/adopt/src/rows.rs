@@ -247,26 +247,28 @@ impl<'a> Making<'a> {
     fn all_organizations(&self) -> Vec<OrganizationRow> {
         let Source { facts, known, one, run, .. } = self.source;
         let mut taken = known.taken.clone();
-        let mut row = |legacy_id: &str, name: &str, fixed: Option<&Key>, modules: Option<&String>, is_active| {
-            let (id, key) = match known.organizations.get(legacy_id) {
-                Some((id, key)) => (id.0, key.as_str().to_owned()),
-                None => {
-                    let id = ids::id(run, Kind::Organization, &[legacy_id]);
-                    let key = fixed.cloned();
-                    let key = key.or_else(|| naming::organization_key(name, legacy_id, |key| taken.contains(key)));
-                    (id, key.map(|key| key.as_str().to_owned()).unwrap_or_default())
+        let mut row =
+            |legacy_id: &str, name: &str, fixed: Option<&Key>, modules: Option<&String>, is_active| {
+                let (id, key) = match known.organizations.get(legacy_id) {
+                    Some((id, key)) => (id.0, key.as_str().to_owned()),
+                    None => {
+                        let id = ids::id(run, Kind::Organization, &[legacy_id]);
+                        let key = fixed.cloned();
+                        let key = key
+                            .or_else(|| naming::organization_key(name, legacy_id, |key| taken.contains(key)));
+                        (id, key.map(|key| key.as_str().to_owned()).unwrap_or_default())
+                    }
+                };
+                taken.insert(key.clone());
+                OrganizationRow {
+                    legacy_id: legacy_id.to_owned(),
+                    id: OrganizationId(id).to_string(),
+                    key,
+                    name: name.to_owned(),
+                    enabled_modules: modules.cloned(),
+                    status: if is_active { "active" } else { "suspended" },
                 }
             };
-            taken.insert(key.clone());
-            OrganizationRow {
-                legacy_id: legacy_id.to_owned(),
-                id: OrganizationId(id).to_string(),
-                key,
-                name: name.to_owned(),
-                enabled_modules: modules.cloned(),
-                status: if is_active { "active" } else { "suspended" },
-            }
-        };
         if facts.organizations.is_empty() {
             return one.map(|(key, name)| row(ONE, name, Some(key), None, true)).into_iter().collect();
         }
@@ -368,7 +370,8 @@ impl<'a> Making<'a> {
                 password_hash: password_hash.map(str::to_owned),
             });
         }
-        let roles = facts.role_sets.members(user.roles).iter().filter_map(|role| intent.roles.get(*role as usize));
+        let roles =
+            facts.role_sets.members(user.roles).iter().filter_map(|role| intent.roles.get(*role as usize));
         let places: Vec<_> = roles.chain(user.is_superuser.then_some(&intent.superuser)).collect();
         if let Some(organization) = home(facts, user).and_then(|home| self.organizations.get(home as usize)) {
             rows.memberships.push(MembershipRow {
@@ -377,21 +380,33 @@ impl<'a> Making<'a> {
                 status: if user.is_active || !is_known { "active" } else { "deactivated" },
             });
             let keys: BTreeSet<&Key> = places.iter().filter_map(|place| place.role.as_ref()).collect();
-            rows.assignments.extend(keys.into_iter().map(|key| AssignmentRow {
-                id: OrganizationId(ids::id(run, Kind::Assignment, &[&organization.id, &principal, key.as_str()]))
+            rows.assignments.extend(keys.into_iter().map(|key| {
+                AssignmentRow {
+                    id: OrganizationId(ids::id(
+                        run,
+                        Kind::Assignment,
+                        &[&organization.id, &principal, key.as_str()],
+                    ))
                     .to_string(),
-                organization: organization.id.clone(),
-                role: key.as_str().to_owned(),
-                principal: principal.clone(),
+                    organization: organization.id.clone(),
+                    role: key.as_str().to_owned(),
+                    principal: principal.clone(),
+                }
             }));
             let direct = facts.permission_sets.members(user.permissions).iter();
             let codes = direct.filter_map(|place| facts.permissions.get(*place as usize));
-            rows.grants.extend(codes.filter_map(|name| naming::code(name)).map(|code| GrantRow {
-                id: OrganizationId(ids::id(run, Kind::Grant, &[&organization.id, &principal, code.as_str()]))
+            rows.grants.extend(codes.filter_map(|name| naming::code(name)).map(|code| {
+                GrantRow {
+                    id: OrganizationId(ids::id(
+                        run,
+                        Kind::Grant,
+                        &[&organization.id, &principal, code.as_str()],
+                    ))
                     .to_string(),
-                organization: organization.id.clone(),
-                principal: principal.clone(),
-                pattern: code.as_str().to_owned(),
+                    organization: organization.id.clone(),
+                    principal: principal.clone(),
+                    pattern: code.as_str().to_owned(),
+                }
             }));
         }
         let Some(platform) = known.platform.map(|platform| platform.to_string()) else { return };
@@ -403,11 +418,14 @@ impl<'a> Making<'a> {
                 status: "active",
             });
         }
-        rows.assignments.extend(over_all.into_iter().filter(|_| user.is_active).map(|key| AssignmentRow {
-            id: OrganizationId(ids::id(run, Kind::Assignment, &[&platform, &principal, key.as_str()])).to_string(),
-            organization: platform.clone(),
-            role: key.as_str().to_owned(),
-            principal: principal.clone(),
+        rows.assignments.extend(over_all.into_iter().filter(|_| user.is_active).map(|key| {
+            AssignmentRow {
+                id: OrganizationId(ids::id(run, Kind::Assignment, &[&platform, &principal, key.as_str()]))
+                    .to_string(),
+                organization: platform.clone(),
+                role: key.as_str().to_owned(),
+                principal: principal.clone(),
+            }
         }));
     }
 }

@@ -44,10 +44,7 @@ impl Universe {
             match module {
                 Some(module) if module.scope == ModuleScope::System => {}
                 Some(module) if !module.always_on => {
-                    by_module
-                        .entry(module.key.clone())
-                        .or_insert_with(|| Bits::none(codes.len()))
-                        .set(place);
+                    by_module.entry(module.key.clone()).or_insert_with(|| Bits::none(codes.len())).set(place);
                 }
                 _ => always.set(place),
             }

@@ -122,7 +122,11 @@ pub async fn links(client: &Client, source: &Key, known: &mut Known) -> Result<(
 }
 
 /// Accounts that users of the other system would come to, and that are not linked to them: legacy id, login and account.
-async fn accounts(client: &Client, found: &Legacy, known: &Known) -> Result<Vec<(String, String, PrincipalId)>> {
+async fn accounts(
+    client: &Client,
+    found: &Legacy,
+    known: &Known,
+) -> Result<Vec<(String, String, PrincipalId)>> {
     let mut accounts = Vec::new();
     let mut batch: Vec<(&str, &str)> = Vec::with_capacity(USERS);
     let unknown = found.heard.facts.users.iter().filter(|user| !known.users.contains_key(user.id));
@@ -146,16 +150,15 @@ async fn accounts(client: &Client, found: &Legacy, known: &Known) -> Result<Vec<
     Ok(accounts)
 }
 
-/// Looks at the installation, if there is one.
-pub async fn look(configuration: &Configuration, source: &Key, found: &Legacy) -> Result<Here> {
-    let mut here = Here {
-        client: None,
-        own: OwnCatalogue::default(),
-        known: Known::default(),
-        accounts: Vec::new(),
-        organizations: Vec::new(),
-    };
-    if !is_there(configuration).await? {
+/// Looks at the installation: if there is one, or making one.
+async fn looked(
+    configuration: &Configuration,
+    source: &Key,
+    found: &Legacy,
+    may_be_missing: bool,
+) -> Result<Here> {
+    let mut here = Here::empty();
+    if may_be_missing && !is_there(configuration).await? {
         return Ok(here);
     }
     let client = Client::connect(configuration).await?;
@@ -175,6 +178,28 @@ pub async fn look(configuration: &Configuration, source: &Key, found: &Legacy) -
 }
 
 impl Here {
+    /// Nothing, yet.
+    pub fn empty() -> Self {
+        Self {
+            client: None,
+            own: OwnCatalogue::default(),
+            known: Known::default(),
+            accounts: Vec::new(),
+            organizations: Vec::new(),
+        }
+    }
+
+    /// Looks at the installation, if there is one.
+    pub async fn look(configuration: &Configuration, source: &Key, found: &Legacy) -> Result<Self> {
+        looked(configuration, source, found, true).await
+    }
+
+    /// Opens the installation, or speaks to its service; one that is not there yet is made.
+    pub async fn open(configuration: &Configuration, source: &Key, found: &Legacy) -> Result<Self> {
+        Folder::create(&configuration.data).map_err(Failure::new)?;
+        looked(configuration, source, found, false).await
+    }
+
     /// The catalogue with the other system's own permissions in it, and the document that puts them there.
     pub fn catalogue(&self, found: &Legacy) -> Result<(Catalogue, OwnCatalogue)> {
         let shipped = shipped()?;

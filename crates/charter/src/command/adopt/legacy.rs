@@ -52,6 +52,11 @@ pub fn name(system: System) -> &'static str {
     SYSTEMS.iter().find(|(_, known)| *known == system).map_or("", |(name, _)| *name)
 }
 
+/// The system of a name.
+pub fn system_named(name: &str) -> Option<System> {
+    SYSTEMS.iter().find(|(known, _)| *known == name).map(|(_, system)| *system)
+}
+
 /// What was read, and how.
 pub struct Legacy {
     /// Which system it is.
@@ -91,7 +96,8 @@ pub fn address(from: &str) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
-fn mapping_of(matches: &ArgMatches) -> Result<Option<(Mapping, String)>> {
+/// The mapping that was given.
+pub fn mapping_of(matches: &ArgMatches) -> Result<Option<(Mapping, String)>> {
     let Some(path) = matches.get_one::<String>(MAP) else { return Ok(None) };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
@@ -154,12 +160,22 @@ impl Looking {
         };
         let statements = source::statements(&found, system, tables.as_ref())
             .map_err(|wanted| Failure::new(wanted.to_string()))?;
-        Ok(Self { foreign, statements, system, tables, read: all })
+        let is_read = |table: &ForeignTable| {
+            let name = table.quoted().unwrap_or_default();
+            statements.all().any(|text| text.contains(&name))
+        };
+        let read = all.iter().filter(|table| is_read(table)).cloned().collect();
+        Ok(Self { foreign, statements, system, tables, read })
     }
 
     /// What its database runs on.
     pub fn engine(&self) -> Engine {
         self.foreign.engine()
+    }
+
+    /// The statement that gives the users.
+    pub fn users(&self) -> &str {
+        &self.statements.users
     }
 
     /// The database itself, to be asked more in the same state.
@@ -179,11 +195,9 @@ impl Looking {
 /// Reads the other system, in one state of it.
 pub async fn read(matches: &ArgMatches) -> Result<Legacy> {
     let given = mapping_of(matches)?;
-    let named = matches.get_one::<String>(SYSTEM);
-    let named = named.and_then(|name| SYSTEMS.iter().find(|(known, _)| known == name));
+    let named = matches.get_one::<String>(SYSTEM).and_then(|name| system_named(name));
     let mapping = given.as_ref().map(|(mapping, _)| mapping);
-    let mut looking =
-        Looking::open(&address(&typed(matches))?, named.map(|(_, system)| *system), mapping).await?;
+    let mut looking = Looking::open(&address(&typed(matches))?, named, mapping).await?;
     let mut passwords: BTreeMap<String, u64> = BTreeMap::new();
     let mut each = |passing: Passing<'_>, anomalies: &mut Anomalies| {
         let format = password(&passing, anomalies);

@@ -2,14 +2,14 @@
 
 use super::super::Invocation;
 use super::super::show;
-use super::here::{self, Here};
+use super::here::Here;
 use super::legacy::{self, Legacy};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
 use charter_adopt::mapping::{self, Mapping};
 use charter_adopt::plan::{self, Ground, Plan};
-use charter_kernel::{Key, Timestamp};
+use charter_kernel::Key;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -160,7 +160,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     };
     let mut found = legacy::read(matches).await?;
     let text = settled(&mut found)?;
-    let here = here::look(&invocation.loaded.configuration, &asked.source, &found).await?;
+    let here = Here::look(&invocation.loaded.configuration, &asked.source, &found).await?;
     let differences = matches.get_one::<String>(DIFFERENCES).map(Path::new);
     let made = made(asked, &found, &here, text, differences);
     here.close().await?;
@@ -191,7 +191,13 @@ fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
     let rows = plan.rows;
     let mut told = format!(
         "{} organizations, {} users with {} memberships, {} roles of their own, {} assignments, {} grants, {} modules switched\n",
-        rows.organizations, rows.users, rows.memberships, rows.roles, rows.assignments, rows.grants, rows.entitlements
+        rows.organizations,
+        rows.users,
+        rows.memberships,
+        rows.roles,
+        rows.assignments,
+        rows.grants,
+        rows.entitlements
     );
     let lines: Vec<Vec<String>> = plan
         .roles
@@ -238,8 +244,8 @@ fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
 
 /// Reads a plan, and takes it as it was made.
 pub fn read(path: &str) -> Result<Plan> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
     let plan: Plan =
         serde_json::from_str(&text).map_err(|flaw| Failure::new(format!("{path} is not a plan: {flaw}")))?;
     if plan.format != plan::FORMAT {
@@ -253,9 +259,4 @@ pub fn read(path: &str) -> Result<Plan> {
         return Err(Failure::new(format!("{path} was changed after it was made: make the plan again")));
     }
     Ok(plan)
-}
-
-/// The instant of a plan, for whoever reads it.
-pub fn age(plan: &Plan) -> Option<Timestamp> {
-    plan.made_at.parse().ok()
 }

@@ -89,6 +89,12 @@ impl Record {
         )))
     }
 
+    /// The record of a run, where there is one.
+    pub fn of(data: &Path, run: u32) -> Result<Option<Self>, String> {
+        let path = folder(data).join(format!("run-{run:06}.json"));
+        if path.exists() { Self::read(&path).map(Some) } else { Ok(None) }
+    }
+
     /// The record of the latest run, where there is one.
     pub fn newest(data: &Path) -> Result<Option<Self>, String> {
         let folder = folder(data);
