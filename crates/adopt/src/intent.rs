@@ -75,7 +75,7 @@ impl Making<'_> {
         let own = OVER_ALL.parse().ok().map(|own| OwnRole {
             key: own,
             name: "Super administrator (adopted)".to_owned(),
-            patterns: vec!["*".to_owned()],
+            patterns: vec!["*.*.*".to_owned()],
         });
         let place = Place { role: own.as_ref().map(|own| own.key.clone()), own, over_all: Some(key.clone()) };
         (place, self.universe.all(), true)

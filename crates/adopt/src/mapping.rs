@@ -70,8 +70,8 @@ pub struct OneOrganization {
     pub name: String,
 }
 
+/// What stands beside `system` is read as [`NamedTables`], which takes no other words.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct SourceForm {
     system: System,
     #[serde(flatten)]
@@ -329,6 +329,22 @@ mod tests {
         let text = print(&mapping, &facts);
         assert_eq!(parse(&text).unwrap(), mapping, "{text}");
         assert!(text.contains("\"Accountant\" = \"accountant\" # 1 users"), "{text}");
+    }
+
+    #[test]
+    fn the_tables_of_a_system_of_ones_own_come_back_as_they_were_printed() {
+        let catalogue = charter_catalogue::shipped().unwrap();
+        let facts = facts(&["viewer"]);
+        let tables: NamedTables = toml::from_str(
+            "[users]\ntable = \"erp users\"\nid = \"id\"\nlogin = \"email\"\nrole = \"role\"\n\
+             [organizations]\ntable = \"orgs\"\nid = \"id\"\nname = \"title\"\nenabled_modules = \"modules\"",
+        )
+        .unwrap();
+        let mapping = propose(System::RoleColumn, Some(tables), &facts, &catalogue);
+        let text = print(&mapping, &facts);
+        assert_eq!(parse(&text).unwrap(), mapping, "{text}");
+        let wrong = text.replace("[source.organizations]", "[source.organisations]");
+        assert!(parse(&wrong).unwrap_err()[0].to_string().contains("organisations"), "{wrong}");
     }
 
     #[test]
