@@ -409,7 +409,8 @@ impl<'a> Making<'a> {
                 }
             }));
         }
-        let Some(platform) = known.platform.map(|platform| platform.to_string()) else { return };
+        // A plan may be made before there is an installation: it counts these rows, too.
+        let platform = known.platform.unwrap_or(OrganizationId(0)).to_string();
         let over_all: BTreeSet<&Key> = places.iter().filter_map(|place| place.over_all.as_ref()).collect();
         if !over_all.is_empty() && user.is_active {
             rows.memberships.push(MembershipRow {
