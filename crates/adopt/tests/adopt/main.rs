@@ -1,4 +1,4 @@
-//! Readers against databases that the frameworks made themselves.
+//! Readers against databases that the frameworks made themselves, and against tables made by hand after those of systems that cannot be run here.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,3 +8,10 @@
 )]
 
 mod frameworks;
+mod frappe;
+mod keycloak;
+mod laravel;
+mod named;
+mod odoo;
+mod shared;
+mod tryton;

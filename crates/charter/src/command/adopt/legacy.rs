@@ -2,8 +2,9 @@
 
 use crate::failure::{Failure, Result};
 use charter_adopt::anomaly::{Anomalies, AnomalyKind};
+use charter_adopt::check;
 use charter_adopt::mapping::{self, Mapping};
-use charter_adopt::source::{self, Heard, NamedTables, Passing, ReadError, System, Tables};
+use charter_adopt::source::{self, EachUser, Heard, NamedTables, Passing, ReadError, System, Tables};
 use charter_app::identity::adopted_hash::AdoptedHash;
 use charter_db::Engine;
 use charter_db::foreign::Foreign;
@@ -14,7 +15,7 @@ const FROM: &str = "from";
 const MAP: &str = "map";
 const SYSTEM: &str = "system";
 /// Names of the systems, as they are typed.
-const SYSTEMS: [(&str, System); 7] = [
+const SYSTEMS: [(&str, System); 9] = [
     ("role_column", System::RoleColumn),
     ("role_tables", System::RoleTables),
     ("django", System::Django),
@@ -22,12 +23,15 @@ const SYSTEMS: [(&str, System); 7] = [
     ("laravel", System::Laravel),
     ("frappe", System::Frappe),
     ("odoo", System::Odoo),
+    ("tryton", System::Tryton),
+    ("keycloak", System::Keycloak),
 ];
 
 /// Where the other system's database is.
 pub fn from() -> Arg {
     Arg::new(FROM).long(FROM).value_name("ADDRESS").required(true).help(
-        "The other system's database: sqlite:path or postgres://..., or @file, a file that holds the address; it is only read",
+        "The other system's database: sqlite:path or postgres://..., or @file, a file that holds the address; or the export of a Keycloak \
+         realm, realm.json. It is only read",
     )
 }
 
@@ -54,8 +58,8 @@ pub fn name(system: System) -> &'static str {
 pub struct Legacy {
     /// Which system it is.
     pub system: System,
-    /// What its database runs on.
-    pub engine: Engine,
+    /// What its database runs on; nothing where it was read from a file.
+    pub engine: Option<Engine>,
     /// Where its tables stand, for a system of one's own.
     pub tables: Option<NamedTables>,
     /// What the operator said of its roles.
@@ -84,12 +88,15 @@ fn mapping_of(matches: &ArgMatches) -> Result<Option<Mapping>> {
     })
 }
 
+/// The system that was named on the command line.
+fn named(matches: &ArgMatches) -> Option<System> {
+    let named = matches.get_one::<String>(SYSTEM)?;
+    SYSTEMS.iter().find(|(known, _)| known == named).map(|(_, system)| *system)
+}
+
 /// The system its tables give away, or the operator named.
 fn settled(tables: &Tables<'_>, matches: &ArgMatches, mapping: Option<&Mapping>) -> Result<System> {
-    let named = matches.get_one::<String>(SYSTEM);
-    let named =
-        named.and_then(|name| SYSTEMS.iter().find(|(known, _)| known == name)).map(|(_, system)| *system);
-    if let Some(system) = named.or_else(|| mapping.map(|mapping| mapping.system)) {
+    if let Some(system) = named(matches).or_else(|| mapping.map(|mapping| mapping.system)) {
         return Ok(system);
     }
     match source::detect(tables).as_slice() {
@@ -104,31 +111,80 @@ fn settled(tables: &Tables<'_>, matches: &ArgMatches, mapping: Option<&Mapping>)
     }
 }
 
+/// A login as Charter compares it, or why it can be none.
+fn login_rule(login: &str) -> std::result::Result<String, String> {
+    charter_app::text::login("login", login).map_err(|problem| {
+        let first = problem.fields.first().map(|field| field.detail.clone());
+        first.unwrap_or(problem.detail)
+    })
+}
+
 /// Reads the other system, in one state of it.
 pub async fn read(matches: &ArgMatches) -> Result<Legacy> {
     let mapping = mapping_of(matches)?;
+    let address = address(matches)?;
+    let mut passwords: BTreeMap<String, u64> = BTreeMap::new();
+    let mut each = |passing: Passing<'_>, anomalies: &mut Anomalies| {
+        let format = password(&passing, anomalies);
+        *passwords.entry(format).or_default() += 1;
+    };
+    let (system, engine, tables, mut heard) = if address.ends_with(".json") {
+        (System::Keycloak, None, None, read_file(&address, matches, mapping.as_ref(), &mut each)?)
+    } else {
+        let (system, engine, tables, heard) =
+            read_database(&address, matches, mapping.as_ref(), &mut each).await?;
+        (system, Some(engine), tables, heard)
+    };
+    let catalogue =
+        charter_catalogue::shipped().map_err(|_| Failure::new("the shipped catalogue cannot be read"))?;
+    check::judge(&mut heard, mapping.as_ref(), &catalogue)
+        .map_err(|error| Failure::new(format!("the shipped catalogue cannot be used: {error}")))?;
+    Ok(Legacy { system, engine, tables, mapping, heard, passwords })
+}
+
+fn read_file(
+    path: &str,
+    matches: &ArgMatches,
+    mapping: Option<&Mapping>,
+    each: EachUser<'_>,
+) -> Result<Heard> {
+    let said = named(matches).or_else(|| mapping.map(|mapping| mapping.system));
+    if let Some(other) = said.filter(|system| *system != System::Keycloak) {
+        return Err(Failure::new(format!(
+            "a file ending in .json is the export of a Keycloak realm, and {} was named: give the address of its database to --from",
+            name(other)
+        )));
+    }
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
+    source::keycloak::read(&text, login_rule, each)
+        .map_err(|wanted| Failure::new(format!("{path}: {wanted}")))
+}
+
+async fn read_database(
+    address: &str,
+    matches: &ArgMatches,
+    mapping: Option<&Mapping>,
+    each: EachUser<'_>,
+) -> Result<(System, Engine, Option<NamedTables>, Heard)> {
     let failed = |error: charter_db::Error| Failure::new(format!("the other system's database: {error}"));
-    let mut foreign = Foreign::open(&address(matches)?).await.map_err(failed)?;
+    let mut foreign = Foreign::open(address).await.map_err(failed)?;
     let all = foreign.tables().await.map_err(failed)?;
     let tables = Tables::new(&foreign, &all);
-    let system = settled(&tables, matches, mapping.as_ref())?;
-    let named = match mapping.as_ref().and_then(|mapping| mapping.tables.clone()) {
+    let system = settled(&tables, matches, mapping)?;
+    let named = match mapping.and_then(|mapping| mapping.tables.clone()) {
         Some(named) => Some(named),
         None if matches!(system, System::RoleColumn | System::RoleTables) => source::proposed(&tables),
         None => None,
     };
     let statements = source::statements(&tables, system, named.as_ref())
         .map_err(|wanted| Failure::new(wanted.to_string()))?;
-    let mut passwords: BTreeMap<String, u64> = BTreeMap::new();
-    let mut each = |passing: Passing<'_>, anomalies: &mut Anomalies| {
-        let format = password(&passing, anomalies);
-        *passwords.entry(format).or_default() += 1;
-    };
-    let heard = source::read(&mut foreign, &statements, &mut each).await.map_err(|error| match error {
-        ReadError::Database(error) => failed(error),
-        ReadError::Wanted(wanted) => Failure::new(wanted.to_string()),
-    })?;
-    Ok(Legacy { system, engine: foreign.engine(), tables: named, mapping, heard, passwords })
+    let heard =
+        source::read(&mut foreign, &statements, login_rule, each).await.map_err(|error| match error {
+            ReadError::Database { .. } => Failure::new(format!("the other system's database, {error}")),
+            ReadError::Wanted(wanted) => Failure::new(wanted.to_string()),
+        })?;
+    Ok((system, foreign.engine(), named, heard))
 }
 
 /// The format of a user's password; one that cannot be taken over is noted.
