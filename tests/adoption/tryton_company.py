@@ -9,7 +9,7 @@ import os
 import sys
 from urllib.parse import urlsplit
 
-from trytond import backend, config
+from trytond import config
 
 ACTIONS = ["read", "write", "create", "delete"]
 
@@ -28,12 +28,12 @@ def named(url):
 
 def main(url, answers):
     name = named(url)
-    from trytond.admin import run
+    # The engine is chosen when this is imported.
+    from trytond import backend
     from trytond.model import ModelSingleton
     from trytond.pool import Pool
     from trytond.transaction import Transaction
 
-    backend.Database()
     if url.startswith("sqlite:"):
         open(os.path.join(config.get("database", "path"), name + ".sqlite"), "a").close()
     pool = Pool(name)

@@ -57,8 +57,8 @@ pub struct OneOrganization {
     pub name: String,
 }
 
+// What is unknown here is refused where the tables are read: both cannot be said of one form.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct SourceForm {
     system: System,
     #[serde(flatten)]

@@ -50,7 +50,7 @@ impl<'a> Link<'a> {
 
     /// What each user holds, by team: a statement that gives `owner`, `team` and `ids`.
     fn gathered(&self, tables: &Tables<'_>, only: &str) -> Result<String, Wanted> {
-        let owner = tables.plain(self.table, "l", self.key)?;
+        let owner = tables.word(self.table, "l", self.key)?;
         let team = match &self.team {
             Some(team) => tables.plain(self.table, "l", team)?,
             None => "null".to_owned(),
@@ -68,7 +68,7 @@ impl<'a> Link<'a> {
     fn members(&self, tables: &Tables<'_>, team: &str) -> Result<String, Wanted> {
         Ok(format!(
             "select {} as owner, {} as team from {} l where {}",
-            tables.plain(self.table, "l", self.key)?,
+            tables.word(self.table, "l", self.key)?,
             tables.plain(self.table, "l", team)?,
             tables.name(self.table)?,
             self.is_user(tables)?
@@ -143,7 +143,8 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
     if user_roles.team != user_permissions.team {
         return Err(Wanted::Unfit("roles and permissions of users name their teams differently".to_owned()));
     }
-    let id = tables.plain(users, "u", "id")?;
+    // Numbers or texts, and not always the same on both sides.
+    let id = tables.word(users, "u", "id")?;
     let is_active = match ["is_active", "active"].into_iter().find(|name| users.column(name).is_some()) {
         Some(column) => tables.text(users, "u", column)?,
         None => "'true'".to_owned(),
@@ -186,7 +187,7 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
         )),
         users: format!(
             "select {}, {}, {}, {is_active}, null, {organization}, null, r.ids, p.ids, {} from {} u{join} \
-             left join {} r on r.owner = {id}{} left join {} p on p.owner = {id}{}{kept} order by {id}, {organization}",
+             left join {} r on r.owner = {id}{} left join {} p on p.owner = {id}{}{kept} order by {id}, 6",
             tables.text(users, "u", "id")?,
             tables.text(users, "u", "email")?,
             tables.text(users, "u", "name")?,
