@@ -35,6 +35,17 @@ pub struct Statements {
     pub tells_superuser: bool,
 }
 
+impl Statements {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        let single =
+            [&self.organizations, &self.roles, &self.implied, &self.permissions, &self.role_permissions];
+        let single = single.into_iter().flatten().map(String::as_str);
+        let findings = self.findings.iter().map(|(_, text)| text.as_str());
+        single.chain([self.users.as_str()]).chain(self.orphans.iter().map(String::as_str)).chain(findings)
+    }
+}
+
 /// Why a reader cannot read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {

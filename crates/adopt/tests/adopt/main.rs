@@ -14,4 +14,5 @@ mod laravel;
 mod named;
 mod odoo;
 mod shared;
+mod sums;
 mod tryton;

@@ -223,10 +223,7 @@ fn as_json(found: &Legacy, lines: &[RoleLine]) -> Value {
         .collect();
     json!({
         "system": found.system,
-        "engine": found.engine.map_or("file", |it| match it {
-            Engine::Sqlite => "sqlite",
-            Engine::Postgres => "postgres",
-        }),
+        "engine": legacy::engine_word(found.engine),
         "fingerprint": found.heard.fingerprint,
         "organizations": facts.organizations.len(),
         "users": { "count": facts.users.len(), "active": active, "superusers": superusers },

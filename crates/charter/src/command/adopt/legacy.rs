@@ -4,10 +4,12 @@ use crate::failure::{Failure, Result};
 use charter_adopt::anomaly::{Anomalies, AnomalyKind};
 use charter_adopt::check;
 use charter_adopt::mapping::{self, Mapping};
-use charter_adopt::source::{self, EachUser, Heard, NamedTables, Passing, ReadError, System, Tables};
+use charter_adopt::source::{
+    self, EachUser, Heard, NamedTables, Passing, ReadError, Statements, System, Tables,
+};
 use charter_app::identity::adopted_hash::AdoptedHash;
 use charter_db::Engine;
-use charter_db::foreign::Foreign;
+use charter_db::foreign::{Foreign, ForeignRow, ForeignTable};
 use clap::{Arg, ArgMatches};
 use std::collections::BTreeMap;
 
@@ -26,6 +28,8 @@ const SYSTEMS: [(&str, System); 9] = [
     ("tryton", System::Tryton),
     ("keycloak", System::Keycloak),
 ];
+/// How the file of a realm's export ends.
+const EXPORT: &str = ".json";
 
 /// Where the other system's database is.
 pub fn from() -> Arg {
@@ -54,49 +58,70 @@ pub fn name(system: System) -> &'static str {
     SYSTEMS.iter().find(|(_, known)| *known == system).map_or("", |(name, _)| *name)
 }
 
+/// The system of a name.
+pub fn system_named(name: &str) -> Option<System> {
+    SYSTEMS.iter().find(|(known, _)| *known == name).map(|(_, system)| *system)
+}
+
 /// What was read, and how.
 pub struct Legacy {
     /// Which system it is.
     pub system: System,
-    /// What its database runs on; nothing where it was read from a file.
+    /// What its database runs on; nothing where it is a file.
     pub engine: Option<Engine>,
     /// Where its tables stand, for a system of one's own.
     pub tables: Option<NamedTables>,
     /// What the operator said of its roles.
     pub mapping: Option<Mapping>,
+    /// The same, as the file says.
+    pub mapping_text: Option<String>,
     /// What it says.
     pub heard: Heard,
     /// Formats of passwords, and how many users have one.
     pub passwords: BTreeMap<String, u64>,
 }
 
-fn address(matches: &ArgMatches) -> Result<String> {
-    let from = matches.get_one::<String>(FROM).cloned().unwrap_or_default();
-    let Some(path) = from.strip_prefix('@') else { return Ok(from) };
+/// The word of an engine, or of a file.
+pub const fn engine_word(engine: Option<Engine>) -> &'static str {
+    match engine {
+        Some(Engine::Sqlite) => "sqlite",
+        Some(Engine::Postgres) => "postgres",
+        None => "file",
+    }
+}
+
+/// The address as it was typed.
+pub fn typed(matches: &ArgMatches) -> String {
+    matches.get_one::<String>(FROM).cloned().unwrap_or_default()
+}
+
+/// The address that a text names: itself, or what stands in a file.
+pub fn address(from: &str) -> Result<String> {
+    let Some(path) = from.strip_prefix('@') else { return Ok(from.to_owned()) };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
     Ok(text.trim().to_owned())
 }
 
-fn mapping_of(matches: &ArgMatches) -> Result<Option<Mapping>> {
+/// The mapping that was given.
+pub fn mapping_of(matches: &ArgMatches) -> Result<Option<(Mapping, String)>> {
     let Some(path) = matches.get_one::<String>(MAP) else { return Ok(None) };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
-    mapping::parse(&text).map(Some).map_err(|faults| {
+    parsed(path, &text).map(|mapping| Some((mapping, text)))
+}
+
+/// A mapping as a file says.
+pub fn parsed(path: &str, text: &str) -> Result<Mapping> {
+    mapping::parse(text).map_err(|faults| {
         let told: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         Failure::new(format!("{path} is not a mapping:{}", told.concat()))
     })
 }
 
-/// The system that was named on the command line.
-fn named(matches: &ArgMatches) -> Option<System> {
-    let named = matches.get_one::<String>(SYSTEM)?;
-    SYSTEMS.iter().find(|(known, _)| known == named).map(|(_, system)| *system)
-}
-
 /// The system its tables give away, or the operator named.
-fn settled(tables: &Tables<'_>, matches: &ArgMatches, mapping: Option<&Mapping>) -> Result<System> {
-    if let Some(system) = named(matches).or_else(|| mapping.map(|mapping| mapping.system)) {
+fn settled(tables: &Tables<'_>, named: Option<System>, mapping: Option<&Mapping>) -> Result<System> {
+    if let Some(system) = named.or_else(|| mapping.map(|mapping| mapping.system)) {
         return Ok(system);
     }
     match source::detect(tables).as_slice() {
@@ -111,6 +136,28 @@ fn settled(tables: &Tables<'_>, matches: &ArgMatches, mapping: Option<&Mapping>)
     }
 }
 
+/// The other system while it is being looked at: all that is read of it is one state of it.
+pub struct Looking {
+    at: At,
+    /// Which system it is.
+    pub system: System,
+    /// Where its tables stand, for a system of one's own.
+    pub tables: Option<NamedTables>,
+    /// Its tables that are read, by schema and name.
+    pub read: Vec<ForeignTable>,
+}
+
+/// What is being looked at.
+enum At {
+    Database { foreign: Foreign, statements: Box<Statements> },
+    File { path: String, text: String },
+}
+
+/// What a database of the other system answers with.
+pub fn failed(error: charter_db::Error) -> Failure {
+    Failure::new(format!("the other system's database: {error}"))
+}
+
 /// A login as Charter compares it, or why it can be none.
 fn login_rule(login: &str) -> std::result::Result<String, String> {
     charter_app::text::login("login", login).map_err(|problem| {
@@ -119,72 +166,126 @@ fn login_rule(login: &str) -> std::result::Result<String, String> {
     })
 }
 
+/// Told of each user's id and the hash of the password, as it stands there.
+pub type EachPassword<'f> =
+    &'f mut (dyn FnMut(&str, Option<&str>) -> std::result::Result<(), charter_db::Error> + Send);
+
+impl Looking {
+    /// Begins to look.
+    pub async fn open(address: &str, named: Option<System>, mapping: Option<&Mapping>) -> Result<Self> {
+        if address.ends_with(EXPORT) && !address.contains(':') {
+            return Self::file(address, named.or_else(|| mapping.map(|mapping| mapping.system)));
+        }
+        let mut foreign = Foreign::open(address).await.map_err(failed)?;
+        let all = foreign.tables().await.map_err(failed)?;
+        let found = Tables::new(&foreign, &all);
+        let system = settled(&found, named, mapping)?;
+        let tables = match mapping.and_then(|mapping| mapping.tables.clone()) {
+            Some(tables) => Some(tables),
+            None if matches!(system, System::RoleColumn | System::RoleTables) => source::proposed(&found),
+            None => None,
+        };
+        let statements = source::statements(&found, system, tables.as_ref())
+            .map_err(|wanted| Failure::new(wanted.to_string()))?;
+        let is_read = |table: &ForeignTable| {
+            let name = table.quoted().unwrap_or_default();
+            statements.all().any(|text| text.contains(&name))
+        };
+        let read = all.iter().filter(|table| is_read(table)).cloned().collect();
+        Ok(Self { at: At::Database { foreign, statements: Box::new(statements) }, system, tables, read })
+    }
+
+    fn file(path: &str, said: Option<System>) -> Result<Self> {
+        if let Some(other) = said.filter(|system| *system != System::Keycloak) {
+            return Err(Failure::new(format!(
+                "a file ending in {EXPORT} is the export of a Keycloak realm, and {} was named: give the address of its database to --from",
+                name(other)
+            )));
+        }
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
+        let at = At::File { path: path.to_owned(), text };
+        Ok(Self { at, system: System::Keycloak, tables: None, read: Vec::new() })
+    }
+
+    /// What its database runs on; nothing where it is a file.
+    pub fn engine(&self) -> Option<Engine> {
+        match &self.at {
+            At::Database { foreign, .. } => Some(foreign.engine()),
+            At::File { .. } => None,
+        }
+    }
+
+    /// The database itself, to be asked more in the same state; nothing where it is a file.
+    pub const fn foreign(&mut self) -> Option<&mut Foreign> {
+        match &mut self.at {
+            At::Database { foreign, .. } => Some(foreign),
+            At::File { .. } => None,
+        }
+    }
+
+    /// Reads it; users are also shown to `each`.
+    pub async fn hear(&mut self, each: EachUser<'_>) -> Result<Heard> {
+        match &mut self.at {
+            At::Database { foreign, statements } => {
+                source::read(foreign, statements, login_rule, each).await.map_err(|error| match error {
+                    ReadError::Database { .. } => {
+                        Failure::new(format!("the other system's database, {error}"))
+                    }
+                    ReadError::Wanted(wanted) => Failure::new(wanted.to_string()),
+                })
+            }
+            At::File { path, text } => source::keycloak::read(text, login_rule, each)
+                .map_err(|wanted| Failure::new(format!("{path}: {wanted}"))),
+        }
+    }
+
+    /// Reads the users' ids and the hashes of their passwords once more, in the order and the state in which they were heard.
+    pub async fn passwords(&mut self, each: EachPassword<'_>) -> std::result::Result<(), charter_db::Error> {
+        const ID: usize = 0;
+        const PASSWORD: usize = 9;
+        match &mut self.at {
+            At::Database { foreign, statements } => {
+                let mut row = |row: ForeignRow<'_>| {
+                    let cell = |place: usize| row.get(place).copied().flatten();
+                    each(cell(ID).unwrap_or_default(), cell(PASSWORD))
+                };
+                foreign.for_each(&statements.users, &mut row).await
+            }
+            At::File { text, .. } => {
+                let mut outcome = Ok(());
+                let mut user = |passing: Passing<'_>, _: &mut Anomalies| {
+                    if outcome.is_ok() {
+                        outcome = each(passing.user.id, passing.password);
+                    }
+                };
+                source::keycloak::read(text, login_rule, &mut user)
+                    .map_err(|wanted| charter_db::Error::Statement(wanted.to_string()))?;
+                outcome
+            }
+        }
+    }
+}
+
 /// Reads the other system, in one state of it.
 pub async fn read(matches: &ArgMatches) -> Result<Legacy> {
-    let mapping = mapping_of(matches)?;
-    let address = address(matches)?;
+    let given = mapping_of(matches)?;
+    let named = matches.get_one::<String>(SYSTEM).and_then(|name| system_named(name));
+    let mapping = given.as_ref().map(|(mapping, _)| mapping);
+    let mut looking = Looking::open(&address(&typed(matches))?, named, mapping).await?;
     let mut passwords: BTreeMap<String, u64> = BTreeMap::new();
     let mut each = |passing: Passing<'_>, anomalies: &mut Anomalies| {
         let format = password(&passing, anomalies);
         *passwords.entry(format).or_default() += 1;
     };
-    let (system, engine, tables, mut heard) = if address.ends_with(".json") {
-        (System::Keycloak, None, None, read_file(&address, matches, mapping.as_ref(), &mut each)?)
-    } else {
-        let (system, engine, tables, heard) =
-            read_database(&address, matches, mapping.as_ref(), &mut each).await?;
-        (system, Some(engine), tables, heard)
-    };
+    let mut heard = looking.hear(&mut each).await?;
     let catalogue =
         charter_catalogue::shipped().map_err(|_| Failure::new("the shipped catalogue cannot be read"))?;
-    check::judge(&mut heard, mapping.as_ref(), &catalogue)
+    check::judge(&mut heard, mapping, &catalogue)
         .map_err(|error| Failure::new(format!("the shipped catalogue cannot be used: {error}")))?;
-    Ok(Legacy { system, engine, tables, mapping, heard, passwords })
-}
-
-fn read_file(
-    path: &str,
-    matches: &ArgMatches,
-    mapping: Option<&Mapping>,
-    each: EachUser<'_>,
-) -> Result<Heard> {
-    let said = named(matches).or_else(|| mapping.map(|mapping| mapping.system));
-    if let Some(other) = said.filter(|system| *system != System::Keycloak) {
-        return Err(Failure::new(format!(
-            "a file ending in .json is the export of a Keycloak realm, and {} was named: give the address of its database to --from",
-            name(other)
-        )));
-    }
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
-    source::keycloak::read(&text, login_rule, each)
-        .map_err(|wanted| Failure::new(format!("{path}: {wanted}")))
-}
-
-async fn read_database(
-    address: &str,
-    matches: &ArgMatches,
-    mapping: Option<&Mapping>,
-    each: EachUser<'_>,
-) -> Result<(System, Engine, Option<NamedTables>, Heard)> {
-    let failed = |error: charter_db::Error| Failure::new(format!("the other system's database: {error}"));
-    let mut foreign = Foreign::open(address).await.map_err(failed)?;
-    let all = foreign.tables().await.map_err(failed)?;
-    let tables = Tables::new(&foreign, &all);
-    let system = settled(&tables, matches, mapping)?;
-    let named = match mapping.and_then(|mapping| mapping.tables.clone()) {
-        Some(named) => Some(named),
-        None if matches!(system, System::RoleColumn | System::RoleTables) => source::proposed(&tables),
-        None => None,
-    };
-    let statements = source::statements(&tables, system, named.as_ref())
-        .map_err(|wanted| Failure::new(wanted.to_string()))?;
-    let heard =
-        source::read(&mut foreign, &statements, login_rule, each).await.map_err(|error| match error {
-            ReadError::Database { .. } => Failure::new(format!("the other system's database, {error}")),
-            ReadError::Wanted(wanted) => Failure::new(wanted.to_string()),
-        })?;
-    Ok((system, foreign.engine(), named, heard))
+    let (engine, system, tables) = (looking.engine(), looking.system, looking.tables);
+    let (mapping, mapping_text) = given.unzip();
+    Ok(Legacy { system, engine, tables, mapping, mapping_text, heard, passwords })
 }
 
 /// The format of a user's password; one that cannot be taken over is noted.
