@@ -45,6 +45,26 @@ pub enum AnomalyKind {
 }
 
 impl AnomalyKind {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::DuplicateLogin,
+        Self::MissingLogin,
+        Self::UnfitLogin,
+        Self::Orphan,
+        Self::MissingRole,
+        Self::UnknownRole,
+        Self::MissingValue,
+        Self::InactiveWithRoles,
+        Self::UnreadableModules,
+        Self::UnknownModule,
+        Self::DoubledModule,
+        Self::UnknownPassword,
+        Self::DuplicateOrganization,
+        Self::Condition,
+        Self::OtherHolder,
+        Self::Program,
+    ];
+
     /// What it means, and what becomes of it.
     #[must_use]
     pub const fn means(self) -> &'static str {

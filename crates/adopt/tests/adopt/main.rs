@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod flask_appbuilder;
 mod frameworks;
 mod frappe;
 mod keycloak;

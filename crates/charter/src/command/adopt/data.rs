@@ -19,7 +19,6 @@ const USERS: usize = 2_500;
 const NOTED_EVERY: u64 = 10;
 /// Users whose passwords are read ahead.
 const AHEAD: usize = 4_096;
-/// Places of the id and the password among the columns of users.
 
 /// A user's id, and the hash of the password where it is one that is known.
 type Password = (String, Option<String>);

@@ -70,6 +70,7 @@ fn proposed(found: &Legacy) -> Result<Mapping> {
         if said.superuser != Becomes::Unknown {
             proposed.superuser = said.superuser.clone();
         }
+        proposed.modules = said.modules;
         proposed.organization = said.organization.clone().or(proposed.organization);
     }
     Ok(proposed)
