@@ -3,6 +3,7 @@
 
 pub mod anomaly;
 pub mod answers;
+pub mod check;
 pub mod facts;
 pub mod fingerprint;
 pub mod ids;

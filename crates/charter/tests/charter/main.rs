@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod adopt;
 mod browser;
 mod commands;
 mod configuration;

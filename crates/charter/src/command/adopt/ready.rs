@@ -106,14 +106,17 @@ async fn asked(looking: &mut Looking, text: &str) -> Option<String> {
         answer = row.first().copied().flatten().map(str::to_owned);
         Ok(())
     };
-    looking.foreign().for_each(text, &mut each).await.ok()?;
+    looking.foreign()?.for_each(text, &mut each).await.ok()?;
     answer
 }
 
 /// Checksums of the tables that the reader reads.
 pub async fn sums(looking: &mut Looking) -> Result<BTreeMap<String, TableSum>> {
     let tables = std::mem::take(&mut looking.read);
-    let sums = sums::legacy_checksums(looking.foreign(), &tables).await.map_err(legacy::failed);
+    let sums = match looking.foreign() {
+        Some(foreign) => sums::legacy_checksums(foreign, &tables).await.map_err(legacy::failed),
+        None => Ok(BTreeMap::new()),
+    };
     looking.read = tables;
     sums
 }
@@ -145,7 +148,7 @@ pub async fn look(
     let room = room(configuration, plan.rows.sum())?;
     lines.extend(room.clone());
     let (mut version, mut long) = (None, None);
-    if looking.engine() == Engine::Postgres {
+    if looking.engine() == Some(Engine::Postgres) {
         version = asked(looking, "select current_setting('server_version')").await;
         lines.extend(version.as_ref().map(|version| format!("PostgreSQL {version}")));
         let replica = asked(looking, "select pg_is_in_recovery()::text").await;
