@@ -21,6 +21,7 @@ mod serve;
 mod show;
 mod told;
 mod tree;
+mod truncate;
 mod user_file;
 mod users;
 mod vault;
@@ -158,6 +159,7 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         "vault status" => runtime(false)?.block_on(vault::status(&invocation)),
         "vault rotate" => runtime(false)?.block_on(vault::rotate(&invocation)),
         "vault encrypt-existing" => runtime(false)?.block_on(vault::encrypt_existing(&invocation)),
+        "entitlements truncate" => runtime(false)?.block_on(truncate::run(&invocation)),
         "audit verify" => runtime(false)?.block_on(audit::verify(&invocation)),
         _ => {
             let id = words.replace(' ', ".");

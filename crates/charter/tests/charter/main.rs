@@ -23,5 +23,6 @@ mod outside;
 mod production;
 mod program;
 mod serving;
+mod truncate;
 mod users;
 mod vault;
