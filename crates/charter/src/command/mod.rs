@@ -17,6 +17,7 @@ mod migrate;
 mod people;
 mod policy;
 mod question;
+mod rescue;
 mod serve;
 mod show;
 mod told;
@@ -156,6 +157,7 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         "password set" => runtime(false)?.block_on(people::set_password(&invocation)),
         "adopt inspect" => runtime(false)?.block_on(adopt::inspect(&invocation)),
         "users import" => runtime(false)?.block_on(users::import(&invocation)),
+        "rescue" => runtime(false)?.block_on(rescue::run(&invocation)),
         "vault status" => runtime(false)?.block_on(vault::status(&invocation)),
         "vault rotate" => runtime(false)?.block_on(vault::rotate(&invocation)),
         "vault encrypt-existing" => runtime(false)?.block_on(vault::encrypt_existing(&invocation)),

@@ -2,7 +2,6 @@
 
 mod inspect;
 mod legacy;
-#[cfg_attr(not(test), expect(dead_code, reason = "what carries a plan out writes it, and a rescue reads it"))]
 pub mod record;
 
 pub use inspect::{command as inspect_command, run as inspect};
