@@ -47,6 +47,7 @@ pub mod principal;
 pub mod recovery_code;
 pub mod registration;
 pub mod registration_settings;
+pub mod rescue;
 pub mod resource;
 pub mod revision;
 pub mod role;

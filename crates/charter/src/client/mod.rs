@@ -11,7 +11,7 @@ use crate::operation::Operation;
 use serde_json::Value;
 use std::time::Duration;
 
-pub use remote::readiness;
+pub use remote::{is_loopback, readiness};
 
 /// One call of the API.
 #[derive(Debug, Clone, Default)]

@@ -24,5 +24,6 @@ mod outside;
 mod production;
 mod program;
 mod serving;
+mod truncate;
 mod users;
 mod vault;
