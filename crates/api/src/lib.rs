@@ -49,6 +49,7 @@ mod role;
 mod search;
 mod second_sign_in;
 mod service_token;
+mod shadow;
 mod shown;
 mod signed_in;
 mod signing_key;
@@ -91,6 +92,7 @@ pub fn routes() -> Routes {
         .with(usage::routes())
         .with(user_import::routes())
         .with(legacy::routes())
+        .with(shadow::routes())
         .with(auth::routes())
         .with(password_reset::routes())
         .with(mail::routes())

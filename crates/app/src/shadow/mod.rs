@@ -16,7 +16,7 @@ mod tally;
 pub use answer::{Beside, Side, beside, compare_waiting};
 pub use charter_store::shadow::{ShadowMode, ShadowRow};
 pub use charter_store::shadow_count::{Flip, ShadowCounts};
-pub use mode::{AFTER_SECONDS, COMPARED_MIN, ModeChange, change};
+pub use mode::{AFTER_SECONDS, COMPARED_MIN, ModeChange, change, operator_only};
 pub use replay::{LINES_MAX, Recorded, Replayed, replay};
 pub use rule::{Answering, LegacyAnswer, LegacyQuestion, LegacyRule};
 pub use standing::{Standing, flips, list, show};

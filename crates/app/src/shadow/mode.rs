@@ -37,7 +37,8 @@ pub struct ModeChange {
     pub reason: String,
 }
 
-pub(super) fn operator_only(ctx: &RequestContext) -> Result<(), Problem> {
+/// Refuses everybody but the operator.
+pub fn operator_only(ctx: &RequestContext) -> Result<(), Problem> {
     if ctx.is_operator() {
         return Ok(());
     }
