@@ -39,18 +39,35 @@ impl Bits {
         self.0.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
     }
 
+    /// Sets those of another, too.
+    pub fn add(&mut self, other: &Self) {
+        for (word, more) in self.0.iter_mut().zip(&other.0) {
+            *word |= more;
+        }
+    }
+
+    /// Keeps those that another has, too.
+    pub fn keep(&mut self, other: &Self) {
+        for (at, word) in self.0.iter_mut().enumerate() {
+            *word &= other.0.get(at).copied().unwrap_or(0);
+        }
+    }
+
+    /// Whether none is set.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
     /// Those that are set here and not there, by their places.
     pub fn without<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = usize> + 'a {
-        self.0.iter().enumerate().flat_map(move |(at, word)| {
-            let mut left = word & !other.0.get(at).copied().unwrap_or(0);
-            std::iter::from_fn(move || {
-                (left != 0).then(|| {
-                    let place = left.trailing_zeros() as usize;
-                    left &= left - 1;
-                    at * 64 + place
-                })
-            })
-        })
+        let left = |(at, word): (usize, &u64)| (at, word & !other.0.get(at).copied().unwrap_or(0));
+        self.0.iter().enumerate().map(left).flat_map(|(at, word)| places(at, word))
+    }
+
+    /// Those that are set, by their places.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().enumerate().flat_map(|(at, word)| places(at, *word))
     }
 
     /// How many are set.
@@ -58,6 +75,17 @@ impl Bits {
     pub fn count(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
+}
+
+/// The places of the bits of one word.
+fn places(at: usize, mut left: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        (left != 0).then(|| {
+            let place = left.trailing_zeros() as usize;
+            left &= left - 1;
+            at * 64 + place
+        })
+    })
 }
 
 /// Asks the facts.

@@ -121,23 +121,31 @@ impl LegacyUsers {
 
     /// All of them, in the order they were read.
     pub fn iter(&self) -> impl Iterator<Item = LegacyUser<'_>> {
-        self.held.iter().map(|(page, held)| {
-            let text = self.texts.get(*page as usize).map_or("", String::as_str);
-            let at = held.at as usize;
-            let login = at + usize::from(held.id);
-            let name = login + usize::from(held.login);
-            let end = name + usize::from(held.name);
-            LegacyUser {
-                id: text.get(at..login).unwrap_or_default(),
-                login: text.get(login..name).unwrap_or_default(),
-                name: text.get(name..end).unwrap_or_default(),
-                organization: Some(held.organization).filter(|it| *it != NONE),
-                roles: held.roles,
-                permissions: held.permissions,
-                is_active: held.is_active,
-                is_superuser: held.is_superuser,
-            }
-        })
+        self.held.iter().map(|held| self.shown(held))
+    }
+
+    /// The one at a place in that order.
+    #[must_use]
+    pub fn get(&self, place: usize) -> Option<LegacyUser<'_>> {
+        self.held.get(place).map(|held| self.shown(held))
+    }
+
+    fn shown(&self, (page, held): &(u32, Held)) -> LegacyUser<'_> {
+        let text = self.texts.get(*page as usize).map_or("", String::as_str);
+        let at = held.at as usize;
+        let login = at + usize::from(held.id);
+        let name = login + usize::from(held.login);
+        let end = name + usize::from(held.name);
+        LegacyUser {
+            id: text.get(at..login).unwrap_or_default(),
+            login: text.get(login..name).unwrap_or_default(),
+            name: text.get(name..end).unwrap_or_default(),
+            organization: Some(held.organization).filter(|it| *it != NONE),
+            roles: held.roles,
+            permissions: held.permissions,
+            is_active: held.is_active,
+            is_superuser: held.is_superuser,
+        }
     }
 }
 

@@ -47,6 +47,19 @@ impl Becomes {
     }
 }
 
+/// Which modules are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModulesRule {
+    /// As `enabled_modules` says.
+    #[default]
+    AsSaid,
+    /// All of them: the other system switches none off.
+    All,
+    /// None but those that always are.
+    None,
+}
+
 /// The one organization of a system that has none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,8 +70,8 @@ pub struct OneOrganization {
     pub name: String,
 }
 
+/// What stands beside `system` is read as [`NamedTables`], which takes no other words.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct SourceForm {
     system: System,
     #[serde(flatten)]
@@ -74,6 +87,8 @@ struct Form {
     #[serde(default)]
     superuser: Option<String>,
     #[serde(default)]
+    modules: ModulesRule,
+    #[serde(default)]
     roles: BTreeMap<String, String>,
 }
 
@@ -88,6 +103,8 @@ pub struct Mapping {
     pub organization: Option<OneOrganization>,
     /// What those become who may do everything.
     pub superuser: Becomes,
+    /// Which modules are on.
+    pub modules: ModulesRule,
     /// What roles become, by their names there.
     pub roles: BTreeMap<String, Becomes>,
 }
@@ -143,7 +160,14 @@ pub fn parse(text: &str) -> Result<Mapping, Vec<MappingFault>> {
         }
     };
     if faults.is_empty() {
-        Ok(Mapping { system: form.source.system, tables, organization: form.organization, superuser, roles })
+        Ok(Mapping {
+            system: form.source.system,
+            tables,
+            organization: form.organization,
+            superuser,
+            modules: form.modules,
+            roles,
+        })
     } else {
         Err(faults)
     }
@@ -204,6 +228,11 @@ pub fn propose(
         tables,
         organization,
         superuser: if has_own { Becomes::Own } else { becomes("superadmin") },
+        modules: match facts.organizations.iter().any(|it| it.enabled_modules.is_some()) {
+            true => ModulesRule::AsSaid,
+            false if has_own => ModulesRule::None,
+            false => ModulesRule::All,
+        },
         roles: facts.roles.iter().map(|role| (role.name.clone(), becomes(&role.name))).collect(),
     }
 }
@@ -223,7 +252,12 @@ pub fn print(mapping: &Mapping, facts: &LegacyFacts) -> String {
          # `?` stands where nobody has said yet: nothing is taken over before each of them is replaced.\n\n\
          # Those who may do everything there.\n",
     );
-    let _ = writeln!(out, "superuser = {}\n\n[source]", quoted(mapping.superuser.as_str()));
+    let _ = writeln!(out, "superuser = {}", quoted(mapping.superuser.as_str()));
+    out.push_str(
+        "\n# Modules that are on: `as_said` by enabled_modules, `all`, or `none` but those that always are.\n",
+    );
+    let rule = toml::Value::try_from(mapping.modules).map(|value| value.to_string()).unwrap_or_default();
+    let _ = writeln!(out, "modules = {rule}\n\n[source]");
     let system = toml::Value::try_from(mapping.system).map(|value| value.to_string()).unwrap_or_default();
     let _ = writeln!(out, "system = {system}");
     if let Some(tables) = &mapping.tables
@@ -295,6 +329,22 @@ mod tests {
         let text = print(&mapping, &facts);
         assert_eq!(parse(&text).unwrap(), mapping, "{text}");
         assert!(text.contains("\"Accountant\" = \"accountant\" # 1 users"), "{text}");
+    }
+
+    #[test]
+    fn the_tables_of_a_system_of_ones_own_come_back_as_they_were_printed() {
+        let catalogue = charter_catalogue::shipped().unwrap();
+        let facts = facts(&["viewer"]);
+        let tables: NamedTables = toml::from_str(
+            "[users]\ntable = \"erp users\"\nid = \"id\"\nlogin = \"email\"\nrole = \"role\"\n\
+             [organizations]\ntable = \"orgs\"\nid = \"id\"\nname = \"title\"\nenabled_modules = \"modules\"",
+        )
+        .unwrap();
+        let mapping = propose(System::RoleColumn, Some(tables), &facts, &catalogue);
+        let text = print(&mapping, &facts);
+        assert_eq!(parse(&text).unwrap(), mapping, "{text}");
+        let wrong = text.replace("[source.organizations]", "[source.organisations]");
+        assert!(parse(&wrong).unwrap_err()[0].to_string().contains("organisations"), "{wrong}");
     }
 
     #[test]

@@ -45,10 +45,49 @@ pub fn role_key(legacy: &str) -> Option<Key> {
     format!("{MODULE}_{}", word(legacy)).parse().ok()
 }
 
+/// The key that an organization of the other system gets: its name's, told apart from others by its id where it has to be.
+pub fn organization_key(name: &str, id: &str, is_taken: impl Fn(&str) -> bool) -> Option<Key> {
+    let plain = |text: &str| {
+        let mut word = String::with_capacity(text.len());
+        for letter in text.chars() {
+            if letter.is_ascii_alphanumeric() {
+                word.push(letter.to_ascii_lowercase());
+            } else if !word.is_empty() && !word.ends_with('-') {
+                word.push('-');
+            }
+        }
+        word.truncate(KEPT_MAX);
+        word.trim_end_matches('-').to_owned()
+    };
+    let word = plain(name);
+    let word =
+        if word.starts_with(|first: char| first.is_ascii_lowercase()) { word } else { format!("org-{word}") };
+    let first = word.trim_end_matches('-');
+    let sum: String =
+        Sha256::digest(id.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let candidates = [first.to_owned(), format!("{first}-{}", plain(id)), format!("{first}-{sum}")];
+    let key = candidates.iter().find(|key| Key::is_valid(key) && !key.ends_with('-') && !is_taken(key))?;
+    key.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn organizations_of_one_name_get_keys_of_their_own() {
+        let key = |name: &str, id: &str, taken: &[&str]| {
+            organization_key(name, id, |key| taken.contains(&key)).unwrap().as_str().to_owned()
+        };
+        assert_eq!(key("Toys & Games Ltd.", "7", &[]), "toys-games-ltd");
+        assert_eq!(key("Toys", "7", &["toys"]), "toys-7");
+        assert_eq!(key("42", "7", &[]), "org-42");
+        let odd = key("玩具 😀", "a b", &["org"]);
+        assert_eq!(odd, "org-a-b");
+        assert!(key("x", "😀", &["x"]).starts_with("x-"));
+        assert_eq!(key(&"y".repeat(300), "1", &[]).len(), 48);
+    }
 
     #[test]
     fn plain_names_stay_and_others_are_told_apart() {

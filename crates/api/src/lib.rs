@@ -3,6 +3,9 @@
 //! in `charter-app`.
 
 mod account_page;
+mod adoption;
+mod adoption_links;
+mod adoption_rows;
 mod api_key;
 mod api_key_admin;
 mod assignment;
@@ -91,6 +94,9 @@ pub fn routes() -> Routes {
         .with(limit::routes())
         .with(usage::routes())
         .with(user_import::routes())
+        .with(adoption::routes())
+        .with(adoption_rows::routes())
+        .with(adoption_links::routes())
         .with(legacy::routes())
         .with(shadow::routes())
         .with(auth::routes())

@@ -6,6 +6,7 @@
 #[macro_use]
 mod reading;
 
+pub mod adoption;
 pub mod assignment;
 pub mod audit;
 pub mod block;

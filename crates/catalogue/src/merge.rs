@@ -18,7 +18,7 @@ pub struct OwnCatalogue {
 
 impl OwnCatalogue {
     /// Brings every list into its order.
-    pub(crate) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         let own = &mut self.catalogue;
         own.actions.sort();
         own.retired.sort();

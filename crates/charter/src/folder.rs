@@ -166,15 +166,17 @@ fn failed(path: &Path, what: &str, error: &std::io::Error) -> String {
     format!("{} cannot be {what}: {error}", path.display())
 }
 
+/// Makes a folder that its owner alone may enter, where it is missing.
 #[cfg(unix)]
-fn make_folder(path: &Path) -> Result<(), String> {
+pub fn make_folder(path: &Path) -> Result<(), String> {
     use std::os::unix::fs::DirBuilderExt;
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(path).map_err(|error| failed(path, "made", &error))
 }
 
+/// Makes a folder, where it is missing.
 #[cfg(not(unix))]
-fn make_folder(path: &Path) -> Result<(), String> {
+pub fn make_folder(path: &Path) -> Result<(), String> {
     std::fs::create_dir_all(path).map_err(|error| failed(path, "made", &error))
 }
 
@@ -188,7 +190,7 @@ fn private() -> OpenOptions {
 }
 
 /// Writes a private file whole or not at all.
-fn write_private(path: &Path, text: &str) -> Result<(), String> {
+pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
     let beside = path.with_extension(format!("{}.new", std::process::id()));
     let write = || -> std::io::Result<()> {
         let _ = std::fs::remove_file(&beside);

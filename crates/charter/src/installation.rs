@@ -100,7 +100,11 @@ pub async fn lock(folder: &Folder) -> Result<Lock> {
 }
 
 pub(crate) fn options(configuration: &Configuration) -> Options {
-    Options { pool_size: configuration.database_pool, ..Options::new(configuration.database.clone()) }
+    Options {
+        pool_size: configuration.database_pool,
+        schema: configuration.database_schema.clone(),
+        ..Options::new(configuration.database.clone())
+    }
 }
 
 /// The database alone.

@@ -16,6 +16,8 @@ use crate::{
 pub struct Options {
     /// `sqlite:///path/to/file`, `sqlite::memory:` (a file that is deleted afterwards) or `postgres://...`.
     pub url: String,
+    /// The schema that holds all there is to be found, on PostgreSQL; none leaves it to the server, which looks into `public`.
+    pub schema: Option<String>,
     /// How many connections to PostgreSQL, or readers of SQLite.
     pub pool_size: usize,
     /// How long a statement may run on PostgreSQL.
@@ -40,6 +42,7 @@ impl Options {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            schema: None,
             pool_size: 8,
             statement_timeout: Duration::from_secs(30),
             idle_in_transaction_timeout: Duration::from_secs(30),
@@ -71,6 +74,9 @@ impl Database {
         let backend = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             Backend::Postgres(Box::new(postgres::Postgres::open(options).await?))
         } else if let Some(path) = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) {
+            if options.schema.is_some() {
+                return Err(Error::Config("a SQLite file has no schemas".to_owned()));
+            }
             if path.is_empty() {
                 return Err(Error::Config("the SQLite address names no file".to_owned()));
             }
@@ -94,6 +100,15 @@ impl Database {
         match &*self.backend {
             Backend::Sqlite(_) => Engine::Sqlite,
             Backend::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// The schema it was opened in, where one was named. It need not be there yet.
+    #[must_use]
+    pub fn schema(&self) -> Option<&str> {
+        match &*self.backend {
+            Backend::Sqlite(_) => None,
+            Backend::Postgres(postgres) => postgres.schema.as_deref(),
         }
     }
 
@@ -197,12 +212,13 @@ impl Database {
         }
     }
 
-    /// Listens to what writes say with [`Tx::notify`], on [`CHANNEL`].
+    /// Listens to what writes say with [`Tx::notify`], on [`CHANNEL`]; those in another schema are not heard.
     pub async fn listen(&self, channel: &str) -> Result<Listener, Error> {
         match &*self.backend {
             Backend::Sqlite(_) => Ok(Listener::silent()),
             Backend::Postgres(postgres) => {
-                Listener::open(postgres.config.clone(), postgres.tls.clone(), channel).await
+                let channel = postgres::channel(channel, postgres.schema.as_deref());
+                Listener::open(postgres.config.clone(), postgres.tls.clone(), &channel).await
             }
         }
     }

@@ -24,6 +24,7 @@ pub use crate::{
     error::{Cause, Error},
     interference::{Interference, Step},
     listen::{CHANNEL, Listener, Notification},
+    postgres::is_schema_name,
     row::{Row, RowRef},
     statement::{Engine, Scope, Statement},
     transaction::{Conn, Tx},

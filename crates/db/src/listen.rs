@@ -9,7 +9,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{Error, postgres};
 
-/// The channel that [`crate::Tx::notify`] speaks on.
+/// The channel that [`crate::Tx::notify`] speaks on; in a schema of its own, with the schema's name behind it.
 pub const CHANNEL: &str = "charter";
 
 /// What a listener hears.
@@ -47,8 +47,11 @@ impl Listener {
         tls: MakeRustlsConnect,
         channel: &str,
     ) -> Result<Self, Error> {
-        if channel.is_empty() || !channel.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
-            return Err(Error::Config("a channel's name has small letters and low lines only".to_owned()));
+        if channel.is_empty() || !channel.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+        {
+            return Err(Error::Config(
+                "a channel's name has small letters, digits and low lines only".to_owned(),
+            ));
         }
         let (sender, receiver) = mpsc::channel(1024);
         let listen = format!("listen {channel}");

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use crate::{
-    CHANNEL, Error, Row, RowRef, Statement, Value,
+    Error, Row, RowRef, Statement, Value,
     interference::{Hook, Step},
     postgres, sqlite,
 };
@@ -159,14 +159,14 @@ impl Tx {
         self.conn.note(outcome)
     }
 
-    /// Tells listeners on [`CHANNEL`], when and only when this commits. On SQLite there is nobody to tell.
+    /// Tells listeners on [`CHANNEL`](crate::CHANNEL), when and only when this commits. On SQLite there is nobody to tell.
     pub async fn notify(&mut self, payload: &str) -> Result<(), Error> {
         const NOTIFY: &str = "select pg_notify($1, $2)";
         self.conn.may_run()?;
         let outcome = match &self.conn.inner {
             Inner::Sqlite(_) => Ok(()),
             Inner::Postgres(lease) => {
-                let params = [Value::from(CHANNEL), Value::from(payload)];
+                let params = [Value::from(lease.channel()), Value::from(payload)];
                 lease.execute(NOTIFY, &params).await.map(|_| ())
             }
         };

@@ -2,6 +2,7 @@
 //! can never disagree with a check; the engine is fast enough for that.
 
 use crate::check::{Assume, Check, CheckResource, Context};
+use crate::entitle::PartState;
 use crate::index::KindIndex;
 use crate::set::{PermissionIndex, PermissionSet};
 use crate::shard::{Overlay, Shard};
@@ -77,23 +78,61 @@ impl Shard {
         WhatCan { allowed, conditional: never_more.without(&never_less) }
     }
 
-    /// What the principal has in the organization as a whole whatever the circumstances, and what it has at best.
-    pub(crate) fn bounds(&self, subject: PrincipalId, now: Timestamp) -> (PermissionSet, PermissionSet) {
-        let nothing = (PermissionSet::EMPTY, PermissionSet::EMPTY);
-        let Some(slot) = self.slot(subject) else { return nothing };
+    /// The same as what [`Self::what_can`] finds allowed when nothing is known of the request, for asking about every member: only what
+    /// rows of theirs touch is decided one by one.
+    pub fn allowed_at_large(&self, subject: PrincipalId, now: Timestamp) -> PermissionSet {
+        let (mut allowed, walked) = self.plain(subject, now);
+        for permission in walked.iter() {
+            let check = Check {
+                subject,
+                permission,
+                minimum_level: None,
+                resource: None,
+                now,
+                context: &Context::EMPTY,
+                ceiling: None,
+            };
+            if self.decide(&check).is_allow() {
+                allowed.insert(permission);
+            }
+        }
+        allowed
+    }
+
+    /// The modules the organization may use now, whole or in part, grace included, each with whether it may.
+    pub fn entitled_modules(&self, now: Timestamp) -> Vec<(&str, bool)> {
+        let (view, _) = self.timeline.at(now);
+        let mut found: Vec<(&str, bool)> = Vec::new();
+        for module in &self.index.catalogue().modules {
+            let number = self.index.module_number(module.key.as_str());
+            let parts = self.index.parts.iter().zip(&view.parts);
+            let is_on = parts
+                .filter(|(part, _)| Some(part.module) == number)
+                .any(|(_, state)| matches!(state, PartState::Allowed | PartState::Grace));
+            found.push((module.key.as_str(), is_on));
+        }
+        found
+    }
+
+    /// What a member has by roles alone, and the codes on which rows of theirs, or their standing, have a say.
+    fn plain(&self, subject: PrincipalId, now: Timestamp) -> (PermissionSet, PermissionSet) {
+        let Some(slot) = self.slot(subject) else { return (PermissionSet::EMPTY, PermissionSet::EMPTY) };
+        if self.status != OrganizationStatus::Active || slot.is_special() {
+            return (PermissionSet::EMPTY, *self.index.all());
+        }
         let overlays = [self.overlay(slot), self.rare.as_deref().and_then(|rare| rare.everyone.as_ref())];
         let mut touched = PermissionSet::EMPTY;
         for overlay in overlays.into_iter().flatten() {
             touched.add(&overlay.touched);
         }
-        let mut plain = PermissionSet::EMPTY;
-        let mut walked = *self.index.all();
-        if self.status == OrganizationStatus::Active && !slot.is_special() {
-            let (view, _) = self.timeline.at(now);
-            let entitled = view.for_principal(&self.index, |module| self.previewed(subject, module));
-            plain = self.plain_roles(subject).intersect(&entitled).without(&touched);
-            walked = touched;
-        }
+        let (view, _) = self.timeline.at(now);
+        let entitled = view.for_principal(&self.index, |module| self.previewed(subject, module));
+        (self.plain_roles(subject).intersect(&entitled).without(&touched), touched)
+    }
+
+    /// What the principal has in the organization as a whole whatever the circumstances, and what it has at best.
+    pub(crate) fn bounds(&self, subject: PrincipalId, now: Timestamp) -> (PermissionSet, PermissionSet) {
+        let (plain, walked) = self.plain(subject, now);
         let context = Context::EMPTY;
         let (mut worst, mut best) = (plain, plain);
         for permission in walked.iter() {

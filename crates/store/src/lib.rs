@@ -2,12 +2,16 @@
 //!
 //! Reading functions take a `Conn`, writing ones a `Tx` (which lends itself as a `Conn`); transactions, permits and audit belong to the floor
 //! above, `charter-app`. Statements on an organization's data take its id first. `facts.rs` puts the rows of all concepts together for
-//! the decision; `migration.rs` makes and unmakes the tables.
+//! the decision; `migration/` makes and unmakes the tables.
 
 #[macro_use]
 mod param;
 mod row;
 
+pub mod adoption_link;
+pub mod adoption_lookup;
+pub mod adoption_row;
+pub mod adoption_run;
 pub mod assignment;
 pub mod audit;
 pub mod block;
@@ -95,6 +99,10 @@ pub struct Given {
 pub fn statements() -> Vec<(String, &'static Statement)> {
     type Listed = (&'static str, fn() -> Vec<(&'static str, &'static Statement)>);
     const FILES: &[Listed] = &[
+        ("adoption_link", adoption_link::statements),
+        ("adoption_lookup", adoption_lookup::statements),
+        ("adoption_row", adoption_row::statements),
+        ("adoption_run", adoption_run::statements),
         ("assignment", assignment::statements),
         ("audit", audit::statements),
         ("block", block::statements),

@@ -94,6 +94,16 @@ pub async fn postgres() -> TestDatabase {
     create(&server_options(), "template1").await
 }
 
+/// An empty PostgreSQL database, opened in a schema that is not there yet.
+#[expect(clippy::expect_used, reason = "a test without its database has failed")]
+pub async fn postgres_in(schema: &str) -> TestDatabase {
+    let mut database = postgres().await;
+    database.close().await.expect("the database closes");
+    database.options.schema = Some(schema.to_owned());
+    database.reopen().await;
+    database
+}
+
 /// A PostgreSQL database that begins as a copy of the named one, which the first test to need it builds. Let the
 /// name follow from what the building does, for the server may outlive a change of it.
 #[expect(clippy::expect_used, reason = "a test without its database has failed")]

@@ -3,6 +3,7 @@
 pub mod authenticator;
 pub mod content;
 pub mod database;
+pub mod dump;
 pub mod fault;
 pub mod hostile;
 pub mod kv;

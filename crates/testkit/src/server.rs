@@ -14,7 +14,7 @@ pub struct PostgresServer {
 }
 
 /// Where PostgreSQL's own programs are kept by the usual systems.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let versioned = |root: &str, inside: &str| {
         let mut found: Vec<PathBuf> = std::fs::read_dir(root)
             .into_iter()

@@ -27,6 +27,16 @@ pub struct Statements {
     pub everybody: Vec<String>,
 }
 
+impl Statements {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        let single =
+            [&self.organizations, &self.roles, &self.implied, &self.permissions, &self.role_permissions];
+        let single = single.into_iter().flatten().map(String::as_str);
+        single.chain([self.users.as_str()]).chain(self.orphans.iter().map(String::as_str))
+    }
+}
+
 /// Why a reader cannot read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {

@@ -8,3 +8,4 @@
 )]
 
 mod frameworks;
+mod sums;

@@ -9,6 +9,7 @@ mod overrides;
 mod standing;
 
 pub use chain::{Cause, EntitlementEvent, Entry, canonical, events, verify};
+pub(crate) use chain::{Origin, actor_text, append as append_events};
 pub use desk::{ChangeOptions, Changed};
 pub use legacy::{LegacyReport, Truncated, migrate_legacy, migrate_legacy_all, truncate};
 pub(crate) use legacy::{keep_legacy_word as legacy_word, reopen_legacy_word};

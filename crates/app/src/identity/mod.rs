@@ -272,6 +272,11 @@ impl std::fmt::Debug for Identity {
 }
 
 impl Identity {
+    /// Makes and verifies hashes of passwords.
+    pub(crate) fn hasher(&self) -> &Hasher {
+        &self.hasher
+    }
+
     /// With the keys the database has. The first key is made by the first `refresh`, because that writes.
     pub async fn open(database: &Database, world: &World, settings: &Settings) -> Result<Self, Problem> {
         let unusable =

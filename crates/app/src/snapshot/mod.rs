@@ -408,6 +408,11 @@ impl Snapshots {
         }
     }
 
+    /// Drops an organization from memory: whoever asks next reads its facts as they are then.
+    pub(crate) fn forget(&self, organization: OrganizationId) {
+        self.slots.remove(organization);
+    }
+
     /// Drops organizations nobody asked for since `before`, and returns how many.
     pub fn drop_unused(&self, before: Timestamp) -> usize {
         let dropped = self.slots.remove_unused(before);

@@ -38,6 +38,8 @@ pub struct Configuration {
     pub data: PathBuf,
     /// Address of the database.
     pub database: String,
+    /// The schema of its tables, where it has one of its own.
+    pub database_schema: Option<String>,
     /// Connections or readers.
     pub database_pool: usize,
     /// Whether only what is good enough for production may start.

@@ -50,6 +50,7 @@ impl Reading<'_> {
         let database = database.unwrap_or_else(|| default_database(&data));
         Configuration {
             database_is_set,
+            database_schema: self.schema(&database),
             database_pool: self.pool(&database),
             database,
             data,
@@ -214,6 +215,25 @@ impl Reading<'_> {
             0 => 4,
             set => set as usize,
         }
+    }
+
+    /// SQLite keeps Charter in a file of its own, so nothing of another system is in its way.
+    fn schema(&mut self, database: &str) -> Option<String> {
+        const KEY: &str = "database_schema";
+        let expected = "up to 40 small letters, digits and _, not beginning with pg_";
+        let parse = |text: &str| {
+            let name = text.trim();
+            charter_db::is_schema_name(name).then(|| name.to_owned())
+        };
+        let name = self.read(KEY, parse, expected)?;
+        if database.starts_with("postgres") {
+            return Some(name);
+        }
+        if let Some(found) = self.layers.set(KEY).cloned() {
+            let wrong = "is for PostgreSQL, and the database is a SQLite file, which is Charter's alone";
+            self.fault(KEY, &found, wrong, "leave the setting out, or name a PostgreSQL database");
+        }
+        None
     }
 
     fn number(&mut self, key: &'static str) -> u64 {

@@ -123,6 +123,13 @@ pub const SETTINGS: &[Setting] = &[
         "A file that holds the address of the database, in place of `database`",
     ),
     setting(
+        "database_schema",
+        Kind::Text,
+        Err("none: where PostgreSQL looks by itself, which is `public`"),
+        Reader::Everyone,
+        "PostgreSQL: the schema that Charter's tables stand in, beside another system's in the same database; made when it is missing",
+    ),
+    setting(
         "database_pool",
         Kind::Count(1, 500),
         Err("8 for PostgreSQL, 4 for SQLite"),

@@ -109,6 +109,62 @@ impl Foreign {
         })
     }
 
+    /// A column as a text that no other value has, whatever it holds: for sums, not for reading.
+    pub fn exact_text_of(&self, column: &str) -> Result<String, Error> {
+        let column = quoted(column)?;
+        Ok(match &self.inner {
+            // A SQLite column holds values of any kind, texts that are none among them.
+            Inner::Sqlite(_) => format!(
+                "case typeof({column}) when 'null' then null when 'text' then 't' || hex({column}) \
+                 when 'blob' then 'b' || hex({column}) else quote({column}) end"
+            ),
+            Inner::Postgres(_) => format!("{column}::text"),
+        })
+    }
+
+    /// The columns that order a table's rows for good: its primary key; all of them where it has none.
+    pub async fn order_of(&mut self, table: &ForeignTable) -> Result<String, Error> {
+        let literal = |name: &str| format!("'{}'", name.replace('\'', "''"));
+        let text = match &self.inner {
+            Inner::Sqlite(_) => {
+                format!(
+                    "select name from pragma_table_info({}) where pk > 0 order by pk",
+                    literal(&table.name)
+                )
+            }
+            Inner::Postgres(_) => format!(
+                "select a.attname::text from pg_catalog.pg_index i \
+                 join pg_catalog.pg_class c on c.oid = i.indrelid \
+                 join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                 join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = any (i.indkey) \
+                 where i.indisprimary and n.nspname = {} and c.relname = {} \
+                 order by pg_catalog.array_position(i.indkey::smallint[], a.attnum)",
+                literal(&table.schema),
+                literal(&table.name)
+            ),
+        };
+        let mut key: Vec<String> = Vec::new();
+        let mut each = |row: ForeignRow<'_>| {
+            key.extend(row.iter().flatten().map(|name| (*name).to_owned()));
+            Ok(())
+        };
+        self.for_each(&text, &mut each).await?;
+        let has_none = key.is_empty();
+        let columns = table.columns.iter().filter(|column| has_none || key.contains(&column.name));
+        let order = columns.map(|column| {
+            let is_text =
+                ["text", "character", "name", "citext"].iter().any(|kind| column.kind.starts_with(kind));
+            Ok(match (&self.inner, has_none) {
+                // By bytes: the order of a language changes with the system's libraries.
+                (Inner::Postgres(_), false) if !is_text => quoted(&column.name)?,
+                (Inner::Postgres(_), _) => format!("{}::text collate \"C\"", quoted(&column.name)?),
+                (Inner::Sqlite(_), false) => quoted(&column.name)?,
+                (Inner::Sqlite(_), true) => self.exact_text_of(&column.name)?,
+            })
+        });
+        Ok(order.collect::<Result<Vec<String>, Error>>()?.join(", "))
+    }
+
     /// Lends the rows of a statement one by one. On PostgreSQL its columns are texts; see [`Foreign::text_of`]. On SQLite this holds
     /// the thread until the last row: it belongs on one that may wait.
     pub async fn for_each(&mut self, text: &str, each: EachForeign<'_>) -> Result<(), Error> {

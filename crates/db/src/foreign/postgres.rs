@@ -43,7 +43,9 @@ impl Snapshot {
         let this = Self { client, line };
         this.client
             .batch_execute(
-                "set lock_timeout = '2s'; set search_path = ''; begin isolation level repeatable read read only",
+                "set lock_timeout = '2s'; set search_path = ''; set standard_conforming_strings = on; \
+                 set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set bytea_output = 'hex'; \
+                 set extra_float_digits = 1; begin isolation level repeatable read read only",
             )
             .await
             .map_err(failure)?;

@@ -13,11 +13,17 @@ use crate::{Error, Lend, Row, RowRef, Value, error::message, row::Names, row::So
 pub(crate) struct Lease {
     object: Option<Object>,
     in_transaction: bool,
+    channel: Arc<str>,
 }
 
 impl Lease {
-    pub(super) const fn new(object: Object) -> Self {
-        Self { object: Some(object), in_transaction: false }
+    pub(super) const fn new(object: Object, channel: Arc<str>) -> Self {
+        Self { object: Some(object), in_transaction: false, channel }
+    }
+
+    /// What its transactions speak on.
+    pub(crate) fn channel(&self) -> &str {
+        &self.channel
     }
 
     pub(super) fn client(&self) -> Result<&Object, Error> {

@@ -2,16 +2,18 @@
 
 mod failure;
 mod lease;
+mod schema;
 mod tls;
 mod value;
 
-use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType};
 use futures_util::{FutureExt, future::BoxFuture, future::join3};
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+pub use self::schema::is_schema_name;
 use self::{
     failure::Driver,
     lease::{check, rows},
@@ -19,10 +21,11 @@ use self::{
 pub(crate) use self::{
     failure::{connecting, failure},
     lease::Lease,
+    schema::channel,
     value::cell,
 };
 use crate::{
-    Conn, Error, Inner, Lend, Options, Row, Scope, Tx, Value,
+    CHANNEL, Conn, Error, Inner, Lend, Options, Row, Scope, Tx, Value,
     error::message,
     interference::{Hook, Step},
 };
@@ -33,6 +36,8 @@ const ATTEMPTS: usize = 4;
 pub(crate) struct Postgres {
     pool: Pool,
     hook: Hook,
+    channel: Arc<str>,
+    pub(crate) schema: Option<String>,
     pub(crate) config: tokio_postgres::Config,
     pub(crate) tls: MakeRustlsConnect,
 }
@@ -75,7 +80,14 @@ impl Postgres {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Config(error.to_string()))?;
-        let this = Self { pool, hook: Hook(options.interference.clone()), config, tls };
+        let this = Self {
+            pool,
+            hook: Hook(options.interference.clone()),
+            channel: channel(CHANNEL, options.schema.as_deref()).into(),
+            schema: options.schema.clone(),
+            config,
+            tls,
+        };
         let lease = this.lease().await?;
         let version = lease
             .query("select current_setting('server_version_num'), current_setting('server_version')", &[]);
@@ -90,7 +102,7 @@ impl Postgres {
 
     async fn lease(&self) -> Result<Lease, Error> {
         match self.pool.get().await {
-            Ok(object) => Ok(Lease::new(object)),
+            Ok(object) => Ok(Lease::new(object, Arc::clone(&self.channel))),
             Err(PoolError::Backend(error)) => Err(connecting(error)),
             Err(PoolError::Timeout(TimeoutType::Wait)) => {
                 Err(Error::Busy(message("no database connection became free in time")))
@@ -259,6 +271,10 @@ pub(crate) fn configure(options: &Options) -> Result<(tokio_postgres::Config, Ma
     settings.push_str(&format!(
         " -c statement_timeout={statement} -c idle_in_transaction_session_timeout={idle} -c timezone=UTC"
     ));
+    if let Some(schema) = &options.schema {
+        // Nothing else is ever found by accident: what PostgreSQL brings along comes first by itself.
+        settings.push_str(&format!(" -c search_path={}", schema::checked(schema)?));
+    }
     config.options(settings.trim());
     Ok((config, tls))
 }

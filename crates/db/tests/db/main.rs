@@ -4,6 +4,7 @@
 mod foreign;
 mod names;
 mod notifications;
+mod own_schema;
 mod reads;
 mod recovery;
 mod scopes;

@@ -11,6 +11,7 @@ mod filling;
 mod identity;
 mod isolation;
 mod migration;
+mod own_schema;
 mod sealed;
 mod statement;
 mod world;

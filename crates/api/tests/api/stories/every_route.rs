@@ -21,7 +21,7 @@ pub fn filled(path: &str, organization: &str, value: impl Fn(&str) -> String) ->
 /// A value that has the form of whatever may be asked for.
 fn some(name: &str) -> String {
     match name {
-        "seq" | "version" | "pepper" => "1".to_owned(),
+        "seq" | "version" | "pepper" | "run" => "1".to_owned(),
         "type" => "vouchers".to_owned(),
         _ => "0193e7a0-0000-7000-8000-000000000001".to_owned(),
     }
@@ -114,6 +114,15 @@ const OPEN: &[&str] = &[
 ];
 
 const SIGNED_IN: &[&str] = &[
+    "adoption.accounts",
+    "adoption.answers",
+    "adoption.organizations",
+    "adoption.runs.begin",
+    "adoption.runs.list",
+    "adoption.runs.rows",
+    "adoption.runs.show",
+    "adoption.runs.step",
+    "adoption.users",
     "auth.exchange",
     "auth.logout",
     "auth.reauthenticate",

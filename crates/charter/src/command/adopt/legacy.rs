@@ -3,10 +3,12 @@
 use crate::failure::{Failure, Result};
 use charter_adopt::anomaly::{Anomalies, AnomalyKind};
 use charter_adopt::mapping::{self, Mapping};
-use charter_adopt::source::{self, Heard, NamedTables, Passing, ReadError, System, Tables};
+use charter_adopt::source::{
+    self, EachUser, Heard, NamedTables, Passing, ReadError, Statements, System, Tables,
+};
 use charter_app::identity::adopted_hash::AdoptedHash;
 use charter_db::Engine;
-use charter_db::foreign::Foreign;
+use charter_db::foreign::{Foreign, ForeignTable};
 use clap::{Arg, ArgMatches};
 use std::collections::BTreeMap;
 
@@ -50,6 +52,11 @@ pub fn name(system: System) -> &'static str {
     SYSTEMS.iter().find(|(_, known)| *known == system).map_or("", |(name, _)| *name)
 }
 
+/// The system of a name.
+pub fn system_named(name: &str) -> Option<System> {
+    SYSTEMS.iter().find(|(known, _)| *known == name).map(|(_, system)| *system)
+}
+
 /// What was read, and how.
 pub struct Legacy {
     /// Which system it is.
@@ -60,35 +67,53 @@ pub struct Legacy {
     pub tables: Option<NamedTables>,
     /// What the operator said of its roles.
     pub mapping: Option<Mapping>,
+    /// The same, as the file says.
+    pub mapping_text: Option<String>,
     /// What it says.
     pub heard: Heard,
     /// Formats of passwords, and how many users have one.
     pub passwords: BTreeMap<String, u64>,
 }
 
-fn address(matches: &ArgMatches) -> Result<String> {
-    let from = matches.get_one::<String>(FROM).cloned().unwrap_or_default();
-    let Some(path) = from.strip_prefix('@') else { return Ok(from) };
+/// The word of an engine.
+pub const fn engine_word(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "sqlite",
+        Engine::Postgres => "postgres",
+    }
+}
+
+/// The address as it was typed.
+pub fn typed(matches: &ArgMatches) -> String {
+    matches.get_one::<String>(FROM).cloned().unwrap_or_default()
+}
+
+/// The address that a text names: itself, or what stands in a file.
+pub fn address(from: &str) -> Result<String> {
+    let Some(path) = from.strip_prefix('@') else { return Ok(from.to_owned()) };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
     Ok(text.trim().to_owned())
 }
 
-fn mapping_of(matches: &ArgMatches) -> Result<Option<Mapping>> {
+/// The mapping that was given.
+pub fn mapping_of(matches: &ArgMatches) -> Result<Option<(Mapping, String)>> {
     let Some(path) = matches.get_one::<String>(MAP) else { return Ok(None) };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
-    mapping::parse(&text).map(Some).map_err(|faults| {
+    parsed(path, &text).map(|mapping| Some((mapping, text)))
+}
+
+/// A mapping as a file says.
+pub fn parsed(path: &str, text: &str) -> Result<Mapping> {
+    mapping::parse(text).map_err(|faults| {
         let told: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         Failure::new(format!("{path} is not a mapping:{}", told.concat()))
     })
 }
 
 /// The system its tables give away, or the operator named.
-fn settled(tables: &Tables<'_>, matches: &ArgMatches, mapping: Option<&Mapping>) -> Result<System> {
-    let named = matches.get_one::<String>(SYSTEM);
-    let named =
-        named.and_then(|name| SYSTEMS.iter().find(|(known, _)| known == name)).map(|(_, system)| *system);
+fn settled(tables: &Tables<'_>, named: Option<System>, mapping: Option<&Mapping>) -> Result<System> {
     if let Some(system) = named.or_else(|| mapping.map(|mapping| mapping.system)) {
         return Ok(system);
     }
@@ -104,31 +129,84 @@ fn settled(tables: &Tables<'_>, matches: &ArgMatches, mapping: Option<&Mapping>)
     }
 }
 
+/// The other system while it is being looked at: all that is read of it is one state of it.
+pub struct Looking {
+    foreign: Foreign,
+    statements: Statements,
+    /// Which system it is.
+    pub system: System,
+    /// Where its tables stand, for a system of one's own.
+    pub tables: Option<NamedTables>,
+    /// Its tables that are read, by schema and name.
+    pub read: Vec<ForeignTable>,
+}
+
+/// What a database of the other system answers with.
+pub fn failed(error: charter_db::Error) -> Failure {
+    Failure::new(format!("the other system's database: {error}"))
+}
+
+impl Looking {
+    /// Begins to look.
+    pub async fn open(address: &str, named: Option<System>, mapping: Option<&Mapping>) -> Result<Self> {
+        let mut foreign = Foreign::open(address).await.map_err(failed)?;
+        let all = foreign.tables().await.map_err(failed)?;
+        let found = Tables::new(&foreign, &all);
+        let system = settled(&found, named, mapping)?;
+        let tables = match mapping.and_then(|mapping| mapping.tables.clone()) {
+            Some(tables) => Some(tables),
+            None if matches!(system, System::RoleColumn | System::RoleTables) => source::proposed(&found),
+            None => None,
+        };
+        let statements = source::statements(&found, system, tables.as_ref())
+            .map_err(|wanted| Failure::new(wanted.to_string()))?;
+        let is_read = |table: &ForeignTable| {
+            let name = table.quoted().unwrap_or_default();
+            statements.all().any(|text| text.contains(&name))
+        };
+        let read = all.iter().filter(|table| is_read(table)).cloned().collect();
+        Ok(Self { foreign, statements, system, tables, read })
+    }
+
+    /// What its database runs on.
+    pub fn engine(&self) -> Engine {
+        self.foreign.engine()
+    }
+
+    /// The statement that gives the users.
+    pub fn users(&self) -> &str {
+        &self.statements.users
+    }
+
+    /// The database itself, to be asked more in the same state.
+    pub const fn foreign(&mut self) -> &mut Foreign {
+        &mut self.foreign
+    }
+
+    /// Reads it; users are also shown to `each`.
+    pub async fn hear(&mut self, each: EachUser<'_>) -> Result<Heard> {
+        source::read(&mut self.foreign, &self.statements, each).await.map_err(|error| match error {
+            ReadError::Database(error) => failed(error),
+            ReadError::Wanted(wanted) => Failure::new(wanted.to_string()),
+        })
+    }
+}
+
 /// Reads the other system, in one state of it.
 pub async fn read(matches: &ArgMatches) -> Result<Legacy> {
-    let mapping = mapping_of(matches)?;
-    let failed = |error: charter_db::Error| Failure::new(format!("the other system's database: {error}"));
-    let mut foreign = Foreign::open(&address(matches)?).await.map_err(failed)?;
-    let all = foreign.tables().await.map_err(failed)?;
-    let tables = Tables::new(&foreign, &all);
-    let system = settled(&tables, matches, mapping.as_ref())?;
-    let named = match mapping.as_ref().and_then(|mapping| mapping.tables.clone()) {
-        Some(named) => Some(named),
-        None if matches!(system, System::RoleColumn | System::RoleTables) => source::proposed(&tables),
-        None => None,
-    };
-    let statements = source::statements(&tables, system, named.as_ref())
-        .map_err(|wanted| Failure::new(wanted.to_string()))?;
+    let given = mapping_of(matches)?;
+    let named = matches.get_one::<String>(SYSTEM).and_then(|name| system_named(name));
+    let mapping = given.as_ref().map(|(mapping, _)| mapping);
+    let mut looking = Looking::open(&address(&typed(matches))?, named, mapping).await?;
     let mut passwords: BTreeMap<String, u64> = BTreeMap::new();
     let mut each = |passing: Passing<'_>, anomalies: &mut Anomalies| {
         let format = password(&passing, anomalies);
         *passwords.entry(format).or_default() += 1;
     };
-    let heard = source::read(&mut foreign, &statements, &mut each).await.map_err(|error| match error {
-        ReadError::Database(error) => failed(error),
-        ReadError::Wanted(wanted) => Failure::new(wanted.to_string()),
-    })?;
-    Ok(Legacy { system, engine: foreign.engine(), tables: named, mapping, heard, passwords })
+    let heard = looking.hear(&mut each).await?;
+    let (engine, system, tables) = (looking.engine(), looking.system, looking.tables);
+    let (mapping, mapping_text) = given.unzip();
+    Ok(Legacy { system, engine, tables, mapping, mapping_text, heard, passwords })
 }
 
 /// The format of a user's password; one that cannot be taken over is noted.

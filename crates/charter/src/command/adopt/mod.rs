@@ -1,6 +1,24 @@
 //! `charter adopt`: taking over the roles of a running system, in steps that can each be looked at and taken back.
 
+mod apply;
+mod data;
+mod desk;
+mod equivalence;
+mod here;
 mod inspect;
 mod legacy;
+mod plan;
+mod progress;
+mod ready;
+pub mod record;
+mod rollback;
+mod runs;
+mod tables;
+mod verify;
 
+pub use apply::{command as apply_command, run as apply};
 pub use inspect::{command as inspect_command, run as inspect};
+pub use plan::{command as plan_command, run as plan};
+pub use rollback::{command as rollback_command, run as rollback};
+pub use runs::{command as status_command, run as status};
+pub use verify::{command as verify_command, run as verify};

@@ -8,7 +8,15 @@ use core::fmt;
 
 use charter_db::{Database, Engine, Error, Row, Scope, Statement, Tx, Value};
 use charter_kernel::Timestamp;
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
+
+mod beside;
+mod text;
+
+use beside::{lock, make_schema, patiently};
+use text::render;
 
 struct Migration {
     number: u32,
@@ -22,8 +30,8 @@ macro_rules! migrations {
         const MIGRATIONS: &[Migration] = &[$(Migration {
             number: $number,
             name: $name,
-            up: include_str!(concat!("../../../migrations/", $name, ".sql")),
-            down: include_str!(concat!("../../../migrations/", $name, ".down.sql")),
+            up: include_str!(concat!("../../../../migrations/", $name, ".sql")),
+            down: include_str!(concat!("../../../../migrations/", $name, ".down.sql")),
         }),*];
     };
 }
@@ -89,10 +97,6 @@ const TABLES: Statement = Statement::new(
 );
 const WHO: Statement = Statement::new("select current_user::text, current_schema()::text");
 
-/// Taken first, so that nodes starting at once migrate one after the other; waiting for a table is bounded, waiting for the other node
-/// by the statement timeout.
-const LOCK: &str = "select pg_advisory_xact_lock(4858190423515620); set local lock_timeout = '2s'";
-
 const TABLE: &str = "create table if not exists charter_migrations (
     number {int} not null primary key,
     name {text} not null,
@@ -118,6 +122,13 @@ pub enum MigrationError {
         /// The first migration this program does not know.
         name: String,
     },
+    /// The schema is missing and may not be made.
+    Schema {
+        /// Its name.
+        name: String,
+        /// The account that may not.
+        account: String,
+    },
     /// Not a name of a role: lower-case letters, digits and underscores are expected.
     NotARole {
         /// What was given.
@@ -142,6 +153,10 @@ impl fmt::Display for MigrationError {
             Self::Newer { name } => write!(
                 f,
                 "the database has migration {name}, which this version of Charter does not know; run the later version, or migrate down with it first"
+            ),
+            Self::Schema { name, account } => write!(
+                f,
+                "the schema {name} is missing and the account {account} may not make it: as the owner of the database, run `create schema {name} authorization {account}`"
             ),
             Self::NotARole { name } => write!(
                 f,
@@ -177,14 +192,40 @@ pub fn newest() -> u32 {
     MIGRATIONS.last().map_or(0, |migration| migration.number)
 }
 
+/// The tables that stand when every migration this program knows is applied, by name.
+#[must_use]
+pub fn tables() -> Vec<String> {
+    let mut tables = BTreeSet::from(["charter_migrations".to_owned()]);
+    for migration in MIGRATIONS {
+        for line in render(Engine::Postgres, migration.up).lines() {
+            let words: Vec<&str> = line.split([' ', '(', ';']).filter(|word| !word.is_empty()).collect();
+            match words.as_slice() {
+                ["create", "table", name, ..] => _ = tables.insert((*name).to_owned()),
+                ["drop", "table", name, ..] => _ = tables.remove(*name),
+                ["alter", "table", old, "rename", "to", new, ..] => {
+                    tables.remove(*old);
+                    tables.insert((*new).to_owned());
+                }
+                _ => {}
+            }
+        }
+    }
+    tables.into_iter().collect()
+}
+
 /// Applies what is missing, oldest first; gives the names of what was applied.
 pub async fn migrate_up(database: &Database, now: Timestamp) -> Result<Vec<&'static str>, MigrationError> {
     let engine = database.engine();
     let mut applied = Vec::new();
     loop {
-        let step = database
-            .write(Scope::Installation, move |tx| Box::pin(async move { up(tx, engine, now).await }))
-            .await?;
+        let schema = database.schema().map(str::to_owned);
+        let step = patiently(database, move || {
+            let schema = schema.clone();
+            database.write(Scope::Installation, move |tx| {
+                Box::pin(async move { up(tx, engine, schema.as_deref(), now).await })
+            })
+        })
+        .await?;
         match step {
             Some(name) => applied.push(name),
             None => return Ok(applied),
@@ -197,9 +238,14 @@ pub async fn migrate_down(database: &Database, to: u32) -> Result<Vec<&'static s
     let engine = database.engine();
     let mut undone = Vec::new();
     loop {
-        let step = database
-            .write(Scope::Installation, move |tx| Box::pin(async move { down(tx, engine, to).await }))
-            .await?;
+        let schema = database.schema().map(str::to_owned);
+        let step = patiently(database, move || {
+            let schema = schema.clone();
+            database.write(Scope::Installation, move |tx| {
+                Box::pin(async move { down(tx, engine, schema.as_deref(), to).await })
+            })
+        })
+        .await?;
         match step {
             Some(name) => undone.push(name),
             None => return Ok(undone),
@@ -262,9 +308,17 @@ async fn grant(tx: &mut Tx, role: &str) -> Result<bool, MigrationError> {
     Ok(true)
 }
 
-async fn up(tx: &mut Tx, engine: Engine, now: Timestamp) -> Result<Option<&'static str>, MigrationError> {
+async fn up(
+    tx: &mut Tx,
+    engine: Engine,
+    schema: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<&'static str>, MigrationError> {
     if engine == Engine::Postgres {
-        tx.batch(LOCK).await?;
+        lock(tx, schema).await?;
+    }
+    if let Some(schema) = schema {
+        make_schema(tx, schema).await?;
     }
     if tx.query(&PRESENT, &[]).await?.is_empty() {
         tx.batch(&render(engine, TABLE)).await?;
@@ -283,9 +337,14 @@ async fn up(tx: &mut Tx, engine: Engine, now: Timestamp) -> Result<Option<&'stat
     Ok(Some(next.name))
 }
 
-async fn down(tx: &mut Tx, engine: Engine, to: u32) -> Result<Option<&'static str>, MigrationError> {
+async fn down(
+    tx: &mut Tx,
+    engine: Engine,
+    schema: Option<&str>,
+    to: u32,
+) -> Result<Option<&'static str>, MigrationError> {
     if engine == Engine::Postgres {
-        tx.batch(LOCK).await?;
+        lock(tx, schema).await?;
     }
     if tx.query(&PRESENT, &[]).await?.is_empty() {
         return Ok(None);
@@ -321,74 +380,4 @@ fn verify(rows: &[Row]) -> Result<Vec<(u32, Timestamp)>, MigrationError> {
 
 fn checksum(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The text of a file for one engine: comments go, words in braces become types, blocks marked `-- postgres:begin` ... `-- postgres:end` (and
-/// likewise sqlite) stay on their engine only, and `-- isolate: T` becomes the row level security of table T.
-fn render(engine: Engine, text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    let mut only = None;
-    for line in text.lines() {
-        let trimmed = line.trim();
-        match trimmed {
-            "-- postgres:begin" => only = Some(Engine::Postgres),
-            "-- sqlite:begin" => only = Some(Engine::Sqlite),
-            "-- postgres:end" | "-- sqlite:end" => only = None,
-            _ if only.is_some_and(|only| only != engine) => {}
-            _ => match trimmed.strip_prefix("-- isolate: ") {
-                Some(table) => {
-                    if engine == Engine::Postgres {
-                        out.push_str(&isolation(table));
-                    }
-                }
-                None if trimmed.is_empty() || trimmed.starts_with("--") => {}
-                None => {
-                    out.push_str(&types(engine, line));
-                    out.push('\n');
-                }
-            },
-        }
-    }
-    out
-}
-
-fn types(engine: Engine, line: &str) -> String {
-    let column = line.split_whitespace().next().unwrap_or_default();
-    let words: [(&str, String); 9] = match engine {
-        Engine::Postgres => [
-            ("{id}", "uuid".into()),
-            ("{time}", "timestamptz".into()),
-            ("{json}", "jsonb".into()),
-            ("{int}", "bigint".into()),
-            ("{bool}", "boolean".into()),
-            ("{bytes}", "bytea".into()),
-            // By bytes, as SQLite compares: lists then come in one order on both, whatever the database's locale.
-            ("{text}", "text collate \"C\"".into()),
-            ("{strict}", String::new()),
-            ("{clustered}", String::new()),
-        ],
-        Engine::Sqlite => [
-            ("{id}", format!("blob check (length({column}) = 16)")),
-            ("{time}", "integer".into()),
-            ("{json}", format!("text check (json_valid({column}))")),
-            ("{int}", "integer".into()),
-            ("{bool}", format!("integer check ({column} in (0, 1))")),
-            ("{bytes}", "blob".into()),
-            ("{text}", "text".into()),
-            ("{strict}", " strict".into()),
-            // Rows live in the primary key's tree, so that one organization's rows lie together.
-            ("{clustered}", " strict, without rowid".into()),
-        ],
-    };
-    words.iter().fold(line.to_owned(), |line, (word, text)| line.replace(word, text))
-}
-
-fn isolation(table: &str) -> String {
-    format!(
-        "alter table {table} enable row level security;
-alter table {table} force row level security;
-create policy {table}_organization on {table} using (organization_id = nullif(current_setting('app.org', true), '')::uuid);
-create policy {table}_installation on {table} using (current_setting('app.scope', true) = 'installation');
-"
-    )
 }

@@ -1,0 +1,317 @@
+//! A plan: what would be written, who would gain or lose what, and what stands in the way. It is carried out exactly, or not at all.
+
+use crate::anomaly::{Anomalies, AnomalyKind};
+use crate::facts::{LegacyFacts, NONE};
+use crate::intent::Intent;
+use crate::mapping::{Becomes, Mapping};
+use crate::modules::Modules;
+use crate::proof::{Difference, Judge, SUPERUSER, Verdict};
+use crate::rows::{Counts, Known, Making, Rows, Source};
+use crate::rules::{Asking, Rules};
+use crate::source::System;
+use crate::universe::{Universe, Unnamed};
+use charter_kernel::Key;
+use charter_kernel::catalogue::Catalogue;
+use charter_policy::Index;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The form of plans that this program writes and reads.
+pub const FORMAT: u32 = 1;
+/// How many people approve what gives somebody more.
+const APPROVERS: usize = 2;
+
+/// What becomes of one role, and what that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedRole {
+    /// Its name in the other system.
+    pub name: String,
+    /// How many users hold it.
+    pub users: u64,
+    /// The role that takes its place; none where nothing does.
+    pub becomes: Option<String>,
+    /// What whoever holds it could not do by it before.
+    pub gains: Vec<String>,
+    /// What whoever holds it cannot do by it any more.
+    pub loses: Vec<String>,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The form of this file.
+    pub format: u32,
+    /// The version of the program that made it.
+    pub tool: String,
+    /// When it was made.
+    pub made_at: String,
+    /// The other system, by the name the operator gave it.
+    pub source: Key,
+    /// Which system it is.
+    pub system: System,
+    /// What its database runs on.
+    pub engine: String,
+    /// Where it is; never with a password.
+    pub from: String,
+    /// What its rows came to.
+    pub facts: String,
+    /// What the catalogue in force came to.
+    pub catalogue: String,
+    /// The mapping, as the file says.
+    pub mapping: String,
+    /// Rows that would be there after it.
+    pub rows: Counts,
+    /// What is wrong with the other system's rows, by kind.
+    pub anomalies: BTreeMap<String, u64>,
+    /// Roles nobody has said anything of.
+    pub unmapped: Vec<String>,
+    /// What else keeps it from being carried out.
+    pub faults: Vec<String>,
+    /// Roles, and what becomes of them.
+    pub roles: Vec<PlannedRole>,
+    /// Organizations that are here already and are not this system's yet, by their keys.
+    pub existing_organizations: Vec<String>,
+    /// Accounts that are here already and are not this system's yet, by their logins.
+    pub existing_accounts: Vec<String>,
+    /// Who would gain or lose what.
+    pub verdict: Verdict,
+    /// What was accepted, by name: roles, `organization:KEY`, `account:LOGIN`.
+    pub accepted: BTreeSet<String>,
+    /// Who approved it.
+    pub approved_by: BTreeSet<String>,
+    /// What all of the above comes to, but for the time.
+    pub hash: String,
+}
+
+impl Plan {
+    /// What the plan comes to.
+    #[must_use]
+    pub fn sum(&self) -> String {
+        let plain = Self { made_at: String::new(), hash: String::new(), ..self.clone() };
+        let text = serde_json::to_vec(&plain).unwrap_or_default();
+        Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether it is as it was made.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.format == FORMAT && self.hash == self.sum()
+    }
+
+    /// Why it cannot be carried out, each with what to do.
+    #[must_use]
+    pub fn obstacles(&self) -> Vec<String> {
+        let mut all = self.faults.clone();
+        for name in &self.unmapped {
+            all.push(format!("{name:?} is neither shipped nor mapped: say in the mapping what it becomes"));
+        }
+        let unaccepted: Vec<&Difference> = self.verdict.named.iter().filter(|it| !it.accepted).collect();
+        if self.verdict.unaccepted > 0 {
+            let who: Vec<&str> = unaccepted.iter().take(3).map(|it| it.login.as_str()).collect();
+            all.push(format!(
+                "{} users would gain or lose rights ({}{}): change the mapping, or accept roles by name with --accept",
+                self.verdict.unaccepted,
+                who.join(", "),
+                if self.verdict.unaccepted > 3 { ", ..." } else { "" },
+            ));
+        }
+        for (kind, names) in
+            [("organization", &self.existing_organizations), ("account", &self.existing_accounts)]
+        {
+            let open = names.iter().filter(|name| !self.accepted.contains(&format!("{kind}:{name}")));
+            for name in open.take(10) {
+                all.push(format!(
+                    "{kind} {name} is here already: whoever it is gets what comes over; accept it with --accept {kind}:{name}"
+                ));
+            }
+        }
+        if self.verdict.gains > 0 && self.verdict.unaccepted == 0 && self.approved_by.len() < APPROVERS {
+            all.push(format!(
+                "{} users gain rights: that wants two people by name, --approved-by NAME twice",
+                self.verdict.users_gaining
+            ));
+        }
+        all
+    }
+}
+
+/// Why no plan can be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CannotPlan {
+    /// A permission of the other system cannot become a code.
+    Unnamed(Unnamed),
+    /// The catalogue with them is too large, or not one.
+    Catalogue(String),
+}
+
+impl std::fmt::Display for CannotPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unnamed(Unnamed(name)) => {
+                write!(f, "the permission {name:?} cannot become a code of its own")
+            }
+            Self::Catalogue(why) => f.write_str(why),
+        }
+    }
+}
+
+/// What a plan is made from, and a proof.
+pub struct Ground<'a> {
+    /// The facts.
+    pub facts: &'a LegacyFacts,
+    /// The mapping.
+    pub mapping: &'a Mapping,
+    /// The catalogue in force, the adopted module with it.
+    pub catalogue: Catalogue,
+    /// All permissions.
+    pub universe: Universe,
+    /// Which modules are on.
+    pub modules: Modules,
+    /// The other system's rules.
+    pub before: Rules,
+    /// What takes their place.
+    pub intent: Intent,
+}
+
+impl<'a> Ground<'a> {
+    /// Prepares a plan or a proof.
+    pub fn new(
+        facts: &'a LegacyFacts,
+        mapping: &'a Mapping,
+        catalogue: Catalogue,
+    ) -> Result<Self, CannotPlan> {
+        let index = Index::new(&catalogue).map_err(|error| CannotPlan::Catalogue(error.to_string()))?;
+        let universe = Universe::new(facts, &catalogue).map_err(CannotPlan::Unnamed)?;
+        let modules = Modules::new(facts, mapping.modules, &index, &universe);
+        let before = Rules::before(facts, &catalogue, &universe);
+        let intent = Intent::new(facts, mapping, &catalogue, &universe);
+        Ok(Self { facts, mapping, catalogue, universe, modules, before, intent })
+    }
+
+    /// Compares with what could be done before.
+    #[must_use]
+    pub fn judge<'g>(&'g self, accepted: &'g BTreeSet<String>) -> Judge<'g> {
+        let before = Asking::new(self.facts, &self.modules, &self.universe, &self.before);
+        Judge::new(self.facts, &self.universe, before, &self.before, &self.intent, accepted)
+    }
+
+    /// Who would gain or lose what.
+    pub fn verdict(&self, accepted: &BTreeSet<String>, each: &mut dyn FnMut(&Difference)) -> Verdict {
+        let mut after = Asking::new(self.facts, &self.modules, &self.universe, &self.intent.rules);
+        let mut judge = self.judge(accepted).shown(each);
+        for user in self.facts.users.iter() {
+            let bits = after.of(user);
+            judge.user(user, &bits, after.is_over_all(user));
+        }
+        judge.verdict()
+    }
+
+    /// What the rows of a run are made of.
+    #[must_use]
+    pub fn source<'g>(&'g self, known: &'g Known, run: u64) -> Source<'g> {
+        Source {
+            facts: self.facts,
+            intent: &self.intent,
+            modules: &self.modules,
+            catalogue: &self.catalogue,
+            known,
+            one: self.mapping.organization.as_ref().map(|one| (&one.key, one.name.as_str())),
+            run,
+        }
+    }
+
+    /// How many rows there are after a run.
+    #[must_use]
+    pub fn counts(&self, known: &Known) -> Counts {
+        let mut making = Making::new(self.source(known, 0));
+        let mut counts = making.frame().counts();
+        for user in self.facts.users.iter() {
+            let mut rows = Rows::default();
+            making.user(user, None, &mut rows);
+            counts.add(rows.counts());
+        }
+        counts
+    }
+
+    /// What becomes of each role.
+    #[must_use]
+    pub fn roles(&self) -> Vec<PlannedRole> {
+        let mut users: BTreeMap<u32, u64> = BTreeMap::new();
+        for user in self.facts.users.iter() {
+            let roles = self.facts.role_sets.members(user.roles).iter().copied();
+            for role in roles.chain(user.is_superuser.then_some(NONE)) {
+                *users.entry(role).or_default() += 1;
+            }
+        }
+        let codes = |places: &mut dyn Iterator<Item = usize>| {
+            let codes = places.filter_map(|place| self.universe.code(place));
+            codes.map(|code| code.as_str().to_owned()).collect::<Vec<String>>()
+        };
+        let planned = |role: u32,
+                       name: &str,
+                       before: &crate::answers::Bits,
+                       after: &crate::answers::Bits,
+                       place: &crate::intent::Place| {
+            PlannedRole {
+                name: name.to_owned(),
+                users: users.get(&role).copied().unwrap_or(0),
+                becomes: place.over_all.as_ref().or(place.role.as_ref()).map(|key| key.as_str().to_owned()),
+                gains: codes(&mut after.without(before)),
+                loses: codes(&mut before.without(after)),
+            }
+        };
+        let mut all = Vec::new();
+        for (at, role) in self.facts.roles.iter().enumerate() {
+            let place = u32::try_from(at).unwrap_or(NONE);
+            if let (Some(before), Some(after), Some(intent)) =
+                (self.before.roles.get(at), self.intent.rules.roles.get(at), self.intent.roles.get(at))
+            {
+                all.push(planned(place, &role.name, before, after, intent));
+            }
+        }
+        if users.contains_key(&NONE) {
+            let (before, after) = (&self.before.superuser, &self.intent.rules.superuser);
+            all.push(planned(NONE, SUPERUSER, before, after, &self.intent.superuser));
+        }
+        all
+    }
+
+    /// What else keeps a plan from being carried out.
+    #[must_use]
+    pub fn faults(&self, anomalies: &Anomalies) -> Vec<String> {
+        let mut faults = self.intent.faults.clone();
+        let stopping = anomalies.iter().filter(|(kind, ..)| kind.stops());
+        faults.extend(stopping.map(|(kind, count, _)| format!("{count} {}", kind.means())));
+        if self.facts.organizations.is_empty() && self.mapping.organization.is_none() {
+            faults.push(
+                "the other system knows no organizations: name the one that its users come to under [organization] in the mapping"
+                    .to_owned(),
+            );
+        }
+        let missing = self.mapping.roles.iter().filter(|(name, becomes)| {
+            **becomes != Becomes::Unknown && !self.facts.roles.iter().any(|role| role.name == **name)
+        });
+        // A role that went meanwhile does no harm; a name that was mistyped does.
+        faults.extend(missing.map(|(name, _)| {
+            format!("roles.{name:?}: there is no such role there; take the line out of the mapping, or mend its name")
+        }));
+        faults
+    }
+}
+
+/// What anomalies come to, by kind.
+#[must_use]
+pub fn counted(anomalies: &Anomalies) -> BTreeMap<String, u64> {
+    let word = |kind: AnomalyKind| serde_json::to_value(kind).ok()?.as_str().map(str::to_owned);
+    anomalies.iter().filter_map(|(kind, count, _)| Some((word(kind)?, count))).collect()
+}
+
+/// What a catalogue comes to.
+#[must_use]
+pub fn catalogue_sum(catalogue: &Catalogue) -> String {
+    let text = charter_catalogue::print(catalogue);
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,432 @@
+//! The rows that a run writes, in the order of the facts: the same facts, mapping and run give the same rows.
+
+use crate::facts::{LegacyFacts, LegacyUser, NONE};
+use crate::ids::{self, Kind};
+use crate::intent::{Intent, OwnRole};
+use crate::modules::Modules;
+use crate::naming;
+use crate::rules::home;
+use charter_kernel::catalogue::{Catalogue, ModuleScope};
+use charter_kernel::{Key, OrganizationId, PrincipalId};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// An organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OrganizationRow {
+    /// Its id in the other system.
+    pub legacy_id: String,
+    /// Its id here.
+    pub id: String,
+    /// Its key.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+    /// Its `enabled_modules`, as it stands there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled_modules: Option<String>,
+    /// `active` or `suspended`.
+    pub status: &'static str,
+}
+
+/// A role of an organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoleRow {
+    /// The organization.
+    pub organization: String,
+    /// Its key.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+    /// Its level.
+    pub level: &'static str,
+    /// What it gives.
+    pub permissions: Vec<String>,
+}
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UserRow {
+    /// Its id in the other system.
+    pub legacy_id: String,
+    /// Its id here.
+    pub id: String,
+    /// What it signs in with.
+    pub login: String,
+    /// Its shown name.
+    pub name: String,
+    /// `active` or `deactivated`.
+    pub status: &'static str,
+    /// The hash of the password, as it stands there, where it is one that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_hash: Option<String>,
+}
+
+/// A user in an organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MembershipRow {
+    /// The organization.
+    pub organization: String,
+    /// The user.
+    pub principal: String,
+    /// `active` or `deactivated`.
+    pub status: &'static str,
+}
+
+/// A role of a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AssignmentRow {
+    /// Its id.
+    pub id: String,
+    /// The organization.
+    pub organization: String,
+    /// The role.
+    pub role: String,
+    /// The user.
+    pub principal: String,
+}
+
+/// A right of a user besides roles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GrantRow {
+    /// Its id.
+    pub id: String,
+    /// The organization.
+    pub organization: String,
+    /// The user.
+    pub principal: String,
+    /// What it is about.
+    pub pattern: String,
+}
+
+/// A module of an organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EntitlementRow {
+    /// The organization.
+    pub organization: String,
+    /// The module.
+    pub module: String,
+    /// `enabled` or `disabled`.
+    pub status: &'static str,
+}
+
+/// Rows that are written together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "each field is a list of the type it names")]
+pub struct Rows {
+    pub organizations: Vec<OrganizationRow>,
+    pub roles: Vec<RoleRow>,
+    pub users: Vec<UserRow>,
+    pub memberships: Vec<MembershipRow>,
+    pub assignments: Vec<AssignmentRow>,
+    pub grants: Vec<GrantRow>,
+    pub entitlements: Vec<EntitlementRow>,
+}
+
+impl Rows {
+    /// How many there are of each kind.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            organizations: self.organizations.len() as u64,
+            roles: self.roles.len() as u64,
+            users: self.users.len() as u64,
+            memberships: self.memberships.len() as u64,
+            assignments: self.assignments.len() as u64,
+            grants: self.grants.len() as u64,
+            entitlements: self.entitlements.len() as u64,
+        }
+    }
+
+    /// The most rows of one kind.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        let lists = [
+            self.organizations.len(),
+            self.roles.len(),
+            self.users.len(),
+            self.memberships.len(),
+            self.assignments.len(),
+            self.grants.len(),
+            self.entitlements.len(),
+        ];
+        lists.into_iter().max().unwrap_or(0)
+    }
+}
+
+/// How many rows of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each field counts rows of the type it names")]
+pub struct Counts {
+    pub organizations: u64,
+    pub roles: u64,
+    pub users: u64,
+    pub memberships: u64,
+    pub assignments: u64,
+    pub grants: u64,
+    pub entitlements: u64,
+}
+
+impl Counts {
+    /// Adds others.
+    pub fn add(&mut self, other: Self) {
+        self.organizations += other.organizations;
+        self.roles += other.roles;
+        self.users += other.users;
+        self.memberships += other.memberships;
+        self.assignments += other.assignments;
+        self.grants += other.grants;
+        self.entitlements += other.entitlements;
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn sum(&self) -> u64 {
+        self.organizations
+            + self.roles
+            + self.users
+            + self.memberships
+            + self.assignments
+            + self.grants
+            + self.entitlements
+    }
+}
+
+/// What is here already.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Organizations, by their ids in the other system.
+    pub organizations: HashMap<String, (OrganizationId, Key)>,
+    /// Accounts, by the ids of users in the other system.
+    pub users: HashMap<Box<str>, PrincipalId>,
+    /// Keys of organizations that are taken.
+    pub taken: BTreeSet<String>,
+    /// The platform organization.
+    pub platform: Option<OrganizationId>,
+}
+
+/// What the rows of a run are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The facts.
+    pub facts: &'a LegacyFacts,
+    /// What takes the place of roles.
+    pub intent: &'a Intent,
+    /// Which modules are on.
+    pub modules: &'a Modules,
+    /// The catalogue in force.
+    pub catalogue: &'a Catalogue,
+    /// What is here already.
+    pub known: &'a Known,
+    /// The one organization of a system that knows none.
+    pub one: Option<(&'a Key, &'a str)>,
+    /// The run.
+    pub run: u64,
+}
+
+/// Makes rows.
+pub struct Making<'a> {
+    source: Source<'a>,
+    organizations: Vec<OrganizationRow>,
+    before: String,
+}
+
+/// The legacy id of the one organization of a system that knows none.
+pub const ONE: &str = "1";
+
+impl<'a> Making<'a> {
+    /// Makes those of a run.
+    #[must_use]
+    pub fn new(source: Source<'a>) -> Self {
+        let mut this = Self { source, organizations: Vec::new(), before: String::new() };
+        this.organizations = this.all_organizations();
+        this
+    }
+
+    fn all_organizations(&self) -> Vec<OrganizationRow> {
+        let Source { facts, known, one, run, .. } = self.source;
+        let mut taken = known.taken.clone();
+        let mut row =
+            |legacy_id: &str, name: &str, fixed: Option<&Key>, modules: Option<&String>, is_active| {
+                let (id, key) = match known.organizations.get(legacy_id) {
+                    Some((id, key)) => (id.0, key.as_str().to_owned()),
+                    None => {
+                        let id = ids::id(run, Kind::Organization, &[legacy_id]);
+                        let key = fixed.cloned();
+                        let key = key
+                            .or_else(|| naming::organization_key(name, legacy_id, |key| taken.contains(key)));
+                        (id, key.map(|key| key.as_str().to_owned()).unwrap_or_default())
+                    }
+                };
+                taken.insert(key.clone());
+                OrganizationRow {
+                    legacy_id: legacy_id.to_owned(),
+                    id: OrganizationId(id).to_string(),
+                    key,
+                    name: name.to_owned(),
+                    enabled_modules: modules.cloned(),
+                    status: if is_active { "active" } else { "suspended" },
+                }
+            };
+        if facts.organizations.is_empty() {
+            return one.map(|(key, name)| row(ONE, name, Some(key), None, true)).into_iter().collect();
+        }
+        let all = facts.organizations.iter();
+        all.map(|it| row(&it.id, &it.name, None, it.enabled_modules.as_ref(), it.is_active)).collect()
+    }
+
+    /// The organizations, by their places in the facts.
+    #[must_use]
+    pub fn organizations(&self) -> &[OrganizationRow] {
+        &self.organizations
+    }
+
+    /// Roles that are made, organization by organization: those that somebody holds there.
+    fn roles(&self) -> Vec<RoleRow> {
+        let Source { facts, intent, .. } = self.source;
+        let mut held: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+        for user in facts.users.iter() {
+            if let Some(home) = home(facts, user) {
+                let held = held.entry(home).or_default();
+                held.extend(facts.role_sets.members(user.roles));
+                held.extend(user.is_superuser.then_some(NONE));
+            }
+        }
+        let mut rows = Vec::new();
+        for (home, roles) in held {
+            let Some(organization) = self.organizations.get(home as usize) else { continue };
+            let place = |role: &u32| match *role {
+                NONE => Some(&intent.superuser),
+                role => intent.roles.get(role as usize),
+            };
+            let own = roles.iter().filter_map(place).filter_map(|place| place.own.as_ref());
+            let distinct: BTreeMap<&Key, &OwnRole> = own.map(|own| (&own.key, own)).collect();
+            rows.extend(distinct.into_values().map(|own| RoleRow {
+                organization: organization.id.clone(),
+                key: own.key.as_str().to_owned(),
+                name: own.name.clone(),
+                level: "viewer",
+                permissions: own.patterns.clone(),
+            }));
+        }
+        rows
+    }
+
+    fn entitlements(&self) -> Vec<EntitlementRow> {
+        let Source { catalogue, modules, .. } = self.source;
+        let is_switched = |module: &&charter_kernel::catalogue::Module| {
+            module.scope == ModuleScope::Organization && module.key.as_str() != naming::MODULE
+        };
+        let mut rows = Vec::new();
+        for (place, organization) in self.organizations.iter().enumerate() {
+            let kind = u32::try_from(place).ok().and_then(|place| modules.kind(place));
+            let on = kind.and_then(|kind| modules.on(kind));
+            for module in catalogue.modules.iter().filter(is_switched) {
+                let is_on = module.always_on || on.is_some_and(|on| on.contains(&module.key));
+                rows.push(EntitlementRow {
+                    organization: organization.id.clone(),
+                    module: module.key.as_str().to_owned(),
+                    status: if is_on { "enabled" } else { "disabled" },
+                });
+            }
+        }
+        rows
+    }
+
+    /// What stands before users: organizations, their roles and their modules.
+    #[must_use]
+    pub fn frame(&self) -> Rows {
+        Rows {
+            organizations: self.organizations.clone(),
+            roles: self.roles(),
+            entitlements: self.entitlements(),
+            ..Rows::default()
+        }
+    }
+
+    /// The account of a user.
+    #[must_use]
+    pub fn principal(&self, legacy_id: &str) -> PrincipalId {
+        let known = self.source.known.users.get(legacy_id).copied();
+        known.unwrap_or_else(|| PrincipalId(ids::id(self.source.run, Kind::User, &[legacy_id])))
+    }
+
+    /// Adds what a user comes to.
+    pub fn user(&mut self, user: LegacyUser<'_>, password_hash: Option<&str>, rows: &mut Rows) {
+        let Source { facts, intent, known, run, .. } = self.source;
+        let principal = self.principal(user.id).to_string();
+        let is_known = known.users.contains_key(user.id);
+        // A user stands in as many rows as they have organizations, one after the other.
+        if self.before != user.id {
+            self.before.clear();
+            self.before.push_str(user.id);
+            rows.users.push(UserRow {
+                legacy_id: user.id.to_owned(),
+                id: principal.clone(),
+                login: user.login.to_owned(),
+                name: if user.name.is_empty() { user.login } else { user.name }.to_owned(),
+                status: if user.is_active { "active" } else { "deactivated" },
+                password_hash: password_hash.map(str::to_owned),
+            });
+        }
+        let roles =
+            facts.role_sets.members(user.roles).iter().filter_map(|role| intent.roles.get(*role as usize));
+        let places: Vec<_> = roles.chain(user.is_superuser.then_some(&intent.superuser)).collect();
+        if let Some(organization) = home(facts, user).and_then(|home| self.organizations.get(home as usize)) {
+            rows.memberships.push(MembershipRow {
+                organization: organization.id.clone(),
+                principal: principal.clone(),
+                status: if user.is_active || !is_known { "active" } else { "deactivated" },
+            });
+            let keys: BTreeSet<&Key> = places.iter().filter_map(|place| place.role.as_ref()).collect();
+            rows.assignments.extend(keys.into_iter().map(|key| {
+                AssignmentRow {
+                    id: OrganizationId(ids::id(
+                        run,
+                        Kind::Assignment,
+                        &[&organization.id, &principal, key.as_str()],
+                    ))
+                    .to_string(),
+                    organization: organization.id.clone(),
+                    role: key.as_str().to_owned(),
+                    principal: principal.clone(),
+                }
+            }));
+            let direct = facts.permission_sets.members(user.permissions).iter();
+            let codes = direct.filter_map(|place| facts.permissions.get(*place as usize));
+            rows.grants.extend(codes.filter_map(|name| naming::code(name)).map(|code| {
+                GrantRow {
+                    id: OrganizationId(ids::id(
+                        run,
+                        Kind::Grant,
+                        &[&organization.id, &principal, code.as_str()],
+                    ))
+                    .to_string(),
+                    organization: organization.id.clone(),
+                    principal: principal.clone(),
+                    pattern: code.as_str().to_owned(),
+                }
+            }));
+        }
+        // A plan may be made before there is an installation: it counts these rows, too.
+        let platform = known.platform.unwrap_or(OrganizationId(0)).to_string();
+        let over_all: BTreeSet<&Key> = places.iter().filter_map(|place| place.over_all.as_ref()).collect();
+        if !over_all.is_empty() && user.is_active {
+            rows.memberships.push(MembershipRow {
+                organization: platform.clone(),
+                principal: principal.clone(),
+                status: "active",
+            });
+        }
+        rows.assignments.extend(over_all.into_iter().filter(|_| user.is_active).map(|key| {
+            AssignmentRow {
+                id: OrganizationId(ids::id(run, Kind::Assignment, &[&platform, &principal, key.as_str()]))
+                    .to_string(),
+                organization: platform.clone(),
+                role: key.as_str().to_owned(),
+                principal: principal.clone(),
+            }
+        }));
+    }
+}

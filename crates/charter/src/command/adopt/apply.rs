@@ -1,0 +1,423 @@
+//! `charter adopt apply`: carries a plan out, in four stages. A stage that fails takes the whole run back; a run that was broken off goes on
+//! where it was.
+
+use super::super::Invocation;
+use super::super::show;
+use super::desk::{Desk, Told};
+use super::equivalence::{self, Equivalence, Proof};
+use super::here::{self, Here};
+use super::legacy::{self, Legacy, Looking};
+use super::ready::{self, Ready};
+use super::record::{self, Record, RecordedLegacy, RecordedOrganization};
+use super::{data, plan, tables};
+use crate::client::{Call, Client};
+use crate::config::Configuration;
+use crate::config::text::without_password;
+use crate::failure::{Failure, Outcome, Result};
+use crate::output;
+use charter_adopt::plan::{Ground, Plan, catalogue_sum};
+use charter_adopt::rows::Making;
+use charter_catalogue::OwnCatalogue;
+use clap::{Arg, Command};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+const PLAN: &str = "plan";
+const FROM: &str = "from";
+const PROOF: &str = "proof";
+
+pub fn command() -> Command {
+    Command::new("apply")
+        .about("Carry a plan out: additive rows only, in four stages, each taken back when it fails")
+        .arg(Arg::new(PLAN).long(PLAN).value_name("FILE").default_value("plan.json").help("The plan"))
+        .arg(
+            Arg::new(FROM)
+                .long(FROM)
+                .value_name("ADDRESS")
+                .help("The other system's database, where the plan does not have all of its address (a plan never has a password)"),
+        )
+        .args(ready::arguments())
+        .arg(Arg::new(PROOF).long(PROOF).value_name("FILE").help("Where the proof goes besides the data folder"))
+        .after_help(
+            "The other system's tables are read and never written. The same plan applied again goes on where it was broken off, or changes \
+             nothing. Exit code 1: a stage failed, and the run was taken back.",
+        )
+}
+
+/// The address of the other system: what was typed, or what the plan has.
+fn address(invocation: &Invocation<'_>, plan: &Plan) -> Result<String> {
+    let typed = invocation.matches.get_one::<String>(FROM);
+    if typed.is_none() && plan.from.contains("***") {
+        return Err(Failure::new(
+            "a plan has no password: give the whole address with --from, as @file so that it is in no list of processes",
+        ));
+    }
+    legacy::address(typed.unwrap_or(&plan.from))
+}
+
+/// What is told on the way, unless JSON is asked for.
+pub struct Telling {
+    is_json: bool,
+}
+
+impl Telling {
+    pub const fn new(invocation: &Invocation<'_>) -> Self {
+        Self { is_json: invocation.is_json }
+    }
+
+    pub fn line(&self, text: &str) {
+        if !self.is_json {
+            output::print(text.trim_end());
+        }
+    }
+
+    fn stage(&self, number: u8, name: &str, lines: &[String]) {
+        self.line(&format!("stage {number} of 4, {name}: done"));
+        for line in lines {
+            self.line(&format!("  {line}"));
+        }
+    }
+}
+
+struct Stages<'a> {
+    configuration: &'a Configuration,
+    plan: &'a Plan,
+    found: &'a Legacy,
+    ground: &'a Ground<'a>,
+    here: &'a Here,
+    own: &'a OwnCatalogue,
+    telling: &'a Telling,
+}
+
+/// A stage that failed, and why.
+struct Failed {
+    stage: &'static str,
+    why: Failure,
+    checksum: Option<String>,
+}
+
+fn failed(stage: &'static str) -> impl Fn(Failure) -> Failed {
+    move |why| Failed { stage, why, checksum: None }
+}
+
+impl Stages<'_> {
+    fn client(&self) -> Result<&Client> {
+        self.here.client.as_ref().ok_or_else(|| Failure::new("there is no installation"))
+    }
+
+    /// The second stage: our tables are there and are what was meant; the other system's permissions are codes.
+    async fn schema(&self, desk: &Desk<'_>, ready: &Ready) -> Result<Record> {
+        let tables = tables::ours(self.configuration).await?;
+        let record = self.record(desk.run, tables, ready, "applying")?;
+        let client = self.client()?;
+        if *self.own != self.here.own {
+            put_catalogue(client, self.own).await?;
+        }
+        desk.tell(Told {
+            step: "schema",
+            state: "done",
+            rows: record.tables.len() as u64,
+            checksum: Some(sum(record.tables.join("\n").as_bytes())),
+            detail: json!({ "tables": record.tables, "schema": self.configuration.database_schema }),
+            error: None,
+        })
+        .await?;
+        let codes = self.found.heard.facts.permissions.len();
+        let lines = [
+            format!("{} tables of Charter, all of them its own", record.tables.len()),
+            format!("{codes} permissions of the other system are codes here"),
+        ];
+        self.telling.stage(2, "schema", &lines);
+        Ok(record)
+    }
+
+    fn record(&self, run: u64, tables: Vec<String>, ready: &Ready, state: &str) -> Result<Record> {
+        let making = Making::new(self.ground.source(&self.here.known, run));
+        let organizations = making.organizations().iter();
+        let record = Record {
+            format: record::FORMAT,
+            run: u32::try_from(run).unwrap_or(u32::MAX),
+            source: self.plan.source.as_str().to_owned(),
+            system: legacy::name(self.plan.system).to_owned(),
+            from: self.plan.from.clone(),
+            database: without_password(&self.configuration.database),
+            database_schema: self.configuration.database_schema.clone(),
+            tables,
+            organizations: organizations
+                .map(|row| RecordedOrganization { key: row.key.clone(), name: row.name.clone() })
+                .collect(),
+            legacy: RecordedLegacy { fingerprint: self.plan.facts.clone(), tables: ready.sums.clone() },
+            plan_hash: self.plan.hash.clone(),
+            started_at: crate::installation::now().to_string(),
+            state: state.to_owned(),
+        };
+        record.write(&self.configuration.data).map_err(Failure::new)?;
+        Ok(record)
+    }
+
+    /// The fourth stage: before is after, or the difference was accepted by name.
+    async fn equivalence(&self, desk: &Desk<'_>) -> std::result::Result<(Equivalence, String), Failed> {
+        let stage = failed("equivalence");
+        let client = self.client().map_err(&stage)?;
+        // What was written is linked by now, under whatever ids it has.
+        let mut known = charter_adopt::rows::Known::default();
+        here::links(client, &self.plan.source, &mut known).await.map_err(&stage)?;
+        let equivalence = equivalence::compare(client, self.ground, &known, &self.plan.accepted, desk.run);
+        let equivalence = equivalence.await.map_err(&stage)?;
+        let catalogue = catalogue_sum(&self.ground.catalogue);
+        let proof = Proof::new(desk.run, self.plan, &self.plan.facts, &catalogue, &equivalence);
+        let text = proof.text();
+        let path = record::folder(&self.configuration.data).join(format!("proof-{:06}.json", desk.run));
+        crate::folder::write_private(&path, &text).map_err(|wrong| stage(Failure::new(wrong)))?;
+        if !equivalence.holds() {
+            let why = format!("before is not after\n{}", equivalence::told(&equivalence).trim_end());
+            return Err(Failed {
+                stage: "equivalence",
+                why: Failure::new(why),
+                checksum: Some(sum(text.as_bytes())),
+            });
+        }
+        desk.tell(Told {
+            step: "equivalence",
+            state: "done",
+            rows: equivalence.verdict.users,
+            checksum: Some(sum(text.as_bytes())),
+            detail: json!({
+                "pairs": equivalence.verdict.pairs, "gains": equivalence.verdict.gains, "losses": equivalence.verdict.losses,
+                "module_pairs": equivalence.module_pairs, "accepted": self.plan.accepted, "approved_by": self.plan.approved_by,
+            }),
+            error: None,
+        })
+        .await
+        .map_err(&stage)?;
+        let lines: Vec<String> =
+            equivalence::told(&equivalence).lines().map(|line| line.trim_start().to_owned()).collect();
+        self.telling.stage(4, "equivalence", &lines);
+        Ok((equivalence, text))
+    }
+
+    /// Takes the run back, and says what that left.
+    async fn back(&self, desk: &Desk<'_>, failed: &Failed) -> Result<()> {
+        let why = failed.why.to_string();
+        let told = Told {
+            step: failed.stage,
+            state: "failed",
+            rows: 0,
+            checksum: failed.checksum.clone(),
+            detail: json!({}),
+            error: Some(why.chars().filter(|letter| *letter != '\0').take(3_900).collect()),
+        };
+        desk.tell(told).await?;
+        let removed = desk.undo("before", false, |_| {}).await?;
+        put_catalogue_back(self.client()?, &self.here.own, self.own).await?;
+        self.telling.line(&format!("the run was taken back: {removed} rows removed"));
+        Ok(())
+    }
+}
+
+/// Says whether the other system's tables are as they were.
+pub fn compared(
+    before: &BTreeMap<String, charter_adopt::sums::TableSum>,
+    now: &BTreeMap<String, charter_adopt::sums::TableSum>,
+) -> Vec<String> {
+    let differing: Vec<&String> =
+        before.iter().filter(|(name, sum)| now.get(*name) != Some(*sum)).map(|(name, _)| name).collect();
+    let all = sum(serde_json::to_string(now).unwrap_or_default().as_bytes());
+    let short = all.get(..16).unwrap_or_default();
+    if differing.is_empty() {
+        return vec![format!(
+            "the other system's {} tables are as they were, byte for byte (sha256 {short}...)",
+            now.len()
+        )];
+    }
+    let mut lines = vec![format!(
+        "{} of the other system's {} tables changed meanwhile; nothing here writes them, so it did:",
+        differing.len(),
+        now.len()
+    )];
+    for name in differing {
+        let rows =
+            |sums: &BTreeMap<String, charter_adopt::sums::TableSum>| sums.get(name).map_or(0, |sum| sum.rows);
+        lines.push(format!("  {name}: {} rows before, {} now", rows(before), rows(now)));
+    }
+    lines
+}
+
+/// What bytes come to.
+pub fn sum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Puts an own document in force.
+pub async fn put_catalogue(client: &Client, own: &OwnCatalogue) -> Result<()> {
+    let document = charter_catalogue::print_own(own);
+    let call = Call::new("POST", "/api/v1/catalogue/apply").json(&json!({ "document": document }));
+    super::desk::send(client, &call).await?;
+    Ok(())
+}
+
+/// Puts the own document back that was in force before, unless somebody changed it meanwhile.
+pub async fn put_catalogue_back(client: &Client, before: &OwnCatalogue, put: &OwnCatalogue) -> Result<()> {
+    if before == put || here::own(client).await? != *put {
+        return Ok(());
+    }
+    put_catalogue(client, before).await
+}
+
+/// Carries a plan out.
+pub async fn run(invocation: &Invocation<'_>) -> Result {
+    let path = invocation.matches.get_one::<String>(PLAN).map_or("plan.json", String::as_str);
+    let plan = plan::read(path)?;
+    let obstacles = plan.obstacles();
+    if !obstacles.is_empty() {
+        let told: Vec<String> = obstacles.iter().map(|obstacle| format!("\n  - {obstacle}")).collect();
+        return Err(Failure::new(format!("{path} cannot be carried out:{}", told.concat())));
+    }
+    let configuration = &invocation.loaded.configuration;
+    let telling = Telling::new(invocation);
+    let mapping = legacy::parsed("the mapping of the plan", &plan.mapping)?;
+    let address = address(invocation, &plan)?;
+
+    let mut looking = Looking::open(&address, Some(plan.system), Some(&mapping)).await?;
+    let heard = looking.hear(&mut |_, _| {}).await?;
+    let ready = ready::look(invocation.matches, configuration, &plan, &mut looking, &heard).await?;
+    telling.stage(1, "before", &ready.lines);
+
+    let found = Legacy {
+        system: plan.system,
+        engine: looking.engine(),
+        tables: looking.tables.clone(),
+        mapping: Some(mapping),
+        mapping_text: Some(plan.mapping.clone()),
+        heard,
+        passwords: BTreeMap::new(),
+    };
+    let mut here = Here::open(configuration, &plan.source, &found).await?;
+    let done = carry_out(&mut here, &plan, &found, configuration, &telling, &ready, looking).await;
+    let client_closed = here.close().await;
+    let (desk_run, outcome) = done?;
+    client_closed?;
+    match outcome {
+        Ok((equivalence, text)) => {
+            if let Some(file) = invocation.matches.get_one::<String>(PROOF) {
+                std::fs::write(file, &text)
+                    .map_err(|error| Failure::new(format!("{file} cannot be written: {error}")))?;
+            }
+            if invocation.is_json {
+                show::raw(&json!({ "run": desk_run, "state": "applied", "equivalence": equivalence }));
+            }
+            telling.line(&format!(
+                "run {desk_run} is applied: charter adopt verify proves it again at any time"
+            ));
+            Ok(Outcome::Good)
+        }
+        Err(None) => {
+            if invocation.is_json {
+                show::raw(&json!({ "run": desk_run, "state": "applied", "changed": false }));
+            }
+            telling.line(&format!("run {desk_run} of this plan is applied already: nothing changed"));
+            Ok(Outcome::Good)
+        }
+        Err(Some(failed)) => {
+            let mut again = Looking::open(&address, Some(plan.system), found.mapping.as_ref()).await?;
+            let now = ready::sums(&mut again).await?;
+            let lines = compared(&ready.sums, &now);
+            for line in &lines {
+                telling.line(line);
+            }
+            if invocation.is_json {
+                let stage = failed.stage;
+                show::raw(
+                    &json!({ "run": desk_run, "state": "undone", "stage": stage, "error": failed.why.to_string(), "other_system": lines }),
+                );
+            } else {
+                output::complain(&format!("charter: the stage {} failed: {}", failed.stage, failed.why));
+            }
+            Ok(Outcome::Denied)
+        }
+    }
+}
+
+type Carried = std::result::Result<(Equivalence, String), Option<Failed>>;
+
+async fn carry_out(
+    here: &mut Here,
+    plan: &Plan,
+    found: &Legacy,
+    configuration: &Configuration,
+    telling: &Telling,
+    ready: &Ready,
+    looking: Looking,
+) -> Result<(u64, Carried)> {
+    let new_names = |kind: &str, names: &[String]| -> Vec<String> {
+        let open = names.iter().map(|name| format!("{kind}:{name}"));
+        open.filter(|name| !plan.accepted.contains(name)).collect()
+    };
+    let logins: Vec<String> = here.accounts.iter().map(|(_, login, _)| login.clone()).collect();
+    let open = [new_names("account", &logins), new_names("organization", &here.organizations)].concat();
+    if let Some(first) = open.first() {
+        return Err(Failure::new(format!(
+            "{} came to be here since the plan was made, and nobody accepted it: make the plan again",
+            first.replacen(':', " ", 1)
+        )));
+    }
+    here.claim(found).await?;
+    let (catalogue, own) = here.catalogue(found)?;
+    if catalogue_sum(&catalogue) != plan.catalogue {
+        return Err(Failure::new(
+            "the catalogue is another one than when the plan was made: make the plan again",
+        ));
+    }
+    let mapping = found.mapping.as_ref().ok_or_else(|| Failure::new("the plan has no mapping"))?;
+    let ground = Ground::new(&found.heard.facts, mapping, catalogue)
+        .map_err(|wrong| Failure::new(wrong.to_string()))?;
+    let stages = Stages { configuration, plan, found, ground: &ground, here, own: &own, telling };
+    let client = stages.client()?;
+    let desk = Desk::begin(client, plan).await?;
+    if desk.state() == "applied" {
+        return Ok((desk.run, Err(None)));
+    }
+    if desk.found.get("resumed") == Some(&Value::Bool(true)) {
+        telling.line(&format!("run {} goes on", desk.run));
+    }
+    let outcome = steps(&stages, &desk, ready, looking).await;
+    let state = if outcome.is_ok() { "applied" } else { "failed" };
+    if let Err(failed) = &outcome {
+        stages.back(&desk, failed).await.map_err(|failure| {
+            Failure::new(format!(
+                "the stage {} failed: {}\n  and the run could not be taken back: {failure}\n  try `charter adopt rollback`, or apply the plan again to go on",
+                failed.stage, failed.why
+            ))
+        })?;
+    }
+    let state = if state == "failed" { "undone" } else { state };
+    if let Ok(Some(record)) = Record::newest(&configuration.data)
+        && u64::from(record.run) == desk.run
+    {
+        let _ = Record { state: state.to_owned(), ..record }.write(&configuration.data);
+    }
+    Ok((desk.run, outcome.map_err(Some)))
+}
+
+async fn steps(
+    stages: &Stages<'_>,
+    desk: &Desk<'_>,
+    ready: &Ready,
+    looking: Looking,
+) -> std::result::Result<(Equivalence, String), Failed> {
+    let told = Told {
+        step: "before",
+        state: "done",
+        rows: ready.sums.values().map(|sum| sum.rows).sum(),
+        checksum: Some(sum(serde_json::to_string(&ready.sums).unwrap_or_default().as_bytes())),
+        detail: ready.detail.clone(),
+        error: None,
+    };
+    desk.tell(told).await.map_err(failed("before"))?;
+    stages.schema(desk, ready).await.map_err(failed("schema"))?;
+    let source = stages.ground.source(&stages.here.known, desk.run);
+    let written = data::write(desk, source, looking, stages.plan.rows).await.map_err(failed("data"))?;
+    stages.telling.stage(3, "data", &written);
+    stages.equivalence(desk).await
+}

@@ -1,0 +1,141 @@
+//! A run as the service keeps it: begun, written to, told of, and taken back.
+
+use super::here::text;
+use crate::client::{Answer, Call, Client};
+use crate::failure::{Failure, Result};
+use charter_adopt::plan::Plan;
+use charter_adopt::rows::{Counts, Rows};
+use charter_kernel::PrincipalId;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How often a call that found the service busy or away is made again.
+const ATTEMPTS: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(500);
+/// Statuses by which a service says that it may be asked again.
+const AGAIN: [u16; 3] = [429, 502, 503];
+
+/// A run, and whoever works at it.
+pub struct Desk<'a> {
+    client: &'a Client,
+    holder: String,
+    /// Its number.
+    pub run: u64,
+    /// As it was when this began.
+    pub found: Value,
+}
+
+/// What is told of a step.
+pub struct Told {
+    /// The step.
+    pub step: &'static str,
+    /// `running`, `done` or `failed`.
+    pub state: &'static str,
+    /// Rows so far.
+    pub rows: u64,
+    /// What it came to.
+    pub checksum: Option<String>,
+    /// More about it.
+    pub detail: Value,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// A new holder of the lease.
+fn holder() -> Result<String> {
+    let mut random = [0_u8; 16];
+    getrandom::fill(&mut random).map_err(|error| Failure::new(format!("no random bytes: {error}")))?;
+    let now = u64::try_from(crate::installation::now().micros() / 1_000).unwrap_or(0);
+    Ok(PrincipalId(charter_kernel::id::uuid_v7(now, u128::from_be_bytes(random))).to_string())
+}
+
+/// Sends a call again while the service is busy or away for a moment: everything that is sent here may be sent twice.
+pub async fn send(client: &Client, call: &Call) -> Result<Answer> {
+    let mut attempt = 0;
+    loop {
+        let answer = client.send(call).await;
+        attempt += 1;
+        let again = match &answer {
+            Ok(answer) => AGAIN.contains(&answer.status),
+            Err(_) => true,
+        };
+        if !again || attempt >= ATTEMPTS {
+            return answer?.good();
+        }
+        tokio::time::sleep(PAUSE * attempt).await;
+    }
+}
+
+impl<'a> Desk<'a> {
+    /// Begins the run of a plan, or goes on with it.
+    pub async fn begin(client: &'a Client, plan: &Plan) -> Result<Self> {
+        let holder = holder()?;
+        let body = json!({
+            "source": plan.source, "system": plan.system, "engine": plan.engine, "plan_hash": plan.hash,
+            "facts_fingerprint": plan.facts, "plan": plan, "holder": holder,
+        });
+        let found = send(client, &Call::new("POST", "/api/v1/adoption/runs").json(&body)).await?.json()?;
+        let run = found.get("run").and_then(Value::as_u64);
+        let run = run.ok_or_else(|| Failure::new("the service began a run without a number"))?;
+        Ok(Self { client, holder, run, found })
+    }
+
+    /// A run that is there, to be taken back.
+    pub async fn of(client: &'a Client, run: u64) -> Result<Self> {
+        let call = Call::new("GET", format!("/api/v1/adoption/runs/{run}"));
+        let found = send(client, &call).await?.json()?;
+        Ok(Self { client, holder: holder()?, run, found })
+    }
+
+    /// Its state when this began.
+    pub fn state(&self) -> &str {
+        text(&self.found, "state")
+    }
+
+    /// A step, as it was when this began.
+    pub fn step(&self, name: &str) -> Option<&Value> {
+        let steps = self.found.get("steps").and_then(Value::as_array)?;
+        steps.iter().find(|step| text(step, "step") == name)
+    }
+
+    /// Writes rows; gives how many were new.
+    pub async fn rows(&self, rows: &Rows) -> Result<Counts> {
+        let mut body = serde_json::to_value(rows).unwrap_or_default();
+        if let Some(body) = body.as_object_mut() {
+            body.insert("holder".to_owned(), json!(self.holder));
+        }
+        let call = Call::new("POST", format!("/api/v1/adoption/runs/{}/rows", self.run)).json(&body);
+        let answer = send(self.client, &call).await?.json()?;
+        let inserted = answer.get("inserted").cloned().unwrap_or_default();
+        serde_json::from_value(inserted)
+            .map_err(|flaw| Failure::new(format!("the service told of rows in words unknown here: {flaw}")))
+    }
+
+    /// Tells of a step.
+    pub async fn tell(&self, told: Told) -> Result<()> {
+        let body = json!({
+            "holder": self.holder, "step": told.step, "state": told.state, "row_count": told.rows,
+            "checksum": told.checksum, "detail": told.detail, "error": told.error,
+        });
+        let call = Call::new("POST", format!("/api/v1/adoption/runs/{}/steps", self.run)).json(&body);
+        send(self.client, &call).await?;
+        Ok(())
+    }
+
+    /// Takes the run back, to a step; gives how many rows went.
+    pub async fn undo(&self, to: &str, discard: bool, mut each: impl FnMut(u64)) -> Result<u64> {
+        let body = json!({ "holder": self.holder, "to": to, "discard": discard });
+        let call = Call::new("POST", format!("/api/v1/adoption/runs/{}/undo", self.run)).json(&body);
+        let mut removed = 0;
+        loop {
+            let answer = send(self.client, &call).await?.json()?;
+            let counts = answer.get("removed").and_then(Value::as_object);
+            removed +=
+                counts.into_iter().flat_map(|counts| counts.values()).filter_map(Value::as_u64).sum::<u64>();
+            each(removed);
+            if answer.get("done") == Some(&Value::Bool(true)) {
+                return Ok(removed);
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What this installation has already: its catalogue, and which organizations and accounts are whose in the other system.
+
+use super::legacy::Legacy;
+use crate::client::{Call, Client};
+use crate::command::generic::every_page;
+use crate::config::Configuration;
+use crate::failure::{Failure, Result};
+use crate::folder::Folder;
+use charter_adopt::module;
+use charter_adopt::rows::Known;
+use charter_catalogue::OwnCatalogue;
+use charter_db::foreign::Foreign;
+use charter_kernel::catalogue::Catalogue;
+use charter_kernel::{Key, OrganizationId, PrincipalId};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Links of users, or logins, of one call.
+const USERS: usize = 5_000;
+const LINKS: &str = "50000";
+/// Table that is there once an installation is.
+const MIGRATIONS: &str = "charter_migrations";
+
+/// See the module.
+pub struct Here {
+    /// A way to write to it; none while there is no installation.
+    pub client: Option<Client>,
+    /// The installation's own entries beside the shipped catalogue.
+    pub own: OwnCatalogue,
+    /// Organizations and accounts.
+    pub known: Known,
+    /// Logins of the other system's users that are accounts here and are not linked.
+    pub accounts: Vec<(String, String, PrincipalId)>,
+    /// Keys of organizations that the other system's would get, and that are not linked.
+    pub organizations: Vec<String>,
+}
+
+/// Whether there is an installation; asking makes none.
+pub async fn is_there(configuration: &Configuration) -> Result<bool> {
+    if configuration.url.is_some() || Folder::at(&configuration.data).service().is_some() {
+        return Ok(true);
+    }
+    let address = &configuration.database;
+    if let Some(path) = address.strip_prefix("sqlite://").or_else(|| address.strip_prefix("sqlite:")) {
+        return Ok(Path::new(path).exists());
+    }
+    let failed = |error: charter_db::Error| Failure::new(format!("the database of Charter: {error}"));
+    let mut database = Foreign::open(address).await.map_err(failed)?;
+    let tables = database.tables().await.map_err(failed)?;
+    let schema = configuration.database_schema.as_deref().unwrap_or("public");
+    Ok(tables.iter().any(|table| table.name == MIGRATIONS && table.schema == schema))
+}
+
+fn faults(faults: &[charter_catalogue::Fault]) -> Failure {
+    let told: Vec<String> =
+        faults.iter().map(|fault| format!("\n  {}: {}", fault.place(), fault.what)).collect();
+    Failure::new(format!("the catalogue cannot be read:{}", told.concat()))
+}
+
+fn shipped() -> Result<Catalogue> {
+    charter_catalogue::shipped().map_err(|wrong| faults(&wrong))
+}
+
+/// A text of an answer.
+pub fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// An id of an answer.
+pub fn id(value: &Value, name: &str) -> Option<u128> {
+    text(value, name).parse::<PrincipalId>().ok().map(|id| id.0)
+}
+
+/// The installation's own entries beside the shipped catalogue.
+pub async fn own(client: &Client) -> Result<OwnCatalogue> {
+    let answer = client.call(&Call::new("GET", "/api/v1/catalogue/own")).await?.json()?;
+    match answer.get("document").and_then(Value::as_str) {
+        Some(document) => charter_catalogue::parse_own(document).map_err(|wrong| faults(&wrong)),
+        None => Ok(OwnCatalogue::default()),
+    }
+}
+
+/// Which organizations and accounts of a source are whose.
+pub async fn links(client: &Client, source: &Key, known: &mut Known) -> Result<()> {
+    let platform = client.call(&Call::new("GET", "/api/v1/organizations/platform")).await?.json()?;
+    known.platform = id(&platform, "id").map(OrganizationId);
+    let list = Call::new("GET", "/api/v1/organizations").ask("limit", "200");
+    for organization in every_page(client, list).await? {
+        known.taken.insert(text(&organization, "key").to_owned());
+    }
+    let mut after = String::new();
+    loop {
+        let call = Call::new("GET", "/api/v1/adoption/organizations").ask("source", source.as_str());
+        let call = if after.is_empty() { call } else { call.ask("after", after.as_str()) };
+        let page = client.call(&call.ask("limit", LINKS)).await?.json()?;
+        for link in page.get("items").and_then(Value::as_array).into_iter().flatten() {
+            if let (Some(organization), Ok(key)) = (id(link, "organization"), text(link, "key").parse()) {
+                let legacy_id = text(link, "legacy_id").to_owned();
+                known.organizations.insert(legacy_id, (OrganizationId(organization), key));
+            }
+        }
+        match page.get("next").and_then(Value::as_str) {
+            Some(next) => next.clone_into(&mut after),
+            None => break,
+        }
+    }
+    after.clear();
+    loop {
+        let call = Call::new("GET", "/api/v1/adoption/users").ask("source", source.as_str());
+        let call = if after.is_empty() { call } else { call.ask("after", after.as_str()) };
+        let page = client.call(&call.ask("limit", LINKS)).await?.json()?;
+        for link in page.get("items").and_then(Value::as_array).into_iter().flatten() {
+            if let Some(principal) = id(link, "principal") {
+                known.users.insert(text(link, "legacy_id").into(), PrincipalId(principal));
+            }
+        }
+        match page.get("next").and_then(Value::as_str) {
+            Some(next) => next.clone_into(&mut after),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Accounts that users of the other system would come to, and that are not linked to them: legacy id, login and account.
+async fn accounts(
+    client: &Client,
+    found: &Legacy,
+    known: &Known,
+) -> Result<Vec<(String, String, PrincipalId)>> {
+    let mut accounts = Vec::new();
+    let mut batch: Vec<(&str, &str)> = Vec::with_capacity(USERS);
+    let unknown = found.heard.facts.users.iter().filter(|user| !known.users.contains_key(user.id));
+    let mut users = unknown.map(|user| (user.id, user.login)).peekable();
+    while let Some(user) = users.next() {
+        batch.push(user);
+        if batch.len() < USERS && users.peek().is_some() {
+            continue;
+        }
+        let logins: Vec<&str> = batch.iter().map(|(_, login)| *login).collect();
+        let call = Call::new("POST", "/api/v1/adoption/accounts").json(&json!({ "logins": logins }));
+        let answer = client.call(&call).await?.json()?;
+        let told = answer.get("accounts").and_then(Value::as_array).cloned().unwrap_or_default();
+        for ((legacy_id, login), account) in batch.drain(..).zip(told) {
+            if let Some(principal) = id(&account, "id") {
+                accounts.push((legacy_id.to_owned(), login.to_owned(), PrincipalId(principal)));
+            }
+        }
+    }
+    accounts.dedup();
+    Ok(accounts)
+}
+
+/// Looks at the installation: if there is one, or making one.
+async fn looked(
+    configuration: &Configuration,
+    source: &Key,
+    found: &Legacy,
+    may_be_missing: bool,
+) -> Result<Here> {
+    let mut here = Here::empty();
+    if may_be_missing && !is_there(configuration).await? {
+        return Ok(here);
+    }
+    let client = Client::connect(configuration).await?;
+    here.own = own(&client).await?;
+    links(&client, source, &mut here.known).await?;
+    here.accounts = accounts(&client, found, &here.known).await?;
+    // Only an organization that the mapping names by key can be one that is here; others get keys nobody has.
+    if let Some(one) = found.mapping.as_ref().and_then(|mapping| mapping.organization.as_ref())
+        && found.heard.facts.organizations.is_empty()
+        && !here.known.organizations.contains_key(charter_adopt::rows::ONE)
+        && here.known.taken.contains(one.key.as_str())
+    {
+        here.organizations.push(one.key.as_str().to_owned());
+    }
+    here.client = Some(client);
+    Ok(here)
+}
+
+impl Here {
+    /// Nothing, yet.
+    pub fn empty() -> Self {
+        Self {
+            client: None,
+            own: OwnCatalogue::default(),
+            known: Known::default(),
+            accounts: Vec::new(),
+            organizations: Vec::new(),
+        }
+    }
+
+    /// Looks at the installation, if there is one.
+    pub async fn look(configuration: &Configuration, source: &Key, found: &Legacy) -> Result<Self> {
+        looked(configuration, source, found, true).await
+    }
+
+    /// Opens the installation, or speaks to its service; one that is not there yet is made.
+    pub async fn open(configuration: &Configuration, source: &Key, found: &Legacy) -> Result<Self> {
+        Folder::create(&configuration.data).map_err(Failure::new)?;
+        looked(configuration, source, found, false).await
+    }
+
+    /// The catalogue with the other system's own permissions in it, and the document that puts them there.
+    pub fn catalogue(&self, found: &Legacy) -> Result<(Catalogue, OwnCatalogue)> {
+        let shipped = shipped()?;
+        let own = module::with_permissions(&self.own, &shipped, &found.heard.facts);
+        if own == OwnCatalogue::default() {
+            return Ok((shipped, own));
+        }
+        let merged = charter_catalogue::merge(&shipped, &own).map_err(|wrong| faults(&wrong))?;
+        Ok((merged, own))
+    }
+
+    /// Takes accounts and organizations as the other system's that are here already, once they were accepted.
+    pub async fn claim(&mut self, found: &Legacy) -> Result<()> {
+        for (legacy_id, _, principal) in &self.accounts {
+            self.known.users.insert(legacy_id.as_str().into(), *principal);
+        }
+        let Some(client) = &self.client else { return Ok(()) };
+        let one = found.mapping.as_ref().and_then(|mapping| mapping.organization.as_ref());
+        if let (Some(one), false) = (one, self.organizations.is_empty()) {
+            let call = Call::new("GET", "/api/v1/organizations/{organization}").within(one.key.as_str());
+            let organization = client.call(&call).await?.json()?;
+            if let Some(id) = id(&organization, "id") {
+                let link = (OrganizationId(id), one.key.clone());
+                self.known.organizations.insert(charter_adopt::rows::ONE.to_owned(), link);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the work.
+    pub async fn close(self) -> Result<()> {
+        match self.client {
+            Some(client) => client.close().await,
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The first stage: whether everything is there that a run wants, before anything is written anywhere.
+
+use super::legacy::{self, Looking};
+use crate::config::Configuration;
+use crate::failure::{Failure, Result};
+use charter_adopt::plan::Plan;
+use charter_adopt::source::Heard;
+use charter_adopt::sums::{self, TableSum};
+use charter_db::Engine;
+use clap::{Arg, ArgMatches};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+const BACKUP: &str = "backup";
+const NO_BACKUP: &str = "no_backup";
+/// How old a backup may be.
+const BACKUP_AGE: Duration = Duration::from_secs(60 * 60);
+/// Bytes that a row of ours comes to, indexes with it.
+const ROW_BYTES: u64 = 400;
+/// How much more room there has to be than the rows want.
+const ROOM: u64 = 3;
+
+/// Which backup there is.
+pub fn arguments() -> [Arg; 2] {
+    [
+        Arg::new(BACKUP)
+            .long(BACKUP)
+            .value_name("FILE")
+            .conflicts_with(NO_BACKUP)
+            .help("A backup of the other system's database, at most an hour old"),
+        Arg::new(NO_BACKUP)
+            .long("no-backup")
+            .value_name("NAME")
+            .help("Go on without a backup, as decided by this person"),
+    ]
+}
+
+/// What the first stage found.
+pub struct Ready {
+    /// Tables of the other system, and what they came to.
+    pub sums: BTreeMap<String, TableSum>,
+    /// What is told of it.
+    pub detail: Value,
+    /// The same, in lines.
+    pub lines: Vec<String>,
+}
+
+fn backup(matches: &ArgMatches) -> Result<(String, Value)> {
+    if let Some(who) = matches.get_one::<String>(NO_BACKUP) {
+        return Ok((format!("no backup, as {who} decided"), json!({ "without": who })));
+    }
+    let Some(path) = matches.get_one::<String>(BACKUP) else {
+        return Err(Failure::new(
+            "name a backup of the other system's database that is at most an hour old, --backup FILE; or who decided to go on without \
+             one, --no-backup NAME",
+        ));
+    };
+    let wrong = |what: String| Failure::new(format!("the backup {path}: {what}"));
+    let about = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
+    let age = about.modified().map_err(|error| wrong(error.to_string()))?;
+    let age = SystemTime::now().duration_since(age).unwrap_or_default();
+    if about.is_file() && about.len() == 0 {
+        return Err(wrong("it is empty".to_owned()));
+    }
+    if age > BACKUP_AGE {
+        return Err(wrong(format!(
+            "it is {} minutes old, and at most 60 are accepted: make a new one",
+            age.as_secs() / 60
+        )));
+    }
+    let minutes = age.as_secs() / 60;
+    Ok((format!("backup {path}, {minutes} minutes old"), json!({ "file": path, "minutes": minutes })))
+}
+
+/// Room where Charter writes, if its database is a file of this machine.
+fn room(configuration: &Configuration, rows: u64) -> Result<Option<String>> {
+    let address = &configuration.database;
+    let Some(path) = address.strip_prefix("sqlite://").or_else(|| address.strip_prefix("sqlite:")) else {
+        return Ok(None);
+    };
+    let folder = Path::new(path).ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let Ok(about) = rustix::fs::statvfs(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+    else {
+        return Ok(None);
+    };
+    let (free, wanted) =
+        (about.f_bavail.saturating_mul(about.f_frsize), rows.saturating_mul(ROW_BYTES * ROOM));
+    let mib = |bytes: u64| bytes / (1024 * 1024);
+    if free < wanted {
+        return Err(Failure::new(format!(
+            "{} has {} MiB left, and this wants {} MiB (three times what its rows come to): make room first",
+            folder.display(),
+            mib(free),
+            mib(wanted)
+        )));
+    }
+    Ok(Some(format!("{} MiB free, {} MiB wanted", mib(free), mib(wanted))))
+}
+
+/// One text of the other system's database.
+async fn asked(looking: &mut Looking, text: &str) -> Option<String> {
+    let mut answer = None;
+    let mut each = |row: charter_db::foreign::ForeignRow<'_>| {
+        answer = row.first().copied().flatten().map(str::to_owned);
+        Ok(())
+    };
+    looking.foreign().for_each(text, &mut each).await.ok()?;
+    answer
+}
+
+/// Checksums of the tables that the reader reads.
+pub async fn sums(looking: &mut Looking) -> Result<BTreeMap<String, TableSum>> {
+    let tables = std::mem::take(&mut looking.read);
+    let sums = sums::legacy_checksums(looking.foreign(), &tables).await.map_err(legacy::failed);
+    looking.read = tables;
+    sums
+}
+
+/// Looks at everything.
+pub async fn look(
+    matches: &ArgMatches,
+    configuration: &Configuration,
+    plan: &Plan,
+    looking: &mut Looking,
+    heard: &Heard,
+) -> Result<Ready> {
+    if heard.fingerprint != plan.facts {
+        return Err(Failure::new(format!(
+            "the other system has other rows than those the plan was made from ({} there, {} in the plan): they changed since, or it is \
+             another database. Make the plan again; nothing was written",
+            &heard.fingerprint.get(..12).unwrap_or_default(),
+            &plan.facts.get(..12).unwrap_or_default()
+        )));
+    }
+    let mut lines = vec![format!(
+        "{} users, {} roles and {} permissions, as planned",
+        heard.facts.users.len(),
+        heard.facts.roles.len(),
+        heard.facts.permissions.len()
+    )];
+    let (line, backup) = backup(matches)?;
+    lines.push(line);
+    let room = room(configuration, plan.rows.sum())?;
+    lines.extend(room.clone());
+    let (mut version, mut long) = (None, None);
+    if looking.engine() == Engine::Postgres {
+        version = asked(looking, "select current_setting('server_version')").await;
+        lines.extend(version.as_ref().map(|version| format!("PostgreSQL {version}")));
+        let replica = asked(looking, "select pg_is_in_recovery()::text").await;
+        if replica.as_deref() == Some("true") {
+            lines.push(
+                "it is a replica: what was written on its primary a moment ago may be missing".to_owned(),
+            );
+        }
+        long = asked(
+            looking,
+            "select count(*)::text from pg_stat_activity where xact_start < now() - interval '10 minutes' and pid <> pg_backend_pid()",
+        )
+        .await
+        .filter(|count| count != "0");
+        lines.extend(long.as_ref().map(|count| {
+            format!("{count} transactions there have been open for more than ten minutes: nothing here waits for them")
+        }));
+    }
+    let sums = sums(looking).await?;
+    lines.push(format!("{} tables summed", sums.len()));
+    let anomalies: u64 = plan.anomalies.values().sum();
+    if anomalies > 0 {
+        lines.push(format!("{anomalies} rows are not as they should be, as the plan says"));
+    }
+    let detail = json!({
+        "backup": backup, "room": room, "server_version": version, "long_transactions": long, "tables": sums,
+    });
+    Ok(Ready { sums, detail, lines })
+}

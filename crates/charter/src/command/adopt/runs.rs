@@ -1,0 +1,94 @@
+//! Runs that are kept, and `charter adopt status`.
+
+use super::super::Invocation;
+use super::super::generic::every_page;
+use super::super::show;
+use super::here::text;
+use super::plan;
+use crate::client::{Call, Client};
+use crate::failure::{Failure, Outcome, Result};
+use crate::output;
+use charter_adopt::plan::Plan;
+use charter_kernel::Key;
+use clap::Command;
+use serde_json::{Value, json};
+
+/// All runs, the newest first.
+pub async fn all(client: &Client) -> Result<Vec<Value>> {
+    let list = Call::new("GET", "/api/v1/adoption/runs").ask("limit", "200");
+    let mut runs = every_page(client, list).await?;
+    runs.sort_by_key(|run| std::cmp::Reverse(number(run)));
+    Ok(runs)
+}
+
+/// The number of a run.
+pub fn number(run: &Value) -> u64 {
+    run.get("run").and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// The newest run of a source in one of these states.
+pub async fn newest(client: &Client, source: &Key, states: &[&str]) -> Result<Option<Value>> {
+    let is_it = |run: &Value| text(run, "source") == source.as_str() && states.contains(&text(run, "state"));
+    Ok(all(client).await?.into_iter().find(is_it))
+}
+
+/// The plan that a run carried out.
+pub async fn plan_of(client: &Client, number: u64) -> Result<Plan> {
+    let whole = client.call(&Call::new("GET", format!("/api/v1/adoption/runs/{number}"))).await?.json()?;
+    serde_json::from_value(whole.get("plan").cloned().unwrap_or_default()).map_err(|flaw| {
+        Failure::new(format!("the plan of run {number} was made by another version of this program: {flaw}"))
+    })
+}
+
+pub fn command() -> Command {
+    Command::new("status").about("Show what was taken over: each run with its steps").arg(plan::source())
+}
+
+/// Shows the runs of a source.
+pub async fn run(invocation: &Invocation<'_>) -> Result {
+    let source = plan::source_of(invocation.matches)?;
+    let client = Client::connect(&invocation.loaded.configuration).await?;
+    let told = runs_of(&client, &source).await;
+    client.close().await?;
+    let runs = told?;
+    if invocation.is_json {
+        show::raw(&json!({ "items": runs }));
+        return Ok(Outcome::Good);
+    }
+    if runs.is_empty() {
+        output::print(&format!(
+            "nothing was taken over from {source} yet: charter adopt inspect --from ADDRESS tells what is there"
+        ));
+        return Ok(Outcome::Good);
+    }
+    let mut told = String::new();
+    for run in &runs {
+        told.push_str(&format!(
+            "run {} of {}: {}, begun {}\n",
+            number(run),
+            text(run, "source"),
+            text(run, "state"),
+            output::to_the_second(text(run, "started_at"))
+        ));
+        for step in run.get("steps").and_then(Value::as_array).into_iter().flatten() {
+            let rows = step.get("row_count").and_then(Value::as_u64).unwrap_or(0);
+            told.push_str(&format!("  {:<12} {:<8} {rows} rows\n", text(step, "step"), text(step, "state")));
+            if !text(step, "error").is_empty() {
+                told.push_str(&output::wrapped("    ", text(step, "error")));
+            }
+        }
+    }
+    output::print(told.trim_end());
+    Ok(Outcome::Good)
+}
+
+async fn runs_of(client: &Client, source: &Key) -> Result<Vec<Value>> {
+    let mut runs = Vec::new();
+    for run in all(client).await?.into_iter().filter(|run| text(run, "source") == source.as_str()) {
+        let call = Call::new("GET", format!("/api/v1/adoption/runs/{}", number(&run)));
+        let mut run = client.call(&call).await?.json()?;
+        run.as_object_mut().and_then(|run| run.remove("plan"));
+        runs.push(run);
+    }
+    Ok(runs)
+}

@@ -1,0 +1,132 @@
+//! Which organization and which user of another system is which one here.
+
+use charter_db::{Conn, RowRef, Tx};
+use charter_kernel::{Key, OrganizationId, PrincipalId};
+
+use crate::{Page, Result, row};
+
+statements! {
+    ORGANIZATIONS_PAGE = "select a.organization_id, a.legacy_id, o.organization_key, o.status from adopted_organizations a \
+                          join organizations o on o.organization_id = a.organization_id \
+                          where a.source_key = $1 and a.legacy_id > $2 order by a.legacy_id limit $3";
+    USERS_PAGE = "select principal_id, legacy_id from adopted_users where source_key = $1 and legacy_id > $2 order by legacy_id limit $3";
+    /// Links of the same organization by a run that was taken back become this run's.
+    LINK_ORGANIZATIONS =
+        "insert into adopted_organizations (source_key, legacy_id, organization_id, run_no) \
+         select $2, e.value->>'l', unhex(e.value->>'o'), $3 from json_each($1) e where true \
+         on conflict (source_key, legacy_id) do update set run_no = excluded.run_no \
+         where adopted_organizations.organization_id = excluded.organization_id and adopted_organizations.run_no <> excluded.run_no \
+         and exists (select 1 from adoption_runs r where r.run_no = adopted_organizations.run_no and r.state = 'undone')",
+        "insert into adopted_organizations (source_key, legacy_id, organization_id, run_no) \
+         select $2, e.l, e.o, $3 from jsonb_to_recordset($1) as e(l text, o uuid) \
+         on conflict (source_key, legacy_id) do update set run_no = excluded.run_no \
+         where adopted_organizations.organization_id = excluded.organization_id and adopted_organizations.run_no <> excluded.run_no \
+         and exists (select 1 from adoption_runs r where r.run_no = adopted_organizations.run_no and r.state = 'undone')";
+    LINK_USERS =
+        "insert into adopted_users (source_key, legacy_id, principal_id, run_no) \
+         select $2, e.value->>'l', unhex(e.value->>'p'), $3 from json_each($1) e where true on conflict (source_key, legacy_id) do nothing",
+        "insert into adopted_users (source_key, legacy_id, principal_id, run_no) \
+         select $2, e.l, e.p, $3 from jsonb_to_recordset($1) as e(l text, p uuid) on conflict (source_key, legacy_id) do nothing";
+    LINKED_ORGANIZATIONS =
+        "select a.organization_id, a.legacy_id from json_each($1) e cross join adopted_organizations a \
+         on a.source_key = $2 and a.legacy_id = e.value",
+        "select a.organization_id, a.legacy_id from jsonb_array_elements_text($1) e(v) join adopted_organizations a \
+         on a.source_key = $2 and a.legacy_id = e.v";
+    LINKED_USERS =
+        "select a.principal_id, a.legacy_id from json_each($1) e cross join adopted_users a on a.source_key = $2 and a.legacy_id = e.value",
+        "select a.principal_id, a.legacy_id from jsonb_array_elements_text($1) e(v) join adopted_users a \
+         on a.source_key = $2 and a.legacy_id = e.v";
+}
+
+/// An organization of another system and the one it is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrganizationLink {
+    /// Its id there.
+    pub legacy_id: String,
+    /// The organization here.
+    pub organization: OrganizationId,
+    /// Its key.
+    pub key: Key,
+    /// Its status.
+    pub status: String,
+}
+
+/// A user of another system and the account they have here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserLink {
+    /// Their id there.
+    pub legacy_id: String,
+    /// The account here.
+    pub principal: PrincipalId,
+}
+
+fn user(row: RowRef<'_>) -> Result<UserLink> {
+    Ok(UserLink { principal: PrincipalId(row.get_id(0)?), legacy_id: row::text(row, 1)? })
+}
+
+/// Organizations of a source after an id there; the empty text comes before all.
+pub async fn organizations(
+    conn: &mut Conn,
+    source: &Key,
+    after: &str,
+    limit: u32,
+) -> Result<Page<OrganizationLink>> {
+    row::page(conn, &ORGANIZATIONS_PAGE, params![source, after], limit, |row| {
+        Ok(OrganizationLink {
+            organization: row::organization(row)?,
+            legacy_id: row::text(row, 1)?,
+            key: row::parsed(row, 2)?,
+            status: row::text(row, 3)?,
+        })
+    })
+    .await
+}
+
+/// Users of a source after an id there; the empty text comes before all.
+pub async fn users(conn: &mut Conn, source: &Key, after: &str, limit: u32) -> Result<Page<UserLink>> {
+    row::page(conn, &USERS_PAGE, params![source, after], limit, user).await
+}
+
+fn list(texts: &[String]) -> charter_db::Value {
+    crate::param::texts(texts)
+}
+
+/// The organizations that are linked to these ids there.
+pub async fn linked_organizations(
+    conn: &mut Conn,
+    source: &Key,
+    legacy_ids: &[String],
+) -> Result<Vec<(String, OrganizationId)>> {
+    row::list(conn, &LINKED_ORGANIZATIONS, params![list(legacy_ids), source], |row| {
+        Ok((row::text(row, 1)?, row::organization(row)?))
+    })
+    .await
+}
+
+/// The accounts that are linked to these ids there.
+pub async fn linked_users(conn: &mut Conn, source: &Key, legacy_ids: &[String]) -> Result<Vec<UserLink>> {
+    row::list(conn, &LINKED_USERS, params![list(legacy_ids), source], user).await
+}
+
+/// Links organizations; gives how many links are new or become this run's.
+pub async fn link_organizations(
+    tx: &mut Tx,
+    source: &Key,
+    run: u64,
+    links: &[(String, OrganizationId)],
+) -> Result<u64> {
+    let rows = links
+        .iter()
+        .map(|(legacy, id)| serde_json::json!({ "l": legacy, "o": crate::adoption_row::hex(id.0) }));
+    let rows = crate::adoption_row::rows(rows);
+    tx.execute(&LINK_ORGANIZATIONS, params![rows, source, run]).await
+}
+
+/// Links users; gives how many links are new.
+pub async fn link_users(tx: &mut Tx, source: &Key, run: u64, links: &[(String, PrincipalId)]) -> Result<u64> {
+    let rows = links
+        .iter()
+        .map(|(legacy, id)| serde_json::json!({ "l": legacy, "p": crate::adoption_row::hex(id.0) }));
+    let rows = crate::adoption_row::rows(rows);
+    tx.execute(&LINK_USERS, params![rows, source, run]).await
+}
