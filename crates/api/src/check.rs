@@ -2,7 +2,9 @@
 
 use crate::edge::{Call, Guard, Reply, Route, wire};
 use crate::question::{AskedPath, ResourceAsked, WHY, Words, may_ask, permission_of};
+use crate::shadow::BesideView;
 use charter_app::check::{self, Answer, LimitAsked, Question};
+use charter_app::shadow::{self, Side};
 use charter_kernel::{Decision, Key, Problem, ProblemKind, Revision, Timestamp};
 use charter_policy::{PathStep, Remedy};
 use schemars::JsonSchema;
@@ -169,6 +171,12 @@ pub struct CheckAnswer {
     /// What somebody should know of the limit that was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// Whose rule gave the answer, `legacy` or `charter`, where the organization is answered beside the rule of the system it was taken over from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<&'static str>,
+    /// Both answers, in an explanation of such an organization.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<BesideView>,
     /// The rows on the way, in the order of the steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Vec<ExplainedStep>>,
@@ -192,6 +200,8 @@ impl CheckAnswer {
             in_grace: decision.in_grace,
             age_seconds,
             warning: None,
+            answered_by: None,
+            shadow: None,
             path: None,
             remedies: None,
         }
@@ -238,21 +248,33 @@ async fn one(call: Call<AskedPath, (), Check>) -> Result<Reply<CheckAnswer>, Pro
     let limit = limit_asked(limit, amount)?;
     if explain {
         let (explanation, _) = check::explain(app, ctx, organization, at, &question).await?;
-        let (decision, warning) =
-            app.within_limit(ctx, organization, limit.as_ref(), explanation.decision).await?;
+        let ours = explanation.decision;
+        // The other system answers for this moment alone.
+        let beside = match at {
+            None => shadow::beside(app, ctx, organization, &question, ours).await?,
+            Some(_) => None,
+        };
+        let given = beside.as_ref().map_or(ours, |beside| beside.given);
+        let (decision, warning) = app.within_limit(ctx, organization, limit.as_ref(), given).await?;
         let mut answer = CheckAnswer::of(&decision, 0, permission);
+        if let Some(beside) = &beside {
+            let side = if decision.reason.is_legacy() { Side::Legacy } else { Side::Charter };
+            answer.answered_by = Some(side.as_str());
+            answer.shadow = Some(BesideView::of(beside, &ours));
+        }
         answer.warning = warning;
-        if decision.reason == explanation.decision.reason {
+        if decision.reason == ours.reason {
             answer.sentence = explanation.sentence;
         }
         answer.path = Some(explanation.path.into_iter().map(Into::into).collect());
         answer.remedies = Some(explanation.remedies.into_iter().map(Into::into).collect());
-        let revision = explanation.decision.revision;
+        let revision = ours.revision;
         return Ok(Reply::new(answer).revision(revision));
     }
-    let Answer { decision, age_seconds, warning } =
+    let Answer { decision, age_seconds, warning, answered_by } =
         check::check(app, ctx, organization, call.at_least, &question, limit.as_ref()).await?;
-    let answer = CheckAnswer { warning, ..CheckAnswer::of(&decision, age_seconds, permission) };
+    let answered_by = answered_by.map(Side::as_str);
+    let answer = CheckAnswer { warning, answered_by, ..CheckAnswer::of(&decision, age_seconds, permission) };
     Ok(Reply::new(answer).revision(decision.revision))
 }
 
@@ -288,7 +310,9 @@ async fn batch(call: Call<AskedPath, (), CheckBatch>) -> Result<Reply<CheckAnswe
     for question in &questions {
         let decision = app.decide(ctx, organization, &snapshot, question).await?;
         app.note_denial(ctx, organization, &snapshot, question, &decision).await;
-        answers.push(CheckAnswer::of(&decision, age_seconds, permission_of(app, question)));
+        let answered_by = snapshot.answered_by(&decision).map(Side::as_str);
+        let answer = CheckAnswer::of(&decision, age_seconds, permission_of(app, question));
+        answers.push(CheckAnswer { answered_by, ..answer });
     }
     let revision: Revision = snapshot.shard().revision();
     Ok(Reply::new(CheckAnswers { answers, revision: revision.0 }).revision(revision))

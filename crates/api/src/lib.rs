@@ -52,6 +52,7 @@ mod role;
 mod search;
 mod second_sign_in;
 mod service_token;
+mod shadow;
 mod shown;
 mod signed_in;
 mod signing_key;
@@ -97,6 +98,7 @@ pub fn routes() -> Routes {
         .with(adoption_rows::routes())
         .with(adoption_links::routes())
         .with(legacy::routes())
+        .with(shadow::routes())
         .with(auth::routes())
         .with(password_reset::routes())
         .with(mail::routes())

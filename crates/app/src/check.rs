@@ -2,6 +2,7 @@
 
 use crate::caller::{Caller, RequestContext};
 use crate::denial::{Denial, Joined};
+use crate::shadow::{ShadowMode, Side};
 use crate::snapshot::Snapshot;
 use crate::{App, limit, text};
 use charter_kernel::facts::{Level, OrganizationFacts, PrincipalKind};
@@ -76,6 +77,8 @@ pub struct Answer {
     pub age_seconds: i64,
     /// What somebody should know of the limit that was asked about.
     pub warning: Option<String>,
+    /// Whose answer it is, where the organization is answered beside the rule of another system.
+    pub answered_by: Option<Side>,
 }
 
 fn denied(reason: Reason, revision: Revision) -> Decision {
@@ -181,8 +184,25 @@ impl App {
         self.decide_about(ctx, organization, snapshot, question, subject).await
     }
 
-    /// Decides one question whose subject was looked up already, as a batch about one subject does once.
+    /// Decides one question whose subject was looked up already, as a batch about one subject does once. Where the organization was taken over
+    /// and the other system's rule is still asked, that one may give the answer (`shadow/`).
     pub async fn decide_about(
+        &self,
+        ctx: &RequestContext,
+        organization: OrganizationId,
+        snapshot: &Snapshot,
+        question: &Question<'_>,
+        subject: Option<PrincipalId>,
+    ) -> Result<Decision, Problem> {
+        let ours = self.decide_ours(ctx, organization, snapshot, question, subject).await?;
+        match snapshot.mode().known() {
+            Some(known) if known.mode == ShadowMode::Off => Ok(ours),
+            _ => Box::pin(self.answer_beside(ctx, organization, snapshot, question, subject, ours)).await,
+        }
+    }
+
+    /// The same by our own rules alone.
+    pub(crate) async fn decide_ours(
         &self,
         ctx: &RequestContext,
         organization: OrganizationId,
@@ -340,7 +360,8 @@ pub async fn check(
     let decision = app.decide(ctx, organization, &snapshot, question).await?;
     let (decision, warning) = app.within_limit(ctx, organization, limit, decision).await?;
     app.note_denial(ctx, organization, &snapshot, question, &decision).await;
-    Ok(Answer { decision, age_seconds: app.age_seconds(ctx), warning })
+    let answered_by = snapshot.answered_by(&decision);
+    Ok(Answer { decision, age_seconds: app.age_seconds(ctx), warning, answered_by })
 }
 
 /// The snapshot every part of one request is answered from.

@@ -38,6 +38,7 @@ pub mod resource;
 pub mod role;
 mod rules;
 pub mod search;
+pub mod shadow;
 pub mod snapshot;
 pub mod start;
 pub mod subject;
@@ -70,6 +71,7 @@ struct Inner {
     world: World,
     snapshots: snapshot::Snapshots,
     denials: denial::Denials,
+    shadow: shadow::Shadow,
     identity: identity::Identity,
     organizations: organization::Directory,
     platform: OrganizationId,
@@ -108,6 +110,11 @@ impl App {
     /// Refusals on their way to the audit trail.
     pub fn denials(&self) -> &denial::Denials {
         &self.inner.denials
+    }
+
+    /// The rule of the other system, and what comparing with it gave.
+    pub fn shadow(&self) -> &shadow::Shadow {
+        &self.inner.shadow
     }
 
     /// Sessions, tokens and keys.

@@ -124,7 +124,8 @@ pub async fn test(
             context: case.context.as_ref(),
         };
         then.now = case.at.unwrap_or(ctx.now);
-        let decision = app.decide(&then, organization, &snapshot, &question).await?;
+        let subject = app.subject_of(organization, &snapshot, question.subject).await?;
+        let decision = app.decide_ours(&then, organization, &snapshot, &question, subject).await?;
         let because = match decision.decided_by {
             charter_kernel::DecidedBy::Grant(id) => format!("grant {id}"),
             charter_kernel::DecidedBy::Block(id) => format!("block {id}"),

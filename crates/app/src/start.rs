@@ -2,7 +2,7 @@
 
 use crate::clock::World;
 use crate::identity::{self, Identity};
-use crate::{App, Inner, audit, catalogue, denial, organization, snapshot};
+use crate::{App, Inner, audit, catalogue, denial, organization, shadow, snapshot};
 use charter_db::{BoxFuture, Database, Options, Scope, Tx};
 use charter_kernel::facts::{OrganizationFact, OrganizationKind, OrganizationStatus};
 use charter_kernel::{Key, OrganizationId, Problem, ProblemKind, Revision};
@@ -71,6 +71,7 @@ impl App {
                 world,
                 snapshots,
                 denials: denial::Denials::default(),
+                shadow: shadow::Shadow::default(),
                 identity,
                 organizations: organization::Directory::default(),
                 platform,
@@ -94,6 +95,7 @@ impl App {
         if let Err(problem) = identity::node::beat(self).await {
             tracing::warn!(%problem, "this node could not say that it runs");
         }
+        shadow::flush(self).await?;
         self.flush_denials().await
     }
 
@@ -105,6 +107,7 @@ impl App {
 
     /// Writes what waits and closes the database; the last thing before the process ends.
     pub async fn close(&self) -> Result<(), Problem> {
+        shadow::flush(self).await?;
         self.flush_denials().await?;
         self.identity().close(self).await;
         self.database().close().await?;

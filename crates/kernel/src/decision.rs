@@ -161,9 +161,25 @@ reasons! {
     GrantedToSubject = "granted_to_subject", Permission, Allow, "a grant to the user or a team allows it";
     /// A role.
     GrantedByRole = "granted_by_role", Permission, Allow, "a role allows it";
+    /// The other system that the organization was taken over from allows it, and its rule is still asked.
+    AllowedByLegacy = "allowed_by_legacy", Permission, Allow, "the other system allows it";
+    /// The other system denies it.
+    DeniedByLegacy = "denied_by_legacy", Permission, Deny, "the other system denies it";
+    /// The other system knows the account or the permission not at all, or not in this organization.
+    LegacyUnknown = "legacy_unknown", Permission, Deny, "the other system does not know the account or the permission";
+    /// The other system gives no answer that is fresh enough.
+    LegacyUnavailable = "legacy_unavailable", Permission, Deny, "the other system could not be asked";
 }
 
 impl Reason {
+    /// Whether the other system an organization was taken over from gave the answer, or failed to.
+    pub const fn is_legacy(self) -> bool {
+        matches!(
+            self,
+            Self::AllowedByLegacy | Self::DeniedByLegacy | Self::LegacyUnknown | Self::LegacyUnavailable
+        )
+    }
+
     /// The reason a word names.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|reason| reason.as_str() == word)

@@ -42,6 +42,8 @@ problems! {
     Taken = "taken", 409, "Already taken";
     /// Something still depends on it.
     InUse = "in-use", 409, "Still in use";
+    /// Something has to be there, or to have happened, first.
+    NotReady = "not-ready", 409, "Not ready yet";
     /// It would break a separation of duties.
     Conflict = "separation-of-duty", 409, "Separation of duties";
     /// It would leave nobody who can administer the organization.

@@ -56,6 +56,8 @@ pub mod second_factor;
 pub mod session;
 pub mod setting;
 pub mod setup_code;
+pub mod shadow;
+pub mod shadow_count;
 pub mod short_password;
 pub mod sign_in_counter;
 pub mod signing_key;
@@ -143,6 +145,8 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("setting", setting::statements),
         ("setup_code", setup_code::statements),
         ("sign_in_counter", sign_in_counter::statements),
+        ("shadow", shadow::statements),
+        ("shadow_count", shadow_count::statements),
         ("short_password", short_password::statements),
         ("signing_key", signing_key::statements),
         ("spent_challenge", spent_challenge::statements),

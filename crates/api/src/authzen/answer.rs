@@ -1,14 +1,15 @@
 //! The JSON that goes out, with nothing extra. Nothing in it depends on the clock: the same question gives the same bytes as long
 //! as the same facts hold.
 
+use charter_app::shadow::Side;
 use charter_kernel::{Decision, Problem};
 use std::fmt::Write;
 
 /// Bytes one decision takes, about.
 pub const DECISION_BYTES: usize = 104;
 
-/// Appends a decision.
-pub fn decision(out: &mut String, decision: &Decision) {
+/// Appends a decision, with whose it is where that is not told by itself.
+pub fn decision(out: &mut String, decision: &Decision, answered_by: Option<Side>) {
     out.push_str(if decision.is_allow() { r#"{"decision":true"# } else { r#"{"decision":false"# });
     out.push_str(r#","context":{"reason":""#);
     out.push_str(decision.reason.as_str());
@@ -21,6 +22,9 @@ pub fn decision(out: &mut String, decision: &Decision) {
     }
     if decision.in_grace {
         out.push_str(r#","in_grace":true"#);
+    }
+    if let Some(side) = answered_by {
+        let _ = write!(out, r#","answered_by":"{}""#, side.as_str());
     }
     out.push_str("}}");
 }

@@ -76,7 +76,8 @@ impl Arrived {
 
     async fn single(&self, asking: &Asking<'_>) -> Result<Response, Problem> {
         let mut body = String::with_capacity(answer::DECISION_BYTES);
-        answer::decision(&mut body, &self.decide(asking, &mut None).await?);
+        let decision = self.decide(asking, &mut None).await?;
+        answer::decision(&mut body, &decision, self.snapshot.answered_by(&decision));
         Ok(Answer::json(body).into())
     }
 }
@@ -168,7 +169,7 @@ pub async fn many(call: Raw) -> Result<Response, Problem> {
         let allow = match batch.asking(position, item) {
             Ok(asking) => {
                 let decision = arrived.decide(&asking, &mut last).await?;
-                answer::decision(&mut body, &decision);
+                answer::decision(&mut body, &decision, arrived.snapshot.answered_by(&decision));
                 decision.is_allow()
             }
             Err(problem) => {

@@ -111,6 +111,8 @@ shapes! {
         valid_until: Option<String>,
         /// The entitlement ran out and its grace period runs.
         in_grace: Option<bool>,
+        /// Whose rule answered, `legacy` or `charter`, where the organization is answered beside the rule of the system it was taken over from.
+        answered_by: Option<String>,
         /// What is wrong with an item of a batch.
         error: Option<AuthzenFault>,
     }

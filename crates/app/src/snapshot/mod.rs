@@ -2,10 +2,12 @@
 //! brought up to date from other nodes' changes, and dropped when long unused. Readers take no lock.
 //!
 //! Freshness: the node reads the change sequence about once a second (and at once when told by a notification). A node that has
-//! not read it for `max_staleness` decides nothing. Where the snapshots are is `slots.rs`, what is remembered with them of sign-in `demand.rs`.
+//! not read it for `max_staleness` decides nothing. Where the snapshots are is `slots.rs`, what is remembered with them of sign-in `demand.rs`, of
+//! shadow mode `mode.rs`.
 //! Next: `check.rs` asks; `edit.rs` swaps.
 
 mod demand;
+mod mode;
 mod slots;
 
 use crate::clock::World;
@@ -21,6 +23,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use demand::RememberedDemand;
+pub use mode::ModeSince;
+use mode::RememberedMode;
 use slots::{Slot, Slots};
 
 /// Hashes of the shipped and the own document.
@@ -34,6 +38,7 @@ pub struct Snapshot {
     index: Arc<Index>,
     names: OnceLock<Names>,
     demand: RememberedDemand,
+    mode: RememberedMode,
 }
 
 impl Snapshot {
@@ -50,6 +55,11 @@ impl Snapshot {
     /// The second factor that the organization demands.
     pub(crate) fn demand(&self) -> &RememberedDemand {
         &self.demand
+    }
+
+    /// Whose answer the organization is given.
+    pub(crate) fn mode(&self) -> &RememberedMode {
+        &self.mode
     }
 }
 
@@ -261,6 +271,7 @@ impl Snapshots {
             let snapshot = self.compile(&facts)?;
             // Asked for with the next request, perhaps while the database is away.
             snapshot.demand.read(&self.database, organization).await?;
+            snapshot.mode.read(&self.database, organization).await?;
             self.counters.built.fetch_add(1, Ordering::Relaxed);
             known.last_used_seconds.store(now.seconds(), Ordering::Relaxed);
             let revision = snapshot.shard().revision();
@@ -277,7 +288,8 @@ impl Snapshots {
         let index = self.index();
         let shard = Shard::compile(&index, facts, &self.interner)
             .map_err(|error| Problem::new(ProblemKind::Internal, format!("facts do not compile: {error}")))?;
-        let snapshot = Snapshot { shard, index, names: OnceLock::new(), demand: RememberedDemand::default() };
+        let (demand, mode) = (RememberedDemand::default(), RememberedMode::default());
+        let snapshot = Snapshot { shard, index, names: OnceLock::new(), demand, mode };
         // Who was asked for by login will be again, perhaps while the database is away.
         let had_names = self
             .slots
@@ -300,6 +312,7 @@ impl Snapshots {
         let known = self.slots.get(facts.organization.id).and_then(|slot| slot.snapshot.load_full());
         if let Some(known) = known.filter(|known| known.shard().revision() == before) {
             snapshot.demand.take_over(&known.demand);
+            snapshot.mode.take_over(&known.mode);
         }
         Ok(snapshot)
     }

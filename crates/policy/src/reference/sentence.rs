@@ -28,7 +28,7 @@ pub(super) fn sentence(reason: Reason, in_grace: bool) -> &'static str {
         Reason::OutOfScope => {
             "The key or token you use is not meant for this. Use another one, or sign in yourself."
         }
-        Reason::Unavailable => "This cannot be decided at the moment. Try again in a little while.",
+        Reason::Unavailable | Reason::LegacyUnavailable => "This cannot be decided at the moment. Try again in a little while.",
         Reason::NotEntitled
         | Reason::SubmoduleNotEntitled
         | Reason::EntitlementBlocked
@@ -48,12 +48,13 @@ pub(super) fn sentence(reason: Reason, in_grace: bool) -> &'static str {
         Reason::ConditionNotMet => {
             "You may do this at other times, from other places, or under other circumstances, but not now."
         }
-        Reason::LevelTooLow | Reason::NoGrant => {
+        Reason::LevelTooLow | Reason::NoGrant | Reason::DeniedByLegacy | Reason::LegacyUnknown => {
             "You have no right to do this. Ask an administrator of your organization for it."
         }
         Reason::GrantedOnResource
         | Reason::GrantedOnType
         | Reason::GrantedToSubject
-        | Reason::GrantedByRole => "You may do this.",
+        | Reason::GrantedByRole
+        | Reason::AllowedByLegacy => "You may do this.",
     }
 }

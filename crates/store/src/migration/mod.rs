@@ -79,6 +79,7 @@ migrations! {
     40 "0040_oauth_audience_holders"
     41 "0041_agreements_of_deactivated_accounts"
     42 "0042_adoption"
+    43 "0043_shadow"
 }
 
 const PRESENT: Statement = Statement::forked(

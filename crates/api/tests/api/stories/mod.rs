@@ -47,6 +47,8 @@ mod resource;
 mod role;
 mod search;
 mod session;
+mod shadow;
+mod shadow_mode;
 mod signing_key;
 mod support;
 mod team;

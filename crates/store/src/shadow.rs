@@ -1,0 +1,171 @@
+//! Which organizations are answered beside the rule of the system they were taken over from, and by which of the two; and who and what is
+//! who and what there.
+
+use charter_db::{Conn, RowRef, Tx};
+use charter_kernel::{OrganizationId, PrincipalId, Timestamp};
+
+use crate::{Page, Result, row};
+
+statements! {
+    GET = "select organization_id, mode, since, is_automatic, changed_by, last_flip_at from shadow_organizations where organization_id = $1";
+    ADOPTED = "select distinct organization_id from adopted_organizations where organization_id > $1 order by organization_id limit $2";
+    IS_ADOPTED = "select 1 from adopted_organizations where organization_id = $1 limit 1";
+    PUT = "insert into shadow_organizations (organization_id, mode, since, is_automatic, changed_by, last_flip_at) \
+           values ($1, $2, $3, $4, $5, $6) on conflict (organization_id) do update set mode = excluded.mode, since = excluded.since, \
+           is_automatic = excluded.is_automatic, changed_by = excluded.changed_by, last_flip_at = excluded.last_flip_at";
+    FLIPPED = "update shadow_organizations set last_flip_at = $2 where organization_id = $1 and (last_flip_at is null or last_flip_at < $2)";
+    ORGANIZATION_LINKS = "select legacy_id from adopted_organizations where organization_id = $1 and source_key = $2 order by legacy_id limit 2";
+    USER_LINKS = "select legacy_id from adopted_users where principal_id = $1 and source_key = $2 order by legacy_id limit 2";
+    ORGANIZATIONS_PAGE = "select legacy_id, organization_id from adopted_organizations where source_key = $1 and legacy_id > $2 \
+                          order by legacy_id limit $3";
+    USERS_PAGE = "select legacy_id, principal_id from adopted_users where source_key = $1 and legacy_id > $2 order by legacy_id limit $3";
+    ORGANIZATION_OF = "select organization_id from adopted_organizations where source_key = $1 and legacy_id = $2";
+    PRINCIPAL_OF = "select principal_id from adopted_users where source_key = $1 and legacy_id = $2";
+}
+
+/// Whose answer an organization is given, and whether the other one is compared with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ShadowMode {
+    /// Ours; nothing is compared.
+    #[default]
+    Off,
+    /// The other system's; ours is compared.
+    Shadow,
+    /// Ours; the other system's is compared.
+    CutOver,
+}
+
+impl ShadowMode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Shadow, Self::CutOver];
+
+    /// The word that is kept.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Shadow => "shadow",
+            Self::CutOver => "cut_over",
+        }
+    }
+
+    /// The mode of a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == word)
+    }
+}
+
+/// The mode of one organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShadowRow {
+    /// Which organization.
+    pub organization: OrganizationId,
+    /// Its mode.
+    pub mode: ShadowMode,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether it goes back by itself when answers differ after it was cut over.
+    pub is_automatic: bool,
+    /// Who changed the mode; none is the operator, or Charter itself.
+    pub changed_by: Option<PrincipalId>,
+    /// When answers differed last.
+    pub last_flip_at: Option<Timestamp>,
+}
+
+/// A row of the other system, and what it is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its id there.
+    pub legacy_id: String,
+    /// The id here.
+    pub id: u128,
+}
+
+fn shadow(row: RowRef<'_>) -> Result<ShadowRow> {
+    Ok(ShadowRow {
+        organization: row::organization(row)?,
+        mode: row::word(row, 1, ShadowMode::from_word)?,
+        since: row::time(row, 2)?,
+        is_automatic: row.get(3)?,
+        changed_by: row.get_opt_id(4)?.map(PrincipalId),
+        last_flip_at: row::opt_time(row, 5)?,
+    })
+}
+
+fn link(row: RowRef<'_>) -> Result<Link> {
+    Ok(Link { legacy_id: row::text(row, 0)?, id: row.get_id(1)? })
+}
+
+/// The mode of an organization; none while nobody ever chose one.
+pub async fn get(conn: &mut Conn, organization: OrganizationId) -> Result<Option<ShadowRow>> {
+    row::opt(conn, &GET, params![organization], shadow).await
+}
+
+/// Organizations that were taken over from another system, in the order of their ids.
+pub async fn adopted(conn: &mut Conn, after: OrganizationId, limit: u32) -> Result<Page<OrganizationId>> {
+    row::page(conn, &ADOPTED, params![after], limit, row::organization).await
+}
+
+/// Whether an organization was taken over from another system.
+pub async fn is_adopted(conn: &mut Conn, organization: OrganizationId) -> Result<bool> {
+    row::exists(conn, &IS_ADOPTED, params![organization]).await
+}
+
+/// Sets a mode.
+pub async fn put(tx: &mut Tx, organization: OrganizationId, it: &ShadowRow) -> Result<()> {
+    let params =
+        params![organization, it.mode.as_str(), it.since, it.is_automatic, it.changed_by, it.last_flip_at];
+    tx.execute(&PUT, params).await?;
+    Ok(())
+}
+
+/// Notes when answers differed last.
+pub async fn flipped(tx: &mut Tx, organization: OrganizationId, at: Timestamp) -> Result<()> {
+    tx.execute(&FLIPPED, params![organization, at]).await?;
+    Ok(())
+}
+
+/// The ids an organization has in the other system, at most two of them: more than one is one too many.
+pub async fn organization_links(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    source: &str,
+) -> Result<Vec<String>> {
+    row::list(conn, &ORGANIZATION_LINKS, params![organization, source], |row| row::text(row, 0)).await
+}
+
+/// The same of an account.
+pub async fn user_links(conn: &mut Conn, principal: PrincipalId, source: &str) -> Result<Vec<String>> {
+    row::list(conn, &USER_LINKS, params![principal, source], |row| row::text(row, 0)).await
+}
+
+/// Organizations of the other system, in the order of their ids there.
+pub async fn organizations_page(
+    conn: &mut Conn,
+    source: &str,
+    after: &str,
+    limit: u32,
+) -> Result<Page<Link>> {
+    row::page(conn, &ORGANIZATIONS_PAGE, params![source, after], limit, link).await
+}
+
+/// Users of the other system, in the order of their ids there.
+pub async fn users_page(conn: &mut Conn, source: &str, after: &str, limit: u32) -> Result<Page<Link>> {
+    row::page(conn, &USERS_PAGE, params![source, after], limit, link).await
+}
+
+/// What an organization of the other system is here.
+pub async fn organization_of(
+    conn: &mut Conn,
+    source: &str,
+    legacy_id: &str,
+) -> Result<Option<OrganizationId>> {
+    row::opt(conn, &ORGANIZATION_OF, params![source, legacy_id], |row| Ok(OrganizationId(row.get_id(0)?)))
+        .await
+}
+
+/// Who a user of the other system is here.
+pub async fn principal_of(conn: &mut Conn, source: &str, legacy_id: &str) -> Result<Option<PrincipalId>> {
+    row::opt(conn, &PRINCIPAL_OF, params![source, legacy_id], |row| Ok(PrincipalId(row.get_id(0)?))).await
+}
