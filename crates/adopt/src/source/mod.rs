@@ -19,7 +19,7 @@ pub use detect::{detect, proposed, statements};
 pub use intake::{EachUser, Heard, LoginRule, Passing};
 pub use named::{LinkColumns, NameColumns, NamedTables, OrganizationColumns, UserColumns};
 pub use read::read;
-pub use statements::{BETWEEN, ReadError, Statements, Tables, Wanted};
+pub use statements::{BETWEEN, LONG_TRANSACTIONS, ReadError, Statements, Tables, Wanted};
 pub use unseen::unseen;
 
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,10 @@ use std::collections::BTreeSet;
 /// Between ids that one column holds.
 pub const BETWEEN: char = '\u{1f}';
 
+/// How many transactions have been open there for more than ten minutes (PostgreSQL).
+pub const LONG_TRANSACTIONS: &str = "select count(*)::text from pg_stat_activity where xact_start < now() - interval '10 minutes' \
+     and pid <> pg_backend_pid()";
+
 /// What a reader asks. Each text is a whole statement.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statements {

@@ -157,12 +157,7 @@ pub async fn look(
                 "it is a replica: what was written on its primary a moment ago may be missing".to_owned(),
             );
         }
-        long = asked(
-            looking,
-            "select count(*)::text from pg_stat_activity where xact_start < now() - interval '10 minutes' and pid <> pg_backend_pid()",
-        )
-        .await
-        .filter(|count| count != "0");
+        long = asked(looking, charter_adopt::source::LONG_TRANSACTIONS).await.filter(|count| count != "0");
         lines.extend(long.as_ref().map(|count| {
             format!("{count} transactions there have been open for more than ten minutes: nothing here waits for them")
         }));
