@@ -294,7 +294,7 @@ fn credential_for(configuration: &Configuration, url: &str) -> Result<Secret> {
     if let Some(token) = &configuration.token {
         return Ok(token.clone());
     }
-    if remote::is_loopback(url) {
+    if is_loopback(url) {
         let folder = Folder::at(&configuration.data);
         return folder.existing_operator_token().ok_or_else(|| no_token(folder.path()));
     }

@@ -3,11 +3,13 @@
 use crate::program::Place;
 
 fn taken_over(place: &Place) {
+    place.run(&["migrate", "up"]).ended(0);
     place.run(&["organizations", "create", "--name", "Soft Toys", "--key", "toys"]).ended(0);
     place.run(&["organizations", "create", "--name", "Trade", "--key", "trade"]).ended(0);
     let document = |text: &str| {
-        let body = serde_json::json!({ "enabled_modules": text }).to_string();
-        place.run(&["organizations", "update", "toys", "--body", &body]).ended(0);
+        let body = format!("{{\"enabled_modules\": {text}}}");
+        let put = ["organizations", "enabled-modules", "--org", "toys", "--body", "-"];
+        place.feed(&put, &body).ended(0);
     };
     document(r#"{"crm": true}"#);
     place.run(&["entitlements", "migrate-legacy", "--reason", "going over"]).ended(0);
@@ -15,7 +17,7 @@ fn taken_over(place: &Place) {
 }
 
 fn usable(place: &Place, module: &str) -> bool {
-    let own = place.run(&["entitlements", "get", "--org", "toys", "--json"]).ended(0).json();
+    let own = place.run(&["entitlements", "show", "--org", "toys", "--json"]).ended(0).json();
     let modules = own["modules"].as_array().unwrap();
     modules.iter().find(|it| it["module"] == module).unwrap()["entitled"] == true
 }
