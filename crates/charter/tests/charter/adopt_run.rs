@@ -219,8 +219,9 @@ both_engines!(an_account_that_is_here_already_is_taken_over_only_by_name, async 
     erp.run(&["migrate", "up"]).ended(0);
     erp.run(&["organizations", "create", "--key", "toys-co", "--name", "Toys of old"]).ended(0);
     erp.run(&["members", "add", "--org", "toys-co", "--login", "USER0@toys.example"]).ended(0);
-    let run = erp.plan(&[]).ended(1);
-    assert!(run.out.contains("--accept account:user0@toys.example"), "{}", run.out);
+    let run = erp.plan(&["--json"]).ended(1).json();
+    let obstacle = run["obstacles"][0].as_str().unwrap();
+    assert!(obstacle.contains("--accept account:user0@toys.example"), "{run:#}");
     erp.plan(&["--accept", "account:user0@toys.example"]).ended(0);
     erp.apply(&[]).ended(0);
     // The name is taken, so the other system's organization has another key.
