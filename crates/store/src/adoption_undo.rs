@@ -94,10 +94,10 @@ const GIVEN_SINCE: Statement = Statement::new(
      and not (t.assignment_id >= $2 and t.assignment_id < $3)",
 );
 const SESSIONS_SINCE: Statement = Statement::new(
-    "select count(*) from sessions where principal_id >= $2 and principal_id < $3 and ended_at is null and $1 > 0",
+    "select count(*) from sessions where principal_id >= $2 and principal_id < $3 and ended_at is null and cast($1 as bigint) > 0",
 );
 const FACTORS_SINCE: Statement = Statement::new(
-    "select count(*) from second_factors where principal_id >= $2 and principal_id < $3 and $1 > 0",
+    "select count(*) from second_factors where principal_id >= $2 and principal_id < $3 and cast($1 as bigint) > 0",
 );
 
 const WORK: Statement = Statement::new(
