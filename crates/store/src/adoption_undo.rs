@@ -159,7 +159,6 @@ const RECORDED: &[(&str, Statement)] = &[
     ("blocks", of_recorded!("delete from blocks where"; "")),
     ("org_previews", of_recorded!("delete from org_previews where"; "")),
     ("oauth_consents", of_recorded!("delete from oauth_consents where"; "")),
-    ("oauth_codes", of_recorded!("delete from oauth_codes where"; "")),
     (
         "credential_rates",
         of_recorded!("delete from credential_rates where (organization_id, credential_id) in (select organization_id, credential_id from credentials where"; ")"),
