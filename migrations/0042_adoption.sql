@@ -62,3 +62,6 @@ create table adopted_rows (
     primary key (run_no, kind, organization_id, row_key)
 ){clustered};
 create index adopted_rows_organization on adopted_rows (organization_id);
+
+-- Whoever is removed may have begun sessions of support.
+create index sessions_supporter on sessions (supporter_id) where supporter_id is not null;

@@ -40,7 +40,6 @@ of_members! {
     "blocks";
     "org_previews";
     "oauth_consents";
-    "oauth_codes";
     "credential_rates" "(organization_id, credential_id) in (select organization_id, credential_id from credentials";
     "credential_networks" "(organization_id, credential_id) in (select organization_id, credential_id from credentials";
     "credential_uses" "(organization_id, credential_id) in (select organization_id, credential_id from credentials";
@@ -118,6 +117,7 @@ pub const LEFT_ALONE: &[(&str, &str)] = &[
     ("denial_counts.principal_id", "counts what was refused"),
     ("mail_outbox.principal_id", "mails are sent or expire, and are forgotten"),
     ("password_resets.principal_id", "resets expire in an hour and change nothing without their account"),
+    ("oauth_codes.principal_id", "codes expire in a minute and need a session that stands"),
     ("sessions.principal_id", "ended, and forgotten with the others"),
 ];
 

@@ -25,9 +25,9 @@ statements! {
          select e.o, e.k, e.n, 'customer', e.s, e.m, '[]', $2, $2 from jsonb_to_recordset($1) as e(o uuid, k text, n text, s text, m text)";
     REOPEN_ORGANIZATIONS =
         "update organizations set status = (select e.value->>'s' from json_each($1) e where unhex(e.value->>'o') = organization_id), updated_at = $2 \
-         where organization_id in (select unhex(e.value->>'o') from json_each($1) e) and status = 'closed'",
+         where organization_id in (select unhex(e.value->>'o') from json_each($1) e)",
         "update organizations set status = e.s, updated_at = $2 from jsonb_to_recordset($1) as e(o uuid, s text) \
-         where organization_id = e.o and status = 'closed'";
+         where organization_id = e.o";
     LOGINS =
         "insert into logins (login_folded, principal_id) select e.value->>'l', unhex(e.value->>'p') from json_each($1) e",
         "insert into logins (login_folded, principal_id) select e.l, e.p from jsonb_to_recordset($1) as e(l text, p uuid)";

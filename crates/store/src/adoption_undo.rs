@@ -94,10 +94,10 @@ const GIVEN_SINCE: Statement = Statement::new(
      and not (t.assignment_id >= $2 and t.assignment_id < $3)",
 );
 const SESSIONS_SINCE: Statement = Statement::new(
-    "select count(*) from sessions where principal_id >= $2 and principal_id < $3 and ended_at is null and $1 > 0",
+    "select count(*) from sessions where principal_id >= $2 and principal_id < $3 and ended_at is null and cast($1 as bigint) > 0",
 );
 const FACTORS_SINCE: Statement = Statement::new(
-    "select count(*) from second_factors where principal_id >= $2 and principal_id < $3 and $1 > 0",
+    "select count(*) from second_factors where principal_id >= $2 and principal_id < $3 and cast($1 as bigint) > 0",
 );
 
 const WORK: Statement = Statement::new(
@@ -159,7 +159,6 @@ const RECORDED: &[(&str, Statement)] = &[
     ("blocks", of_recorded!("delete from blocks where"; "")),
     ("org_previews", of_recorded!("delete from org_previews where"; "")),
     ("oauth_consents", of_recorded!("delete from oauth_consents where"; "")),
-    ("oauth_codes", of_recorded!("delete from oauth_codes where"; "")),
     (
         "credential_rates",
         of_recorded!("delete from credential_rates where (organization_id, credential_id) in (select organization_id, credential_id from credentials where"; ")"),

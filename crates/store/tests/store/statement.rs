@@ -74,6 +74,10 @@ const SCANS: &[(&str, &str)] = &[
     ("vault::SESSIONS", "the same"),
     ("session::LIVE", "an operator asks how many sessions a rotation of keys leaves alone"),
     ("vault::OTHERS", "the same"),
+    (
+        "adoption_wipe::oauth_audiences",
+        "an operator takes a run back; audiences are a few for each application",
+    ),
 ];
 
 /// A value of each parameter's type, as PostgreSQL infers it.
