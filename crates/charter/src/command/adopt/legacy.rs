@@ -109,7 +109,7 @@ pub async fn read(matches: &ArgMatches) -> Result<Legacy> {
     let mapping = mapping_of(matches)?;
     let failed = |error: charter_db::Error| Failure::new(format!("the other system's database: {error}"));
     let mut foreign = Foreign::open(&address(matches)?).await.map_err(failed)?;
-    let all = foreign.tables().await.map_err(failed)?;
+    let all = charter_adopt::beside::others(foreign.tables().await.map_err(failed)?);
     let tables = Tables::new(&foreign, &all);
     let system = settled(&tables, matches, mapping.as_ref())?;
     let named = match mapping.as_ref().and_then(|mapping| mapping.tables.clone()) {

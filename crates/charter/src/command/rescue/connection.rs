@@ -83,7 +83,7 @@ async fn other(rescue: &Rescue<'_>, step: &mut Step) {
             Ok(())
         };
         foreign.for_each(query, &mut each).await?;
-        let tables = foreign.tables().await?;
+        let tables = charter_adopt::beside::others(foreign.tables().await?);
         Ok::<_, Error>((engine, version, tables.len()))
     };
     match looked.await {
