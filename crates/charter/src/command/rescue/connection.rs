@@ -104,7 +104,7 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
     other(rescue, step).await;
     if let Some(record) = &rescue.record {
         step.tell(format!(
-            "the record of run {}, begun at {}, is of {} organizations and {} tables there",
+            "the record of run {}, begun at {}: organizations {}, tables there {}",
             record.run,
             record.started_at,
             record.organizations.len(),
