@@ -23,6 +23,7 @@ mod legacy_door;
 mod openid;
 mod outage;
 mod outside;
+mod own_schema;
 mod production;
 mod program;
 mod rescue;

@@ -29,7 +29,7 @@ fn rows_of_an_adoption_go_when_the_key_is_typed_and_the_document_decides_again()
     assert!(usable(&place, "crm") && !usable(&place, "finance"));
     let truncate = ["entitlements", "truncate", "--org", "toys", "--reason", "it went wrong"];
     let tried = place.run(&[&truncate[..], &["--dry-run"]].concat()).ended(0);
-    assert_eq!(tried.out, "toys: 13 rows go\n  off -> on  finance\n  on -> off  crm\nnothing was changed\n");
+    assert_eq!(tried.out, "toys: 13 rows go\n  on -> off  crm\n  off -> on  finance\nnothing was changed\n");
     for typed in ["trade\n", ""] {
         let refused = place.feed(&truncate, typed).ended(2);
         assert!(refused.err.contains("that is not toys: nothing was changed"), "{}", refused.err);

@@ -177,7 +177,7 @@ impl Looking {
             return Self::file(address, named.or_else(|| mapping.map(|mapping| mapping.system)));
         }
         let mut foreign = Foreign::open(address).await.map_err(failed)?;
-        let all = foreign.tables().await.map_err(failed)?;
+        let all = charter_adopt::beside::others(foreign.tables().await.map_err(failed)?);
         let found = Tables::new(&foreign, &all);
         let system = settled(&found, named, mapping)?;
         let tables = match mapping.and_then(|mapping| mapping.tables.clone()) {

@@ -66,7 +66,6 @@ pub fn folder(data: &Path) -> PathBuf {
 }
 
 impl Record {
-    #[cfg_attr(not(test), expect(dead_code, reason = "what carries a plan out writes it"))]
     /// Writes the record whole or not at all, readable for its owner alone; one that is there already is replaced.
     pub fn write(&self, data: &Path) -> Result<PathBuf, String> {
         let path = folder(data).join(format!("run-{:06}.json", self.run));

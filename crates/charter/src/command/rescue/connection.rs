@@ -83,7 +83,7 @@ async fn other(rescue: &Rescue<'_>, step: &mut Step) {
             Ok(())
         };
         foreign.for_each(query, &mut each).await?;
-        let tables = foreign.tables().await?;
+        let tables = charter_adopt::beside::others(foreign.tables().await?);
         Ok::<_, Error>((engine, version, tables.len()))
     };
     match looked.await {
@@ -104,7 +104,7 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
     other(rescue, step).await;
     if let Some(record) = &rescue.record {
         step.tell(format!(
-            "the record of run {}, begun at {}, is of {} organizations and {} tables there",
+            "the record of run {}, begun at {}: organizations {}, tables there {}",
             record.run,
             record.started_at,
             record.organizations.len(),

@@ -106,6 +106,12 @@ async fn drop_all(database: &Database, names: &[String]) -> Result<(), Error> {
     }
 }
 
+/// What the database says, without its advice to drop what others have too.
+fn plainly(error: &Error) -> String {
+    let text = error.to_string();
+    text.split("\nHINT").next().unwrap_or_default().replace('\n', "; ")
+}
+
 async fn drop_schema(rescue: &Rescue<'_>, database: &Database, step: &mut Step) -> Result<(), Error> {
     let Some(schema) = rescue.configuration.database_schema.as_deref().filter(|schema| *schema != "public")
     else {
@@ -120,7 +126,7 @@ async fn drop_schema(rescue: &Rescue<'_>, database: &Database, step: &mut Step) 
     }
     match tables::drop_schema(database, schema).await {
         Ok(()) => step.tell(format!("the schema {schema} is gone")),
-        Err(error) => step.tell(format!("the schema {schema} stays: {error}")),
+        Err(error) => step.tell(format!("the schema {schema} stays: {}", plainly(&error))),
     }
     Ok(())
 }
@@ -156,7 +162,7 @@ async fn on_postgres(rescue: &Rescue<'_>, database: &Database, step: &mut Step) 
     match drop_all(database, &there).await {
         Ok(()) => step.tell(format!("{} tables are dropped, by {origin}", there.len())),
         Err(error) => {
-            step.fail(format!("nothing is dropped: {error}"));
+            step.fail(format!("nothing is dropped: {}", plainly(&error)));
             return Ok(());
         }
     }
