@@ -131,13 +131,16 @@ impl App {
         question: &Question<'_>,
         subject: Option<PrincipalId>,
         ours: &Decision,
+        at: Timestamp,
     ) -> Option<LegacyQuestion> {
         if !is_about_roles(ours.reason) {
             return None;
         }
         let (permission, _) = resolve(snapshot.index(), question).ok()?;
         let permission = snapshot.index().code(permission)?.clone();
-        Some(LegacyQuestion { organization, principal: subject?, permission })
+        let known = snapshot.index().catalogue().permissions.iter().find(|it| it.code == permission);
+        let description = known.map(|it| it.description.clone()).unwrap_or_default();
+        Some(LegacyQuestion { organization, principal: subject?, permission, description, at })
     }
 
     /// Our answer, once it is certain that no other organization registered the resource: our own rules look only where they allow, and the
@@ -177,7 +180,7 @@ impl App {
             return Ok(ours);
         }
         let ours = self.unless_elsewhere(organization, snapshot, question, ours).await?;
-        let Some(asked) = Self::legacy_question(organization, snapshot, question, subject, &ours) else {
+        let Some(asked) = Self::legacy_question(organization, snapshot, question, subject, &ours, ctx.now) else {
             return Ok(ours);
         };
         let at = ctx.now;
@@ -246,7 +249,7 @@ pub async fn beside(
     }
     let subject = app.subject_of(organization, &snapshot, question.subject).await?;
     let ours = app.unless_elsewhere(organization, &snapshot, question, ours).await?;
-    let theirs = match App::legacy_question(organization, &snapshot, question, subject, &ours) {
+    let theirs = match App::legacy_question(organization, &snapshot, question, subject, &ours, ctx.now) {
         None => None,
         Some(asked) => Some(match app.ask_legacy(&asked) {
             Answering::Now(theirs) => theirs,

@@ -219,6 +219,8 @@ mod tests {
             organization: OrganizationId(1),
             principal: PrincipalId(principal),
             permission: "finance.vouchers.approve".parse().unwrap(),
+            description: String::new(),
+            at: Timestamp::from_seconds(seconds),
         };
         let ours = Decision {
             reason: ours,

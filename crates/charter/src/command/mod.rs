@@ -2,6 +2,7 @@
 //! (`serve`, `config`, `migrate`); all others are made from the operations of the API (`generic.rs`).
 
 mod adopt;
+pub use adopt::legacy as other_system;
 mod arguments;
 mod audit;
 mod catalogue;

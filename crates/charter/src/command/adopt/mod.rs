@@ -6,7 +6,7 @@ mod desk;
 mod equivalence;
 mod here;
 mod inspect;
-mod legacy;
+pub mod legacy;
 mod plan;
 mod progress;
 mod ready;
