@@ -171,7 +171,8 @@ async fn write(
     if let Some(at) = counted.last_flip_at {
         store::shadow::flipped(tx, organization, at).await?;
     }
-    let Some(from) = counted.days.keys().next().filter(|_| row.mode == ShadowMode::CutOver && row.is_automatic)
+    let Some(from) =
+        counted.days.keys().next().filter(|_| row.mode == ShadowMode::CutOver && row.is_automatic)
     else {
         return Ok(None);
     };

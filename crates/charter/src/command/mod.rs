@@ -159,6 +159,14 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         "adopt rollback" => runtime(false)?.block_on(adopt::rollback(&invocation)),
         "adopt status" => runtime(false)?.block_on(adopt::status(&invocation)),
         "adopt verify" => runtime(false)?.block_on(adopt::verify(&invocation)),
+        "adopt shadow" => runtime(false)?.block_on(adopt::replay(&invocation)),
+        "adopt shadow status" => runtime(false)?.block_on(adopt::shadow::status(&invocation)),
+        "adopt shadow flips" => runtime(false)?.block_on(adopt::shadow::flips(&invocation)),
+        "adopt shadow start" | "adopt shadow back" => {
+            runtime(false)?.block_on(adopt::shadow::set(&invocation, "shadow"))
+        }
+        "adopt shadow cut-over" => runtime(false)?.block_on(adopt::shadow::set(&invocation, "cut_over")),
+        "adopt shadow stop" => runtime(false)?.block_on(adopt::shadow::set(&invocation, "off")),
         "adopt plan" => runtime(false)?.block_on(adopt::plan(&invocation)),
         "users import" => runtime(false)?.block_on(users::import(&invocation)),
         "vault status" => runtime(false)?.block_on(vault::status(&invocation)),

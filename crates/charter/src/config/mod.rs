@@ -261,7 +261,9 @@ fn shown(setting: &'static Setting, layers: &Layers, configuration: &Configurati
                 format!("(generated in {})", configuration.data.join("secrets").display())
             }
         }
-        ("shadow_from", None) if layers.set("shadow_from_file").is_some() => "(from shadow_from_file)".to_owned(),
+        ("shadow_from", None) if layers.set("shadow_from_file").is_some() => {
+            "(from shadow_from_file)".to_owned()
+        }
         ("mail_url", None) if layers.set("mail_url_file").is_some() => "(from mail_url_file)".to_owned(),
         (_, Some(found)) if setting.secret => hidden(found),
         ("config", None) => {

@@ -163,7 +163,13 @@ impl Reading<'_> {
         self.layers.get(key).map(|found| found.text).unwrap_or_default()
     }
 
-    pub(super) fn fault(&mut self, key: &str, found: &Found, wrong: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn fault(
+        &mut self,
+        key: &str,
+        found: &Found,
+        wrong: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         let place = match &found.source {
             Source::Default => key.to_owned(),
             source => format!("{key} ({source})"),
@@ -171,7 +177,12 @@ impl Reading<'_> {
         self.faults.push(Fault::new(place, wrong, remedy));
     }
 
-    pub(super) fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Option<T>, expected: &str) -> Option<T> {
+    pub(super) fn read<T>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        expected: &str,
+    ) -> Option<T> {
         let found = self.layers.get(key).filter(|found| !found.text.trim().is_empty())?;
         let value = parse(&found.text);
         if value.is_none() {

@@ -1,7 +1,7 @@
 //! How the system is asked that organizations were taken over from.
 
-use super::reading::Reading;
 use super::Secret;
+use super::reading::Reading;
 use charter_kernel::Key;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,7 +58,12 @@ impl Reading<'_> {
             if let Some(found) = &found
                 && !is_database(address.reveal())
             {
-                self.fault(key, found, "is no address of a database", "write sqlite:/path/to/file or postgres://user:password@host/name");
+                self.fault(
+                    key,
+                    found,
+                    "is no address of a database",
+                    "write sqlite:/path/to/file or postgres://user:password@host/name",
+                );
             }
             if let (Some(_), Some(found)) = (&url, self.layers.set("shadow_endpoint").cloned()) {
                 let wrong = "shadow_from is set as well: one of them answers";

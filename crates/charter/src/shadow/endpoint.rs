@@ -121,11 +121,8 @@ impl Inner {
         let code = question.permission.as_str();
         let theirs = question.description.strip_prefix(TAKEN_OVER);
         let body = json!({ "organization": organization, "user": user, "permission": theirs.unwrap_or(code), "code": code });
-        let mut request = self
-            .client
-            .post(&self.url)
-            .header("content-type", "application/json")
-            .body(body.to_string());
+        let mut request =
+            self.client.post(&self.url).header("content-type", "application/json").body(body.to_string());
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.as_str());
         }

@@ -22,8 +22,7 @@ pub fn prepare(app: &App, configuration: &Configuration) -> Result<Refreshed> {
     match &settings.from {
         ShadowFrom::Endpoint { url, token } => {
             let token = token.as_ref().map(|token| token.reveal().to_owned());
-            let endpoint =
-                Endpoint::new(app.database().clone(), source, url, token).map_err(Failure::new)?;
+            let endpoint = Endpoint::new(app.database().clone(), source, url, token).map_err(Failure::new)?;
             app.shadow().ask_by(Box::new(endpoint));
             Ok(Refreshed(None))
         }

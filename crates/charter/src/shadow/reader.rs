@@ -103,11 +103,12 @@ impl Reader {
         let links = links(app.database(), &self.source).await?;
         let catalogue = Catalogue::clone(&app.snapshots().catalogue());
         let compiled = tokio::task::spawn_blocking(move || {
-            let mapping =
-                given.unwrap_or_else(|| mapping::propose(system, tables, &heard.facts, &catalogue));
+            let mapping = given.unwrap_or_else(|| mapping::propose(system, tables, &heard.facts, &catalogue));
             compile(as_of, &heard.facts, &mapping, catalogue, &links)
         });
-        compiled.await.map_err(|error| Failure::new(format!("what was read could not be put together: {error}")))?
+        compiled
+            .await
+            .map_err(|error| Failure::new(format!("what was read could not be put together: {error}")))?
     }
 }
 
@@ -122,7 +123,9 @@ async fn links(database: &Database, source: &Key) -> Result<Links> {
                     let page = adoption_link::organizations(conn, &source, &after, PAGE).await?;
                     let Some(last) = page.rows.last().map(|row| row.legacy_id.clone()) else { break };
                     after = last;
-                    links.organizations.extend(page.rows.into_iter().map(|it| (it.legacy_id, it.organization)));
+                    links
+                        .organizations
+                        .extend(page.rows.into_iter().map(|it| (it.legacy_id, it.organization)));
                 }
                 after.clear();
                 loop {
@@ -215,7 +218,9 @@ fn answer(read: &Read, limit: Duration, question: &LegacyQuestion) -> LegacyAnsw
         None => LegacyAnswer::Unknown("it has no such user in this organization".to_owned()),
         Some(None) => LegacyAnswer::Unknown("two of its users are this account".to_owned()),
         Some(Some(class)) => match read.classes.get(*class) {
-            Some(class) if class.bits.has(*code) => LegacyAnswer::Allow(format!("allowed by {}", class.roles)),
+            Some(class) if class.bits.has(*code) => {
+                LegacyAnswer::Allow(format!("allowed by {}", class.roles))
+            }
             Some(class) => LegacyAnswer::Deny(format!("not allowed by {}", class.roles)),
             None => LegacyAnswer::Unavailable("what was read of it does not fit together".to_owned()),
         },
@@ -246,7 +251,8 @@ mod tests {
         let mut user = |id: &'static str, organization: u32, roles: SetId, is_active: bool| {
             let (organization, permissions) = (Some(organization), SetId::default());
             let (login, name, is_superuser) = (id, id, false);
-            let user = LegacyUser { id, login, name, organization, roles, permissions, is_active, is_superuser };
+            let user =
+                LegacyUser { id, login, name, organization, roles, permissions, is_active, is_superuser };
             facts.users.push(user);
         };
         user("1", 0, accountant, true);

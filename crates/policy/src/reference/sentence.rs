@@ -28,7 +28,9 @@ pub(super) fn sentence(reason: Reason, in_grace: bool) -> &'static str {
         Reason::OutOfScope => {
             "The key or token you use is not meant for this. Use another one, or sign in yourself."
         }
-        Reason::Unavailable | Reason::LegacyUnavailable => "This cannot be decided at the moment. Try again in a little while.",
+        Reason::Unavailable | Reason::LegacyUnavailable => {
+            "This cannot be decided at the moment. Try again in a little while."
+        }
         Reason::NotEntitled
         | Reason::SubmoduleNotEntitled
         | Reason::EntitlementBlocked

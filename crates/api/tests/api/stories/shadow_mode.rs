@@ -1,6 +1,6 @@
 //! How an organization goes on and back: who may, what has to be there first, what takes it back by itself, and recorded answers.
 
-use super::shadow::{DELETE, CREATE, Shadowed, TOYS, TRADE, adopt};
+use super::shadow::{CREATE, DELETE, Shadowed, TOYS, TRADE, adopt};
 use super::{ANN, BOB, CAT, EVE, PAT, Story, Who};
 use charter_testkit::both_engines;
 use serde_json::{Value, json};
@@ -12,7 +12,9 @@ async fn trail(it: &Shadowed) -> Vec<String> {
     let told = it.story.get(Who::Operator, EVENTS).await.is(200).body;
     let of_shadow = told["items"].as_array().unwrap().iter().filter_map(|event| {
         let action = event["action"].as_str().unwrap();
-        action.starts_with("shadow.").then(|| format!("{action} by {}", event["actor"]["kind"].as_str().unwrap()))
+        action
+            .starts_with("shadow.")
+            .then(|| format!("{action} by {}", event["actor"]["kind"].as_str().unwrap()))
     });
     of_shadow.collect()
 }
@@ -70,9 +72,11 @@ both_engines!(it_is_cut_over_when_no_answer_differed_for_long_enough, async |dat
     it.story.wait_seconds(3_600).await;
     let told = cut_over(&it, json!({})).await.is_problem(409, "not-ready");
     let detail = told.body["detail"].as_str().unwrap().to_owned();
-    for missing in
-        ["for 1 h of 3 days", "answers differed 1 h ago: none may differ for 3 days", "10 of 1000 answers were compared"]
-    {
+    for missing in [
+        "for 1 h of 3 days",
+        "answers differed 1 h ago: none may differ for 3 days",
+        "10 of 1000 answers were compared",
+    ] {
         assert!(detail.contains(missing), "{missing}: {detail}");
     }
     // A flip that is a minute too young.
@@ -122,9 +126,13 @@ both_engines!(a_gain_takes_it_back_by_itself_and_the_trail_says_why, async |data
     assert_eq!((&standing["mode"], &standing["since"]), (&json!("shadow"), &json!("2027-01-15T08:00:05Z")));
     assert_eq!(it.ask(BOB, DELETE).await, ["deny", "denied_by_legacy", "legacy"]);
     assert_eq!(it.stands(TRADE).await["mode"], "cut_over");
-    assert_eq!(trail(&it).await, ["shadow.back by system", "shadow.set by operator", "shadow.set by operator"]);
+    assert_eq!(
+        trail(&it).await,
+        ["shadow.back by system", "shadow.set by operator", "shadow.set by operator"]
+    );
     let events = it.story.get(Who::Operator, EVENTS).await.body;
-    let back = events["items"].as_array().unwrap().iter().find(|event| event["action"] == "shadow.back").unwrap();
+    let back =
+        events["items"].as_array().unwrap().iter().find(|event| event["action"] == "shadow.back").unwrap();
     assert!(back["reason"].as_str().unwrap().starts_with("1 answers allowed"), "{back:#}");
 });
 
@@ -164,7 +172,7 @@ both_engines!(flips_are_paged_and_a_fresh_start_forgets_those_before, async |dat
     assert_eq!(all.len(), 4, "{all:?}");
     assert_eq!(it.story.all(Who::Operator, &path, 1, "/permission").await, all);
     assert_eq!(it.story.all(Who::Operator, &path, 3, "/permission").await, all);
-    it.story.get(Who::Operator, &format!("{path}?cursor=nonsense")).await.is_problem(422, "invalid");
+    it.story.get(Who::Operator, &format!("{path}?cursor=nonsense")).await.is_problem(400, "malformed");
     let keys = it.story.all(Who::Operator, "/api/v1/shadow", 1, "/key").await;
     assert_eq!(keys, ["toys", "trade"]);
     it.mode(TOYS, "off").await;
@@ -188,12 +196,15 @@ both_engines!(recorded_answers_are_compared_with_ours_whatever_the_mode, async |
         line("toys", "7", "app.no_such", true),
         adopted,
     ]);
-    let told = it.story.post(Who::Operator, "/api/v1/shadow/replay", json!({"lines": lines})).await.is(200).body;
+    let told =
+        it.story.post(Who::Operator, "/api/v1/shadow/replay", json!({"lines": lines})).await.is(200).body;
     let answers: Vec<String> = told["answers"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|it| ["decision", "reason", "flip", "unknown"].map(|name| it[name].as_str().unwrap_or("-")).join(" "))
+        .map(|it| {
+            ["decision", "reason", "flip", "unknown"].map(|name| it[name].as_str().unwrap_or("-")).join(" ")
+        })
         .collect();
     assert_eq!(
         answers,

@@ -11,14 +11,17 @@ mod plan;
 mod progress;
 mod ready;
 pub mod record;
+mod replay;
 mod rollback;
 mod runs;
+pub mod shadow;
 mod tables;
 mod verify;
 
 pub use apply::{command as apply_command, run as apply};
 pub use inspect::{command as inspect_command, run as inspect};
 pub use plan::{command as plan_command, run as plan};
+pub use replay::{command as shadow_command, run as replay};
 pub use rollback::{command as rollback_command, run as rollback};
 pub use runs::{command as status_command, run as status};
 pub use verify::{command as verify_command, run as verify};
