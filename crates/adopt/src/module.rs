@@ -6,6 +6,9 @@ use charter_catalogue::OwnCatalogue;
 use charter_kernel::catalogue::{Catalogue, Module, ModuleScope, Permission};
 use std::collections::BTreeSet;
 
+/// What the description of a permission begins with that was taken over; its name there follows.
+pub const TAKEN_OVER: &str = "Taken over: ";
+
 /// The submodule that all of them stand in.
 const SUBMODULE: &str = "permissions";
 
@@ -31,7 +34,7 @@ pub fn with_permissions(own: &OwnCatalogue, shipped: &Catalogue, facts: &LegacyF
         own.catalogue.permissions.push(Permission {
             code,
             submodule: Clone::clone(&submodule),
-            description: format!("Taken over: {name}"),
+            description: format!("{TAKEN_OVER}{name}"),
             dangerous: false,
         });
         added = true;

@@ -119,7 +119,9 @@ fn seconds(span: Duration) -> u32 {
 /// Opens the application; the caller holds the lock of the folder.
 pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App> {
     let keys = secrets::obtain(configuration, folder).await?;
-    Ok(ruled(App::open(opening(configuration, folder, keys)?, World::system()).await?, configuration))
+    let app = ruled(App::open(opening(configuration, folder, keys)?, World::system()).await?, configuration);
+    crate::shadow::prepare(&app, configuration)?;
+    Ok(app)
 }
 
 /// The application with what its configuration says about webhooks.

@@ -15,6 +15,7 @@ mod operation;
 mod output;
 mod outside;
 mod secrets;
+mod shadow;
 mod terminal;
 
 fn main() -> std::process::ExitCode {

@@ -1,8 +1,8 @@
 //! Whose answer is given, and that both are compared.
 
+use super::ShadowMode;
 use super::rule::{Answering, LegacyAnswer, LegacyQuestion};
 use super::tally::Compared;
-use super::ShadowMode;
 use crate::App;
 use crate::caller::RequestContext;
 use crate::check::{Question, resolve};
@@ -109,7 +109,8 @@ impl Snapshot {
     /// Whose answer a decision is, where the organization is answered beside the rule of another system.
     pub fn answered_by(&self, decision: &Decision) -> Option<Side> {
         let mode = self.mode().known().map_or(ShadowMode::Off, |known| known.mode);
-        (mode != ShadowMode::Off).then(|| if decision.reason.is_legacy() { Side::Legacy } else { Side::Charter })
+        (mode != ShadowMode::Off)
+            .then(|| if decision.reason.is_legacy() { Side::Legacy } else { Side::Charter })
     }
 }
 
@@ -131,13 +132,16 @@ impl App {
         question: &Question<'_>,
         subject: Option<PrincipalId>,
         ours: &Decision,
+        at: Timestamp,
     ) -> Option<LegacyQuestion> {
         if !is_about_roles(ours.reason) {
             return None;
         }
         let (permission, _) = resolve(snapshot.index(), question).ok()?;
         let permission = snapshot.index().code(permission)?.clone();
-        Some(LegacyQuestion { organization, principal: subject?, permission })
+        let known = snapshot.index().catalogue().permissions.iter().find(|it| it.code == permission);
+        let description = known.map(|it| it.description.clone()).unwrap_or_default();
+        Some(LegacyQuestion { organization, principal: subject?, permission, description, at })
     }
 
     /// Our answer, once it is certain that no other organization registered the resource: our own rules look only where they allow, and the
@@ -177,7 +181,8 @@ impl App {
             return Ok(ours);
         }
         let ours = self.unless_elsewhere(organization, snapshot, question, ours).await?;
-        let Some(asked) = Self::legacy_question(organization, snapshot, question, subject, &ours) else {
+        let Some(asked) = Self::legacy_question(organization, snapshot, question, subject, &ours, ctx.now)
+        else {
             return Ok(ours);
         };
         let at = ctx.now;
@@ -201,7 +206,8 @@ impl App {
                     self.shadow().waiting.put(Comparison { asked, ours, mode, at, answering })
                 {
                     let theirs = LegacyAnswer::Unavailable("too many questions wait for it".to_owned());
-                    let compared = Compared { asked: &asked, ours: &ours, theirs: &theirs, since: mode.since, at };
+                    let compared =
+                        Compared { asked: &asked, ours: &ours, theirs: &theirs, since: mode.since, at };
                     self.shadow().tally.take(compared);
                 }
                 Ok(ours)
@@ -246,7 +252,7 @@ pub async fn beside(
     }
     let subject = app.subject_of(organization, &snapshot, question.subject).await?;
     let ours = app.unless_elsewhere(organization, &snapshot, question, ours).await?;
-    let theirs = match App::legacy_question(organization, &snapshot, question, subject, &ours) {
+    let theirs = match App::legacy_question(organization, &snapshot, question, subject, &ours, ctx.now) {
         None => None,
         Some(asked) => Some(match app.ask_legacy(&asked) {
             Answering::Now(theirs) => theirs,

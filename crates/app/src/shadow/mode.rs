@@ -1,8 +1,8 @@
 //! How an organization goes on and back: nothing compared, the other system's answers, ours. For the operator only; every change is an event
 //! of the organization's trail, and a new revision, so that every node knows.
 
-use super::tally::day;
 use super::standing::{Standing, off, standing};
+use super::tally::day;
 use super::{ShadowMode, ShadowRow};
 use crate::caller::RequestContext;
 use crate::transaction::{Committed, Transaction};
@@ -109,7 +109,10 @@ async fn objection(
         (ShadowMode::Off, ShadowMode::Shadow) => {
             let mut missing = Vec::new();
             if !can_ask {
-                missing.push("the service is not told how to ask the other system: set shadow_from or shadow_endpoint".to_owned());
+                missing.push(
+                    "the service is not told how to ask the other system: set shadow_from or shadow_endpoint"
+                        .to_owned(),
+                );
             }
             if !store::shadow::is_adopted(conn, before.organization).await? {
                 missing.push("the organization was not taken over from another system".to_owned());
@@ -121,7 +124,8 @@ async fn objection(
             (!missing.is_empty()).then(|| refused("not cut over", &missing))
         }
         (ShadowMode::Shadow, ShadowMode::Off) if !change.is_forced => {
-            let missing = ["it is not cut over: our answers would be given from one moment to the next".to_owned()];
+            let missing =
+                ["it is not cut over: our answers would be given from one moment to the next".to_owned()];
             Some(refused("shadow mode goes on", &missing))
         }
         _ => None,
@@ -129,7 +133,8 @@ async fn objection(
 }
 
 fn told(row: &ShadowRow) -> String {
-    json!({ "mode": row.mode.as_str(), "since": row.since.to_string(), "automatic": row.is_automatic }).to_string()
+    json!({ "mode": row.mode.as_str(), "since": row.since.to_string(), "automatic": row.is_automatic })
+        .to_string()
 }
 
 /// The row after a change; the same when there is nothing to change.

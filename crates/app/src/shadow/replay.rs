@@ -1,8 +1,8 @@
 //! A recorded log of the other system's answers, compared with ours line by line: who asked for what, and what it said. Nothing is counted and
 //! nothing is written; our answer is the one of this moment.
 
-use super::mode::operator_only;
 use super::Side;
+use super::mode::operator_only;
 use crate::App;
 use crate::caller::RequestContext;
 use crate::check::{Asked, Question, pinned};
@@ -66,9 +66,10 @@ async fn organization_of(app: &App, source: &str, text: &str) -> Result<Option<O
 
 async fn principal_of(app: &App, source: &str, text: &str) -> Result<Option<PrincipalId>, Problem> {
     let (source, wanted) = (source.to_owned(), text.to_owned());
-    reading_all!(app.database(), |conn| async move {
-        store::shadow::principal_of(conn, &source, &wanted).await
-    })
+    reading_all!(
+        app.database(),
+        |conn| async move { store::shadow::principal_of(conn, &source, &wanted).await }
+    )
 }
 
 /// Compares recorded answers of a system with ours.

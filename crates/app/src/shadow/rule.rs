@@ -1,7 +1,7 @@
 //! How the other system is asked. The binary knows three ways: its database read into memory, an address of its own, a recorded log.
 
 use charter_db::BoxFuture;
-use charter_kernel::{OrganizationId, PermissionCode, PrincipalId, Reason};
+use charter_kernel::{OrganizationId, PermissionCode, PrincipalId, Reason, Timestamp};
 
 /// Letters of a reason that are kept.
 const REASON_MAX: usize = 200;
@@ -15,6 +15,10 @@ pub struct LegacyQuestion {
     pub principal: PrincipalId,
     /// What.
     pub permission: PermissionCode,
+    /// Its description in the catalogue, which tells the name of one that was taken over.
+    pub description: String,
+    /// When it is asked.
+    pub at: Timestamp,
 }
 
 /// What the other system says, each with why.

@@ -46,7 +46,11 @@ pub(super) async fn standing(conn: &mut Conn, organization: OrganizationId) -> R
 }
 
 /// How one organization stands.
-pub async fn show(app: &App, ctx: &RequestContext, organization: OrganizationId) -> Result<Standing, Problem> {
+pub async fn show(
+    app: &App,
+    ctx: &RequestContext,
+    organization: OrganizationId,
+) -> Result<Standing, Problem> {
     operator_only(ctx)?;
     app.database()
         .read(Scope::Organization(organization.bits()), move |conn: &mut Conn| {
@@ -93,8 +97,7 @@ pub async fn flips(
         None => (PrincipalId(0), String::new(), false),
         Some(text) => {
             let mut parts = text.splitn(3, ' ');
-            let (principal, permission, way) =
-                (parts.next(), parts.next(), parts.next().ok_or_else(wrong)?);
+            let (principal, permission, way) = (parts.next(), parts.next(), parts.next().ok_or_else(wrong)?);
             let principal = principal.and_then(|it| it.parse().ok()).ok_or_else(wrong)?;
             (principal, permission.unwrap_or_default().to_owned(), way == "gain")
         }

@@ -171,7 +171,8 @@ async fn write(
     if let Some(at) = counted.last_flip_at {
         store::shadow::flipped(tx, organization, at).await?;
     }
-    let Some(from) = counted.days.keys().next().filter(|_| row.mode == ShadowMode::CutOver && row.is_automatic)
+    let Some(from) =
+        counted.days.keys().next().filter(|_| row.mode == ShadowMode::CutOver && row.is_automatic)
     else {
         return Ok(None);
     };
@@ -219,6 +220,8 @@ mod tests {
             organization: OrganizationId(1),
             principal: PrincipalId(principal),
             permission: "finance.vouchers.approve".parse().unwrap(),
+            description: String::new(),
+            at: Timestamp::from_seconds(seconds),
         };
         let ours = Decision {
             reason: ours,

@@ -2,6 +2,7 @@
 //! (`serve`, `config`, `migrate`); all others are made from the operations of the API (`generic.rs`).
 
 mod adopt;
+pub use adopt::legacy as other_system;
 mod arguments;
 mod audit;
 mod catalogue;
@@ -160,6 +161,14 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         "adopt rollback" => runtime(false)?.block_on(adopt::rollback(&invocation)),
         "adopt status" => runtime(false)?.block_on(adopt::status(&invocation)),
         "adopt verify" => runtime(false)?.block_on(adopt::verify(&invocation)),
+        "adopt shadow" => runtime(false)?.block_on(adopt::replay(&invocation)),
+        "adopt shadow status" => runtime(false)?.block_on(adopt::shadow::status(&invocation)),
+        "adopt shadow flips" => runtime(false)?.block_on(adopt::shadow::flips(&invocation)),
+        "adopt shadow start" | "adopt shadow back" => {
+            runtime(false)?.block_on(adopt::shadow::set(&invocation, "shadow"))
+        }
+        "adopt shadow cut-over" => runtime(false)?.block_on(adopt::shadow::set(&invocation, "cut_over")),
+        "adopt shadow stop" => runtime(false)?.block_on(adopt::shadow::set(&invocation, "off")),
         "adopt plan" => runtime(false)?.block_on(adopt::plan(&invocation)),
         "users import" => runtime(false)?.block_on(users::import(&invocation)),
         "rescue" => runtime(false)?.block_on(rescue::run(&invocation)),

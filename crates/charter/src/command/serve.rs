@@ -7,7 +7,7 @@ use crate::demo::greeting::Place;
 use crate::failure::{Failure, Outcome, Result};
 use crate::folder::{Folder, Service};
 use crate::installation::DemoState;
-use crate::{demo, installation, legacy, output, outside};
+use crate::{demo, installation, legacy, output, outside, shadow};
 use charter_app::App;
 use clap::{Arg, ArgAction, Command};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -120,6 +120,7 @@ async fn serve(
     };
     let mut legacy = legacy::Watch::default();
     legacy.begin(app, configuration).await?;
+    let refreshed = shadow::prepare(app, configuration)?;
     let signal = stop_signal()?;
     let (carrier, courier) = (outside::carrier(configuration, folder)?, outside::courier(app)?);
     welcome(app, &address, configuration, start).await?;
@@ -136,6 +137,8 @@ async fn serve(
         () = hear_changes(app) => unreachable(),
         () = outside::carry_mail(app, carrier) => unreachable(),
         () = outside::call_webhooks(app, courier) => unreachable(),
+        () = shadow::refresh(app, refreshed) => unreachable(),
+        () = shadow::compare(app) => unreachable(),
     };
     if served.cut_off > 0 {
         tracing::warn!(connections = served.cut_off, "requests did not end in time and were cut off");

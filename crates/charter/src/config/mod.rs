@@ -11,10 +11,12 @@ mod reading;
 pub mod report;
 mod secret;
 pub mod setting;
+mod shadow;
 pub mod text;
 
 pub use fault::Fault;
 pub use secret::Secret;
+pub use shadow::{ShadowFrom, ShadowSettings};
 
 use charter_app::identity::key_schedule::KeyPolicy;
 use charter_courier::{KvAddress, Sender, Server};
@@ -92,6 +94,8 @@ pub struct Configuration {
     pub legacy_until: Option<Timestamp>,
     /// Whether those of weak secrets are.
     pub legacy_accept_weak: bool,
+    /// How the system is asked that organizations were taken over from.
+    pub shadow: Option<ShadowSettings>,
     /// How long decisions go on without the database.
     pub max_staleness: Duration,
     /// How long an unused organization stays in memory.
@@ -256,6 +260,9 @@ fn shown(setting: &'static Setting, layers: &Layers, configuration: &Configurati
             } else {
                 format!("(generated in {})", configuration.data.join("secrets").display())
             }
+        }
+        ("shadow_from", None) if layers.set("shadow_from_file").is_some() => {
+            "(from shadow_from_file)".to_owned()
         }
         ("mail_url", None) if layers.set("mail_url_file").is_some() => "(from mail_url_file)".to_owned(),
         (_, Some(found)) if setting.secret => hidden(found),

@@ -1,6 +1,6 @@
 //! What is good enough only for trying out. All of it is named at once, each with what to do.
 
-use super::{Configuration, Fault, Secret};
+use super::{Configuration, Fault, Secret, ShadowFrom, ShadowSettings};
 use std::path::Path;
 
 const RANDOM: &str = "make one with `openssl rand -base64 32`";
@@ -101,6 +101,16 @@ fn network(configuration: &Configuration, faults: &mut Vec<Fault>) {
         faults.push(Fault::new(
             "vault_url",
             format!("{} is not https: the keys of everything would travel in the clear", vault.url),
+            "write https://",
+        ));
+    }
+    if let Some(ShadowSettings { from: ShadowFrom::Endpoint { url, .. }, .. }) = &configuration.shadow
+        && url.starts_with("http://")
+        && !["localhost", "127.0.0.1", "[::1]"].contains(&charter_api::edge::host::name_in(url))
+    {
+        faults.push(Fault::new(
+            "shadow_endpoint",
+            format!("{url} is not https: whoever is in between would say who may do what"),
             "write https://",
         ));
     }

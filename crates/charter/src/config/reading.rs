@@ -86,6 +86,7 @@ impl Reading<'_> {
                 "an instant such as 2027-03-31T00:00:00Z",
             ),
             legacy_accept_weak: self.switch("legacy_accept_weak"),
+            shadow: self.shadow(),
             max_staleness: self.duration("max_staleness"),
             forget_organizations_after: self.duration("forget_organizations_after"),
             legacy_super_admin: self.switch("legacy_super_admin"),
@@ -162,7 +163,13 @@ impl Reading<'_> {
         self.layers.get(key).map(|found| found.text).unwrap_or_default()
     }
 
-    fn fault(&mut self, key: &str, found: &Found, wrong: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn fault(
+        &mut self,
+        key: &str,
+        found: &Found,
+        wrong: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         let place = match &found.source {
             Source::Default => key.to_owned(),
             source => format!("{key} ({source})"),
@@ -170,7 +177,12 @@ impl Reading<'_> {
         self.faults.push(Fault::new(place, wrong, remedy));
     }
 
-    fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Option<T>, expected: &str) -> Option<T> {
+    pub(super) fn read<T>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        expected: &str,
+    ) -> Option<T> {
         let found = self.layers.get(key).filter(|found| !found.text.trim().is_empty())?;
         let value = parse(&found.text);
         if value.is_none() {
@@ -180,7 +192,7 @@ impl Reading<'_> {
         value
     }
 
-    fn url(&mut self, key: &str) -> Option<String> {
+    pub(super) fn url(&mut self, key: &str) -> Option<String> {
         self.read(key, text::url, "an address such as https://charter.example.com")
     }
 
@@ -198,7 +210,7 @@ impl Reading<'_> {
         self.read(key, parse, "true or false").unwrap_or(false)
     }
 
-    fn duration(&mut self, key: &'static str) -> Duration {
+    pub(super) fn duration(&mut self, key: &'static str) -> Duration {
         let (least, most) = bounds(key);
         let within =
             |span: &Duration| (Duration::from_secs(least)..=Duration::from_secs(most)).contains(span);
@@ -297,14 +309,14 @@ impl Reading<'_> {
         }
     }
 
-    fn one_of_two(&mut self, key: &'static str, file_key: &'static str) {
+    pub(super) fn one_of_two(&mut self, key: &'static str, file_key: &'static str) {
         if let (Some(_), Some(found)) = (self.layers.set(key), self.layers.set(file_key).cloned()) {
             let wrong = format!("`{key}` is set as well");
             self.fault(file_key, &found, wrong, "keep one of the two");
         }
     }
 
-    fn secret(&mut self, key: &'static str, file_key: &'static str) -> Option<Secret> {
+    pub(super) fn secret(&mut self, key: &'static str, file_key: &'static str) -> Option<Secret> {
         self.one_of_two(key, file_key);
         let from_file = self.file(file_key);
         let text = self.layers.set(key).map(|found| found.text.clone()).or(from_file)?;

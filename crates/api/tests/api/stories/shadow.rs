@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 pub const TOYS: &str = "/api/v1/organizations/toys/shadow";
 pub const TRADE: &str = "/api/v1/organizations/trade/shadow";
 pub const CREATE: &str = "finance.vouchers.create";
-pub const APPROVE: &str = "finance.vouchers.approve";
+pub const DELETE: &str = "finance.journal_entries.delete";
 
 /// What another system says, as a sheet of paper: who is on it may do what stands there.
 #[derive(Default)]
@@ -97,7 +97,8 @@ pub async fn adopt(story: &Story, key: &str, people: &[(&str, Who)]) {
     let legacy = Cell::from(format!("old \"{key}\" 😀"));
     run(story, link, vec![source.clone(), legacy, Cell::Id(organization.0)]).await;
     for (legacy, who) in people {
-        let link = "insert into adopted_users (source_key, legacy_id, principal_id, run_no) values ($1, $2, $3, 1)";
+        let link =
+            "insert into adopted_users (source_key, legacy_id, principal_id, run_no) values ($1, $2, $3, 1)";
         run(story, link, vec![source.clone(), Cell::from(*legacy), Cell::Id(story.id_of(*who).0)]).await;
     }
 }
@@ -113,7 +114,7 @@ impl Shadowed {
         story.app.shadow().ask_by(Box::new(Reader(Arc::clone(&sheet))));
         let this = Self { story, sheet };
         this.write("toys", BOB, &[CREATE]).await;
-        this.write("toys", CAT, &[APPROVE]).await;
+        this.write("toys", CAT, &[DELETE]).await;
         this
     }
 
@@ -163,14 +164,14 @@ fn counts(standing: &Value) -> [u64; 4] {
 
 both_engines!(nothing_is_asked_and_nothing_told_of_it_while_the_mode_is_off, async |database| {
     let it = Shadowed::company(database).await;
-    assert_eq!(it.ask(BOB, APPROVE).await, ["allow", "granted_by_role", ""]);
+    assert_eq!(it.ask(BOB, DELETE).await, ["allow", "granted_by_role", ""]);
     let standing = it.stands(TOYS).await;
     assert_eq!((&standing["mode"], &standing["since"]), (&json!("off"), &Value::Null));
     assert_eq!((counts(&standing), it.sheet.asked()), ([0; 4], 0));
     // Back to off again is as quiet.
     it.mode(TOYS, "shadow").await;
     it.mode(TOYS, "off").await;
-    assert_eq!(it.ask(BOB, APPROVE).await, ["allow", "granted_by_role", ""]);
+    assert_eq!(it.ask(BOB, DELETE).await, ["allow", "granted_by_role", ""]);
     assert_eq!(it.sheet.asked(), 0);
 });
 
@@ -179,16 +180,16 @@ both_engines!(in_shadow_the_other_system_answers_and_flips_are_counted_with_both
     let standing = it.mode(TOYS, "shadow").await;
     assert_eq!((&standing["mode"], &standing["since"]), (&json!("shadow"), &json!("2027-01-15T08:00:00Z")));
     assert_eq!(it.ask(BOB, CREATE).await, ["allow", "allowed_by_legacy", "legacy"]);
-    assert_eq!(it.ask(BOB, APPROVE).await, ["deny", "denied_by_legacy", "legacy"]);
+    assert_eq!(it.ask(BOB, DELETE).await, ["deny", "denied_by_legacy", "legacy"]);
     it.story.wait_seconds(60).await;
-    assert_eq!(it.ask(BOB, APPROVE).await, ["deny", "denied_by_legacy", "legacy"]);
-    assert_eq!(it.ask(CAT, APPROVE).await, ["allow", "allowed_by_legacy", "legacy"]);
+    assert_eq!(it.ask(BOB, DELETE).await, ["deny", "denied_by_legacy", "legacy"]);
+    assert_eq!(it.ask(CAT, DELETE).await, ["allow", "allowed_by_legacy", "legacy"]);
     let standing = it.stands(TOYS).await;
     assert_eq!(counts(&standing), [4, 2, 1, 0]);
     assert_eq!(standing["last_flip_at"], "2027-01-15T08:01:00Z");
     let wanted = [
-        format!("bob@toys.example | gain | {APPROVE} | granted_by_role | no role has it x2"),
-        format!("cat@toys.example | loss | {APPROVE} | no_grant | role \"clerk\"😀 x1"),
+        format!("bob@toys.example | gain | {DELETE} | granted_by_role | no role has it x2"),
+        format!("cat@toys.example | loss | {DELETE} | no_grant | role \"clerk\"😀 x1"),
     ];
     assert_eq!(it.flips(TOYS).await, wanted);
     let body = it.story.decision("toys", BOB, json!({"permission": CREATE})).await;
@@ -201,8 +202,8 @@ both_engines!(after_cut_over_ours_is_given_and_theirs_compared, async |database|
     it.sheet.be_slow();
     let body = json!({"mode": "cut_over", "force": true, "automatic": false});
     it.story.put(Who::Operator, TOYS, body).await.is(200);
-    assert_eq!(it.ask(BOB, APPROVE).await, ["allow", "granted_by_role", "charter"]);
-    assert_eq!(it.ask(CAT, APPROVE).await, ["deny", "no_grant", "charter"]);
+    assert_eq!(it.ask(BOB, DELETE).await, ["allow", "granted_by_role", "charter"]);
+    assert_eq!(it.ask(CAT, DELETE).await, ["deny", "no_grant", "charter"]);
     assert_eq!(it.ask(BOB, CREATE).await, ["allow", "granted_by_role", "charter"]);
     let standing = it.stands(TOYS).await;
     assert_eq!((counts(&standing), &standing["mode"]), ([3, 1, 1, 0], &json!("cut_over")));
@@ -226,11 +227,12 @@ both_engines!(what_cannot_be_told_is_denied_and_counted_as_unknown, async |datab
 
 both_engines!(what_stops_somebody_here_stops_them_in_every_mode, async |database| {
     let it = Shadowed::company(database).await;
-    it.write("toys", BOB, &[CREATE, APPROVE, "crm.leads.read", "finance.vouchers.read"]).await;
+    it.write("toys", BOB, &[CREATE, DELETE, "crm.leads.read", "finance.vouchers.read"]).await;
     it.mode(TOYS, "shadow").await;
-    let block = json!({"subject": {"member": "bob@toys.example"}, "permission": APPROVE, "reason": "left his desk"});
+    let block =
+        json!({"subject": {"member": "bob@toys.example"}, "permission": DELETE, "reason": "left his desk"});
     it.story.post(ANN, "/api/v1/organizations/toys/blocks", block).await.is(201);
-    assert_eq!(it.ask(BOB, APPROVE).await, ["deny", "blocked", "charter"]);
+    assert_eq!(it.ask(BOB, DELETE).await, ["deny", "blocked", "charter"]);
     assert_eq!(it.ask(BOB, "crm.leads.read").await, ["deny", "not_entitled", "charter"]);
     assert_eq!(it.ask(BOB, "finance.vouchers.fly").await[1], "unknown_permission");
     // Something that another organization registered, which our rules would not even look for.
@@ -238,12 +240,13 @@ both_engines!(what_stops_somebody_here_stops_them_in_every_mode, async |database
     it.write("toys", CAT, &["finance.vouchers.read"]).await;
     let about = json!({"permission": "finance.vouchers.read", "resource": bear});
     assert_eq!(told(&it.story.decision("toys", CAT, about.clone()).await)[1], "allowed_by_legacy");
-    it.story.post(EVE, "/api/v1/organizations/trade/resources", bear).await.is(201);
+    it.story.put(EVE, "/api/v1/organizations/trade/resources/vouchers/1042", json!({})).await.is(201);
     assert_eq!(
         told(&it.story.decision("toys", CAT, about.clone()).await),
         ["deny", "cross_organization", "charter"]
     );
-    let explained = json!({"permission": "finance.vouchers.read", "explain": true, "resource": about["resource"]});
+    let explained =
+        json!({"permission": "finance.vouchers.read", "explain": true, "resource": about["resource"]});
     assert_eq!(it.story.decision("toys", CAT, explained).await["decision"], "deny");
     let path = "/api/v1/organizations/toys/members/bob@toys.example";
     it.story.patch(ANN, path, json!({"status": "deactivated"})).await.is(200);
@@ -264,7 +267,7 @@ both_engines!(the_mode_of_one_organization_is_nothing_to_another, async |databas
     it.story.post(Who::Operator, "/api/v1/organizations/trade/members", join).await.is(201);
     let told_bob = it.story.decision("trade", BOB, json!({"permission": CREATE})).await;
     assert_eq!(told(&told_bob), ["deny", "legacy_unknown", "legacy"]);
-    it.ask(BOB, APPROVE).await;
+    it.ask(BOB, DELETE).await;
     assert_eq!(counts(&it.stands(TOYS).await), [1, 1, 0, 0]);
     assert_eq!(counts(&it.stands(TRADE).await), [0, 0, 0, 1]);
     assert_eq!(it.flips(TRADE).await, [""; 0]);
@@ -273,12 +276,12 @@ both_engines!(the_mode_of_one_organization_is_nothing_to_another, async |databas
 both_engines!(batches_and_evaluations_are_answered_by_the_same_rule, async |database| {
     let it = Shadowed::company(database).await;
     it.mode(TOYS, "shadow").await;
-    let checks = json!({"defaults": {"subject": "bob@toys.example"}, "checks": [{"permission": CREATE}, {"permission": APPROVE}]});
+    let checks = json!({"defaults": {"subject": "bob@toys.example"}, "checks": [{"permission": CREATE}, {"permission": DELETE}]});
     let batch = it.story.post(ANN, "/api/v1/organizations/toys/checks/batch", checks).await.is(200).body;
     assert_eq!(told(&batch["answers"][0]), ["allow", "allowed_by_legacy", "legacy"]);
     assert_eq!(told(&batch["answers"][1]), ["deny", "denied_by_legacy", "legacy"]);
     let subject = json!({"type": "user", "id": "bob@toys.example"});
-    let (action, resource) = (json!({"name": APPROVE}), json!({"type": "vouchers", "id": "1"}));
+    let (action, resource) = (json!({"name": DELETE}), json!({"type": "vouchers", "id": "1"}));
     let one = json!({"subject": subject, "action": action, "resource": resource});
     let path = "/organizations/toys/access/v1";
     let answer = it.story.post(ANN, &format!("{path}/evaluation"), one).await.is(200).body;
@@ -295,7 +298,7 @@ both_engines!(batches_and_evaluations_are_answered_by_the_same_rule, async |data
 
 both_engines!(an_explanation_tells_both_answers_and_counts_neither, async |database| {
     let it = Shadowed::company(database).await;
-    let explain = json!({"permission": APPROVE, "explain": true});
+    let explain = json!({"permission": DELETE, "explain": true});
     assert_eq!(it.story.decision("toys", BOB, explain.clone()).await["shadow"], Value::Null);
     it.mode(TOYS, "shadow").await;
     let body = it.story.decision("toys", BOB, explain.clone()).await;

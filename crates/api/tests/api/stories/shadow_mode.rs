@@ -1,6 +1,6 @@
 //! How an organization goes on and back: who may, what has to be there first, what takes it back by itself, and recorded answers.
 
-use super::shadow::{APPROVE, CREATE, Shadowed, TOYS, TRADE, adopt};
+use super::shadow::{CREATE, DELETE, Shadowed, TOYS, TRADE, adopt};
 use super::{ANN, BOB, CAT, EVE, PAT, Story, Who};
 use charter_testkit::both_engines;
 use serde_json::{Value, json};
@@ -12,7 +12,9 @@ async fn trail(it: &Shadowed) -> Vec<String> {
     let told = it.story.get(Who::Operator, EVENTS).await.is(200).body;
     let of_shadow = told["items"].as_array().unwrap().iter().filter_map(|event| {
         let action = event["action"].as_str().unwrap();
-        action.starts_with("shadow.").then(|| format!("{action} by {}", event["actor"]["kind"].as_str().unwrap()))
+        action
+            .starts_with("shadow.")
+            .then(|| format!("{action} by {}", event["actor"]["kind"].as_str().unwrap()))
     });
     of_shadow.collect()
 }
@@ -63,16 +65,18 @@ both_engines!(it_is_cut_over_when_no_answer_differed_for_long_enough, async |dat
     let told = cut_over(&it, json!({})).await.is_problem(409, "not-ready");
     assert!(told.body["detail"].as_str().unwrap().contains("not in shadow mode"), "{:#}", told.body);
     it.mode(TOYS, "shadow").await;
-    it.ask(BOB, APPROVE).await;
+    it.ask(BOB, DELETE).await;
     for _ in 0..9 {
         it.ask(BOB, CREATE).await;
     }
     it.story.wait_seconds(3_600).await;
     let told = cut_over(&it, json!({})).await.is_problem(409, "not-ready");
     let detail = told.body["detail"].as_str().unwrap().to_owned();
-    for missing in
-        ["for 1 h of 3 days", "answers differed 1 h ago: none may differ for 3 days", "10 of 1000 answers were compared"]
-    {
+    for missing in [
+        "for 1 h of 3 days",
+        "answers differed 1 h ago: none may differ for 3 days",
+        "10 of 1000 answers were compared",
+    ] {
         assert!(detail.contains(missing), "{missing}: {detail}");
     }
     // A flip that is a minute too young.
@@ -86,7 +90,7 @@ both_engines!(it_is_cut_over_when_no_answer_differed_for_long_enough, async |dat
     assert_eq!((&standing["mode"], &standing["automatic"]), (&json!("cut_over"), &json!(true)));
     // Back with one command, on with another, off for good.
     it.story.put(Who::Operator, TOYS, json!({"mode": "shadow"})).await.is(200);
-    assert_eq!(it.ask(BOB, APPROVE).await[1], "denied_by_legacy");
+    assert_eq!(it.ask(BOB, DELETE).await[1], "denied_by_legacy");
     let early = it.story.put(Who::Operator, TOYS, json!({"mode": "off"})).await;
     early.is_problem(409, "not-ready");
     cut_over(&it, json!({"force": true})).await.is(200);
@@ -114,17 +118,21 @@ both_engines!(a_gain_takes_it_back_by_itself_and_the_trail_says_why, async |data
     it.mode(TOYS, "cut_over").await;
     it.mode(TRADE, "shadow").await;
     it.mode(TRADE, "cut_over").await;
-    assert_eq!(it.ask(CAT, APPROVE).await[1], "no_grant");
+    assert_eq!(it.ask(CAT, DELETE).await[1], "no_grant");
     assert_eq!(it.stands(TOYS).await["mode"], "cut_over", "one loss is few");
     it.story.wait_seconds(5).await;
-    assert_eq!(it.ask(BOB, APPROVE).await[1], "granted_by_role");
+    assert_eq!(it.ask(BOB, DELETE).await[1], "granted_by_role");
     let standing = it.stands(TOYS).await;
     assert_eq!((&standing["mode"], &standing["since"]), (&json!("shadow"), &json!("2027-01-15T08:00:05Z")));
-    assert_eq!(it.ask(BOB, APPROVE).await, ["deny", "denied_by_legacy", "legacy"]);
+    assert_eq!(it.ask(BOB, DELETE).await, ["deny", "denied_by_legacy", "legacy"]);
     assert_eq!(it.stands(TRADE).await["mode"], "cut_over");
-    assert_eq!(trail(&it).await, ["shadow.back by system", "shadow.set by operator", "shadow.set by operator"]);
+    assert_eq!(
+        trail(&it).await,
+        ["shadow.back by system", "shadow.set by operator", "shadow.set by operator"]
+    );
     let events = it.story.get(Who::Operator, EVENTS).await.body;
-    let back = events["items"].as_array().unwrap().iter().find(|event| event["action"] == "shadow.back").unwrap();
+    let back =
+        events["items"].as_array().unwrap().iter().find(|event| event["action"] == "shadow.back").unwrap();
     assert!(back["reason"].as_str().unwrap().starts_with("1 answers allowed"), "{back:#}");
 });
 
@@ -133,7 +141,7 @@ both_engines!(losses_take_it_back_from_a_thousand_checks_on_and_never_where_it_i
     it.mode(TOYS, "shadow").await;
     it.mode(TOYS, "cut_over").await;
     let ask = async |who: &str, count: usize| {
-        let code = if who.starts_with("cat") { APPROVE } else { CREATE };
+        let code = if who.starts_with("cat") { DELETE } else { CREATE };
         let checks = vec![json!({"permission": code}); count];
         let body = json!({"defaults": {"subject": who}, "checks": checks});
         it.story.post(ANN, "/api/v1/organizations/toys/checks/batch", body).await.is(200);
@@ -146,25 +154,25 @@ both_engines!(losses_take_it_back_from_a_thousand_checks_on_and_never_where_it_i
     it.story.wait_seconds(1).await;
     cut_over(&it, json!({"force": true, "automatic": false})).await.is(200);
     ask("cat@toys.example", 1_000).await;
-    it.ask(BOB, APPROVE).await;
+    it.ask(BOB, DELETE).await;
     assert_eq!(it.stands(TOYS).await["mode"], "cut_over", "nobody wants it back by itself");
 });
 
 both_engines!(flips_are_paged_and_a_fresh_start_forgets_those_before, async |database| {
     let it = Shadowed::company(database).await;
     it.mode(TOYS, "shadow").await;
-    let codes = ["finance.vouchers.read", "finance.accounts.read", APPROVE];
+    let codes = ["finance.vouchers.read", "finance.accounts.read", DELETE];
     for code in codes {
         it.ask(BOB, code).await;
     }
-    it.ask(CAT, APPROVE).await;
+    it.ask(CAT, DELETE).await;
     it.stands(TOYS).await;
     let path = format!("{TOYS}/flips");
     let all = it.story.all(Who::Operator, &path, 50, "/permission").await;
     assert_eq!(all.len(), 4, "{all:?}");
     assert_eq!(it.story.all(Who::Operator, &path, 1, "/permission").await, all);
     assert_eq!(it.story.all(Who::Operator, &path, 3, "/permission").await, all);
-    it.story.get(Who::Operator, &format!("{path}?cursor=nonsense")).await.is_problem(422, "invalid");
+    it.story.get(Who::Operator, &format!("{path}?cursor=nonsense")).await.is_problem(400, "malformed");
     let keys = it.story.all(Who::Operator, "/api/v1/shadow", 1, "/key").await;
     assert_eq!(keys, ["toys", "trade"]);
     it.mode(TOYS, "off").await;
@@ -179,21 +187,24 @@ both_engines!(recorded_answers_are_compared_with_ours_whatever_the_mode, async |
     it.mode(TOYS, "shadow").await;
     let line = |organization: &str, user: &str, permission: &str, allow: bool| json!({"organization": organization, "user": user, "permission": permission, "allow": allow});
     let mut adopted = line("toys", "8", "app.no_such", true);
-    adopted["otherwise"] = json!(APPROVE);
+    adopted["otherwise"] = json!(DELETE);
     let lines = json!([
         line("toys", "bob@toys.example", CREATE, true),
-        line("old \"toys\" 😀", "7", APPROVE, false),
+        line("old \"toys\" 😀", "7", DELETE, false),
         line("toys", "nobody \"😀\"", CREATE, true),
         line("nowhere", "7", CREATE, true),
         line("toys", "7", "app.no_such", true),
         adopted,
     ]);
-    let told = it.story.post(Who::Operator, "/api/v1/shadow/replay", json!({"lines": lines})).await.is(200).body;
+    let told =
+        it.story.post(Who::Operator, "/api/v1/shadow/replay", json!({"lines": lines})).await.is(200).body;
     let answers: Vec<String> = told["answers"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|it| ["decision", "reason", "flip", "unknown"].map(|name| it[name].as_str().unwrap_or("-")).join(" "))
+        .map(|it| {
+            ["decision", "reason", "flip", "unknown"].map(|name| it[name].as_str().unwrap_or("-")).join(" ")
+        })
         .collect();
     assert_eq!(
         answers,
