@@ -177,15 +177,15 @@ impl Attempt<'_> {
             answer.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let page = answer.text().await.map_err(|error| format!("{}: {}", self.url, innermost(&error)))?;
         let refused = |why: &str| Err(format!("{} was not let in at {}: {why}", self.user, self.url));
-        match location {
-            Some(location) if status.is_redirection() => {
-                if path_of(&location) == path_of(&self.url) {
-                    return refused(&format!("it led back to {location}"));
-                }
+        let way = location.as_deref().filter(|_| status.is_redirection());
+        match way {
+            Some(location) if path_of(location) == path_of(&self.url) => {
+                return refused(&format!("it led back to {location}"));
             }
-            _ if !status.is_success() => return refused(&format!("the answer was {status}")),
-            _ if asks_again(&page) => return refused("the page asked for the password again"),
-            _ => {}
+            Some(_) => {}
+            None if !status.is_success() => return refused(&format!("the answer was {status}")),
+            None if asks_again(&page) => return refused("the page asked for the password again"),
+            None => {}
         }
         let expected = self.given(EXPECT);
         if !page.contains(expected) {
