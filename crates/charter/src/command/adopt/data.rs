@@ -15,13 +15,19 @@ use tokio::sync::mpsc;
 const ROWS_MAX: usize = 5_000;
 /// Users of one batch.
 const USERS: usize = 2_500;
+/// Users with a weak hash in one batch: each costs the service a hash of its own.
+const WEAK: usize = 200;
 /// Batches between two notes of how far it is.
 const NOTED_EVERY: u64 = 10;
 /// Users whose passwords are read ahead.
 const AHEAD: usize = 4_096;
 
 /// A user's id, and the hash of the password where it is one that is known.
-type Password = (String, Option<String>);
+struct Password {
+    id: String,
+    hash: Option<String>,
+    is_weak: bool,
+}
 
 /// Reads ids and hashes, in the order and the state in which the users were read before. On a thread of its own: a file is read without
 /// a pause.
@@ -31,8 +37,12 @@ fn passwords(mut looking: Looking) -> Result<mpsc::Receiver<Result<Password>>> {
     let work = move || {
         let _inside = handle.enter();
         let mut each = |id: &str, hash: Option<&str>| {
-            let hash = hash.filter(|hash| AdoptedHash::parse(hash).is_ok());
-            let password = (id.to_owned(), hash.map(str::to_owned));
+            let known = hash.and_then(|hash| Some((hash, AdoptedHash::parse(hash).ok()?)));
+            let password = Password {
+                id: id.to_owned(),
+                is_weak: known.as_ref().is_some_and(|(_, known)| known.is_weak()),
+                hash: known.map(|(hash, _)| hash.to_owned()),
+            };
             let gone = || charter_db::Error::Statement("nobody waits for the users any more".to_owned());
             sender.blocking_send(Ok(password)).map_err(|_| gone())
         };
@@ -152,13 +162,15 @@ pub async fn write(
     let skipped = written_before(desk);
     let mut passwords = passwords(looking)?;
     let mut progress = Progress::new("writing users", source.facts.users.len() as u64);
-    let mut rows = Rows::default();
+    let (mut rows, mut weak) = (Rows::default(), 0);
     for user in source.facts.users.iter() {
-        let hash = hash_of(&mut passwords, user.id).await?;
-        making.user(user, hash.as_deref(), &mut rows);
+        let password = password_of(&mut passwords, user.id).await?;
+        making.user(user, password.hash.as_deref(), &mut rows);
+        weak += usize::from(password.is_weak);
         writing.users += 1;
         progress.at(writing.users);
-        if rows.users.len() >= USERS || rows.longest() >= ROWS_MAX {
+        if rows.users.len() >= USERS || rows.longest() >= ROWS_MAX || weak >= WEAK {
+            weak = 0;
             let batch = std::mem::take(&mut rows);
             writing.sum(&batch);
             if writing.users > skipped {
@@ -196,13 +208,13 @@ pub async fn write(
     ])
 }
 
-/// The hash of a user's password; rows between that belong to nobody who comes over are passed by.
-async fn hash_of(passwords: &mut mpsc::Receiver<Result<Password>>, id: &str) -> Result<Option<String>> {
+/// A user's password; rows between that belong to nobody who comes over are passed by.
+async fn password_of(passwords: &mut mpsc::Receiver<Result<Password>>, id: &str) -> Result<Password> {
     loop {
         let missing = || Failure::new("the users were not read as they were before: make the plan again");
-        let (of, hash) = passwords.recv().await.ok_or_else(missing)??;
-        if of == id {
-            return Ok(hash);
+        let password = passwords.recv().await.ok_or_else(missing)??;
+        if password.id == id {
+            return Ok(password);
         }
     }
 }
