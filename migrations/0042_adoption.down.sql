@@ -1,3 +1,4 @@
+drop index sessions_supporter;
 drop table adopted_rows;
 drop table adopted_users;
 drop table adopted_organizations;

@@ -52,13 +52,16 @@ create table adopted_users (
 create index adopted_users_run on adopted_users (run_no, source_key, legacy_id);
 create index adopted_users_principal on adopted_users (principal_id);
 
--- What else a run wrote that the range of its ids does not tell: memberships of accounts and in organizations that were there before it,
+-- What else a run wrote that the range of its ids does not tell: into which organizations, memberships of accounts that were there before it,
 -- roles, and what modules are on.
 create table adopted_rows (
     run_no {int} not null references adoption_runs (run_no),
-    kind {text} not null check (kind in ('membership', 'role', 'entitlement')),
+    kind {text} not null check (kind in ('organization', 'membership', 'role', 'entitlement')),
     organization_id {id} not null,
     row_key {text} not null,
     primary key (run_no, kind, organization_id, row_key)
 ){clustered};
 create index adopted_rows_organization on adopted_rows (organization_id);
+
+-- Whoever is removed may have begun sessions of support.
+create index sessions_supporter on sessions (supporter_id) where supporter_id is not null;

@@ -30,13 +30,41 @@ pub enum AnomalyKind {
     UnreadableModules,
     /// A module is named that nobody knows.
     UnknownModule,
+    /// Several names of one document mean one module.
+    DoubledModule,
     /// A password in a format that cannot be taken over.
     UnknownPassword,
     /// Two organizations have the same key.
     DuplicateOrganization,
+    /// Something that hangs on the record, or on its fields, and not on who asks alone.
+    Condition,
+    /// Something other than a user holds roles.
+    OtherHolder,
+    /// An account that no person signs in with.
+    Program,
 }
 
 impl AnomalyKind {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::DuplicateLogin,
+        Self::MissingLogin,
+        Self::UnfitLogin,
+        Self::Orphan,
+        Self::MissingRole,
+        Self::UnknownRole,
+        Self::MissingValue,
+        Self::InactiveWithRoles,
+        Self::UnreadableModules,
+        Self::UnknownModule,
+        Self::DoubledModule,
+        Self::UnknownPassword,
+        Self::DuplicateOrganization,
+        Self::Condition,
+        Self::OtherHolder,
+        Self::Program,
+    ];
+
     /// What it means, and what becomes of it.
     #[must_use]
     pub const fn means(self) -> &'static str {
@@ -51,16 +79,26 @@ impl AnomalyKind {
             Self::UnknownRole => {
                 "roles that are neither shipped nor mapped: whoever holds them gets nothing from them"
             }
-            Self::MissingValue => "columns that decide something and hold nothing: read as no",
+            Self::MissingValue => {
+                "columns that decide something and hold nothing that can be read: taken as no"
+            }
             Self::InactiveWithRoles => "users who may not sign in and hold roles: they come over inactive",
             Self::UnreadableModules => {
                 "enabled_modules that cannot be read: everything but what is always on is off"
             }
             Self::UnknownModule => "modules that nobody knows: they are left out",
+            Self::DoubledModule => "modules that stand twice in a document: one name that is on is enough",
             Self::UnknownPassword => {
                 "passwords in formats that cannot be taken over: these users ask for a new one"
             }
             Self::DuplicateOrganization => "organizations with the same key: make them differ",
+            Self::Condition => {
+                "rules that hang on the record and not on who asks alone: they are not taken over, so write them as conditions or grants on resources"
+            }
+            Self::OtherHolder => "roles held by something other than a user: they are left out",
+            Self::Program => {
+                "accounts of programs: they are left out, so give those programs service accounts"
+            }
         }
     }
 

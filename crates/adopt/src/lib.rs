@@ -3,6 +3,8 @@
 
 pub mod anomaly;
 pub mod answers;
+pub mod beside;
+pub mod check;
 pub mod facts;
 pub mod fingerprint;
 pub mod ids;

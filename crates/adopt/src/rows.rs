@@ -25,7 +25,7 @@ pub struct OrganizationRow {
     /// Its `enabled_modules`, as it stands there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled_modules: Option<String>,
-    /// `active` or `suspended`.
+    /// `active` or `closed`.
     pub status: &'static str,
 }
 
@@ -266,7 +266,8 @@ impl<'a> Making<'a> {
                     key,
                     name: name.to_owned(),
                     enabled_modules: modules.cloned(),
-                    status: if is_active { "active" } else { "suspended" },
+                    // A suspended one would leave administrators a few rights.
+                status: if is_active { "active" } else { "closed" },
                 }
             };
         if facts.organizations.is_empty() {

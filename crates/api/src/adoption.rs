@@ -224,7 +224,12 @@ pub(crate) struct RunPath {
     pub run: u64,
 }
 
-fn word<T>(field: &str, text: &str, from_word: fn(&str) -> Option<T>, expected: &str) -> Result<T, Problem> {
+pub(crate) fn word<T>(
+    field: &str,
+    text: &str,
+    from_word: fn(&str) -> Option<T>,
+    expected: &str,
+) -> Result<T, Problem> {
     from_word(text).ok_or_else(|| Problem::invalid(field, format!("{expected} is expected")))
 }
 

@@ -6,6 +6,7 @@ mod account_page;
 mod adoption;
 mod adoption_links;
 mod adoption_rows;
+mod adoption_undo;
 mod api_key;
 mod api_key_admin;
 mod assignment;
@@ -97,6 +98,7 @@ pub fn routes() -> Routes {
         .with(adoption::routes())
         .with(adoption_rows::routes())
         .with(adoption_links::routes())
+        .with(adoption_undo::routes())
         .with(legacy::routes())
         .with(shadow::routes())
         .with(auth::routes())

@@ -1,7 +1,7 @@
 //! Taking `enabled_modules` documents over as rows, and the emergency exit back to them.
 
 use crate::edge::{Call, Reply, Route, wire};
-use crate::entitlement_access::{CHANGE, ChangeReason, TAG, options};
+use crate::entitlement_access::{CHANGE, TAG, options};
 use crate::organization::OrganizationPath;
 use crate::shown::{self, EditQuery};
 use charter_app::entitlement::{self, Changed, LegacyReport};
@@ -81,6 +81,27 @@ pub struct LegacyTakeovers {
     pub dry_run: bool,
 }
 
+/// Which rows go, and why.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TruncateEntitlements {
+    /// Every row, and subscriptions end; left out, only rows of source migration.
+    #[serde(default)]
+    pub all: bool,
+    /// Why.
+    pub reason: String,
+}
+
+/// A module that goes on or off.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ModuleTurn {
+    /// The module.
+    #[schemars(with = "wire::Key")]
+    pub module: Key,
+    /// Whether it is on afterwards.
+    pub on: bool,
+}
+
 /// What the emergency exit removed, or would remove.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct TruncatedEntitlements {
@@ -88,10 +109,10 @@ pub struct TruncatedEntitlements {
     pub modules: usize,
     /// Rows of parts.
     pub submodules: usize,
-    /// Places on preview lists.
-    pub previews: usize,
     /// Subscriptions that were ended.
     pub subscriptions: usize,
+    /// Modules that stand otherwise afterwards.
+    pub changes: Vec<ModuleTurn>,
     /// The revision of the organization after it.
     pub revision: u64,
     /// Nothing was written.
@@ -113,17 +134,19 @@ async fn migrate_legacy(call: Call<(), (), MigrateLegacy>) -> Result<Reply<Legac
 }
 
 async fn truncate(
-    call: Call<OrganizationPath, EditQuery, ChangeReason>,
+    call: Call<OrganizationPath, EditQuery, TruncateEntitlements>,
 ) -> Result<Reply<TruncatedEntitlements>, Problem> {
     let id = call.app.resolve_organization(&call.path.organization).await?;
     let options = options(&call.precondition, call.query.dry_run)?;
-    let reason = &call.body.reason;
-    let done = entitlement::truncate(&call.app, &call.ctx, call.permit()?, id, options, reason).await?;
+    let TruncateEntitlements { all, reason } = &call.body;
+    let permit = call.permit()?;
+    let done = entitlement::truncate(&call.app, &call.ctx, permit, id, options, *all, reason).await?;
+    let turned = |it: entitlement::ModuleChange| ModuleTurn { module: it.module, on: it.on };
     let answer = TruncatedEntitlements {
         modules: done.value.modules,
         submodules: done.value.submodules,
-        previews: done.value.previews,
         subscriptions: done.value.subscriptions,
+        changes: done.value.changes.into_iter().map(turned).collect(),
         revision: done.revision.0,
         dry_run: done.dry_run,
     };
@@ -146,8 +169,8 @@ pub fn routes() -> Vec<Route> {
         )
         .named("entitlements.truncate", TAG, "Removes an organization's entitlement rows, so that enabled_modules rules again.")
         .described(
-            "The emergency exit after a takeover that went wrong: rows and preview lists go, subscriptions end; events, usage and \
-             limit overrides stay.",
+            "The emergency exit after a takeover that went wrong: rows of source migration go, or with all every row, and subscriptions \
+             end; preview lists, events, usage and limit overrides stay. Done again, it writes nothing.",
         )
         .problems(&[ProblemKind::NotFound])
         .example(r#"{"reason": "the takeover went wrong"}"#),

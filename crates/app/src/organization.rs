@@ -12,10 +12,17 @@ use charter_store as store;
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-/// Keys that were looked up: a key never changes its organization, so an entry never goes stale.
+/// Keys that were looked up: a key never changes its organization, so an entry goes stale only when a rollback of an adoption removes it.
 #[derive(Default)]
 pub struct Directory {
     known: RwLock<HashMap<Key, OrganizationId>>,
+}
+
+impl Directory {
+    /// Forgets organizations that are gone: their keys are free again.
+    pub(crate) fn forget(&self, gone: &[OrganizationId]) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).retain(|_, id| !gone.contains(id));
+    }
 }
 
 /// An organization to be created.

@@ -31,6 +31,14 @@ pub fn optional_password(what: &str) -> Result<Option<Secret>> {
     }
 }
 
+/// Asks for a word that shows that it is meant; none when there is nobody to ask.
+pub fn word(prompt: &str) -> Result<Option<String>> {
+    let mut err = std::io::stderr();
+    let _ = write!(err, "{prompt}");
+    let _ = err.flush();
+    Ok(read_line()?.map(|text| text.trim().to_owned()))
+}
+
 fn line() -> Result<Secret> {
     match read_line()? {
         Some(text) => Ok(Secret::exact(&text)),

@@ -111,7 +111,9 @@ impl Conn {
                 (handle.query(&format!("explain query plan {}", statement.sqlite), params)?, 3)
             }
             Inner::Postgres(lease) => {
-                lease.batch("set local enable_seqscan = off").await?;
+                // As if the tables were large: small ones are read whole and put together in memory.
+                let large = "set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off";
+                lease.batch(large).await?;
                 (lease.query(&format!("explain (costs off) {}", statement.postgres), params).await?, 0)
             }
         };

@@ -25,9 +25,9 @@ statements! {
          select e.o, e.k, e.n, 'customer', e.s, e.m, '[]', $2, $2 from jsonb_to_recordset($1) as e(o uuid, k text, n text, s text, m text)";
     REOPEN_ORGANIZATIONS =
         "update organizations set status = (select e.value->>'s' from json_each($1) e where unhex(e.value->>'o') = organization_id), updated_at = $2 \
-         where organization_id in (select unhex(e.value->>'o') from json_each($1) e) and status = 'closed'",
+         where organization_id in (select unhex(e.value->>'o') from json_each($1) e)",
         "update organizations set status = e.s, updated_at = $2 from jsonb_to_recordset($1) as e(o uuid, s text) \
-         where organization_id = e.o and status = 'closed'";
+         where organization_id = e.o";
     LOGINS =
         "insert into logins (login_folded, principal_id) select e.value->>'l', unhex(e.value->>'p') from json_each($1) e",
         "insert into logins (login_folded, principal_id) select e.l, e.p from jsonb_to_recordset($1) as e(l text, p uuid)";
@@ -38,6 +38,11 @@ statements! {
         "insert into principals (principal_id, kind, login, login_folded, name, status, password_hash, password_changed_at, created_at, updated_at) \
          select e.p, 'user', e.l, e.l, e.n, e.s, e.h, case when e.h is not null then $2::timestamptz end, $2, $2 \
          from jsonb_to_recordset($1) as e(p uuid, l text, n text, s text, h text)";
+    RECORD_ORGANIZATIONS =
+        "insert into adopted_rows (run_no, kind, organization_id, row_key) select $2, 'organization', unhex(e.value), '' \
+         from json_each($1) e where true on conflict (run_no, kind, organization_id, row_key) do nothing",
+        "insert into adopted_rows (run_no, kind, organization_id, row_key) select $2, 'organization', e.v::uuid, '' \
+         from jsonb_array_elements_text($1) e(v) on conflict (run_no, kind, organization_id, row_key) do nothing";
     RECORD_MEMBERSHIPS =
         "insert into adopted_rows (run_no, kind, organization_id, row_key) \
          select $2, 'membership', unhex(e.value->>'o'), lower(e.value->>'p') from json_each($1) e \
@@ -238,6 +243,11 @@ pub async fn touch(tx: &mut Tx, organizations: &[OrganizationId], now: Timestamp
     tx.execute(&TOUCH, params![ids(&sorted), now]).await
 }
 
+/// Takes note that a run writes into organizations: where to look when it is taken back.
+pub async fn record_organizations(tx: &mut Tx, run: u64, organizations: &[OrganizationId]) -> Result<u64> {
+    tx.execute(&RECORD_ORGANIZATIONS, params![ids(organizations), run]).await
+}
+
 /// Adds organizations that are not there; a key that is taken violates `organization_keys_pkey`.
 pub async fn insert_organizations(tx: &mut Tx, new: &[NewOrganization], now: Timestamp) -> Result<u64> {
     let keys = rows(new.iter().map(|it| json!({ "o": hex(it.id.0), "k": it.key })));
@@ -264,20 +274,12 @@ pub async fn insert_users(tx: &mut Tx, new: &[NewUser], now: Timestamp) -> Resul
     tx.execute(&PRINCIPALS, params![rows(new.iter().map(of)), now]).await
 }
 
-/// Adds roles that are not there, with their lines. Those of organizations that were there before the run are recorded.
-pub async fn insert_roles(
-    tx: &mut Tx,
-    run: u64,
-    new: &[NewRole],
-    recorded: &[(OrganizationId, RoleKey)],
-    now: Timestamp,
-) -> Result<u64> {
-    if !recorded.is_empty() {
-        let recorded = rows(recorded.iter().map(|(id, key)| json!({ "o": hex(id.0), "k": key })));
-        tx.execute(&RECORD_ROLES, params![recorded, run]).await?;
-    }
+/// Adds roles that are not there, with their lines, and records them.
+pub async fn insert_roles(tx: &mut Tx, run: u64, new: &[NewRole], now: Timestamp) -> Result<u64> {
     let of = |it: &NewRole| json!({ "o": hex(it.organization.0), "k": it.key, "n": it.name, "v": it.level });
-    let inserted = tx.execute(&ROLES, params![rows(new.iter().map(of)), now]).await?;
+    let roles = rows(new.iter().map(of));
+    tx.execute(&RECORD_ROLES, params![roles, run]).await?;
+    let inserted = tx.execute(&ROLES, params![roles, now]).await?;
     let lines = new.iter().flat_map(|it| {
         let line = |(at, pattern)| json!({ "o": hex(it.organization.0), "k": it.key, "i": at, "p": pattern });
         (0i64..).zip(&it.permissions).map(line)
@@ -321,22 +323,18 @@ pub async fn insert_grants(tx: &mut Tx, new: &[NewGrant], reason: &str, now: Tim
     tx.execute(&GRANTS, params![rows(new.iter().map(of)), now, reason]).await
 }
 
-/// Adds rows of source migration, counts the version of those organizations' entitlements, and records the rows of organizations that were
-/// there before the run.
+/// Adds rows of source migration, counts the version of those organizations' entitlements, and records the rows.
 pub async fn insert_entitlements(
     tx: &mut Tx,
     run: u64,
     new: &[NewEntitlement],
-    recorded: &[(OrganizationId, ModuleKey)],
     reason: &str,
     now: Timestamp,
 ) -> Result<u64> {
-    if !recorded.is_empty() {
-        let recorded = rows(recorded.iter().map(|(id, module)| json!({ "o": hex(id.0), "m": module })));
-        tx.execute(&RECORD_ENTITLEMENTS, params![recorded, run]).await?;
-    }
     let of = |it: &NewEntitlement| json!({ "o": hex(it.organization.0), "m": it.module, "s": it.status });
-    let inserted = tx.execute(&ENTITLEMENTS, params![rows(new.iter().map(of)), now, reason]).await?;
+    let entitlements = rows(new.iter().map(of));
+    tx.execute(&RECORD_ENTITLEMENTS, params![entitlements, run]).await?;
+    let inserted = tx.execute(&ENTITLEMENTS, params![entitlements, now, reason]).await?;
     if inserted > 0 {
         let mut whose: Vec<OrganizationId> = new.iter().map(|it| it.organization).collect();
         whose.sort();

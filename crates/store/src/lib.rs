@@ -8,10 +8,13 @@
 mod param;
 mod row;
 
+pub mod adoption_account;
 pub mod adoption_link;
 pub mod adoption_lookup;
 pub mod adoption_row;
 pub mod adoption_run;
+pub mod adoption_undo;
+pub mod adoption_wipe;
 pub mod assignment;
 pub mod audit;
 pub mod block;
@@ -47,6 +50,7 @@ pub mod principal;
 pub mod recovery_code;
 pub mod registration;
 pub mod registration_settings;
+pub mod rescue;
 pub mod resource;
 pub mod revision;
 pub mod role;
@@ -99,10 +103,13 @@ pub struct Given {
 pub fn statements() -> Vec<(String, &'static Statement)> {
     type Listed = (&'static str, fn() -> Vec<(&'static str, &'static Statement)>);
     const FILES: &[Listed] = &[
+        ("adoption_account", adoption_account::statements),
         ("adoption_link", adoption_link::statements),
         ("adoption_lookup", adoption_lookup::statements),
         ("adoption_row", adoption_row::statements),
         ("adoption_run", adoption_run::statements),
+        ("adoption_undo", adoption_undo::statements),
+        ("adoption_wipe", adoption_wipe::statements),
         ("assignment", assignment::statements),
         ("audit", audit::statements),
         ("block", block::statements),

@@ -25,6 +25,7 @@ fn a_statement_in_the_store_the_seam_or_a_test_is_at_home() {
         ("crates/store/src/grant.rs", STATEMENT),
         ("crates/db/src/lib.rs", STATEMENT),
         ("crates/testkit/src/lib.rs", STATEMENT),
+        ("crates/adopt/src/source/django.rs", STATEMENT),
         ("crates/api/tests/grant.rs", STATEMENT),
         ("crates/app/src/grant.rs", &in_tests),
     ]);

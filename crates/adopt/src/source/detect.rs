@@ -2,7 +2,7 @@
 
 use super::named::{LinkColumns, NameColumns, NamedTables, OrganizationColumns, UserColumns};
 use super::statements::{Statements, Tables, Wanted};
-use super::{System, django, flask_appbuilder, frappe, laravel, odoo};
+use super::{System, django, flask_appbuilder, frappe, laravel, odoo, tryton};
 use charter_db::foreign::ForeignTable;
 
 /// Tables that give a system away.
@@ -11,6 +11,7 @@ const SIGNS: &[(System, &[&str])] = &[
     (System::FlaskAppbuilder, &["ab_user", "ab_role", "ab_permission_view_role"]),
     (System::Frappe, &["tabUser", "tabHas Role", "tabDocPerm"]),
     (System::Odoo, &["res_users", "res_groups", "ir_model_access"]),
+    (System::Tryton, &["res_user", "res_user-res_group", "ir_model_access"]),
     (System::Laravel, &["model_has_roles", "role_has_permissions", "roles"]),
 ];
 
@@ -41,6 +42,11 @@ pub fn statements(
         System::Laravel => laravel::statements(tables),
         System::Frappe => frappe::statements(tables),
         System::Odoo => odoo::statements(tables),
+        System::Tryton => tryton::statements(tables),
+        System::Keycloak => Err(Wanted::Unfit(
+            "Keycloak is read from the file of a realm's export, not from its database: give that to --from"
+                .to_owned(),
+        )),
         System::RoleColumn | System::RoleTables => match named {
             Some(named) => named.statements(tables),
             None => proposed(tables)

@@ -16,7 +16,7 @@ pub fn users<'a>(tables: &Tables<'a>, named: Option<&str>) -> Result<&'a Foreign
         let link = |ending: &str| tables.find(&format!("{}_{ending}", table.name)).is_some();
         table.column("password").is_some() && link("groups") && link("user_permissions")
     };
-    tables.all().iter().find(is_user).ok_or_else(|| Wanted::Table("auth_user".to_owned()))
+    tables.all().find(is_user).ok_or_else(|| Wanted::Table("auth_user".to_owned()))
 }
 
 /// What is asked. A project with a user model of its own names its table.
@@ -92,6 +92,7 @@ pub fn statements(tables: &Tables<'_>, named: Option<&str>) -> Result<Statements
             tables.orphans(group_permissions, "permission_id", permissions, "id")?,
             tables.orphans(permissions, "content_type_id", types, "id")?,
         ],
+        tells_superuser: true,
         ..Statements::default()
     })
 }

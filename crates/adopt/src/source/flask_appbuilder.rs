@@ -1,5 +1,6 @@
 //! Flask-AppBuilder: roles hold pairs of a permission and a view; newer versions give roles to groups of users too. Admin holds its rows
-//! and no more. What strangers may do (the public role) is no right of any user.
+//! and no more. What strangers may do (the public role) is no right of any user. Roles that stand in an application's configuration replace
+//! their rows there, which nobody can see in the tables.
 
 use super::statements::{Statements, Tables, Wanted};
 use charter_db::Engine;
@@ -34,7 +35,12 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
         tables.orphans(held, "role_id", roles, "id")?,
     ];
     if let (Some(link), Some(groups)) = (tables.find("ab_user_group"), tables.find("ab_group")) {
+        orphans.push(tables.orphans(link, "user_id", users, "id")?);
         orphans.push(tables.orphans(link, "group_id", groups, "id")?);
+    }
+    if let (Some(link), Some(groups)) = (tables.find("ab_group_role"), tables.find("ab_group")) {
+        orphans.push(tables.orphans(link, "group_id", groups, "id")?);
+        orphans.push(tables.orphans(link, "role_id", roles, "id")?);
     }
     Ok(Statements {
         roles: Some(format!(

@@ -1,10 +1,9 @@
-//! spatie/laravel-permission: roles and permissions of models, by guard; with teams, by the team they count in.
+//! spatie/laravel-permission: roles and permissions of models, by guard. Where a project uses teams, a team is an organization, and a user
+//! is in it who holds something there; a role of one team counts in that team alone. Models other than users are left out.
 
 use super::statements::{Statements, Tables, Wanted};
+use crate::anomaly::AnomalyKind;
 use charter_db::foreign::ForeignTable;
-
-/// The column of teams, where the project uses them.
-const TEAM: &str = "team_id";
 
 /// A name with its guard, where it is not the one of web pages.
 fn guarded(tables: &Tables<'_>, of: &ForeignTable, alias: &str) -> Result<String, Wanted> {
@@ -12,28 +11,140 @@ fn guarded(tables: &Tables<'_>, of: &ForeignTable, alias: &str) -> Result<String
     Ok(format!("case when {guard} = 'web' then {name} else {guard} || ':' || {name} end"))
 }
 
-/// What is asked. Models other than users hold nothing here.
+/// A link of models and what they hold.
+struct Link<'a> {
+    table: &'a ForeignTable,
+    held: &'static str,
+    key: &'static str,
+    team: Option<String>,
+}
+
+impl<'a> Link<'a> {
+    fn find(tables: &Tables<'a>, name: &str, held: &'static str) -> Result<Self, Wanted> {
+        let table = tables.need(name)?;
+        let key = ["model_id", "model_uuid"].into_iter().find(|key| table.column(key).is_some());
+        let key = key.unwrap_or("model_id");
+        let known = [held, key, "model_type"];
+        let mut others = table.columns.iter().filter(|column| !known.contains(&column.name.as_str()));
+        let team = match (others.next(), others.next()) {
+            (None, _) => None,
+            (Some(team), None) => Some(team.name.clone()),
+            _ => {
+                return Err(Wanted::Unfit(format!(
+                    "{name} has more columns than the package gives it: describe the tables as role tables under [source]"
+                )));
+            }
+        };
+        Ok(Self { table, held, key, team })
+    }
+
+    /// Whether a row is of a user: by the name of the class, or by the short name of a morph map.
+    fn is_user(&self, tables: &Tables<'_>) -> Result<String, Wanted> {
+        let kind = tables.plain(self.table, "l", "model_type")?;
+        let ending = "\\User";
+        Ok(format!(
+            "(lower({kind}) in ('user', 'users') or substr({kind}, length({kind}) - {}) = '{ending}')",
+            ending.len() - 1
+        ))
+    }
+
+    /// What each user holds, by team: a statement that gives `owner`, `team` and `ids`.
+    fn gathered(&self, tables: &Tables<'_>, only: &str) -> Result<String, Wanted> {
+        let owner = tables.word(self.table, "l", self.key)?;
+        let team = match &self.team {
+            Some(team) => tables.plain(self.table, "l", team)?,
+            None => "null".to_owned(),
+        };
+        let group = if self.team.is_some() { format!("{owner}, {team}") } else { owner.clone() };
+        Ok(format!(
+            "(select {owner} as owner, {team} as team, {} as ids from {} l where {}{only} group by {group})",
+            tables.joined(&tables.text(self.table, "l", self.held)?),
+            tables.name(self.table)?,
+            self.is_user(tables)?
+        ))
+    }
+
+    /// Users and the teams in which they hold something.
+    fn members(&self, tables: &Tables<'_>, team: &str) -> Result<String, Wanted> {
+        Ok(format!(
+            "select {} as owner, {} as team from {} l where {}",
+            tables.word(self.table, "l", self.key)?,
+            tables.plain(self.table, "l", team)?,
+            tables.name(self.table)?,
+            self.is_user(tables)?
+        ))
+    }
+
+    fn others(&self, tables: &Tables<'_>) -> Result<(AnomalyKind, String), Wanted> {
+        let kind = tables.text(self.table, "l", "model_type")?;
+        Ok((
+            AnomalyKind::OtherHolder,
+            format!(
+                "select '{} of ' || {kind}, 'rows: ' || count(*) from {} l where not {} group by {kind} order by 1",
+                self.table.name.replace('\'', "''"),
+                tables.name(self.table)?,
+                self.is_user(tables)?
+            ),
+        ))
+    }
+}
+
+/// A role of a team counts in that team alone.
+fn of_team(tables: &Tables<'_>, roles: &ForeignTable, link: &Link<'_>) -> Result<String, Wanted> {
+    let Some(team) = link.team.as_ref().filter(|team| roles.column(team).is_some()) else {
+        return Ok(String::new());
+    };
+    let own = tables.plain(roles, "o", team)?;
+    Ok(format!(
+        " and exists (select 1 from {} o where {} = {} and ({own} is null or {own} = {}))",
+        tables.name(roles)?,
+        tables.plain(roles, "o", "id")?,
+        tables.plain(link.table, "l", link.held)?,
+        tables.plain(link.table, "l", team)?
+    ))
+}
+
+/// Teams as organizations: those of the table of that name, or the numbers that occur.
+fn organizations(
+    tables: &Tables<'_>,
+    team: &str,
+    roles: &Link<'_>,
+    permissions: &Link<'_>,
+) -> Result<String, Wanted> {
+    if let Some(teams) = tables.find("teams").filter(|it| it.is_readable && it.column("name").is_some()) {
+        return Ok(format!(
+            "select {}, {}, null, 'true' from {} t order by 1",
+            tables.text(teams, "t", "id")?,
+            tables.text(teams, "t", "name")?,
+            tables.name(teams)?
+        ));
+    }
+    let of = |link: &Link<'_>| -> Result<String, Wanted> {
+        Ok(format!(
+            "select {} as team from {} l",
+            tables.word(link.table, "l", team)?,
+            tables.name(link.table)?
+        ))
+    };
+    Ok(format!(
+        "select team, 'team ' || team, null, 'true' from ({} union {}) t where team is not null order by 1",
+        of(roles)?,
+        of(permissions)?
+    ))
+}
+
+/// What is asked.
 pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
     let users = tables.need("users")?;
     let (roles, permissions) = (tables.need("roles")?, tables.need("permissions")?);
-    let (user_roles, user_permissions) =
-        (tables.need("model_has_roles")?, tables.need("model_has_permissions")?);
+    let user_roles = Link::find(tables, "model_has_roles", "role_id")?;
+    let user_permissions = Link::find(tables, "model_has_permissions", "permission_id")?;
     let role_permissions = tables.need("role_has_permissions")?;
-    if user_roles.column(TEAM).is_some() {
-        // Rights that differ by team are told apart by nothing here: refusing is better than adding them up.
-        return Err(Wanted::Unfit(
-            "roles are held by team: describe the tables as role tables, one membership a row".to_owned(),
-        ));
+    if user_roles.team != user_permissions.team {
+        return Err(Wanted::Unfit("roles and permissions of users name their teams differently".to_owned()));
     }
-    let id = tables.plain(users, "u", "id")?;
-    let gathered = |link: &ForeignTable, held: &str| -> Result<String, Wanted> {
-        let held = tables.text(link, "l", held)?;
-        Ok(format!(
-            "(select l.model_id as owner, {} as ids from {} l where l.model_type like '%User' group by l.model_id)",
-            tables.joined(&held),
-            tables.name(link)?
-        ))
-    };
+    // Numbers or texts, and not always the same on both sides.
+    let id = tables.word(users, "u", "id")?;
     let is_active = match ["is_active", "active"].into_iter().find(|name| users.column(name).is_some()) {
         Some(column) => tables.text(users, "u", column)?,
         None => "'true'".to_owned(),
@@ -42,7 +153,20 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
         Some(_) => format!(" where {} is null", tables.plain(users, "u", "deleted_at")?),
         None => String::new(),
     };
+    let (mut join, mut organization, mut same_team) = (String::new(), "null".to_owned(), ["", ""]);
+    let mut teams = None;
+    if let Some(team) = &user_roles.team {
+        teams = Some(organizations(tables, team, &user_roles, &user_permissions)?);
+        join = format!(
+            " left join ({} union {}) m on m.owner = {id}",
+            user_roles.members(tables, team)?,
+            user_permissions.members(tables, team)?
+        );
+        organization = "cast(m.team as text)".to_owned();
+        same_team = [" and r.team = m.team", " and p.team = m.team"];
+    }
     Ok(Statements {
+        organizations: teams,
         roles: Some(format!(
             "select {}, {} from {} r order by 1",
             tables.text(roles, "r", "id")?,
@@ -62,22 +186,25 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
             tables.name(role_permissions)?
         )),
         users: format!(
-            "select {}, {}, {}, {is_active}, null, null, null, r.ids, p.ids, {} from {} u \
-             left join {} r on r.owner = {id} left join {} p on p.owner = {id}{kept} order by {id}",
+            "select {}, {}, {}, {is_active}, null, {organization}, null, r.ids, p.ids, {} from {} u{join} \
+             left join {} r on r.owner = {id}{} left join {} p on p.owner = {id}{}{kept} order by {id}, 6",
             tables.text(users, "u", "id")?,
             tables.text(users, "u", "email")?,
             tables.text(users, "u", "name")?,
             tables.text(users, "u", "password")?,
             tables.name(users)?,
-            gathered(user_roles, "role_id")?,
-            gathered(user_permissions, "permission_id")?,
+            user_roles.gathered(tables, &of_team(tables, roles, &user_roles)?)?,
+            same_team[0],
+            user_permissions.gathered(tables, "")?,
+            same_team[1],
         ),
         orphans: vec![
-            tables.orphans(user_roles, "role_id", roles, "id")?,
-            tables.orphans(user_permissions, "permission_id", permissions, "id")?,
+            tables.orphans(user_roles.table, "role_id", roles, "id")?,
+            tables.orphans(user_permissions.table, "permission_id", permissions, "id")?,
             tables.orphans(role_permissions, "role_id", roles, "id")?,
             tables.orphans(role_permissions, "permission_id", permissions, "id")?,
         ],
+        findings: vec![user_roles.others(tables)?, user_permissions.others(tables)?],
         ..Statements::default()
     })
 }

@@ -1,20 +1,26 @@
-//! Readers: how each system says who may do what. A reader is a set of statements over the tables it finds; what reads their rows is
-//! the same for all of them ([`read`]).
+//! Readers: how each system says who may do what. A reader is a set of statements over the tables it finds; what takes up their rows is
+//! the same for all of them ([`read`]), and for the one that reads a file ([`keycloak`]).
 
 mod detect;
 mod django;
 mod flask_appbuilder;
 mod frappe;
+mod intake;
+pub mod keycloak;
 mod laravel;
 mod named;
 mod odoo;
 mod read;
 mod statements;
+mod tryton;
+mod unseen;
 
 pub use detect::{detect, proposed, statements};
+pub use intake::{EachUser, Heard, LoginRule, Passing};
 pub use named::{LinkColumns, NameColumns, NamedTables, OrganizationColumns, UserColumns};
-pub use read::{EachUser, Heard, Passing, read};
-pub use statements::{BETWEEN, ReadError, Statements, Tables, Wanted};
+pub use read::read;
+pub use statements::{BETWEEN, LONG_TRANSACTIONS, ReadError, Statements, Tables, Wanted};
+pub use unseen::unseen;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,4 +42,8 @@ pub enum System {
     Frappe,
     /// Odoo.
     Odoo,
+    /// Tryton.
+    Tryton,
+    /// The export of a Keycloak realm, a file.
+    Keycloak,
 }

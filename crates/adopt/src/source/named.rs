@@ -205,7 +205,9 @@ impl NamedTables {
                 tables.name(users)?,
             ),
             orphans: self.orphans(tables)?,
-            everybody: Vec::new(),
+            tells_modules: self.organizations.as_ref().is_some_and(|of| of.enabled_modules.is_some()),
+            tells_superuser: self.users.is_superuser.is_some(),
+            ..Statements::default()
         })
     }
 }

@@ -1,7 +1,9 @@
-//! Odoo: groups that imply others, and what a group may do to a model. A row without a group is for everybody. The account of the system
-//! itself (id 1) is no person, and may do everything.
+//! Odoo: groups that imply others, over any number of steps, and what a group may do to a model. A row without a group is for everybody;
+//! a row that is not active is none. The account of the system itself (id 1) may do everything, where anybody may sign in with it.
 
 use super::statements::{Statements, Tables, Wanted};
+use crate::anomaly::AnomalyKind;
+use charter_db::foreign::ForeignTable;
 
 /// The id of the role that stands for rows without a group.
 const EVERYBODY: &str = "everybody";
@@ -9,13 +11,65 @@ const EVERYBODY: &str = "everybody";
 const ACTIONS: [(&str, &str); 4] =
     [("perm_read", "read"), ("perm_write", "write"), ("perm_create", "create"), ("perm_unlink", "unlink")];
 
+/// The name of a group: the one by which code refers to it (`base.group_user`), for shown names are many times the same and translated.
+fn group_name(tables: &Tables<'_>, groups: &ForeignTable) -> Result<String, Wanted> {
+    let shown = tables.text(groups, "g", "name")?;
+    let Some(names) = tables.find("ir_model_data") else { return Ok(shown) };
+    let names = tables.need(&names.name)?;
+    Ok(format!(
+        "coalesce((select min({} || '.' || {}) from {} x where {} = 'res.groups' and {} = {}), {shown})",
+        tables.text(names, "x", "module")?,
+        tables.text(names, "x", "name")?,
+        tables.name(names)?,
+        tables.plain(names, "x", "model")?,
+        tables.plain(names, "x", "res_id")?,
+        tables.plain(groups, "g", "id")?,
+    ))
+}
+
+/// The shown name of a user, which stands at the partner: what is joined, and the column.
+fn shown_name(tables: &Tables<'_>, users: &ForeignTable) -> Result<(String, String), Wanted> {
+    let partners = tables.find("res_partner").filter(|it| it.is_readable);
+    let (Some(partners), Some(_)) = (partners, users.column("partner_id")) else {
+        return Ok((String::new(), "null".to_owned()));
+    };
+    let join = format!(
+        " left join {} n on {} = {}",
+        tables.name(partners)?,
+        tables.plain(partners, "n", "id")?,
+        tables.plain(users, "u", "partner_id")?
+    );
+    Ok((join, tables.text(partners, "n", "name")?))
+}
+
+/// Rules of records, which narrow what is said of their model.
+fn rules(tables: &Tables<'_>, models: &ForeignTable) -> Result<Vec<(AnomalyKind, String)>, Wanted> {
+    let Some(rules) = tables.find("ir_rule") else { return Ok(Vec::new()) };
+    let rules = tables.need(&rules.name)?;
+    let is_on = match rules.column("active") {
+        Some(_) => tables.is_true(rules, "r", "active")?,
+        None => "1 = 1".to_owned(),
+    };
+    let text = format!(
+        "select 'ir_rule ' || {}, coalesce({}, '') || ' (records of ' || {} || ')' from {} r join {} m on {} = {} where {is_on} order by 1",
+        tables.text(rules, "r", "id")?,
+        tables.text(rules, "r", "name")?,
+        tables.text(models, "m", "model")?,
+        tables.name(rules)?,
+        tables.name(models)?,
+        tables.plain(models, "m", "id")?,
+        tables.plain(rules, "r", "model_id")?,
+    );
+    Ok(vec![(AnomalyKind::Condition, text)])
+}
+
 /// What is asked.
 pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
     let (users, groups) = (tables.need("res_users")?, tables.need("res_groups")?);
     let (implied, held) = (tables.need("res_groups_implied_rel")?, tables.need("res_groups_users_rel")?);
     let (access, models) = (tables.need("ir_model_access")?, tables.need("ir_model")?);
     let id = tables.plain(users, "u", "id")?;
-    let group = format!("coalesce({}, '{EVERYBODY}')", tables.text(access, "a", "group_id")?);
+    let group = format!("coalesce({}, '{EVERYBODY}')", tables.word(access, "a", "group_id")?);
     let joined = format!(
         "{} a join {} m on {} = {}",
         tables.name(access)?,
@@ -24,24 +78,25 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
         tables.plain(access, "a", "model_id")?
     );
     let is_on = match access.column("active") {
-        Some(_) => format!("coalesce({}, 'true') in ('true', '1', 't')", tables.text(access, "a", "active")?),
+        Some(_) => tables.is_true(access, "a", "active")?,
         None => "1 = 1".to_owned(),
     };
-    let mut rules = Vec::new();
+    let mut rows = Vec::new();
     for (column, action) in ACTIONS {
-        rules.push(format!(
-            "select {group} as role, {} || '.{action}' as code from {joined} where {} in ('true', '1', 't') and {is_on}",
+        rows.push(format!(
+            "select {group} as role, {} || '.{action}' as code from {joined} where {} and {is_on}",
             tables.text(models, "m", "model")?,
-            tables.text(access, "a", column)?
+            tables.is_true(access, "a", column)?
         ));
     }
-    let rules = rules.join(" union ");
-    // A name may be a document of its translations.
-    let name = tables.text(groups, "g", "name")?;
+    let rows = rows.join(" union ");
+    let (join, name) = shown_name(tables, users)?;
+    let password = users.column("password").map(|_| "password");
     Ok(Statements {
         roles: Some(format!(
-            "select {}, {name} from {} g union all select '{EVERYBODY}', 'Everybody' order by 1",
+            "select {}, {} from {} g union all select '{EVERYBODY}', 'Everybody' order by 1",
             tables.text(groups, "g", "id")?,
+            group_name(tables, groups)?,
             tables.name(groups)?
         )),
         implied: Some(format!(
@@ -50,15 +105,15 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
             tables.text(implied, "i", "hid")?,
             tables.name(implied)?
         )),
-        permissions: Some(format!("select distinct code, code from ({rules}) a order by 1")),
-        role_permissions: Some(format!("select role, code from ({rules}) a order by 1, 2")),
+        permissions: Some(format!("select distinct code, code from ({rows}) a order by 1")),
+        role_permissions: Some(format!("select role, code from ({rows}) a order by 1, 2")),
         users: format!(
-            "select {0}, {1}, null, {2}, case when {0} = '1' then '1' else '0' end, null, null, r.ids, null, {3} from {4} u \
-             left join {5} r on r.owner = {id} order by {id}",
-            tables.text(users, "u", "id")?,
+            "select {0}, {1}, {name}, {2}, case when {0} = '1' then '1' else '0' end, null, null, r.ids, null, {3} from {4} u \
+             left join {5} r on r.owner = {id}{join} order by {id}",
+            tables.word(users, "u", "id")?,
             tables.text(users, "u", "login")?,
             tables.text(users, "u", "active")?,
-            tables.text(users, "u", "password")?,
+            tables.text_or_null(users, "u", password)?,
             tables.name(users)?,
             tables.gathered(held, "uid", "gid")?,
         ),
@@ -68,7 +123,9 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
             tables.orphans(implied, "hid", groups, "id")?,
             tables.orphans(access, "group_id", groups, "id")?,
         ],
+        findings: rules(tables, models)?,
         everybody: vec![EVERYBODY.to_owned()],
+        tells_superuser: true,
         ..Statements::default()
     })
 }

@@ -1,10 +1,16 @@
 //! The statements of a reader: each gives texts in columns of a fixed order, whatever the other system calls them.
 
+use crate::anomaly::AnomalyKind;
 use charter_db::foreign::{Foreign, ForeignTable, quoted};
 use charter_db::{Engine, Error};
+use std::collections::BTreeSet;
 
 /// Between ids that one column holds.
 pub const BETWEEN: char = '\u{1f}';
+
+/// How many transactions have been open there for more than ten minutes (PostgreSQL).
+pub const LONG_TRANSACTIONS: &str = "select count(*)::text from pg_stat_activity where xact_start < now() - interval '10 minutes' \
+     and pid <> pg_backend_pid()";
 
 /// What a reader asks. Each text is a whole statement.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,8 +29,14 @@ pub struct Statements {
     pub users: String,
     /// Rows that refer to something that is not there: each statement gives the row, and what is missing.
     pub orphans: Vec<String>,
+    /// Rows that are not as they should be, or cannot be taken over: each statement gives the row, and what is wrong with it.
+    pub findings: Vec<(AnomalyKind, String)>,
     /// Roles that everybody holds who may sign in, by their ids.
     pub everybody: Vec<String>,
+    /// Whether organizations say which modules they have.
+    pub tells_modules: bool,
+    /// Whether users are superusers or not.
+    pub tells_superuser: bool,
 }
 
 impl Statements {
@@ -33,7 +45,8 @@ impl Statements {
         let single =
             [&self.organizations, &self.roles, &self.implied, &self.permissions, &self.role_permissions];
         let single = single.into_iter().flatten().map(String::as_str);
-        single.chain([self.users.as_str()]).chain(self.orphans.iter().map(String::as_str))
+        let findings = self.findings.iter().map(|(_, text)| text.as_str());
+        single.chain([self.users.as_str()]).chain(self.orphans.iter().map(String::as_str)).chain(findings)
     }
 }
 
@@ -73,12 +86,22 @@ impl std::fmt::Display for Wanted {
 /// The tables of a database, for readers that look for theirs.
 pub struct Tables<'a> {
     foreign: &'a Foreign,
-    all: &'a [ForeignTable],
+    all: Vec<&'a ForeignTable>,
 }
 
+/// Tables that together are of no other system than Charter, which may live in a schema of the same database.
+const OURS: [&str; 2] = ["organization_revisions", "adoption_runs"];
+
 impl<'a> Tables<'a> {
-    /// Looks among these.
-    pub const fn new(foreign: &'a Foreign, all: &'a [ForeignTable]) -> Self {
+    /// Looks among these; a schema that is Charter's own is left out.
+    pub fn new(foreign: &'a Foreign, all: &'a [ForeignTable]) -> Self {
+        let has = |schema: &str, name: &str| all.iter().any(|it| it.schema == schema && it.name == name);
+        let ours: BTreeSet<&str> = all
+            .iter()
+            .filter(|table| table.name == OURS[0] && OURS.iter().all(|name| has(&table.schema, name)))
+            .map(|table| table.schema.as_str())
+            .collect();
+        let all = all.iter().filter(|table| !ours.contains(table.schema.as_str())).collect();
         Self { foreign, all }
     }
 
@@ -88,8 +111,8 @@ impl<'a> Tables<'a> {
     }
 
     /// All of them.
-    pub const fn all(&self) -> &'a [ForeignTable] {
-        self.all
+    pub fn all(&self) -> impl Iterator<Item = &'a ForeignTable> {
+        self.all.iter().copied()
     }
 
     /// A table by its name, or by schema and name.
@@ -97,8 +120,7 @@ impl<'a> Tables<'a> {
         let whole = |table: &&ForeignTable| format!("{}.{}", table.schema, table.name) == name;
         let exact = |table: &&ForeignTable| table.name == name;
         let public = |table: &&ForeignTable| table.name == name && table.schema == "public";
-        let all = self.all;
-        all.iter().find(public).or_else(|| all.iter().find(exact)).or_else(|| all.iter().find(whole))
+        self.all().find(public).or_else(|| self.all().find(exact)).or_else(|| self.all().find(whole))
     }
 
     /// A table that must be there and readable.
@@ -128,6 +150,16 @@ impl<'a> Tables<'a> {
     /// The name of a table, to be put into a statement.
     pub fn name(&self, table: &ForeignTable) -> Result<String, Wanted> {
         table.quoted().map_err(|_| Wanted::Table(table.name.clone()))
+    }
+
+    /// A column as a text whatever the engine, to be compared with one.
+    pub fn word(&self, table: &ForeignTable, alias: &str, column: &str) -> Result<String, Wanted> {
+        Ok(format!("cast({} as text)", self.plain(table, alias, column)?))
+    }
+
+    /// Whether a column says yes, to be put into a statement.
+    pub fn is_true(&self, table: &ForeignTable, alias: &str, column: &str) -> Result<String, Wanted> {
+        Ok(format!("coalesce(lower({}), '0') in ('1', 't', 'true')", self.word(table, alias, column)?))
     }
 
     /// The name of a column, to be put into a statement where its type counts.
@@ -180,19 +212,32 @@ impl<'a> Tables<'a> {
 #[derive(Debug)]
 pub enum ReadError {
     /// The database.
-    Database(Error),
+    Database {
+        /// What was being read.
+        reading: &'static str,
+        /// What it said.
+        error: Error,
+    },
     /// A table or column.
     Wanted(Wanted),
-}
-
-impl From<Error> for ReadError {
-    fn from(error: Error) -> Self {
-        Self::Database(error)
-    }
 }
 
 impl From<Wanted> for ReadError {
     fn from(wanted: Wanted) -> Self {
         Self::Wanted(wanted)
+    }
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Database { reading, error } => {
+                write!(
+                    f,
+                    "while {reading} were read: {error}; nothing was written, so it can simply be run again"
+                )
+            }
+            Self::Wanted(wanted) => wanted.fmt(f),
+        }
     }
 }

@@ -1,9 +1,8 @@
 //! Django and Flask-AppBuilder make their own tables and say themselves what everybody may do; Charter agrees with each answer.
 
+use crate::shared::{may, read};
 use charter_adopt::anomaly::AnomalyKind;
-use charter_adopt::answers::Answers;
-use charter_adopt::source::{self, Heard, System, Tables};
-use charter_db::foreign::Foreign;
+use charter_adopt::source::{Heard, System};
 use charter_testkit::{both_engines, database::TestDatabase};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Has a script of `tests/adoption` make a company in a database, and tells what it says everybody may do.
-fn company(script: &str, url: &str) -> Value {
+pub fn company(script: &str, url: &str) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/adoption");
     let answers = tempfile::NamedTempFile::new().unwrap();
     let python = folder.join(".venv/bin/python");
@@ -22,15 +21,6 @@ fn company(script: &str, url: &str) -> Value {
     serde_json::from_slice(&std::fs::read(answers.path()).unwrap()).unwrap()
 }
 
-async fn heard(url: &str, system: System) -> Heard {
-    let mut foreign = Foreign::open(url).await.unwrap();
-    let all = foreign.tables().await.unwrap();
-    let tables = Tables::new(&foreign, &all);
-    assert_eq!(source::detect(&tables), [system]);
-    let statements = source::statements(&tables, system, None).unwrap();
-    source::read(&mut foreign, &statements, &mut |_, _| {}).await.unwrap()
-}
-
 /// Every user beside every permission.
 fn agree(heard: &Heard, told: &Value) {
     let codes = |value: &Value| -> BTreeSet<String> {
@@ -38,16 +28,7 @@ fn agree(heard: &Heard, told: &Value) {
     };
     let known: BTreeSet<String> = heard.facts.permissions.iter().cloned().collect();
     assert_eq!(known, codes(&told["permissions"]));
-    let mut answers = Answers::new(&heard.facts);
-    let mut held = BTreeMap::new();
-    for user in heard.facts.users.iter() {
-        let bits = answers.of(user);
-        let may = |(place, code): (usize, &String)| bits.has(place).then(|| code.clone());
-        held.insert(
-            user.login.to_owned(),
-            heard.facts.permissions.iter().enumerate().filter_map(may).collect::<BTreeSet<_>>(),
-        );
-    }
+    let held = may(heard);
     let told: BTreeMap<String, BTreeSet<String>> =
         told["users"].as_object().unwrap().iter().map(|(login, may)| (login.clone(), codes(may))).collect();
     assert_eq!(held.len(), told.len());
@@ -60,11 +41,11 @@ fn agree(heard: &Heard, told: &Value) {
 both_engines!(django_and_charter_agree_on_every_user_and_permission, async |database: TestDatabase| {
     let url = foreign_url(&database);
     let told = company("django_company.py", &url.0);
-    let heard = heard(&url.0, System::Django).await;
+    let heard = read(&url.0, System::Django).await.unwrap();
     agree(&heard, &told);
     assert!(heard.anomalies.count(AnomalyKind::InactiveWithRoles) > 0);
     assert_eq!(heard.anomalies.count(AnomalyKind::Orphan), 0);
-    let again = self::heard(&url.0, System::Django).await;
+    let again = read(&url.0, System::Django).await.unwrap();
     assert_eq!(heard.fingerprint, again.fingerprint);
 });
 
@@ -73,16 +54,16 @@ both_engines!(
     async |database: TestDatabase| {
         let url = foreign_url(&database);
         let told = company("flask_company.py", &url.0);
-        agree(&heard(&url.0, System::FlaskAppbuilder).await, &told);
+        agree(&read(&url.0, System::FlaskAppbuilder).await.unwrap(), &told);
     }
 );
 
 /// An empty database of the same engine that another program may write: the test's own on PostgreSQL, a file beside it on SQLite.
-fn foreign_url(database: &TestDatabase) -> (String, Option<tempfile::TempDir>) {
+pub fn foreign_url(database: &TestDatabase) -> (String, Option<tempfile::TempDir>) {
     let url = database.options().url.clone();
     if url.starts_with("postgres") {
         return (url, None);
     }
     let folder = tempfile::tempdir().unwrap();
-    (format!("sqlite:{}", folder.path().join("legacy.db").display()), Some(folder))
+    (format!("sqlite:{}", folder.path().join("legacy.sqlite").display()), Some(folder))
 }

@@ -13,6 +13,7 @@ mod rows;
 mod run;
 mod state;
 mod step;
+mod undo;
 
 pub use answers::{Answers, answers};
 pub use form::{
@@ -22,6 +23,7 @@ pub use links::{accounts, organizations, users};
 pub use rows::{Inserted, write};
 pub use run::{RunDraft, RunView, begin, get, list, plan};
 pub use step::{StepDraft, step};
+pub use undo::{UndoDraft, Undone, undo};
 
 pub use charter_store::adoption_link::{OrganizationLink, UserLink};
 pub use charter_store::adoption_lookup::KnownPrincipal;

@@ -66,6 +66,7 @@ pub async fn write(
                 let changed: Vec<OrganizationId> =
                     todo.touched.iter().copied().filter(|id| *id != platform).collect();
                 row::touch(tx, &changed, now).await?;
+                row::record_organizations(tx, number, &todo.named).await?;
                 let inserted = insert(tx, &ctx, &run, &ready, &todo, now).await?;
                 let after = serde_json::json!({ "inserted": inserted, "sha256": sum });
                 let told = event(&ctx, platform, "adoption.rows", number, after);
@@ -133,7 +134,7 @@ async fn insert(
     let new = ready.roles.iter().enumerate().filter(|(place, _)| of(place, &todo.new_roles));
     let new: Vec<_> = new.map(|(_, it)| it.clone()).collect();
     if !new.is_empty() {
-        inserted.roles = row::insert_roles(tx, number, &new, &todo.recorded_roles, now).await?;
+        inserted.roles = row::insert_roles(tx, number, &new, now).await?;
     }
     if !ready.users.is_empty() {
         let new = ready.users.iter().enumerate().filter(|(place, _)| of(place, &todo.new_users));
@@ -155,10 +156,9 @@ async fn insert(
         inserted.grants = row::insert_grants(tx, &ready.grants, &reason, now).await?;
     }
     if !ready.entitlements.is_empty() {
-        let recorded = &todo.recorded_entitlements;
-        tell_entitlements(tx, ctx, run, ready, recorded, &reason).await?;
+        tell_entitlements(tx, ctx, run, ready, &todo.told_entitlements, &reason).await?;
         inserted.entitlements =
-            row::insert_entitlements(tx, number, &ready.entitlements, recorded, &reason, now).await?;
+            row::insert_entitlements(tx, number, &ready.entitlements, &reason, now).await?;
     }
     Ok(inserted)
 }

@@ -14,16 +14,18 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 /// What there is to do about a batch: places of rows that are new, and what has to be recorded beside them.
 #[derive(Debug, Default)]
 pub(super) struct Todo {
-    /// Organizations that are there and are named: their revisions rise.
+    /// Every organization that is named.
+    pub named: Vec<OrganizationId>,
+    /// Those that are there: their revisions rise.
     pub touched: Vec<OrganizationId>,
     pub new_organizations: BTreeSet<usize>,
     /// Organizations that a rollback closed, and that are taken up again.
     pub reopened: Vec<(OrganizationId, &'static str)>,
     pub new_users: BTreeSet<usize>,
     pub new_roles: BTreeSet<usize>,
-    pub recorded_roles: Vec<(OrganizationId, RoleKey)>,
     pub recorded_memberships: Vec<(OrganizationId, PrincipalId)>,
-    pub recorded_entitlements: Vec<(OrganizationId, ModuleKey)>,
+    /// Of organizations that were there before the run: their chain tells of them.
+    pub told_entitlements: Vec<(OrganizationId, ModuleKey)>,
 }
 
 /// Keyed hashes of the login of a user, by place.
@@ -90,7 +92,7 @@ pub(super) async fn judge(
         coming: HashSet::new(),
         principals,
         faults: Faults::default(),
-        todo: Todo { touched, ..Todo::default() },
+        todo: Todo { named, touched, ..Todo::default() },
     };
     self::organizations(conn, &mut scene).await?;
     users(conn, &mut scene, hashes, now).await?;
@@ -108,7 +110,7 @@ pub(super) async fn judge(
                 );
             }
             Some(OrganizationKind::Customer) if !scene.is_own(row.organization.0) => {
-                scene.todo.recorded_entitlements.push((row.organization, row.module.clone()));
+                scene.todo.told_entitlements.push((row.organization, row.module.clone()));
             }
             _ => {}
         }
@@ -254,12 +256,9 @@ async fn roles(conn: &mut Conn, scene: &mut Scene<'_>) -> Result<(), Problem> {
         let place_of = (row.organization, &row.key);
         let Some(there) = known.get(&place_of) else {
             scene.todo.new_roles.insert(place);
-            if !scene.is_own(row.organization.0) {
-                scene.todo.recorded_roles.push((row.organization, row.key.clone()));
-            }
             continue;
         };
-        if scene.is_own(row.organization.0) || recorded.contains(&(row.organization, row.key.clone())) {
+        if recorded.contains(&(row.organization, row.key.clone())) {
             continue;
         }
         let wanted: BTreeSet<&str> = row.permissions.iter().map(|pattern| pattern.as_str()).collect();

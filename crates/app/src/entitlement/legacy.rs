@@ -1,9 +1,10 @@
-//! Organizations that still live on their `enabled_modules` document: taking its word over as rows, and the emergency exit back to it.
+//! Organizations that still live on their `enabled_modules` document: taking its word over as rows. The way back is
+//! `truncate.rs`.
 
 use super::chain::{Cause, Entry};
+use super::customers;
 use super::desk::{By, ChangeOptions, Changed, Desk, change};
 use super::standing::Standings;
-use super::{customers, row_json};
 use crate::App;
 use crate::caller::RequestContext;
 use crate::guard::Permit;
@@ -12,9 +13,6 @@ use charter_kernel::catalogue::ModuleScope;
 use charter_kernel::entitlement::{EntitlementFact, EntitlementSource, EntitlementStatus};
 use charter_kernel::facts::OrganizationKind;
 use charter_kernel::{Key, ModuleKey, OrganizationId, Problem, Timestamp, Window};
-use store::subscription::SubscriptionStatus;
-
-use charter_store as store;
 
 /// What taking over one organization's document did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,60 +175,4 @@ pub async fn migrate_legacy_all(
         after = next;
     }
     Ok(reports)
-}
-
-/// What the emergency exit removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Truncated {
-    /// Rows of modules.
-    pub modules: usize,
-    /// Rows of submodules.
-    pub submodules: usize,
-    /// Places on preview lists.
-    pub previews: usize,
-    /// Subscriptions that were ended.
-    pub subscriptions: usize,
-}
-
-/// The emergency exit: removes the organization's rows in the three tables (`org_entitlements`, `org_subentitlements`, `org_previews`)
-/// and ends its subscriptions, so that the legacy document is in force again. Events, usage and limit overrides stay.
-pub async fn truncate(
-    app: &App,
-    ctx: &RequestContext,
-    _permit: &Permit,
-    organization: OrganizationId,
-    options: ChangeOptions,
-    reason: &str,
-) -> Result<Changed<Truncated>, Problem> {
-    let reason = text::demanded_reason("reason", reason)?;
-    change(app, By::request(ctx, Cause::Api), organization, options, move |desk| {
-        desk.require_customer()?;
-        let now = desk.now;
-        let rows = std::mem::take(&mut desk.state.facts.entitlements);
-        let previews = std::mem::take(&mut desk.state.facts.previews);
-        let mut ended = Vec::new();
-        for row in &mut desk.state.subscriptions {
-            if row.status != SubscriptionStatus::Ended {
-                row.status = SubscriptionStatus::Ended;
-                row.updated_at = now;
-                ended.push(row.subscription.id);
-            }
-        }
-        let truncated = Truncated {
-            modules: rows.iter().filter(|row| row.submodule.is_none()).count(),
-            submodules: rows.iter().filter(|row| row.submodule.is_some()).count(),
-            previews: previews.len(),
-            subscriptions: ended.len(),
-        };
-        let key = desk.state.facts.organization.key.to_string();
-        let mut entry = Entry::new("entitlement.truncate", "organization", key, &reason);
-        entry.before = Some(serde_json::json!({
-            "rows": rows.iter().map(row_json).collect::<Vec<_>>(),
-            "previews": previews.iter().map(|it| serde_json::json!({ "module": it.module, "principal": it.principal })).collect::<Vec<_>>(),
-            "subscriptions": ended,
-        }));
-        desk.entries.push(entry);
-        Ok(truncated)
-    })
-    .await
 }

@@ -1,5 +1,5 @@
 //! Entitlements: what an organization may use. `standing.rs` has the rules over rows, `desk.rs` the one way rows change, `overrides.rs`
-//! what people change by hand, `legacy.rs` the taking over of `enabled_modules`, `chain.rs` the events. Plans and subscriptions, which
+//! what people change by hand, `legacy.rs` the taking over of `enabled_modules` and `truncate.rs` the way back, `chain.rs` the events. Plans and subscriptions, which
 //! bring most rows, live in `plan`; amounts in `limit`.
 
 mod chain;
@@ -7,16 +7,18 @@ pub(crate) mod desk;
 mod legacy;
 mod overrides;
 mod standing;
+mod truncate;
 
 pub use chain::{Cause, EntitlementEvent, Entry, canonical, events, verify};
 pub(crate) use chain::{Origin, actor_text, append as append_events};
 pub use desk::{ChangeOptions, Changed};
-pub use legacy::{LegacyReport, Truncated, migrate_legacy, migrate_legacy_all, truncate};
+pub use legacy::{LegacyReport, migrate_legacy, migrate_legacy_all};
 pub(crate) use legacy::{keep_legacy_word as legacy_word, reopen_legacy_word};
 pub use overrides::{
     OverrideDraft, OverrideKind, OverrideView, add_preview, delete_override, put_override, remove_preview,
 };
 pub use standing::{Access, Standing, Standings};
+pub use truncate::{ModuleChange, Truncated, truncate};
 
 use crate::App;
 use crate::caller::RequestContext;

@@ -762,10 +762,24 @@ both_engines!(
         legacy(&node, r#"["finance"]"#).await;
         assert_eq!(decides(&node, "crm.leads.read").await, "allow");
         assert_eq!(decides(&node, "finance.accounts.read").await, "not_entitled");
-        let gone = entitlement::truncate(app, &ctx, &permit, node.toys(), apply(), "the takeover went wrong")
-            .await
-            .unwrap();
-        assert!(gone.wrote && gone.value.modules > 10);
+        let truncate = async |options, all| {
+            let reason = "the takeover went wrong";
+            entitlement::truncate(app, &ctx, &permit, node.toys(), options, all, reason).await.unwrap()
+        };
+        let tried = truncate(dry_run(), false).await;
+        assert_eq!(decides(&node, "crm.leads.read").await, "allow", "nothing was written");
+        let gone = truncate(apply(), false).await;
+        assert!(gone.wrote && gone.value.modules > 10 && gone.value == tried.value);
+        let mut turned: Vec<(&str, bool)> =
+            gone.value.changes.iter().map(|it| (it.module.as_str(), it.on)).collect();
+        turned.sort_unstable();
+        assert_eq!(turned, [("crm", false), ("finance", true), ("hr", false)]);
+        // A row by hand is no row of the takeover, and stays.
+        assert_eq!(decides(&node, "sales.orders.read").await, "allow");
+        assert!(!truncate(apply(), false).await.wrote, "again changes nothing");
+        let rest = truncate(apply(), true).await;
+        assert_eq!((rest.value.modules, rest.value.changes.len()), (1, 1));
+        assert!(!truncate(apply(), true).await.wrote);
         assert_eq!(decides(&node, "crm.leads.read").await, "not_entitled");
         assert_eq!(decides(&node, "finance.accounts.read").await, "allow");
         assert_eq!(decides(&node, "sales.orders.read").await, "not_entitled");

@@ -11,7 +11,7 @@ use crate::operation::Operation;
 use serde_json::Value;
 use std::time::Duration;
 
-pub use remote::readiness;
+pub use remote::{is_loopback, readiness};
 
 /// One call of the API.
 #[derive(Debug, Clone, Default)]
@@ -294,7 +294,7 @@ fn credential_for(configuration: &Configuration, url: &str) -> Result<Secret> {
     if let Some(token) = &configuration.token {
         return Ok(token.clone());
     }
-    if remote::is_loopback(url) {
+    if is_loopback(url) {
         let folder = Folder::at(&configuration.data);
         return folder.existing_operator_token().ok_or_else(|| no_token(folder.path()));
     }

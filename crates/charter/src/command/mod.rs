@@ -18,10 +18,12 @@ mod migrate;
 mod people;
 mod policy;
 mod question;
+mod rescue;
 mod serve;
 mod show;
 mod told;
 mod tree;
+mod truncate;
 mod user_file;
 mod users;
 mod vault;
@@ -169,9 +171,11 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         "adopt shadow stop" => runtime(false)?.block_on(adopt::shadow::set(&invocation, "off")),
         "adopt plan" => runtime(false)?.block_on(adopt::plan(&invocation)),
         "users import" => runtime(false)?.block_on(users::import(&invocation)),
+        "rescue" => runtime(false)?.block_on(rescue::run(&invocation)),
         "vault status" => runtime(false)?.block_on(vault::status(&invocation)),
         "vault rotate" => runtime(false)?.block_on(vault::rotate(&invocation)),
         "vault encrypt-existing" => runtime(false)?.block_on(vault::encrypt_existing(&invocation)),
+        "entitlements truncate" => runtime(false)?.block_on(truncate::run(&invocation)),
         "audit verify" => runtime(false)?.block_on(audit::verify(&invocation)),
         _ => {
             let id = words.replace(' ', ".");

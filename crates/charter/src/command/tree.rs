@@ -2,7 +2,7 @@
 
 use super::{
     adopt, arguments, audit, catalogue, completions, config, generic, key_timer, keys, migrate, people,
-    policy, question, serve, users, vault,
+    policy, question, rescue, serve, truncate, users, vault,
 };
 use crate::operation::Operation;
 use crate::output;
@@ -98,6 +98,8 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
         (&["adopt", "shadow", "back"], adopt::shadow::back_command()),
         (&["adopt", "shadow", "stop"], adopt::shadow::stop_command()),
         (&["users", "import"], users::import_command()),
+        (&["entitlements", "truncate"], truncate::command()),
+        (&["rescue"], rescue::command()),
         (&["audit", "verify"], audit::verify_command()),
         (&["vault", "status"], vault::status_command()),
         (&["vault", "rotate"], vault::rotate_command()),

@@ -29,3 +29,35 @@ fn the_table_of_settings_is_the_list_of_the_program() {
     let written: Vec<&str> = GUIDE.lines().filter(|line| line.contains("| `CHARTER_")).collect();
     assert_eq!(written, rows, "write these rows:\n{}", rows.join("\n"));
 }
+
+const ADOPTION: &str = include_str!("../../../../docs/guide/adoption.md");
+
+#[test]
+fn the_guide_of_adoption_names_each_reader_and_each_kind_of_anomaly() {
+    let help = Place::new().run(&["adopt", "inspect", "--help"]).ended(0).out;
+    let (_, named) = help.split_once("[possible values: ").unwrap();
+    let named: Vec<&str> = named.split_once(']').unwrap().0.split(',').map(str::trim).collect();
+    assert_eq!(named.len(), 9, "{named:?}");
+    for system in named {
+        assert!(ADOPTION.contains(&format!("\n| `{system}` |")), "{system}");
+    }
+    for kind in charter_adopt::anomaly::AnomalyKind::ALL {
+        let word = serde_json::to_value(kind).unwrap();
+        assert!(ADOPTION.contains(&format!("`{}`", word.as_str().unwrap())), "{word}");
+    }
+}
+
+#[test]
+fn the_mapping_of_the_guide_is_a_mapping() {
+    let blocks: Vec<&str> = ADOPTION
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```"))
+        .map(|(text, _)| text)
+        .collect();
+    let mapping = charter_adopt::mapping::parse(&blocks.concat()).unwrap();
+    assert_eq!(mapping.roles.len(), 4);
+    let tables = mapping.tables.unwrap();
+    assert!(tables.users.password.is_some() && tables.organizations.is_some());
+    assert_eq!(mapping.organization.unwrap().key.as_str(), "company");
+}

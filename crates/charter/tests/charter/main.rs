@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+mod adopt;
+mod adopt_run;
 mod browser;
 mod commands;
 mod configuration;
@@ -17,11 +19,15 @@ mod documents;
 mod folder;
 mod guide;
 mod keys;
+mod legacy_door;
 mod openid;
 mod outage;
 mod outside;
+mod own_schema;
 mod production;
 mod program;
+mod rescue;
 mod serving;
+mod truncate;
 mod users;
 mod vault;

@@ -11,6 +11,8 @@ use crate::world::*;
 
 /// Tables that say where something is: read before the organization is known.
 const DIRECTORIES: &[&str] = &[
+    "adopted_organizations",
+    "adopted_rows",
     "credential_keys",
     "invitation_homes",
     "oauth_audiences",

@@ -272,7 +272,11 @@ both_engines!(the_legacy_document_is_taken_over_and_brought_back, async |databas
     );
     let told =
         story.post(PAT, &toys("truncate-entitlements"), json!({"reason": "it went wrong"})).await.is(200);
-    assert_eq!(told.body["modules"], 13);
+    assert_eq!((&told.body["modules"], &told.body["changes"]), (&json!(13), &json!([])));
+    let again = story
+        .post(PAT, &toys("truncate-entitlements"), json!({"all": true, "reason": "it went wrong"}))
+        .await;
+    assert_eq!(again.is(200).body["modules"], 0);
     let own = story.get(ANN, "/api/v1/entitlements/org").await.is(200);
     assert_eq!(
         (&own.body["legacy"], &standing(&own.body, "sales")["reason"]),

@@ -122,6 +122,7 @@ const SIGNED_IN: &[&str] = &[
     "adoption.runs.rows",
     "adoption.runs.show",
     "adoption.runs.step",
+    "adoption.runs.undo",
     "adoption.users",
     "auth.exchange",
     "auth.logout",

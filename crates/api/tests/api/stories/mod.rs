@@ -2,6 +2,7 @@
 //! randomness that repeats. Callers are put on the request, as a command in the same process does it; how a token proves a
 //! caller has stories of its own.
 
+mod adoption;
 mod api_key;
 mod api_key_admin;
 mod api_key_use;

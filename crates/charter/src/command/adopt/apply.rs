@@ -3,7 +3,7 @@
 
 use super::super::Invocation;
 use super::super::show;
-use super::desk::{Desk, Told};
+use super::desk::{Desk, Holder, Told};
 use super::equivalence::{self, Equivalence, Proof};
 use super::here::{self, Here};
 use super::legacy::{self, Legacy, Looking};
@@ -374,7 +374,8 @@ async fn carry_out(
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
     let stages = Stages { configuration, plan, found, ground: &ground, here, own: &own, telling };
     let client = stages.client()?;
-    let desk = Desk::begin(client, plan).await?;
+    let holder = Holder::take(&configuration.data)?;
+    let desk = Desk::begin(client, &holder, plan).await?;
     if desk.state() == "applied" {
         return Ok((desk.run, Err(None)));
     }

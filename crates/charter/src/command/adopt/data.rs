@@ -7,7 +7,6 @@ use super::progress::Progress;
 use crate::failure::{Failure, Result};
 use charter_adopt::rows::{Counts, Making, Rows, Source};
 use charter_app::identity::adopted_hash::AdoptedHash;
-use charter_db::foreign::ForeignRow;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -20,9 +19,6 @@ const USERS: usize = 2_500;
 const NOTED_EVERY: u64 = 10;
 /// Users whose passwords are read ahead.
 const AHEAD: usize = 4_096;
-/// Places of the id and the password among the columns of users.
-const ID: usize = 0;
-const PASSWORD: usize = 9;
 
 /// A user's id, and the hash of the password where it is one that is known.
 type Password = (String, Option<String>);
@@ -34,15 +30,13 @@ fn passwords(mut looking: Looking) -> Result<mpsc::Receiver<Result<Password>>> {
     let handle = tokio::runtime::Handle::current();
     let work = move || {
         let _inside = handle.enter();
-        let text = looking.users().to_owned();
-        let mut each = |row: ForeignRow<'_>| {
-            let cell = |place: usize| row.get(place).copied().flatten();
-            let hash = cell(PASSWORD).filter(|hash| AdoptedHash::parse(hash).is_ok());
-            let password = (cell(ID).unwrap_or_default().to_owned(), hash.map(str::to_owned));
+        let mut each = |id: &str, hash: Option<&str>| {
+            let hash = hash.filter(|hash| AdoptedHash::parse(hash).is_ok());
+            let password = (id.to_owned(), hash.map(str::to_owned));
             let gone = || charter_db::Error::Statement("nobody waits for the users any more".to_owned());
             sender.blocking_send(Ok(password)).map_err(|_| gone())
         };
-        if let Err(error) = futures_executor::block_on(looking.foreign().for_each(&text, &mut each)) {
+        if let Err(error) = futures_executor::block_on(looking.passwords(&mut each)) {
             let _ = sender.blocking_send(Err(super::legacy::failed(error)));
         }
     };

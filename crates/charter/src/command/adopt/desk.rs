@@ -1,24 +1,57 @@
 //! A run as the service keeps it: begun, written to, told of, and taken back.
 
 use super::here::text;
+use super::record;
 use crate::client::{Answer, Call, Client};
 use crate::failure::{Failure, Result};
+use crate::folder::{Folder, Lock, write_private};
 use charter_adopt::plan::Plan;
 use charter_adopt::rows::{Counts, Rows};
 use charter_kernel::PrincipalId;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 /// How often a call that found the service busy or away is made again.
 const ATTEMPTS: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(500);
+/// File of the data folder that names whoever works at runs.
+const HOLDER: &str = "holder";
 /// Statuses by which a service says that it may be asked again.
 const AGAIN: [u16; 3] = [429, 502, 503];
+
+/// Whoever works at runs from a data folder: one process at a time. One that is killed leaves its name to the next, which need not wait for
+/// the service to forget it.
+pub struct Holder {
+    id: String,
+    _lock: Lock,
+}
+
+impl Holder {
+    /// Takes the place, or says that somebody else has it.
+    pub fn take(data: &Path) -> Result<Self> {
+        let folder = Folder::create(&record::folder(data)).map_err(Failure::new)?;
+        let lock = folder.try_lock().map_err(Failure::new)?.ok_or_else(|| {
+            Failure::new("another apply or rollback is at work from this data folder: wait until it has ended")
+        })?;
+        let path = folder.path().join(HOLDER);
+        let known = std::fs::read_to_string(&path).ok().filter(|text| text.parse::<PrincipalId>().is_ok());
+        let id = match known {
+            Some(id) => id,
+            None => {
+                let id = fresh()?;
+                write_private(&path, &id).map_err(Failure::new)?;
+                id
+            }
+        };
+        Ok(Self { id, _lock: lock })
+    }
+}
 
 /// A run, and whoever works at it.
 pub struct Desk<'a> {
     client: &'a Client,
-    holder: String,
+    holder: &'a str,
     /// Its number.
     pub run: u64,
     /// As it was when this began.
@@ -41,8 +74,7 @@ pub struct Told {
     pub error: Option<String>,
 }
 
-/// A new holder of the lease.
-fn holder() -> Result<String> {
+fn fresh() -> Result<String> {
     let mut random = [0_u8; 16];
     getrandom::fill(&mut random).map_err(|error| Failure::new(format!("no random bytes: {error}")))?;
     let now = u64::try_from(crate::installation::now().micros() / 1_000).unwrap_or(0);
@@ -68,8 +100,8 @@ pub async fn send(client: &Client, call: &Call) -> Result<Answer> {
 
 impl<'a> Desk<'a> {
     /// Begins the run of a plan, or goes on with it.
-    pub async fn begin(client: &'a Client, plan: &Plan) -> Result<Self> {
-        let holder = holder()?;
+    pub async fn begin(client: &'a Client, holder: &'a Holder, plan: &Plan) -> Result<Self> {
+        let holder = holder.id.as_str();
         let body = json!({
             "source": plan.source, "system": plan.system, "engine": plan.engine, "plan_hash": plan.hash,
             "facts_fingerprint": plan.facts, "plan": plan, "holder": holder,
@@ -81,10 +113,10 @@ impl<'a> Desk<'a> {
     }
 
     /// A run that is there, to be taken back.
-    pub async fn of(client: &'a Client, run: u64) -> Result<Self> {
+    pub async fn of(client: &'a Client, holder: &'a Holder, run: u64) -> Result<Self> {
         let call = Call::new("GET", format!("/api/v1/adoption/runs/{run}"));
         let found = send(client, &call).await?.json()?;
-        Ok(Self { client, holder: holder()?, run, found })
+        Ok(Self { client, holder: &holder.id, run, found })
     }
 
     /// Its state when this began.

@@ -5,11 +5,16 @@ use super::super::show;
 use super::legacy::{self, Legacy};
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
-use charter_adopt::mapping::{self, Becomes};
+use charter_adopt::mapping::{self, Becomes, Mapping};
+use charter_adopt::source::unseen;
 use charter_db::Engine;
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io::Write as _;
+
+const PROPOSE: &str = "propose";
+const FORCE: &str = "force";
 
 /// Rows of one kind of anomaly that are told one by one; `--json` tells more.
 const TOLD_MAX: usize = 10;
@@ -20,8 +25,21 @@ pub fn command() -> Command {
         .arg(legacy::from())
         .arg(legacy::map())
         .arg(legacy::system())
+        .arg(
+            Arg::new(PROPOSE)
+                .long(PROPOSE)
+                .value_name("FILE")
+                .help("Write a mapping to begin with: what each role would become, to be edited; what --map says already stays"),
+        )
+        .arg(
+            Arg::new(FORCE)
+                .long(FORCE)
+                .action(ArgAction::SetTrue)
+                .requires(PROPOSE)
+                .help("Write it over a file that is there"),
+        )
         .after_help(
-            "Nothing is written, there or here. The other system may go on: all is read in one state of its database. Exit code 1: \
+            "Nothing is written, there or here, but the file of --propose. The other system may go on: all is read in one state of its database. Exit code 1: \
              something has to be mended before anything can be taken over.",
         )
 }
@@ -42,47 +60,80 @@ fn becomes(becomes: &Becomes) -> String {
     }
 }
 
-fn role_lines(found: &Legacy) -> Result<Vec<RoleLine>> {
-    let facts = &found.heard.facts;
+/// What is proposed; what the operator said already stays.
+fn proposed(found: &Legacy) -> Result<Mapping> {
     let catalogue =
         charter_catalogue::shipped().map_err(|_| Failure::new("the shipped catalogue cannot be read"))?;
-    let proposed = mapping::propose(found.system, found.tables.clone(), facts, &catalogue);
+    let mut proposed = mapping::propose(found.system, found.tables.clone(), &found.heard.facts, &catalogue);
+    if let Some(said) = &found.mapping {
+        proposed.roles.extend(said.roles.clone());
+        if said.superuser != Becomes::Unknown {
+            proposed.superuser = said.superuser.clone();
+        }
+        proposed.modules = said.modules;
+        proposed.organization = said.organization.clone().or(proposed.organization);
+    }
+    Ok(proposed)
+}
+
+/// Writes the proposal to a file, which must be new unless it is to be written over.
+fn write(path: &str, text: &str, is_forced: bool) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(is_forced).create_new(!is_forced);
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failure::new(format!("{path} is there already: name another file, or write over it with --force"))
+        }
+        _ => Failure::new(format!("{path} cannot be written: {error}")),
+    })
+}
+
+fn role_lines(found: &Legacy, proposed: &Mapping) -> Vec<RoleLine> {
+    let facts = &found.heard.facts;
     let mut users: BTreeMap<u32, u64> = BTreeMap::new();
     for user in facts.users.iter() {
         for role in facts.role_sets.members(user.roles) {
             *users.entry(*role).or_default() += 1;
         }
     }
-    let said = found.mapping.as_ref();
-    let lines = facts.roles.iter().enumerate().map(|(place, role)| {
-        let of = |mapping: &mapping::Mapping| mapping.roles.get(&role.name).cloned();
-        RoleLine {
-            name: role.name.clone(),
-            users: u32::try_from(place).ok().and_then(|place| users.get(&place).copied()).unwrap_or(0),
-            permissions: facts.permission_sets.members(role.permissions).len(),
-            becomes: said.and_then(of).or_else(|| of(&proposed)).unwrap_or(Becomes::Unknown),
-        }
+    let lines = facts.roles.iter().enumerate().map(|(place, role)| RoleLine {
+        name: role.name.clone(),
+        users: u32::try_from(place).ok().and_then(|place| users.get(&place).copied()).unwrap_or(0),
+        permissions: facts.permission_sets.members(role.permissions).len(),
+        becomes: proposed.roles.get(&role.name).cloned().unwrap_or(Becomes::Unknown),
     });
-    Ok(lines.collect())
+    lines.collect()
 }
 
 /// Reads the other system and tells what it has.
 pub async fn run(invocation: &Invocation<'_>) -> Result {
     let found = legacy::read(invocation.matches).await?;
-    let lines = role_lines(&found)?;
+    let proposed = proposed(&found)?;
+    let lines = role_lines(&found, &proposed);
+    let file = invocation.matches.get_one::<String>(PROPOSE);
+    if let Some(path) = file {
+        write(path, &mapping::print(&proposed, &found.heard.facts), invocation.matches.get_flag(FORCE))?;
+    }
     let stops = found.heard.anomalies.iter().any(|(kind, ..)| kind.stops());
     if invocation.is_json {
         show::raw(&as_json(&found, &lines));
     } else {
         output::print(&as_text(&found, &lines));
+        if let Some(path) = file {
+            output::print(&format!(
+                "\nwritten: {path}: read each line of it, and give it with --map from now on\n"
+            ));
+        }
     }
     Ok(if stops { Outcome::Denied } else { Outcome::Good })
 }
 
-fn engine(engine: Engine) -> &'static str {
+fn engine(engine: Option<Engine>) -> &'static str {
     match engine {
-        Engine::Sqlite => "SQLite",
-        Engine::Postgres => "PostgreSQL",
+        Some(Engine::Sqlite) => "SQLite",
+        Some(Engine::Postgres) => "PostgreSQL",
+        None => "a file",
     }
 }
 
@@ -107,7 +158,7 @@ fn as_text(found: &Legacy, lines: &[RoleLine]) -> String {
         count => count.to_string(),
     };
     let mut told = format!(
-        "{} on {}\n\norganizations  {organizations}\nusers          {} ({active} may sign in, {superusers} of them may do everything)\n\
+        "{} in {}\n\norganizations  {organizations}\nusers          {} ({active} may sign in, {superusers} of them may do everything)\n\
          roles          {}\npermissions    {}\nfingerprint    {}\n",
         legacy::name(found.system),
         engine(found.engine),
@@ -141,6 +192,10 @@ fn as_text(found: &Legacy, lines: &[RoleLine]) -> String {
     if found.heard.anomalies.iter().next().is_none() {
         told.push_str("\nnothing stands in the way\n");
     }
+    told.push_str("\nnot to be seen from here:\n");
+    for line in unseen(found.system) {
+        told.push_str(&output::wrapped("  ", line));
+    }
     told
 }
 
@@ -169,7 +224,7 @@ fn as_json(found: &Legacy, lines: &[RoleLine]) -> Value {
         .collect();
     json!({
         "system": found.system,
-        "engine": engine(found.engine).to_lowercase(),
+        "engine": legacy::engine_word(found.engine),
         "fingerprint": found.heard.fingerprint,
         "organizations": facts.organizations.len(),
         "users": { "count": facts.users.len(), "active": active, "superusers": superusers },
@@ -177,5 +232,6 @@ fn as_json(found: &Legacy, lines: &[RoleLine]) -> Value {
         "roles": roles,
         "passwords": found.passwords,
         "anomalies": anomalies,
+        "unseen": unseen(found.system),
     })
 }

@@ -2,13 +2,14 @@
 
 use crate::failure::{Failure, Result};
 use charter_adopt::anomaly::{Anomalies, AnomalyKind};
+use charter_adopt::check;
 use charter_adopt::mapping::{self, Mapping};
 use charter_adopt::source::{
     self, EachUser, Heard, NamedTables, Passing, ReadError, Statements, System, Tables,
 };
 use charter_app::identity::adopted_hash::AdoptedHash;
 use charter_db::Engine;
-use charter_db::foreign::{Foreign, ForeignTable};
+use charter_db::foreign::{Foreign, ForeignRow, ForeignTable};
 use clap::{Arg, ArgMatches};
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ const FROM: &str = "from";
 const MAP: &str = "map";
 const SYSTEM: &str = "system";
 /// Names of the systems, as they are typed.
-const SYSTEMS: [(&str, System); 7] = [
+const SYSTEMS: [(&str, System); 9] = [
     ("role_column", System::RoleColumn),
     ("role_tables", System::RoleTables),
     ("django", System::Django),
@@ -24,12 +25,17 @@ const SYSTEMS: [(&str, System); 7] = [
     ("laravel", System::Laravel),
     ("frappe", System::Frappe),
     ("odoo", System::Odoo),
+    ("tryton", System::Tryton),
+    ("keycloak", System::Keycloak),
 ];
+/// How the file of a realm's export ends.
+const EXPORT: &str = ".json";
 
 /// Where the other system's database is.
 pub fn from() -> Arg {
     Arg::new(FROM).long(FROM).value_name("ADDRESS").required(true).help(
-        "The other system's database: sqlite:path or postgres://..., or @file, a file that holds the address; it is only read",
+        "The other system's database: sqlite:path or postgres://..., or @file, a file that holds the address; or the export of a Keycloak \
+         realm, realm.json. It is only read",
     )
 }
 
@@ -61,8 +67,8 @@ pub fn system_named(name: &str) -> Option<System> {
 pub struct Legacy {
     /// Which system it is.
     pub system: System,
-    /// What its database runs on.
-    pub engine: Engine,
+    /// What its database runs on; nothing where it is a file.
+    pub engine: Option<Engine>,
     /// Where its tables stand, for a system of one's own.
     pub tables: Option<NamedTables>,
     /// What the operator said of its roles.
@@ -75,11 +81,12 @@ pub struct Legacy {
     pub passwords: BTreeMap<String, u64>,
 }
 
-/// The word of an engine.
-pub const fn engine_word(engine: Engine) -> &'static str {
+/// The word of an engine, or of a file.
+pub const fn engine_word(engine: Option<Engine>) -> &'static str {
     match engine {
-        Engine::Sqlite => "sqlite",
-        Engine::Postgres => "postgres",
+        Some(Engine::Sqlite) => "sqlite",
+        Some(Engine::Postgres) => "postgres",
+        None => "file",
     }
 }
 
@@ -131,8 +138,7 @@ fn settled(tables: &Tables<'_>, named: Option<System>, mapping: Option<&Mapping>
 
 /// The other system while it is being looked at: all that is read of it is one state of it.
 pub struct Looking {
-    foreign: Foreign,
-    statements: Statements,
+    at: At,
     /// Which system it is.
     pub system: System,
     /// Where its tables stand, for a system of one's own.
@@ -141,16 +147,37 @@ pub struct Looking {
     pub read: Vec<ForeignTable>,
 }
 
+/// What is being looked at.
+enum At {
+    Database { foreign: Foreign, statements: Box<Statements> },
+    File { path: String, text: String },
+}
+
 /// What a database of the other system answers with.
 pub fn failed(error: charter_db::Error) -> Failure {
     Failure::new(format!("the other system's database: {error}"))
 }
 
+/// A login as Charter compares it, or why it can be none.
+fn login_rule(login: &str) -> std::result::Result<String, String> {
+    charter_app::text::login("login", login).map_err(|problem| {
+        let first = problem.fields.first().map(|field| field.detail.clone());
+        first.unwrap_or(problem.detail)
+    })
+}
+
+/// Told of each user's id and the hash of the password, as it stands there.
+pub type EachPassword<'f> =
+    &'f mut (dyn FnMut(&str, Option<&str>) -> std::result::Result<(), charter_db::Error> + Send);
+
 impl Looking {
     /// Begins to look.
     pub async fn open(address: &str, named: Option<System>, mapping: Option<&Mapping>) -> Result<Self> {
+        if address.ends_with(EXPORT) && !address.contains(':') {
+            return Self::file(address, named.or_else(|| mapping.map(|mapping| mapping.system)));
+        }
         let mut foreign = Foreign::open(address).await.map_err(failed)?;
-        let all = foreign.tables().await.map_err(failed)?;
+        let all = charter_adopt::beside::others(foreign.tables().await.map_err(failed)?);
         let found = Tables::new(&foreign, &all);
         let system = settled(&found, named, mapping)?;
         let tables = match mapping.and_then(|mapping| mapping.tables.clone()) {
@@ -165,30 +192,78 @@ impl Looking {
             statements.all().any(|text| text.contains(&name))
         };
         let read = all.iter().filter(|table| is_read(table)).cloned().collect();
-        Ok(Self { foreign, statements, system, tables, read })
+        Ok(Self { at: At::Database { foreign, statements: Box::new(statements) }, system, tables, read })
     }
 
-    /// What its database runs on.
-    pub fn engine(&self) -> Engine {
-        self.foreign.engine()
+    fn file(path: &str, said: Option<System>) -> Result<Self> {
+        if let Some(other) = said.filter(|system| *system != System::Keycloak) {
+            return Err(Failure::new(format!(
+                "a file ending in {EXPORT} is the export of a Keycloak realm, and {} was named: give the address of its database to --from",
+                name(other)
+            )));
+        }
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
+        let at = At::File { path: path.to_owned(), text };
+        Ok(Self { at, system: System::Keycloak, tables: None, read: Vec::new() })
     }
 
-    /// The statement that gives the users.
-    pub fn users(&self) -> &str {
-        &self.statements.users
+    /// What its database runs on; nothing where it is a file.
+    pub fn engine(&self) -> Option<Engine> {
+        match &self.at {
+            At::Database { foreign, .. } => Some(foreign.engine()),
+            At::File { .. } => None,
+        }
     }
 
-    /// The database itself, to be asked more in the same state.
-    pub const fn foreign(&mut self) -> &mut Foreign {
-        &mut self.foreign
+    /// The database itself, to be asked more in the same state; nothing where it is a file.
+    pub const fn foreign(&mut self) -> Option<&mut Foreign> {
+        match &mut self.at {
+            At::Database { foreign, .. } => Some(foreign),
+            At::File { .. } => None,
+        }
     }
 
     /// Reads it; users are also shown to `each`.
     pub async fn hear(&mut self, each: EachUser<'_>) -> Result<Heard> {
-        source::read(&mut self.foreign, &self.statements, each).await.map_err(|error| match error {
-            ReadError::Database(error) => failed(error),
-            ReadError::Wanted(wanted) => Failure::new(wanted.to_string()),
-        })
+        match &mut self.at {
+            At::Database { foreign, statements } => {
+                source::read(foreign, statements, login_rule, each).await.map_err(|error| match error {
+                    ReadError::Database { .. } => {
+                        Failure::new(format!("the other system's database, {error}"))
+                    }
+                    ReadError::Wanted(wanted) => Failure::new(wanted.to_string()),
+                })
+            }
+            At::File { path, text } => source::keycloak::read(text, login_rule, each)
+                .map_err(|wanted| Failure::new(format!("{path}: {wanted}"))),
+        }
+    }
+
+    /// Reads the users' ids and the hashes of their passwords once more, in the order and the state in which they were heard.
+    pub async fn passwords(&mut self, each: EachPassword<'_>) -> std::result::Result<(), charter_db::Error> {
+        const ID: usize = 0;
+        const PASSWORD: usize = 9;
+        match &mut self.at {
+            At::Database { foreign, statements } => {
+                let mut row = |row: ForeignRow<'_>| {
+                    let cell = |place: usize| row.get(place).copied().flatten();
+                    each(cell(ID).unwrap_or_default(), cell(PASSWORD))
+                };
+                foreign.for_each(&statements.users, &mut row).await
+            }
+            At::File { text, .. } => {
+                let mut outcome = Ok(());
+                let mut user = |passing: Passing<'_>, _: &mut Anomalies| {
+                    if outcome.is_ok() {
+                        outcome = each(passing.user.id, passing.password);
+                    }
+                };
+                source::keycloak::read(text, login_rule, &mut user)
+                    .map_err(|wanted| charter_db::Error::Statement(wanted.to_string()))?;
+                outcome
+            }
+        }
     }
 }
 
@@ -203,7 +278,11 @@ pub async fn read(matches: &ArgMatches) -> Result<Legacy> {
         let format = password(&passing, anomalies);
         *passwords.entry(format).or_default() += 1;
     };
-    let heard = looking.hear(&mut each).await?;
+    let mut heard = looking.hear(&mut each).await?;
+    let catalogue =
+        charter_catalogue::shipped().map_err(|_| Failure::new("the shipped catalogue cannot be read"))?;
+    check::judge(&mut heard, mapping, &catalogue)
+        .map_err(|error| Failure::new(format!("the shipped catalogue cannot be used: {error}")))?;
     let (engine, system, tables) = (looking.engine(), looking.system, looking.tables);
     let (mapping, mapping_text) = given.unzip();
     Ok(Legacy { system, engine, tables, mapping, mapping_text, heard, passwords })

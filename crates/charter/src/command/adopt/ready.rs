@@ -106,14 +106,17 @@ async fn asked(looking: &mut Looking, text: &str) -> Option<String> {
         answer = row.first().copied().flatten().map(str::to_owned);
         Ok(())
     };
-    looking.foreign().for_each(text, &mut each).await.ok()?;
+    looking.foreign()?.for_each(text, &mut each).await.ok()?;
     answer
 }
 
 /// Checksums of the tables that the reader reads.
 pub async fn sums(looking: &mut Looking) -> Result<BTreeMap<String, TableSum>> {
     let tables = std::mem::take(&mut looking.read);
-    let sums = sums::legacy_checksums(looking.foreign(), &tables).await.map_err(legacy::failed);
+    let sums = match looking.foreign() {
+        Some(foreign) => sums::legacy_checksums(foreign, &tables).await.map_err(legacy::failed),
+        None => Ok(BTreeMap::new()),
+    };
     looking.read = tables;
     sums
 }
@@ -145,7 +148,7 @@ pub async fn look(
     let room = room(configuration, plan.rows.sum())?;
     lines.extend(room.clone());
     let (mut version, mut long) = (None, None);
-    if looking.engine() == Engine::Postgres {
+    if looking.engine() == Some(Engine::Postgres) {
         version = asked(looking, "select current_setting('server_version')").await;
         lines.extend(version.as_ref().map(|version| format!("PostgreSQL {version}")));
         let replica = asked(looking, "select pg_is_in_recovery()::text").await;
@@ -154,12 +157,7 @@ pub async fn look(
                 "it is a replica: what was written on its primary a moment ago may be missing".to_owned(),
             );
         }
-        long = asked(
-            looking,
-            "select count(*)::text from pg_stat_activity where xact_start < now() - interval '10 minutes' and pid <> pg_backend_pid()",
-        )
-        .await
-        .filter(|count| count != "0");
+        long = asked(looking, charter_adopt::source::LONG_TRANSACTIONS).await.filter(|count| count != "0");
         lines.extend(long.as_ref().map(|count| {
             format!("{count} transactions there have been open for more than ten minutes: nothing here waits for them")
         }));

@@ -3,7 +3,7 @@
 use super::super::Invocation;
 use super::super::show;
 use super::apply::{compared, put_catalogue};
-use super::desk::Desk;
+use super::desk::{Desk, Holder};
 use super::here::text;
 use super::legacy::{self, Looking};
 use super::progress::Progress;
@@ -109,9 +109,10 @@ async fn back(invocation: &Invocation<'_>, client: &Client, source: &str, to: &T
         }
     };
     let discard = invocation.matches.get_flag(DISCARD);
+    let holder = Holder::take(&invocation.loaded.configuration.data)?;
     let mut taken = Vec::new();
     for number in numbers {
-        let desk = Desk::of(client, number).await?;
+        let desk = Desk::of(client, &holder, number).await?;
         let mut progress = Progress::new("removing rows", 0);
         let removed = desk.undo(step, discard, |removed| progress.at(removed)).await?;
         drop(progress);

@@ -1,0 +1,182 @@
+//! The export of a Keycloak realm: a file. A user holds the roles that are given, those of the groups the user is in and of the groups
+//! above them, and all that composite roles bring with them, over any number of steps: what a token of the user would list. Each role is a
+//! permission of its own. Accounts of clients are programs and are left out.
+
+mod form;
+
+use super::intake::{EachUser, Heard, Intake, LoginRule, Shape};
+use super::statements::{BETWEEN, Wanted};
+use crate::anomaly::AnomalyKind;
+use form::{Group, Realm, Roles, User};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Between the client and the name in the id of a role; no name holds it.
+const OF: char = '\u{1e}';
+
+/// The id of a role here.
+fn id(client: Option<&str>, name: &str) -> String {
+    format!("{}{OF}{name}", client.unwrap_or_default())
+}
+
+/// Ids of roles that are named one under the other.
+fn named(realm: &[String], client: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+    let of_clients =
+        client.iter().flat_map(|(client, names)| names.iter().map(|name| id(Some(client), name)));
+    realm.iter().map(|name| id(None, name)).chain(of_clients).collect()
+}
+
+/// An id as a person reads it.
+fn shown(id: &str) -> String {
+    match id.split_once(OF) {
+        Some(("", name)) => format!("the role {name}"),
+        Some((client, name)) => format!("the role {name} of the client {client}"),
+        None => id.to_owned(),
+    }
+}
+
+/// Roles, and what they bring with them.
+#[derive(Default)]
+struct Known {
+    brings: BTreeMap<String, Vec<String>>,
+    groups: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Known {
+    fn add_roles(&mut self, roles: &Roles) {
+        for role in &roles.realm {
+            self.brings.insert(id(None, &role.name), named(&role.composites.realm, &role.composites.client));
+        }
+        for (client, all) in &roles.client {
+            for role in all {
+                let brings = named(&role.composites.realm, &role.composites.client);
+                self.brings.insert(id(Some(client), &role.name), brings);
+            }
+        }
+    }
+
+    /// Groups by their paths; a group has what those above it have.
+    fn add_groups(&mut self, groups: &[Group], above: &str, held: &BTreeSet<String>) {
+        for group in groups {
+            let path = format!("{above}/{}", group.name.replace('/', "~/"));
+            let mut held = held.clone();
+            held.extend(named(&group.realm_roles, &group.client_roles));
+            self.add_groups(&group.sub_groups, &path, &held);
+            if !group.path.is_empty() {
+                self.groups.insert(group.path.clone(), held.clone());
+            }
+            self.groups.insert(path, held);
+        }
+    }
+
+    /// All roles that these come to; ids that lead nowhere are kept.
+    fn closed(&self, from: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<String> = from.into_iter().collect();
+        while let Some(role) = open.pop() {
+            if let Some(brings) = self.brings.get(&role) {
+                open.extend(brings.iter().filter(|it| !seen.contains(*it)).cloned());
+            }
+            seen.insert(role);
+        }
+        seen
+    }
+}
+
+fn parsed(text: &str) -> Result<Realm, Wanted> {
+    let unfit = |why: String| Wanted::Unfit(format!("this is no export of a Keycloak realm: {why}"));
+    let is_list = text.trim_start().starts_with('[');
+    let mut realms: Vec<Realm> = if is_list {
+        serde_json::from_str(text).map_err(|flaw| unfit(flaw.to_string()))?
+    } else {
+        vec![serde_json::from_str(text).map_err(|flaw| unfit(flaw.to_string()))?]
+    };
+    match (realms.pop(), realms.is_empty()) {
+        (Some(realm), true) if realm.realm.is_empty() => Err(unfit("it names no realm".to_owned())),
+        (Some(realm), true) if realm.users.is_empty() => Err(Wanted::Unfit(format!(
+            "the export of the realm {} holds no users: export it with `kc.sh export --realm {} --users realm_file --file realm.json`",
+            realm.realm, realm.realm
+        ))),
+        (Some(realm), true) => Ok(realm),
+        (None, _) => Err(unfit("it is empty".to_owned())),
+        (Some(_), false) => Err(Wanted::Unfit(
+            "the export holds several realms: export the one that is meant with `kc.sh export --realm NAME`"
+                .to_owned(),
+        )),
+    }
+}
+
+fn take_roles(intake: &mut Intake, roles: &Roles) {
+    let mut codes = BTreeSet::new();
+    let of_realm = roles.realm.iter().map(|role| (None, role));
+    let of_clients =
+        roles.client.iter().flat_map(|(client, all)| all.iter().map(move |role| (Some(client), role)));
+    for (client, role) in of_realm.chain(of_clients) {
+        let (id, mut code) = match client {
+            None => (id(None, &role.name), format!("realm.{}", role.name)),
+            Some(client) => (id(Some(client), &role.name), format!("clients.{client}.{}", role.name)),
+        };
+        // Dots in names could make two roles look like one.
+        while !codes.insert(code.clone()) {
+            code.push('+');
+        }
+        let name = client.map_or_else(|| role.name.clone(), |client| format!("{client}/{}", role.name));
+        intake.permission(&[Some(&id), Some(&code)]);
+        intake.role(&[Some(&id), Some(&name)]);
+        intake.role_permission(&[Some(&id), Some(&id)]);
+    }
+    intake.close_roles();
+}
+
+fn take_user(intake: &mut Intake, known: &Known, user: &User, each: EachUser<'_>) {
+    let key = if user.id.is_empty() { &user.username } else { &user.id };
+    let row = format!("user {key}");
+    if let Some(client) = &user.service_account_client_id {
+        let detail = format!("{}: the account of the client {client}", user.username);
+        intake.finding(AnomalyKind::Program, &[Some(&row), Some(&detail)]);
+        return;
+    }
+    let mut held = named(&user.realm_roles, &user.client_roles);
+    for group in &user.groups {
+        match known.groups.get(group) {
+            Some(roles) => held.extend(roles.iter().cloned()),
+            None => {
+                intake.finding(AnomalyKind::Orphan, &[Some(&row), Some(&format!("the group {group}"))]);
+            }
+        }
+    }
+    let held = known.closed(held);
+    for role in held.iter().filter(|role| !known.brings.contains_key(*role)) {
+        intake.finding(AnomalyKind::Orphan, &[Some(&row), Some(&shown(role))]);
+    }
+    let roles = held.into_iter().collect::<Vec<_>>().join(&BETWEEN.to_string());
+    let name = format!("{} {}", user.first_name, user.last_name);
+    let is_active = user.enabled.map(|it| if it { "true" } else { "false" });
+    let password = user.credentials.iter().find(|it| it.kind == "password").map(form::Credential::hash);
+    let cells = [
+        Some(key.as_str()),
+        Some(user.username.as_str()),
+        Some(name.as_str()),
+        is_active,
+        None,
+        None,
+        None,
+        Some(roles.as_str()),
+        None,
+        password.as_deref(),
+    ];
+    intake.user(&cells, each);
+}
+
+/// Reads the text of the file.
+pub fn read(text: &str, rule: LoginRule, each: EachUser<'_>) -> Result<Heard, Wanted> {
+    let realm = parsed(text)?;
+    let mut intake = Intake::new(Shape::default(), rule);
+    let mut known = Known::default();
+    known.add_roles(&realm.roles);
+    known.add_groups(&realm.groups, "", &BTreeSet::new());
+    take_roles(&mut intake, &realm.roles);
+    for user in &realm.users {
+        take_user(&mut intake, &known, user, &mut *each);
+    }
+    Ok(intake.finish())
+}

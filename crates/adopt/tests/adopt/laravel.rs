@@ -1,0 +1,111 @@
+//! spatie/laravel-permission, on tables like those its migration makes.
+
+use crate::shared::{codes, heard, made, may, noted, refused};
+use charter_adopt::anomaly::AnomalyKind;
+use charter_adopt::source::System;
+use charter_testkit::{both_engines, database::TestDatabase};
+
+/// The tables of the package; `TEAM` and `TEAM_NULL` are the columns of teams.
+const TABLES: &str = r#"
+create table users (id bigint primary key, name varchar(255) not null, email varchar(255) not null, email_verified_at timestamp, password varchar(255) not null, deleted_at timestamp);
+create table permissions (id bigint primary key, name varchar(255) not null, guard_name varchar(255) not null, unique (name, guard_name));
+create table roles (id bigint primary key, TEAM_NULL name varchar(255) not null, guard_name varchar(255) not null);
+create table model_has_permissions (permission_id bigint not null references permissions, model_type varchar(255) not null, KEY not null TEAM);
+create table model_has_roles (role_id bigint not null references roles, model_type varchar(255) not null, KEY not null TEAM);
+create table role_has_permissions (permission_id bigint not null references permissions, role_id bigint not null references roles);
+insert into users (id, name, email, password, deleted_at) values (1, 'Ann', 'ann@toys.example', 'x', null), (2, 'Bob', 'Bob@toys.example', 'x', null),
+  (3, 'Cid', 'cid@toys.example', 'x', null), (4, 'Gone', 'gone@toys.example', 'x', '2024-01-01 00:00:00'), (5, 'Eve', 'eve@toys.example', 'x', null);
+insert into permissions values (1, 'edit articles', 'web'), (2, 'publish articles', 'web'), (3, 'edit articles', 'api'), (4, 'posts.*', 'web');
+"#;
+
+fn tables(team: &str, key: &str) -> String {
+    let (column, nullable) = if team.is_empty() {
+        (String::new(), String::new())
+    } else {
+        (format!(", {team} bigint not null"), format!("{team} bigint,"))
+    };
+    TABLES.replace("TEAM_NULL", &nullable).replace("TEAM", &column).replace("KEY", key)
+}
+
+both_engines!(guards_are_told_apart_and_other_models_are_left_out, async |database: TestDatabase| {
+    made(&database, &tables("", "model_id bigint")).await;
+    made(
+        &database,
+        r"insert into roles values (1, 'writer', 'web'), (2, 'writer', 'api');
+        insert into role_has_permissions values (1, 1), (2, 1), (3, 2);
+        insert into model_has_roles values (1, 'App\Models\User', 1), (2, 'App\Models\User', 2), (1, 'user', 3), (1, 'App\Models\AdminUser', 5),
+          (1, 'App\Models\User', 4), (1, 'App\Models\Team', 2);
+        insert into model_has_permissions values (4, 'App\User', 1), (2, 'App\Models\Team', 1);",
+    )
+    .await;
+    let heard = heard(&database, System::Laravel).await;
+    let held = may(&heard);
+    let set = |all: &[&str]| all.iter().map(|it| (*it).to_owned()).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(held.len(), 4, "who was deleted is no user");
+    assert_eq!(held["ann@toys.example"], set(&["edit articles", "publish articles", "posts.*"]));
+    assert_eq!(held["Bob@toys.example"], set(&["api:edit articles"]));
+    assert_eq!(
+        held["cid@toys.example"],
+        set(&["edit articles", "publish articles"]),
+        "by the name of a morph map"
+    );
+    assert_eq!(held["eve@toys.example"], codes(""), "a class that only ends like it is no user");
+    let others = noted(&heard, AnomalyKind::OtherHolder);
+    let rows: Vec<&str> = others.iter().map(|(row, _)| row.as_str()).collect();
+    assert_eq!(
+        rows,
+        [
+            r"model_has_roles of App\Models\AdminUser",
+            r"model_has_roles of App\Models\Team",
+            r"model_has_permissions of App\Models\Team"
+        ]
+    );
+});
+
+both_engines!(a_team_is_an_organization_and_its_rights_end_there, async |database: TestDatabase| {
+    made(&database, &tables("team_id", "model_id bigint")).await;
+    made(
+        &database,
+        r"insert into roles values (1, null, 'writer', 'web'), (2, 10, 'editor', 'web'), (3, 20, 'editor', 'web');
+        insert into role_has_permissions values (1, 1), (2, 2), (1, 3);
+        insert into model_has_roles values (1, 'App\Models\User', 1, 10), (2, 'App\Models\User', 1, 10), (1, 'App\Models\User', 1, 20),
+          (2, 'App\Models\User', 2, 20), (3, 'App\Models\User', 3, 20);
+        insert into model_has_permissions values (4, 'App\Models\User', 1, 20);",
+    )
+    .await;
+    let heard = heard(&database, System::Laravel).await;
+    let held = may(&heard);
+    let set = |all: &[&str]| all.iter().map(|it| (*it).to_owned()).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(held["ann@toys.example@10"], set(&["edit articles", "publish articles"]));
+    assert_eq!(held["ann@toys.example@20"], set(&["edit articles", "posts.*"]));
+    assert_eq!(held["Bob@toys.example@20"], set(&[]), "a role of another team counts nowhere else");
+    assert_eq!(held["cid@toys.example@20"], set(&["edit articles"]));
+    assert_eq!(heard.anomalies.count(AnomalyKind::DuplicateLogin), 0, "one user in two teams is one user");
+    let orphans = noted(&heard, AnomalyKind::Orphan);
+    assert_eq!(orphans, [("user 5".into(), "belongs to no organization".into())]);
+    let names: Vec<&str> = heard.facts.roles.iter().map(|role| role.name.as_str()).collect();
+    assert_eq!(names, ["writer", "editor", "editor #3"]);
+});
+
+both_engines!(keys_of_models_may_be_texts_and_strange_columns_are_refused, async |database: TestDatabase| {
+    let text = tables("", "model_uuid varchar(36)").replace(
+        "id bigint primary key, name varchar(255) not null, email",
+        "id varchar(36) primary key, name varchar(255) not null, email",
+    );
+    made(&database, &text).await;
+    made(
+        &database,
+        r"insert into roles values (1, 'writer', 'web'); insert into role_has_permissions values (1, 1);
+        insert into model_has_roles values (1, 'App\Models\User', '2');",
+    )
+    .await;
+    assert_eq!(may(&heard(&database, System::Laravel).await)["Bob@toys.example"].len(), 1);
+    made(
+        &database,
+        "alter table model_has_roles add column a int; alter table model_has_roles add column b int",
+    )
+    .await;
+    assert!(
+        refused(&database, System::Laravel).await.to_string().contains("model_has_roles has more columns")
+    );
+});

@@ -1,0 +1,164 @@
+//! Systems of one's own: a role column, role tables, and what may be wrong with their rows.
+
+use crate::shared::{codes, heard, made, may, noted, read, refused};
+use charter_adopt::anomaly::AnomalyKind;
+use charter_adopt::check;
+use charter_adopt::source::{ReadError, System};
+use charter_testkit::{both_engines, database::TestDatabase};
+
+const WORDS: &str = r#"
+create table organizations (id int primary key, name varchar(80), enabled_modules text, is_active boolean);
+create table users (id int primary key, email varchar(80), full_name varchar(80), role varchar(40), is_active boolean, is_superuser boolean, organization_id int, hashed_password text);
+insert into organizations values (1, 'Toys', '{"CRM": true}', true), (2, null, null, null);
+insert into users values (1, 'Ann@Toys.example', 'Ann', 'manager', true, false, 1, null), (2, 'ann@toys.example ', 'Ann', 'Manager', true, false, 1, null),
+  (3, 'bob@toys.example', 'Bob "the boss" 😀', ' ', true, false, 1, null), (4, 'cid@toys.example', 'Cid', null, null, null, 7, null),
+  (5, ' ', 'Nobody', 'manager', true, false, 1, null), (6, 'off@toys.example', 'Off', 'manager', false, true, null, null),
+  (7, 'a b@toys.example', 'Blank', 'manager', true, false, 1, null);
+"#;
+
+both_engines!(whatever_is_wrong_with_a_row_is_noted_with_the_row, async |database: TestDatabase| {
+    made(&database, WORDS).await;
+    let heard = heard(&database, System::RoleColumn).await;
+    let rows = |kind| -> Vec<String> { noted(&heard, kind).into_iter().map(|(row, _)| row).collect() };
+    assert_eq!(rows(AnomalyKind::DuplicateLogin), ["user 1", "user 2"]);
+    assert_eq!(
+        noted(&heard, AnomalyKind::DuplicateLogin)[0].1,
+        "signs in as Ann@Toys.example, and user 2 as ann@toys.example"
+    );
+    assert_eq!(rows(AnomalyKind::MissingRole), ["user 3", "user 4"]);
+    assert_eq!(rows(AnomalyKind::MissingLogin), ["user 5"]);
+    assert_eq!(rows(AnomalyKind::UnfitLogin), ["user 7"]);
+    assert_eq!(rows(AnomalyKind::MissingValue), ["organization 2", "organization 2", "user 4", "user 4"]);
+    assert_eq!(rows(AnomalyKind::Orphan), ["user 4", "user 6"]);
+    assert_eq!(rows(AnomalyKind::InactiveWithRoles), ["user 6"]);
+    assert_eq!(heard.facts.users.len(), 5, "who cannot sign in here is left out");
+    assert_eq!(heard.facts.organizations[1].name, "2");
+    let roles: Vec<&str> = heard.facts.roles.iter().map(|role| role.name.as_str()).collect();
+    assert_eq!(roles, ["manager", "Manager"], "words are told apart as they stand; the mapping folds them");
+});
+
+both_engines!(modules_are_judged_by_the_rule_that_is_in_force, async |database: TestDatabase| {
+    made(
+        &database,
+        r#"create table organizations (id int primary key, name varchar(80), enabled_modules text);
+        create table users (id int primary key, email varchar(80), role varchar(40), organization_id int);
+        insert into organizations values (1, 'a', '{"crm": true, " cRm ": false, "warp": 1}'), (2, 'b', '["CRM", "Finance"]'), (3, 'c', '"{\"crm\": \"yes\"}"'),
+          (4, 'd', '{broken'), (5, 'e', ''), (6, 'f', '7');
+        insert into users values (1, 'ann', 'boss', 1), (2, 'bob', 'org-admin', 1), (3, 'cid', 'boss', 2);"#,
+    )
+    .await;
+    let mut heard = heard(&database, System::RoleColumn).await;
+    let catalogue = charter_catalogue::shipped().unwrap();
+    check::judge(&mut heard, None, &catalogue).unwrap();
+    let of = |kind| noted(&heard, kind);
+    assert_eq!(of(AnomalyKind::DoubledModule), [("organization 1".into(), "crm".into())]);
+    assert_eq!(of(AnomalyKind::UnknownModule), [("organization 1".into(), "\"warp\"".into())]);
+    let rows: Vec<String> = of(AnomalyKind::UnreadableModules).into_iter().map(|(row, _)| row).collect();
+    assert_eq!(rows, ["organization 4", "organization 6"]);
+    let unknown: Vec<String> = of(AnomalyKind::UnknownRole).into_iter().map(|(row, _)| row).collect();
+    assert_eq!(unknown, ["user 1", "user 3"]);
+});
+
+const TABLES: &str = r#"
+create table users (id int primary key, username varchar(80), "is active" boolean);
+create table roles (id int primary key, name varchar(80));
+create table permissions (id int primary key, code varchar(80));
+create table user_roles (user_id int, role_id int);
+create table role_permissions (role_id int, permission_id int);
+create table user_permissions (user_id int, permission_id int);
+insert into users values (1, 'ann', true), (2, 'bob', true);
+insert into roles values (1, 'clerk'), (2, 'clerk'), (3, 'it''s "odd" 😀');
+insert into permissions values (1, 'a.read'), (2, 'a.write'), (3, 'a.read');
+insert into user_roles values (1, 1), (1, 3), (2, 2), (9, 1), (1, 9);
+insert into role_permissions values (1, 1), (2, 2), (3, 9), (8, 1);
+insert into user_permissions values (2, 3), (2, 8);
+"#;
+
+both_engines!(role_tables_add_up_and_rows_that_lead_nowhere_are_noted, async |database: TestDatabase| {
+    made(&database, TABLES).await;
+    let heard = heard(&database, System::RoleTables).await;
+    let held = may(&heard);
+    assert_eq!(held["ann"], codes("a.read"));
+    assert_eq!(held["bob"], codes("a.write a.read"), "two rows of one code are one permission");
+    let names: Vec<&str> = heard.facts.roles.iter().map(|role| role.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["clerk", "clerk #2", "it's \"odd\" 😀"],
+        "roles are mapped by name, so no two share one"
+    );
+    assert_eq!(noted(&heard, AnomalyKind::Orphan).len(), 5, "{:?}", noted(&heard, AnomalyKind::Orphan));
+});
+
+both_engines!(what_breaks_off_in_the_middle_is_a_failure_that_says_where, async |database: TestDatabase| {
+    made(&database, "create table people (id int primary key, email varchar(80), role varchar(40))").await;
+    for first in [0, 500] {
+        let rows: Vec<String> = (first..first + 500).map(|n| format!("({n}, 'u{n}', 'viewer')")).collect();
+        made(&database, &format!("insert into people values {}", rows.join(", "))).await;
+    }
+    let is_sqlite = !database.options().url.starts_with("postgres");
+    // The row breaks the reading off: on PostgreSQL it ends the connection itself.
+    let breaks = if is_sqlite {
+        "abs(-9223372036854775807 - 1)"
+    } else {
+        "pg_terminate_backend(pg_backend_pid())::int"
+    };
+    let view = format!(
+        "create view users as select id, email, role, case when id = 700 then {breaks} else 1 end as is_active from people"
+    );
+    made(&database, &view).await;
+    let error = read(&database.options().url, System::RoleColumn).await.unwrap_err();
+    assert!(matches!(error, ReadError::Database { reading: "its users", .. }), "{error:?}");
+    let told = error.to_string();
+    assert!(
+        told.starts_with("while its users were read: ") && told.contains("nothing was written"),
+        "{told}"
+    );
+});
+
+#[tokio::test]
+async fn a_schema_of_charter_in_the_same_database_is_not_taken_for_the_other_system() {
+    let database = charter_testkit::database::postgres().await;
+    made(
+        &database,
+        "create table users (id int primary key, email varchar(80), role varchar(40), organization_id int);
+        insert into users values (1, 'ann', 'viewer', 1);
+        create schema charter; create table charter.organizations (id int primary key, name text, enabled_modules text);
+        create table charter.organization_revisions (id int); create table charter.adoption_runs (id int);",
+    )
+    .await;
+    let heard = heard(&database, System::RoleColumn).await;
+    assert_eq!((heard.facts.organizations.len(), heard.facts.users.len()), (0, 1));
+    assert_eq!(heard.anomalies.count(AnomalyKind::Orphan), 0);
+}
+
+#[tokio::test]
+async fn a_table_that_may_not_be_read_is_named() {
+    let database = charter_testkit::database::postgres().await;
+    let name = database.options().url.split(['/', '?']).nth(3).unwrap().to_owned();
+    let role = format!("reader_{name}");
+    made(&database, WORDS).await;
+    made(&database, &format!("create role {role} login; grant select on organizations to {role}")).await;
+    let url = database.options().url.replacen("postgres@", &format!("{role}@"), 1);
+    let error = read(&url, System::RoleColumn).await.unwrap_err();
+    made(&database, &format!("grant select on users to {role}")).await;
+    let heard = read(&url, System::RoleColumn).await.unwrap();
+    made(&database, &format!("drop owned by {role}; drop role {role}")).await;
+    let ReadError::Wanted(wanted) = error else { panic!("{error}") };
+    assert_eq!(
+        wanted.to_string(),
+        "this user of the database may not read the table users: grant it select there"
+    );
+    assert_eq!(heard.facts.users.len(), 5, "reading is all it needs");
+}
+
+both_engines!(a_system_that_nobody_knows_is_none, async |database: TestDatabase| {
+    made(
+        &database,
+        "create table users (id int primary key, email varchar(80), role varchar(40), organization_id int)",
+    )
+    .await;
+    made(&database, "create table organizations (id int primary key)").await;
+    assert!(read(&database.options().url, System::RoleColumn).await.is_ok());
+    made(&database, "create table roles (id int, name text); create table model_has_roles (role_id int); create table role_has_permissions (a int); create table permissions (id int)").await;
+    assert!(refused(&database, System::Laravel).await.to_string().contains("no table model_has_permissions"));
+});

@@ -1,0 +1,62 @@
+//! A run of adoption taken back, some thousand rows a call.
+
+use crate::adoption::{OPERATOR, RunPath, TAG, word};
+use crate::edge::{Call, Reply, Route, wire};
+use charter_app::App;
+use charter_app::adoption::{self, Step, UndoDraft};
+use charter_kernel::{Problem, ProblemKind, RequestId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The routes of this file.
+pub fn routes() -> Vec<Route<App>> {
+    vec![
+        Route::post("/api/v1/adoption/runs/{run}/undo", OPERATOR, undo)
+            .named("adoption.runs.undo", TAG, "Takes back some of a run, as the operator.")
+            .described(
+                "To be called until `done`. What people made since about what the run brought stops it, unless they are to be discarded as well. \
+                 An organization that has a trail by now stays, closed and empty.",
+            )
+            .problems(&[ProblemKind::Forbidden, ProblemKind::NotFound, ProblemKind::InProgress, ProblemKind::InUse])
+            .example(r#"{"holder":"0193e7a0-0000-7000-8000-000000000001","to":"before","discard":false}"#)
+            .timeout(Duration::from_secs(120))
+            .keeps_no_answers(),
+    ]
+}
+
+/// How far a run is taken back.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "AdoptionUndo")]
+#[serde(deny_unknown_fields)]
+struct UndoBody {
+    /// Who takes it back.
+    #[schemars(with = "wire::Id")]
+    holder: RequestId,
+    /// `before`, `schema` or `data`: what came after this step is taken back; `before` leaves nothing.
+    to: String,
+    /// Whether what people made since goes as well.
+    #[serde(default)]
+    discard: bool,
+}
+
+/// What one call took back.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AdoptionUndone")]
+struct UndoneView {
+    /// Rows removed, by kind.
+    removed: BTreeMap<&'static str, u64>,
+    /// Nothing is left to do.
+    done: bool,
+    /// How the run is now.
+    state: &'static str,
+}
+
+async fn undo(call: Call<RunPath, (), UndoBody>) -> Result<Reply<UndoneView>, Problem> {
+    let UndoBody { holder, to, discard } = call.body;
+    let to = word("to", &to, Step::from_word, "before, schema or data")?;
+    let draft = UndoDraft { holder: holder.0, to, discard };
+    let (undone, run) = adoption::undo(&call.app, &call.ctx, call.path.run, draft).await?;
+    Ok(Reply::new(UndoneView { removed: undone.removed, done: undone.done, state: run.run.state.as_str() }))
+}

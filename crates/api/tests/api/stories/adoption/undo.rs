@@ -1,0 +1,194 @@
+//! A run taken back: what is left is what was there before it.
+
+use super::{HOLDER, RUNS, company, id, plan};
+use crate::stories::{ANN, Story, Told, Who};
+use charter_testkit::both_engines;
+use charter_testkit::content::{Content, Held, differing};
+use charter_testkit::database::TestDatabase;
+use charter_testkit::fault::Faults;
+use http::Method;
+use serde_json::{Value, json};
+
+/// What is not compared: trails, revisions, ended sessions, and the records of the run itself.
+const NOT_COMPARED: &[&str] = &[
+    "audit_events",
+    "audit_heads",
+    "organization_revisions",
+    "adoption_runs",
+    "adoption_steps",
+    "leases",
+    "sessions",
+    "org_entitlement_versions",
+    "entitlement_events",
+    "sign_in_counters",
+    "nodes",
+];
+
+async fn content(story: &Story) -> Held {
+    let database = story.app.database();
+    Content::of(database, NOT_COMPARED).await.held(database).await
+}
+
+impl Story {
+    async fn undo_once(&self, run: u64, to: &str, discard: bool) -> Told {
+        let body = json!({"holder": HOLDER, "to": to, "discard": discard});
+        self.post(Who::Operator, &format!("{RUNS}/{run}/undo"), body).await
+    }
+
+    async fn undo(&self, run: u64, to: &str, discard: bool) -> Value {
+        for _ in 0..50 {
+            let told = self.undo_once(run, to, discard).await.is(200);
+            if told.body["done"] == true {
+                return told.body;
+            }
+        }
+        panic!("it never ends");
+    }
+}
+
+/// Rows about an organization and an account that were there before.
+fn into_toys(run: u64, toys: &str, ann: &str) -> Value {
+    json!({
+        "holder": HOLDER,
+        "organizations": [{"legacy_id": "9", "id": toys, "key": "toys", "name": "Toys", "status": "active"}],
+        "roles": [{"organization": toys, "key": "adopted_x", "name": "X", "level": "viewer", "permissions": ["sales.orders.read"]}],
+        "users": [{"legacy_id": "99", "id": ann, "login": "ann@toys.example", "status": "active"}],
+        "memberships": [{"organization": toys, "principal": ann, "status": "active"},
+                        {"organization": toys, "principal": id(run, 11), "status": "active"},
+                        {"organization": id(run, 1), "principal": ann, "status": "active"}],
+        "assignments": [{"id": id(run, 41), "organization": toys, "role": "adopted_x", "principal": ann},
+                        {"id": id(run, 42), "organization": toys, "role": "viewer", "principal": id(run, 11)},
+                        {"id": id(run, 43), "organization": id(run, 1), "role": "viewer", "principal": ann}],
+        "grants": [{"id": id(run, 44), "organization": toys, "principal": ann, "pattern": "sales.invoices.read"}],
+        "entitlements": [{"organization": toys, "module": "hr", "status": "enabled"}],
+    })
+}
+
+both_engines!(a_run_that_is_taken_back_leaves_what_was_there_before_it, async |database| {
+    let story = Story::company(database).await;
+    let before = content(&story).await;
+    let toys = story.app.resolve_organization("toys").await.unwrap().to_string();
+    let ann = story.id_of(ANN).to_string();
+    for plan in ["p1", "p2"] {
+        let run = story.begin(plan).await;
+        story.rows(run, company(run)).await.is(200);
+        story.rows(run, into_toys(run, &toys, &ann)).await.is(200);
+        assert_ne!(differing(&before, &content(&story).await), Vec::<&str>::new());
+        story.get(Who::Operator, "/api/v1/organizations/shop").await.is(200);
+        let undone = story.undo(run, "before", false).await;
+        assert_eq!(undone["state"], "undone");
+        assert_eq!(differing(&before, &content(&story).await), Vec::<&str>::new());
+        story.get(Who::Operator, "/api/v1/organizations/shop").await.is(404);
+        // Taken back again it says so, and the same plan gets a new run.
+        assert_eq!(story.undo(run, "before", false).await["removed"], json!({}));
+    }
+});
+
+both_engines!(what_people_made_since_stops_a_rollback_unless_it_is_to_be_discarded, async |database| {
+    let story = Story::company(database).await;
+    let before = content(&story).await;
+    let run = story.begin("p1").await;
+    story.rows(run, company(run)).await.is(200);
+    // A role given by hand brings a trail as well: the organization has to stay.
+    let body = json!({"role": "viewer", "subject": {"member": "ann@shop.example"}});
+    story.post(Who::Operator, "/api/v1/organizations/shop/assignments", body).await.is(201);
+    let body = json!({"key": "crew", "name": "Crew", "members": ["ann@shop.example"]});
+    story.post(Who::Operator, "/api/v1/organizations/shop/teams", body).await.is(201);
+    let told = story.undo_once(run, "before", false).await.is_problem(409, "in-use");
+    let detail = told.body["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("1 teams")
+            && detail.contains("1 assignments")
+            && detail.contains("1 places in teams"),
+        "{detail}"
+    );
+    assert_eq!(story.get(Who::Operator, &format!("{RUNS}/{run}")).await.is(200).body["state"], "applying");
+    story.undo(run, "before", true).await;
+    let shop = story.get(Who::Operator, "/api/v1/organizations/shop").await.is(200).body;
+    assert_eq!((&shop["status"], &shop["id"]), (&json!("closed"), &json!(id(run, 1))));
+    let after = content(&story).await;
+    let left = differing(&before, &after);
+    assert!(left.iter().all(|it| it.contains("organization")), "{left:?}");
+    // The next run takes it up again.
+    let next = story.begin("p1").await;
+    let mut rows = company(next);
+    rows["organizations"][0]["id"] = json!(id(run, 1));
+    let text = rows.to_string().replace(&id(next, 1), &id(run, 1));
+    story.rows(next, serde_json::from_str(&text).unwrap()).await.is(200);
+    assert_eq!(story.get(Who::Operator, "/api/v1/organizations/shop").await.is(200).body["status"], "active");
+    story.undo(next, "before", false).await;
+    assert_eq!(story.get(Who::Operator, "/api/v1/organizations/shop").await.is(200).body["status"], "closed");
+});
+
+both_engines!(an_account_that_goes_is_out_at_once, async |database| {
+    let story = Story::company(database).await;
+    let run = story.begin("p1").await;
+    story.rows(run, company(run)).await.is(200);
+    let path = "/api/v1/users/ann@shop.example/password";
+    story.post(Who::Operator, path, json!({"password": crate::stories::auth::PASSWORD})).await.is(200);
+    let told = story.log_in("ann@shop.example", crate::stories::auth::PASSWORD).await.is(200);
+    let token = told.body["access_token"].as_str().unwrap().to_owned();
+    let ask = async || story.with_token(&token, Method::GET, "/api/v1/me", None).await;
+    ask().await.is(200);
+    story.undo_once(run, "before", false).await.is_problem(409, "in-use");
+    story.undo(run, "before", true).await;
+    ask().await.is(401);
+    story
+        .log_in("ann@shop.example", crate::stories::auth::PASSWORD)
+        .await
+        .is_problem(401, "invalid-credentials");
+});
+
+both_engines!(steps_are_taken_back_one_by_one, async |database| {
+    let story = Story::company(database).await;
+    let run = story.begin("p1").await;
+    story.rows(run, company(run)).await.is(200);
+    for step in ["before", "schema", "data", "equivalence"] {
+        story.step(run, step, "done").await.is(200);
+    }
+    assert_eq!(story.undo(run, "data", false).await["state"], "failed");
+    story.get(Who::Operator, "/api/v1/organizations/shop").await.is(200);
+    assert_eq!(story.undo(run, "schema", false).await["state"], "failed");
+    story.get(Who::Operator, "/api/v1/organizations/shop").await.is(404);
+    let shown = story.get(Who::Operator, &format!("{RUNS}/{run}")).await.is(200).body;
+    let states: Vec<&str> =
+        shown["steps"].as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["done", "done", "undone", "undone"]);
+    story.post(Who::Operator, RUNS, plan("p1", HOLDER)).await.is(200);
+    story.rows(run, company(run)).await.is(200);
+    let later = story.undo_once(run, "equivalence", false).await;
+    later.is_problem(422, "invalid");
+});
+
+both_engines!(a_run_under_another_is_not_taken_back, async |database| {
+    let story = Story::company(database).await;
+    let run = story.begin("p1").await;
+    for step in ["before", "schema", "data", "equivalence"] {
+        story.step(run, step, "done").await.is(200);
+    }
+    story.begin("p2").await;
+    let told = story.undo_once(run, "before", true).await.is_problem(409, "in-use");
+    assert!(told.body["detail"].as_str().unwrap().contains("came after it"));
+});
+
+both_engines!(a_rollback_that_fails_at_any_step_goes_on, async |database: TestDatabase| {
+    let faults = Faults::new();
+    let story = Story::company(database.fail_with(&faults)).await;
+    let before = content(&story).await;
+    let run = story.begin("p1").await;
+    story.rows(run, company(run)).await.is(200);
+    faults.taken();
+    let mut tried = 0;
+    // Each call fails at one step after the other until it is through, and the next call goes on.
+    for _ in 0..1_000 {
+        faults.fail_after(tried);
+        let told = story.undo_once(run, "before", false).await;
+        match faults.struck() {
+            Some(_) => tried += 1,
+            None if told.body["done"] == true => break,
+            None => tried = 0,
+        }
+    }
+    assert_eq!(story.get(Who::Operator, &format!("{RUNS}/{run}")).await.is(200).body["state"], "undone");
+    assert_eq!(differing(&before, &content(&story).await), Vec::<&str>::new());
+});

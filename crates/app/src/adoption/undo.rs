@@ -1,0 +1,258 @@
+//! A run taken back, some thousand rows a call until nothing is left: its organizations are closed first, then its accounts go with all they
+//! have, then what it wrote into organizations that stay, and its own organizations. Each call is one transaction, and whatever stops it,
+//! the next call goes on.
+//!
+//! What allows goes before what denies, and an account goes whole, so nobody has more in between than before or after.
+
+use super::run::{RunView, view};
+use super::{LEASE, Run, RunState, Step, StepState, event, hold, is_of_run, known, require_operator};
+use crate::App;
+use crate::audit;
+use crate::caller::RequestContext;
+use crate::entitlement::{Cause, Entry, Origin, actor_text, append_events};
+use crate::identity::session;
+use crate::transaction::{Committed, Transaction};
+use charter_db::{BoxFuture, Conn, Scope, Tx};
+use charter_kernel::audit::AuditEvent;
+use charter_kernel::{ModuleKey, OrganizationId, Problem, ProblemKind, SessionId};
+use charter_store as store;
+use charter_store::adoption_undo::{self as undo_rows, Range};
+use charter_store::{adoption_account, adoption_row, adoption_wipe};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Accounts of one call.
+const ACCOUNTS: u32 = 1_000;
+/// Organizations that are closed in one call.
+const CLOSED: u32 = 2_000;
+/// Organizations that are gone through in one call.
+const ORGANIZATIONS: u32 = 50;
+
+/// How far a run is taken back.
+#[derive(Debug, Clone, Copy)]
+pub struct UndoDraft {
+    /// Who holds the lease.
+    pub holder: u128,
+    /// The step to which: what came after it is taken back.
+    pub to: Step,
+    /// Whether what people made since goes as well.
+    pub discard: bool,
+}
+
+/// What one call took back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Undone {
+    /// Rows removed, by kind.
+    pub removed: BTreeMap<&'static str, u64>,
+    /// Nothing is left to do.
+    pub done: bool,
+}
+
+/// What a call leaves to be done in memory.
+#[derive(Default)]
+struct Aftermath {
+    touched: Vec<OrganizationId>,
+    gone: Vec<OrganizationId>,
+    ended: Vec<SessionId>,
+    events: Vec<AuditEvent>,
+}
+
+fn range_of(run: u64) -> Range {
+    let from = u128::from(run) << super::RUN_SHIFT;
+    Range { run, from, to: from + (1 << super::RUN_SHIFT) }
+}
+
+/// Takes back some of a run.
+pub async fn undo(
+    app: &App,
+    ctx: &RequestContext,
+    number: u64,
+    draft: UndoDraft,
+) -> Result<(Undone, RunView), Problem> {
+    require_operator(ctx)?;
+    if draft.to == Step::Equivalence {
+        return Err(Problem::invalid("to", "before, schema or data is expected"));
+    }
+    let (platform, now, ctx) = (app.platform(), ctx.now, ctx.clone());
+    let ((undone, view, aftermath), _) = app
+        .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
+            Box::pin(async move {
+                let tx = transaction.tx();
+                hold(tx, draft.holder, now).await?;
+                let mut run = known(tx, number).await?;
+                let (mut undone, mut aftermath) = (Undone::default(), Aftermath::default());
+                if run.state == RunState::Undone || draft.to == Step::Data {
+                    undone.done = true;
+                } else {
+                    if run.state != RunState::Undoing {
+                        require_free(tx, &run, draft.discard).await?;
+                        store::adoption_run::set_state(tx, number, RunState::Undoing, run.error.as_deref(), None).await?;
+                        run.state = RunState::Undoing;
+                    }
+                    undone.done = piece(tx, &ctx, &run, platform, &mut undone, &mut aftermath).await?;
+                }
+                if undone.done && run.state != RunState::Undone {
+                    finish(tx, &mut run, draft.to, &ctx).await?;
+                }
+                if undone.done {
+                    store::lease::give_back(tx, LEASE, draft.holder).await?;
+                }
+                let told = serde_json::json!({
+                    "to": draft.to.as_str(), "discard": draft.discard, "removed": undone.removed, "done": undone.done,
+                });
+                let told = event(&ctx, platform, "adoption.undo", number, told);
+                let view = view(tx, run, true).await?;
+                let events = std::mem::take(&mut aftermath.events);
+                transaction.commit(told, events, (undone, view, aftermath)).await
+            }) as BoxFuture<'_, Result<Committed<(Undone, RunView, Aftermath)>, Problem>>
+        })
+        .await?;
+    session::forget(app, &aftermath.ended);
+    for organization in aftermath.touched.iter().chain(&aftermath.gone) {
+        app.snapshots().forget(*organization);
+    }
+    if !aftermath.gone.is_empty() {
+        app.organizations().forget(&aftermath.gone);
+    }
+    app.snapshots().forget(platform);
+    Ok((undone, view))
+}
+
+/// Refuses while another run stands on this one, and while people's own rows would go unasked.
+async fn require_free(tx: &mut Tx, run: &Run, discard: bool) -> Result<(), Problem> {
+    if let Some(later) = store::adoption_run::later(tx, run.number).await? {
+        let (number, state) = (later.number, later.state.as_str());
+        return Err(Problem::new(
+            ProblemKind::InUse,
+            format!("run {number} came after it and is {state}: take that back first"),
+        ));
+    }
+    if discard {
+        return Ok(());
+    }
+    let made = undo_rows::made_since(tx, range_of(run.number)).await?;
+    if made.is_empty() {
+        return Ok(());
+    }
+    let counts: Vec<String> = made.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    Err(Problem::new(
+        ProblemKind::InUse,
+        format!("people made since: {}; they go as well when told to discard them", counts.join(", ")),
+    ))
+}
+
+async fn piece(
+    tx: &mut Tx,
+    ctx: &RequestContext,
+    run: &Run,
+    platform: OrganizationId,
+    undone: &mut Undone,
+    aftermath: &mut Aftermath,
+) -> Result<bool, Problem> {
+    let range = range_of(run.number);
+    let now = ctx.now;
+    // Nobody does anything any more where all is to go.
+    for owner in owners(tx, run).await? {
+        let open = undo_rows::open(tx, run.number, range_of(owner), CLOSED).await?;
+        if !open.is_empty() {
+            adoption_row::touch(tx, &open, now).await?;
+            undone.removed.insert("organizations_closed", undo_rows::close(tx, &open, now).await?);
+            aftermath.touched.extend(open);
+            return Ok(false);
+        }
+    }
+    if let Some(stretch) = adoption_account::next(tx, range.from, range.to, ACCOUNTS).await? {
+        let places = adoption_account::places(tx, stretch).await?;
+        let touched: Vec<_> = places.iter().copied().filter(|id| *id != platform).collect();
+        adoption_row::touch(tx, &touched, now).await?;
+        undone.removed.insert("rows", adoption_account::remove_members(tx, &places, stretch).await?);
+        let (accounts, ended) = adoption_account::remove_accounts(tx, stretch, now).await?;
+        undone.removed.insert("users", accounts);
+        aftermath.ended = ended;
+        aftermath.touched.extend(touched);
+        return Ok(false);
+    }
+    let work = undo_rows::work(tx, run.number, ORGANIZATIONS).await?;
+    if work.is_empty() {
+        undo_rows::forget_links(tx, range).await?;
+        return Ok(true);
+    }
+    let owners = owners(tx, run).await?;
+    let (own, others): (Vec<_>, Vec<_>) =
+        work.iter().copied().partition(|id| owners.iter().any(|owner| is_of_run(*owner, id.0)));
+    let touched: Vec<_> = work.iter().copied().filter(|id| *id != platform).collect();
+    adoption_row::touch(tx, &touched, now).await?;
+    if !others.is_empty() {
+        undone.removed.insert("rows", undo_rows::remove_written(tx, range, &others).await?);
+        let told = undo_rows::modules(tx, run.number, &others).await?;
+        undone.removed.insert("entitlements", undo_rows::remove_entitlements(tx, run.number, &others).await?);
+        tell_entitlements(tx, ctx, run, &told).await?;
+    }
+    undo_rows::forget(tx, run.number, &work).await?;
+    if !own.is_empty() {
+        let kept: BTreeSet<_> = adoption_wipe::with_trail(tx, &own).await?.into_iter().collect();
+        let rows = adoption_wipe::wipe(tx, &own).await?;
+        *undone.removed.entry("rows").or_default() += rows;
+        aftermath.gone = own.iter().copied().filter(|id| !kept.contains(id)).collect();
+        if !aftermath.gone.is_empty() {
+            undone.removed.insert("organizations", adoption_wipe::remove(tx, &aftermath.gone).await?);
+        }
+        aftermath.events.extend(kept.into_iter().map(|id| {
+            let mut event = audit::event(ctx, id, "adoption.undo", "organization", id.to_string());
+            event.reason = format!("run {} was taken back; its trail stays", run.number);
+            event
+        }));
+    }
+    aftermath.touched.extend(touched);
+    Ok(false)
+}
+
+/// The run, and those before it that were taken back: organizations of theirs that had to stay are this one's now.
+async fn owners(conn: &mut Conn, run: &Run) -> Result<Vec<u64>, Problem> {
+    let mut owners = undo_rows::undone_runs(conn).await?;
+    owners.retain(|number| *number < run.number);
+    owners.push(run.number);
+    Ok(owners)
+}
+
+async fn tell_entitlements(
+    tx: &mut Tx,
+    ctx: &RequestContext,
+    run: &Run,
+    told: &[(OrganizationId, ModuleKey)],
+) -> Result<(), Problem> {
+    let mut by_organization: BTreeMap<OrganizationId, Vec<&ModuleKey>> = BTreeMap::new();
+    for (organization, module) in told {
+        by_organization.entry(*organization).or_default().push(module);
+    }
+    let origin = Origin {
+        actor: actor_text(&ctx.actor()),
+        cause: Cause::Migration,
+        at: ctx.now,
+        request: Some(ctx.request),
+    };
+    for (organization, modules) in by_organization {
+        let reason = format!("run {} was taken back", run.number);
+        let mut entry =
+            Entry::new("entitlement.adopt-undo", "organization", organization.to_string(), &reason);
+        entry.before = Some(serde_json::json!({ "modules": modules }));
+        append_events(tx, organization, &origin, &[entry]).await?;
+        store::entitlement::bump_version(tx, organization).await?;
+    }
+    Ok(())
+}
+
+/// The steps after the one named are undone, and so is the run when nothing of it is left.
+async fn finish(tx: &mut Tx, run: &mut Run, to: Step, ctx: &RequestContext) -> Result<(), Problem> {
+    for mut row in store::adoption_run::steps(tx, run.number).await? {
+        if row.step > to || to == Step::Before {
+            row.state = StepState::Undone;
+            row.ended_at = Some(ctx.now);
+            store::adoption_run::put_step(tx, run.number, &row).await?;
+        }
+    }
+    run.state = if to == Step::Before { RunState::Undone } else { RunState::Failed };
+    run.error = (to != Step::Before).then(|| format!("taken back to the step {}", to.as_str()));
+    run.ended_at = Some(ctx.now);
+    store::adoption_run::set_state(tx, run.number, run.state, run.error.as_deref(), run.ended_at).await?;
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! A SQLite file moved aside: it is Charter's own as a whole, and nothing in it is lost.
+
+use super::{Rescue, report::Step};
+use crate::config::Configuration;
+use crate::installation;
+use charter_db::{Database, Error};
+use serde_json::json;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// What SQLite keeps beside a file. They go first: a file without its log would have lost what was written last.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", ""];
+
+/// The file, wherever links lead.
+pub fn path(configuration: &Configuration) -> PathBuf {
+    let address = configuration.database.as_str();
+    let path = Path::new(address.strip_prefix("sqlite://").unwrap_or(address));
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn beside(path: &Path, more: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(more);
+    PathBuf::from(name)
+}
+
+/// Files that were moved aside before, oldest first.
+pub fn earlier(path: &Path) -> Vec<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut prefix = path.file_name().map_or_else(OsString::new, ToOwned::to_owned);
+    prefix.push(".rescued-");
+    let prefix = prefix.to_string_lossy().into_owned();
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)))
+        .filter(|path| !path.to_string_lossy().ends_with("-wal") && !path.to_string_lossy().ends_with("-shm"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The name it gets: that of a move that was cut short before the file itself, or a new one.
+fn target(path: &Path, stamp: &str) -> PathBuf {
+    let new = beside(path, &format!(".rescued-{stamp}"));
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let prefix = format!("{}.rescued-", path.file_name().unwrap_or_default().to_string_lossy());
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let cut_short = names
+        .filter_map(|name| {
+            name.to_str()?.strip_suffix("-wal").filter(|name| name.starts_with(&prefix)).map(str::to_owned)
+        })
+        .map(|name| folder.join(name))
+        .find(|path| !path.exists());
+    cut_short.unwrap_or(new)
+}
+
+/// Moves the file aside.
+pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
+    let path = path(rescue.configuration);
+    if !path.exists() {
+        match earlier(&path).last() {
+            Some(earlier) => step.tell(format!("nothing is left to do: it lies at {}", earlier.display())),
+            None => step.fail(format!("there is no file {}", path.display())),
+        }
+        return;
+    }
+    let options = installation::options(rescue.configuration);
+    let target = target(&path, &rescue.stamp());
+    // Whoever has it open goes on writing into it wherever it lies.
+    match Database::open(&options).await {
+        Ok(database) => {
+            if !rescue.is_dry_run
+                && let Err(error) = database.checkpoint().await
+            {
+                step.tell(format!("its log could not be moved into it, and goes along: {error}"));
+            }
+            let _closed = database.close().await;
+        }
+        Err(Error::Busy(_)) => {
+            let holder =
+                Database::holder(&options).map_or_else(String::new, |pid| format!(", process {pid}"));
+            return step.fail(format!(
+                "{} is open in another program of Charter{holder}: stop it first, then do this step again",
+                path.display()
+            ));
+        }
+        Err(error) => step.tell(format!("it cannot be opened ({error}), and is moved as it is")),
+    }
+    if rescue.is_dry_run {
+        return step.would(format!("move {} aside, to {}", path.display(), target.display()));
+    }
+    for companion in COMPANIONS {
+        let (old, new) = (beside(&path, companion), beside(&target, companion));
+        if !old.exists() {
+            continue;
+        }
+        if let Err(error) = fs::rename(&old, &new) {
+            return step.fail(format!("{} cannot be moved: {error}", old.display()));
+        }
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
+        step.tell(format!("the folder may not know it yet after a power cut: {error}"));
+    }
+    step.tell(format!("{} lies at {} now; nothing in it is lost", path.display(), target.display()));
+    step.note("moved_to", json!(target.display().to_string()));
+}

@@ -1,0 +1,114 @@
+//! Step 1: what can be reached.
+
+use super::{Rescue, aside, report::Step};
+use crate::config::text;
+use crate::installation;
+use charter_db::foreign::{Foreign, ForeignRow};
+use charter_db::{Database, Engine, Error};
+use charter_store::{migration, rescue as tables};
+use serde_json::json;
+
+/// Charter's own database.
+async fn own(rescue: &Rescue<'_>, step: &mut Step) {
+    let configuration = rescue.configuration;
+    let place = text::without_password(&configuration.database);
+    let path = aside::path(configuration);
+    if !rescue.is_postgres() && !path.exists() {
+        match aside::earlier(&path).last() {
+            Some(earlier) => step.tell(format!(
+                "Charter's database: {} was moved aside already, to {}",
+                path.display(),
+                earlier.display()
+            )),
+            None => step.fail(format!("Charter's database: there is no file {}", path.display())),
+        }
+        return;
+    }
+    let database = match Database::open(&installation::options(configuration)).await {
+        Ok(database) => database,
+        Err(error) => return step.fail(format!("Charter's database, {place}: {error}")),
+    };
+    if rescue.is_postgres() {
+        let looked = async {
+            let server = tables::server(&database).await?;
+            let standing = tables::standing(&database).await?;
+            Ok::<_, Error>((server, standing))
+        };
+        match looked.await {
+            Ok((server, standing)) => {
+                let known = migration::tables();
+                let count = known.iter().filter(|name| standing.contains(name)).count();
+                let schema = server.schema.as_deref().map_or_else(
+                    || "its schema is not there".to_owned(),
+                    |schema| {
+                        format!("{count} of Charter's {} tables stand in the schema {schema}", known.len())
+                    },
+                );
+                step.tell(format!(
+                    "Charter's database: PostgreSQL {}, database {}, as {}; {schema}",
+                    server.version, server.database, server.account
+                ));
+                step.note(
+                    "charter",
+                    json!({ "engine": "postgres", "version": server.version, "tables": count }),
+                );
+            }
+            Err(error) => step.fail(format!("Charter's database, {place}: {error}")),
+        }
+    } else {
+        let size = std::fs::metadata(&path).map_or(0, |found| found.len());
+        step.tell(format!("Charter's database: the SQLite file {}, {size} bytes", path.display()));
+        step.note("charter", json!({ "engine": "sqlite", "bytes": size }));
+    }
+    // It was only looked at: what closing it says changes nothing.
+    let _closed = database.close().await;
+}
+
+/// The other system's.
+async fn other(rescue: &Rescue<'_>, step: &mut Step) {
+    let from = match &rescue.from {
+        Ok(from) => from,
+        Err(why) => return step.fail(format!("the other system's database: {why}")),
+    };
+    let place = text::without_password(from);
+    let looked = async {
+        let mut foreign = Foreign::open(from).await?;
+        let (engine, query) = match foreign.engine() {
+            Engine::Sqlite => ("SQLite", "select sqlite_version()"),
+            Engine::Postgres => ("PostgreSQL", "select pg_catalog.current_setting('server_version')"),
+        };
+        let mut version = String::new();
+        let mut each = |row: ForeignRow<'_>| {
+            version.extend(row.iter().flatten().copied());
+            Ok(())
+        };
+        foreign.for_each(query, &mut each).await?;
+        let tables = charter_adopt::beside::others(foreign.tables().await?);
+        Ok::<_, Error>((engine, version, tables.len()))
+    };
+    match looked.await {
+        Ok((engine, version, tables)) => {
+            step.tell(format!("the other system's database: {engine} {version}, {tables} tables at {place}"));
+            step.note(
+                "other",
+                json!({ "engine": engine.to_lowercase(), "version": version, "tables": tables }),
+            );
+        }
+        Err(error) => step.fail(format!("the other system's database, {place}: {error}")),
+    }
+}
+
+/// Step 1.
+pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
+    own(rescue, step).await;
+    other(rescue, step).await;
+    if let Some(record) = &rescue.record {
+        step.tell(format!(
+            "the record of run {}, begun at {}: organizations {}, tables there {}",
+            record.run,
+            record.started_at,
+            record.organizations.len(),
+            record.legacy.tables.len()
+        ));
+    }
+}

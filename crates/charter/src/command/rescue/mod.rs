@@ -1,0 +1,228 @@
+//! `charter rescue`: the emergency way back to the other system, in six steps. It takes nothing for granted: no service, no healthy
+//! schema, no App; each step connects for itself, tells what it did, and can be done again. What the run wrote down
+//! (`adopt/record.rs`) says where everything is and by which names.
+
+mod aside;
+mod connection;
+mod legacy;
+mod removal;
+mod report;
+mod restart;
+mod sign_in;
+
+use super::Invocation;
+use super::adopt::record::Record;
+use super::show;
+use crate::config::{Configuration, text};
+use crate::failure::{Failure, Outcome, Result};
+use crate::folder::{Folder, Lock};
+use crate::{installation, output, terminal};
+use charter_kernel::Timestamp;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use report::{Ended, Step};
+use serde_json::{Value, json};
+
+const FROM: &str = "from";
+const STEP: &str = "step";
+const DRY_RUN: &str = "dry_run";
+const ORGANIZATION: &str = "organization";
+/// The organization that runs an installation: its name counts where there is no record.
+const PLATFORM: &str = "platform";
+
+/// The steps, by what they are about.
+const STEPS: [&str; 6] = [
+    "verify the connections",
+    "remove Charter's tables",
+    "confirm the other system's tables",
+    "restart the other system",
+    "sign in there",
+    "write the record of the rescue",
+];
+
+pub fn command() -> Command {
+    Command::new("rescue")
+        .about("Go back to the other system in an emergency: needs neither the service nor healthy tables")
+        .arg(Arg::new(FROM).long(FROM).value_name("ADDRESS").help(
+            "The other system's database: sqlite:path or postgres://..., or @file, a file that holds the address; left out, the one of the adoption",
+        ))
+        .arg(
+            Arg::new(STEP)
+                .long(STEP)
+                .value_name("N")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(u8).range(1..=6))
+                .help("Only this step, 1 to 6; may be given several times"),
+        )
+        .arg(
+            Arg::new(DRY_RUN)
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .help("Look at everything, tell what would be done, and change nothing"),
+        )
+        .args(restart::arguments())
+        .args(sign_in::arguments())
+        .after_help(
+            "Steps: 1 the connections, 2 Charter's tables go (a SQLite file is moved aside), 3 the other system's tables are compared with what \
+             they were, 4 it is restarted, 5 somebody signs in there, 6 a record is written. A step that fails is told and the others go on.\n\
+             It asks for the name of the organization before it acts; --organization NAME says it for a script.\n\
+             Exit codes: 0 all was done, 1 something was not, 2 nothing was begun.",
+        )
+}
+
+/// What every step knows.
+struct Rescue<'a> {
+    configuration: &'a Configuration,
+    matches: &'a ArgMatches,
+    /// The record of the adoption; none when there is none that can be read.
+    record: Option<Record>,
+    /// Address of the other system's database, or why it is not known.
+    from: std::result::Result<String, String>,
+    is_dry_run: bool,
+    now: Timestamp,
+    /// Keeps every other command and service out of the data folder.
+    lock: Option<Lock>,
+}
+
+impl Rescue<'_> {
+    /// The instant, to be put into the name of a file.
+    fn stamp(&self) -> String {
+        self.now.to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect()
+    }
+
+    fn is_postgres(&self) -> bool {
+        self.configuration.database.starts_with("postgres")
+    }
+
+    /// Who is at work in the data folder, when it is not us.
+    fn in_the_way(&self) -> Option<String> {
+        if self.lock.is_some() {
+            return None;
+        }
+        let folder = Folder::at(&self.configuration.data);
+        Some(match folder.service() {
+            Some(service) => format!(
+                "the service is at work (process {} at {}): stop it first, or it would make the tables again",
+                service.pid, service.address
+            ),
+            None if folder.path().exists() => {
+                "another charter command is at work in the data folder".to_owned()
+            }
+            None => return None,
+        })
+    }
+}
+
+fn address(matches: &ArgMatches, record: Option<&Record>) -> std::result::Result<String, String> {
+    let given = matches.get_one::<String>(FROM).cloned();
+    let Some(from) = given else {
+        let recorded = record.map(|record| record.from.replace(":***@", "@")).filter(|from| !from.is_empty());
+        return recorded.ok_or_else(|| "give its address with --from: no record tells it".to_owned());
+    };
+    let Some(path) = from.strip_prefix('@') else { return Ok(from) };
+    let read = std::fs::read_to_string(path).map_err(|error| format!("{path} cannot be read: {error}"));
+    Ok(read?.trim().to_owned())
+}
+
+/// Whether a word names what is rescued.
+fn is_named(word: &str, record: Option<&Record>) -> bool {
+    let fits = |record: &Record| record.organizations.iter().any(|it| it.key == word || it.name == word);
+    word == PLATFORM || record.is_some_and(fits)
+}
+
+/// Lets somebody go on who knows whose tables these are.
+fn confirm(rescue: &Rescue<'_>) -> Result<()> {
+    let wrong = |word: &str| {
+        let known = if rescue.record.is_some() {
+            "no organization of the adoption"
+        } else {
+            "not the platform, and there is no record that names others"
+        };
+        Failure::new(format!("{word:?} is {known}: nothing was done"))
+    };
+    // Only the flag: what stands in the environment or in a file was not said about this.
+    if let Some(word) = rescue.matches.get_one::<String>(ORGANIZATION) {
+        return if is_named(word, rescue.record.as_ref()) { Ok(()) } else { Err(wrong(word)) };
+    }
+    match terminal::word("To do this, type the name of the organization: ")? {
+        Some(word) if is_named(&word, rescue.record.as_ref()) => Ok(()),
+        Some(word) => Err(wrong(&word)),
+        None => Err(Failure::new(
+            "nothing was done: type the name of the organization when asked, or give it with --organization NAME",
+        )),
+    }
+}
+
+/// Runs the steps and tells each as it ends.
+async fn steps(rescue: &Rescue<'_>, is_json: bool) -> Vec<Step> {
+    let chosen: Vec<u8> = rescue.matches.get_many::<u8>(STEP).into_iter().flatten().copied().collect();
+    let mut done: Vec<Step> = Vec::new();
+    for (number, title) in (1..).zip(STEPS).filter(|(number, _)| chosen.is_empty() || chosen.contains(number))
+    {
+        let mut step = Step::new(number, title);
+        match number {
+            1 => connection::run(rescue, &mut step).await,
+            2 => removal::run(rescue, &mut step).await,
+            3 => legacy::run(rescue, &mut step).await,
+            4 => restart::run(rescue, &mut step).await,
+            5 => sign_in::run(rescue, &mut step).await,
+            _ => report::run(rescue, &done, &mut step).await,
+        }
+        if !is_json {
+            output::print(step.text().trim_end());
+        }
+        done.push(step);
+    }
+    done
+}
+
+/// Goes back.
+pub async fn run(invocation: &Invocation<'_>) -> Result {
+    let configuration = &invocation.loaded.configuration;
+    let matches = invocation.matches;
+    let (record, told) = match Record::newest(&configuration.data) {
+        Ok(Some(record)) => (Some(record), None),
+        Ok(None) => {
+            (None, Some(format!("there is no record of an adoption in {}", configuration.data.display())))
+        }
+        Err(wrong) => (None, Some(format!("the record of the adoption cannot be used: {wrong}"))),
+    };
+    if let Some(told) = told {
+        output::complain(&told);
+    }
+    let folder = Folder::at(&configuration.data);
+    let mut rescue = Rescue {
+        configuration,
+        matches,
+        from: address(matches, record.as_ref()),
+        record,
+        is_dry_run: true,
+        now: installation::now(),
+        lock: if folder.path().exists() { folder.try_lock()? } else { None },
+    };
+    let is_dry_run = matches.get_flag(DRY_RUN);
+    if !is_dry_run {
+        if matches.get_one::<String>(ORGANIZATION).is_none() {
+            // Whoever is asked sees first what it is about.
+            let _shown = steps(&rescue, invocation.is_json).await;
+        }
+        confirm(&rescue)?;
+        rescue.is_dry_run = false;
+    }
+    if !invocation.is_json && !is_dry_run {
+        output::print(&format!("rescue begins: {}", text::without_password(&configuration.database)));
+    }
+    let done = steps(&rescue, invocation.is_json).await;
+    if invocation.is_json {
+        let steps: Vec<Value> = done.iter().map(Step::as_json).collect();
+        show::raw(&json!({ "dry_run": is_dry_run, "steps": steps }));
+    }
+    let failed = done.iter().filter(|step| step.ended == Ended::Failed).count();
+    if failed > 0 {
+        output::complain(&format!("{failed} of {} steps did not succeed", done.len()));
+        return Ok(Outcome::Denied);
+    }
+    if is_dry_run && !invocation.is_json {
+        output::print("nothing was changed");
+    }
+    Ok(Outcome::Good)
+}

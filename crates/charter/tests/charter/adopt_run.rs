@@ -1,0 +1,324 @@
+//! `charter adopt plan`, `apply`, `verify` and `rollback`: an ERP is taken over in place and given back, whatever happens on the way.
+
+use crate::program::{Place, Run};
+use charter_db::foreign::{Foreign, ForeignRow};
+use charter_testkit::{both_engines, database::TestDatabase};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// bcrypt of `correct horse battery staple`.
+const HASH: &str = "$2b$04$9VmJmXSjv8M1uSnHt8SxJuJgRAMVQHrQVqzF2n0wBfPtcKXqLsFBG";
+
+const SCHEMA: &str = "create table organizations (id int primary key, name varchar(80), enabled_modules text, is_active boolean);
+    create table users (id int primary key, email varchar(90), full_name varchar(80), role varchar(60), is_active boolean, organization_id int, hashed_password text);
+    insert into organizations values (1, 'Toys & Co', '{\"CRM\": true, \"Finance\": \"1\", \"sales\": false}', true), (2, 'O''Neil \"Soap\" 😀', '[\"crm\"]', true),
+        (3, 'Closed', '{\"crm\": true}', false);";
+
+/// An ERP of so many users, in a database that Charter shares on PostgreSQL, where its own tables stand in a schema of their own.
+struct Erp<'a> {
+    place: Place,
+    database: &'a TestDatabase,
+}
+
+impl<'a> Erp<'a> {
+    async fn with(database: &'a TestDatabase, users: usize) -> Self {
+        database.maintain(SCHEMA).await.unwrap();
+        let roles = ["accountant", "org_admin", "Viewer", "sales-officer", "superadmin", "manager", "boss"];
+        for first in (0..users).step_by(1_000) {
+            let rows: Vec<String> = (first..users.min(first + 1_000))
+                .map(|at| {
+                    let (role, is_active) = (roles[at % roles.len()], at % 11 != 10);
+                    format!(
+                        "({at}, 'user{at}@toys.example', 'User ''{at}'' 😀', '{role}', {is_active}, {}, '{HASH}')",
+                        1 + at % 3
+                    )
+                })
+                .collect();
+            database.maintain(&format!("insert into users values {}", rows.join(", "))).await.unwrap();
+        }
+        Self { place: Place::new(), database }
+    }
+
+    fn url(&self) -> String {
+        self.database.options().url.clone()
+    }
+
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        match self.url().starts_with("postgres") {
+            true => vec![("CHARTER_DATABASE", self.url()), ("CHARTER_DATABASE_SCHEMA", "charter".to_owned())],
+            false => Vec::new(),
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let variables = self.variables();
+        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.place.run_with(arguments, &variables)
+    }
+
+    /// Says of the boss what it becomes.
+    fn mapped(&self, boss: &str) {
+        let from = self.url();
+        self.run(&["adopt", "inspect", "--from", &from, "--propose", "roles.toml", "--force"]);
+        let text = std::fs::read_to_string(self.place.path("roles.toml")).unwrap();
+        assert!(text.contains("\"boss\" = \"?\""), "{text}");
+        self.place.write("roles.toml", &text.replace("\"boss\" = \"?\"", &format!("\"boss\" = \"{boss}\"")));
+    }
+
+    fn plan(&self, more: &[&str]) -> Run {
+        let from = self.url();
+        self.run(&[&["adopt", "plan", "--from", &from, "--map", "roles.toml"], more].concat())
+    }
+
+    fn apply(&self, more: &[&str]) -> Run {
+        self.run(&[&["adopt", "apply", "--no-backup", "Ann"], more].concat())
+    }
+
+    fn verify(&self) -> Run {
+        let from = self.url();
+        self.run(&["adopt", "verify", "--from", &from, "--json"])
+    }
+
+    /// Everything that the other system has, as it stands there: columns with their types, and rows.
+    async fn dump(&self) -> BTreeMap<String, Vec<String>> {
+        let mut foreign = Foreign::open(&self.url()).await.unwrap();
+        let tables = foreign.tables().await.unwrap();
+        let mut dump = BTreeMap::new();
+        for table in tables.iter().filter(|table| table.schema != "charter") {
+            let mut lines = vec![format!("{:?}", table.columns)];
+            let columns: Vec<String> =
+                table.columns.iter().map(|column| foreign.text_of(&column.name).unwrap()).collect();
+            let text = format!("select {} from {}", columns.join(", "), table.quoted().unwrap());
+            let mut each = |row: ForeignRow<'_>| {
+                lines.push(format!("{row:?}"));
+                Ok(())
+            };
+            foreign.for_each(&text, &mut each).await.unwrap();
+            lines[1..].sort();
+            dump.insert(table.name.clone(), lines);
+        }
+        dump
+    }
+}
+
+fn check(erp: &Erp<'_>, organization: &str, user: &str, permission: &str) -> i32 {
+    erp.run(&["check", "--org", organization, "--as", user, permission]).code
+}
+
+both_engines!(an_erp_is_taken_over_proved_and_given_back_byte_for_byte, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 60).await;
+    let before = erp.dump().await;
+    erp.mapped("viewer");
+    // The boss gains what a viewer may, as nobody knew what a boss was.
+    let run = erp.plan(&[]).ended(1);
+    assert!(run.out.contains("accept roles by name with --accept"), "{}", run.out);
+    let run = erp.plan(&["--accept", "boss"]).ended(1);
+    assert!(run.out.contains("two people by name"), "{}", run.out);
+    let run = erp.plan(&["--accept", "boss", "--approved-by", "Ann", "--approved-by", "Ann "]).ended(1);
+    assert!(run.out.contains("two people by name"), "one person is not two: {}", run.out);
+    assert!(!erp.place.path("charter-data").exists(), "a plan writes nothing here");
+    assert_eq!(erp.dump().await, before);
+    let run = erp.apply(&[]).ended(2);
+    assert!(run.err.contains("cannot be carried out"), "{}", run.err);
+    assert!(!erp.place.path("charter-data").exists(), "{}", run.err);
+    let differences = ["--differences", "who.jsonl"];
+    let approved = [&["--accept", "boss", "--approved-by", "Ann", "--approved-by", "Bob"][..], &differences].concat();
+    erp.plan(&approved).ended(0);
+    let who = std::fs::read_to_string(erp.place.path("who.jsonl")).unwrap();
+    let gaining: Vec<serde_json::Value> = who.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // Every seventh is a boss; those of the closed organization and those who may not sign in gain nothing.
+    let bosses = (0..60).filter(|at| at % 7 == 6 && at % 11 != 10 && at % 3 != 2).count();
+    assert_eq!(gaining.len(), bosses, "{who}");
+    assert!(gaining.iter().all(|it| it["losses"] == serde_json::json!([]) && it["accepted"] == true), "{who}");
+
+    let run = erp.apply(&[]).ended(0);
+    for stage in ["stage 1 of 4, before: done", "stage 2 of 4, schema", "stage 3 of 4, data", "stage 4 of 4, equivalence"] {
+        assert!(run.out.contains(stage), "{stage}: {}", run.out);
+    }
+    assert_eq!(erp.dump().await, before, "nothing of the other system was touched");
+    // user0 is an accountant of Toys & Co, where finance is on; user3 a sales officer there, where sales is off.
+    assert_eq!(check(&erp, "toys-co", "user0@toys.example", "finance.invoices.read"), 0);
+    assert_eq!(check(&erp, "toys-co", "user0@toys.example", "admin.roles.update"), 1);
+    assert_eq!(check(&erp, "toys-co", "user3@toys.example", "sales.orders.read"), 1, "its module is off");
+    assert_eq!(check(&erp, "toys-co", "user1@toys.example", "finance.invoices.read"), 2, "of another organization");
+    let run = erp.verify().ended(0).json();
+    assert_eq!(run["holds"], true);
+    assert_eq!(run["proof"]["equivalence"]["verdict"]["unaccepted"], 0);
+    let told = erp.run(&["adopt", "status", "--json"]).ended(0).json();
+    assert_eq!((&told["items"][0]["run"], &told["items"][0]["state"]), (&1.into(), &"applied".into()));
+
+    // Again, by the same plan and by a new one.
+    let run = erp.apply(&["--json"]).ended(0).json();
+    assert_eq!((&run["run"], &run["changed"]), (&1.into(), &false.into()));
+    erp.plan(&["--accept", "boss", "--approved-by", "Ann", "--approved-by", "Bob"]).ended(0);
+    let run = erp.apply(&["--json"]).ended(0).json();
+    assert_eq!((&run["run"], &run["changed"]), (&1.into(), &false.into()));
+
+    let from = erp.url();
+    let run = erp.run(&["adopt", "rollback", "--from", &from]).ended(0);
+    assert!(run.out.contains("as they were, byte for byte"), "{}", run.out);
+    assert_eq!(check(&erp, "toys-co", "user0@toys.example", "finance.invoices.read"), 2);
+    assert_eq!(erp.dump().await, before);
+    let told = erp.run(&["organizations", "list", "--json"]).ended(0).json();
+    let keys: Vec<&str> = told["items"].as_array().unwrap().iter().map(|it| it["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["platform"], "nothing of it is left");
+    // And forward again.
+    erp.apply(&[]).ended(0);
+    erp.verify().ended(0);
+});
+
+both_engines!(a_plan_is_carried_out_exactly_or_not_at_all, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 20).await;
+    erp.mapped("none");
+    // Nothing is known of what a boss was, so `none` takes nothing away.
+    erp.plan(&[]).ended(0);
+    let text = std::fs::read_to_string(erp.place.path("plan.json")).unwrap();
+    let forged = text.replace("\"becomes\": \"viewer\"", "\"becomes\": \"org_admin\"");
+    assert_ne!(forged, text);
+    erp.place.write("forged.json", &forged);
+    let run = erp.apply(&["--plan", "forged.json"]).ended(2);
+    assert!(run.err.contains("changed after it was made"), "{}", run.err);
+    let run = erp.run(&["adopt", "apply"]).ended(2);
+    assert!(run.err.contains("--backup FILE"), "{}", run.err);
+    erp.place.write("old.dump", "a backup");
+    let file = std::fs::File::options().write(true).open(erp.place.path("old.dump")).unwrap();
+    file.set_modified(std::time::SystemTime::now() - Duration::from_secs(7_200)).unwrap();
+    let run = erp.run(&["adopt", "apply", "--backup", "old.dump"]).ended(2);
+    assert!(run.err.contains("at most 60 are accepted"), "{}", run.err);
+    erp.place.write("empty.dump", "");
+    let run = erp.run(&["adopt", "apply", "--backup", "empty.dump"]).ended(2);
+    assert!(run.err.contains("it is empty"), "{}", run.err);
+
+    database.maintain("update users set role = 'org_admin' where id = 2").await.unwrap();
+    let run = erp.apply(&[]).ended(2);
+    assert!(run.err.contains("other rows than those the plan was made from"), "{}", run.err);
+    database.maintain("update users set role = 'Viewer' where id = 2").await.unwrap();
+    database.maintain("alter table users rename column role to duty").await.unwrap();
+    let run = erp.apply(&[]).ended(2);
+    assert!(run.err.contains("has no column role"), "{}", run.err);
+    database.maintain("alter table users rename column duty to role").await.unwrap();
+    assert!(!erp.place.path("charter-data").exists(), "nothing was begun");
+
+    // A catalogue that says something else than when the plan was made.
+    erp.apply(&[]).ended(0);
+    erp.run(&["adopt", "rollback"]).ended(0);
+    erp.place.write(
+        "own.toml",
+        "format = \"charter-catalogue-extension/1\"\nversion = \"1\"\n[modules.yard]\nname = \"Yard\"\ndescription = \"Yard\"\nbundled = false\nalways_on = false\nscope = \"org\"\ndepends_on = []\nlegacy_keys = []\n[modules.yard.submodules]\nall = \"All\"\n[permissions]\n\"yard.gates.read\" = { submodule = \"all\", description = \"See gates\", dangerous = false }\n",
+    );
+    erp.run(&["catalogue", "apply", "own.toml"]).ended(0);
+    let run = erp.apply(&[]).ended(2);
+    assert!(run.err.contains("the catalogue is another one"), "{}", run.err);
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+});
+
+both_engines!(an_account_that_is_here_already_is_taken_over_only_by_name, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 20).await;
+    erp.mapped("none");
+    erp.run(&["migrate", "up"]).ended(0);
+    erp.run(&["organizations", "create", "--key", "toys-co", "--name", "Toys of old"]).ended(0);
+    erp.run(&["members", "add", "--org", "toys-co", "--login", "USER0@toys.example"]).ended(0);
+    let run = erp.plan(&["--json"]).ended(1).json();
+    let obstacle = run["obstacles"][0].as_str().unwrap();
+    assert!(obstacle.contains("--accept account:user0@toys.example"), "{run:#}");
+    erp.plan(&["--accept", "account:user0@toys.example"]).ended(0);
+    erp.apply(&[]).ended(0);
+    // The name is taken, so the other system's organization has another key.
+    assert_eq!(check(&erp, "toys-co-1", "user0@toys.example", "finance.invoices.read"), 0);
+    assert_eq!(check(&erp, "toys-co", "user0@toys.example", "finance.invoices.read"), 1, "nothing came over to it");
+    erp.run(&["adopt", "rollback"]).ended(0);
+    let told = erp.run(&["members", "list", "--org", "toys-co", "--json"]).ended(0).json();
+    assert_eq!(told["items"][0]["login"], "user0@toys.example", "the account that was here is still here");
+});
+
+both_engines!(a_difference_that_nobody_accepted_takes_the_run_back, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 20).await;
+    erp.mapped("none");
+    // The account of a viewer is here already, as one who runs the installation.
+    erp.run(&["migrate", "up"]).ended(0);
+    erp.run(&["members", "add", "--org", "platform", "--login", "user2@toys.example"]).ended(0);
+    erp.run(&["assignments", "give", "--org", "platform", "--role", "superadmin", "--to", "user2@toys.example", "--reason", "runs it"]);
+    erp.plan(&["--accept", "account:user2@toys.example"]).ended(0);
+    let before = erp.dump().await;
+    let run = erp.apply(&[]).ended(1);
+    assert!(run.err.contains("the stage equivalence failed") && run.err.contains("user2@toys.example"), "{}", run.err);
+    assert!(run.out.contains("the run was taken back") && run.out.contains("byte for byte"), "{}", run.out);
+    assert_eq!(erp.dump().await, before);
+    let told = erp.run(&["organizations", "list", "--json"]).ended(0).json();
+    assert_eq!(told["items"].as_array().unwrap().len(), 1, "{told:#}");
+    let told = erp.run(&["adopt", "status", "--json"]).ended(0).json();
+    assert_eq!(told["items"][0]["state"], "undone");
+    let steps = told["items"][0]["steps"].as_array().unwrap();
+    let said = steps.iter().find(|step| step["step"] == "equivalence").unwrap();
+    assert!(said["error"].as_str().unwrap().contains("user2@toys.example"), "{said:#}");
+});
+
+both_engines!(what_changes_in_either_system_afterwards_is_found_by_name, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 20).await;
+    erp.mapped("none");
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+    erp.verify().ended(0);
+    database.maintain("update users set role = 'Viewer' where id = 0").await.unwrap();
+    database.maintain("update organizations set enabled_modules = '[\"crm\", \"hr\"]' where id = 2").await.unwrap();
+    let run = erp.verify().ended(1).json();
+    let named = run["proof"]["equivalence"]["verdict"]["named"].as_array().unwrap();
+    assert!(named.iter().any(|it| it["login"] == "user0@toys.example" && it["gains"].as_array().unwrap().len() > 1));
+    let modules = &run["proof"]["equivalence"]["modules"];
+    assert_eq!(modules, &serde_json::json!([{ "organization": "2", "module": "hr", "before": true }]));
+    database.maintain("update users set role = 'accountant' where id = 0").await.unwrap();
+    database.maintain("update organizations set enabled_modules = '[\"crm\"]' where id = 2").await.unwrap();
+    erp.verify().ended(0);
+    // A new user of the other system is missing here until the next run, which writes nothing else.
+    database
+        .maintain("insert into users values (999, 'new@toys.example', 'New', 'accountant', true, 1, null)")
+        .await
+        .unwrap();
+    let run = erp.verify().ended(1).json();
+    assert_eq!(run["proof"]["equivalence"]["missing"], 1, "{run:#}");
+    erp.plan(&[]).ended(0);
+    let run = erp.apply(&[]).ended(0);
+    assert!(run.out.contains("run 2 is applied"), "{}", run.out);
+    erp.verify().ended(0);
+    assert_eq!(check(&erp, "toys-co", "new@toys.example", "finance.invoices.read"), 0);
+    // Back by one run, and then to the beginning.
+    erp.run(&["adopt", "rollback", "--to", "run-1"]).ended(0);
+    assert_eq!(check(&erp, "toys-co", "new@toys.example", "finance.invoices.read"), 2);
+    assert_eq!(check(&erp, "toys-co", "user0@toys.example", "finance.invoices.read"), 0);
+    let run = erp.run(&["adopt", "rollback", "--to", "run-9"]).ended(2);
+    assert!(run.err.contains("no run 9"), "{}", run.err);
+    erp.run(&["adopt", "rollback", "--to", "sideways"]).ended(2);
+    erp.run(&["adopt", "rollback"]).ended(0);
+    let run = erp.run(&["adopt", "rollback"]).ended(0);
+    assert!(run.out.contains("no run of legacy to take back"), "{}", run.out);
+});
+
+both_engines!(a_run_that_is_killed_goes_on_where_it_was, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 12_000).await;
+    let before = erp.dump().await;
+    erp.mapped("none");
+    erp.plan(&[]).ended(0);
+    let mut killed = 0;
+    for pause in [300, 700, 1_500, 3_000] {
+        let mut command = erp.place.command(&["adopt", "apply", "--no-backup", "Ann"]);
+        command.envs(erp.variables()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let record = erp.place.path("charter-data/adoption/run-000001.json");
+        while !record.exists() && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(pause));
+        killed += usize::from(child.try_wait().unwrap().is_none());
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    assert!(killed > 0, "no run was fast enough to end before it was killed");
+    assert_eq!(erp.dump().await, before);
+    let run = erp.apply(&[]).ended(0);
+    assert!(run.out.contains("run 1 "), "it is the same run: {}", run.out);
+    let verdict = erp.verify().ended(0).json()["proof"]["equivalence"]["verdict"].clone();
+    assert_eq!((&verdict["users"], &verdict["gains"], &verdict["losses"]), (&12_000.into(), &0.into(), &0.into()));
+    erp.run(&["adopt", "rollback"]).ended(0);
+    assert_eq!(erp.dump().await, before);
+});

@@ -1,0 +1,368 @@
+//! `charter rescue` after an adoption: run for real, beside another system's tables that must not change by a byte.
+
+use crate::legacy_door::Door;
+use crate::program::{Place, Run};
+use charter_adopt::sums::legacy_checksums;
+use charter_db::foreign::Foreign;
+use charter_db::{Database, Engine, Error, Options, Scope};
+use charter_testkit::database::{TestDatabase, postgres};
+use charter_testkit::receiver::{Receiver, Reception};
+use charter_testkit::{both_engines, dump};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+
+/// A system of years ago, with tables that Charter has too.
+const OTHER: &str = "
+    create table roles (id int primary key, name varchar(80));
+    create table users (id int primary key, email text, password text, role_id int);
+    create table permissions (code text);
+    insert into roles values (1, 'boss'), (2, 'clérk 🧸');
+    insert into users values (1, 'ann@toys.example', 'pbkdf2_sha256$1$a$b', 1), (2, null, '', 2);
+    insert into permissions values ('a.b'), ('a.b'), (null)";
+
+async fn execute(database: &Database, text: &str) {
+    let text = text.to_owned();
+    let work = database
+        .write::<_, _, Error>(Scope::Installation, move |tx| Box::pin(async move { tx.batch(&text).await }));
+    work.await.unwrap();
+}
+
+/// Another system, and Charter beside it after an adoption.
+struct Scene {
+    place: Place,
+    other: TestDatabase,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Scene {
+    async fn adopted(other: TestDatabase) -> Self {
+        execute(&other, OTHER).await;
+        let place = Place::new();
+        let variables = if other.engine() == Engine::Postgres {
+            vec![
+                ("CHARTER_DATABASE", other.options().url.clone()),
+                ("CHARTER_DATABASE_SCHEMA", "charter".to_owned()),
+            ]
+        } else {
+            vec![(
+                "CHARTER_DATABASE",
+                format!("sqlite://{}", place.path("charter-data/charter.db").display()),
+            )]
+        };
+        let scene = Self { place, other, variables };
+        scene.run(&["migrate", "up"]).ended(0);
+        scene.run(&["organizations", "create", "--key", "toys", "--name", "Soft Toys"]).ended(0);
+        scene.record().await;
+        scene
+    }
+
+    fn is_postgres(&self) -> bool {
+        self.other.engine() == Engine::Postgres
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let variables: Vec<(&str, &str)> =
+            self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.place.run_with(arguments, &variables)
+    }
+
+    /// What an adoption writes down.
+    async fn record(&self) {
+        let mut foreign = Foreign::open(&self.other.options().url).await.unwrap();
+        let mut tables = foreign.tables().await.unwrap();
+        tables.retain(|table| table.schema != "charter");
+        assert_eq!(tables.len(), 3);
+        let sums = legacy_checksums(&mut foreign, &tables).await.unwrap();
+        let record = json!({
+            "format": 1, "run": 1, "source": "legacy", "system": "role_tables", "from": self.other.options().url,
+            "database": self.variables[0].1,
+            "database_schema": self.variables.get(1).map(|(_, schema)| schema),
+            "tables": charter_store::migration::tables(),
+            "organizations": [{ "key": "toys", "name": "Soft Toys" }],
+            "legacy": { "fingerprint": "ab", "tables": sums },
+            "plan_hash": "cd", "started_at": "2026-11-22T01:00:00Z", "state": "applied",
+        });
+        let folder = self.place.path("charter-data/adoption");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("run-000001.json"), record.to_string()).unwrap();
+    }
+
+    /// The other system, byte for byte.
+    fn dump(&self) -> Vec<u8> {
+        let url = &self.other.options().url;
+        if self.is_postgres() {
+            return dump::of_schema(url, "public").into_bytes();
+        }
+        let path = url.strip_prefix("sqlite://").unwrap();
+        let log = std::fs::read(format!("{path}-wal")).unwrap_or_default();
+        [std::fs::read(path).unwrap(), log].concat()
+    }
+
+    /// Whether Charter still has its tables.
+    fn stands(&self) -> bool {
+        if self.is_postgres() {
+            return dump::of_schema(&self.other.options().url, "*")
+                .contains("CREATE TABLE charter.audit_events");
+        }
+        self.place.path("charter-data/charter.db").exists()
+    }
+
+    /// The report of the last rescue.
+    fn report(&self) -> Value {
+        let folder = self.place.path("charter-data/adoption");
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let is_report = |path: &std::path::PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with("rescue-") && name.ends_with(".json")
+        };
+        let path = entries.filter(is_report).max().expect("there is a report");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+}
+
+fn ended(document: &Value) -> Vec<(u64, &str)> {
+    let steps = document["steps"].as_array().unwrap().iter();
+    steps.map(|step| (step["step"].as_u64().unwrap(), step["ended"].as_str().unwrap())).collect()
+}
+
+/// What was told, however its lines were broken.
+fn told(run: &Run) -> String {
+    run.out.split_whitespace().collect::<Vec<&str>>().join(" ")
+}
+
+const RESCUE: [&str; 4] = ["rescue", "--organization", "Soft Toys", "--json"];
+
+both_engines!(six_steps_lead_back_and_the_other_system_is_what_it_was, async |other: TestDatabase| {
+    let scene = Scene::adopted(other).await;
+    let before = scene.dump();
+    let (door, hook) = (Door::open("right"), Receiver::start(Reception::Answers(204)));
+    let password = scene.place.write("password", "right\n");
+    let (login, told) = (door.address("/login"), format!("http://127.0.0.1:{}/rescued", hook.port()));
+    let restart = "echo starting; touch restarted";
+    let how = [
+        "--restart",
+        restart,
+        "--hook",
+        &told,
+        "--login-url",
+        &login,
+        "--login-user",
+        "ann@toys.example",
+        "--login-password-file",
+        password.to_str().unwrap(),
+    ];
+    let rescue = [&RESCUE[..], &how].concat();
+
+    // Looking changes nothing, and neither does whoever does not know whose tables these are.
+    let tried = scene.run(&[&rescue[..], &["--dry-run"]].concat()).ended(0).json();
+    let would = [(1, "done"), (2, "would"), (3, "done"), (4, "would"), (5, "would"), (6, "would")];
+    assert_eq!((ended(&tried), &tried["dry_run"]), (would.to_vec(), &json!(true)));
+    for refused in [&["rescue", "--organization", "trade"][..], &["rescue"]] {
+        let run = scene.run(refused).ended(2);
+        assert!(run.err.contains("nothing was done"), "{}", run.err);
+    }
+    assert!(scene.stands() && !scene.place.path("restarted").exists() && hook.requests().is_empty());
+    assert_eq!(std::fs::read_dir(scene.place.path("charter-data/adoption")).unwrap().count(), 1);
+
+    let done = scene.run(&rescue).ended(0).json();
+    let all_done: Vec<(u64, &str)> = (1..=6).map(|number| (number, "done")).collect();
+    assert_eq!(ended(&done), all_done);
+    assert_eq!(scene.dump(), before);
+    assert!(!scene.stands());
+    assert!(scene.place.path("restarted").exists());
+    assert!(hook.requests()[0].body.contains("charter.rescue"));
+    assert_eq!(door.let_in(), 1);
+    let report = scene.report();
+    assert_eq!(ended(&report), all_done[..5]);
+    assert_eq!((&report["run"], &report["format"]), (&json!(1), &json!(1)));
+    assert!(report["account"].is_string() && report["machine"].is_string());
+
+    // Nothing is lost: the trail is kept, or the file lies beside.
+    if scene.is_postgres() {
+        let folder = std::fs::read_dir(scene.place.path("charter-data/adoption")).unwrap();
+        let mut folders = folder.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+        let trail = std::fs::read_to_string(folders.next().unwrap().join("audit_events.jsonl")).unwrap();
+        assert!(trail.contains("organization.create"), "{trail}");
+    } else {
+        let moved = done["steps"][1]["detail"]["moved_to"].as_str().unwrap();
+        let kept = Database::open(&Options::new(format!("sqlite://{moved}"))).await.unwrap();
+        let states = charter_store::migration::states(&kept).await.unwrap();
+        assert!(states.iter().all(|state| state.applied_at.is_some()));
+    }
+    // Again does no harm.
+    assert_eq!(ended(&scene.run(&rescue).ended(0).json()), all_done);
+    assert_eq!(scene.dump(), before);
+});
+
+both_engines!(
+    a_table_that_changed_and_a_closed_door_are_told_and_the_rest_is_done,
+    async |other: TestDatabase| {
+        let scene = Scene::adopted(other).await;
+        execute(&scene.other, "insert into users values (3, 'eve', 'x', 1)").await;
+        execute(&scene.other, "drop table permissions").await;
+        let door = Door::open("right");
+        let password = scene.place.write("password", "wrong");
+        let login = door.address("/login");
+        let how = [
+            "--restart",
+            "echo no such thing; exit 3",
+            "--login-url",
+            &login,
+            "--login-user",
+            "ann@toys.example",
+            "--login-password-file",
+            password.to_str().unwrap(),
+        ];
+        let run = scene.run(&[&RESCUE[..], &how].concat()).ended(1);
+        assert!(run.err.contains("3 of 6 steps did not succeed"), "{}", run.err);
+        let told = run.json();
+        let expected = [(1, "done"), (2, "done"), (3, "failed"), (4, "failed"), (5, "failed"), (6, "done")];
+        assert_eq!(ended(&told), expected);
+        let text = told.to_string();
+        for part in
+            ["users differs: 2 rows before, 3 now", "permissions is not there any more: 3 rows before"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(text.contains("exit status: 3; it said: no such thing"), "{text}");
+        assert!(text.contains("asked for the password again"), "{text}");
+        assert!(!scene.stands());
+        // A step by itself, by JSON this time, and with what the answer has to hold.
+        let api = door.address("/api/login");
+        let right = scene.place.write("right", "right");
+        let alone = |expected: &str, code: i32| {
+            let how = [
+                "--step",
+                "5",
+                "--login-url",
+                &api,
+                "--login-user",
+                "ann@toys.example",
+                "--login-password-file",
+                right.to_str().unwrap(),
+                "--login-body",
+                "json",
+                "--login-user-field",
+                "email",
+                "--login-expect",
+                expected,
+            ];
+            scene.run(&[&RESCUE[..], &how].concat()).ended(code)
+        };
+        alone("token", 0);
+        alone("administrator", 1);
+    }
+);
+
+both_engines!(
+    without_a_record_the_platforms_name_counts_and_the_trail_says_what_was_tried,
+    async |other: TestDatabase| {
+        let scene = Scene::adopted(other).await;
+        std::fs::remove_dir_all(scene.place.path("charter-data/adoption")).unwrap();
+        let refused = scene.run(&["rescue", "--organization", "toys"]).ended(2);
+        assert!(refused.err.contains("there is no record"), "{}", refused.err);
+        let from = scene.other.options().url.clone();
+        let steps = [
+            "rescue",
+            "--organization",
+            "platform",
+            "--from",
+            &from,
+            "--step",
+            "1",
+            "--step",
+            "3",
+            "--step",
+            "6",
+            "--json",
+        ];
+        let told = scene.run(&steps).ended(1).json();
+        assert_eq!(ended(&told), [(1, "done"), (3, "failed"), (6, "done")]);
+        let trail =
+            scene.run(&["audit", "list", "--org", "platform", "--action", "rescue.run", "--json"]).ended(0);
+        assert_eq!(trail.json()["items"].as_array().unwrap().len(), 1);
+        scene.run(&["audit", "verify", "--all"]).ended(0);
+        let removed = scene.run(&["rescue", "--organization", "platform", "--step", "2", "--json"]).ended(0);
+        assert!(!scene.stands(), "{}", removed.out);
+    }
+);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_schema_goes_as_far_as_it_stands_and_a_view_of_others_stops_it_by_name() {
+    let scene = Scene::adopted(postgres().await).await;
+    execute(
+        &scene.other,
+        "drop table charter.webhook_deliveries; drop table charter.charter_migrations;
+         alter table charter.audit_events drop column seq cascade;
+         create view public.spy as select * from charter.organizations",
+    )
+    .await;
+    let before = scene.dump();
+    let run = scene.run(&[&RESCUE[..], &["--step", "2"]].concat()).ended(1);
+    assert!(told(&run).contains("DETAIL: view public.spy depends on table organizations"), "{}", run.out);
+    assert!(!told(&run).contains("CASCADE"), "{}", run.out);
+    assert!(scene.stands());
+    assert_eq!(scene.dump(), before);
+    execute(&scene.other, "drop view public.spy; create table charter.theirs (a int)").await;
+    let run = scene.run(&[&RESCUE[..], &["--step", "2"]].concat()).ended(0);
+    for part in [
+        "not there any more: charter_migrations, webhook_deliveries",
+        "audit_events could not be kept",
+        "rows of org_entitlements are kept",
+        "the schema charter stays",
+        "table theirs depends on schema charter",
+    ] {
+        assert!(told(&run).contains(part), "{part}: {}", run.out);
+    }
+    execute(&scene.other, "drop table charter.theirs").await;
+    let run = scene.run(&[&RESCUE[..], &["--step", "2"]].concat()).ended(0);
+    assert!(told(&run).contains("the schema charter is gone"), "{}", run.out);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_that_nothing_calls_charters_are_never_dropped() {
+    let mut scene = Scene::adopted(postgres().await).await;
+    let before = scene.dump();
+    // Somebody forgets the schema: what stands in public is the other system's.
+    scene.variables.truncate(1);
+    let run = scene.run(&[&RESCUE[..], &["--step", "2"]].concat()).ended(1);
+    assert!(
+        told(&run).contains("the record is about") && told(&run).contains("schema charter"),
+        "{}",
+        run.out
+    );
+    std::fs::remove_dir_all(scene.place.path("charter-data/adoption")).unwrap();
+    let run = scene.run(&["rescue", "--organization", "platform", "--step", "2"]).ended(1);
+    assert!(told(&run).contains("nothing says that they are Charter's"), "{}", run.out);
+    assert_eq!(scene.dump(), before);
+    assert!(scene.stands());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_the_database_away_nothing_pretends() {
+    let mut scene = Scene::adopted(postgres().await).await;
+    scene.variables[0].1 = "postgres://postgres@/gone?host=/nonexistent".to_owned();
+    let told = scene.run(&[&RESCUE[..], &["--restart", "true"]].concat()).ended(1).json();
+    let expected = [(1, "failed"), (2, "failed"), (3, "done"), (4, "done"), (5, "failed"), (6, "done")];
+    assert_eq!(ended(&told), expected);
+    assert!(told["steps"][0]["told"][0].as_str().unwrap().contains("unavailable"), "{told}");
+    assert_eq!(ended(&scene.report()), expected[..5]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_at_work_keeps_its_tables_and_is_named() {
+    let scene = Scene::adopted(charter_testkit::database::sqlite().await).await;
+    let server = scene.place.serve_with(&[], &[("CHARTER_DATABASE", &scene.variables[0].1)]);
+    let run = scene.run(&[&RESCUE[..], &["--step", "2"]].concat()).ended(1);
+    assert!(told(&run).contains("stop it first") && told(&run).contains(&server.address), "{}", run.out);
+    assert!(scene.stands());
+    // From another folder, where nothing tells of the service, the file does.
+    let elsewhere = ["--data", "elsewhere", "--step", "2"];
+    let rescue = ["rescue", "--organization", "platform"];
+    let run = scene.run(&[&rescue[..], &elsewhere].concat()).ended(1);
+    assert!(told(&run).contains("is open in another program of Charter, process "), "{}", run.out);
+    assert_eq!(server.stop(), 0);
+    scene.run(&[&RESCUE[..], &["--step", "2"]].concat()).ended(0);
+    assert!(!scene.stands());
+}
