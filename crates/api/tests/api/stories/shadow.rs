@@ -252,14 +252,8 @@ both_engines!(what_stops_somebody_here_stops_them_in_every_mode, async |database
     it.story.patch(ANN, path, json!({"status": "deactivated"})).await.is(200);
     assert_eq!(it.ask(BOB, CREATE).await[2], "charter");
     assert_eq!(it.ask(BOB, CREATE).await[0], "deny");
-    it.story
-        .patch(
-            Who::Operator,
-            "/api/v1/organizations/toys",
-            json!({"status": "suspended", "reason": "unpaid"}),
-        )
-        .await
-        .is(200);
+    let suspend = "/api/v1/organizations/toys/suspend";
+    it.story.post(Who::Operator, suspend, json!({"reason": "unpaid"})).await.is(200);
     assert_eq!(it.ask(CAT, "finance.vouchers.read").await, ["deny", "org_suspended", "charter"]);
 });
 
