@@ -267,7 +267,7 @@ impl<'a> Making<'a> {
                     name: name.to_owned(),
                     enabled_modules: modules.cloned(),
                     // A suspended one would leave administrators a few rights.
-                status: if is_active { "active" } else { "closed" },
+                    status: if is_active { "active" } else { "closed" },
                 }
             };
         if facts.organizations.is_empty() {

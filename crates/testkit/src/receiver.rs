@@ -11,6 +11,8 @@ use std::time::Duration;
 pub enum Reception {
     /// Answers with a status.
     Answers(u16),
+    /// Answers with a status and a body.
+    Says(u16, String),
     /// Leads somewhere else.
     Redirects(String),
     /// Accepts connections and says nothing.
@@ -124,6 +126,13 @@ fn receive(
     match reception {
         Reception::Answers(status) => {
             write!(out, "HTTP/1.1 {status} Said\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        }
+        Reception::Says(status, body) => {
+            let length = body.len();
+            write!(
+                out,
+                "HTTP/1.1 {status} Said\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            )
         }
         Reception::Redirects(to) => {
             write!(

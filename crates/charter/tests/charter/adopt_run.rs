@@ -52,7 +52,8 @@ impl<'a> Erp<'a> {
 
     fn run(&self, arguments: &[&str]) -> Run {
         let variables = self.variables();
-        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.place.run_with(arguments, &variables)
     }
 
@@ -122,25 +123,43 @@ both_engines!(an_erp_is_taken_over_proved_and_given_back_byte_for_byte, async |d
     assert!(run.err.contains("cannot be carried out"), "{}", run.err);
     assert!(!erp.place.path("charter-data").exists(), "{}", run.err);
     let differences = ["--differences", "who.jsonl"];
-    let approved = [&["--accept", "boss", "--approved-by", "Ann", "--approved-by", "Bob"][..], &differences].concat();
+    let approved =
+        [&["--accept", "boss", "--approved-by", "Ann", "--approved-by", "Bob"][..], &differences].concat();
     erp.plan(&approved).ended(0);
     let who = std::fs::read_to_string(erp.place.path("who.jsonl")).unwrap();
-    let gaining: Vec<serde_json::Value> = who.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let gaining: Vec<serde_json::Value> =
+        who.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     // Every seventh is a boss; those of the closed organization and those who may not sign in gain nothing.
     let bosses = (0..60).filter(|at| at % 7 == 6 && at % 11 != 10 && at % 3 != 2).count();
     assert_eq!(gaining.len(), bosses, "{who}");
-    assert!(gaining.iter().all(|it| it["losses"] == serde_json::json!([]) && it["accepted"] == true), "{who}");
+    assert!(
+        gaining.iter().all(|it| it["losses"] == serde_json::json!([]) && it["accepted"] == true),
+        "{who}"
+    );
 
     let run = erp.apply(&[]).ended(0);
-    for stage in ["stage 1 of 4, before: done", "stage 2 of 4, schema", "stage 3 of 4, data", "stage 4 of 4, equivalence"] {
+    for stage in [
+        "stage 1 of 4, before: done",
+        "stage 2 of 4, schema",
+        "stage 3 of 4, data",
+        "stage 4 of 4, equivalence",
+    ] {
         assert!(run.out.contains(stage), "{stage}: {}", run.out);
     }
     assert_eq!(erp.dump().await, before, "nothing of the other system was touched");
     // user0 is an accountant of Toys & Co, where finance is on; user3 a sales officer there, where sales is off.
     assert_eq!(check(&erp, "toys-co", "user0@toys.example", "finance.journal_entries.create"), 0);
     assert_eq!(check(&erp, "toys-co", "user0@toys.example", "admin.roles.update"), 1);
-    assert_eq!(check(&erp, "toys-co", "user3@toys.example", "sales.customers.create"), 1, "its module is off");
-    assert_eq!(check(&erp, "toys-co", "user1@toys.example", "finance.journal_entries.create"), 2, "of another organization");
+    assert_eq!(
+        check(&erp, "toys-co", "user3@toys.example", "sales.customers.create"),
+        1,
+        "its module is off"
+    );
+    assert_eq!(
+        check(&erp, "toys-co", "user1@toys.example", "finance.journal_entries.create"),
+        2,
+        "of another organization"
+    );
     let run = erp.verify().ended(0).json();
     assert_eq!(run["holds"], true);
     assert_eq!(run["proof"]["equivalence"]["verdict"]["unaccepted"], 0);
@@ -160,7 +179,8 @@ both_engines!(an_erp_is_taken_over_proved_and_given_back_byte_for_byte, async |d
     assert_eq!(check(&erp, "toys-co", "user0@toys.example", "finance.journal_entries.create"), 2);
     assert_eq!(erp.dump().await, before);
     let told = erp.run(&["organizations", "list", "--json"]).ended(0).json();
-    let keys: Vec<&str> = told["items"].as_array().unwrap().iter().map(|it| it["key"].as_str().unwrap()).collect();
+    let keys: Vec<&str> =
+        told["items"].as_array().unwrap().iter().map(|it| it["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["platform"], "nothing of it is left");
     // And forward again.
     erp.apply(&[]).ended(0);
@@ -226,7 +246,11 @@ both_engines!(an_account_that_is_here_already_is_taken_over_only_by_name, async 
     erp.apply(&[]).ended(0);
     // The name is taken, so the other system's organization has another key.
     assert_eq!(check(&erp, "toys-co-1", "user0@toys.example", "finance.journal_entries.create"), 0);
-    assert_eq!(check(&erp, "toys-co", "user0@toys.example", "finance.journal_entries.create"), 1, "nothing came over to it");
+    assert_eq!(
+        check(&erp, "toys-co", "user0@toys.example", "finance.journal_entries.create"),
+        1,
+        "nothing came over to it"
+    );
     erp.run(&["adopt", "rollback"]).ended(0);
     let told = erp.run(&["members", "list", "--org", "toys-co", "--json"]).ended(0).json();
     assert_eq!(told["items"][0]["login"], "user0@toys.example", "the account that was here is still here");
@@ -238,12 +262,27 @@ both_engines!(a_difference_that_nobody_accepted_takes_the_run_back, async |datab
     // The account of a viewer is here already, as one who runs the installation.
     erp.run(&["migrate", "up"]).ended(0);
     erp.run(&["members", "add", "--org", "platform", "--login", "user2@toys.example"]).ended(0);
-    erp.run(&["assignments", "assign", "--org", "platform", "--role", "superadmin", "--subject", "member:user2@toys.example", "--reason", "runs it"])
-        .ended(0);
+    erp.run(&[
+        "assignments",
+        "assign",
+        "--org",
+        "platform",
+        "--role",
+        "superadmin",
+        "--subject",
+        "member:user2@toys.example",
+        "--reason",
+        "runs it",
+    ])
+    .ended(0);
     erp.plan(&["--accept", "account:user2@toys.example"]).ended(0);
     let before = erp.dump().await;
     let run = erp.apply(&[]).ended(1);
-    assert!(run.err.contains("the stage equivalence failed") && run.err.contains("user2@toys.example"), "{}", run.err);
+    assert!(
+        run.err.contains("the stage equivalence failed") && run.err.contains("user2@toys.example"),
+        "{}",
+        run.err
+    );
     assert!(run.out.contains("the run was taken back") && run.out.contains("byte for byte"), "{}", run.out);
     assert_eq!(erp.dump().await, before);
     let told = erp.run(&["organizations", "list", "--json"]).ended(0).json();
@@ -262,10 +301,17 @@ both_engines!(what_changes_in_either_system_afterwards_is_found_by_name, async |
     erp.apply(&[]).ended(0);
     erp.verify().ended(0);
     database.maintain("update users set role = 'Viewer' where id = 0").await.unwrap();
-    database.maintain("update organizations set enabled_modules = '[\"crm\", \"hr\"]' where id = 2").await.unwrap();
+    database
+        .maintain("update organizations set enabled_modules = '[\"crm\", \"hr\"]' where id = 2")
+        .await
+        .unwrap();
     let run = erp.verify().ended(1).json();
     let named = run["proof"]["equivalence"]["verdict"]["named"].as_array().unwrap();
-    assert!(named.iter().any(|it| it["login"] == "user0@toys.example" && it["gains"].as_array().unwrap().len() > 1));
+    assert!(
+        named
+            .iter()
+            .any(|it| it["login"] == "user0@toys.example" && it["gains"].as_array().unwrap().len() > 1)
+    );
     let modules = &run["proof"]["equivalence"]["modules"];
     assert_eq!(modules, &serde_json::json!([{ "organization": "2", "module": "hr", "before": true }]));
     database.maintain("update users set role = 'accountant' where id = 0").await.unwrap();
@@ -319,7 +365,10 @@ both_engines!(a_run_that_is_killed_goes_on_where_it_was, async |database: TestDa
     let run = erp.apply(&[]).ended(0);
     assert!(run.out.contains("run 1 "), "it is the same run: {}", run.out);
     let verdict = erp.verify().ended(0).json()["proof"]["equivalence"]["verdict"].clone();
-    assert_eq!((&verdict["users"], &verdict["gains"], &verdict["losses"]), (&12_000.into(), &0.into(), &0.into()));
+    assert_eq!(
+        (&verdict["users"], &verdict["gains"], &verdict["losses"]),
+        (&12_000.into(), &0.into(), &0.into())
+    );
     erp.run(&["adopt", "rollback"]).ended(0);
     assert_eq!(erp.dump().await, before);
 });

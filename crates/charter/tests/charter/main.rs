@@ -28,6 +28,7 @@ mod production;
 mod program;
 mod rescue;
 mod serving;
+mod shadow;
 mod truncate;
 mod users;
 mod vault;

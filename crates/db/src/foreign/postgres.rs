@@ -35,6 +35,7 @@ impl Snapshot {
         let (mut config, tls) = configure(&options)?;
         config.application_name("charter adopt");
         let (client, connection) = config.connect(tls).await.map_err(connecting)?;
+        #[expect(clippy::disallowed_methods, reason = "the task ends when its snapshot is dropped")]
         let line = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "the connection to the other system's database ended");

@@ -240,7 +240,7 @@ both_engines!(what_stops_somebody_here_stops_them_in_every_mode, async |database
     it.write("toys", CAT, &["finance.vouchers.read"]).await;
     let about = json!({"permission": "finance.vouchers.read", "resource": bear});
     assert_eq!(told(&it.story.decision("toys", CAT, about.clone()).await)[1], "allowed_by_legacy");
-    it.story.put(EVE, "/api/v1/organizations/trade/resources/vouchers/1042", json!({})).await.is(201);
+    it.story.put(EVE, "/api/v1/organizations/trade/resources/vouchers/1042", json!({})).await.is(200);
     assert_eq!(
         told(&it.story.decision("toys", CAT, about.clone()).await),
         ["deny", "cross_organization", "charter"]
@@ -252,7 +252,8 @@ both_engines!(what_stops_somebody_here_stops_them_in_every_mode, async |database
     it.story.patch(ANN, path, json!({"status": "deactivated"})).await.is(200);
     assert_eq!(it.ask(BOB, CREATE).await[2], "charter");
     assert_eq!(it.ask(BOB, CREATE).await[0], "deny");
-    it.story.patch(Who::Operator, "/api/v1/organizations/toys", json!({"status": "suspended"})).await.is(200);
+    let suspend = "/api/v1/organizations/toys/suspend";
+    it.story.post(Who::Operator, suspend, json!({"reason": "unpaid"})).await.is(200);
     assert_eq!(it.ask(CAT, "finance.vouchers.read").await, ["deny", "org_suspended", "charter"]);
 });
 

@@ -32,7 +32,9 @@ impl Holder {
     pub fn take(data: &Path) -> Result<Self> {
         let folder = Folder::create(&record::folder(data)).map_err(Failure::new)?;
         let lock = folder.try_lock().map_err(Failure::new)?.ok_or_else(|| {
-            Failure::new("another apply or rollback is at work from this data folder: wait until it has ended")
+            Failure::new(
+                "another apply or rollback is at work from this data folder: wait until it has ended",
+            )
         })?;
         let path = folder.path().join(HOLDER);
         let known = std::fs::read_to_string(&path).ok().filter(|text| text.parse::<PrincipalId>().is_ok());
