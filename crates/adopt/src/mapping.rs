@@ -180,7 +180,7 @@ pub fn shipped(catalogue: &Catalogue, name: &str) -> Option<RoleKey> {
     let is_it = |role: &&charter_kernel::catalogue::CatalogueRole| {
         role.role.key.as_str() == folded
             || fold_role_name(&role.role.name) == folded
-            || role.aliases.iter().any(|alias| *alias == folded)
+            || role.aliases.contains(&folded)
     };
     let mut fitting = catalogue.roles.iter().filter(is_it);
     match (fitting.next(), fitting.next()) {

@@ -1,11 +1,5 @@
 //! Readers against databases that the frameworks made themselves, and against tables made by hand after those of systems that cannot be run here.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod flask_appbuilder;
 mod frameworks;

@@ -89,15 +89,16 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    fn put(&self, comparison: Comparison) -> Result<(), Comparison> {
+    /// Takes a comparison up, or gives the question back when too many wait.
+    fn put(&self, comparison: Comparison) -> Option<LegacyQuestion> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.len() >= WAITING_MAX {
-            return Err(comparison);
+            return Some(comparison.asked);
         }
         queue.push_back(comparison);
         drop(queue);
         self.more.notify_one();
-        Ok(())
+        None
     }
 
     fn take(&self) -> Option<Comparison> {
@@ -202,7 +203,7 @@ impl App {
                 Ok(ours)
             }
             (Answering::Later(answering), _) => {
-                if let Err(Comparison { asked, .. }) =
+                if let Some(asked) =
                     self.shadow().waiting.put(Comparison { asked, ours, mode, at, answering })
                 {
                     let theirs = LegacyAnswer::Unavailable("too many questions wait for it".to_owned());

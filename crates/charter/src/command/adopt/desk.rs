@@ -41,7 +41,7 @@ impl Holder {
         let id = match known {
             Some(id) => id,
             None => {
-                let id = fresh()?;
+                let id = PrincipalId(charter_app::World::system().fresh_id()).to_string();
                 write_private(&path, &id).map_err(Failure::new)?;
                 id
             }
@@ -74,13 +74,6 @@ pub struct Told {
     pub detail: Value,
     /// Why it failed.
     pub error: Option<String>,
-}
-
-fn fresh() -> Result<String> {
-    let mut random = [0_u8; 16];
-    getrandom::fill(&mut random).map_err(|error| Failure::new(format!("no random bytes: {error}")))?;
-    let now = u64::try_from(crate::installation::now().micros() / 1_000).unwrap_or(0);
-    Ok(PrincipalId(charter_kernel::id::uuid_v7(now, u128::from_be_bytes(random))).to_string())
 }
 
 /// Sends a call again while the service is busy or away for a moment: everything that is sent here may be sent twice.

@@ -1,16 +1,17 @@
 //! How far a long piece of work has come, on the terminal of whoever waits for it.
 
+use charter_kernel::Timestamp;
 use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
 
-const EVERY: Duration = Duration::from_millis(200);
+/// Microseconds between two looks.
+const EVERY: i64 = 200_000;
 const WIDTH: u64 = 30;
 
 /// A line that moves. Nothing where nobody looks.
 pub struct Progress {
     what: &'static str,
     total: u64,
-    told: Option<Instant>,
+    told: Option<Timestamp>,
     is_shown: bool,
 }
 
@@ -22,10 +23,14 @@ impl Progress {
 
     /// Tells how far it has come.
     pub fn at(&mut self, done: u64) {
-        if !self.is_shown || self.told.is_some_and(|told| told.elapsed() < EVERY) {
+        if !self.is_shown {
             return;
         }
-        self.told = Some(Instant::now());
+        let now = crate::installation::now();
+        if self.told.is_some_and(|told| now.micros() - told.micros() < EVERY) {
+            return;
+        }
+        self.told = Some(now);
         let line = match self.total {
             0 => format!("\r{} {done}", self.what),
             total => {

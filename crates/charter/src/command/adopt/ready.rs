@@ -60,7 +60,9 @@ fn backup(matches: &ArgMatches) -> Result<(String, Value)> {
     let wrong = |what: String| Failure::new(format!("the backup {path}: {what}"));
     let about = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
     let age = about.modified().map_err(|error| wrong(error.to_string()))?;
-    let age = SystemTime::now().duration_since(age).unwrap_or_default();
+    let made = age.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(crate::installation::now().micros()).unwrap_or(0);
+    let age = Duration::from_micros(now).saturating_sub(made);
     if about.is_file() && about.len() == 0 {
         return Err(wrong("it is empty".to_owned()));
     }
