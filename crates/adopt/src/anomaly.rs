@@ -12,6 +12,8 @@ pub const NAMED_MAX: usize = 100;
 pub enum AnomalyKind {
     /// Two users sign in with names that differ in case, or in the form of their letters.
     DuplicateLogin,
+    /// Two users have one id and sign in with different names.
+    DuplicateUser,
     /// A user has nothing to sign in with.
     MissingLogin,
     /// What a user signs in with cannot be one here.
@@ -46,8 +48,9 @@ pub enum AnomalyKind {
 
 impl AnomalyKind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::DuplicateLogin,
+        Self::DuplicateUser,
         Self::MissingLogin,
         Self::UnfitLogin,
         Self::Orphan,
@@ -69,6 +72,7 @@ impl AnomalyKind {
     #[must_use]
     pub const fn means(self) -> &'static str {
         match self {
+            Self::DuplicateUser => "users with one id and different logins: make them differ",
             Self::DuplicateLogin => {
                 "logins that are one login here: make them differ, or leave one out by the mapping"
             }
@@ -105,7 +109,7 @@ impl AnomalyKind {
     /// Whether nothing is taken over before it is mended.
     #[must_use]
     pub const fn stops(self) -> bool {
-        matches!(self, Self::DuplicateLogin | Self::DuplicateOrganization)
+        matches!(self, Self::DuplicateLogin | Self::DuplicateUser | Self::DuplicateOrganization)
     }
 }
 

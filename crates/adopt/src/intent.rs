@@ -10,9 +10,10 @@ use charter_kernel::{Key, PermissionCode, RoleKey};
 use std::collections::HashMap;
 
 /// The role that whoever may do everything in a system with permissions of its own gets.
-const SUPERUSER: &str = "adopted_superuser";
+// Keys made of names have no dash.
+const SUPERUSER: &str = "adopted-superuser";
 /// The role that whoever runs all of the other system gets in the organization they belong to.
-const OVER_ALL: &str = "adopted_superadmin";
+const OVER_ALL: &str = "adopted-superadmin";
 
 /// A role that is made in every organization where somebody holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -137,7 +137,7 @@ impl Plan {
                 ));
             }
         }
-        if self.verdict.gains > 0 && self.verdict.unaccepted == 0 && self.approved_by.len() < APPROVERS {
+        if self.verdict.gains > 0 && self.verdict.unaccepted == 0 && people(&self.approved_by) < APPROVERS {
             all.push(format!(
                 "{} users gain rights: that wants two people by name, --approved-by NAME twice",
                 self.verdict.users_gaining
@@ -146,6 +146,18 @@ impl Plan {
         all
     }
 }
+
+/// How many people these names are: case, blanks and marks tell nobody apart.
+fn people(names: &BTreeSet<String>) -> usize {
+    let fold = |name: &String| -> String {
+        name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let folded: BTreeSet<String> = names.iter().map(fold).filter(|name| !name.is_empty()).collect();
+    folded.len()
+}
+
+/// Words before a colon by which other things than roles are accepted.
+const PREFIXES: [&str; 4] = ["account:", "organization:", "member:", "flag:"];
 
 /// Why no plan can be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,8 +215,9 @@ impl<'a> Ground<'a> {
     /// Compares with what could be done before.
     #[must_use]
     pub fn judge<'g>(&'g self, accepted: &'g BTreeSet<String>) -> Judge<'g> {
-        let before = Asking::new(self.facts, &self.modules, &self.universe, &self.before);
-        Judge::new(self.facts, &self.universe, before, &self.before, &self.intent, accepted)
+        let asking = |rules| Asking::new(self.facts, &self.modules, &self.universe, rules);
+        let (before, intended) = (asking(&self.before), asking(&self.intent.rules));
+        Judge::new(self.facts, &self.universe, before, intended, &self.before, &self.intent, accepted)
     }
 
     /// Who would gain or lose what.
@@ -288,6 +301,18 @@ impl<'a> Ground<'a> {
         all
     }
 
+    /// What was accepted and is nothing.
+    #[must_use]
+    pub fn misnamed(&self, accepted: &BTreeSet<String>) -> Vec<String> {
+        let is_known = |name: &&String| {
+            name.as_str() == UNFIT_LOGIN
+                || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+                || self.facts.roles.iter().any(|role| role.name == **name)
+        };
+        let unknown = accepted.iter().filter(|name| !is_known(name));
+        unknown.map(|name| format!("--accept {name:?}: there is no role of this name")).collect()
+    }
+
     /// What else keeps a plan from being carried out.
     #[must_use]
     pub fn faults(&self, anomalies: &Anomalies) -> Vec<String> {
@@ -300,6 +325,15 @@ impl<'a> Ground<'a> {
                     .to_owned(),
             );
         }
+        let odd = self.facts.roles.iter().filter(|role| {
+            role.name == UNFIT_LOGIN || PREFIXES.iter().any(|prefix| role.name.starts_with(prefix))
+        });
+        faults.extend(odd.map(|role| {
+            format!(
+                "the role {:?} has a name by which something else is accepted: rename it there",
+                role.name
+            )
+        }));
         let missing = self.mapping.roles.iter().filter(|(name, becomes)| {
             **becomes != Becomes::Unknown && !self.facts.roles.iter().any(|role| role.name == **name)
         });

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 /// Differences that are named one by one; all are counted.
 pub const NAMED_MAX: usize = 1_000;
 /// By this name one accepts what becomes of whoever may do everything.
-pub const SUPERUSER: &str = "superuser";
+pub const SUPERUSER: &str = "flag:superuser";
 /// What stands for everything of the installation itself.
 const OVER_ALL: &str = "*";
 
@@ -69,6 +69,7 @@ pub struct Judge<'a> {
     facts: &'a LegacyFacts,
     universe: &'a Universe,
     before: Asking<'a>,
+    intended: Asking<'a>,
     rules: &'a Rules,
     intent: &'a Intent,
     accepted: &'a BTreeSet<String>,
@@ -83,11 +84,22 @@ impl<'a> Judge<'a> {
         facts: &'a LegacyFacts,
         universe: &'a Universe,
         before: Asking<'a>,
+        intended: Asking<'a>,
         rules: &'a Rules,
         intent: &'a Intent,
         accepted: &'a BTreeSet<String>,
     ) -> Self {
-        Self { facts, universe, before, rules, intent, accepted, each: None, verdict: Verdict::default() }
+        Self {
+            facts,
+            universe,
+            before,
+            intended,
+            rules,
+            intent,
+            accepted,
+            each: None,
+            verdict: Verdict::default(),
+        }
     }
 
     /// Shows every difference to somebody.
@@ -107,7 +119,9 @@ impl<'a> Judge<'a> {
             return;
         }
         let (gains, losses) = (bits_of(after.without(&before)), bits_of(before.without(after)));
-        let accepted = self.is_accepted(user, &gains, &losses, is_over_all != was_over_all);
+        // What comes from elsewhere than the plan is accepted by nobody, whatever roles a user holds.
+        let as_intended = *self.intended.of(user) == *after && self.intended.is_over_all(user) == is_over_all;
+        let accepted = as_intended && self.is_accepted(user, &gains, &losses, is_over_all != was_over_all);
         let name = |places: &[usize], more: bool| {
             let codes = places.iter().filter_map(|place| self.universe.code(*place));
             let codes = codes.map(|code| code.as_str().to_owned());

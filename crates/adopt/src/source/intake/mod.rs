@@ -65,6 +65,7 @@ pub(super) struct Intake {
     implied: Vec<(u32, u32)>,
     everybody: Vec<u32>,
     logins: HashMap<u64, u64>,
+    ids: HashMap<u64, u64>,
     twice: BTreeSet<u64>,
 }
 
@@ -102,6 +103,7 @@ impl Intake {
             implied: Vec::new(),
             everybody: Vec::new(),
             logins: HashMap::new(),
+            ids: HashMap::new(),
             twice: BTreeSet::new(),
         }
     }

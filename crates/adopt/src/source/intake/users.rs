@@ -79,6 +79,13 @@ impl Intake {
                 if self.logins.insert(folded, same).is_some_and(|before| before != same) {
                     self.twice.insert(folded);
                 }
+                if self.ids.insert(same, folded).is_some_and(|before| before != folded) {
+                    self.note(
+                        AnomalyKind::DuplicateUser,
+                        format!("user {id}"),
+                        "signs in as two different users",
+                    );
+                }
                 Some(login)
             }
         }

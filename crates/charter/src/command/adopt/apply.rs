@@ -15,7 +15,8 @@ use crate::config::Configuration;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
-use charter_adopt::plan::{Ground, Plan, catalogue_sum};
+use charter_adopt::module;
+use charter_adopt::plan::{Ground, Plan, catalogue_sum, counted};
 use charter_adopt::rows::Making;
 use charter_catalogue::OwnCatalogue;
 use clap::{Arg, Command};
@@ -262,7 +263,10 @@ pub async fn put_catalogue_back(client: &Client, before: &OwnCatalogue, put: &Ow
     if before == put || here::own(client).await? != *put {
         return Ok(());
     }
-    put_catalogue(client, before).await
+    // There is no document without a version.
+    let empty = OwnCatalogue::default();
+    let without = module::without_permissions(put);
+    put_catalogue(client, if *before == empty { &without } else { before }).await
 }
 
 /// Carries a plan out.
@@ -339,6 +343,20 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     }
 }
 
+/// Refuses a plan that says something else than what it comes to.
+fn as_planned(plan: &Plan, ground: &Ground<'_>, found: &Legacy) -> Result<()> {
+    let unfit = |anomalies: &BTreeMap<String, u64>| anomalies.get("unfit_login").copied();
+    let is_same = ground.verdict(&plan.accepted, &mut |_| {}) == plan.verdict
+        && ground.intent.unmapped == plan.unmapped
+        && ground.roles() == plan.roles
+        && ground.faults(&found.heard.anomalies).is_empty()
+        && unfit(&counted(&found.heard.anomalies)) == unfit(&plan.anomalies);
+    if is_same {
+        return Ok(());
+    }
+    Err(Failure::new("the plan does not say what it comes to: make it again"))
+}
+
 type Carried = std::result::Result<(Equivalence, String), Option<Failed>>;
 
 async fn carry_out(
@@ -372,6 +390,7 @@ async fn carry_out(
     let mapping = found.mapping.as_ref().ok_or_else(|| Failure::new("the plan has no mapping"))?;
     let ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
+    as_planned(plan, &ground, found)?;
     let stages = Stages { configuration, plan, found, ground: &ground, here, own: &own, telling };
     let client = stages.client()?;
     let holder = Holder::take(&configuration.data)?;

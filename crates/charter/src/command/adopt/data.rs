@@ -2,6 +2,7 @@
 
 use super::apply::sum;
 use super::desk::{Desk, Told};
+use super::here::text;
 use super::legacy::Looking;
 use super::progress::Progress;
 use crate::failure::{Failure, Result};
@@ -140,7 +141,9 @@ impl Writing<'_> {
 
 /// How many users were written before the run was broken off.
 fn written_before(desk: &Desk<'_>) -> u64 {
-    let read = desk.step("data").and_then(|step| step.pointer("/detail/users_read"));
+    // What was taken back is written again.
+    let step = desk.step("data").filter(|step| text(step, "state") == "running");
+    let read = step.and_then(|step| step.pointer("/detail/users_read"));
     read.and_then(Value::as_u64).unwrap_or(0)
 }
 

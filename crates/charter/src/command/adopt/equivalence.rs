@@ -57,14 +57,32 @@ pub struct Equivalence {
     pub modules: Vec<ModuleDifference>,
     /// Users of the other system who are not here.
     pub missing: u64,
-    /// Members of its organizations here whom the other system does not know, and who may do something.
+    /// Members here who may do something, and whom the other system does not know there: all are counted, the first are named.
     pub unknown_members: u64,
+    /// Those of them that nobody accepted.
+    pub unaccepted_members: u64,
+    /// The first of these.
+    pub members: Vec<UnknownMember>,
 }
+
+/// A member who may do something, and whom the other system does not know there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnknownMember {
+    /// The organization, by its key here.
+    pub organization: String,
+    /// What the member signs in with.
+    pub login: String,
+    /// Whether it was accepted by name.
+    pub accepted: bool,
+}
+
+/// Members that are named one by one.
+const MEMBERS_MAX: usize = 200;
 
 impl Equivalence {
     /// Whether before is after, but for what was accepted.
     pub const fn holds(&self) -> bool {
-        self.verdict.holds() && self.modules.is_empty()
+        self.verdict.holds() && self.modules.is_empty() && self.unaccepted_members == 0
     }
 }
 
@@ -180,7 +198,17 @@ pub async fn compare(
         modules: Vec::new(),
         missing: 0,
         unknown_members: 0,
+        unaccepted_members: 0,
+        members: Vec::new(),
     };
+    // Linked users who are gone from the other system may be left with the installation itself.
+    let here: BTreeSet<u128> = facts.users.iter().map(|user| making.principal(user.id).0).collect();
+    let gone =
+        known.users.values().map(|principal| principal.0).filter(|principal| !here.contains(principal));
+    let left: Vec<u128> = gone.filter(|principal| over_all.contains(principal)).collect();
+    if let Some(platform) = known.platform {
+        unknown(client, "platform", &platform.to_string(), left, accepted, &mut out).await?;
+    }
     let mut progress = Progress::new("comparing", facts.users.len() as u64);
     let (none, mut done) = (ground.universe.none(), 0);
     for (place, list) in lists.iter().enumerate() {
@@ -194,27 +222,57 @@ pub async fn compare(
             out.module_pairs += pairs;
             out.modules.extend(differences);
         }
-        let mut met = BTreeSet::new();
+        let mut met = Vec::new();
         for user in list.iter().filter_map(|at| facts.users.get(*at as usize)) {
             let principal = making.principal(user.id);
             let bits = after.as_ref().and_then(|after| after.of(principal));
             out.missing += u64::from(organization.is_some() && bits.is_none());
-            if bits.is_some() && after.as_ref().is_some_and(|after| after.members.len() != list.len()) {
-                met.insert(principal.0);
+            if bits.is_some() {
+                met.push(principal.0);
             }
             judge.user(user, bits.unwrap_or(&none), over_all.contains(&principal.0));
             done += 1;
             progress.at(done);
         }
-        if let Some(after) = after.filter(|after| after.members.len() != list.len()) {
-            let unknown = after.members.iter().filter(|member| !met.contains(*member));
+        if let (Some(row), Some(after)) = (organization, after) {
+            met.sort_unstable();
+            let is_unknown = |member: &&u128| met.binary_search(member).is_err();
             let may = |member: &&u128| after.of(PrincipalId(**member)).is_some_and(|bits| !bits.is_none());
-            out.unknown_members += unknown.filter(may).count() as u64;
+            let others: Vec<u128> = after.members.iter().filter(is_unknown).filter(may).copied().collect();
+            unknown(client, &row.key, &row.id, others, accepted, &mut out).await?;
         }
     }
     drop(progress);
     out.verdict = judge.verdict();
     Ok(out)
+}
+
+/// Takes note of members whom the other system does not know.
+async fn unknown(
+    client: &Client,
+    key: &str,
+    organization: &str,
+    members: Vec<u128>,
+    accepted: &BTreeSet<String>,
+    out: &mut Equivalence,
+) -> Result<()> {
+    out.unknown_members += members.len() as u64;
+    for (at, member) in members.into_iter().enumerate() {
+        if at >= MEMBERS_MAX {
+            // Nobody accepts by name whom nobody names.
+            out.unaccepted_members += 1;
+            continue;
+        }
+        let path = format!("/api/v1/organizations/{organization}/members/{}", PrincipalId(member));
+        let found = send(client, &Call::new("GET", path)).await?.json()?;
+        let login = found.get("login").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let accepted = accepted.contains(&format!("member:{login}"));
+        out.unaccepted_members += u64::from(!accepted);
+        if out.members.len() < MEMBERS_MAX {
+            out.members.push(UnknownMember { organization: key.to_owned(), login, accepted });
+        }
+    }
+    Ok(())
 }
 
 /// Members of the platform organization who may do everything of the installation.
@@ -312,7 +370,8 @@ pub fn told(equivalence: &Equivalence) -> String {
         let gains = difference.gains.iter().take(5).map(|code| format!(" +{code}"));
         let losses = difference.losses.iter().take(5).map(|code| format!(" -{code}"));
         let codes: String = gains.chain(losses).collect();
-        let more = (difference.gains.len() + difference.losses.len()).saturating_sub(10);
+        let shown = difference.gains.len().min(5) + difference.losses.len().min(5);
+        let more = (difference.gains.len() + difference.losses.len()).saturating_sub(shown);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         told.push_str(&format!("  {}{accepted}:{codes}{more}\n", difference.login));
     }
@@ -331,9 +390,13 @@ pub fn told(equivalence: &Equivalence) -> String {
     }
     if equivalence.unknown_members > 0 {
         told.push_str(&format!(
-            "  {} members here have rights and are not users of the other system\n",
-            equivalence.unknown_members
+            "  {} members here have rights and are not users of the other system there, {} of them accepted by nobody:\n",
+            equivalence.unknown_members, equivalence.unaccepted_members
         ));
+    }
+    for member in equivalence.members.iter().take(10) {
+        let accepted = if member.accepted { " (accepted)" } else { "" };
+        told.push_str(&format!("    {} in {}{accepted}\n", member.login, member.organization));
     }
     told
 }

@@ -23,6 +23,8 @@ const MIGRATIONS: &str = "charter_migrations";
 
 /// See the module.
 pub struct Here {
+    /// The other system, by its name.
+    pub source: Key,
     /// A way to write to it; none while there is no installation.
     pub client: Option<Client>,
     /// The installation's own entries beside the shipped catalogue.
@@ -157,7 +159,7 @@ async fn looked(
     found: &Legacy,
     may_be_missing: bool,
 ) -> Result<Here> {
-    let mut here = Here::empty();
+    let mut here = Here::empty(source);
     if may_be_missing && !is_there(configuration).await? {
         return Ok(here);
     }
@@ -179,8 +181,9 @@ async fn looked(
 
 impl Here {
     /// Nothing, yet.
-    pub fn empty() -> Self {
+    pub fn empty(source: &Key) -> Self {
         Self {
+            source: source.clone(),
             client: None,
             own: OwnCatalogue::default(),
             known: Known::default(),

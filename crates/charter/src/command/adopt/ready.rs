@@ -49,6 +49,9 @@ pub struct Ready {
 
 fn backup(matches: &ArgMatches) -> Result<(String, Value)> {
     if let Some(who) = matches.get_one::<String>(NO_BACKUP) {
+        if who.trim().is_empty() {
+            return Err(Failure::new("--no-backup wants the name of whoever decided that"));
+        }
         return Ok((format!("no backup, as {who} decided"), json!({ "without": who })));
     }
     let Some(path) = matches.get_one::<String>(BACKUP) else {

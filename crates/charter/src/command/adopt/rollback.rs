@@ -71,6 +71,9 @@ struct Taken {
 pub async fn run(invocation: &Invocation<'_>) -> Result {
     let source = plan::source_of(invocation.matches)?;
     let to = to(invocation)?;
+    if !here::is_there(&invocation.loaded.configuration).await? {
+        return Err(Failure::new("there is no installation here: nothing was taken over"));
+    }
     let client = Client::connect(&invocation.loaded.configuration).await?;
     let done = back(invocation, &client, source.as_str(), &to).await;
     client.close().await?;

@@ -3,7 +3,7 @@
 use super::super::Invocation;
 use super::super::generic::every_page;
 use super::super::show;
-use super::here::text;
+use super::here::{self, text};
 use super::plan;
 use crate::client::{Call, Client};
 use crate::failure::{Failure, Outcome, Result};
@@ -47,6 +47,9 @@ pub fn command() -> Command {
 /// Shows the runs of a source.
 pub async fn run(invocation: &Invocation<'_>) -> Result {
     let source = plan::source_of(invocation.matches)?;
+    if !here::is_there(&invocation.loaded.configuration).await? {
+        return Err(Failure::new("there is no installation here: nothing was taken over"));
+    }
     let client = Client::connect(&invocation.loaded.configuration).await?;
     let told = runs_of(&client, &source).await;
     client.close().await?;

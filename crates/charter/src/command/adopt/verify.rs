@@ -92,7 +92,7 @@ async fn proved(
         passwords: BTreeMap::new(),
     };
     drop(looking);
-    let mut here = Here::empty();
+    let mut here = Here::empty(source);
     here.own = here::own(client).await?;
     here::links(client, source, &mut here.known).await?;
     let (catalogue, _) = here.catalogue(&found)?;
