@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# The way back in steps: by one run, to a named run, and Charter's own tables by one migration and to a named one, and forward again.
+set -euo pipefail
+source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh" "$@"
+
+states() { charter adopt status | grep '^run'; }
+
+say "1. Three runs, as the ERP goes on"
+step 'charter adopt inspect --from "$ERP" --propose roles.toml >looked'
+step "sed -i 's/\"night shift\" = \"?\"/\"night shift\" = \"none\"/' roles.toml"
+take_over() {
+  charter adopt plan --from "$ERP" --map roles.toml >planned
+  charter adopt apply --from "$ERP" --no-backup Ann | grep -E '^run|were new'
+}
+take_over
+sql <<<"insert into users values (7, 'gus@toys.example', 'Gus', 'Accountant', true, 1, null);"
+take_over
+sql <<<"insert into users values (8, 'hal@toys.example', 'Hal', 'Accountant', true, 1, null);"
+take_over
+step states
+may toys-co bob@toys.example finance.journal_entries.create
+may toys-co gus@toys.example finance.journal_entries.create
+may toys-co hal@toys.example finance.journal_entries.create
+
+say "2. Back by one run"
+step 'charter adopt rollback --from "$ERP"'
+step states
+may toys-co gus@toys.example finance.journal_entries.create
+may toys-co hal@toys.example finance.journal_entries.create
+
+say "3. Forward again, and back to a named run"
+take_over
+step 'charter adopt rollback --to run-1 --from "$ERP"'
+step states
+may toys-co bob@toys.example finance.journal_entries.create
+may toys-co gus@toys.example finance.journal_entries.create
+stops 2 'charter adopt rollback --to run-9'
+
+say "4. The tables back by one migration: first it says what would go"
+newest=$(charter migrate status --json | python3 -c 'import json, sys; print(max(it["number"] for it in json.load(sys.stdin)["migrations"]))')
+back=$((newest - 1))
+charter migrate down --to "$back" >would
+grep -c 'would be undone' would
+charter migrate down --to "$back" --yes | grep -c undone
+may toys-co bob@toys.example finance.journal_entries.create
