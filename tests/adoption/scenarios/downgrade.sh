@@ -36,10 +36,18 @@ may toys-co bob@toys.example finance.journal_entries.create
 may toys-co gus@toys.example finance.journal_entries.create
 stops 2 'charter adopt rollback --to run-9'
 
-say "4. The tables back by one migration: first it says what would go"
+say "4. Charter's own tables back by one migration: without --yes it says what would go"
 newest=$(charter migrate status --json | python3 -c 'import json, sys; print(max(it["number"] for it in json.load(sys.stdin)["migrations"]))')
 back=$((newest - 1))
-charter migrate down --to "$back" >would
-grep -c 'would be undone' would
-charter migrate down --to "$back" --yes | grep -c undone
+step 'charter migrate down --to "$back"'
+step 'charter migrate down --to "$back" --yes'
+step 'charter migrate up'
 may toys-co bob@toys.example finance.journal_entries.create
+
+say "5. To a named one, before which there was no adoption: what was taken over goes first"
+step 'charter adopt rollback --from "$ERP"'
+step 'charter migrate down --to 41 --yes | tail -n 1'
+step 'charter migrate status | grep adoption'
+step 'charter migrate up | head -n 1'
+take_over
+may toys-co hal@toys.example finance.journal_entries.create

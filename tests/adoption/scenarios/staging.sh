@@ -5,7 +5,7 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh" "$@"
 
 say "1. A plan by which somebody gains wants names"
 step 'charter adopt inspect --from "$ERP" --propose roles.toml >looked'
-step "sed -i 's/\"night shift\" = \"?\"/\"night shift\" = \"hr_viewer\"/' roles.toml"
+step "sed -i 's/\"night shift\" = \"?\"/\"night shift\" = \"packing_operator\"/' roles.toml"
 stops 1 'charter adopt plan --from "$ERP" --map roles.toml'
 step 'charter adopt plan --from "$ERP" --map roles.toml --accept "night shift" --approved-by Ann --approved-by Bob --differences who.jsonl'
 step 'wc -l <who.jsonl'
