@@ -38,7 +38,7 @@ step 'charter adopt inspect --from "$ERP" --propose roles.toml >looked'
 step "sed -i 's/\"night shift\" = \"?\"/\"night shift\" = \"none\"/' roles.toml"
 step 'charter adopt plan --from "$ERP" --map roles.toml >planned'
 step 'charter adopt apply --plan plan.json --from "$ERP" --no-backup Ann | tail -n 1'
-step both
+green bob@toys.example
 
 say "3. First point: green is proved, nobody is on it. The way back: roll back, and nothing was"
 step 'charter adopt verify --from "$ERP"'
@@ -46,6 +46,7 @@ step 'charter adopt rollback --from "$ERP"'
 blue bob@toys.example
 green bob@toys.example
 step 'charter adopt apply --plan plan.json --from "$ERP" --no-backup Ann | tail -n 1'
+step both
 
 say "4. Second point: people are on both. Blue's administrators still change roles, so verify before each step"
 step 'charter adopt verify --from "$ERP"'
@@ -57,14 +58,13 @@ step 'charter adopt verify --from "$ERP"'
 blue gus@toys.example
 green gus@toys.example
 
-say "5. Third point: all are on green, and roles are changed there. The way back tells what would be let go"
+say "5. Third point: all are on green, and roles are changed there. The way back says what would be let go"
 step 'charter assignments assign --org toys-co --role accountant --subject member:cid@toys.example >made'
 green cid@toys.example
 stops 1 'charter adopt verify --from "$ERP"'
 stops 2 'charter adopt rollback --to run-1 --from "$ERP"'
 
-say "6. Back to blue all the same: what was changed on green is let go, by name"
-step 'charter adopt rollback --to run-1 --from "$ERP"'
-step 'charter adopt rollback --from "$ERP" --discard'
+say "6. Back to blue all the same: what was changed on green is let go on purpose"
+step 'charter adopt rollback --to run-1 --from "$ERP" --discard'
 step both
 sql <<<"select count(*) || ' users are in the ERP, as ever' from users;"

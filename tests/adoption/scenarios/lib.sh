@@ -25,6 +25,8 @@ trap 'exit 143' TERM
 
 cd -- "$work"
 for variable in "${!CHARTER_@}"; do unset "$variable"; done
+# Warnings about the account of the database are for its operator.
+export CHARTER_LOG=error
 
 # On PostgreSQL Charter's tables stand beside those of the ERP, in a schema of their own; on SQLite in a file of their own, in the data folder.
 case $ERP in

@@ -17,3 +17,4 @@ s/^(role_column in ).*$/\1<engine>/
 s/^(fingerprint +)[0-9a-f]+/\1<sum>/
 s/for [0-9]+ s of 3 days; [0-9]+ of 1000/for <n> s of 3 days; <n> of 1000/
 s/^[0-9]{4}_[a-z_]+ (would be undone|undone|applied)$/<migration> \1/
+s/^  public\.users:/  users:/
