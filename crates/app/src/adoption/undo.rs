@@ -206,10 +206,20 @@ async fn piece(
     Ok(false)
 }
 
-/// The run, and those before it that were taken back: organizations of theirs that had to stay are this one's now.
+/// The run, and those before it that were taken back: organizations of theirs that had to stay are this one's now, unless a run in between
+/// stands, whose they are.
 async fn owners(conn: &mut Conn, run: &Run) -> Result<Vec<u64>, Problem> {
-    let mut owners = undo_rows::undone_runs(conn).await?;
-    owners.retain(|number| *number < run.number);
+    let mut owners = Vec::new();
+    for number in undo_rows::undone_runs(conn).await? {
+        let mut next = store::adoption_run::later(conn, number).await?;
+        while let Some(other) = next.as_ref().filter(|next| next.source != run.source) {
+            let other = other.number;
+            next = store::adoption_run::later(conn, other).await?;
+        }
+        if next.is_some_and(|next| next.number == run.number) {
+            owners.push(number);
+        }
+    }
     owners.push(run.number);
     Ok(owners)
 }

@@ -2,6 +2,7 @@
 
 use super::apply::sum;
 use super::desk::{Desk, Told};
+use super::here::text;
 use super::legacy::Looking;
 use super::progress::Progress;
 use crate::failure::{Failure, Result};
@@ -138,9 +139,10 @@ impl Writing<'_> {
     }
 }
 
-/// How many users were written before the run was broken off.
+/// How many users were written before the run was broken off. Of a step that was taken back nothing is left.
 fn written_before(desk: &Desk<'_>) -> u64 {
-    let read = desk.step("data").and_then(|step| step.pointer("/detail/users_read"));
+    let step = desk.step("data").filter(|step| text(step, "state") != "undone");
+    let read = step.and_then(|step| step.pointer("/detail/users_read"));
     read.and_then(Value::as_u64).unwrap_or(0)
 }
 
