@@ -385,14 +385,19 @@ both_engines!(
         erp.run(&["adopt", "rollback"]).ended(0);
         erp.apply(&[]).ended(0);
         database
-            .maintain("insert into users values (999, 'new@toys.example', 'New', 'accountant', true, 1, null)")
+            .maintain(
+                "insert into users values (999, 'new@toys.example', 'New', 'accountant', true, 1, null)",
+            )
             .await
             .unwrap();
         erp.plan(&[]).ended(0);
         erp.apply(&[]).ended(0);
         erp.run(&["adopt", "rollback"]).ended(0);
         assert_eq!(check(&erp, "toys-co", "user0@toys.example", "finance.journal_entries.create"), 0);
-        erp.run(&["adopt", "rollback"]).ended(0);
+        erp.run(&["teams", "create", "--org", "toys-co", "--key", "night", "--name", "Night"]).ended(0);
+        let run = erp.run(&["adopt", "rollback"]).ended(2);
+        assert!(run.err.contains("1 teams"), "{}", run.err);
+        erp.run(&["adopt", "rollback", "--discard"]).ended(0);
         assert_eq!(check(&erp, "toys-co", "user0@toys.example", "finance.journal_entries.create"), 1);
     }
 );
