@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The form of plans that this program writes and reads.
 pub const FORMAT: u32 = 1;
+/// The anomaly by which users are left out who could sign in.
+const UNFIT_LOGIN: &str = "unfit_login";
 /// How many people approve what gives somebody more.
 const APPROVERS: usize = 2;
 
@@ -116,6 +118,13 @@ impl Plan {
                 self.verdict.unaccepted,
                 who.join(", "),
                 if self.verdict.unaccepted > 3 { ", ..." } else { "" },
+            ));
+        }
+        if let Some(count) = self.anomalies.get(UNFIT_LOGIN).filter(|_| !self.accepted.contains(UNFIT_LOGIN))
+        {
+            all.push(format!(
+                "{count} users have logins that cannot be taken over, and would lose all they have: mend them there, or accept it with \
+                 --accept {UNFIT_LOGIN}"
             ));
         }
         for (kind, names) in

@@ -162,10 +162,8 @@ mod tests {
     #[test]
     fn a_name_that_cannot_be_told_apart_is_refused() {
         let catalogue = charter_catalogue::shipped().unwrap();
-        let facts = LegacyFacts {
-            permissions: vec!["a.b".to_owned(), "a.b".to_owned()],
-            ..LegacyFacts::default()
-        };
+        let facts =
+            LegacyFacts { permissions: vec!["a.b".to_owned(), "a.b".to_owned()], ..LegacyFacts::default() };
         assert_eq!(Universe::new(&facts, &catalogue).unwrap_err(), Unnamed("a.b".to_owned()));
     }
 }

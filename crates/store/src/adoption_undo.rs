@@ -194,6 +194,8 @@ const RECORDED_MODULES: Statement = listed!(
 );
 const FORGET: Statement = listed!("delete from adopted_rows where run_no = $2 and organization_id"; "");
 const CLOSE: Statement = listed!("update organizations set status = 'closed', updated_at = $2 where status <> 'closed' and organization_id"; "");
+const CHANGED_AFTER: Statement =
+    listed!("select count(*) from organizations where updated_at > $2 and organization_id"; "");
 const FORGET_USERS: Statement = Statement::new("delete from adopted_users where run_no = $1");
 /// Links of organizations that a run made, this one or one before, stay for as long as the organization does.
 const FORGET_ORGANIZATIONS: Statement =
@@ -219,6 +221,7 @@ pub fn statements() -> Vec<(&'static str, &'static Statement)> {
             ("RECORDED_MODULES", &RECORDED_MODULES),
             ("FORGET", &FORGET),
             ("CLOSE", &CLOSE),
+            ("CHANGED_AFTER", &CHANGED_AFTER),
             ("FORGET_USERS", &FORGET_USERS),
             ("FORGET_ORGANIZATIONS", &FORGET_ORGANIZATIONS),
         ])
@@ -287,6 +290,17 @@ pub async fn open(conn: &mut Conn, run: u64, range: Range, limit: u32) -> Result
 /// Closes organizations: nobody does anything there any more.
 pub async fn close(tx: &mut Tx, of: &[OrganizationId], now: Timestamp) -> Result<u64> {
     tx.execute(&CLOSE, params![ids(of), now]).await
+}
+
+/// How many of these organizations changed after an instant.
+pub async fn changed_after(conn: &mut Conn, of: &[OrganizationId], at: Timestamp) -> Result<u64> {
+    let rows = conn.query(&CHANGED_AFTER, params![ids(of), at]).await?;
+    Ok(rows
+        .first()
+        .map(|row| row.get::<i64>(0))
+        .transpose()?
+        .and_then(|count| u64::try_from(count).ok())
+        .unwrap_or(0))
 }
 
 /// Some organizations into which the run wrote, of those that are left.

@@ -14,7 +14,7 @@ use crate::identity::session;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Conn, Scope, Tx};
 use charter_kernel::audit::AuditEvent;
-use charter_kernel::{ModuleKey, OrganizationId, Problem, ProblemKind, SessionId};
+use charter_kernel::{ModuleKey, OrganizationId, Problem, ProblemKind, SessionId, Timestamp};
 use charter_store as store;
 use charter_store::adoption_undo::{self as undo_rows, Range};
 use charter_store::{adoption_account, adoption_row, adoption_wipe};
@@ -56,6 +56,33 @@ struct Aftermath {
     events: Vec<AuditEvent>,
 }
 
+/// What other nodes may still remember.
+#[derive(Debug, Clone, Copy)]
+struct Elsewhere {
+    /// This node.
+    own: u128,
+    /// How long a node that hears nothing goes on by what it remembers, in seconds.
+    memory: i64,
+}
+
+impl Elsewhere {
+    /// Whether another node may still go by what these organizations were before they were closed. What is gone it would never hear of.
+    async fn remembers(self, tx: &mut Tx, of: &[OrganizationId], now: Timestamp) -> Result<bool, Problem> {
+        /// Clocks may be this far apart.
+        const LEEWAY: i64 = 2;
+        if of.is_empty() {
+            return Ok(false);
+        }
+        let seen =
+            store::node::seen_since(tx, now.plus_seconds(-crate::identity::node::SEEN_SECONDS)).await?;
+        if seen.iter().all(|node| node.id == self.own) {
+            return Ok(false);
+        }
+        let since = now.plus_seconds(-(self.memory + LEEWAY));
+        Ok(undo_rows::changed_after(tx, of, since).await? > 0)
+    }
+}
+
 fn range_of(run: u64) -> Range {
     let from = u128::from(run) << super::RUN_SHIFT;
     Range { run, from, to: from + (1 << super::RUN_SHIFT) }
@@ -73,6 +100,8 @@ pub async fn undo(
         return Err(Problem::invalid("to", "before, schema or data is expected"));
     }
     let (platform, now, ctx) = (app.platform(), ctx.now, ctx.clone());
+    let elsewhere =
+        Elsewhere { own: app.identity().vault().holder(), memory: app.snapshots().max_staleness_seconds() };
     let ((undone, view, aftermath), _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
@@ -88,7 +117,7 @@ pub async fn undo(
                         store::adoption_run::set_state(tx, number, RunState::Undoing, run.error.as_deref(), None).await?;
                         run.state = RunState::Undoing;
                     }
-                    undone.done = piece(tx, &ctx, &run, platform, &mut undone, &mut aftermath).await?;
+                    undone.done = piece(tx, &ctx, &run, platform, elsewhere, &mut undone, &mut aftermath).await?;
                 }
                 if undone.done && run.state != RunState::Undone {
                     finish(tx, &mut run, draft.to, &ctx).await?;
@@ -149,6 +178,7 @@ async fn piece(
     ctx: &RequestContext,
     run: &Run,
     platform: OrganizationId,
+    elsewhere: Elsewhere,
     undone: &mut Undone,
     aftermath: &mut Aftermath,
 ) -> Result<bool, Problem> {
@@ -183,6 +213,9 @@ async fn piece(
     let owners = owners(tx, run).await?;
     let (own, others): (Vec<_>, Vec<_>) =
         work.iter().copied().partition(|id| owners.iter().any(|owner| is_of_run(*owner, id.0)));
+    if elsewhere.remembers(tx, &own, now).await? {
+        return Ok(false);
+    }
     let touched: Vec<_> = work.iter().copied().filter(|id| *id != platform).collect();
     adoption_row::touch(tx, &touched, now).await?;
     if !others.is_empty() {

@@ -166,6 +166,11 @@ impl Snapshots {
         (now.micros() - self.read_at().micros()).div_euclid(1_000_000).max(0)
     }
 
+    /// How long this node goes on without having heard of changes, in seconds.
+    pub(crate) const fn max_staleness_seconds(&self) -> i64 {
+        self.max_staleness_seconds
+    }
+
     /// Refuses when the facts may be older than `max_staleness`.
     pub fn require_fresh(&self, now: Timestamp) -> Result<(), Problem> {
         let age_seconds = self.age_seconds(now);

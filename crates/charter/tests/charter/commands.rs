@@ -132,6 +132,7 @@ fn what_the_api_has_the_command_line_has() {
                 "catalogue.own" => vec!["catalogue", "export"],
                 "keys.record-legacy-rotation" => vec!["keys", "rotate"],
                 "vault.rotate-pepper" => vec!["vault", "rotate"],
+                id if id.starts_with("shadow.") => vec!["adopt", "shadow"],
                 id => id.split('.').collect(),
             };
             let (group, command) = words.split_first().unwrap();

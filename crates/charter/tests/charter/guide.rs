@@ -35,6 +35,7 @@ const ADOPTION: &str = include_str!("../../../../docs/guide/adoption.md");
 #[test]
 fn the_guide_of_adoption_names_each_reader_and_each_kind_of_anomaly() {
     let help = Place::new().run(&["adopt", "inspect", "--help"]).ended(0).out;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let (_, named) = help.split_once("[possible values: ").unwrap();
     let named: Vec<&str> = named.split_once(']').unwrap().0.split(',').map(str::trim).collect();
     assert_eq!(named.len(), 9, "{named:?}");
