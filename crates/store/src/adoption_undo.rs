@@ -263,6 +263,19 @@ pub async fn made_since(conn: &mut Conn, range: Range) -> Result<Vec<(&'static s
     Ok(found)
 }
 
+/// What people made since in organizations with ids of another range, into which the run wrote.
+pub async fn made_in_organizations(conn: &mut Conn, range: Range) -> Result<Vec<(&'static str, u64)>> {
+    let mut found = Vec::new();
+    for (what, statement) in IN_ORGANIZATIONS {
+        let params = params![range.run, OrganizationId(range.from), OrganizationId(range.to)];
+        let count: u64 = conn.query_one(statement, params).await?.get(0)?;
+        if count > 0 {
+            found.push((*what, count));
+        }
+    }
+    Ok(found)
+}
+
 /// Runs that were taken back.
 pub async fn undone_runs(conn: &mut Conn) -> Result<Vec<u64>> {
     row::list(conn, &UNDONE_RUNS, &[], |row| row.get(0)).await

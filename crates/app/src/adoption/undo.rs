@@ -158,7 +158,11 @@ async fn require_free(tx: &mut Tx, run: &Run, discard: bool) -> Result<(), Probl
     if discard {
         return Ok(());
     }
-    let made = undo_rows::made_since(tx, range_of(run.number)).await?;
+    let mut made = undo_rows::made_since(tx, range_of(run.number)).await?;
+    for owner in owners(tx, run).await?.into_iter().filter(|owner| *owner != run.number) {
+        let range = Range { run: run.number, ..range_of(owner) };
+        made.extend(undo_rows::made_in_organizations(tx, range).await?);
+    }
     if made.is_empty() {
         return Ok(());
     }
@@ -239,10 +243,22 @@ async fn piece(
     Ok(false)
 }
 
-/// The run, and those before it that were taken back: organizations of theirs that had to stay are this one's now.
+/// The run, and those before it that were taken back: organizations of theirs that had to stay are this one's now, unless a run in between
+/// stands, whose they are.
 async fn owners(conn: &mut Conn, run: &Run) -> Result<Vec<u64>, Problem> {
-    let mut owners = undo_rows::undone_runs(conn).await?;
-    owners.retain(|number| *number < run.number);
+    let mut owners = Vec::new();
+    for number in undo_rows::undone_runs(conn).await? {
+        let mut after = number;
+        let next = loop {
+            match store::adoption_run::later(conn, after).await? {
+                Some(other) if other.source != run.source => after = other.number,
+                next => break next.map(|next| next.number),
+            }
+        };
+        if next == Some(run.number) {
+            owners.push(number);
+        }
+    }
     owners.push(run.number);
     Ok(owners)
 }

@@ -372,3 +372,42 @@ both_engines!(a_run_that_is_killed_goes_on_where_it_was, async |database: TestDa
     erp.run(&["adopt", "rollback"]).ended(0);
     assert_eq!(erp.dump().await, before);
 });
+
+both_engines!(
+    an_organization_that_had_to_stay_is_the_next_runs_and_not_that_of_one_after,
+    async |database: TestDatabase| {
+        let erp = Erp::with(&database, 30).await;
+        erp.mapped("none");
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        // That somebody inactive was denied stands in the trail of the organization, so it stays, closed.
+        assert_eq!(check(&erp, "toys-co", "user21@toys.example", "admin.roles.update"), 1);
+        erp.run(&["adopt", "rollback"]).ended(0);
+        erp.apply(&[]).ended(0);
+        database
+            .maintain(
+                "insert into users values (999, 'new@toys.example', 'New', 'accountant', true, 1, null)",
+            )
+            .await
+            .unwrap();
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        erp.run(&["adopt", "rollback"]).ended(0);
+        assert_eq!(check(&erp, "toys-co", "user0@toys.example", "finance.journal_entries.create"), 0);
+        erp.run(&["teams", "create", "--org", "toys-co", "--key", "night", "--name", "Night"]).ended(0);
+        let run = erp.run(&["adopt", "rollback"]).ended(2);
+        assert!(run.err.contains("1 teams"), "{}", run.err);
+        erp.run(&["adopt", "rollback", "--discard"]).ended(0);
+        assert_eq!(check(&erp, "toys-co", "user0@toys.example", "finance.journal_entries.create"), 1);
+    }
+);
+
+both_engines!(rows_that_were_taken_back_are_all_written_again, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 6_000).await;
+    erp.mapped("none");
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+    erp.run(&["adopt", "rollback", "--to", "schema"]).ended(0);
+    erp.apply(&[]).ended(0);
+    erp.verify().ended(0);
+});

@@ -27,6 +27,7 @@ mod own_schema;
 mod production;
 mod program;
 mod rescue;
+mod scenarios;
 mod serving;
 mod shadow;
 mod truncate;

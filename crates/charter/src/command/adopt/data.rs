@@ -139,10 +139,9 @@ impl Writing<'_> {
     }
 }
 
-/// How many users were written before the run was broken off.
+/// How many users were written before the run was broken off. Of a step that was taken back nothing is left.
 fn written_before(desk: &Desk<'_>) -> u64 {
-    // What was taken back is written again.
-    let step = desk.step("data").filter(|step| text(step, "state") == "running");
+    let step = desk.step("data").filter(|step| text(step, "state") != "undone");
     let read = step.and_then(|step| step.pointer("/detail/users_read"));
     read.and_then(Value::as_u64).unwrap_or(0)
 }
