@@ -58,7 +58,7 @@ ask bob@toys.example journal_entries
 ask cid@toys.example journal_entries
 
 say "7. Nothing was lost meanwhile"
-step 'charter adopt verify --from "$ERP"'
+step 'charter adopt verify --from "$ERP" --accept member:erp-server'
 end orders
 sleep 0.2
 taken=$(wc -l <taken)

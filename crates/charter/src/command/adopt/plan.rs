@@ -39,6 +39,19 @@ pub fn source_of(matches: &ArgMatches) -> Result<Key> {
     text.parse().map_err(|wrong| Failure::new(format!("--source {text}: {wrong}")))
 }
 
+/// What is accepted, by name.
+pub fn accept() -> Arg {
+    Arg::new(ACCEPT).long(ACCEPT).value_name("NAME").action(ArgAction::Append).help(
+        "Accept what becomes of a role, by its name there; or flag:superuser, account:LOGIN, organization:KEY, member:LOGIN, unfit_login. \
+         Can be given again",
+    )
+}
+
+/// What was accepted.
+pub fn accepted(matches: &ArgMatches) -> BTreeSet<String> {
+    names(matches, ACCEPT)
+}
+
 pub fn command() -> Command {
     Command::new("plan")
         .about("Say what taking over the other system would create, and who would gain or lose what")
@@ -46,9 +59,7 @@ pub fn command() -> Command {
         .arg(legacy::map())
         .arg(legacy::system())
         .arg(source())
-        .arg(Arg::new(ACCEPT).long(ACCEPT).value_name("NAME").action(ArgAction::Append).help(
-            "Accept what becomes of a role, by its name there; or `superuser`, `account:LOGIN`, `organization:KEY`. Can be given again",
-        ))
+        .arg(accept())
         .arg(
             Arg::new(APPROVED_BY)
                 .long("approved-by")

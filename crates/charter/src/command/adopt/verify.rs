@@ -12,7 +12,7 @@ use crate::output;
 use charter_adopt::plan::{Ground, Plan, catalogue_sum};
 use clap::{Arg, Command};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const PROOF: &str = "proof";
 
@@ -22,6 +22,7 @@ pub fn command() -> Command {
         .arg(legacy::from())
         .arg(legacy::map())
         .arg(plan::source())
+        .arg(plan::accept())
         .arg(Arg::new(PROOF).long(PROOF).value_name("FILE").help("Where the proof goes"))
         .after_help(
             "The mapping is that of the last run of the source, unless --map names another. Exit code 1: somebody has more or less than in \
@@ -52,7 +53,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let given = legacy::mapping_of(matches)?;
     let address = legacy::address(&legacy::typed(matches))?;
     let client = Client::connect(configuration).await?;
-    let outcome = proved(&client, &source, given, &address).await;
+    let outcome = proved(&client, &source, given, &address, plan::accepted(matches)).await;
     client.close().await?;
     let (number, plan, facts, catalogue, equivalence) = outcome?;
     let proof = Proof::new(number, &plan, &facts, &catalogue, &equivalence);
@@ -74,8 +75,11 @@ async fn proved(
     source: &charter_kernel::Key,
     given: Option<(charter_adopt::mapping::Mapping, String)>,
     address: &str,
+    mut accepted: BTreeSet<String>,
 ) -> Result<(u64, Plan, String, String, Equivalence)> {
-    let (number, plan) = applied(client, source).await?;
+    let (number, mut plan) = applied(client, source).await?;
+    accepted.append(&mut plan.accepted);
+    plan.accepted = accepted;
     let (mapping, text) = match given {
         Some(given) => given,
         None => (legacy::parsed("the mapping of the run", &plan.mapping)?, plan.mapping.clone()),
