@@ -1,23 +1,56 @@
 //! How results look: short aligned tables and sentences, the same whether or not a terminal reads them.
 
+use std::borrow::Cow;
 use std::io::Write;
+
+/// Whether a terminal would obey a character, or show nothing of it: controls, marks that turn the direction of text, and other
+/// characters that only format.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}' | '\u{180e}'
+                | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+                | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// A text as a terminal may get it: what it would obey, or hide, stands there by its number. Lines and tabs stay.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    let is_escaped = |c: char| is_unseen(c) && !matches!(c, '\n' | '\t');
+    if !text.contains(is_escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut told = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_escaped(c) { told.extend(c.escape_unicode()) } else { told.push(c) }
+    }
+    Cow::Owned(told)
+}
+
+/// A text in one line, without controls.
+fn one_line(text: &str) -> String {
+    shown(&text.replace(char::is_control, " ")).into_owned()
+}
 
 /// An aligned table with a heading; nothing but the heading when there are no rows.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let mut widths: Vec<usize> = heading.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
     let mut text = String::new();
     let heading: Vec<String> = heading.iter().map(|cell| (*cell).to_owned()).collect();
-    for row in std::iter::once(&heading).chain(rows) {
+    for row in std::iter::once(&heading).chain(&rows) {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
-            let one_line: String = cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            line.push_str(&one_line);
-            line.extend(std::iter::repeat_n(' ', (width + 2).saturating_sub(one_line.chars().count())));
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', (width + 2).saturating_sub(cell.chars().count())));
         }
         text.push_str(line.trim_end());
         text.push('\n');
@@ -34,7 +67,8 @@ pub fn wrapped(heading: &str, text: &str) -> String {
     let mut told = heading.to_owned();
     let mut column = indent;
     for (at, word) in text.split_whitespace().enumerate() {
-        let width = word.chars().filter(|c| !c.is_control()).count();
+        let word = shown(&word.replace(char::is_control, "")).into_owned();
+        let width = word.chars().count();
         if at > 0 && column + 1 + width > WIDTH {
             told.push('\n');
             told.extend(std::iter::repeat_n(' ', indent));
@@ -43,7 +77,7 @@ pub fn wrapped(heading: &str, text: &str) -> String {
             told.push(' ');
             column += 1;
         }
-        told.extend(word.chars().filter(|c| !c.is_control()));
+        told.push_str(&word);
         column += width;
     }
     told.truncate(told.trim_end().len());
@@ -81,9 +115,7 @@ pub fn to_the_second(text: &str) -> String {
     told
 }
 
-/// Writes to standard output; a reader who went away (`| head`) is no fault.
-pub fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
+fn write(mut out: impl Write, text: &str) {
     let _ = out.write_all(text.as_bytes());
     if !text.ends_with('\n') {
         let _ = out.write_all(b"\n");
@@ -91,13 +123,19 @@ pub fn print(text: &str) {
     let _ = out.flush();
 }
 
+/// Writes to standard output, for a person; a reader who went away (`| head`) is no fault.
+pub fn print(text: &str) {
+    exactly(&shown(text));
+}
+
+/// Writes JSON, or a document, to standard output as it is: it is for a program.
+pub fn exactly(text: &str) {
+    write(std::io::stdout().lock(), text);
+}
+
 /// Writes to standard error.
 pub fn complain(text: &str) {
-    let mut out = std::io::stderr().lock();
-    let _ = out.write_all(text.as_bytes());
-    if !text.ends_with('\n') {
-        let _ = out.write_all(b"\n");
-    }
+    write(std::io::stderr().lock(), &shown(text));
 }
 
 #[cfg(test)]
@@ -111,6 +149,17 @@ mod tests {
         assert!(told.lines().skip(1).all(|line| line.starts_with("       word")), "{told}");
         assert_eq!(wrapped("  none  ", ""), "  none\n");
         assert_eq!(wrapped("", "a\u{1b}[31m b\nc"), "a[31m b c\n");
+    }
+
+    #[test]
+    fn what_turns_or_hides_text_is_shown_by_its_number() {
+        assert_eq!(shown("a\tb\nÄ 🧸 شركة"), "a\tb\nÄ 🧸 شركة");
+        assert_eq!(shown("gpj.\u{202e}exe\u{200b}\u{feff}"), "gpj.\\u{202e}exe\\u{200b}\\u{feff}");
+        assert_eq!(shown("\u{1b}[2J\u{9b}\r"), "\\u{1b}[2J\\u{9b}\\u{d}");
+        let cell = |text: &str| text.to_owned();
+        let told = table(&["NAME", "KEY"], &[vec![cell("a\u{202e}b\nc"), cell("x")]]);
+        assert_eq!(told, "NAME          KEY\na\\u{202e}b c  x\n");
+        assert_eq!(wrapped("", "a\u{2066}b c"), "a\\u{2066}b c\n");
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn optional_password(what: &str) -> Result<Option<Secret>> {
 /// Asks for a word that shows that it is meant; none when there is nobody to ask.
 pub fn word(prompt: &str) -> Result<Option<String>> {
     let mut err = std::io::stderr();
-    let _ = write!(err, "{prompt}");
+    let _ = write!(err, "{}", crate::output::shown(prompt));
     let _ = err.flush();
     Ok(read_line()?.map(|text| text.trim().to_owned()))
 }
@@ -63,7 +63,7 @@ fn hidden(prompt: &str) -> Result<Secret> {
 
 fn silently<T>(prompt: &str, read: impl FnOnce() -> Result<T>) -> Result<T> {
     let mut err = std::io::stderr();
-    let _ = write!(err, "{prompt}");
+    let _ = write!(err, "{}", crate::output::shown(prompt));
     let _ = err.flush();
     let is_silent = stty("-echo");
     let read = read();

@@ -12,8 +12,10 @@ const STANDING: Statement = Statement::new(
 );
 /// The one table that says of the others whose they are.
 const SIGNATURE: Statement = Statement::new(
-    "select 1 from pg_attribute where attrelid = to_regclass('charter_migrations') and attnum > 0 and not attisdropped \
-     having array_agg(attname::text order by attnum) = array['number', 'name', 'checksum', 'applied_at']",
+    "select 1 from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace \
+     where n.nspname = current_schema() and c.relname = 'charter_migrations' and c.relkind in ('r', 'p') \
+     and a.attnum > 0 and not a.attisdropped \
+     having array_agg(a.attname::text order by a.attnum) = array['number', 'name', 'checksum', 'applied_at']",
 );
 const SERVER: Statement = Statement::new(
     "select current_setting('server_version'), current_database()::text, current_user::text, current_schema()::text",

@@ -37,6 +37,28 @@ both_engines!(whatever_is_wrong_with_a_row_is_noted_with_the_row, async |databas
     assert_eq!(roles, ["manager", "Manager"], "words are told apart as they stand; the mapping folds them");
 });
 
+both_engines!(
+    names_that_charter_would_refuse_are_read_without_what_it_refuses,
+    async |database: TestDatabase| {
+        // A control character in a name once ended a run at its third stage, with the catalogue written.
+        let long = "x".repeat(300);
+        let rows = format!(
+        "create table organizations (id int primary key, name text, is_active boolean);
+        create table users (id int primary key, email varchar(80), full_name varchar(80), role text, is_active boolean, organization_id int);
+        insert into organizations values (1, ' Soft\u{7}Toys\n', true), (2, '\t\u{202e}', true), (3, '{long}', true);
+        insert into users values (1, 'ann', 'Ann\u{1b}[2J', 'boss\u{202e}', true, 1), (2, 'bob', '\u{1}', 'boss', true, 1)"
+    );
+        made(&database, &rows).await;
+        let heard = heard(&database, System::RoleColumn).await;
+        let names: Vec<&str> = heard.facts.organizations.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["Soft Toys", "2", &long[..200]]);
+        let names: Vec<&str> = heard.facts.roles.iter().map(|role| role.name.as_str()).collect();
+        assert_eq!(names, ["boss", "boss #boss"]);
+        let names: Vec<&str> = heard.facts.users.iter().map(|user| user.name).collect();
+        assert_eq!(names, ["Ann [2J", ""]);
+    }
+);
+
 both_engines!(modules_are_judged_by_the_rule_that_is_in_force, async |database: TestDatabase| {
     made(
         &database,

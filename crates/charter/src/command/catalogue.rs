@@ -109,7 +109,7 @@ pub async fn export(invocation: &Invocation<'_>) -> Result {
     let answer = done?.json()?;
     match answer.get("document").and_then(Value::as_str) {
         _ if invocation.is_json => show::raw(&answer),
-        Some(document) => output::print(document),
+        Some(document) => output::exactly(document),
         None => output::complain("the installation has no entries of its own beside the shipped catalogue"),
     }
     Ok(Outcome::Good)

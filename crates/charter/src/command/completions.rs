@@ -26,6 +26,6 @@ pub fn print(invocation: &Invocation<'_>) -> Result {
     if let Some(shell) = invocation.matches.get_one::<Shell>(SHELL) {
         clap_complete::generate(*shell, &mut tree::root(invocation.operations), "charter", &mut text);
     }
-    output::print(&String::from_utf8_lossy(&text));
+    output::exactly(&String::from_utf8_lossy(&text));
     Ok(Outcome::Good)
 }

@@ -32,7 +32,7 @@ pub fn check(invocation: &Invocation<'_>) -> Result {
         if let (Some(document), Some(told)) = (document.as_object_mut(), database) {
             document.insert("database".to_owned(), told.into());
         }
-        output::print(&format!("{document:#}"));
+        output::exactly(&format!("{document:#}"));
     } else {
         output::print(&report::table(&loaded));
         output::complain(&report::warnings(&loaded));
@@ -53,7 +53,7 @@ pub fn check(invocation: &Invocation<'_>) -> Result {
 /// The effective values.
 pub fn show(invocation: &Invocation<'_>) -> Result {
     if invocation.is_json {
-        output::print(&format!("{:#}", report::as_json(invocation.loaded)));
+        output::exactly(&format!("{:#}", report::as_json(invocation.loaded)));
     } else {
         output::print(&report::table(invocation.loaded));
         output::complain(&report::warnings(invocation.loaded));

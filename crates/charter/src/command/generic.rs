@@ -201,7 +201,7 @@ pub async fn pages(client: &Client, call: Call, most: Option<usize>) -> Result<V
 fn print(operation: &Operation, call: &Call, answer: &Answer, is_json: bool) -> Result<()> {
     let is_json_answer = answer.header("content-type").is_none_or(|kind| kind.contains("json"));
     if !is_json_answer {
-        crate::output::print(&answer.text());
+        crate::output::exactly(&answer.text());
         return Ok(());
     }
     let answer = answer.json()?;

@@ -78,7 +78,7 @@ pub async fn export(invocation: &Invocation<'_>) -> Result {
     if invocation.is_json && answer.json().is_ok() {
         show::raw(&answer.json()?);
     } else {
-        output::print(&document::text(&answer)?);
+        output::exactly(&document::text(&answer)?);
     }
     Ok(Outcome::Good)
 }

@@ -10,7 +10,7 @@ const CELL_MAX: usize = 60;
 
 /// Raw JSON, indented.
 pub fn raw(value: &Value) {
-    output::print(&format!("{value:#}"));
+    output::exactly(&format!("{value:#}"));
 }
 
 /// One page of a list.

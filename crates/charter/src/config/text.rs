@@ -70,32 +70,34 @@ pub fn url(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-/// An address of a database with its password hidden.
+/// An address of a database with its password hidden, wherever a driver would look for one. It rather hides too much: a password that
+/// holds a slash or a question mark connects, although it should be escaped.
 pub fn without_password(address: &str) -> String {
-    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
-    let authority = rest.find(['/', '?']).unwrap_or(rest.len());
-    let hidden =
-        rest.get(..authority).and_then(|authority| authority.rsplit_once('@')).map(|(user, host)| {
-            let name = user.split(':').next().unwrap_or_default();
-            let stars = if user.contains(':') { ":***" } else { "" };
-            format!("{name}{stars}@{host}")
-        });
-    let tail = rest.get(authority..).unwrap_or_default();
-    let (path, query) = tail.split_once('?').map_or((tail, None), |(path, query)| (path, Some(query)));
-    let query = query.map_or(String::new(), |query| {
-        let parts: Vec<String> = query
-            .split('&')
-            .map(|part| match part.split_once('=') {
-                Some(("password", _)) => "password=***".to_owned(),
-                _ => part.to_owned(),
-            })
-            .collect();
-        format!("?{}", parts.join("&"))
+    let Some((scheme, rest)) = address.split_once("://").filter(|(scheme, _)| *scheme != "sqlite") else {
+        return address.to_owned();
+    };
+    let hidden = rest.rsplit_once('@').and_then(|(user, tail)| {
+        let (name, _) = user.split_once(':')?;
+        Some(format!("{name}:***@{tail}"))
     });
-    format!(
-        "{scheme}://{}{path}{query}",
-        hidden.as_deref().unwrap_or_else(|| rest.get(..authority).unwrap_or_default())
-    )
+    let parts: Vec<String> =
+        hidden.as_deref().unwrap_or(rest).split('&').map(without_password_in_query).collect();
+    format!("{scheme}://{}", parts.join("&"))
+}
+
+/// A part of a query, or what stands before it and its first part.
+fn without_password_in_query(part: &str) -> String {
+    const KEY: &str = "password=";
+    let shown = match part.to_ascii_lowercase().find(KEY) {
+        Some(at) => part.get(..at + KEY.len()),
+        // A key that is written with escapes can be any.
+        None => part
+            .split_once('=')
+            .map(|(key, _)| key)
+            .filter(|key| key.rsplit_once('?').map_or(*key, |(_, key)| key).contains('%'))
+            .and_then(|key| part.get(..=key.len())),
+    };
+    shown.map_or_else(|| part.to_owned(), |shown| format!("{shown}***"))
 }
 
 #[cfg(test)]
@@ -126,6 +128,32 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_hidden_whatever_characters_it_holds() {
+        for (address, shown) in [
+            ("postgres://u:secret@h:5432/db", "postgres://u:***@h:5432/db"),
+            ("postgres://u:hun/ter2@host/db", "postgres://u:***@host/db"),
+            ("postgres://u:hun?ter2@host/db", "postgres://u:***@host/db"),
+            ("postgres://u:hun#ter:2@host/db", "postgres://u:***@host/db"),
+            ("postgres://u:h@n/t?r@host/db?sslmode=require", "postgres://u:***@host/db?sslmode=require"),
+            (
+                "postgres://u@h/db?password=a?b@c&sslmode=require",
+                "postgres://u@h/db?password=***&sslmode=require",
+            ),
+            ("postgres://u@h/db?pass%77ord=secret", "postgres://u@h/db?pass%77ord=***"),
+            (
+                "postgres://u:s@h/db?sslmode=require&password=x/y",
+                "postgres://u:***@h/db?sslmode=require&password=***",
+            ),
+            ("postgres://u@%2Frun%2Fpg/db?sslmode=disable", "postgres://u@%2Frun%2Fpg/db?sslmode=disable"),
+            ("postgres://postgres@/erp?host=/tmp/pg", "postgres://postgres@/erp?host=/tmp/pg"),
+            ("sqlite:///srv/a:b@c/charter.db", "sqlite:///srv/a:b@c/charter.db"),
+        ] {
+            assert_eq!(without_password(address), shown);
+            assert_eq!(without_password(shown), shown);
+        }
+    }
+
+    #[test]
     fn no_text_of_a_setting_makes_a_reader_stumble() {
         let seeds = [
             "10m",
@@ -135,6 +163,7 @@ mod tests {
             "localhost:8080",
             "https://charter.example/x",
             "postgres://u:secret@h:5432/db?password=secret&sslmode=require",
+            "postgres://u:hun/t?r2@x@h:5432/db?pass%77ord=a@b:c&password=a?b",
         ];
         for text in texts(&seeds, 3_000) {
             if let Some(address) = address(&text) {

@@ -339,6 +339,88 @@ async fn tables_that_nothing_calls_charters_are_never_dropped() {
     assert!(scene.stands());
 }
 
+/// A system of years ago that calls its tables as Charter does.
+const NAMESAKES: &str = "
+    create table organizations (id int primary key, name text);
+    create table roles (id int primary key, name text);
+    create table teams (id int primary key, name text);
+    create table sessions (id int primary key, name text);
+    create table orders (id int primary key, name text);
+    insert into roles values (1, 'boss')";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_systems_tables_in_a_schema_that_is_named_are_never_dropped() {
+    // A schema that was named counted as Charter's own, and four tables of the other system went.
+    for schema in ["erp", "public"] {
+        let (place, other) = (Place::new(), postgres().await);
+        let made =
+            format!("create schema if not exists {schema}; set local search_path = {schema}; {NAMESAKES}");
+        execute(&other, &made).await;
+        let url = other.options().url.clone();
+        let before = dump::of_schema(&url, schema);
+        let variables = [("CHARTER_DATABASE", url.as_str()), ("CHARTER_DATABASE_SCHEMA", schema)];
+        let rescue = ["rescue", "--organization", "platform", "--step", "2"];
+        let run = place.run_with(&rescue, &variables).ended(1);
+        assert!(told(&run).contains("nothing says that they are Charter's"), "{}", run.out);
+        assert_eq!(dump::of_schema(&url, schema), before);
+        // Neither does a table that only looks like Charter's say it, nor Charter's own in another schema.
+        let decoy = format!(
+            "create table {schema}.charter_migrations (oops int); create schema charter;
+             create table charter.charter_migrations (number int, name text, checksum text, applied_at int)"
+        );
+        execute(&other, &decoy).await;
+        let before = dump::of_schema(&url, schema);
+        place.run_with(&rescue, &variables).ended(1);
+        assert_eq!(dump::of_schema(&url, schema), before);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_with_nothing_of_charters_in_it_stays() {
+    let (place, other) = (Place::new(), postgres().await);
+    execute(&other, "create schema erp").await;
+    let url = other.options().url.clone();
+    let before = dump::of_schema(&url, "erp");
+    let variables = [("CHARTER_DATABASE", url.as_str()), ("CHARTER_DATABASE_SCHEMA", "erp")];
+    place.run_with(&["rescue", "--organization", "platform", "--step", "2"], &variables).ended(0);
+    assert_eq!(dump::of_schema(&url, "erp"), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_systems_file_is_never_moved() {
+    // Whatever file the configuration named was moved aside.
+    let mut scene = Scene::adopted(charter_testkit::database::sqlite().await).await;
+    let (legacy, torn) = (scene.place.path("legacy.db"), scene.place.path("torn.db"));
+    let url = scene.other.options().url.clone();
+    std::fs::copy(url.strip_prefix("sqlite://").unwrap(), &legacy).unwrap();
+    std::fs::write(&torn, "no database at all, and somebody's").unwrap();
+    let charters = scene.variables[0].1.clone();
+    let read = || [std::fs::read(&legacy).unwrap(), std::fs::read(&torn).unwrap()];
+    let before = read();
+    let refused = |scene: &Scene, word: &str, why: &str| {
+        let run = scene.run(&["rescue", "--organization", word, "--step", "2"]).ended(1);
+        assert!(told(&run).contains("nothing is moved") && told(&run).contains(why), "{}", run.out);
+        assert_eq!(read(), before);
+    };
+    for path in [&legacy, &torn] {
+        scene.variables[0].1 = format!("sqlite://{}", path.display());
+        refused(&scene, "toys", "the record is about");
+    }
+    let records = scene.place.path("charter-data/adoption");
+    let away = scene.place.path("away");
+    std::fs::rename(&records, &away).unwrap();
+    refused(&scene, "platform", "cannot be read");
+    scene.variables[0].1 = format!("sqlite://{}", legacy.display());
+    refused(&scene, "platform", "nothing says that");
+    // What the record names goes, however damaged.
+    std::fs::rename(&away, &records).unwrap();
+    scene.variables[0].1 = charters;
+    std::fs::write(scene.place.path("charter-data/charter.db"), "torn").unwrap();
+    let run = scene.run(&[&RESCUE[..], &["--step", "2"]].concat()).ended(0);
+    assert!(told(&run).contains("cannot be opened") && !scene.stands(), "{}", run.out);
+    assert_eq!(read(), before);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_the_database_away_nothing_pretends() {
     let mut scene = Scene::adopted(postgres().await).await;

@@ -1,6 +1,7 @@
 //! Takes up the rows of another system, whatever they come from, and makes facts of them; what is not as it should be is noted.
 
 mod links;
+mod shown;
 mod users;
 
 use super::statements::{BETWEEN, Statements};
@@ -132,7 +133,7 @@ impl Intake {
         }
         self.heard.facts.organizations.push(LegacyOrganization {
             id: id.to_owned(),
-            name: cell(row, 1).unwrap_or(id).to_owned(),
+            name: shown::named(cell(row, 1), id),
             enabled_modules: cell(row, 2).map(str::to_owned),
             is_active: cell(row, 3).and_then(truth).unwrap_or(false),
         });
@@ -158,14 +159,17 @@ impl Intake {
         if self.roles.of(id).is_some() {
             return;
         }
-        self.named_role(id, cell(row, 1).unwrap_or(id));
+        self.named_role(id, cell(row, 1));
     }
 
-    fn named_role(&mut self, id: &str, name: &str) -> u32 {
+    fn named_role(&mut self, id: &str, name: Option<&str>) -> u32 {
         let facts = &mut self.heard.facts;
-        let mut name = name.to_owned();
+        let first = shown::named(name, id);
+        let mut name = first.clone();
+        let mut times = 0;
         while !self.role_names.insert(name.clone()) {
-            name = format!("{name} #{id}");
+            times += 1;
+            name = shown::again(&first, id, times);
         }
         self.roles.add(id, facts.roles.len());
         facts.roles.push(LegacyRole { id: id.to_owned(), name, permissions: SetId::default() });

@@ -1,6 +1,6 @@
 //! Users, one row each: what is wrong with one is noted while it passes by.
 
-use super::{EachUser, Intake, Passing, cell, ids, truth};
+use super::{EachUser, Intake, Passing, cell, ids, shown, truth};
 use crate::anomaly::AnomalyKind;
 use crate::facts::LegacyUser;
 use charter_db::foreign::ForeignRow;
@@ -44,11 +44,12 @@ impl Intake {
             };
             self.note(AnomalyKind::Orphan, named(), detail);
         }
+        let name = shown::name(cell(row, 2).unwrap_or_default());
         let facts = &mut self.heard.facts;
         let user = LegacyUser {
             id,
             login,
-            name: cell(row, 2).map(str::trim).unwrap_or_default(),
+            name: &name,
             organization,
             roles: facts.role_sets.keep(held),
             permissions: facts.permission_sets.keep(permissions),
@@ -103,7 +104,7 @@ impl Intake {
     /// The role that a word at a user names.
     fn word(&mut self, id: &str, word: Option<&str>) -> Option<u32> {
         match word.map(str::trim).filter(|word| !word.is_empty()) {
-            Some(word) => Some(self.roles.of(word).unwrap_or_else(|| self.named_role(word, word))),
+            Some(word) => Some(self.roles.of(word).unwrap_or_else(|| self.named_role(word, Some(word)))),
             None => {
                 self.note(AnomalyKind::MissingRole, format!("user {id}"), "no role");
                 None

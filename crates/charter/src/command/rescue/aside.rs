@@ -1,9 +1,10 @@
-//! A SQLite file moved aside: it is Charter's own as a whole, and nothing in it is lost.
+//! A SQLite file moved aside: one that is Charter's own as a whole, and nothing in it is lost.
 
-use super::{Rescue, report::Step};
+use super::{Rescue, removal, report::Step};
 use crate::config::Configuration;
 use crate::installation;
-use charter_db::{Database, Error};
+use charter_db::foreign::Foreign;
+use charter_db::{Database, Error, Options};
 use serde_json::json;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -12,11 +13,37 @@ use std::path::{Path, PathBuf};
 /// What SQLite keeps beside a file. They go first: a file without its log would have lost what was written last.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", ""];
 
+/// The table that says of a file that it is Charter's.
+const SIGNATURE: (&str, [&str; 4]) = ("charter_migrations", ["number", "name", "checksum", "applied_at"]);
+
 /// The file, wherever links lead.
 pub fn path(configuration: &Configuration) -> PathBuf {
-    let address = configuration.database.as_str();
-    let path = Path::new(address.strip_prefix("sqlite://").unwrap_or(address));
+    path_of(&configuration.database)
+}
+
+/// The file of an address.
+pub fn path_of(address: &str) -> PathBuf {
+    let path = address.strip_prefix("sqlite://").or_else(|| address.strip_prefix("sqlite:"));
+    let path = Path::new(path.unwrap_or(address));
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// Whether the file holds the table in which Charter's migrations are noted. It is looked at as another program's is: opening it as
+/// Charter does would change it.
+async fn is_signed(path: &Path) -> Result<bool, Error> {
+    let tables = Foreign::open(&format!("sqlite://{}", path.display())).await?.tables().await?;
+    Ok(tables.iter().any(|table| {
+        table.name == SIGNATURE.0 && table.columns.iter().map(|column| column.name.as_str()).eq(SIGNATURE.1)
+    }))
+}
+
+/// Tells that Charter itself has the file open.
+fn is_held(path: &Path, options: &Options) -> String {
+    let holder = Database::holder(options).map_or_else(String::new, |pid| format!(", process {pid}"));
+    format!(
+        "{} is open in another program of Charter{holder}: stop it first, then do this step again",
+        path.display()
+    )
 }
 
 fn beside(path: &Path, more: &str) -> PathBuf {
@@ -58,6 +85,9 @@ fn target(path: &Path, stamp: &str) -> PathBuf {
 
 /// Moves the file aside.
 pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
+    if let Some(elsewhere) = removal::elsewhere(rescue) {
+        return step.fail(format!("nothing is moved: {elsewhere}"));
+    }
     let path = path(rescue.configuration);
     if !path.exists() {
         match earlier(&path).last() {
@@ -67,6 +97,25 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
         return;
     }
     let options = installation::options(rescue.configuration);
+    // A record that came this far names the file, whatever has become of it.
+    if rescue.record.is_none() {
+        match is_signed(&path).await {
+            Ok(true) => {}
+            Ok(false) => {
+                return step.fail(format!(
+                    "nothing is moved: without the table charter_migrations nothing says that {} is Charter's",
+                    path.display()
+                ));
+            }
+            Err(Error::Busy(_)) => return step.fail(is_held(&path, &options)),
+            Err(error) => {
+                return step.fail(format!(
+                    "nothing is moved: {} cannot be read ({error}), and no record says that it is Charter's",
+                    path.display()
+                ));
+            }
+        }
+    }
     let target = target(&path, &rescue.stamp());
     // Whoever has it open goes on writing into it wherever it lies.
     match Database::open(&options).await {
@@ -78,14 +127,7 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
             }
             let _closed = database.close().await;
         }
-        Err(Error::Busy(_)) => {
-            let holder =
-                Database::holder(&options).map_or_else(String::new, |pid| format!(", process {pid}"));
-            return step.fail(format!(
-                "{} is open in another program of Charter{holder}: stop it first, then do this step again",
-                path.display()
-            ));
-        }
+        Err(Error::Busy(_)) => return step.fail(is_held(&path, &options)),
         Err(error) => step.tell(format!("it cannot be opened ({error}), and is moved as it is")),
     }
     if rescue.is_dry_run {

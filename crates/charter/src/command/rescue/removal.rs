@@ -1,7 +1,7 @@
 //! Step 2: Charter's tables go, by name and no others.
 
 use super::{Rescue, aside, report::Step};
-use crate::command::adopt::record;
+use crate::command::adopt::record::{self, Record};
 use crate::config::text;
 use crate::folder::{make_folder, write_private};
 use crate::installation;
@@ -21,41 +21,55 @@ struct List {
     origin: String,
 }
 
-async fn list(rescue: &Rescue<'_>, database: &Database) -> List {
-    if let Some(record) = rescue.record.as_ref().filter(|record| !record.tables.is_empty()) {
-        let origin = format!("the record of run {}", record.run);
-        return List { names: record.tables.clone(), origin };
-    }
-    if let Ok(Some(names)) = tables::noted(database).await {
-        return List { names, origin: "what the run noted in the database".to_owned() };
-    }
-    List { names: migration::tables(), origin: "the migrations this version of Charter knows".to_owned() }
+/// The record of the adoption, where it names tables.
+fn recorded<'a>(rescue: &'a Rescue<'_>) -> Option<&'a Record> {
+    rescue.record.as_ref().filter(|record| !record.tables.is_empty())
 }
 
-/// Why these tables are not Charter's for certain.
-async fn doubt(rescue: &Rescue<'_>, database: &Database) -> Result<Option<String>, Error> {
-    let configuration = rescue.configuration;
-    if let Some(record) = &rescue.record {
-        let here = text::without_password(&configuration.database);
-        if record.database != here || record.database_schema != configuration.database_schema {
-            let of = |schema: &Option<String>| {
-                schema.as_ref().map_or_else(String::new, |schema| format!(", schema {schema}"))
-            };
-            return Ok(Some(format!(
-                "the record is about {}{}, and the configuration names {here}{}: say --database and --database-schema as they were, \
-                 or move the record away",
-                record.database,
-                of(&record.database_schema),
-                of(&configuration.database_schema)
-            )));
-        }
+/// The schema that Charter's tables have for themselves, where they have one.
+fn own_schema<'a>(rescue: &'a Rescue<'_>) -> Option<&'a str> {
+    rescue.configuration.database_schema.as_deref().filter(|schema| *schema != "public")
+}
+
+async fn list(rescue: &Rescue<'_>, database: &Database, is_signed: bool) -> List {
+    let noted = if is_signed { tables::noted(database).await.ok().flatten() } else { None };
+    let (mut names, origin) = match (recorded(rescue), noted) {
+        (Some(record), _) => (record.tables.clone(), format!("the record of run {}", record.run)),
+        (None, Some(noted)) => (noted, "what the run noted in the database".to_owned()),
+        (None, None) => (migration::tables(), "the migrations this version of Charter knows".to_owned()),
+    };
+    if is_signed && own_schema(rescue).is_some() {
+        // Later migrations may have made more; in Charter's own schema they are its own too.
+        names.extend(migration::tables());
+        names.sort_unstable();
+        names.dedup();
     }
-    // In a schema of its own they are Charter's. Elsewhere the table of migrations has to say so.
-    if configuration.database_schema.is_some() || tables::is_signed(database).await? {
-        return Ok(None);
+    List { names, origin }
+}
+
+/// Why the record is no proof here: it is about another place.
+pub fn elsewhere(rescue: &Rescue<'_>) -> Option<String> {
+    let (record, configuration) = (rescue.record.as_ref()?, rescue.configuration);
+    let here = text::without_password(&configuration.database);
+    // What an earlier version wrote may hide less.
+    let is_here = if rescue.is_postgres() {
+        text::without_password(&record.database) == here
+    } else {
+        record.database.starts_with("sqlite:")
+            && aside::path_of(&record.database) == aside::path(configuration)
+    };
+    if is_here && record.database_schema == configuration.database_schema {
+        return None;
     }
-    Ok(Some(
-        "tables of these names stand there, and without the table charter_migrations nothing says that they are Charter's".to_owned(),
+    let of = |schema: &Option<String>| {
+        schema.as_ref().map_or_else(String::new, |schema| format!(", schema {schema}"))
+    };
+    Some(format!(
+        "the record is about {}{}, and the configuration names {here}{}: say --database and --database-schema as they were, \
+         or move the record away",
+        text::without_password(&record.database),
+        of(&record.database_schema),
+        of(&configuration.database_schema)
     ))
 }
 
@@ -113,10 +127,7 @@ fn plainly(error: &Error) -> String {
 }
 
 async fn drop_schema(rescue: &Rescue<'_>, database: &Database, step: &mut Step) -> Result<(), Error> {
-    let Some(schema) = rescue.configuration.database_schema.as_deref().filter(|schema| *schema != "public")
-    else {
-        return Ok(());
-    };
+    let Some(schema) = own_schema(rescue) else { return Ok(()) };
     if !tables::has_schema(database, schema).await? {
         return Ok(());
     }
@@ -132,25 +143,30 @@ async fn drop_schema(rescue: &Rescue<'_>, database: &Database, step: &mut Step) 
 }
 
 async fn on_postgres(rescue: &Rescue<'_>, database: &Database, step: &mut Step) -> Result<(), Error> {
-    let List { mut names, origin } = list(rescue, database).await;
-    let standing = tables::standing(database).await?;
-    if rescue.configuration.database_schema.is_some() {
-        // Later migrations may have made more; in Charter's own schema they are its own too.
-        names.extend(migration::tables());
-        names.sort_unstable();
-        names.dedup();
-    }
-    let (there, gone): (Vec<String>, Vec<String>) =
-        names.into_iter().partition(|name| standing.contains(name));
-    step.note("tables", json!(there));
-    if there.is_empty() {
-        step.tell(format!("none of the tables is there any more, by {origin}"));
-        return drop_schema(rescue, database, step).await;
-    }
-    if let Some(doubt) = doubt(rescue, database).await? {
-        step.fail(format!("nothing is dropped: {doubt}"));
+    if let Some(elsewhere) = elsewhere(rescue) {
+        step.fail(format!("nothing is dropped: {elsewhere}"));
         return Ok(());
     }
+    let is_signed = tables::is_signed(database).await?;
+    // A record says of a schema of Charter's own whose it is. Elsewhere, and without one, the table of migrations has to.
+    let is_charters = is_signed || (own_schema(rescue).is_some() && recorded(rescue).is_some());
+    let List { names, origin } = list(rescue, database, is_signed).await;
+    let standing = tables::standing(database).await?;
+    let (there, gone): (Vec<String>, Vec<String>) =
+        names.into_iter().partition(|name| standing.contains(name));
+    if there.is_empty() {
+        step.note("tables", json!(there));
+        step.tell(format!("none of the tables is there any more, by {origin}"));
+        return if is_charters { drop_schema(rescue, database, step).await } else { Ok(()) };
+    }
+    if !is_charters {
+        step.fail(
+            "nothing is dropped: tables of these names stand there, and without the table charter_migrations nothing says that they \
+             are Charter's",
+        );
+        return Ok(());
+    }
+    step.note("tables", json!(there));
     if !gone.is_empty() {
         step.tell(format!("not there any more: {}", gone.join(", ")));
     }
