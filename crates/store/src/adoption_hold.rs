@@ -11,7 +11,7 @@ statements! {
     SET_OPENED = "update adoption_runs set opened_at = $2 where run_no = $1";
     /// Whoever was suspended by hand since the run was opened stays so.
     OPEN = "update principals set status = 'active', updated_at = $3 \
-            where principal_id >= $1 and principal_id < $2 and status = 'suspended' and created_at >= $4";
+            where principal_id >= $1 and principal_id < $2 and status = 'suspended' and created_at > $4";
     TOUCH =
         "insert into organization_revisions (organization_id, revision, changed_at) \
          select organization_id, 1, $2 from adopted_rows where run_no = $1 and kind = 'organization' and organization_id <> $3 \
@@ -25,7 +25,7 @@ statements! {
          returning organization_id";
     RUNS = "select run_no, opened_at from adoption_runs where state in ('applying', 'failed') order by run_no";
     MEMBERS = "select m.principal_id from memberships m join principals p on p.principal_id = m.principal_id \
-               where m.organization_id = $1 and m.principal_id >= $2 and m.principal_id < $3 and p.status = 'suspended' and p.created_at >= $4 \
+               where m.organization_id = $1 and m.principal_id >= $2 and m.principal_id < $3 and p.status = 'suspended' and p.created_at > $4 \
                order by m.principal_id limit $5";
 }
 
