@@ -1,4 +1,5 @@
 drop index sessions_supporter;
+drop table removed_organizations;
 drop table adopted_rows;
 drop table adopted_users;
 drop table adopted_organizations;

@@ -13,7 +13,9 @@ create table adoption_runs (
     facts_fingerprint {text} not null,
     error {text},
     started_at {time} not null,
-    ended_at {time}
+    ended_at {time},
+    -- When its equivalence held first: until then the accounts it brings are suspended.
+    opened_at {time}
 ){clustered};
 create index adoption_runs_source on adoption_runs (source_key, run_no);
 
@@ -62,6 +64,14 @@ create table adopted_rows (
     primary key (run_no, kind, organization_id, row_key)
 ){clustered};
 create index adopted_rows_organization on adopted_rows (organization_id);
+
+-- Organizations that a rollback removed, for a day: nodes that remember them read here that they are gone.
+create table removed_organizations (
+    organization_id {id} not null primary key,
+    organization_key {text} not null,
+    removed_at {time} not null
+){clustered};
+create index removed_organizations_removed_at on removed_organizations (removed_at, organization_id);
 
 -- Whoever is removed may have begun sessions of support.
 create index sessions_supporter on sessions (supporter_id) where supporter_id is not null;

@@ -96,7 +96,7 @@ struct UserBody {
     /// Shown name; the login when left out.
     #[serde(default)]
     name: Option<String>,
-    /// `active`, `suspended` or `deactivated`.
+    /// `active` or `deactivated`. An active account is suspended until the equivalence of the run is done.
     status: String,
     /// The hash of the password, as the other system has it.
     #[serde(default)]

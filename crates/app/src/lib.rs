@@ -73,7 +73,7 @@ struct Inner {
     denials: denial::Denials,
     shadow: shadow::Shadow,
     identity: identity::Identity,
-    organizations: organization::Directory,
+    organizations: Arc<organization::Directory>,
     platform: OrganizationId,
     settings: Settings,
     webhook_rules: std::sync::OnceLock<webhook::target::Rules>,

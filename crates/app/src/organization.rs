@@ -5,10 +5,11 @@ use crate::edit::{Edited, access_changes};
 use crate::guard::Permit;
 use crate::transaction::{Committed, Transaction};
 use crate::{App, audit, text};
-use charter_db::{BoxFuture, Scope};
+use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::facts::{OrganizationFact, OrganizationFacts, OrganizationKind, OrganizationStatus};
 use charter_kernel::{Key, OrganizationId, Problem, ProblemKind, Revision, Timestamp};
 use charter_store as store;
+use charter_store::removed_organization::{self, Removed};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
@@ -19,9 +20,19 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Forgets organizations that are gone: their keys are free again.
-    pub(crate) fn forget(&self, gone: &[OrganizationId]) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).retain(|_, id| !gone.contains(id));
+    /// Forgets organizations that are gone: their keys are free again, or another's already.
+    pub(crate) fn forget(&self, gone: &[Removed]) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        for it in gone {
+            if known.get(&it.key) == Some(&it.organization) {
+                known.remove(&it.key);
+            }
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn forget_all(&self) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -114,6 +125,17 @@ impl App {
     pub fn organization_in_memory(&self, key: &str) -> Option<OrganizationId> {
         self.organizations().known.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
+}
+
+/// Forgets removals that every node has read by now.
+pub(crate) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
+    let before = now.plus_seconds(-removed_organization::KEPT_SECONDS);
+    app.database()
+        .write(Scope::Installation, move |tx: &mut Tx| {
+            Box::pin(async move { Ok(removed_organization::purge(tx, before).await.map(drop)?) })
+                as BoxFuture<'_, Result<(), Problem>>
+        })
+        .await
 }
 
 /// Creates an organization. Members, a plan and an administrator come next.

@@ -57,12 +57,14 @@ impl App {
             Problem::new(ProblemKind::Internal, format!("the catalogue does not compile: {error}"))
         })?);
         let platform = platform(&database, &world).await?;
+        let organizations = Arc::<organization::Directory>::default();
         let snapshots = snapshot::Snapshots::new(
             database.clone(),
             world.clone(),
             Arc::new(installed),
             index,
             settings.max_staleness_seconds,
+            Arc::clone(&organizations),
         );
         let identity = Identity::open(&database, &world, &settings.identity).await?;
         let app = Self {
@@ -73,7 +75,7 @@ impl App {
                 denials: denial::Denials::default(),
                 shadow: shadow::Shadow::default(),
                 identity,
-                organizations: organization::Directory::default(),
+                organizations,
                 platform,
                 settings,
                 webhook_rules: std::sync::OnceLock::new(),

@@ -22,6 +22,17 @@ macro_rules! count {
     };
 }
 
+/// The organizations in which accounts of the run `$1` are members though it did not write into them.
+macro_rules! elsewhere {
+    ($($before:literal),*) => {
+        Statement::new(concat!(
+            $($before,)*
+            " in (select d.organization_id from principal_memberships d where d.principal_id >= $2 and d.principal_id < $3 \
+             and d.organization_id not in (select organization_id from adopted_rows where run_no = $1 and kind = 'organization'))"
+        ))
+    };
+}
+
 macro_rules! made_since {
     (whole { $($whole:literal $what_whole:literal;)* } members { $($member:literal $what:literal $own:literal;)* }) => {
         /// What people made since, by what it is called: rows of the run's own organizations, ids of which lie from `$2` to before `$3`.
@@ -29,11 +40,16 @@ macro_rules! made_since {
             $what_whole,
             count!("select count(*) from ", $whole, " where organization_id >= $2 and organization_id < $3 and organization_id"),
         )),*];
-        /// The same of rows about members: of its organizations, and of its accounts elsewhere.
+        /// The same of rows about members: of its organizations, and of its accounts in those it wrote into.
         const ABOUT_MEMBERS: &[(&str, Statement)] = &[$((
             $what,
             count!("select count(*) from ", $member, " where ((organization_id >= $2 and organization_id < $3) or (principal_id >= $2 and principal_id < $3)) ",
                 $own, " and organization_id"),
+        )),*];
+        /// The same of what its accounts have in organizations that it did not write into: that goes with them.
+        const ELSEWHERE: &[(&str, Statement)] = &[$((
+            $what,
+            elsewhere!("select count(*) from ", $member, " where principal_id >= $2 and principal_id < $3 and organization_id"),
         )),*];
     };
 }
@@ -76,6 +92,16 @@ const MEMBERSHIPS_SINCE: Statement = unrecorded!(
     "lower(hex(m.principal_id))",
     "replace(m.principal_id::text, '-', '')",
     ")"
+);
+/// Memberships of its accounts elsewhere, by the directory that tells of them.
+const PLACES_SINCE: Statement = elsewhere!(
+    "select count(*) from principal_memberships where principal_id >= $2 and principal_id < $3 and organization_id"
+);
+/// What its accounts own elsewhere, and in the organizations it wrote into that stay.
+const OWNED_SINCE: Statement = Statement::new(
+    "select count(*) from resources where owner_id >= $2 and owner_id < $3 and not (organization_id >= $2 and organization_id < $3) \
+     and organization_id in (select d.organization_id from principal_memberships d where d.principal_id >= $2 and d.principal_id < $3) \
+     and cast($1 as bigint) > 0",
 );
 const ROLES_SINCE: Statement = Statement::new(
     "select count(*) from roles r where organization_id >= $2 and organization_id < $3 and not exists (select 1 from adopted_rows a \
@@ -194,8 +220,6 @@ const RECORDED_MODULES: Statement = listed!(
 );
 const FORGET: Statement = listed!("delete from adopted_rows where run_no = $2 and organization_id"; "");
 const CLOSE: Statement = listed!("update organizations set status = 'closed', updated_at = $2 where status <> 'closed' and organization_id"; "");
-const CHANGED_AFTER: Statement =
-    listed!("select count(*) from organizations where updated_at > $2 and organization_id"; "");
 const FORGET_USERS: Statement = Statement::new("delete from adopted_users where run_no = $1");
 /// Links of organizations that a run made, this one or one before, stay for as long as the organization does.
 const FORGET_ORGANIZATIONS: Statement =
@@ -204,11 +228,13 @@ const FORGET_ORGANIZATIONS: Statement =
 /// The statements of this file, by name.
 #[must_use]
 pub fn statements() -> Vec<(&'static str, &'static Statement)> {
-    let lists = IN_ORGANIZATIONS.iter().chain(ABOUT_MEMBERS).chain(WRITTEN).chain(RECORDED);
+    let lists = IN_ORGANIZATIONS.iter().chain(ABOUT_MEMBERS).chain(ELSEWHERE).chain(WRITTEN).chain(RECORDED);
     lists
         .map(|(name, statement)| (*name, statement))
         .chain([
             ("MEMBERSHIPS_SINCE", &MEMBERSHIPS_SINCE),
+            ("PLACES_SINCE", &PLACES_SINCE),
+            ("OWNED_SINCE", &OWNED_SINCE),
             ("ROLES_SINCE", &ROLES_SINCE),
             ("ENTITLEMENTS_SINCE", &ENTITLEMENTS_SINCE),
             ("GIVEN_SINCE", &GIVEN_SINCE),
@@ -221,7 +247,6 @@ pub fn statements() -> Vec<(&'static str, &'static Statement)> {
             ("RECORDED_MODULES", &RECORDED_MODULES),
             ("FORGET", &FORGET),
             ("CLOSE", &CLOSE),
-            ("CHANGED_AFTER", &CHANGED_AFTER),
             ("FORGET_USERS", &FORGET_USERS),
             ("FORGET_ORGANIZATIONS", &FORGET_ORGANIZATIONS),
         ])
@@ -243,13 +268,19 @@ pub struct Range {
 pub async fn made_since(conn: &mut Conn, range: Range) -> Result<Vec<(&'static str, u64)>> {
     let own = [
         ("memberships", &MEMBERSHIPS_SINCE),
+        ("memberships", &PLACES_SINCE),
+        ("resources", &OWNED_SINCE),
         ("roles", &ROLES_SINCE),
         ("entitlements", &ENTITLEMENTS_SINCE),
         ("assignments", &GIVEN_SINCE),
         ("sessions", &SESSIONS_SINCE),
         ("second factors", &FACTORS_SINCE),
     ];
-    let lists = IN_ORGANIZATIONS.iter().chain(ABOUT_MEMBERS).map(|(what, statement)| (*what, statement));
+    let lists = IN_ORGANIZATIONS
+        .iter()
+        .chain(ABOUT_MEMBERS)
+        .chain(ELSEWHERE)
+        .map(|(what, statement)| (*what, statement));
     let mut found: Vec<(&'static str, u64)> = Vec::new();
     for (what, statement) in lists.chain(own) {
         let params = params![range.run, OrganizationId(range.from), OrganizationId(range.to)];
@@ -290,17 +321,6 @@ pub async fn open(conn: &mut Conn, run: u64, range: Range, limit: u32) -> Result
 /// Closes organizations: nobody does anything there any more.
 pub async fn close(tx: &mut Tx, of: &[OrganizationId], now: Timestamp) -> Result<u64> {
     tx.execute(&CLOSE, params![ids(of), now]).await
-}
-
-/// How many of these organizations changed after an instant.
-pub async fn changed_after(conn: &mut Conn, of: &[OrganizationId], at: Timestamp) -> Result<u64> {
-    let rows = conn.query(&CHANGED_AFTER, params![ids(of), at]).await?;
-    Ok(rows
-        .first()
-        .map(|row| row.get::<i64>(0))
-        .transpose()?
-        .and_then(|count| u64::try_from(count).ok())
-        .unwrap_or(0))
 }
 
 /// Some organizations into which the run wrote, of those that are left.

@@ -9,6 +9,7 @@ mod param;
 mod row;
 
 pub mod adoption_account;
+pub mod adoption_hold;
 pub mod adoption_link;
 pub mod adoption_lookup;
 pub mod adoption_row;
@@ -50,6 +51,7 @@ pub mod principal;
 pub mod recovery_code;
 pub mod registration;
 pub mod registration_settings;
+pub mod removed_organization;
 pub mod rescue;
 pub mod resource;
 pub mod revision;
@@ -104,6 +106,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
     type Listed = (&'static str, fn() -> Vec<(&'static str, &'static Statement)>);
     const FILES: &[Listed] = &[
         ("adoption_account", adoption_account::statements),
+        ("adoption_hold", adoption_hold::statements),
         ("adoption_link", adoption_link::statements),
         ("adoption_lookup", adoption_lookup::statements),
         ("adoption_row", adoption_row::statements),
@@ -144,6 +147,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("registration", registration::statements),
         ("registration_settings", registration_settings::statements),
         ("resource", resource::statements),
+        ("removed_organization", removed_organization::statements),
         ("revision", revision::statements),
         ("role", role::statements),
         ("second_factor", second_factor::statements),

@@ -1,13 +1,18 @@
-//! What each member of an organization may do in it as a whole, for the proof: equal sets once a page.
+//! What each member of an organization may do in it as a whole, for the proof: equal sets once a page. Accounts
+//! of a run that wait for the proof count as if they were open.
 
 use super::links::limit;
-use super::require_operator;
+use super::{range_of, require_operator};
 use crate::App;
 use crate::audit::hex;
 use crate::caller::RequestContext;
+use crate::snapshot::Snapshot;
+use charter_kernel::facts::PrincipalStatus;
 use charter_kernel::{OrganizationId, PermissionCode, PrincipalId, Problem, Revision};
 use charter_policy::PermissionSet;
-use std::collections::{BTreeMap, HashMap};
+use charter_store::adoption_hold;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 /// The answers about a page of members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +46,10 @@ pub async fn answers(
     let revision = reading!(app.database(), organization, |conn| async move {
         charter_store::revision::get(conn, organization).await
     })?;
-    let snapshot = app.snapshots().at_least(organization, revision, now).await?;
+    let (snapshot, is_supposed) = match supposed(app, organization, revision).await? {
+        Some(snapshot) => (snapshot, true),
+        None => (app.snapshots().at_least(organization, revision, now).await?, false),
+    };
     let (shard, index) = (snapshot.shard(), snapshot.index());
     let all = shard.members();
     let start = after.map_or(0, |after| all.partition_point(|member| *member <= after));
@@ -57,7 +65,49 @@ pub async fn answers(
         members.push((member, number));
     }
     let next = if page.next().is_some() { members.last().map(|(member, _)| *member) } else { None };
+    if is_supposed && next.is_none() {
+        app.snapshots().suppose(None);
+    }
     let modules =
         shard.entitled_modules(now).into_iter().map(|(key, is_on)| (key.to_owned(), is_on)).collect();
     Ok(Answers { revision: shard.revision(), codes: index.codes().to_vec(), modules, classes, members, next })
+}
+
+/// The organization as it will be when the accounts that wait for the proof are opened; none where nobody waits.
+async fn supposed(
+    app: &App,
+    organization: OrganizationId,
+    revision: Revision,
+) -> Result<Option<Arc<Snapshot>>, Problem> {
+    let runs = reading_all!(app.database(), |conn| adoption_hold::runs(conn))?;
+    let mut waiting: HashSet<PrincipalId> = HashSet::new();
+    for (run, opened_at) in runs {
+        let range = range_of(run);
+        let of = async |limit: u32| {
+            reading_all!(app.database(), |conn| adoption_hold::members(
+                conn,
+                organization,
+                range,
+                opened_at,
+                limit
+            ))
+        };
+        if of(1).await?.is_empty() {
+            continue;
+        }
+        if let Some(known) = app.snapshots().supposed(organization, revision) {
+            return Ok(Some(known));
+        }
+        waiting.extend(of(u32::MAX).await?);
+    }
+    if waiting.is_empty() {
+        return Ok(None);
+    }
+    let mut facts = crate::facts(app, organization).await?;
+    for member in facts.members.iter_mut().filter(|it| waiting.contains(&it.principal)) {
+        member.account_status = PrincipalStatus::Active;
+    }
+    let snapshot = app.snapshots().compile(&facts)?;
+    app.snapshots().suppose(Some((organization, Arc::clone(&snapshot))));
+    Ok(Some(snapshot))
 }

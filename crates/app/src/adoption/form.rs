@@ -66,7 +66,7 @@ pub struct UserRow {
     pub login: String,
     /// Shown name; the login when left out.
     pub name: Option<String>,
-    /// `active`, `suspended` or `deactivated`.
+    /// `active` or `deactivated`.
     pub status: String,
     /// The hash of the password, in the other system's format.
     pub password_hash: Option<String>,
@@ -359,8 +359,11 @@ fn users(faults: &mut Faults, ready: &mut Ready, rows: Vec<UserRow>) {
             Some(name) => faults.note(KIND, place, "name", text::name("name", name)).unwrap_or_default(),
             None => login.clone(),
         };
-        let status =
-            faults.note(KIND, place, "status", word(&row.status, PrincipalStatus::from_word, STANDING));
+        // Accounts that wait for the proof are suspended: it tells them from those that stay as they are.
+        let standing =
+            |text: &str| PrincipalStatus::from_word(text).filter(|it| *it != PrincipalStatus::Suspended);
+        let status = word(&row.status, standing, "active or deactivated");
+        let status = faults.note(KIND, place, "status", status);
         let hash = row.password_hash.as_deref().map(AdoptedHash::parse).transpose();
         let hash = hash.unwrap_or_else(|refused| {
             faults.add(KIND, place, "password_hash", refused.to_string());

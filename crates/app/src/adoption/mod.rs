@@ -3,7 +3,8 @@
 //!
 //! For the operator only, and one at a time: whoever applies or takes back holds a lease, which each call renews. A run (`run.rs`) goes
 //! step by step (`step.rs`). The ids of its rows lie in a range of their own, so that a batch (`rows.rs`, judged by `form.rs` and `state.rs`)
-//! can be repeated and a run be taken back whole.
+//! can be repeated and a run be taken back whole. The accounts it brings are suspended until its equivalence is done, so that nobody has
+//! anything by them before.
 
 mod answers;
 mod form;
@@ -34,6 +35,7 @@ use charter_db::Tx;
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::{OrganizationId, Problem, ProblemKind, Timestamp};
 use charter_store as store;
+use charter_store::adoption_undo::Range;
 
 /// The lease of whoever applies or takes back.
 const LEASE: &str = "adoption";
@@ -45,6 +47,12 @@ const RUN_SHIFT: u32 = 80;
 /// Whether an id lies in the range of a run.
 fn is_of_run(run: u64, id: u128) -> bool {
     id >> RUN_SHIFT == u128::from(run)
+}
+
+/// A run with the range of its ids.
+fn range_of(run: u64) -> Range {
+    let from = u128::from(run) << RUN_SHIFT;
+    Range { run, from, to: from + (1 << RUN_SHIFT) }
 }
 
 /// Refuses everybody but the operator.

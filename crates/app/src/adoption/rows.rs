@@ -12,11 +12,16 @@ use crate::entitlement::{Cause, Entry, Origin, actor_text, append_events};
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::audit::AuditEvent;
+use charter_kernel::facts::PrincipalStatus;
 use charter_kernel::{ModuleKey, OrganizationId, Problem, Timestamp};
 use charter_store as store;
 use charter_store::adoption_row as row;
+use charter_store::adoption_row::NewUser;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
+
+const ACTIVE: &str = PrincipalStatus::Active.as_str();
+const SUSPENDED: &str = PrincipalStatus::Suspended.as_str();
 
 /// How many rows of each kind are new.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -138,7 +143,9 @@ async fn insert(
     }
     if !ready.users.is_empty() {
         let new = ready.users.iter().enumerate().filter(|(place, _)| of(place, &todo.new_users));
-        let new: Vec<_> = new.map(|(_, (_, it))| it.clone()).collect();
+        // Nobody has anything by the run before it is proved.
+        let held = |it: &NewUser| if it.status == ACTIVE { SUSPENDED } else { it.status };
+        let new: Vec<_> = new.map(|(_, (_, it))| NewUser { status: held(it), ..it.clone() }).collect();
         if !new.is_empty() {
             inserted.users = row::insert_users(tx, &new, now).await?;
         }

@@ -1,12 +1,12 @@
 //! The steps of a run, in order. What they come to decides how far the run is.
 
 use super::run::{RunView, view};
-use super::{LEASE, RunState, Step, StepRow, StepState, event, hold, known, require_operator};
+use super::{LEASE, RunState, Step, StepRow, StepState, event, hold, known, range_of, require_operator};
 use crate::App;
 use crate::caller::RequestContext;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope};
-use charter_kernel::{Problem, ProblemKind};
+use charter_kernel::{OrganizationId, Problem, ProblemKind};
 use charter_store as store;
 
 /// Most characters of what went wrong.
@@ -31,7 +31,7 @@ pub struct StepDraft {
     pub error: Option<String>,
 }
 
-/// Says how a step stands. Said again it changes nothing.
+/// Says how a step stands. Said again it changes nothing. With the equivalence the accounts of the run are opened.
 pub async fn step(
     app: &App,
     ctx: &RequestContext,
@@ -52,13 +52,14 @@ pub async fn step(
         return Err(Problem::invalid("error", "a step that failed says why, and no other does"));
     }
     let (platform, now, ctx) = (app.platform(), ctx.now, ctx.clone());
-    let (told, _) = app
+    let ((told, opened), _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 let tx = transaction.tx();
                 hold(tx, draft.holder, now).await?;
                 let mut run = known(tx, number).await?;
                 let steps = store::adoption_run::steps(tx, number).await?;
+                let mut opened = Vec::new();
                 let own = steps.iter().find(|row| row.step == draft.step);
                 let is_said = own.is_some_and(|row| row.state == draft.state) && run.state == RunState::Applied;
                 if !is_said {
@@ -78,7 +79,10 @@ pub async fn step(
                     run.error.clone_from(&row.error);
                     match (row.step, row.state) {
                         (_, StepState::Failed) => (run.state, run.ended_at) = (RunState::Failed, Some(now)),
-                        (Step::Equivalence, StepState::Done) => (run.state, run.ended_at) = (RunState::Applied, Some(now)),
+                        (Step::Equivalence, StepState::Done) => {
+                            (run.state, run.ended_at) = (RunState::Applied, Some(now));
+                            opened = store::adoption_hold::open(tx, range_of(number), platform, now).await?;
+                        }
                         _ => {}
                     }
                     if run.state != RunState::Applying {
@@ -96,10 +100,14 @@ pub async fn step(
                     "error": row.and_then(|row| row.error.clone()),
                 });
                 let event = event(&ctx, platform, "adoption.step", number, after);
-                transaction.commit(event, Vec::new(), view).await
-            }) as BoxFuture<'_, Result<Committed<RunView>, Problem>>
+                transaction.commit(event, Vec::new(), (view, opened)).await
+            }) as BoxFuture<'_, Result<Committed<(RunView, Vec<OrganizationId>)>, Problem>>
         })
         .await?;
+    for organization in opened {
+        app.snapshots().forget(organization);
+    }
+    app.snapshots().forget(platform);
     Ok(told)
 }
 

@@ -5,7 +5,9 @@
 //! What allows goes before what denies, and an account goes whole, so nobody has more in between than before or after.
 
 use super::run::{RunView, view};
-use super::{LEASE, Run, RunState, Step, StepState, event, hold, is_of_run, known, require_operator};
+use super::{
+    LEASE, Run, RunState, Step, StepState, event, hold, is_of_run, known, range_of, require_operator,
+};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -14,10 +16,11 @@ use crate::identity::session;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Conn, Scope, Tx};
 use charter_kernel::audit::AuditEvent;
-use charter_kernel::{ModuleKey, OrganizationId, Problem, ProblemKind, SessionId, Timestamp};
+use charter_kernel::{ModuleKey, OrganizationId, Problem, ProblemKind, SessionId};
 use charter_store as store;
-use charter_store::adoption_undo::{self as undo_rows, Range};
-use charter_store::{adoption_account, adoption_row, adoption_wipe};
+use charter_store::adoption_undo as undo_rows;
+use charter_store::removed_organization::Removed;
+use charter_store::{adoption_account, adoption_hold, adoption_row, adoption_wipe};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Accounts of one call.
@@ -51,41 +54,9 @@ pub struct Undone {
 #[derive(Default)]
 struct Aftermath {
     touched: Vec<OrganizationId>,
-    gone: Vec<OrganizationId>,
+    gone: Vec<Removed>,
     ended: Vec<SessionId>,
     events: Vec<AuditEvent>,
-}
-
-/// What other nodes may still remember.
-#[derive(Debug, Clone, Copy)]
-struct Elsewhere {
-    /// This node.
-    own: u128,
-    /// How long a node that hears nothing goes on by what it remembers, in seconds.
-    memory: i64,
-}
-
-impl Elsewhere {
-    /// Whether another node may still go by what these organizations were before they were closed. What is gone it would never hear of.
-    async fn remembers(self, tx: &mut Tx, of: &[OrganizationId], now: Timestamp) -> Result<bool, Problem> {
-        /// Clocks may be this far apart.
-        const LEEWAY: i64 = 2;
-        if of.is_empty() {
-            return Ok(false);
-        }
-        let seen =
-            store::node::seen_since(tx, now.plus_seconds(-crate::identity::node::SEEN_SECONDS)).await?;
-        if seen.iter().all(|node| node.id == self.own) {
-            return Ok(false);
-        }
-        let since = now.plus_seconds(-(self.memory + LEEWAY));
-        Ok(undo_rows::changed_after(tx, of, since).await? > 0)
-    }
-}
-
-fn range_of(run: u64) -> Range {
-    let from = u128::from(run) << super::RUN_SHIFT;
-    Range { run, from, to: from + (1 << super::RUN_SHIFT) }
 }
 
 /// Takes back some of a run.
@@ -100,8 +71,6 @@ pub async fn undo(
         return Err(Problem::invalid("to", "before, schema or data is expected"));
     }
     let (platform, now, ctx) = (app.platform(), ctx.now, ctx.clone());
-    let elsewhere =
-        Elsewhere { own: app.identity().vault().holder(), memory: app.snapshots().max_staleness_seconds() };
     let ((undone, view, aftermath), _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
@@ -117,7 +86,7 @@ pub async fn undo(
                         store::adoption_run::set_state(tx, number, RunState::Undoing, run.error.as_deref(), None).await?;
                         run.state = RunState::Undoing;
                     }
-                    undone.done = piece(tx, &ctx, &run, platform, elsewhere, &mut undone, &mut aftermath).await?;
+                    undone.done = piece(tx, &ctx, &run, platform, &mut undone, &mut aftermath).await?;
                 }
                 if undone.done && run.state != RunState::Undone {
                     finish(tx, &mut run, draft.to, &ctx).await?;
@@ -136,7 +105,7 @@ pub async fn undo(
         })
         .await?;
     session::forget(app, &aftermath.ended);
-    for organization in aftermath.touched.iter().chain(&aftermath.gone) {
+    for organization in aftermath.touched.iter().chain(aftermath.gone.iter().map(|it| &it.organization)) {
         app.snapshots().forget(*organization);
     }
     if !aftermath.gone.is_empty() {
@@ -146,7 +115,7 @@ pub async fn undo(
     Ok((undone, view))
 }
 
-/// Refuses while another run stands on this one, and while people's own rows would go unasked.
+/// Refuses while another run stands on this one, and while people's own rows would go unasked after the equivalence held.
 async fn require_free(tx: &mut Tx, run: &Run, discard: bool) -> Result<(), Problem> {
     if let Some(later) = store::adoption_run::later(tx, run.number).await? {
         let (number, state) = (later.number, later.state.as_str());
@@ -155,7 +124,8 @@ async fn require_free(tx: &mut Tx, run: &Run, discard: bool) -> Result<(), Probl
             format!("run {number} came after it and is {state}: take that back first"),
         ));
     }
-    if discard {
+    // What was never proved can always be taken back, or its gains would stay in force.
+    if discard || adoption_hold::opened_at(tx, run.number).await?.is_none() {
         return Ok(());
     }
     let mut made = undo_rows::made_since(tx, range_of(run.number)).await?;
@@ -178,7 +148,6 @@ async fn piece(
     ctx: &RequestContext,
     run: &Run,
     platform: OrganizationId,
-    elsewhere: Elsewhere,
     undone: &mut Undone,
     aftermath: &mut Aftermath,
 ) -> Result<bool, Problem> {
@@ -213,9 +182,6 @@ async fn piece(
     let owners = owners(tx, run).await?;
     let (own, others): (Vec<_>, Vec<_>) =
         work.iter().copied().partition(|id| owners.iter().any(|owner| is_of_run(*owner, id.0)));
-    if elsewhere.remembers(tx, &own, now).await? {
-        return Ok(false);
-    }
     let touched: Vec<_> = work.iter().copied().filter(|id| *id != platform).collect();
     adoption_row::touch(tx, &touched, now).await?;
     if !others.is_empty() {
@@ -229,9 +195,11 @@ async fn piece(
         let kept: BTreeSet<_> = adoption_wipe::with_trail(tx, &own).await?.into_iter().collect();
         let rows = adoption_wipe::wipe(tx, &own).await?;
         *undone.removed.entry("rows").or_default() += rows;
-        aftermath.gone = own.iter().copied().filter(|id| !kept.contains(id)).collect();
-        if !aftermath.gone.is_empty() {
-            undone.removed.insert("organizations", adoption_wipe::remove(tx, &aftermath.gone).await?);
+        let gone: Vec<_> = own.iter().copied().filter(|id| !kept.contains(id)).collect();
+        if !gone.is_empty() {
+            // Other nodes read here what they must forget: the revisions go as well.
+            aftermath.gone = store::removed_organization::record(tx, &gone, now).await?;
+            undone.removed.insert("organizations", adoption_wipe::remove(tx, &gone).await?);
         }
         aftermath.events.extend(kept.into_iter().map(|id| {
             let mut event = audit::event(ctx, id, "adoption.undo", "organization", id.to_string());
@@ -298,6 +266,9 @@ async fn finish(tx: &mut Tx, run: &mut Run, to: Step, ctx: &RequestContext) -> R
             row.ended_at = Some(ctx.now);
             store::adoption_run::put_step(tx, run.number, &row).await?;
         }
+    }
+    if to != Step::Data {
+        adoption_hold::close(tx, run.number).await?;
     }
     run.state = if to == Step::Before { RunState::Undone } else { RunState::Failed };
     run.error = (to != Step::Before).then(|| format!("taken back to the step {}", to.as_str()));

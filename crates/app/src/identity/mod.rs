@@ -419,6 +419,7 @@ impl Identity {
             key_flush::hourly(app, started).await?;
             oauth::purge(app, started).await?;
             node::purge(app, started).await?;
+            crate::organization::purge(app, started).await?;
             self.purged_at.store(started.micros(), Ordering::Release);
         }
         key_flush::flush(app, started, false).await;

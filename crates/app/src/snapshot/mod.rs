@@ -11,6 +11,7 @@ mod mode;
 mod slots;
 
 use crate::clock::World;
+use crate::organization::Directory;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use charter_db::Database;
 use charter_kernel::catalogue::Catalogue;
@@ -18,9 +19,10 @@ use charter_kernel::facts::{MemberFact, OrganizationFacts};
 use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Revision, Timestamp};
 use charter_policy::{Index, Interner, Shard};
 use charter_store as store;
+use charter_store::removed_organization;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use demand::RememberedDemand;
 pub use mode::ModeSince;
@@ -85,6 +87,8 @@ pub struct Snapshots {
     slots: Slots,
     read_at: AtomicI64,
     max_staleness_seconds: i64,
+    directory: Arc<Directory>,
+    supposed: Mutex<Option<(OrganizationId, Arc<Snapshot>)>>,
     counters: SnapshotCounters,
 }
 
@@ -96,6 +100,7 @@ impl Snapshots {
         catalogue: Arc<Catalogue>,
         index: Arc<Index>,
         max_staleness_seconds: u32,
+        directory: Arc<Directory>,
     ) -> Self {
         let read_at = AtomicI64::new(world.now().micros());
         Self {
@@ -110,6 +115,8 @@ impl Snapshots {
             slots: Slots::default(),
             read_at,
             max_staleness_seconds: i64::from(max_staleness_seconds),
+            directory,
+            supposed: Mutex::default(),
             counters: SnapshotCounters::default(),
         }
     }
@@ -164,11 +171,6 @@ impl Snapshots {
     /// How long ago the change sequence was last read, in seconds: how old what this node decides by may be.
     pub fn age_seconds(&self, now: Timestamp) -> i64 {
         (now.micros() - self.read_at().micros()).div_euclid(1_000_000).max(0)
-    }
-
-    /// How long this node goes on without having heard of changes, in seconds.
-    pub(crate) const fn max_staleness_seconds(&self) -> i64 {
-        self.max_staleness_seconds
     }
 
     /// Refuses when the facts may be older than `max_staleness`.
@@ -365,6 +367,7 @@ impl Snapshots {
         const PAGE: u32 = 1_000;
         let started = self.world.now();
         let since = self.read_at();
+        self.forget_removed(since, started).await?;
         let mut refreshed = 0;
         let mut page = reading_all!(self.database, |conn| store::revision::changed_since(conn, since, PAGE))?;
         loop {
@@ -387,6 +390,27 @@ impl Snapshots {
         self.read_registered_kinds().await?;
         self.read_at.fetch_max(started.micros(), Ordering::AcqRel);
         Ok(refreshed)
+    }
+
+    /// Forgets organizations that are gone. Their revisions went with them, and one that comes back begins again: this is read before changes.
+    async fn forget_removed(&self, since: Timestamp, now: Timestamp) -> Result<(), Problem> {
+        const PAGE: u32 = 1_000;
+        if since.plus_seconds(removed_organization::KEPT_SECONDS - store::revision::OVERLAP_SECONDS) < now {
+            // Longer away than removals are told of.
+            self.slots.clear_after(|| self.directory.forget_all());
+            return Ok(());
+        }
+        let mut page = reading_all!(self.database, |conn| removed_organization::since(conn, since, PAGE))?;
+        loop {
+            self.directory.forget(&page.rows);
+            for gone in &page.rows {
+                self.forget(gone.organization);
+            }
+            let Some(last) = page.rows.last().cloned().filter(|_| page.more) else { return Ok(()) };
+            page = reading_all!(self.database, |conn| async move {
+                removed_organization::after(conn, &last, PAGE).await
+            })?;
+        }
     }
 
     /// Takes note that an organization is at a revision now, and reads it when this node is behind.
@@ -415,7 +439,25 @@ impl Snapshots {
 
     /// Drops an organization from memory: whoever asks next reads its facts as they are then.
     pub(crate) fn forget(&self, organization: OrganizationId) {
-        self.slots.remove(organization);
+        if self.slots.get(organization).is_some() {
+            self.slots.remove(organization);
+        }
+    }
+
+    /// An organization compiled from facts that are not in force, at least as new as a revision: nobody decides by it. The last one is
+    /// kept for who asks page by page.
+    pub(crate) fn supposed(&self, organization: OrganizationId, revision: Revision) -> Option<Arc<Snapshot>> {
+        let kept = self.supposed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, snapshot) = kept.as_ref()?;
+        let is_it = *of == organization
+            && snapshot.shard.revision() >= revision
+            && Arc::ptr_eq(&snapshot.index, &self.index.load());
+        is_it.then(|| Arc::clone(snapshot))
+    }
+
+    /// Keeps such a one, or none any more.
+    pub(crate) fn suppose(&self, kept: Option<(OrganizationId, Arc<Snapshot>)>) {
+        *self.supposed.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 
     /// Drops organizations nobody asked for since `before`, and returns how many.

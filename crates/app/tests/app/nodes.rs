@@ -13,6 +13,7 @@ const PLATFORMS: Statement = Statement::new("select count(*) from organizations 
 const EVENTS: Statement =
     Statement::new("select count(*) from audit_events where action = 'organization.create'");
 const MIGRATED: Statement = Statement::new("select count(*) from charter_migrations");
+const REMOVED: Statement = Statement::new("select count(*) from removed_organizations");
 const KEYS: Statement = Statement::new("select count(*) from signing_keys");
 
 async fn count(node: &Node, statement: Statement) -> i64 {
@@ -230,4 +231,97 @@ async fn a_session_that_ended_elsewhere_is_over_after_the_poll() {
     assert!(here.app.authenticate(Some(&token), None).await.is_err());
     there.app.tick().await.unwrap();
     assert!(there.app.authenticate(Some(&token), None).await.is_err());
+}
+
+/// A node that slept through a rollback remembers nothing of what is gone, not even when the same run brings the same organization again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_rollback_removed_is_forgotten_by_a_node_that_slept_and_once_more_when_it_slept_for_days() {
+    use charter_app::adoption;
+    use charter_kernel::PrincipalId;
+    let db = database::postgres().await;
+    let (here, there) = two(&db).await;
+    let holder = 7;
+    let toys = here.toys();
+    let now = here.now();
+    let bob = here.app.snapshots().snapshot(toys, now).await.unwrap().shard().members()[0];
+    let plan = adoption::RunDraft {
+        source: "legacy".parse().unwrap(),
+        system: "django".to_owned(),
+        engine: adoption::RunEngine::Postgres,
+        plan_hash: "p1".to_owned(),
+        facts_fingerprint: "f1".to_owned(),
+        plan: "{}".to_owned(),
+        holder,
+    };
+    let shop = OrganizationId((1 << 80) | (7 << 76) | (2 << 62) | 1);
+    let rows = |assigned: bool| adoption::Rows {
+        organizations: vec![adoption::OrganizationRow {
+            legacy_id: "7".to_owned(),
+            id: shop,
+            key: "shop".parse().unwrap(),
+            name: "Shop".to_owned(),
+            enabled_modules: None,
+            status: "active".to_owned(),
+        }],
+        memberships: vec![adoption::MembershipRow {
+            organization: shop,
+            principal: bob,
+            status: "active".to_owned(),
+        }],
+        assignments: assigned
+            .then(|| adoption::AssignmentRow {
+                id: shop.0 + 1,
+                organization: shop,
+                role: "org_admin".parse().unwrap(),
+                principal: bob,
+            })
+            .into_iter()
+            .collect(),
+        ..adoption::Rows::default()
+    };
+    let allowed = async |node: &Node, who: PrincipalId| {
+        let now = node.now();
+        let snapshot = node.app.snapshots().snapshot(shop, now).await?;
+        let allowed = snapshot.shard().allowed_at_large(who, now);
+        Ok::<_, charter_kernel::Problem>(allowed != charter_policy::PermissionSet::EMPTY)
+    };
+    for slept in [1, 3 * 24 * 60 * 60] {
+        adoption::begin(&here.app, &here.operator(), plan.clone()).await.unwrap();
+        adoption::write(&here.app, &here.operator(), 1, holder, rows(true)).await.unwrap();
+        there.app.tick().await.unwrap();
+        assert!(allowed(&there, bob).await.unwrap());
+        assert_eq!(there.app.resolve_organization("shop").await.unwrap(), shop);
+        let mut calls = 0;
+        loop {
+            let draft = adoption::UndoDraft { holder, to: adoption::Step::Schema, discard: false };
+            let (undone, _) = adoption::undo(&here.app, &here.operator(), 1, draft).await.unwrap();
+            calls += 1;
+            if undone.done {
+                break;
+            }
+            assert!(calls < 20, "nothing is waited for");
+        }
+        assert!(allowed(&there, bob).await.unwrap(), "it sleeps");
+        here.clock.forward(slept);
+        there.clock.forward(slept);
+        if slept > 24 * 60 * 60 {
+            // Nobody tells of it any more.
+            here.app.tick().await.unwrap();
+            assert_eq!(count(&here, REMOVED).await, 0);
+        }
+        // The same again with fewer rights, and a smaller revision than the one remembered.
+        adoption::begin(&here.app, &here.operator(), plan.clone()).await.unwrap();
+        adoption::write(&here.app, &here.operator(), 1, holder, rows(false)).await.unwrap();
+        there.app.tick().await.unwrap();
+        assert!(!allowed(&there, bob).await.unwrap(), "slept for {slept} s");
+        loop {
+            let draft = adoption::UndoDraft { holder, to: adoption::Step::Schema, discard: false };
+            if adoption::undo(&here.app, &here.operator(), 1, draft).await.unwrap().0.done {
+                break;
+            }
+        }
+        there.app.tick().await.unwrap();
+        assert_eq!(allowed(&there, bob).await.unwrap_err().kind, ProblemKind::NotFound);
+        assert_eq!(there.app.organization_in_memory("shop"), None);
+    }
 }

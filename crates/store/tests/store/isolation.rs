@@ -19,6 +19,7 @@ const DIRECTORIES: &[&str] = &[
     "oauth_client_homes",
     "organization_keys",
     "principal_memberships",
+    "removed_organizations",
     "resource_homes",
     "sessions",
 ];

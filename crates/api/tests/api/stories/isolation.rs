@@ -108,8 +108,13 @@ async fn everything(story: &Story, organization: &str) -> Value {
 }
 
 /// Routes about things that are no organization's own: numbers that every organization counts for itself, names of the catalogue and
-/// its plans, which all share, as they do the installation's signing keys and mails, and one's own account, which has stories in `auth`.
+/// its plans, which all share, as they do the installation's signing keys and mails, runs of adoption, which are the operator's only, and one's
+/// own account, which has stories in `auth`.
 const NOT_ANYBODYS: &[&str] = &[
+    "adoption.runs.rows",
+    "adoption.runs.show",
+    "adoption.runs.step",
+    "adoption.runs.undo",
     "audit.get",
     "keys.revoke",
     "limits.check",

@@ -77,7 +77,7 @@ both_engines!(links_and_accounts_are_told_page_by_page, async |database| {
     let logins =
         json!({"logins": ["ANN@shop.example", "nobody@shop.example", "ann@toys.example", "zero\0byte"]});
     let told = story.post(Who::Operator, "/api/v1/adoption/accounts", logins).await.is(200).body;
-    let ann = json!({"id": id(run, 11), "kind": "user", "status": "active"});
+    let ann = json!({"id": id(run, 11), "kind": "user", "status": "suspended"});
     let toys = json!({"id": story.id_of(ANN), "kind": "user", "status": "active"});
     assert_eq!(told["accounts"], json!([ann, null, toys, null]));
     let answers = "/api/v1/adoption/answers?organization=shop&limit=1";
@@ -143,6 +143,7 @@ both_engines!(an_adopted_user_signs_in_with_the_password_they_had, async |databa
     let users: Vec<Value> = hashes.iter().enumerate().map(user).collect();
     let told = story.rows(run, json!({"holder": HOLDER, "users": users})).await.is(200).body;
     assert_eq!(told["inserted"]["users"], hashes.len());
+    story.prove(run).await;
     for number in 0..hashes.len() {
         let login = format!("user{number}@shop.example");
         story.log_in(&login, crate::stories::auth::PASSWORD).await.is(200);

@@ -22,6 +22,7 @@ const NOT_COMPARED: &[&str] = &[
     "entitlement_events",
     "sign_in_counters",
     "nodes",
+    "removed_organizations",
 ];
 
 async fn content(story: &Story) -> Held {
@@ -89,6 +90,7 @@ both_engines!(what_people_made_since_stops_a_rollback_unless_it_is_to_be_discard
     let before = content(&story).await;
     let run = story.begin("p1").await;
     story.rows(run, company(run)).await.is(200);
+    story.prove(run).await;
     // A role given by hand brings a trail as well: the organization has to stay.
     let body = json!({"role": "viewer", "subject": {"member": "ann@shop.example"}});
     story.post(Who::Operator, "/api/v1/organizations/shop/assignments", body).await.is(201);
@@ -102,7 +104,7 @@ both_engines!(what_people_made_since_stops_a_rollback_unless_it_is_to_be_discard
             && detail.contains("1 places in teams"),
         "{detail}"
     );
-    assert_eq!(story.get(Who::Operator, &format!("{RUNS}/{run}")).await.is(200).body["state"], "applying");
+    assert_eq!(story.get(Who::Operator, &format!("{RUNS}/{run}")).await.is(200).body["state"], "applied");
     story.undo(run, "before", true).await;
     let shop = story.get(Who::Operator, "/api/v1/organizations/shop").await.is(200).body;
     assert_eq!((&shop["status"], &shop["id"]), (&json!("closed"), &json!(id(run, 1))));
@@ -124,6 +126,7 @@ both_engines!(an_account_that_goes_is_out_at_once, async |database| {
     let story = Story::company(database).await;
     let run = story.begin("p1").await;
     story.rows(run, company(run)).await.is(200);
+    story.prove(run).await;
     let path = "/api/v1/users/ann@shop.example/password";
     story.post(Who::Operator, path, json!({"password": crate::stories::auth::PASSWORD})).await.is(200);
     let told = story.log_in("ann@shop.example", crate::stories::auth::PASSWORD).await.is(200);
@@ -191,4 +194,111 @@ both_engines!(a_rollback_that_fails_at_any_step_goes_on, async |database: TestDa
     }
     assert_eq!(story.get(Who::Operator, &format!("{RUNS}/{run}")).await.is(200).body["state"], "undone");
     assert_eq!(differing(&before, &content(&story).await), Vec::<&str>::new());
+});
+
+both_engines!(
+    a_run_that_was_never_proved_gives_nobody_anything_and_is_taken_back_unasked,
+    async |database| {
+        use crate::stories::auth::PASSWORD;
+        let story = Story::company(database).await;
+        let before = content(&story).await;
+        let run = story.begin("p1").await;
+        story.rows(run, company(run)).await.is(200);
+        let platform = story.app.platform().to_string();
+        let (ann, bob) = (id(run, 11), id(run, 12));
+        // A superadmin, in an organization that was there before.
+        let rows = json!({
+            "holder": HOLDER,
+            "memberships": [{"organization": platform, "principal": ann, "status": "active"}],
+            "assignments": [{"id": id(run, 51), "organization": platform, "role": "superadmin", "principal": ann}],
+        });
+        story.rows(run, rows).await.is(200);
+        let may = async || {
+            let body = json!({"subject": ann, "permission": "sales.orders.read"});
+            let told = story.post(Who::Operator, "/api/v1/organizations/shop/checks", body).await.is(200);
+            told.body["decision"].clone()
+        };
+        let answers = async || {
+            let path = "/api/v1/adoption/answers?organization=shop&limit=1";
+            let first = story.get(Who::Operator, path).await.is(200).body;
+            let after = first["next"].as_str().unwrap().to_owned();
+            let second = story.get(Who::Operator, &format!("{path}&after={after}")).await.is(200).body;
+            [first["classes"].clone(), second["classes"].clone()]
+        };
+        let account = async |login: &str| {
+            let told = story
+                .post(Who::Operator, "/api/v1/adoption/accounts", json!({"logins": [login]}))
+                .await
+                .is(200);
+            told.body["accounts"][0]["status"].clone()
+        };
+        let path = "/api/v1/users/ann@shop.example/password";
+        story.post(Who::Operator, path, json!({"password": PASSWORD})).await.is(200);
+        let proved = answers().await;
+        assert_ne!(proved[0], proved[1], "what will be, before it is");
+        assert_eq!((may().await, account("ann@shop.example").await), (json!("deny"), json!("suspended")));
+        story.log_in("ann@shop.example", PASSWORD).await.is_problem(401, "invalid-credentials");
+        for (step, state) in
+            [("before", "done"), ("schema", "done"), ("data", "done"), ("equivalence", "failed")]
+        {
+            story.step(run, step, state).await.is(200);
+        }
+        assert_eq!((may().await, answers().await), (json!("deny"), proved.clone()));
+        // What people made in between keeps nothing from being taken back.
+        let body = json!({"key": "crew", "name": "Crew", "members": ["ann@shop.example"]});
+        story.post(Who::Operator, "/api/v1/organizations/shop/teams", body).await.is(201);
+        story.undo(run, "before", false).await;
+        let after = content(&story).await;
+        let left = differing(&before, &after);
+        assert!(left.iter().all(|it| it.contains("organization")), "{left:?}");
+
+        let next = story.begin("p2").await;
+        let mut rows = company(next);
+        rows["organizations"][0]["key"] = json!("shop-two");
+        rows["organizations"][0]["legacy_id"] = json!("8");
+        story.rows(next, rows).await.is(200);
+        let may = async |who: u128| {
+            let body = json!({"subject": id(next, who), "permission": "sales.orders.read"});
+            let told = story.post(Who::Operator, "/api/v1/organizations/shop-two/checks", body).await.is(200);
+            told.body["decision"].clone()
+        };
+        assert_eq!(may(11).await, "deny");
+        story.prove(next).await;
+        assert_eq!((may(11).await, may(12).await), (json!("allow"), json!("deny")));
+        let states = (account("ann@shop.example").await, account("bob@shop.example").await);
+        assert_eq!(states, (json!("active"), json!("deactivated")), "{bob}");
+        // Proved once more it opens nobody who was suspended since.
+        story.pass(1);
+        let suspend = json!({"account_status": "suspended", "reason": "left"});
+        let path = format!("/api/v1/organizations/shop-two/members/{}", id(next, 11));
+        story.send(Who::Operator, Method::PATCH, &path, &[], Some(suspend)).await.is(200);
+        story.undo(next, "data", false).await;
+        story.post(Who::Operator, RUNS, plan("p2", HOLDER)).await.is(200);
+        story.step(next, "equivalence", "done").await.is(200);
+        assert_eq!(account("ann@shop.example").await, "suspended");
+    }
+);
+
+both_engines!(what_people_gave_an_adopted_account_elsewhere_stops_a_rollback, async |database| {
+    let story = Story::company(database).await;
+    let run = story.begin("p1").await;
+    story.rows(run, company(run)).await.is(200);
+    story.prove(run).await;
+    let member = json!({"login": "ann@shop.example"});
+    story.post(Who::Operator, "/api/v1/organizations/toys/members", member).await.is(201);
+    let subject = json!({"member": "ann@shop.example"});
+    let body = json!({"role": "viewer", "subject": subject});
+    story.post(ANN, "/api/v1/organizations/toys/assignments", body).await.is(201);
+    let body = json!({"subject": subject, "permission": "sales.orders.read", "reason": "helps"});
+    story.post(ANN, "/api/v1/organizations/toys/grants", body).await.is(201);
+    story
+        .put(ANN, "/api/v1/organizations/toys/resources/vouchers/7", json!({"owner": "ann@shop.example"}))
+        .await
+        .is(200);
+    let told = story.undo_once(run, "before", false).await.is_problem(409, "in-use");
+    let detail = told.body["detail"].as_str().unwrap();
+    for what in ["1 memberships", "1 assignments", "1 grants", "1 resources"] {
+        assert!(detail.contains(what), "{detail}");
+    }
+    story.undo(run, "before", true).await;
 });
