@@ -39,6 +39,7 @@ of_members! {
     "team_members";
     "blocks";
     "org_previews";
+    "shadow_flips";
     "oauth_consents";
     "credential_rates" "(organization_id, credential_id) in (select organization_id, credential_id from credentials";
     "credential_networks" "(organization_id, credential_id) in (select organization_id, credential_id from credentials";
@@ -95,6 +96,7 @@ const PLACES: Statement = Statement::new(
 /// Columns that hold an account and are left alone, with the reason: they tell who did something, or their rows end by themselves.
 pub const LEFT_ALONE: &[(&str, &str)] = &[
     ("audit_events.actor_id", "a trail is never changed"),
+    ("shadow_organizations.changed_by", "tells who changed it"),
     ("assignments.given_by", "tells who gave it"),
     ("grants.given_by", "tells who gave it"),
     ("blocks.given_by", "tells who set it"),

@@ -44,6 +44,9 @@ macro_rules! wiped {
 }
 
 wiped! {
+    "shadow_flips";
+    "shadow_counts";
+    "shadow_organizations";
     "credential_rates";
     "credential_networks";
     "credential_uses";

@@ -18,7 +18,7 @@ use charter_db::{BoxFuture, Conn, Scope, Tx};
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::{ModuleKey, OrganizationId, Problem, ProblemKind, SessionId};
 use charter_store as store;
-use charter_store::adoption_undo as undo_rows;
+use charter_store::adoption_undo::{self as undo_rows, Range};
 use charter_store::removed_organization::Removed;
 use charter_store::{adoption_account, adoption_hold, adoption_row, adoption_wipe};
 use std::collections::{BTreeMap, BTreeSet};
