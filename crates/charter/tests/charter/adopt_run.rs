@@ -341,6 +341,32 @@ both_engines!(what_changes_in_either_system_afterwards_is_found_by_name, async |
     assert!(run.out.contains("no run of legacy to take back"), "{}", run.out);
 });
 
+both_engines!(
+    an_organization_that_came_since_is_taken_over_by_the_next_run,
+    async |database: TestDatabase| {
+        let erp = Erp::with(&database, 20).await;
+        erp.mapped("none");
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        database
+            .maintain("insert into organizations values (4, 'New Toys', '[\"finance\"]', true)")
+            .await
+            .unwrap();
+        database
+            .maintain(
+                "insert into users values (999, 'new@toys.example', 'New', 'accountant', true, 4, null)",
+            )
+            .await
+            .unwrap();
+        let run = erp.verify().ended(1).json();
+        assert_eq!(run["proof"]["equivalence"]["missing"], 1, "{run:#}");
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        erp.verify().ended(0);
+        assert_eq!(check(&erp, "new-toys", "new@toys.example", "finance.journal_entries.create"), 0);
+    }
+);
+
 both_engines!(a_run_that_is_killed_goes_on_where_it_was, async |database: TestDatabase| {
     let erp = Erp::with(&database, 12_000).await;
     let before = erp.dump().await;

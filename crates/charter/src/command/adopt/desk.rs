@@ -157,16 +157,11 @@ impl<'a> Desk<'a> {
         loop {
             let answer = send(self.client, &call).await?.json()?;
             let counts = answer.get("removed").and_then(Value::as_object);
-            let before = removed;
             removed +=
                 counts.into_iter().flat_map(|counts| counts.values()).filter_map(Value::as_u64).sum::<u64>();
             each(removed);
             if answer.get("done") == Some(&Value::Bool(true)) {
                 return Ok(removed);
-            }
-            if removed == before {
-                // Another node may still remember what is to go.
-                tokio::time::sleep(PAUSE * 4).await;
             }
         }
     }

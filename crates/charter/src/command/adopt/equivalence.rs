@@ -213,7 +213,9 @@ pub async fn compare(
     let (none, mut done) = (ground.universe.none(), 0);
     for (place, list) in lists.iter().enumerate() {
         let organization = making.organizations().get(place);
-        let after = match organization {
+        // One that came to the other system since the last run is nowhere here yet, and nobody has anything in it.
+        let linked = organization.filter(|row| known.organizations.contains_key(&row.legacy_id));
+        let after = match linked {
             Some(row) => Some(ask(client, &row.id, &ground.universe).await?),
             None => None,
         };
