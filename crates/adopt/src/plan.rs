@@ -252,7 +252,8 @@ impl<'a> Ground<'a> {
         let mut counts = making.frame().counts();
         for user in self.facts.users.iter() {
             let mut rows = Rows::default();
-            making.user(user, None, &mut rows);
+            making.account(user, &mut rows);
+            making.member(user, &mut rows);
             counts.add(rows.counts());
         }
         counts

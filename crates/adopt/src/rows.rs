@@ -277,6 +277,12 @@ impl<'a> Making<'a> {
         all.map(|it| row(&it.id, &it.name, None, it.enabled_modules.as_ref(), it.is_active)).collect()
     }
 
+    /// What the rows are made of.
+    #[must_use]
+    pub const fn facts(&self) -> &'a LegacyFacts {
+        self.source.facts
+    }
+
     /// The organizations, by their places in the facts.
     #[must_use]
     pub fn organizations(&self) -> &[OrganizationRow] {
@@ -353,24 +359,30 @@ impl<'a> Making<'a> {
         known.unwrap_or_else(|| PrincipalId(ids::id(self.source.run, Kind::User, &[legacy_id])))
     }
 
-    /// Adds what a user comes to.
-    pub fn user(&mut self, user: LegacyUser<'_>, password_hash: Option<&str>, rows: &mut Rows) {
+    /// Adds the account of a user, without a password, and says whether it did: a user stands in as many rows as they have organizations,
+    /// one after the other.
+    pub fn account(&mut self, user: LegacyUser<'_>, rows: &mut Rows) -> bool {
+        if self.before == user.id {
+            return false;
+        }
+        self.before.clear();
+        self.before.push_str(user.id);
+        rows.users.push(UserRow {
+            legacy_id: user.id.to_owned(),
+            id: self.principal(user.id).to_string(),
+            login: user.login.to_owned(),
+            name: if user.name.is_empty() { user.login } else { user.name }.to_owned(),
+            status: if user.is_active { "active" } else { "deactivated" },
+            password_hash: None,
+        });
+        true
+    }
+
+    /// Adds what a user has in its organization, and over all of them.
+    pub fn member(&self, user: LegacyUser<'_>, rows: &mut Rows) {
         let Source { facts, intent, known, run, .. } = self.source;
         let principal = self.principal(user.id).to_string();
         let is_known = known.users.contains_key(user.id);
-        // A user stands in as many rows as they have organizations, one after the other.
-        if self.before != user.id {
-            self.before.clear();
-            self.before.push_str(user.id);
-            rows.users.push(UserRow {
-                legacy_id: user.id.to_owned(),
-                id: principal.clone(),
-                login: user.login.to_owned(),
-                name: if user.name.is_empty() { user.login } else { user.name }.to_owned(),
-                status: if user.is_active { "active" } else { "deactivated" },
-                password_hash: password_hash.map(str::to_owned),
-            });
-        }
         let roles =
             facts.role_sets.members(user.roles).iter().filter_map(|role| intent.roles.get(*role as usize));
         let places: Vec<_> = roles.chain(user.is_superuser.then_some(&intent.superuser)).collect();

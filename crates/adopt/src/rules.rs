@@ -123,6 +123,19 @@ pub fn home(facts: &LegacyFacts, user: LegacyUser<'_>) -> Option<u32> {
     if facts.organizations.is_empty() { Some(0) } else { user.organization }
 }
 
+/// Users by the organization they belong to, each by its place in the facts; the last list has those who belong to none.
+#[must_use]
+pub fn by_home(facts: &LegacyFacts, organizations: usize) -> Vec<Vec<u32>> {
+    let mut lists = vec![Vec::new(); organizations + 1];
+    for (place, user) in facts.users.iter().enumerate() {
+        let at = home(facts, user).map_or(organizations, |home| home as usize).min(organizations);
+        if let (Some(list), Ok(place)) = (lists.get_mut(at), u32::try_from(place)) {
+            list.push(place);
+        }
+    }
+    lists
+}
+
 /// Whether an organization is in use.
 #[must_use]
 pub fn is_open(facts: &LegacyFacts, organization: u32) -> bool {

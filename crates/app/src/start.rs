@@ -88,12 +88,17 @@ impl App {
         Ok(app)
     }
 
+    /// Reads what changed since this was read last: without it nothing is decided before long.
+    pub async fn read_changes(&self) -> Result<(), Problem> {
+        catalogue::follow(self).await?;
+        self.snapshots().catch_up().await?;
+        self.identity().refresh(self).await
+    }
+
     /// Keeps what is in memory up to date, until dropped: call about once a second.
     pub async fn tick(&self) -> Result<(), Problem> {
         identity::argon::give_back();
-        catalogue::follow(self).await?;
-        self.snapshots().catch_up().await?;
-        self.identity().refresh(self).await?;
+        self.read_changes().await?;
         if let Err(problem) = identity::node::beat(self).await {
             tracing::warn!(%problem, "this node could not say that it runs");
         }

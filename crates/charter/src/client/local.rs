@@ -13,6 +13,9 @@ use charter_app::{App, Caller};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
+/// What changed is read again before a call when it was read this long ago: a command may work for many minutes.
+const READ_SECONDS: i64 = 1;
+
 /// The installation, opened here.
 pub struct Local {
     app: App,
@@ -26,18 +29,27 @@ impl Local {
     /// Opens the installation; the lock is kept until the end.
     pub async fn open(configuration: &Configuration, folder: Folder, lock: Lock) -> Result<Self> {
         let app = installation::open(configuration, &folder).await?;
+        Ok(Self::of(app, configuration, lock))
+    }
+
+    fn of(app: App, configuration: &Configuration, lock: Lock) -> Self {
         let router = installation::router(&app, configuration);
-        Ok(Self {
+        Self {
             app,
             router,
             account: configuration.account.clone(),
             token: configuration.token.clone(),
             _lock: lock,
-        })
+        }
     }
 
     /// Serves a call.
     pub async fn send(&self, call: &Call) -> Result<Answer> {
+        if self.app.snapshots().age_seconds(self.app.now()) >= READ_SECONDS
+            && let Err(problem) = self.app.read_changes().await
+        {
+            tracing::debug!(%problem, "changes could not be read");
+        }
         let mut request = Request::builder().method(call.method.as_str()).uri(call.target());
         for (name, value) in &call.headers {
             request = request.header(name, value);
@@ -78,5 +90,34 @@ impl Local {
     pub async fn close(self) -> Result<()> {
         self.app.close().await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::arguments;
+    use crate::config;
+    use std::time::Duration;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_command_that_works_longer_than_memory_is_trusted_goes_on_deciding() {
+        let place = tempfile::tempdir().unwrap();
+        let flags = arguments::server(arguments::common(clap::Command::new("charter")));
+        let data = place.path().to_str().unwrap();
+        let flags = flags.get_matches_from(["charter", "--data", data, "--max-staleness", "2s"]);
+        let configuration = config::load(&flags).configuration;
+        let folder = Folder::create(place.path()).unwrap();
+        let lock = installation::lock(&folder).await.unwrap();
+        let local = Local::open(&configuration, folder, lock).await.unwrap();
+        let decide = Call::new("GET", "/api/v1/organizations/platform/members");
+        let decide = decide.ask("limit", "1");
+        tokio::time::sleep(Duration::from_millis(3_100)).await;
+        let stale = local.app.snapshots().require_fresh(local.app.now());
+        assert!(stale.is_err(), "nothing has read changes yet");
+        let answer = local.send(&decide).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        local.app.snapshots().require_fresh(local.app.now()).unwrap();
+        local.close().await.unwrap();
     }
 }

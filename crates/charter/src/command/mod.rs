@@ -3,7 +3,7 @@
 
 mod adopt;
 pub use adopt::legacy as other_system;
-mod arguments;
+pub mod arguments;
 mod audit;
 mod catalogue;
 mod completions;

@@ -4,62 +4,23 @@ use super::apply::sum;
 use super::desk::{Desk, Told};
 use super::here::text;
 use super::legacy::Looking;
+use super::passwords;
 use super::progress::Progress;
 use crate::failure::{Failure, Result};
 use charter_adopt::rows::{Counts, Making, Rows, Source};
-use charter_app::identity::adopted_hash::AdoptedHash;
+use charter_adopt::rules::by_home;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
+use std::io::Write;
 
 /// Rows of one kind in one call, at most.
 const ROWS_MAX: usize = 5_000;
-/// Users of one batch.
-const USERS: usize = 2_500;
+/// Rows of one kind, more or less, in one call with what users have.
+const BATCH: usize = 4_000;
 /// Users with a weak hash in one batch: each costs the service a hash of its own.
 const WEAK: usize = 200;
 /// Batches between two notes of how far it is.
 const NOTED_EVERY: u64 = 10;
-/// Users whose passwords are read ahead.
-const AHEAD: usize = 4_096;
-
-/// A user's id, and the hash of the password where it is one that is known.
-struct Password {
-    id: String,
-    hash: Option<String>,
-    is_weak: bool,
-}
-
-/// Reads ids and hashes, in the order and the state in which the users were read before. On a thread of its own: a file is read without
-/// a pause.
-fn passwords(mut looking: Looking) -> Result<mpsc::Receiver<Result<Password>>> {
-    let (sender, receiver) = mpsc::channel(AHEAD);
-    let handle = tokio::runtime::Handle::current();
-    let work = move || {
-        let _inside = handle.enter();
-        let mut each = |id: &str, hash: Option<&str>| {
-            let known = hash.and_then(|hash| Some((hash, AdoptedHash::parse(hash).ok()?)));
-            let password = Password {
-                id: id.to_owned(),
-                is_weak: known.as_ref().is_some_and(|(_, known)| known.is_weak()),
-                hash: known.map(|(hash, _)| hash.to_owned()),
-            };
-            let gone = || charter_db::Error::Statement("nobody waits for the users any more".to_owned());
-            sender.blocking_send(Ok(password)).map_err(|_| gone())
-        };
-        if let Err(error) = futures_executor::block_on(looking.passwords(&mut each)) {
-            let _ = sender.blocking_send(Err(super::legacy::failed(error)));
-        }
-    };
-    let thread = std::thread::Builder::new().name("legacy".to_owned());
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it ends with the last user, or when nobody waits for them any more"
-    )]
-    thread.spawn(work).map_err(|error| Failure::new(format!("no thread to read with: {error}")))?;
-    Ok(receiver)
-}
-
 /// Rows in calls that are not too large; what is referred to stands in the same call or before it.
 fn split(rows: Rows) -> Vec<Rows> {
     fn parts<T>(list: Vec<T>) -> Vec<Vec<T>> {
@@ -96,15 +57,33 @@ struct Writing<'a> {
     desk: &'a Desk<'a>,
     inserted: Counts,
     sent: Counts,
-    rows: Sha256,
+    rows: Summed,
     batches: u64,
-    users: u64,
+    /// Users whose accounts were written.
+    accounts: u64,
+    /// Users whose memberships, roles and rights were written.
+    members: u64,
+}
+
+/// Takes texts in for their sum.
+struct Summed(Sha256);
+
+impl Write for Summed {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.update(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Writing<'_> {
-    async fn send(&mut self, rows: Rows) -> Result<()> {
+    /// Sends rows, unless they were sent before.
+    async fn pass(&mut self, rows: Rows, was_sent: bool) -> Result<()> {
         self.sent.add(rows.counts());
-        if rows.longest() == 0 {
+        if rows.longest() == 0 || was_sent {
             return Ok(());
         }
         for call in split(rows) {
@@ -117,13 +96,10 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Rows as they are summed: without hashes of passwords.
-    fn sum(&mut self, rows: &Rows) {
-        let mut value = serde_json::to_value(rows).unwrap_or_default();
-        for user in value.get_mut("users").and_then(Value::as_array_mut).into_iter().flatten() {
-            user.as_object_mut().and_then(|user| user.remove("password_hash"));
-        }
-        self.rows.update(value.to_string());
+    /// Takes rows in for the sum of all; they have no passwords yet.
+    fn sum(&mut self, rows: &Rows) -> Result<()> {
+        serde_json::to_writer(&mut self.rows, rows)
+            .map_err(|error| Failure::new(format!("rows cannot be summed: {error}")))
     }
 
     async fn note(&self, state: &'static str, checksum: Option<String>) -> Result<()> {
@@ -132,18 +108,69 @@ impl Writing<'_> {
             state,
             rows: self.sent.sum(),
             checksum,
-            detail: json!({ "users_read": self.users, "inserted": self.inserted }),
+            detail: json!({ "accounts": self.accounts, "members": self.members, "inserted": self.inserted }),
             error: None,
         };
         self.desk.tell(told).await
     }
 }
 
-/// How many users were written before the run was broken off. Of a step that was taken back nothing is left.
-fn written_before(desk: &Desk<'_>) -> u64 {
+/// How many users were done in a part of the work before the run was broken off. Of a step that was taken back nothing is left.
+fn done_before(desk: &Desk<'_>, part: &str) -> u64 {
     let step = desk.step("data").filter(|step| text(step, "state") != "undone");
-    let read = step.and_then(|step| step.pointer("/detail/users_read"));
-    read.and_then(Value::as_u64).unwrap_or(0)
+    let done = step.and_then(|step| step.get("detail")).and_then(|detail| detail.get(part));
+    done.and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// Accounts, in the order in which their passwords can be read.
+async fn accounts(writing: &mut Writing<'_>, making: &mut Making<'_>, looking: Looking) -> Result<()> {
+    let facts = making.facts();
+    let skipped = done_before(writing.desk, "accounts");
+    let mut passwords = passwords::read(looking)?;
+    let mut progress = Progress::new("writing accounts", facts.users.len() as u64);
+    let (mut rows, mut hashes, mut weak) = (Rows::default(), Vec::new(), 0);
+    let mut users = facts.users.iter().peekable();
+    while let Some(user) = users.next() {
+        let password = passwords::of(&mut passwords, user.id).await?;
+        if making.account(user, &mut rows) {
+            weak += usize::from(password.is_weak);
+            hashes.push(password.hash);
+        }
+        writing.accounts += 1;
+        progress.at(writing.accounts);
+        if rows.users.len() >= ROWS_MAX || weak >= WEAK || users.peek().is_none() {
+            weak = 0;
+            let mut batch = std::mem::take(&mut rows);
+            writing.sum(&batch)?;
+            for (user, hash) in batch.users.iter_mut().zip(hashes.drain(..)) {
+                user.password_hash = hash;
+            }
+            writing.pass(batch, writing.accounts <= skipped).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What users have, organization by organization: rows of one stand side by side in the database.
+async fn members(writing: &mut Writing<'_>, making: &Making<'_>) -> Result<()> {
+    let facts = making.facts();
+    let skipped = done_before(writing.desk, "members");
+    let mut progress = Progress::new("writing members", facts.users.len() as u64);
+    let places = by_home(facts, making.organizations().len());
+    let mut users =
+        places.into_iter().flatten().filter_map(|place| facts.users.get(place as usize)).peekable();
+    let mut rows = Rows::default();
+    while let Some(user) = users.next() {
+        making.member(user, &mut rows);
+        writing.members += 1;
+        progress.at(writing.members);
+        if rows.longest() >= BATCH || users.peek().is_none() {
+            let batch = std::mem::take(&mut rows);
+            writing.sum(&batch)?;
+            writing.pass(batch, writing.members <= skipped).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes everything.
@@ -158,38 +185,17 @@ pub async fn write(
         desk,
         inserted: Counts::default(),
         sent: Counts::default(),
-        rows: Sha256::new(),
+        rows: Summed(Sha256::new()),
         batches: 0,
-        users: 0,
+        accounts: 0,
+        members: 0,
     };
     writing.note("running", None).await?;
     let frame = making.frame();
-    writing.sum(&frame);
-    writing.send(frame).await?;
-    let skipped = written_before(desk);
-    let mut passwords = passwords(looking)?;
-    let mut progress = Progress::new("writing users", source.facts.users.len() as u64);
-    let (mut rows, mut weak) = (Rows::default(), 0);
-    for user in source.facts.users.iter() {
-        let password = password_of(&mut passwords, user.id).await?;
-        making.user(user, password.hash.as_deref(), &mut rows);
-        weak += usize::from(password.is_weak);
-        writing.users += 1;
-        progress.at(writing.users);
-        if rows.users.len() >= USERS || rows.longest() >= ROWS_MAX || weak >= WEAK {
-            weak = 0;
-            let batch = std::mem::take(&mut rows);
-            writing.sum(&batch);
-            if writing.users > skipped {
-                writing.send(batch).await?;
-            } else {
-                writing.sent.add(batch.counts());
-            }
-        }
-    }
-    writing.sum(&rows);
-    writing.send(rows).await?;
-    drop(progress);
+    writing.sum(&frame)?;
+    writing.pass(frame, false).await?;
+    accounts(&mut writing, &mut making, looking).await?;
+    members(&mut writing, &making).await?;
     if writing.sent != planned {
         return Err(Failure::new(format!(
             "{} rows came to be written, and {} were planned: make the plan again",
@@ -197,7 +203,8 @@ pub async fn write(
             planned.sum()
         )));
     }
-    let checksum: String = writing.rows.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let checksum: String =
+        writing.rows.0.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     writing.note("done", Some(sum(checksum.as_bytes()))).await?;
     let (sent, inserted) = (writing.sent, writing.inserted);
     Ok(vec![
@@ -213,15 +220,4 @@ pub async fn write(
         ),
         format!("{} of {} rows were new", inserted.sum(), sent.sum()),
     ])
-}
-
-/// A user's password; rows between that belong to nobody who comes over are passed by.
-async fn password_of(passwords: &mut mpsc::Receiver<Result<Password>>, id: &str) -> Result<Password> {
-    loop {
-        let missing = || Failure::new("the users were not read as they were before: make the plan again");
-        let password = passwords.recv().await.ok_or_else(missing)??;
-        if password.id == id {
-            return Ok(password);
-        }
-    }
 }

@@ -8,6 +8,7 @@ use crate::folder::{Folder, Lock, write_private};
 use charter_adopt::plan::Plan;
 use charter_adopt::rows::{Counts, Rows};
 use charter_kernel::PrincipalId;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -76,6 +77,14 @@ pub struct Told {
     pub error: Option<String>,
 }
 
+/// Rows as they are sent.
+#[derive(Serialize)]
+struct Batch<'a> {
+    holder: &'a str,
+    #[serde(flatten)]
+    rows: &'a Rows,
+}
+
 /// Sends a call again while the service is busy or away for a moment: everything that is sent here may be sent twice.
 pub async fn send(client: &Client, call: &Call) -> Result<Answer> {
     let mut attempt = 0;
@@ -127,11 +136,10 @@ impl<'a> Desk<'a> {
 
     /// Writes rows; gives how many were new.
     pub async fn rows(&self, rows: &Rows) -> Result<Counts> {
-        let mut body = serde_json::to_value(rows).unwrap_or_default();
-        if let Some(body) = body.as_object_mut() {
-            body.insert("holder".to_owned(), json!(self.holder));
-        }
-        let call = Call::new("POST", format!("/api/v1/adoption/runs/{}/rows", self.run)).json(&body);
+        let body = serde_json::to_vec(&Batch { holder: self.holder, rows })
+            .map_err(|error| Failure::new(format!("rows cannot be written down: {error}")))?;
+        let body = Some(("application/json".to_owned(), body));
+        let call = Call { body, ..Call::new("POST", format!("/api/v1/adoption/runs/{}/rows", self.run)) };
         let answer = send(self.client, &call).await?.json()?;
         let inserted = answer.get("inserted").cloned().unwrap_or_default();
         serde_json::from_value(inserted)

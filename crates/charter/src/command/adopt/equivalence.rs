@@ -6,11 +6,10 @@ use super::progress::Progress;
 use crate::client::{Call, Client};
 use crate::failure::{Failure, Result};
 use charter_adopt::answers::Bits;
-use charter_adopt::facts::LegacyFacts;
 use charter_adopt::plan::{Ground, Plan};
 use charter_adopt::proof::Verdict;
 use charter_adopt::rows::{Known, Making};
-use charter_adopt::rules::home;
+use charter_adopt::rules::by_home;
 use charter_adopt::universe::Universe;
 use charter_kernel::catalogue::ModuleScope;
 use charter_kernel::{OrganizationId, PrincipalId};
@@ -139,18 +138,6 @@ async fn ask(client: &Client, organization: &str, universe: &Universe) -> Result
             None => return Ok(after),
         }
     }
-}
-
-/// Users by the organization they belong to, the last list those who belong to none.
-fn by_home(facts: &LegacyFacts, organizations: usize) -> Vec<Vec<u32>> {
-    let mut lists = vec![Vec::new(); organizations + 1];
-    for (place, user) in facts.users.iter().enumerate() {
-        let at = home(facts, user).map_or(organizations, |home| home as usize).min(organizations);
-        if let (Some(list), Ok(place)) = (lists.get_mut(at), u32::try_from(place)) {
-            list.push(place);
-        }
-    }
-    lists
 }
 
 /// What the other system's modules say of an organization beside what is entitled here.

@@ -7,6 +7,7 @@ mod equivalence;
 mod here;
 mod inspect;
 pub mod legacy;
+mod passwords;
 mod plan;
 mod progress;
 mod ready;

@@ -1,0 +1,65 @@
+//! An application at work on the other system's tables: it asks at fixed moments, whether or not the last answer has come, and each wait counts
+//! from the moment it was due.
+
+use crate::company::{Company, connect};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio_postgres::types::ToSql;
+
+const CONNECTIONS: u64 = 8;
+
+pub struct Application {
+    waits: Arc<Mutex<Vec<Duration>>>,
+}
+
+/// A number that looks drawn.
+fn drawn(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+async fn work(url: String, users: u64, seed: u64, pause: Duration, waits: Arc<Mutex<Vec<Duration>>>) {
+    let client = connect(&url).await;
+    let look = "select email, name, role, organization_id from users where id = $1";
+    let look = client.prepare(look).await.expect("a statement");
+    let sign_in = client.prepare("update users set last_seen = now() where id = $1").await.expect("a statement");
+    let order = "insert into orders (user_id, total, placed_at) values ($1, 10, now())";
+    let order = client.prepare(order).await.expect("a statement");
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut due = Instant::now() + pause.mul_f64(seed as f64 / CONNECTIONS as f64);
+    loop {
+        tokio::time::sleep_until(due.into()).await;
+        let user = (drawn(&mut state) % users + 1) as i64;
+        let statement = match drawn(&mut state) % 10 {
+            0 => &sign_in,
+            1 => &order,
+            _ => &look,
+        };
+        let parameters: [&(dyn ToSql + Sync); 1] = [&user];
+        client.query(statement, &parameters).await.expect("the application is answered");
+        waits.lock().expect("waits").push(due.elapsed());
+        due += pause;
+    }
+}
+
+impl Application {
+    /// Begins to work; eight connections share so many questions a second, of which a fifth write.
+    pub async fn start(company: &Company, a_second: u64) -> Self {
+        let waits = Arc::new(Mutex::new(Vec::new()));
+        let pause = Duration::from_secs_f64(CONNECTIONS as f64 / a_second as f64);
+        for seed in 1..=CONNECTIONS {
+            tokio::spawn(work(company.other.clone(), company.users, seed, pause, waits.clone()));
+        }
+        Self { waits }
+    }
+
+    /// Prints how long it waited since this was asked last.
+    pub fn told(&self, when: &str) {
+        let mut waits = std::mem::take(&mut *self.waits.lock().expect("waits"));
+        waits.sort_unstable();
+        let at = |part: f64| waits.get((waits.len() as f64 * part) as usize).map_or(0.0, |wait| wait.as_secs_f64() * 1e3);
+        println!("{when}: {} questions, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms", waits.len(), at(0.5), at(0.99), at(0.999));
+    }
+}
