@@ -46,7 +46,7 @@ pub fn routes() -> Vec<Route<App>> {
             .named("adoption.runs.step", TAG, "Says how a step of a run stands, as the operator.")
             .described(
                 "The steps are before, schema, data and equivalence, in this order. The run is applied when the last is done, and failed when \
-                 one fails.",
+                 one fails. With the equivalence the accounts of the run are opened, 50,000 a call: as long as it is answered as running, say it again.",
             )
             .problems(&[
                 ProblemKind::Forbidden,

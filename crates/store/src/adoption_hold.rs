@@ -1,17 +1,17 @@
-//! Accounts of a run that wait for its proof: they come suspended, and are opened all at once when the equivalence holds.
+//! Accounts of a run that wait for its proof: they come suspended, and are opened when the equivalence holds.
 
 use charter_db::{Conn, Tx};
 use charter_kernel::{OrganizationId, PrincipalId, Timestamp};
 
 use crate::adoption_undo::Range;
-use crate::{Result, row};
+use crate::{Result, adoption_account, row};
 
 statements! {
     OPENED_AT = "select opened_at from adoption_runs where run_no = $1";
     SET_OPENED = "update adoption_runs set opened_at = $2 where run_no = $1";
     /// Whoever was suspended by hand since the run was opened stays so.
     OPEN = "update principals set status = 'active', updated_at = $3 \
-            where principal_id >= $1 and principal_id < $2 and status = 'suspended' and created_at > $4";
+            where principal_id >= $1 and principal_id <= $2 and status = 'suspended' and created_at > $4";
     TOUCH =
         "insert into organization_revisions (organization_id, revision, changed_at) \
          select organization_id, 1, $2 from adopted_rows where run_no = $1 and kind = 'organization' and organization_id <> $3 \
@@ -37,21 +37,32 @@ pub async fn opened_at(conn: &mut Conn, run: u64) -> Result<Option<Timestamp>> {
     Ok(row::opt(conn, &OPENED_AT, params![run], |row| row::opt_time(row, 0)).await?.flatten())
 }
 
-/// Opens the accounts that wait; gives the organizations the run wrote into, whose revisions rose, but for the one named, whose revision
-/// rises anyway.
+/// Opens accounts that wait, as many as one statement may take, after the one named; gives how far it came, or nothing at the end.
 pub async fn open(
     tx: &mut Tx,
     range: Range,
+    after: Option<PrincipalId>,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Option<PrincipalId>> {
+    let from = after.map_or(range.from, |after| after.0 + 1);
+    let Some((first, last)) = adoption_account::next(tx, from, range.to, limit).await? else { return Ok(None) };
+    let before = opened_at(tx, range.run).await?;
+    tx.execute(&OPEN, params![first, last, now, before.unwrap_or(EVER)]).await?;
+    Ok(Some(last))
+}
+
+/// Says that all are open; gives the organizations the run wrote into, whose revisions rose, but for the one named, whose revision rises
+/// anyway.
+pub async fn opened(
+    tx: &mut Tx,
+    run: u64,
     platform: OrganizationId,
     now: Timestamp,
 ) -> Result<Vec<OrganizationId>> {
-    let before = opened_at(tx, range.run).await?;
-    tx.execute(&SET_OPENED, params![range.run, before.unwrap_or(now)]).await?;
-    let params = params![PrincipalId(range.from), PrincipalId(range.to), now, before.unwrap_or(EVER)];
-    if tx.execute(&OPEN, params).await? == 0 {
-        return Ok(Vec::new());
-    }
-    row::list(tx, &TOUCH, params![range.run, now, platform], row::organization).await
+    let before = opened_at(tx, run).await?;
+    tx.execute(&SET_OPENED, params![run, before.unwrap_or(now)]).await?;
+    row::list(tx, &TOUCH, params![run, now, platform], row::organization).await
 }
 
 /// The accounts of a run are gone: those that come next wait again.

@@ -146,15 +146,21 @@ impl<'a> Desk<'a> {
             .map_err(|flaw| Failure::new(format!("the service told of rows in words unknown here: {flaw}")))
     }
 
-    /// Tells of a step.
+    /// Tells of a step; one that ends the run is told again until it has.
     pub async fn tell(&self, told: Told) -> Result<()> {
         let body = json!({
             "holder": self.holder, "step": told.step, "state": told.state, "row_count": told.rows,
             "checksum": told.checksum, "detail": told.detail, "error": told.error,
         });
         let call = Call::new("POST", format!("/api/v1/adoption/runs/{}/steps", self.run)).json(&body);
-        send(self.client, &call).await?;
-        Ok(())
+        loop {
+            let answer = send(self.client, &call).await?.json()?;
+            let steps = answer.get("steps").and_then(Value::as_array).into_iter().flatten();
+            let own = steps.into_iter().find(|step| text(step, "step") == told.step);
+            if told.state != "done" || own.is_none_or(|own| text(own, "state") == "done") {
+                return Ok(());
+            }
+        }
     }
 
     /// Takes the run back, to a step; gives how many rows went.
