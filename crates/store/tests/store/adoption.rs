@@ -1,10 +1,16 @@
 //! Whatever holds an account or stands in an organization is known to the rollback of adoptions: a table that nobody thought of is found here.
 
 use charter_db::{Scope, Statement};
-use charter_store::{adoption_account, adoption_wipe};
-use charter_testkit::database::postgres;
+use charter_kernel::PrincipalId;
+use charter_store::adoption_row::{self, NewUser};
+use charter_store::adoption_run::{self, Run, RunEngine, RunState};
+use charter_store::adoption_undo::Range;
+use charter_store::{adoption_account, adoption_hold, adoption_wipe};
+use charter_testkit::both_engines;
+use charter_testkit::database::{TestDatabase, postgres};
 
-use crate::world::migrated;
+use crate::world::{NOW, at, key, migrated};
+use crate::write;
 
 /// Ids of other things than accounts.
 const OTHER_IDS: &[&str] = &[
@@ -82,3 +88,60 @@ async fn every_table_of_an_organization_is_wiped_with_it_or_left_for_a_reason() 
     }
     assert_eq!(unknown, Vec::<String>::new());
 }
+
+fn run(number: u64) -> Run {
+    Run {
+        number,
+        source: key("legacy"),
+        system: "role_column".to_owned(),
+        engine: RunEngine::Sqlite,
+        plan_hash: "a".repeat(64),
+        facts_fingerprint: "b".repeat(64),
+        state: RunState::Applying,
+        error: None,
+        started_at: NOW,
+        ended_at: None,
+    }
+}
+
+async fn waiting(db: &TestDatabase) -> Vec<String> {
+    const WAITING: Statement =
+        Statement::new("select login from principals where status = 'suspended' order by login");
+    let rows = db.query(Scope::Installation, &WAITING, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0).unwrap()).collect()
+}
+
+// A page opens its own accounts; what a person suspends behind it stays suspended, and accounts of other runs wait for theirs.
+both_engines!(accounts_of_a_run_are_opened_page_by_page, async |db: TestDatabase| {
+    migrated(&db).await;
+    let user = |id: u128, login: &str| NewUser {
+        id: PrincipalId(id),
+        login: login.to_owned(),
+        name: login.to_owned(),
+        status: "suspended",
+        password_hash: None,
+    };
+    let range = Range { run: 1, from: 1 << 80, to: 2 << 80 };
+    let users = [
+        user(range.from, "a"),
+        user(range.from + 1, "b"),
+        user(range.from + 2, "c"),
+        user(range.to - 1, "d"),
+        user(range.to, "other run"),
+    ];
+    write!(db, tx => async {
+        adoption_run::insert(tx, &run(1), "{}").await?;
+        adoption_row::insert_users(tx, &users, NOW).await
+    })
+    .unwrap();
+    let open = async |after| write!(db, tx => adoption_hold::open(tx, range, after, 2, at(1))).unwrap();
+    let first = open(None).await;
+    assert_eq!(first, Some(PrincipalId(range.from + 1)));
+    assert_eq!(waiting(&db).await, ["c", "d", "other run"]);
+    const SUSPEND: Statement = Statement::new("update principals set status = 'suspended' where login = 'a'");
+    write!(db, tx => tx.execute(&SUSPEND, &[])).unwrap();
+    let second = open(first).await;
+    assert_eq!(second, Some(PrincipalId(range.to - 1)));
+    assert_eq!(open(second).await, None);
+    assert_eq!(waiting(&db).await, ["a", "other run"]);
+});
