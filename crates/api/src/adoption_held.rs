@@ -6,7 +6,9 @@ use charter_app::App;
 use charter_app::adoption::{
     self, Held, HeldAccount, HeldEntitlement, HeldMember, HeldOrganization, HeldRole,
 };
-use charter_kernel::{AssignmentId, GrantId, Key, OrganizationId, Pattern, PrincipalId, Problem, ProblemKind};
+use charter_kernel::{
+    AssignmentId, GrantId, Key, OrganizationId, Pattern, PrincipalId, Problem, ProblemKind,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

@@ -38,7 +38,7 @@ statements! {
         "select count(*) from adopted_changes c where c.run_no = $1 and c.kind in ('assignment', 'grant') and not exists \
          (select 1 from memberships m where m.organization_id = c.organization_id and m.principal_id = unhex(c.before->>'principal'))",
         "select count(*) from adopted_changes c where c.run_no = $1 and c.kind in ('assignment', 'grant') and not exists \
-         (select 1 from memberships m where m.organization_id = c.organization_id and m.principal_id = (c.before->>'principal')::uuid)";
+         (select 1 from memberships m where m.organization_id = c.organization_id and m.principal_id = jsonb_extract_path_text(c.before, 'principal')::uuid)";
     ASSIGNMENTS =
         "select a.organization_id, a.assignment_id, a.role_key, a.principal_id, a.team_id, a.starts_at, a.ends_at, a.condition_key, a.reason, \
          a.given_by, a.given_at from json_each($1) e cross join assignments a \
@@ -164,13 +164,14 @@ pub async fn put(
     notes: &[(RowKey, serde_json::Value, Option<serde_json::Value>)],
     now: Timestamp,
 ) -> Result<u64> {
-    let of = |((organization, key), before, after): &(RowKey, serde_json::Value, Option<serde_json::Value>)| {
-        let mut note = json!({ "o": hex(organization.0), "k": key, "b": before });
-        if let (Some(after), Some(note)) = (after, note.as_object_mut()) {
-            note.insert("a".to_owned(), after.clone());
-        }
-        note
-    };
+    let of =
+        |((organization, key), before, after): &(RowKey, serde_json::Value, Option<serde_json::Value>)| {
+            let mut note = json!({ "o": hex(organization.0), "k": key, "b": before });
+            if let (Some(after), Some(note)) = (after, note.as_object_mut()) {
+                note.insert("a".to_owned(), after.clone());
+            }
+            note
+        };
     tx.execute(&NOTE, params![rows(notes.iter().map(of)), run, kind.as_str(), now]).await
 }
 
@@ -202,10 +203,8 @@ pub async fn forget(tx: &mut Tx, run: u64, kind: ChangeKind, of: &[RowKey]) -> R
 
 /// How many notes of each kind a run has.
 pub async fn counts(conn: &mut Conn, run: u64) -> Result<Vec<(ChangeKind, u64)>> {
-    row::list(conn, &COUNTS, params![run], |row| {
-        Ok((row::word(row, 0, ChangeKind::from_word)?, row.get(1)?))
-    })
-    .await
+    row::list(conn, &COUNTS, params![run], |row| Ok((row::word(row, 0, ChangeKind::from_word)?, row.get(1)?)))
+        .await
 }
 
 /// How many removed assignments and grants of a run have nobody to go back to.

@@ -21,11 +21,19 @@ macro_rules! link {
 /// Rows that the runs of a JSON parameter recorded.
 macro_rules! recorded {
     (sqlite $columns:literal, $rest:literal) => {
-        concat!("select ", $columns, " from json_each($1) e cross join adopted_rows a on a.run_no = e.value ", $rest)
+        concat!(
+            "select ",
+            $columns,
+            " from json_each($1) e cross join adopted_rows a on a.run_no = e.value ",
+            $rest
+        )
     };
     (postgres $columns:literal, $rest:literal) => {
         concat!(
-            "select ", $columns, " from jsonb_array_elements_text($1) e(v) join adopted_rows a on a.run_no = cast(e.v as bigint) ", $rest
+            "select ",
+            $columns,
+            " from jsonb_array_elements_text($1) e(v) join adopted_rows a on a.run_no = cast(e.v as bigint) ",
+            $rest
         )
     };
 }
@@ -231,7 +239,11 @@ pub async fn assignments(
 ) -> Result<Vec<HeldRow<RoleKey>>> {
     let params = params![organization, first, last, PrincipalId(below)];
     row::list(conn, &ASSIGNMENTS, params, |row| {
-        Ok(HeldRow { id: row.get_id(0)?, principal: PrincipalId(row.get_id(1)?), gives: row::parsed(row, 2)? })
+        Ok(HeldRow {
+            id: row.get_id(0)?,
+            principal: PrincipalId(row.get_id(1)?),
+            gives: row::parsed(row, 2)?,
+        })
     })
     .await
 }
@@ -245,7 +257,11 @@ pub async fn grants(
 ) -> Result<Vec<HeldRow<Pattern>>> {
     let params = params![organization, first, last, PrincipalId(below)];
     row::list(conn, &GRANTS, params, |row| {
-        Ok(HeldRow { id: row.get_id(0)?, principal: PrincipalId(row.get_id(1)?), gives: row::parsed(row, 2)? })
+        Ok(HeldRow {
+            id: row.get_id(0)?,
+            principal: PrincipalId(row.get_id(1)?),
+            gives: row::parsed(row, 2)?,
+        })
     })
     .await
 }
@@ -371,15 +387,8 @@ pub async fn set_membership(
 
 /// Changes a row of the source migration.
 pub async fn set_module(tx: &mut Tx, organization: OrganizationId, it: &HeldModule) -> Result<()> {
-    let params = params![
-        organization,
-        it.module,
-        it.status,
-        it.reason,
-        it.row_version,
-        it.changed_by,
-        it.changed_at
-    ];
+    let params =
+        params![organization, it.module, it.status, it.reason, it.row_version, it.changed_by, it.changed_at];
     tx.execute(&SET_MODULE, params).await?;
     Ok(())
 }

@@ -76,7 +76,14 @@ fn of(id: &str, login: &str, status: &str) -> HeldAccount {
 
 fn member(id: &str, assignments: Vec<(AssignmentId, String)>) -> HeldMember {
     let status = "active".to_owned();
-    HeldMember { principal: account(id), status, recorded: false, settled: true, assignments, grants: Vec::new() }
+    HeldMember {
+        principal: account(id),
+        status,
+        recorded: false,
+        settled: true,
+        assignments,
+        grants: Vec::new(),
+    }
 }
 
 fn held(members: Vec<HeldMember>) -> Held {
@@ -121,7 +128,14 @@ fn what_is_wanted_stays_and_is_not_written_again_and_what_is_not_goes() {
     let known = known(&["1", "2", "3"]);
     let stands = held(vec![
         // By two runs, and both are what is wanted.
-        member("1", vec![assignment(1, "1", "viewer"), assignment(3, "1", "viewer"), assignment(1, "1", "accountant")]),
+        member(
+            "1",
+            vec![
+                assignment(1, "1", "viewer"),
+                assignment(3, "1", "viewer"),
+                assignment(1, "1", "accountant"),
+            ],
+        ),
         member("3", vec![assignment(1, "3", "viewer")]),
     ]);
     let accounts = [of("1", "ann", "active"), of("2", "bob", "active"), of("3", "gone", "active")];
@@ -133,17 +147,28 @@ fn what_is_wanted_stays_and_is_not_written_again_and_what_is_not_goes() {
     assert_eq!((counts.deactivated, counts.by_role["viewer"], counts.by_role["accountant"]), (1, 1, 1));
     assert!(changes.stops(account("3").0) && !changes.stops(account("1").0));
     let written: Vec<&str> = rows.assignments.iter().map(|row| row.id.as_str()).collect();
-    assert_eq!(written, [assignment(2, "2", "accountant").0.to_string()], "bob has nothing yet, ann all of hers");
+    assert_eq!(
+        written,
+        [assignment(2, "2", "accountant").0.to_string()],
+        "bob has nothing yet, ann all of hers"
+    );
 }
 
 #[test]
 fn what_people_did_here_is_left_and_told() {
     let facts = facts(&[("1", "anna", "viewer", true), ("2", "bob", "accountant", true)], true);
     let known = known(&["1", "2"]);
-    let mut stands = held(vec![HeldMember { status: "suspended".to_owned(), ..member("2", vec![assignment(1, "2", "accountant")]) }]);
+    let mut stands = held(vec![HeldMember {
+        status: "suspended".to_owned(),
+        ..member("2", vec![assignment(1, "2", "accountant")])
+    }]);
     stands.organization.settled = false;
     stands.organization.name = "Toys of ours".to_owned();
-    stands.modules.push(HeldModule { module: "finance".to_owned(), status: "enabled".to_owned(), settled: false });
+    stands.modules.push(HeldModule {
+        module: "finance".to_owned(),
+        status: "disabled".to_owned(),
+        settled: false,
+    });
     let accounts = [
         HeldAccount { name_settled: false, ..of("1", "ann", "active") },
         HeldAccount { status_settled: false, ..of("2", "bob", "deactivated") },

@@ -60,7 +60,8 @@ struct Todo {
 impl Todo {
     fn places(&self) -> BTreeSet<OrganizationId> {
         let removed = self.assignments.iter().chain(&self.grants).map(|((id, _), _)| *id);
-        let turned = self.memberships.iter().chain(&self.roles).chain(&self.entitlements).chain(&self.organizations);
+        let turned =
+            self.memberships.iter().chain(&self.roles).chain(&self.entitlements).chain(&self.organizations);
         removed.chain(turned.map(|((id, _), ..)| *id)).collect()
     }
 }
@@ -201,7 +202,12 @@ impl Judging<'_> {
         Ok(())
     }
 
-    async fn membership(&mut self, conn: &mut Conn, place: usize, it: &MembershipChange) -> Result<(), Problem> {
+    async fn membership(
+        &mut self,
+        conn: &mut Conn,
+        place: usize,
+        it: &MembershipChange,
+    ) -> Result<(), Problem> {
         const KIND: &str = "memberships";
         let (organization, who) = (it.organization, it.principal);
         let recorded = rows::recorded_members(conn, &self.runs.numbers, organization, (who, who)).await?;
@@ -246,7 +252,9 @@ impl Judging<'_> {
             let mut fields = Vec::new();
             let mut status_told = is_settled;
             if let Some(status) = it.status.filter(|status| *status != held.status.as_str()) {
-                let waits = status == ACTIVE && held.status == PrincipalStatus::Suspended && notes.get(&row).is_some_and(|note| is_reopened(&note.before, note.after.as_deref()));
+                let waits = status == ACTIVE
+                    && held.status == PrincipalStatus::Suspended
+                    && notes.get(&row).is_some_and(|note| is_reopened(&note.before, note.after.as_deref()));
                 if waits {
                     continue;
                 }
@@ -257,7 +265,8 @@ impl Judging<'_> {
                 fields.push(("status", Value::from(status)));
                 status_told = true;
             }
-            let (login, name) = (it.login.as_ref().unwrap_or(&held.login), it.name.as_ref().unwrap_or(&held.name));
+            let (login, name) =
+                (it.login.as_ref().unwrap_or(&held.login), it.name.as_ref().unwrap_or(&held.name));
             if *login != held.login || *name != held.name {
                 if !held::is_name_settled(&self.runs, held) {
                     self.faults.add(KIND, place, "login", BY_PEOPLE);
@@ -275,7 +284,9 @@ impl Judging<'_> {
                 continue;
             }
             fields.push(("status_told", status_told.into()));
-            let Some(before) = noted::read(conn, self.source, ChangeKind::Account, &row).await? else { continue };
+            let Some(before) = noted::read(conn, self.source, ChangeKind::Account, &row).await? else {
+                continue;
+            };
             let after = turned(&before, self.now, &fields);
             self.todo.accounts.push((row, before, after));
         }
@@ -306,7 +317,8 @@ impl Judging<'_> {
         }
         let taken = lookup::logins(conn, &wanted).await?;
         let taken: HashMap<&str, PrincipalId> = taken.iter().map(|it| (it.login.as_str(), it.id)).collect();
-        let hashes: Vec<[u8; 32]> = wanted.iter().filter_map(|login| kept.get(login)).flatten().copied().collect();
+        let hashes: Vec<[u8; 32]> =
+            wanted.iter().filter_map(|login| kept.get(login)).flatten().copied().collect();
         let given_up = lookup::kept(conn, &hashes, self.now).await?;
         for (place, it) in changes.iter().enumerate().filter(|(_, it)| turns.contains(&it.principal)) {
             let Some(login) = &it.login else { continue };
@@ -338,11 +350,15 @@ impl Judging<'_> {
             self.faults.add(KIND, place, "permissions", "a lone * reaches the platform: use *.*.*");
             return Ok(());
         }
-        let Some(before) = noted::read(conn, self.source, ChangeKind::Role, &row).await? else { return Ok(()) };
-        let lines: Vec<Value> =
-            it.permissions.iter().map(|line| json!({ "pattern": line.as_str(), "condition": null })).collect();
-        let after =
-            turned(&before, self.now, &[("lines", lines.into()), ("name", it.name.as_str().into())]);
+        let Some(before) = noted::read(conn, self.source, ChangeKind::Role, &row).await? else {
+            return Ok(());
+        };
+        let lines: Vec<Value> = it
+            .permissions
+            .iter()
+            .map(|line| json!({ "pattern": line.as_str(), "condition": null }))
+            .collect();
+        let after = turned(&before, self.now, &[("lines", lines.into()), ("name", it.name.as_str().into())]);
         if noted::is_same(ChangeKind::Role, &before, &after) {
             return Ok(());
         }
@@ -382,7 +398,8 @@ impl Judging<'_> {
             return Ok(());
         };
         let version = found.row_version + 1;
-        let fields = [("status", status.into()), ("row_version", version.into()), ("changed_by", Value::Null)];
+        let fields =
+            [("status", status.into()), ("row_version", version.into()), ("changed_by", Value::Null)];
         let after = turned(&before, self.now, &fields);
         self.todo.entitlements.push((row, before, after));
         Ok(())
@@ -410,7 +427,9 @@ impl Judging<'_> {
         if let Some(status) = it.status.filter(|status| *status != found.organization.status.as_str()) {
             fields.push(("status", status.into()));
         }
-        if let Some(modules) = it.enabled_modules.as_ref().filter(|it| **it != found.organization.enabled_modules) {
+        if let Some(modules) =
+            it.enabled_modules.as_ref().filter(|it| **it != found.organization.enabled_modules)
+        {
             fields.push(("enabled_modules", modules.clone().into()));
         }
         if fields.is_empty() {
@@ -489,7 +508,8 @@ async fn carry_out(
         }
         for (row, _, after) in *turns {
             noted::write(tx, source, *kind, row, after).await?;
-            if *kind == ChangeKind::Membership && after.get("status") == Some(&DEACTIVATED.into())
+            if *kind == ChangeKind::Membership
+                && after.get("status") == Some(&DEACTIVATED.into())
                 && let Some(who) = id_of(&row.1)
             {
                 let (ended, events) = consent::end_with_membership(tx, ctx, row.0, PrincipalId(who)).await?;
@@ -531,7 +551,8 @@ async fn accounts(
         }
         let is_renamed = before.get("login") != after.get("login");
         if is_renamed || (is(before, ACTIVE) && !is(after, ACTIVE)) {
-            let why = if is_renamed { "the other system has another login" } else { "the account may not act" };
+            let why =
+                if is_renamed { "the other system has another login" } else { "the account may not act" };
             aftermath.ended.extend(session::end_everywhere(tx, id, why, ctx.now).await?);
         }
     }

@@ -188,8 +188,7 @@ fn accounts(faults: &mut Faults, ready: &mut Ready, drafts: Vec<AccountDraft>) {
     let (mut ids, mut logins) = (Once::new(), Once::new());
     for (place, it) in drafts.into_iter().enumerate() {
         ids.see(faults, KIND, place, "principal", it.principal);
-        let status =
-            it.status.as_deref().and_then(|text| faults.note(KIND, place, "status", standing(text)));
+        let status = it.status.as_deref().and_then(|text| faults.note(KIND, place, "status", standing(text)));
         let login = it.login.as_deref();
         let login = login.and_then(|text| faults.note(KIND, place, "login", text::login("login", text)));
         if let Some(login) = &login {

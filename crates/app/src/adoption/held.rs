@@ -277,11 +277,7 @@ async fn of_organization(
     })
 }
 
-async fn roles(
-    conn: &mut Conn,
-    runs: &Runs,
-    organization: OrganizationId,
-) -> Result<Vec<HeldRole>, Problem> {
+async fn roles(conn: &mut Conn, runs: &Runs, organization: OrganizationId) -> Result<Vec<HeldRole>, Problem> {
     let found = rows::recorded_roles(conn, &runs.numbers, organization).await?;
     let keys: Vec<RowKey> = found.iter().map(|(key, _)| (organization, key.to_string())).collect();
     let notes = notes(conn, ChangeKind::Role, &keys).await?;

@@ -24,9 +24,7 @@ mod undo;
 
 pub use answers::{Answers, answers};
 pub use follow::{Followed, follow};
-pub use follow_form::{
-    ACCOUNTS_MAX, AccountDraft, Changes, MembershipDraft, OrganizationDraft, RoleChange,
-};
+pub use follow_form::{ACCOUNTS_MAX, AccountDraft, Changes, MembershipDraft, OrganizationDraft, RoleChange};
 pub use form::{
     AssignmentRow, EntitlementRow, GrantRow, MembershipRow, OrganizationRow, ROWS_MAX, RoleRow, Rows, UserRow,
 };

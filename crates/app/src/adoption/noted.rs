@@ -144,7 +144,8 @@ pub(super) fn of_account(held: &HeldAccount, email_verified_at: Option<Timestamp
 }
 
 fn of_role(role: &RoleFact, updated_at: Timestamp) -> Value {
-    let line = |line: &RolePermission| json!({ "pattern": line.pattern.as_str(), "condition": line.condition });
+    let line =
+        |line: &RolePermission| json!({ "pattern": line.pattern.as_str(), "condition": line.condition });
     json!({
         "name": role.name, "level": role.level.as_str(), "parents": role.parents,
         "lines": role.permissions.iter().map(line).collect::<Vec<_>>(), "updated_at": updated_at.micros(),
@@ -153,7 +154,8 @@ fn of_role(role: &RoleFact, updated_at: Timestamp) -> Value {
 
 fn role(key: &str, value: &Value) -> Result<RoleFact, Problem> {
     let list = |field: &str| value.get(field).and_then(Value::as_array).ok_or_else(|| unreadable(field));
-    let parent = |it: &Value| it.as_str().and_then(|key| key.parse().ok()).ok_or_else(|| unreadable("parents"));
+    let parent =
+        |it: &Value| it.as_str().and_then(|key| key.parse().ok()).ok_or_else(|| unreadable("parents"));
     let line = |it: &Value| {
         Ok(RolePermission { pattern: parsed(it, "pattern")?, condition: opt_key(it, "condition")? })
     };
@@ -177,9 +179,9 @@ pub(super) async fn read(
     let id = || id_of(key).map(PrincipalId).ok_or_else(|| unreadable("key"));
     Ok(match kind {
         ChangeKind::Assignment | ChangeKind::Grant => None,
-        ChangeKind::Membership => rows::member(conn, organization, id()?).await?.map(
-            |it| json!({ "status": it.status.as_str(), "updated_at": it.times.updated_at.micros() }),
-        ),
+        ChangeKind::Membership => rows::member(conn, organization, id()?)
+            .await?
+            .map(|it| json!({ "status": it.status.as_str(), "updated_at": it.times.updated_at.micros() })),
         ChangeKind::Account => {
             let held = rows::accounts_of(conn, source, &[id()?]).await?;
             let found = store::principal::by_id(conn, id()?).await?;
@@ -286,6 +288,9 @@ pub(super) fn login_of(value: &Value) -> Result<&str, Problem> {
 }
 
 /// Organizations and ids of the members that a note is about.
-pub(super) fn member_of(organization: OrganizationId, value: &Value) -> Option<(OrganizationId, PrincipalId)> {
+pub(super) fn member_of(
+    organization: OrganizationId,
+    value: &Value,
+) -> Option<(OrganizationId, PrincipalId)> {
     Some((organization, opt_id(value, "principal")?))
 }

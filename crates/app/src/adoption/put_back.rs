@@ -1,10 +1,10 @@
 //! What a run changed of earlier runs' rows, put back as it was noted, some hundred rows a call. A row that people changed since stays as they
 //! left it, and is counted before a run is taken back.
 
+use super::Run;
 use super::follow::is_reopened;
 use super::held::NOWHERE;
 use super::noted;
-use super::Run;
 use crate::caller::RequestContext;
 use crate::identity::session;
 use charter_db::{Conn, Tx};
@@ -40,8 +40,14 @@ fn value(text: &str) -> Result<Value, Problem> {
 }
 
 /// Whether a row is still as the run left it.
-async fn is_as_left(conn: &mut Conn, run: &Run, kind: ChangeKind, note: &Note) -> Result<Option<Value>, Problem> {
-    let (Some(after), Some(now)) = (&note.after, noted::read(conn, &run.source, kind, &note.row).await?) else {
+async fn is_as_left(
+    conn: &mut Conn,
+    run: &Run,
+    kind: ChangeKind,
+    note: &Note,
+) -> Result<Option<Value>, Problem> {
+    let (Some(after), Some(now)) = (&note.after, noted::read(conn, &run.source, kind, &note.row).await?)
+    else {
         return Ok(None);
     };
     let after = value(after)?;
@@ -250,8 +256,10 @@ async fn accounts(
     }
     // Nobody loses a login that people gave them since.
     loop {
-        let wanted: Vec<String> =
-            turned.iter().map(|(_, _, before)| noted::login_of(before).map(str::to_owned)).collect::<Result<_, _>>()?;
+        let wanted: Vec<String> = turned
+            .iter()
+            .map(|(_, _, before)| noted::login_of(before).map(str::to_owned))
+            .collect::<Result<_, _>>()?;
         let going: HashSet<PrincipalId> = turned.iter().map(|(id, ..)| *id).collect();
         let holders = lookup::logins(tx, &wanted).await?;
         let taken: HashSet<&str> =

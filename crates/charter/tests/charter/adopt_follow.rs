@@ -67,13 +67,25 @@ impl Erp<'_> {
     fn give(&self, organization: &str, login: &str, role: &str) {
         let subject = format!("member:{login}");
         self.run(&[
-            "assignments", "assign", "--org", organization, "--role", role, "--subject", &subject, "--reason", "by hand",
+            "assignments",
+            "assign",
+            "--org",
+            organization,
+            "--role",
+            role,
+            "--subject",
+            &subject,
+            "--reason",
+            "by hand",
+            "--to",
+            "2099-01-01T00:00:00Z",
         ])
         .ended(0);
     }
 
     fn status(&self, organization: &str, login: &str) -> String {
-        let told = self.run(&["members", "get", "--org", organization, "--member", login, "--json"]).ended(0).json();
+        let told =
+            self.run(&["members", "get", "--org", organization, "--member", login, "--json"]).ended(0).json();
         told["account_status"].as_str().unwrap().to_owned()
     }
 }
@@ -100,7 +112,7 @@ both_engines!(a_run_follows_what_the_other_system_took_away, async |database: Te
     for change in [
         // Another role, another organization, none any more, and one who may not do everything any more.
         "update users set role = 'Viewer' where id = 0",
-        "update users set organization_id = 2 where id = 21",
+        "update users set organization_id = 1 where id = 28",
         "update users set role = '' where id = 3",
         "update users set role = 'Viewer' where id = 4",
         // One who may not sign in, and one who is gone.
@@ -120,8 +132,12 @@ both_engines!(a_run_follows_what_the_other_system_took_away, async |database: Te
         database.maintain(change).await.unwrap();
     }
     let run = erp.plan(&[]).ended(0);
-    assert!(run.out.contains("taken away: 5 assignments"), "{}", run.out);
-    assert!(run.out.contains("deactivated: 2 accounts") && run.out.contains("renamed: 3 accounts"), "{}", run.out);
+    assert!(run.out.contains("taken away: 6 assignments"), "{}", run.out);
+    assert!(
+        run.out.contains("deactivated: 2 accounts") && run.out.contains("renamed: 3 accounts"),
+        "{}",
+        run.out
+    );
     let plan = erp.follow(&[]);
     assert_eq!(plan["changes"]["by_role"]["accountant"], 3, "{plan:#}");
     assert_eq!((&plan["changes"]["organizations"], &plan["follows"]), (&2.into(), &1.into()), "{plan:#}");
@@ -130,7 +146,9 @@ both_engines!(a_run_follows_what_the_other_system_took_away, async |database: Te
     assert_eq!(erp.status("toys-co", "user15@toys.example"), "deactivated");
     assert_eq!(erp.status("o-neil-soap", "user7@toys.example"), "deactivated");
     let told = erp.run(&["organizations", "list", "--json"]).ended(0).json();
-    let named = |name: &str| told["items"].as_array().unwrap().iter().any(|it| it["name"] == name && it["status"] == "active");
+    let named = |name: &str| {
+        told["items"].as_array().unwrap().iter().any(|it| it["name"] == name && it["status"] == "active")
+    };
     assert!(named("Toys Ltd") && named("Closed"), "{told:#}");
     assert_eq!(erp.assignments("toys-co", "ann@toys.example"), Vec::<String>::new());
     assert_eq!(erp.assignments("toys-co", "user6@toys.example"), ["viewer"]);
@@ -138,8 +156,12 @@ both_engines!(a_run_follows_what_the_other_system_took_away, async |database: Te
     assert!(!platform.to_string().contains("user4@"), "{platform:#}");
     // Nobody has a row twice: what stood by the first run was not written again.
     let all = erp.run(&["assignments", "list", "--org", "toys-co", "--json"]).ended(0).json();
-    let mut pairs: Vec<String> =
-        all["items"].as_array().unwrap().iter().map(|it| format!("{} {}", it["subject"], it["role"])).collect();
+    let mut pairs: Vec<String> = all["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| format!("{} {}", it["subject"], it["role"]))
+        .collect();
     let count = pairs.len();
     pairs.sort();
     pairs.dedup();
@@ -210,7 +232,15 @@ both_engines!(what_people_gave_by_hand_is_left_and_told, async |database: TestDa
         .ended(0)
         .json();
     let by_hand = told["items"].as_array().unwrap().iter().find(|it| it["reason"] == "by hand").unwrap();
-    erp.run(&["assignments", "unassign", "--org", "toys-co", "--assignment", by_hand["id"].as_str().unwrap()]).ended(0);
+    erp.run(&[
+        "assignments",
+        "unassign",
+        "--org",
+        "toys-co",
+        "--assignment",
+        by_hand["id"].as_str().unwrap(),
+    ])
+    .ended(0);
     erp.follow(&[]);
     // The row of the run went, the one given by hand is there.
     assert_eq!(erp.assignments("toys-co", "user9@toys.example"), ["viewer"]);
@@ -219,7 +249,17 @@ both_engines!(what_people_gave_by_hand_is_left_and_told, async |database: TestDa
     erp.run(&["adopt", "rollback"]).ended(0);
     assert_eq!(erp.assignments("toys-co", "user0@toys.example"), ["accountant", "accountant"]);
     // Whom people stopped here no run lets in again.
-    erp.run(&["members", "update", "--org", "toys-co", "--member", "user3@toys.example", "--account-status", "deactivated"]).ended(0);
+    erp.run(&[
+        "members",
+        "update",
+        "--org",
+        "toys-co",
+        "--member",
+        "user3@toys.example",
+        "--account-status",
+        "deactivated",
+    ])
+    .ended(0);
     database.maintain("update users set role = 'accountant' where id = 0").await.unwrap();
     let run = erp.plan(&["--json"]).ended(1).json();
     assert!(run["obstacles"].to_string().contains("user3@toys.example"), "{run:#}");
@@ -232,11 +272,25 @@ both_engines!(what_people_changed_since_stays_when_a_run_is_taken_back, async |d
     erp.apply(&[]).ended(0);
     database.maintain("update users set is_active = false where id in (0, 3)").await.unwrap();
     erp.follow(&[]);
-    erp.run(&["members", "update", "--org", "toys-co", "--member", "user0@toys.example", "--account-status", "suspended"]).ended(0);
+    erp.run(&[
+        "members",
+        "update",
+        "--org",
+        "toys-co",
+        "--member",
+        "user0@toys.example",
+        "--account-status",
+        "suspended",
+    ])
+    .ended(0);
     let run = erp.run(&["adopt", "rollback"]).ended(2);
     assert!(run.err.contains("1 changed accounts"), "{}", run.err);
     erp.run(&["adopt", "rollback", "--discard"]).ended(0);
-    assert_eq!(erp.status("toys-co", "user0@toys.example"), "suspended", "nobody is let in whom people stopped");
+    assert_eq!(
+        erp.status("toys-co", "user0@toys.example"),
+        "suspended",
+        "nobody is let in whom people stopped"
+    );
     assert_eq!(erp.status("toys-co", "user3@toys.example"), "active");
 });
 
@@ -249,41 +303,47 @@ both_engines!(a_login_that_is_taken_here_is_named_by_the_plan, async |database: 
     erp.run(&["members", "add", "--org", "other", "--login", "taken@toys.example"]).ended(0);
     database.maintain("update users set email = 'taken@toys.example' where id = 0").await.unwrap();
     let run = erp.plan(&["--json"]).ended(1).json();
-    assert!(run["obstacles"].to_string().contains("user0@toys.example has the login taken@toys.example there"), "{run:#}");
+    assert!(
+        run["obstacles"].to_string().contains("user0@toys.example has the login taken@toys.example there"),
+        "{run:#}"
+    );
 });
 
-both_engines!(who_is_made_anew_with_a_login_of_before_is_nobody_until_accepted, async |database: TestDatabase| {
-    let erp = Erp::with(&database, 20).await;
-    erp.mapped("none");
-    erp.plan(&[]).ended(0);
-    erp.apply(&[]).ended(0);
-    let before = erp.rows().await;
-    database.maintain("delete from users where id = 0").await.unwrap();
-    database
-        .maintain("insert into users values (500, 'user0@toys.example', 'New', 'Viewer', true, 1, null)")
-        .await
-        .unwrap();
-    let run = erp.plan(&["--json"]).ended(1).json();
-    assert!(run["obstacles"].to_string().contains("--accept account:user0@toys.example"), "{run:#}");
-    erp.apply(&[]).ended(2);
-    same(&before, &erp.rows().await);
-    erp.follow(&["--accept", "account:user0@toys.example"]);
-    assert_eq!(erp.assignments("toys-co", "user0@toys.example"), ["viewer"]);
-    assert_eq!(erp.status("toys-co", "user0@toys.example"), "active");
-    erp.run(&["adopt", "rollback"]).ended(0);
-    same(&before, &erp.rows().await);
-    // Gone first, and made anew later: the account that stopped is the one that is asked about.
-    database.maintain("delete from users where id = 500").await.unwrap();
-    erp.follow(&[]);
-    assert_eq!(erp.status("toys-co", "user0@toys.example"), "deactivated");
-    database
-        .maintain("insert into users values (501, 'user0@toys.example', 'New', 'Viewer', true, 1, null)")
-        .await
-        .unwrap();
-    erp.plan(&[]).ended(1);
-    erp.follow(&["--accept", "account:user0@toys.example"]);
-    assert_eq!(erp.status("toys-co", "user0@toys.example"), "active");
-});
+both_engines!(
+    who_is_made_anew_with_a_login_of_before_is_nobody_until_accepted,
+    async |database: TestDatabase| {
+        let erp = Erp::with(&database, 20).await;
+        erp.mapped("none");
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        let before = erp.rows().await;
+        database.maintain("delete from users where id = 0").await.unwrap();
+        database
+            .maintain("insert into users values (500, 'user0@toys.example', 'New', 'Viewer', true, 1, null)")
+            .await
+            .unwrap();
+        let run = erp.plan(&["--json"]).ended(1).json();
+        assert!(run["obstacles"].to_string().contains("--accept account:user0@toys.example"), "{run:#}");
+        erp.apply(&[]).ended(2);
+        same(&before, &erp.rows().await);
+        erp.follow(&["--accept", "account:user0@toys.example"]);
+        assert_eq!(erp.assignments("toys-co", "user0@toys.example"), ["viewer"]);
+        assert_eq!(erp.status("toys-co", "user0@toys.example"), "active");
+        erp.run(&["adopt", "rollback"]).ended(0);
+        same(&before, &erp.rows().await);
+        // Gone first, and made anew later: the account that stopped is the one that is asked about.
+        database.maintain("delete from users where id = 500").await.unwrap();
+        erp.follow(&[]);
+        assert_eq!(erp.status("toys-co", "user0@toys.example"), "deactivated");
+        database
+            .maintain("insert into users values (501, 'user0@toys.example', 'New', 'Viewer', true, 1, null)")
+            .await
+            .unwrap();
+        erp.plan(&[]).ended(1);
+        erp.follow(&["--accept", "account:user0@toys.example"]);
+        assert_eq!(erp.status("toys-co", "user0@toys.example"), "active");
+    }
+);
 
 both_engines!(an_account_that_was_here_before_keeps_its_own, async |database: TestDatabase| {
     let erp = Erp::with(&database, 20).await;
@@ -295,9 +355,16 @@ both_engines!(an_account_that_was_here_before_keeps_its_own, async |database: Te
     erp.plan(&accept).ended(0);
     erp.apply(&[]).ended(0);
     let before = erp.rows().await;
-    database.maintain("update users set is_active = false, email = 'new0@toys.example' where id = 0").await.unwrap();
+    database
+        .maintain("update users set is_active = false, email = 'new0@toys.example' where id = 0")
+        .await
+        .unwrap();
     let plan = erp.follow(&accept);
-    assert_eq!((&plan["changes"]["memberships"], &plan["changes"]["deactivated"]), (&1.into(), &0.into()), "{plan:#}");
+    assert_eq!(
+        (&plan["changes"]["memberships"], &plan["changes"]["deactivated"]),
+        (&1.into(), &0.into()),
+        "{plan:#}"
+    );
     assert!(plan["left"].to_string().contains("user0@toys.example"), "{plan:#}");
     assert_eq!(erp.status("other", "user0@toys.example"), "active");
     assert_eq!(erp.assignments("toys-co", "user0@toys.example"), Vec::<String>::new());
@@ -314,7 +381,10 @@ both_engines!(a_run_that_is_killed_while_it_takes_away_goes_on, async |database:
     erp.plan(&[]).ended(0);
     erp.apply(&[]).ended(0);
     let before = erp.rows().await;
-    database.maintain("update users set role = 'Viewer' where role = 'accountant' or role = 'org_admin'").await.unwrap();
+    database
+        .maintain("update users set role = 'Viewer' where role = 'accountant' or role = 'org_admin'")
+        .await
+        .unwrap();
     database.maintain("update users set is_active = false where id % 13 = 5").await.unwrap();
     database.maintain("update users set email = 'x' || email where id % 5 = 1").await.unwrap();
     erp.plan(&[]).ended(0);

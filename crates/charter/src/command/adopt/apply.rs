@@ -394,8 +394,7 @@ async fn carry_out(
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
     as_planned(plan, &ground, found)?;
     let missing = || Failure::new("there is no installation");
-    let changes =
-        follow::as_planned(here.client.as_ref().ok_or_else(missing)?, &ground, here, plan).await?;
+    let changes = follow::as_planned(here.client.as_ref().ok_or_else(missing)?, &ground, here, plan).await?;
     let stages =
         Stages { configuration, plan, found, ground: &ground, here, own: &own, telling, changes: &changes };
     let client = stages.client()?;

@@ -71,8 +71,13 @@ async fn by_hand(
     let over_all = equivalence::over_all(client, ground, known, without).await?;
     let lists = equivalence::by_home(ground.facts, making.organizations().len());
     let (mut out, mut more) = (Equivalence::default(), Vec::new());
-    let present: BTreeSet<u128> =
-        ground.facts.users.iter().map(|user| making.principal(user.id).0).filter(|id| over_all.contains(id)).collect();
+    let present: BTreeSet<u128> = ground
+        .facts
+        .users
+        .iter()
+        .map(|user| making.principal(user.id).0)
+        .filter(|id| over_all.contains(id))
+        .collect();
     let gone = known.users.values().map(|principal| principal.0);
     let mut gone: Vec<u128> = gone.filter(|id| over_all.contains(id) && !present.contains(id)).collect();
     gone.retain(|id| !changes.stops(*id));
@@ -83,7 +88,8 @@ async fn by_hand(
     }
     for (place, list) in lists.iter().enumerate() {
         let organization = making.organizations().get(place);
-        let linked = organization.and_then(|row| known.organizations.get(&row.legacy_id).map(|(id, _)| (row, *id)));
+        let linked =
+            organization.and_then(|row| known.organizations.get(&row.legacy_id).map(|(id, _)| (row, *id)));
         let after = match linked {
             Some((_, id)) if changes.closes(id) => None,
             Some((row, _)) => Some(equivalence::ask(client, &row.id, &ground.universe, without).await?),
@@ -93,9 +99,8 @@ async fn by_hand(
         for user in list.iter().filter_map(|at| ground.facts.users.get(*at as usize)) {
             let principal = making.principal(user.id);
             met.push(principal.0);
-            let is_over_all = over_all.contains(&principal.0)
-                && !before.is_over_all(user)
-                && !intended.is_over_all(user);
+            let is_over_all =
+                over_all.contains(&principal.0) && !before.is_over_all(user) && !intended.is_over_all(user);
             let ends = |id| changes.stops(principal.0) || changes.ends(id, principal.0);
             let bits = after.as_ref().and_then(|after| after.of(principal)).filter(|bits| !bits.is_none());
             let has_more = bits.filter(|_| linked.is_none_or(|(_, id)| !ends(id))).is_some_and(|bits| {

@@ -8,8 +8,8 @@ use crate::client::{Call, Client};
 use crate::failure::{Failure, Result};
 use crate::output;
 use charter_adopt::change::{
-    AccountChange, ChangeCounts, Changes, Held, HeldAccount, MembershipChange, ModuleChange, OrganizationChange,
-    in_order,
+    AccountChange, ChangeCounts, Changes, Held, HeldAccount, MembershipChange, ModuleChange,
+    OrganizationChange, in_order,
 };
 use charter_adopt::following::Following;
 use charter_adopt::plan::{Ground, Plan};
@@ -236,12 +236,16 @@ pub async fn write(desk: &Desk<'_>, changes: &Changes) -> Result<Vec<String>> {
     if counts.is_none() {
         return Ok(Vec::new());
     }
-    let (ends, begins): (Vec<&MembershipChange>, Vec<&MembershipChange>) = changes.memberships.iter().partition(|it| it.status != ACTIVE);
-    let (off, on): (Vec<&ModuleChange>, Vec<&ModuleChange>) = changes.modules.iter().partition(|it| it.status != "enabled");
+    let (ends, begins): (Vec<&MembershipChange>, Vec<&MembershipChange>) =
+        changes.memberships.iter().partition(|it| it.status != ACTIVE);
+    let (off, on): (Vec<&ModuleChange>, Vec<&ModuleChange>) =
+        changes.modules.iter().partition(|it| it.status != "enabled");
     let (closes, others): (Vec<&OrganizationChange>, Vec<&OrganizationChange>) =
         changes.organizations.iter().partition(|it| it.status.is_some_and(|status| status != ACTIVE));
-    let (renamed, rest): (Vec<&AccountChange>, Vec<&AccountChange>) = changes.accounts.iter().partition(|it| it.login.is_some());
-    let (again, stops): (Vec<&AccountChange>, Vec<&AccountChange>) = rest.into_iter().partition(|it| it.status == Some(ACTIVE));
+    let (renamed, rest): (Vec<&AccountChange>, Vec<&AccountChange>) =
+        changes.accounts.iter().partition(|it| it.login.is_some());
+    let (again, stops): (Vec<&AccountChange>, Vec<&AccountChange>) =
+        rest.into_iter().partition(|it| it.status == Some(ACTIVE));
     let mut sending = Sending { desk, progress: Progress::new("following what changed", 0), done: 0 };
     sending.list("assignments", &changes.assignments, ROWS).await?;
     sending.list("grants", &changes.grants, ROWS).await?;
@@ -279,10 +283,8 @@ fn lines(counts: &ChangeCounts) -> Vec<String> {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         (!parts.is_empty()).then(|| format!("{what}: {}", parts.join(", ")))
     };
-    let taken = vec![
-        many(counts.assignments, "assignment", "assignments"),
-        many(counts.grants, "grant", "grants"),
-    ];
+    let taken =
+        vec![many(counts.assignments, "assignment", "assignments"), many(counts.grants, "grant", "grants")];
     let account = |count| vec![many(count, "account", "accounts")];
     let changed = vec![
         many(counts.memberships, "membership", "memberships"),

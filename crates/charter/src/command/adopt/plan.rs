@@ -2,10 +2,10 @@
 
 use super::super::Invocation;
 use super::super::show;
+use super::drift;
 use super::follow::{self, Looked};
 use super::here::Here;
 use super::legacy::{self, Legacy};
-use super::drift;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
@@ -159,7 +159,8 @@ fn made(
         left: looked.left,
         anomalies: plan::counted(&found.heard.anomalies),
         unmapped: ground.intent.unmapped.clone(),
-        faults: [ground.faults(&found.heard.anomalies), ground.misnamed(&asked.accepted), looked.stopping].concat(),
+        faults: [ground.faults(&found.heard.anomalies), ground.misnamed(&asked.accepted), looked.stopping]
+            .concat(),
         roles: ground.roles(),
         existing_organizations: here.organizations.clone(),
         existing_accounts: here.accounts.iter().map(|(_, login, _)| login.clone()).collect(),
