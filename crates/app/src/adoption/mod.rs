@@ -10,6 +10,7 @@
 mod answers;
 mod follow;
 mod follow_form;
+mod follow_state;
 mod form;
 mod hashes;
 mod held;

@@ -30,6 +30,27 @@ pub(super) fn is_same(kind: ChangeKind, one: &Value, other: &Value) -> bool {
     compared(kind).iter().all(|field| one.get(field) == other.get(field))
 }
 
+/// A state in which people changed something since a run did: theirs stays, the run's is as it was before. None where nothing of it is the run's.
+pub(super) fn merged(
+    kind: ChangeKind,
+    now: &Value,
+    after: &Value,
+    before: &Value,
+    at: Timestamp,
+) -> Option<Value> {
+    let is_runs =
+        |field: &&&str| now.get(**field) == after.get(**field) && after.get(**field) != before.get(**field);
+    let fields: Vec<&&str> = compared(kind).iter().filter(is_runs).collect();
+    let mut merged = now.clone();
+    let state = merged.as_object_mut().filter(|_| !fields.is_empty())?;
+    for field in fields {
+        state.insert((*field).to_owned(), before.get(*field).cloned().unwrap_or_default());
+    }
+    let stamp = if state.contains_key("changed_at") { "changed_at" } else { "updated_at" };
+    state.insert(stamp.to_owned(), at.micros().into());
+    Some(merged)
+}
+
 /// A note that cannot be read is a fault of ours, and nothing is done by it.
 fn unreadable(field: &str) -> Problem {
     Problem::new(ProblemKind::Internal, format!("a note of an adoption cannot be read: {field}"))

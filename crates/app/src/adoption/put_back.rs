@@ -9,7 +9,7 @@ use crate::caller::RequestContext;
 use crate::identity::session;
 use charter_db::{Conn, Tx};
 use charter_kernel::facts::PrincipalStatus;
-use charter_kernel::{OrganizationId, PrincipalId, Problem, RoleKey, SessionId};
+use charter_kernel::{OrganizationId, PrincipalId, Problem, RoleKey, SessionId, Timestamp};
 use charter_policy::Index;
 use charter_store as store;
 use charter_store::adoption_change::{self as change, ChangeKind, Note, id_of, key_of};
@@ -61,6 +61,26 @@ async fn is_as_left(
         && adoption_hold::opened_at(conn, run.number).await?.is_none();
     let rest = |value: &Value| (value.get("login").cloned(), value.get("name").cloned());
     Ok((waits && rest(&now) == rest(&after)).then_some(now))
+}
+
+/// A row as it is, and as it is to be: as it was where it is still as the run left it. Of one that people changed since, what they changed stays,
+/// and the rest comes back: whom the run let in is not left in because somebody mended a name.
+async fn restored(
+    conn: &mut Conn,
+    run: &Run,
+    kind: ChangeKind,
+    note: &Note,
+    at: Timestamp,
+) -> Result<Option<(Value, Value)>, Problem> {
+    let before = value(&note.before)?;
+    if let Some(now) = is_as_left(conn, run, kind, note).await? {
+        return Ok(Some((now, before)));
+    }
+    let (Some(after), Some(now)) = (&note.after, noted::read(conn, &run.source, kind, &note.row).await?)
+    else {
+        return Ok(None);
+    };
+    Ok(noted::merged(kind, &now, &value(after)?, &before, at).map(|merged| (now, merged)))
 }
 
 /// How many rows that the run changed people changed since, by what they are called.
@@ -117,8 +137,8 @@ pub(super) async fn put_back(
             ChangeKind::Account => accounts(tx, ctx, run, notes, &mut put).await?,
             _ => {
                 for note in &notes {
-                    if is_as_left(tx, run, kind, note).await?.is_some() {
-                        noted::write(tx, &run.source, kind, &note.row, &value(&note.before)?).await?;
+                    if let Some((_, to)) = restored(tx, run, kind, note, ctx.now).await? {
+                        noted::write(tx, &run.source, kind, &note.row, &to).await?;
                     }
                 }
                 notes.iter().map(|note| note.row.clone()).collect()
@@ -249,9 +269,10 @@ async fn accounts(
     put.touched.extend(more);
     let mut turned = Vec::new();
     for note in &notes {
-        let (before, id) = (value(&note.before)?, id_of(&note.row.1).map(PrincipalId));
-        if let (Some(now), Some(id)) = (is_as_left(tx, run, ChangeKind::Account, note).await?, id) {
-            turned.push((id, noted::login_of(&now)?.to_owned(), before));
+        let id = id_of(&note.row.1).map(PrincipalId);
+        let restored = restored(tx, run, ChangeKind::Account, note, ctx.now).await?;
+        if let (Some((now, to)), Some(id)) = (restored, id) {
+            turned.push((id, noted::login_of(&now)?.to_owned(), to));
         }
     }
     // Nobody loses a login that people gave them since.

@@ -251,5 +251,7 @@ both_engines!(what_people_changed_of_a_runs_rows_is_theirs, async |database| {
     let told = story.undo_once(second, "before", false).await.is_problem(409, "in-use");
     assert!(told.body["detail"].as_str().unwrap().contains("1 changed accounts"), "{:#}", told.body);
     story.undo(second, "before", true).await;
-    assert_eq!(story.held_account("2").await["name"], "Robert", "as people left it");
+    let bob = story.held_account("2").await;
+    assert_eq!(bob["name"], "Robert", "as people left it");
+    assert_eq!(bob["status"], "deactivated", "whom the run let in is out again");
 });
