@@ -40,6 +40,12 @@ pub fn id(run: u64, kind: Kind, parts: &[&str]) -> u128 {
     uuid_v7(run, random)
 }
 
+/// The run an id would be of: an id of another kind names none there ever was.
+#[must_use]
+pub const fn run_of(id: u128) -> u128 {
+    id >> 80
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,9 +4,11 @@
 pub mod anomaly;
 pub mod answers;
 pub mod beside;
+pub mod change;
 pub mod check;
 pub mod facts;
 pub mod fingerprint;
+pub mod following;
 pub mod ids;
 pub mod intent;
 pub mod mapping;

@@ -1,6 +1,7 @@
 //! A plan: what would be written, who would gain or lose what, and what stands in the way. It is carried out exactly, or not at all.
 
 use crate::anomaly::{Anomalies, AnomalyKind};
+use crate::change::ChangeCounts;
 use crate::facts::{LegacyFacts, NONE};
 use crate::intent::Intent;
 use crate::mapping::{Becomes, Mapping};
@@ -18,7 +19,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The form of plans that this program writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// The anomaly by which users are left out who could sign in.
 const UNFIT_LOGIN: &str = "unfit_login";
 /// How many people approve what gives somebody more.
@@ -66,6 +67,15 @@ pub struct Plan {
     pub mapping: String,
     /// Rows that would be there after it.
     pub rows: Counts,
+    /// The run it goes on from; none where nothing of the source stands.
+    #[serde(default)]
+    pub follows: Option<u64>,
+    /// What it changes and takes away of what runs before it wrote.
+    #[serde(default)]
+    pub changes: ChangeCounts,
+    /// What stays otherwise here than there, as people changed it here.
+    #[serde(default)]
+    pub left: Vec<String>,
     /// What is wrong with the other system's rows, by kind.
     pub anomalies: BTreeMap<String, u64>,
     /// Roles nobody has said anything of.
@@ -242,6 +252,7 @@ impl<'a> Ground<'a> {
             known,
             one: self.mapping.organization.as_ref().map(|one| (&one.key, one.name.as_str())),
             run,
+            kept: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The rows that a run writes, in the order of the facts: the same facts, mapping and run give the same rows.
 
+use crate::change::Kept;
 use crate::facts::{LegacyFacts, LegacyUser, NONE};
 use crate::ids::{self, Kind};
 use crate::intent::{Intent, OwnRole};
@@ -204,6 +205,18 @@ pub struct Known {
     pub taken: BTreeSet<String>,
     /// The platform organization.
     pub platform: Option<OrganizationId>,
+    /// Runs of the source that stand.
+    pub runs: BTreeSet<u64>,
+    /// Organizations that such a run linked, by their ids in the other system.
+    pub standing: Vec<(String, OrganizationId)>,
+}
+
+impl Known {
+    /// Whether a run of the source made an account.
+    #[must_use]
+    pub fn made(&self, principal: PrincipalId) -> bool {
+        u64::try_from(ids::run_of(principal.0)).is_ok_and(|run| self.runs.contains(&run))
+    }
 }
 
 /// What the rows of a run are made of.
@@ -223,11 +236,14 @@ pub struct Source<'a> {
     pub one: Option<(&'a Key, &'a str)>,
     /// The run.
     pub run: u64,
+    /// Rows of earlier runs that stand and are not written again.
+    pub kept: Option<&'a Kept>,
 }
 
 /// Makes rows.
 pub struct Making<'a> {
     source: Source<'a>,
+    skipped: Counts,
     organizations: Vec<OrganizationRow>,
     before: String,
 }
@@ -239,7 +255,8 @@ impl<'a> Making<'a> {
     /// Makes those of a run.
     #[must_use]
     pub fn new(source: Source<'a>) -> Self {
-        let mut this = Self { source, organizations: Vec::new(), before: String::new() };
+        let (organizations, before, skipped) = (Vec::new(), String::new(), Counts::default());
+        let mut this = Self { source, skipped, organizations, before };
         this.organizations = this.all_organizations();
         this
     }
@@ -279,8 +296,27 @@ impl<'a> Making<'a> {
 
     /// What the rows are made of.
     #[must_use]
-    pub const fn facts(&self) -> &'a LegacyFacts {
-        self.source.facts
+    pub const fn source(&self) -> Source<'a> {
+        self.source
+    }
+
+    /// How many rows were left out because they stand by an earlier run.
+    #[must_use]
+    pub const fn skipped(&self) -> Counts {
+        self.skipped
+    }
+
+    /// The id of an assignment or a grant, unless it stands by an earlier run.
+    fn fresh(&mut self, kind: Kind, parts: &[&str]) -> Option<String> {
+        let id = ids::id(self.source.run, kind, parts);
+        if !self.source.kept.is_some_and(|kept| kept.has(id)) {
+            return Some(OrganizationId(id).to_string());
+        }
+        match kind {
+            Kind::Grant => self.skipped.grants += 1,
+            _ => self.skipped.assignments += 1,
+        }
+        None
     }
 
     /// The organizations, by their places in the facts.
@@ -379,48 +415,45 @@ impl<'a> Making<'a> {
     }
 
     /// Adds what a user has in its organization, and over all of them.
-    pub fn member(&self, user: LegacyUser<'_>, rows: &mut Rows) {
-        let Source { facts, intent, known, run, .. } = self.source;
-        let principal = self.principal(user.id).to_string();
+    pub fn member(&mut self, user: LegacyUser<'_>, rows: &mut Rows) {
+        let Source { facts, intent, known, .. } = self.source;
+        let account = self.principal(user.id);
+        let principal = account.to_string();
         let is_known = known.users.contains_key(user.id);
         let roles =
             facts.role_sets.members(user.roles).iter().filter_map(|role| intent.roles.get(*role as usize));
         let places: Vec<_> = roles.chain(user.is_superuser.then_some(&intent.superuser)).collect();
-        if let Some(organization) = home(facts, user).and_then(|home| self.organizations.get(home as usize)) {
+        let organization = home(facts, user).and_then(|home| self.organizations.get(home as usize));
+        if let Some(organization) = organization.map(|organization| organization.id.clone()) {
             rows.memberships.push(MembershipRow {
-                organization: organization.id.clone(),
+                organization: organization.clone(),
                 principal: principal.clone(),
                 status: if user.is_active || !is_known { "active" } else { "deactivated" },
             });
-            let keys: BTreeSet<&Key> = places.iter().filter_map(|place| place.role.as_ref()).collect();
-            rows.assignments.extend(keys.into_iter().map(|key| {
-                AssignmentRow {
-                    id: OrganizationId(ids::id(
-                        run,
-                        Kind::Assignment,
-                        &[&organization.id, &principal, key.as_str()],
-                    ))
-                    .to_string(),
-                    organization: organization.id.clone(),
+            // An account that was here before goes on, whatever the other system says of its user.
+            let is_left_out = !user.is_active && is_known && !known.made(account);
+            let keys: BTreeSet<&Key> =
+                places.iter().filter(|_| !is_left_out).filter_map(|place| place.role.as_ref()).collect();
+            for key in keys {
+                let id = self.fresh(Kind::Assignment, &[&organization, &principal, key.as_str()]);
+                rows.assignments.extend(id.map(|id| AssignmentRow {
+                    id,
+                    organization: organization.clone(),
                     role: key.as_str().to_owned(),
                     principal: principal.clone(),
-                }
-            }));
-            let direct = facts.permission_sets.members(user.permissions).iter();
+                }));
+            }
+            let direct = facts.permission_sets.members(user.permissions).iter().filter(|_| !is_left_out);
             let codes = direct.filter_map(|place| facts.permissions.get(*place as usize));
-            rows.grants.extend(codes.filter_map(|name| naming::code(name)).map(|code| {
-                GrantRow {
-                    id: OrganizationId(ids::id(
-                        run,
-                        Kind::Grant,
-                        &[&organization.id, &principal, code.as_str()],
-                    ))
-                    .to_string(),
-                    organization: organization.id.clone(),
+            for code in codes.filter_map(|name| naming::code(name)) {
+                let id = self.fresh(Kind::Grant, &[&organization, &principal, code.as_str()]);
+                rows.grants.extend(id.map(|id| GrantRow {
+                    id,
+                    organization: organization.clone(),
                     principal: principal.clone(),
                     pattern: code.as_str().to_owned(),
-                }
-            }));
+                }));
+            }
         }
         // A plan may be made before there is an installation: it counts these rows, too.
         let platform = known.platform.unwrap_or(OrganizationId(0)).to_string();
@@ -432,14 +465,14 @@ impl<'a> Making<'a> {
                 status: "active",
             });
         }
-        rows.assignments.extend(over_all.into_iter().filter(|_| user.is_active).map(|key| {
-            AssignmentRow {
-                id: OrganizationId(ids::id(run, Kind::Assignment, &[&platform, &principal, key.as_str()]))
-                    .to_string(),
+        for key in over_all.into_iter().filter(|_| user.is_active) {
+            let id = self.fresh(Kind::Assignment, &[&platform, &principal, key.as_str()]);
+            rows.assignments.extend(id.map(|id| AssignmentRow {
+                id,
                 organization: platform.clone(),
                 role: key.as_str().to_owned(),
                 principal: principal.clone(),
-            }
-        }));
+            }));
+        }
     }
 }

@@ -68,11 +68,19 @@ struct OrganizationLinkView {
     key: Key,
     /// Its status.
     status: String,
+    /// Whether the run that linked it stands; one that was taken back left it closed, for the next run to open.
+    stands: bool,
 }
 
 impl From<OrganizationLink> for OrganizationLinkView {
     fn from(it: OrganizationLink) -> Self {
-        Self { legacy_id: it.legacy_id, organization: it.organization, key: it.key, status: it.status }
+        Self {
+            legacy_id: it.legacy_id,
+            organization: it.organization,
+            key: it.key,
+            status: it.status,
+            stands: it.stands,
+        }
     }
 }
 
@@ -156,6 +164,10 @@ struct AccountsView {
 struct AnswersQuery {
     /// Key or id of the organization.
     organization: String,
+    /// What they may do without the assignments and grants that runs of this source wrote.
+    #[serde(default)]
+    #[schemars(with = "Option<wire::Key>")]
+    without: Option<Key>,
     /// Only members after this one.
     #[serde(default)]
     #[schemars(with = "Option<wire::Id>")]
@@ -207,10 +219,10 @@ async fn accounts(call: Call<(), (), AccountsBody>) -> Result<Reply<AccountsView
 }
 
 async fn answers(call: Call<(), AnswersQuery>) -> Result<Reply<AnswersView>, Problem> {
-    let AnswersQuery { organization, after, limit } = call.query;
+    let AnswersQuery { organization, without, after, limit } = call.query;
     adoption::require_operator(&call.ctx)?;
     let organization: OrganizationId = call.app.resolve_organization(&organization).await?;
-    let found = adoption::answers(&call.app, &call.ctx, organization, after, limit).await?;
+    let found = adoption::answers(&call.app, &call.ctx, organization, without, after, limit).await?;
     Ok(Reply::new(AnswersView {
         revision: found.revision.0,
         codes: found.codes,

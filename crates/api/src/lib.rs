@@ -4,6 +4,8 @@
 
 mod account_page;
 mod adoption;
+mod adoption_follow;
+mod adoption_held;
 mod adoption_links;
 mod adoption_rows;
 mod adoption_undo;
@@ -97,6 +99,8 @@ pub fn routes() -> Routes {
         .with(user_import::routes())
         .with(adoption::routes())
         .with(adoption_rows::routes())
+        .with(adoption_follow::routes())
+        .with(adoption_held::routes())
         .with(adoption_links::routes())
         .with(adoption_undo::routes())
         .with(legacy::routes())

@@ -23,6 +23,21 @@ statements! {
          order by organization_id on conflict (organization_id) do update \
          set revision = organization_revisions.revision + 1, changed_at = greatest(excluded.changed_at, organization_revisions.changed_at) \
          returning organization_id";
+    /// Accounts of earlier runs that are to act again.
+    OPEN_AGAIN =
+        "update principals set status = 'active', updated_at = $2 where status = 'suspended' and principal_id in \
+         (select unhex(c.row_key) from adopted_changes c where c.run_no = $1 and c.kind = 'account' \
+         and c.after->>'status' = 'active' and c.before->>'status' <> 'active')",
+        "update principals set status = 'active', updated_at = $2 where status = 'suspended' and principal_id in \
+         (select c.row_key::uuid from adopted_changes c where c.run_no = $1 and c.kind = 'account' \
+         and c.after->>'status' = 'active' and c.before->>'status' <> 'active')";
+    MEMBERS_AGAIN =
+        "select m.principal_id from adopted_changes c join memberships m on m.organization_id = $1 and m.principal_id = unhex(c.row_key) \
+         join principals p on p.principal_id = m.principal_id and p.status = 'suspended' where c.run_no = $2 and c.kind = 'account' \
+         and c.after->>'status' = 'active' and c.before->>'status' <> 'active' limit $3",
+        "select m.principal_id from adopted_changes c join memberships m on m.organization_id = $1 and m.principal_id = c.row_key::uuid \
+         join principals p on p.principal_id = m.principal_id and p.status = 'suspended' where c.run_no = $2 and c.kind = 'account' \
+         and c.after->>'status' = 'active' and c.before->>'status' <> 'active' limit $3";
     RUNS = "select run_no, opened_at from adoption_runs where state in ('applying', 'failed') order by run_no";
     MEMBERS = "select m.principal_id from memberships m join principals p on p.principal_id = m.principal_id \
                where m.organization_id = $1 and m.principal_id >= $2 and m.principal_id < $3 and p.status = 'suspended' and p.created_at > $4 \
@@ -62,6 +77,10 @@ pub async fn opened(
 ) -> Result<Vec<OrganizationId>> {
     let before = opened_at(tx, run).await?;
     tx.execute(&SET_OPENED, params![run, before.unwrap_or(now)]).await?;
+    // Whoever was suspended by hand since stays so.
+    if before.is_none() {
+        tx.execute(&OPEN_AGAIN, params![run, now]).await?;
+    }
     row::list(tx, &TOUCH, params![run, now, platform], row::organization).await
 }
 
@@ -86,5 +105,10 @@ pub async fn members(
 ) -> Result<Vec<PrincipalId>> {
     let since = opened_at.unwrap_or(EVER);
     let params = params![organization, PrincipalId(range.from), PrincipalId(range.to), since, limit];
-    row::list(conn, &MEMBERS, params, |row| Ok(PrincipalId(row.get_id(0)?))).await
+    let who = |row: charter_db::RowRef<'_>| Ok(PrincipalId(row.get_id(0)?));
+    let mut waiting = row::list(conn, &MEMBERS, params, who).await?;
+    if opened_at.is_none() {
+        waiting.extend(row::list(conn, &MEMBERS_AGAIN, params![organization, range.run, limit], who).await?);
+    }
+    Ok(waiting)
 }

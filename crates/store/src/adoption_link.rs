@@ -6,7 +6,8 @@ use charter_kernel::{Key, OrganizationId, PrincipalId};
 use crate::{Page, Result, row};
 
 statements! {
-    ORGANIZATIONS_PAGE = "select a.organization_id, a.legacy_id, o.organization_key, o.status from adopted_organizations a \
+    ORGANIZATIONS_PAGE = "select a.organization_id, a.legacy_id, o.organization_key, o.status, exists (select 1 from adoption_steps s \
+                          where s.run_no = a.run_no and s.step = 'data' and s.state <> 'undone') from adopted_organizations a \
                           join organizations o on o.organization_id = a.organization_id \
                           where a.source_key = $1 and a.legacy_id > $2 order by a.legacy_id limit $3";
     USERS_PAGE = "select principal_id, legacy_id from adopted_users where source_key = $1 and legacy_id > $2 order by legacy_id limit $3";
@@ -23,14 +24,14 @@ statements! {
          where adopted_organizations.organization_id = excluded.organization_id and adopted_organizations.run_no <> excluded.run_no \
          and exists (select 1 from adoption_runs r where r.run_no = adopted_organizations.run_no and r.state = 'undone')";
     LINK_USERS =
-        "insert into adopted_users (source_key, legacy_id, principal_id, run_no) \
-         select $2, e.value->>'l', unhex(e.value->>'p'), $3 from json_each($1) e where true on conflict (source_key, legacy_id) do nothing",
-        "insert into adopted_users (source_key, legacy_id, principal_id, run_no) \
-         select $2, e.l, e.p, $3 from jsonb_to_recordset($1) as e(l text, p uuid) on conflict (source_key, legacy_id) do nothing";
+        "insert into adopted_users (source_key, legacy_id, principal_id, run_no, told_sum) \
+         select $2, e.value->>'l', unhex(e.value->>'p'), $3, e.value->>'s' from json_each($1) e where true on conflict (source_key, legacy_id) do nothing",
+        "insert into adopted_users (source_key, legacy_id, principal_id, run_no, told_sum) \
+         select $2, e.l, e.p, $3, e.s from jsonb_to_recordset($1) as e(l text, p uuid, s bigint) on conflict (source_key, legacy_id) do nothing";
     LINKED_ORGANIZATIONS =
-        "select a.organization_id, a.legacy_id from json_each($1) e cross join adopted_organizations a \
+        "select a.organization_id, a.legacy_id, a.run_no from json_each($1) e cross join adopted_organizations a \
          on a.source_key = $2 and a.legacy_id = e.value",
-        "select a.organization_id, a.legacy_id from jsonb_array_elements_text($1) e(v) join adopted_organizations a \
+        "select a.organization_id, a.legacy_id, a.run_no from jsonb_array_elements_text($1) e(v) join adopted_organizations a \
          on a.source_key = $2 and a.legacy_id = e.v";
     LINKED_USERS =
         "select a.principal_id, a.legacy_id from json_each($1) e cross join adopted_users a on a.source_key = $2 and a.legacy_id = e.value",
@@ -49,6 +50,8 @@ pub struct OrganizationLink {
     pub key: Key,
     /// Its status.
     pub status: String,
+    /// Whether rows of the run that linked it stand.
+    pub stands: bool,
 }
 
 /// A user of another system and the account they have here.
@@ -77,6 +80,7 @@ pub async fn organizations(
             legacy_id: row::text(row, 1)?,
             key: row::parsed(row, 2)?,
             status: row::text(row, 3)?,
+            stands: row.get_bool(4)?,
         })
     })
     .await
@@ -91,14 +95,14 @@ fn list(texts: &[String]) -> charter_db::Value {
     crate::param::texts(texts)
 }
 
-/// The organizations that are linked to these ids there.
+/// The organizations that are linked to these ids there, and by which run.
 pub async fn linked_organizations(
     conn: &mut Conn,
     source: &Key,
     legacy_ids: &[String],
-) -> Result<Vec<(String, OrganizationId)>> {
+) -> Result<Vec<(String, (OrganizationId, u64))>> {
     row::list(conn, &LINKED_ORGANIZATIONS, params![list(legacy_ids), source], |row| {
-        Ok((row::text(row, 1)?, row::organization(row)?))
+        Ok((row::text(row, 1)?, (row::organization(row)?, row.get(2)?)))
     })
     .await
 }
@@ -122,11 +126,16 @@ pub async fn link_organizations(
     tx.execute(&LINK_ORGANIZATIONS, params![rows, source, run]).await
 }
 
-/// Links users; gives how many links are new.
-pub async fn link_users(tx: &mut Tx, source: &Key, run: u64, links: &[(String, PrincipalId)]) -> Result<u64> {
-    let rows = links
-        .iter()
-        .map(|(legacy, id)| serde_json::json!({ "l": legacy, "p": crate::adoption_row::hex(id.0) }));
+/// Links users, with what stands for the login and name each was given; gives how many links are new.
+pub async fn link_users(
+    tx: &mut Tx,
+    source: &Key,
+    run: u64,
+    links: &[(String, PrincipalId, i64)],
+) -> Result<u64> {
+    let rows = links.iter().map(
+        |(legacy, id, sum)| serde_json::json!({ "l": legacy, "p": crate::adoption_row::hex(id.0), "s": sum }),
+    );
     let rows = crate::adoption_row::rows(rows);
     tx.execute(&LINK_USERS, params![rows, source, run]).await
 }

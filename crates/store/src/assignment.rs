@@ -57,7 +57,7 @@ fn fact(row: RowRef<'_>) -> Result<AssignmentFact> {
     })
 }
 
-fn assignment(row: RowRef<'_>) -> Result<AssignmentRow> {
+pub(crate) fn assignment(row: RowRef<'_>) -> Result<AssignmentRow> {
     Ok(AssignmentRow {
         assignment: fact(row)?,
         reason: row::text(row, 8)?,

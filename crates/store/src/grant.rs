@@ -36,7 +36,7 @@ statements! {
     ALL_FACTS = select!("where organization_id >= $1 and organization_id <= $2 order by organization_id, grant_id");
 }
 
-fn grant(row: RowRef<'_>) -> Result<GrantFact> {
+pub(crate) fn grant(row: RowRef<'_>) -> Result<GrantFact> {
     Ok(GrantFact {
         id: GrantId(row.get_id(1)?),
         subject: row::subject(row, 2)?,

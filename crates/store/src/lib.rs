@@ -9,6 +9,8 @@ mod param;
 mod row;
 
 pub mod adoption_account;
+pub mod adoption_change;
+pub mod adoption_held;
 pub mod adoption_hold;
 pub mod adoption_link;
 pub mod adoption_lookup;
@@ -106,6 +108,8 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
     type Listed = (&'static str, fn() -> Vec<(&'static str, &'static Statement)>);
     const FILES: &[Listed] = &[
         ("adoption_account", adoption_account::statements),
+        ("adoption_change", adoption_change::statements),
+        ("adoption_held", adoption_held::statements),
         ("adoption_hold", adoption_hold::statements),
         ("adoption_link", adoption_link::statements),
         ("adoption_lookup", adoption_lookup::statements),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod flask_appbuilder;
+mod following;
 mod frameworks;
 mod frappe;
 mod keycloak;

@@ -1,6 +1,7 @@
 //! What each member of an organization may do in it as a whole, for the proof: equal sets once a page. Accounts
-//! of a run that wait for the proof count as if they were open.
+//! of a run that wait for the proof count as if they were open. Asked without a source, what its runs wrote counts as gone.
 
+use super::held::Runs;
 use super::links::limit;
 use super::{range_of, require_operator};
 use crate::App;
@@ -8,7 +9,7 @@ use crate::audit::hex;
 use crate::caller::RequestContext;
 use crate::snapshot::Snapshot;
 use charter_kernel::facts::PrincipalStatus;
-use charter_kernel::{OrganizationId, PermissionCode, PrincipalId, Problem, Revision};
+use charter_kernel::{Key, OrganizationId, PermissionCode, PrincipalId, Problem, Revision};
 use charter_policy::PermissionSet;
 use charter_store::adoption_hold;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -36,6 +37,7 @@ pub async fn answers(
     app: &App,
     ctx: &RequestContext,
     organization: OrganizationId,
+    without: Option<Key>,
     after: Option<PrincipalId>,
     asked: Option<u32>,
 ) -> Result<Answers, Problem> {
@@ -46,7 +48,11 @@ pub async fn answers(
     let revision = reading!(app.database(), organization, |conn| async move {
         charter_store::revision::get(conn, organization).await
     })?;
-    let (snapshot, is_supposed) = match supposed(app, organization, revision).await? {
+    let supposed = match without {
+        Some(source) => Some(by_hand(app, organization, revision, source).await?),
+        None => supposed(app, organization, revision).await?,
+    };
+    let (snapshot, is_supposed) = match supposed {
         Some(snapshot) => (snapshot, true),
         None => (app.snapshots().at_least(organization, revision, now).await?, false),
     };
@@ -73,6 +79,33 @@ pub async fn answers(
     Ok(Answers { revision: shard.revision(), codes: index.codes().to_vec(), modules, classes, members, next })
 }
 
+/// What is supposed of accounts that wait. No source has this name.
+const OPENED: &str = "";
+
+/// The organization as it is without the assignments and grants that runs of a source wrote.
+async fn by_hand(
+    app: &App,
+    organization: OrganizationId,
+    revision: Revision,
+    source: Key,
+) -> Result<Arc<Snapshot>, Problem> {
+    if let Some(known) = app.snapshots().supposed(organization, source.as_str(), revision) {
+        return Ok(known);
+    }
+    let asked = source.clone();
+    let runs = super::run::reading_problem(app, move |conn| {
+        Box::pin(async move { Runs::before(conn, &asked, u64::MAX).await })
+    })
+    .await?;
+    let mut facts = crate::facts(app, organization).await?;
+    facts.assignments.retain(|row| !runs.made(row.id.0));
+    facts.grants.retain(|row| !runs.made(row.id.0));
+    let snapshot = app.snapshots().compile(&facts)?;
+    let kept = (organization, source.as_str().to_owned(), Arc::clone(&snapshot));
+    app.snapshots().suppose(Some(kept));
+    Ok(snapshot)
+}
+
 /// The organization as it will be when the accounts that wait for the proof are opened; none where nobody waits.
 async fn supposed(
     app: &App,
@@ -95,7 +128,7 @@ async fn supposed(
         if of(1).await?.is_empty() {
             continue;
         }
-        if let Some(known) = app.snapshots().supposed(organization, revision) {
+        if let Some(known) = app.snapshots().supposed(organization, OPENED, revision) {
             return Ok(Some(known));
         }
         waiting.extend(of(u32::MAX).await?);
@@ -108,6 +141,6 @@ async fn supposed(
         member.account_status = PrincipalStatus::Active;
     }
     let snapshot = app.snapshots().compile(&facts)?;
-    app.snapshots().suppose(Some((organization, Arc::clone(&snapshot))));
+    app.snapshots().suppose(Some((organization, OPENED.to_owned(), Arc::clone(&snapshot))));
     Ok(Some(snapshot))
 }

@@ -169,7 +169,7 @@ impl Faults {
     }
 
     /// Takes note of what another check says about a field.
-    fn note<T>(&mut self, kind: &str, place: usize, field: &str, found: Result<T, Problem>) -> Option<T> {
+    pub fn note<T>(&mut self, kind: &str, place: usize, field: &str, found: Result<T, Problem>) -> Option<T> {
         match found {
             Ok(value) => Some(value),
             Err(problem) => {
@@ -193,14 +193,14 @@ impl Faults {
 }
 
 /// Values that stand once in a batch.
-struct Once<T>(HashMap<T, usize>);
+pub(super) struct Once<T>(HashMap<T, usize>);
 
 impl<T: Eq + Hash> Once<T> {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(HashMap::new())
     }
 
-    fn see(&mut self, faults: &mut Faults, kind: &str, place: usize, field: &str, value: T) {
+    pub fn see(&mut self, faults: &mut Faults, kind: &str, place: usize, field: &str, value: T) {
         if let Some(first) = self.0.get(&value) {
             faults.add(kind, place, field, format!("the same as {kind}/{first}"));
         } else {

@@ -4,12 +4,19 @@
 //! For the operator only, and one at a time: whoever applies or takes back holds a lease, which each call renews. A run (`run.rs`) goes
 //! step by step (`step.rs`). The ids of its rows lie in a range of their own, so that a batch (`rows.rs`, judged by `form.rs` and `state.rs`)
 //! can be repeated and a run be taken back whole. The accounts it brings are suspended until its equivalence is done, so that nobody has
-//! anything by them before.
+//! anything by them before. A run that is not the first of its source also changes and removes what earlier ones wrote (`follow.rs`), which is
+//! noted as it was and put back with the run (`put_back.rs`).
 
 mod answers;
+mod follow;
+mod follow_form;
+mod follow_state;
 mod form;
 mod hashes;
+mod held;
 mod links;
+mod noted;
+mod put_back;
 mod rows;
 mod run;
 mod state;
@@ -17,8 +24,13 @@ mod step;
 mod undo;
 
 pub use answers::{Answers, answers};
+pub use follow::{Followed, follow};
+pub use follow_form::{ACCOUNTS_MAX, AccountDraft, Changes, MembershipDraft, OrganizationDraft, RoleChange};
 pub use form::{
     AssignmentRow, EntitlementRow, GrantRow, MembershipRow, OrganizationRow, ROWS_MAX, RoleRow, Rows, UserRow,
+};
+pub use held::{
+    Held, HeldAccount, HeldEntitlement, HeldMember, HeldOrganization, HeldRole, held, held_accounts,
 };
 pub use links::{accounts, organizations, users};
 pub use rows::{Inserted, write};

@@ -149,7 +149,10 @@ async fn insert(
         if !new.is_empty() {
             inserted.users = row::insert_users(tx, &new, now).await?;
         }
-        let links: Vec<_> = ready.users.iter().map(|(legacy, it)| (legacy.clone(), it.id)).collect();
+        let link = |(legacy, it): &(String, NewUser)| {
+            (legacy.clone(), it.id, super::held::told_sum(&it.login, &it.name))
+        };
+        let links: Vec<_> = ready.users.iter().map(link).collect();
         store::adoption_link::link_users(tx, &run.source, number, &links).await?;
     }
     if !ready.memberships.is_empty() {

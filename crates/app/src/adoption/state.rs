@@ -125,11 +125,16 @@ async fn organizations(conn: &mut Conn, scene: &mut Scene<'_>) -> Result<(), Pro
     let legacy: Vec<String> = ready.organizations.iter().map(|(legacy, _)| legacy.clone()).collect();
     let linked: HashMap<_, _> =
         link::linked_organizations(conn, &scene.run.source, &legacy).await?.into_iter().collect();
+    // What a run that stands or a person closed is for a change to open, or for a person.
+    let undone = match linked.is_empty() {
+        true => Vec::new(),
+        false => charter_store::adoption_undo::undone_runs(conn).await?,
+    };
     let keys: Vec<String> = ready.organizations.iter().map(|(_, it)| it.key.to_string()).collect();
     let taken: HashMap<_, _> = lookup::keys(conn, &keys).await?.into_iter().collect();
     for (place, (legacy, row)) in ready.organizations.iter().enumerate() {
         let link = linked.get(legacy);
-        if link.is_some_and(|id| *id != row.id) {
+        if link.is_some_and(|(id, _)| *id != row.id) {
             scene.faults.add(KIND, place, "legacy_id", "is linked to another organization");
             continue;
         }
@@ -138,7 +143,7 @@ async fn organizations(conn: &mut Conn, scene: &mut Scene<'_>) -> Result<(), Pro
                 let is_reopened = known.status == OrganizationStatus::Closed
                     && row.status != OrganizationStatus::Closed.as_str()
                     && known.kind == OrganizationKind::Customer
-                    && link.is_some()
+                    && link.is_some_and(|(_, run)| *run == scene.run.number || undone.contains(run))
                     && !scene.is_own(row.id.0);
                 if is_reopened {
                     scene.todo.reopened.push((row.id, row.status));
@@ -186,6 +191,8 @@ async fn users(
             (Some(known), _) if known.kind != PrincipalKind::User => Some("is a service account".to_owned()),
             // The login of an account of the run may have changed since.
             (Some(_), _) if scene.is_own(row.id.0) => None,
+            // One that is linked to this account already was accepted then.
+            (Some(_), _) if linked.contains_key(legacy.as_str()) => None,
             (Some(known), _) if known.login != row.login => {
                 Some(format!("the account has the login {}, not this one", known.login))
             }

@@ -1,9 +1,10 @@
 //! A run taken back, some thousand rows a call until nothing is left: its organizations are closed first, then its accounts go with all they
-//! have, then what it wrote into organizations that stay, and its own organizations. Each call is one transaction, and whatever stops it,
-//! the next call goes on.
+//! have, then what it wrote into organizations that stay, and its own organizations, and what it changed is put back (`put_back.rs`). Each call
+//! is one transaction, and whatever stops it, the next call goes on.
 //!
 //! What allows goes before what denies, and an account goes whole, so nobody has more in between than before or after.
 
+use super::put_back;
 use super::run::{RunView, view};
 use super::{
     LEASE, Run, RunState, Step, StepState, event, hold, is_of_run, known, range_of, require_operator,
@@ -17,6 +18,7 @@ use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Conn, Scope, Tx};
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::{ModuleKey, OrganizationId, Problem, ProblemKind, SessionId};
+use charter_policy::Index;
 use charter_store as store;
 use charter_store::adoption_undo::{self as undo_rows, Range};
 use charter_store::removed_organization::Removed;
@@ -71,6 +73,7 @@ pub async fn undo(
         return Err(Problem::invalid("to", "before, schema or data is expected"));
     }
     let (platform, now, ctx) = (app.platform(), ctx.now, ctx.clone());
+    let index = app.snapshots().index();
     let ((undone, view, aftermath), _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
@@ -86,7 +89,7 @@ pub async fn undo(
                         store::adoption_run::set_state(tx, number, RunState::Undoing, run.error.as_deref(), None).await?;
                         run.state = RunState::Undoing;
                     }
-                    undone.done = piece(tx, &ctx, &run, platform, &mut undone, &mut aftermath).await?;
+                    undone.done = piece(tx, &ctx, &index, &run, platform, &mut undone, &mut aftermath).await?;
                 }
                 if undone.done && run.state != RunState::Undone {
                     finish(tx, &mut run, draft.to, &ctx).await?;
@@ -133,6 +136,7 @@ async fn require_free(tx: &mut Tx, run: &Run, discard: bool) -> Result<(), Probl
         let range = Range { run: run.number, ..range_of(owner) };
         made.extend(undo_rows::made_in_organizations(tx, range).await?);
     }
+    made.extend(put_back::changed_since(tx, run).await?);
     if made.is_empty() {
         return Ok(());
     }
@@ -146,6 +150,7 @@ async fn require_free(tx: &mut Tx, run: &Run, discard: bool) -> Result<(), Probl
 async fn piece(
     tx: &mut Tx,
     ctx: &RequestContext,
+    index: &Index,
     run: &Run,
     platform: OrganizationId,
     undone: &mut Undone,
@@ -176,6 +181,14 @@ async fn piece(
     }
     let work = undo_rows::work(tx, run.number, ORGANIZATIONS).await?;
     if work.is_empty() {
+        // Its own rows are gone: what it changed is put back as it was.
+        let put = put_back::put_back(tx, ctx, index, run, platform).await?;
+        if put.rows > 0 {
+            undone.removed.insert("put_back", put.rows);
+            aftermath.touched.extend(put.touched);
+            aftermath.ended = put.ended;
+            return Ok(false);
+        }
         undo_rows::forget_links(tx, range).await?;
         return Ok(true);
     }
@@ -231,7 +244,7 @@ async fn owners(conn: &mut Conn, run: &Run) -> Result<Vec<u64>, Problem> {
     Ok(owners)
 }
 
-async fn tell_entitlements(
+pub(super) async fn tell_entitlements(
     tx: &mut Tx,
     ctx: &RequestContext,
     run: &Run,

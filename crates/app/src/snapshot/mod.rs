@@ -88,7 +88,7 @@ pub struct Snapshots {
     read_at: AtomicI64,
     max_staleness_seconds: i64,
     directory: Arc<Directory>,
-    supposed: Mutex<Option<(OrganizationId, Arc<Snapshot>)>>,
+    supposed: Mutex<Option<(OrganizationId, String, Arc<Snapshot>)>>,
     counters: SnapshotCounters,
 }
 
@@ -445,18 +445,24 @@ impl Snapshots {
     }
 
     /// An organization compiled from facts that are not in force, at least as new as a revision: nobody decides by it. The last one is
-    /// kept for who asks page by page.
-    pub(crate) fn supposed(&self, organization: OrganizationId, revision: Revision) -> Option<Arc<Snapshot>> {
+    /// kept, with what was supposed, for who asks page by page.
+    pub(crate) fn supposed(
+        &self,
+        organization: OrganizationId,
+        what: &str,
+        revision: Revision,
+    ) -> Option<Arc<Snapshot>> {
         let kept = self.supposed.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, snapshot) = kept.as_ref()?;
+        let (of, supposition, snapshot) = kept.as_ref()?;
         let is_it = *of == organization
+            && supposition == what
             && snapshot.shard.revision() >= revision
             && Arc::ptr_eq(&snapshot.index, &self.index.load());
         is_it.then(|| Arc::clone(snapshot))
     }
 
     /// Keeps such a one, or none any more.
-    pub(crate) fn suppose(&self, kept: Option<(OrganizationId, Arc<Snapshot>)>) {
+    pub(crate) fn suppose(&self, kept: Option<(OrganizationId, String, Arc<Snapshot>)>) {
         *self.supposed.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 

@@ -9,6 +9,7 @@
 )]
 
 mod adopt;
+mod adopt_follow;
 mod adopt_run;
 mod browser;
 mod commands;

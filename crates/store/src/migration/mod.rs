@@ -80,6 +80,7 @@ migrations! {
     41 "0041_agreements_of_deactivated_accounts"
     42 "0042_adoption"
     43 "0043_shadow"
+    44 "0044_runs_that_follow"
 }
 
 const PRESENT: Statement = Statement::forked(

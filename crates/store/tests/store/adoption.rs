@@ -45,6 +45,7 @@ const OTHER_IDS: &[&str] = &[
 const NOT_WIPED: &[(&str, &str)] = &[
     ("audit_events", "a trail is never removed: its organization stays"),
     ("entitlement_events", "the same"),
+    ("adopted_changes", "forgotten as the rollback goes on"),
     ("adopted_rows", "forgotten as the rollback goes on"),
     ("removed_organizations", "tells other nodes that it is gone"),
     ("sessions", "accounts turn to another organization, and sessions end by themselves"),

@@ -11,6 +11,7 @@ use crate::world::*;
 
 /// Tables that say where something is: read before the organization is known.
 const DIRECTORIES: &[&str] = &[
+    "adopted_changes",
     "adopted_organizations",
     "adopted_rows",
     "credential_keys",

@@ -116,8 +116,11 @@ const OPEN: &[&str] = &[
 const SIGNED_IN: &[&str] = &[
     "adoption.accounts",
     "adoption.answers",
+    "adoption.held",
+    "adoption.held.accounts",
     "adoption.organizations",
     "adoption.runs.begin",
+    "adoption.runs.follow",
     "adoption.runs.list",
     "adoption.runs.rows",
     "adoption.runs.show",

@@ -111,6 +111,7 @@ async fn everything(story: &Story, organization: &str) -> Value {
 /// its plans, which all share, as they do the installation's signing keys and mails, runs of adoption, which are the operator's only, and one's
 /// own account, which has stories in `auth`.
 const NOT_ANYBODYS: &[&str] = &[
+    "adoption.runs.follow",
     "adoption.runs.rows",
     "adoption.runs.show",
     "adoption.runs.step",

@@ -9,15 +9,16 @@ use super::here::{self, Here};
 use super::legacy::{self, Legacy, Looking};
 use super::ready::{self, Ready};
 use super::record::{self, Record, RecordedLegacy, RecordedOrganization};
-use super::{data, plan, tables};
+use super::{data, follow, plan, tables};
 use crate::client::{Call, Client};
 use crate::config::Configuration;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
+use charter_adopt::change::Changes;
 use charter_adopt::module;
 use charter_adopt::plan::{Ground, Plan, catalogue_sum, counted};
-use charter_adopt::rows::Making;
+use charter_adopt::rows::{Making, Source};
 use charter_catalogue::OwnCatalogue;
 use clap::{Arg, Command};
 use serde_json::{Value, json};
@@ -89,6 +90,7 @@ struct Stages<'a> {
     here: &'a Here,
     own: &'a OwnCatalogue,
     telling: &'a Telling,
+    changes: &'a Changes,
 }
 
 /// A stage that failed, and why.
@@ -391,7 +393,10 @@ async fn carry_out(
     let ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
     as_planned(plan, &ground, found)?;
-    let stages = Stages { configuration, plan, found, ground: &ground, here, own: &own, telling };
+    let missing = || Failure::new("there is no installation");
+    let changes = follow::as_planned(here.client.as_ref().ok_or_else(missing)?, &ground, here, plan).await?;
+    let stages =
+        Stages { configuration, plan, found, ground: &ground, here, own: &own, telling, changes: &changes };
     let client = stages.client()?;
     let holder = Holder::take(&configuration.data)?;
     let desk = Desk::begin(client, &holder, plan).await?;
@@ -436,8 +441,10 @@ async fn steps(
     };
     desk.tell(told).await.map_err(failed("before"))?;
     stages.schema(desk, ready).await.map_err(failed("schema"))?;
+    let mut lines = follow::write(desk, stages.changes).await.map_err(failed("data"))?;
     let source = stages.ground.source(&stages.here.known, desk.run);
-    let written = data::write(desk, source, looking, stages.plan.rows).await.map_err(failed("data"))?;
-    stages.telling.stage(3, "data", &written);
+    let source = Source { kept: Some(&stages.changes.kept), ..source };
+    lines.extend(data::write(desk, source, looking, stages.plan.rows).await.map_err(failed("data"))?);
+    stages.telling.stage(3, "data", &lines);
     stages.equivalence(desk).await
 }

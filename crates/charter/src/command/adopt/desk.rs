@@ -146,6 +146,16 @@ impl<'a> Desk<'a> {
             .map_err(|flaw| Failure::new(format!("the service told of rows in words unknown here: {flaw}")))
     }
 
+    /// Changes and removes rows of runs before this one.
+    pub async fn changes(&self, mut batch: Value) -> Result<()> {
+        if let Some(batch) = batch.as_object_mut() {
+            batch.insert("holder".to_owned(), json!(self.holder));
+        }
+        let call = Call::new("POST", format!("/api/v1/adoption/runs/{}/changes", self.run)).json(&batch);
+        send(self.client, &call).await?;
+        Ok(())
+    }
+
     /// Tells of a step; one that ends the run is told again until it has.
     pub async fn tell(&self, told: Told) -> Result<()> {
         let body = json!({

@@ -12,7 +12,7 @@ use charter_adopt::rows::{Known, Making};
 use charter_adopt::rules::by_home;
 use charter_adopt::universe::Universe;
 use charter_kernel::catalogue::ModuleScope;
-use charter_kernel::{OrganizationId, PrincipalId};
+use charter_kernel::{Key, OrganizationId, PrincipalId};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,15 +20,15 @@ use std::collections::{BTreeMap, BTreeSet};
 const PAGE: &str = "50000";
 
 /// What members of an organization may do.
-struct After {
-    members: Vec<u128>,
+pub(super) struct After {
+    pub members: Vec<u128>,
     classes: Vec<u32>,
     bits: Vec<Bits>,
     modules: BTreeMap<String, bool>,
 }
 
 impl After {
-    fn of(&self, principal: PrincipalId) -> Option<&Bits> {
+    pub fn of(&self, principal: PrincipalId) -> Option<&Bits> {
         let at = self.members.binary_search(&principal.0).ok()?;
         self.bits.get(*self.classes.get(at)? as usize)
     }
@@ -46,7 +46,7 @@ pub struct ModuleDifference {
 }
 
 /// What came out.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Equivalence {
     /// Users and permissions.
     pub verdict: Verdict,
@@ -102,13 +102,22 @@ fn hex(text: &str, places: &[Option<usize>], universe: &Universe) -> Result<Bits
     Ok(bits)
 }
 
-/// Asks what the members of an organization may do.
-async fn ask(client: &Client, organization: &str, universe: &Universe) -> Result<After> {
+/// Asks what the members of an organization may do; without what runs of a source wrote, where one is named.
+pub(super) async fn ask(
+    client: &Client,
+    organization: &str,
+    universe: &Universe,
+    without: Option<&Key>,
+) -> Result<After> {
     let mut after =
         After { members: Vec::new(), classes: Vec::new(), bits: Vec::new(), modules: BTreeMap::new() };
     let mut next = String::new();
     loop {
         let call = Call::new("GET", "/api/v1/adoption/answers").ask("organization", organization);
+        let call = match without {
+            Some(source) => call.ask("without", source.as_str()),
+            None => call,
+        };
         let call = if next.is_empty() { call } else { call.ask("after", next.as_str()) };
         let page = send(client, &call.ask("limit", PAGE)).await?.json()?;
         let list = |name: &str| page.get(name).and_then(Value::as_array).into_iter().flatten();
@@ -176,7 +185,7 @@ pub async fn compare(
 ) -> Result<Equivalence> {
     let making = Making::new(ground.source(known, run));
     let facts = ground.facts;
-    let over_all = over_all(client, ground, known).await?;
+    let over_all = over_all(client, ground, known, None).await?;
     let lists = by_home(facts, making.organizations().len());
     let mut judge = ground.judge(accepted);
     let mut out = Equivalence {
@@ -203,7 +212,7 @@ pub async fn compare(
         // One that came to the other system since the last run is nowhere here yet, and nobody has anything in it.
         let linked = organization.filter(|row| known.organizations.contains_key(&row.legacy_id));
         let after = match linked {
-            Some(row) => Some(ask(client, &row.id, &ground.universe).await?),
+            Some(row) => Some(ask(client, &row.id, &ground.universe, None).await?),
             None => None,
         };
         if let (Some(row), Some(after)) = (organization, &after) {
@@ -237,7 +246,7 @@ pub async fn compare(
 }
 
 /// Takes note of members whom the other system does not know.
-async fn unknown(
+pub(super) async fn unknown(
     client: &Client,
     key: &str,
     organization: &str,
@@ -265,9 +274,14 @@ async fn unknown(
 }
 
 /// Members of the platform organization who may do everything of the installation.
-async fn over_all(client: &Client, ground: &Ground<'_>, known: &Known) -> Result<BTreeSet<u128>> {
+pub(super) async fn over_all(
+    client: &Client,
+    ground: &Ground<'_>,
+    known: &Known,
+    without: Option<&Key>,
+) -> Result<BTreeSet<u128>> {
     let Some(OrganizationId(platform)) = known.platform else { return Ok(BTreeSet::new()) };
-    let after = ask(client, &OrganizationId(platform).to_string(), &ground.universe).await?;
+    let after = ask(client, &OrganizationId(platform).to_string(), &ground.universe, without).await?;
     let is_system = |code: &charter_kernel::PermissionCode| {
         let module = ground.catalogue.module(code.module());
         module.is_some_and(|module| module.scope == ModuleScope::System)

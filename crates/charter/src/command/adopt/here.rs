@@ -1,6 +1,7 @@
 //! What this installation has already: its catalogue, and which organizations and accounts are whose in the other system.
 
 use super::legacy::Legacy;
+use super::runs;
 use crate::client::{Call, Client};
 use crate::command::generic::every_page;
 use crate::config::Configuration;
@@ -13,6 +14,7 @@ use charter_db::foreign::Foreign;
 use charter_kernel::catalogue::Catalogue;
 use charter_kernel::{Key, OrganizationId, PrincipalId};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Links of users, or logins, of one call.
@@ -90,6 +92,8 @@ pub async fn links(client: &Client, source: &Key, known: &mut Known) -> Result<(
     for organization in every_page(client, list).await? {
         known.taken.insert(text(&organization, "key").to_owned());
     }
+    let is_standing = |run: &&Value| text(run, "source") == source.as_str() && text(run, "state") != "undone";
+    known.runs = runs::all(client).await?.iter().filter(is_standing).map(runs::number).collect();
     let mut after = String::new();
     loop {
         let call = Call::new("GET", "/api/v1/adoption/organizations").ask("source", source.as_str());
@@ -98,6 +102,9 @@ pub async fn links(client: &Client, source: &Key, known: &mut Known) -> Result<(
         for link in page.get("items").and_then(Value::as_array).into_iter().flatten() {
             if let (Some(organization), Ok(key)) = (id(link, "organization"), text(link, "key").parse()) {
                 let legacy_id = text(link, "legacy_id").to_owned();
+                if link.get("stands") == Some(&Value::Bool(true)) {
+                    known.standing.push((legacy_id.clone(), OrganizationId(organization)));
+                }
                 known.organizations.insert(legacy_id, (OrganizationId(organization), key));
             }
         }
@@ -149,6 +156,14 @@ async fn accounts(
         }
     }
     accounts.dedup();
+    // The account of somebody who is there under another login by now is theirs, and gives this one up.
+    let mut theirs: HashSet<PrincipalId> = accounts.iter().map(|(_, _, principal)| *principal).collect();
+    if !theirs.is_empty() && !known.users.is_empty() {
+        let linked = found.heard.facts.users.iter().filter_map(|user| known.users.get(user.id).copied());
+        let present: HashSet<PrincipalId> = linked.filter(|principal| theirs.contains(principal)).collect();
+        theirs.retain(|principal| present.contains(principal));
+        accounts.retain(|(_, _, principal)| !theirs.contains(principal));
+    }
     Ok(accounts)
 }
 

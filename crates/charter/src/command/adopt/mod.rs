@@ -3,7 +3,9 @@
 mod apply;
 mod data;
 mod desk;
+mod drift;
 mod equivalence;
+mod follow;
 mod here;
 mod inspect;
 pub mod legacy;

@@ -2,9 +2,10 @@
 
 use super::super::Invocation;
 use super::super::show;
-use super::here::{Here, text};
+use super::drift;
+use super::follow::{self, Looked};
+use super::here::Here;
 use super::legacy::{self, Legacy};
-use super::{equivalence, runs};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
@@ -108,64 +109,13 @@ struct Asked {
     approved_by: BTreeSet<String>,
 }
 
-/// What people have here, once they were taken over, and have in the other system no more: a run only adds.
-async fn drift(found: &Legacy, here: &Here, accepted: &BTreeSet<String>) -> Result<Vec<String>> {
-    let (Some(client), Some(mapping)) = (&here.client, &found.mapping) else { return Ok(Vec::new()) };
-    if here.known.organizations.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut drift = Vec::new();
-    let systems = runs::all(client).await?;
-    let other = systems.iter().find(|run| {
-        text(run, "source") == here.source.as_str()
-            && text(run, "state") != "undone"
-            && text(run, "system") != legacy::name(found.system)
-    });
-    if let Some(other) = other {
-        drift.push(format!(
-            "{} is the name of another system here ({}): give this one a name of its own with --source",
-            here.source,
-            text(other, "system")
-        ));
-        return Ok(drift);
-    }
-    let (catalogue, _) = here.catalogue(found)?;
-    let ground = Ground::new(&found.heard.facts, mapping, catalogue)
-        .map_err(|wrong| Failure::new(wrong.to_string()))?;
-    let now = equivalence::compare(client, &ground, &here.known, accepted, 0).await?;
-    let more = now.verdict.named.iter().filter(|it| !it.accepted && !it.gains.is_empty());
-    let more: Vec<&str> = more.map(|it| it.login.as_str()).collect();
-    let others = now.members.iter().filter(|member| !member.accepted);
-    let others: Vec<String> =
-        others.map(|member| format!("{} in {}", member.login, member.organization)).collect();
-    if !more.is_empty() {
-        drift.push(format!(
-            "{} users have more here than in the other system now ({}{}), and a run takes nothing away: take it from them here, or go \
-             back with charter adopt rollback and plan again",
-            more.len(),
-            more.iter().take(5).copied().collect::<Vec<_>>().join(", "),
-            if more.len() > 5 { ", ..." } else { "" }
-        ));
-    }
-    if now.unaccepted_members > 0 {
-        drift.push(format!(
-            "{} members have rights here and are not users of the other system there ({}{}): end their memberships, or accept them with \
-             --accept member:LOGIN",
-            now.unaccepted_members,
-            others.iter().take(5).cloned().collect::<Vec<_>>().join(", "),
-            if now.unaccepted_members > 5 { ", ..." } else { "" }
-        ));
-    }
-    Ok(drift)
-}
-
 /// Makes the plan.
 fn made(
     asked: Asked,
     found: &Legacy,
     here: &Here,
     text: String,
-    drift: Vec<String>,
+    looked: Looked,
     differences: Option<&Path>,
 ) -> Result<Plan> {
     let no_mapping = || Failure::new("there is no mapping");
@@ -192,7 +142,7 @@ fn made(
     if let Some(error) = broken.or_else(|| ended.err()) {
         return Err(Failure::new(format!("the differences cannot be written: {error}")));
     }
-    let mut plan = Plan {
+    Ok(Plan {
         format: plan::FORMAT,
         tool: format!("charter {}", env!("CARGO_PKG_VERSION")),
         made_at: crate::installation::now().to_string(),
@@ -204,9 +154,13 @@ fn made(
         catalogue: plan::catalogue_sum(&ground.catalogue),
         mapping: text,
         rows: ground.counts(&here.known),
+        follows: None,
+        changes: looked.changes.counts(),
+        left: looked.left,
         anomalies: plan::counted(&found.heard.anomalies),
         unmapped: ground.intent.unmapped.clone(),
-        faults: [ground.faults(&found.heard.anomalies), ground.misnamed(&asked.accepted), drift].concat(),
+        faults: [ground.faults(&found.heard.anomalies), ground.misnamed(&asked.accepted), looked.stopping]
+            .concat(),
         roles: ground.roles(),
         existing_organizations: here.organizations.clone(),
         existing_accounts: here.accounts.iter().map(|(_, login, _)| login.clone()).collect(),
@@ -214,7 +168,24 @@ fn made(
         accepted: asked.accepted,
         approved_by: asked.approved_by,
         hash: String::new(),
-    };
+    })
+}
+
+/// Makes the plan, with what it changes of what stands.
+async fn followed(
+    asked: Asked,
+    found: &Legacy,
+    here: &mut Here,
+    text: String,
+    differences: Option<&Path>,
+) -> Result<Plan> {
+    let (looked, is_more) = drift::look(found, here, &asked.accepted).await?;
+    // Whoever is here already has the rows of their account.
+    here.claim(found).await?;
+    let mut plan = made(asked, found, here, text, looked, differences)?;
+    if let Some(client) = &here.client {
+        follow::follows(client, &mut plan, is_more).await?;
+    }
     plan.hash = plan.sum();
     Ok(plan)
 }
@@ -230,10 +201,9 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     };
     let mut found = legacy::read(matches).await?;
     let text = settled(&mut found)?;
-    let here = Here::look(&invocation.loaded.configuration, &asked.source, &found).await?;
+    let mut here = Here::look(&invocation.loaded.configuration, &asked.source, &found).await?;
     let differences = matches.get_one::<String>(DIFFERENCES).map(Path::new);
-    let drift = drift(&found, &here, &asked.accepted).await;
-    let made = drift.and_then(|drift| made(asked, &found, &here, text, drift, differences));
+    let made = followed(asked, &found, &mut here, text, differences).await;
     here.close().await?;
     let plan = made?;
     let out = matches.get_one::<String>(OUT).map_or("plan.json", String::as_str);
@@ -270,6 +240,7 @@ fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
         rows.grants,
         rows.entitlements
     );
+    told.push_str(&follow::told(plan));
     let lines: Vec<Vec<String>> = plan
         .roles
         .iter()

@@ -195,8 +195,11 @@ both_engines!(nobody_but_the_operator_adopts, async |database| {
     for route in all.iter().filter(|route| route.path().contains("/adoption/")) {
         let path = crate::stories::every_route::filled(route.path(), "toys", |_| run.to_string());
         let path = match route.name() {
-            "adoption.organizations" | "adoption.users" => format!("{path}?source=legacy"),
+            "adoption.organizations" | "adoption.users" | "adoption.held.accounts" => {
+                format!("{path}?source=legacy")
+            }
             "adoption.answers" => format!("{path}?organization=toys"),
+            "adoption.held" => format!("{path}?source=legacy&organization={}", id(run, 1)),
             _ => path,
         };
         let body = route.body_example().map(|text| serde_json::from_str(text).unwrap());

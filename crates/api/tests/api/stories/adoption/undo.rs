@@ -25,18 +25,18 @@ const NOT_COMPARED: &[&str] = &[
     "removed_organizations",
 ];
 
-async fn content(story: &Story) -> Held {
+pub async fn content(story: &Story) -> Held {
     let database = story.app.database();
     Content::of(database, NOT_COMPARED).await.held(database).await
 }
 
 impl Story {
-    async fn undo_once(&self, run: u64, to: &str, discard: bool) -> Told {
+    pub async fn undo_once(&self, run: u64, to: &str, discard: bool) -> Told {
         let body = json!({"holder": HOLDER, "to": to, "discard": discard});
         self.post(Who::Operator, &format!("{RUNS}/{run}/undo"), body).await
     }
 
-    async fn undo(&self, run: u64, to: &str, discard: bool) -> Value {
+    pub async fn undo(&self, run: u64, to: &str, discard: bool) -> Value {
         for _ in 0..50 {
             let told = self.undo_once(run, to, discard).await.is(200);
             if told.body["done"] == true {

@@ -1,0 +1,220 @@
+//! What stands by earlier runs, set beside the facts: what goes, what stays, and what people did here.
+
+use charter_adopt::change::{Changes, Held, HeldAccount, HeldMember, HeldModule, HeldOrganization, HeldRole};
+use charter_adopt::facts::{LegacyFacts, LegacyOrganization, LegacyRole, LegacyUser};
+use charter_adopt::following::Following;
+use charter_adopt::ids::{self, Kind};
+use charter_adopt::mapping;
+use charter_adopt::plan::Ground;
+use charter_adopt::rows::{Known, Making, Rows, Source};
+use charter_adopt::sets::SetId;
+use charter_adopt::source::System;
+use charter_kernel::{AssignmentId, OrganizationId, PrincipalId};
+
+const TOYS: OrganizationId = OrganizationId((1 << 80) + 7);
+
+fn facts(users: &[(&str, &str, &str, bool)], is_active: bool) -> LegacyFacts {
+    let mut facts = LegacyFacts::default();
+    for name in ["accountant", "viewer"] {
+        let (id, name) = (name.to_owned(), name.to_owned());
+        facts.roles.push(LegacyRole { id, name, permissions: SetId::default() });
+    }
+    facts.organizations.push(LegacyOrganization {
+        id: "7".to_owned(),
+        name: "Toys".to_owned(),
+        enabled_modules: None,
+        is_active,
+    });
+    for (id, login, role, is_active) in users {
+        let roles = facts.role_sets.keep(vec![u32::from(*role == "viewer")]);
+        facts.users.push(LegacyUser {
+            id,
+            login,
+            name: "",
+            organization: Some(0),
+            roles,
+            permissions: SetId::default(),
+            is_active: *is_active,
+            is_superuser: false,
+        });
+    }
+    facts
+}
+
+fn known(users: &[&str]) -> Known {
+    let mut known = Known::default();
+    known.runs.insert(1);
+    known.organizations.insert("7".to_owned(), (TOYS, "toys".parse().unwrap()));
+    known.standing.push(("7".to_owned(), TOYS));
+    for id in users {
+        known.users.insert((*id).into(), account(id));
+    }
+    known
+}
+
+fn account(id: &str) -> PrincipalId {
+    PrincipalId(ids::id(1, Kind::User, &[id]))
+}
+
+fn assignment(run: u64, id: &str, role: &str) -> (AssignmentId, String) {
+    let parts = [&TOYS.to_string()[..], &account(id).to_string(), role];
+    (AssignmentId(ids::id(run, Kind::Assignment, &parts)), role.to_owned())
+}
+
+fn of(id: &str, login: &str, status: &str) -> HeldAccount {
+    HeldAccount {
+        legacy_id: id.to_owned(),
+        principal: account(id),
+        login: login.to_owned(),
+        name: login.to_owned(),
+        status: status.to_owned(),
+        own: true,
+        status_settled: true,
+        name_settled: true,
+    }
+}
+
+fn member(id: &str, assignments: Vec<(AssignmentId, String)>) -> HeldMember {
+    let status = "active".to_owned();
+    HeldMember {
+        principal: account(id),
+        status,
+        recorded: false,
+        settled: true,
+        assignments,
+        grants: Vec::new(),
+    }
+}
+
+fn held(members: Vec<HeldMember>) -> Held {
+    let organization = HeldOrganization {
+        name: "Toys".to_owned(),
+        status: "active".to_owned(),
+        enabled_modules: None,
+        own: true,
+        settled: true,
+    };
+    Held { organization, roles: Vec::new(), modules: Vec::new(), members, next: None }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the form of what makes words here")]
+fn same(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn followed(
+    facts: &LegacyFacts,
+    known: &Known,
+    accounts: &[HeldAccount],
+    held: &Held,
+) -> (Changes, Vec<String>, Vec<String>, Rows) {
+    let catalogue = charter_catalogue::shipped().unwrap();
+    let mapping = mapping::propose(System::RoleColumn, None, facts, &catalogue);
+    let ground = Ground::new(facts, &mapping, catalogue).unwrap();
+    let mut following = Following::new(Making::new(ground.source(known, 0)), same, same);
+    accounts.iter().for_each(|account| following.account(account));
+    let place = following.place("7");
+    following.organization(TOYS, place, held, true);
+    let (changes, stopping, left) = following.end();
+    let source = Source { kept: Some(&changes.kept), ..ground.source(known, 2) };
+    let (mut making, mut rows) = (Making::new(source), Rows::default());
+    facts.users.iter().for_each(|user| making.user(user, None, &mut rows));
+    (changes, stopping, left, rows)
+}
+
+#[test]
+fn what_is_wanted_stays_and_is_not_written_again_and_what_is_not_goes() {
+    let facts = facts(&[("1", "ann", "viewer", true), ("2", "bob", "accountant", true)], true);
+    let known = known(&["1", "2", "3"]);
+    let stands = held(vec![
+        // By two runs, and both are what is wanted.
+        member(
+            "1",
+            vec![
+                assignment(1, "1", "viewer"),
+                assignment(3, "1", "viewer"),
+                assignment(1, "1", "accountant"),
+            ],
+        ),
+        member("3", vec![assignment(1, "3", "viewer")]),
+    ]);
+    let accounts = [of("1", "ann", "active"), of("2", "bob", "active"), of("3", "gone", "active")];
+    let (changes, stopping, left, rows) = followed(&facts, &known, &accounts, &stands);
+    assert_eq!((stopping, left), (Vec::<String>::new(), Vec::new()));
+    let removed: Vec<u128> = changes.assignments.iter().map(|row| row.id).collect();
+    assert_eq!(removed, [assignment(1, "1", "accountant").0.0, assignment(1, "3", "viewer").0.0]);
+    let counts = changes.counts();
+    assert_eq!((counts.deactivated, counts.by_role["viewer"], counts.by_role["accountant"]), (1, 1, 1));
+    assert!(changes.stops(account("3").0) && !changes.stops(account("1").0));
+    let written: Vec<&str> = rows.assignments.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(
+        written,
+        [assignment(2, "2", "accountant").0.to_string()],
+        "bob has nothing yet, ann all of hers"
+    );
+}
+
+#[test]
+fn what_people_did_here_is_left_and_told() {
+    let facts = facts(&[("1", "anna", "viewer", true), ("2", "bob", "accountant", true)], true);
+    let known = known(&["1", "2"]);
+    let mut stands = held(vec![HeldMember {
+        status: "suspended".to_owned(),
+        ..member("2", vec![assignment(1, "2", "accountant")])
+    }]);
+    stands.organization.settled = false;
+    stands.organization.name = "Toys of ours".to_owned();
+    stands.modules.push(HeldModule {
+        module: "finance".to_owned(),
+        status: "disabled".to_owned(),
+        settled: false,
+    });
+    let accounts = [
+        HeldAccount { name_settled: false, ..of("1", "ann", "active") },
+        HeldAccount { status_settled: false, ..of("2", "bob", "deactivated") },
+    ];
+    let (changes, stopping, left, _) = followed(&facts, &known, &accounts, &stands);
+    assert!(changes.counts().is_none(), "{:?}", changes.counts());
+    assert_eq!((stopping.len(), left.len()), (3, 2), "{stopping:#?} {left:#?}");
+    for said in ["(bob)", "finance of Toys of ours", "memberships were ended or suspended here"] {
+        assert!(stopping.iter().any(|line| line.contains(said)), "{said}: {stopping:#?}");
+    }
+}
+
+#[test]
+fn an_account_that_no_run_made_loses_what_runs_gave_and_goes_on() {
+    let facts = facts(&[("1", "ann", "viewer", false)], true);
+    let mut known = known(&[]);
+    let older = PrincipalId(0x0193_e7a0_0000_7000_8000_0000_0000_cccc);
+    known.users.insert("1".into(), older);
+    let parts = [&TOYS.to_string()[..], &older.to_string(), "viewer"];
+    let row = AssignmentId(ids::id(1, Kind::Assignment, &parts));
+    let stands = held(vec![HeldMember {
+        principal: older,
+        recorded: true,
+        ..member("1", vec![(row, "viewer".to_owned())])
+    }]);
+    let account = HeldAccount { principal: older, own: false, ..of("1", "ann@older", "active") };
+    let (changes, _, left, rows) = followed(&facts, &known, &[account], &stands);
+    let counts = changes.counts();
+    assert_eq!((counts.assignments, counts.memberships, counts.deactivated, counts.renamed), (1, 1, 0, 0));
+    assert!(changes.ends(TOYS, older.0));
+    assert_eq!((left.len(), rows.assignments.len()), (1, 0), "{left:#?}");
+}
+
+#[test]
+fn an_organization_that_is_closed_there_is_closed_whoever_changed_it_here() {
+    let facts = facts(&[("1", "ann", "viewer", true)], false);
+    let mut stands = held(Vec::new());
+    stands.organization.settled = false;
+    stands.organization.name = "Ours".to_owned();
+    stands.roles.push(HeldRole {
+        key: "adopted_x".to_owned(),
+        name: "X".to_owned(),
+        permissions: Vec::new(),
+        settled: false,
+    });
+    let (changes, stopping, ..) = followed(&facts, &known(&["1"]), &[], &stands);
+    assert!(changes.closes(TOYS) && stopping.is_empty(), "{stopping:#?}");
+    assert_eq!(changes.organizations[0].name, None);
+}
