@@ -243,7 +243,7 @@ impl<'a> Following<'a> {
         let own = id.to_string();
         let mut rows = Rows::default();
         for user in self.users(held.principal) {
-            self.making.user(user, None, &mut rows);
+            self.making.member(user, &mut rows);
         }
         let bits = |id: &str| id.parse::<OrganizationId>().map_or(0, |id| lower(id.0));
         let here = |organization: &String| *organization == own;

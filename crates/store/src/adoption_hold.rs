@@ -61,7 +61,9 @@ pub async fn open(
     now: Timestamp,
 ) -> Result<Option<PrincipalId>> {
     let from = after.map_or(range.from, |after| after.0 + 1);
-    let Some((first, last)) = adoption_account::next(tx, from, range.to, limit).await? else { return Ok(None) };
+    let Some((first, last)) = adoption_account::next(tx, from, range.to, limit).await? else {
+        return Ok(None);
+    };
     let before = opened_at(tx, range.run).await?;
     tx.execute(&OPEN, params![first, last, now, before.unwrap_or(EVER)]).await?;
     Ok(Some(last))

@@ -118,7 +118,10 @@ fn followed(
     let (changes, stopping, left) = following.end();
     let source = Source { kept: Some(&changes.kept), ..ground.source(known, 2) };
     let (mut making, mut rows) = (Making::new(source), Rows::default());
-    facts.users.iter().for_each(|user| making.user(user, None, &mut rows));
+    for user in facts.users.iter() {
+        making.account(user, &mut rows);
+        making.member(user, &mut rows);
+    }
     (changes, stopping, left, rows)
 }
 
