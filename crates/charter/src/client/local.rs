@@ -13,6 +13,9 @@ use charter_app::{App, Caller};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
+/// Seconds after which what changed is read again.
+const ROUND_SECONDS: i64 = 2;
+
 /// The installation, opened here.
 pub struct Local {
     app: App,
@@ -36,8 +39,19 @@ impl Local {
         })
     }
 
+    /// Reads what changed, as a service does every second: a command that takes long would refuse itself in the end.
+    async fn keep_up(&self) -> Result<()> {
+        if self.app.snapshots().age_seconds(self.app.now()) < ROUND_SECONDS {
+            return Ok(());
+        }
+        self.app.snapshots().catch_up().await?;
+        self.app.identity().refresh(&self.app).await?;
+        Ok(())
+    }
+
     /// Serves a call.
     pub async fn send(&self, call: &Call) -> Result<Answer> {
+        self.keep_up().await?;
         let mut request = Request::builder().method(call.method.as_str()).uri(call.target());
         for (name, value) in &call.headers {
             request = request.header(name, value);
