@@ -209,7 +209,7 @@ pub async fn write(
     let checksum: String =
         writing.rows.0.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     writing.note("done", Some(sum(checksum.as_bytes()))).await?;
-    let (sent, inserted) = (writing.sent, writing.inserted);
+    let (sent, inserted) = (there, writing.inserted);
     Ok(vec![
         format!(
             "{} organizations, {} users, {} memberships, {} roles, {} assignments, {} grants, {} modules",
