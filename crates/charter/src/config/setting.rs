@@ -437,6 +437,20 @@ pub const SETTINGS: &[Setting] = &[
         "How often `shadow_from` is read; three times as long without a reading, and it gives no answers",
     ),
     setting(
+        "shadow_losses_max",
+        Kind::Count(0, 100_000),
+        Ok("100"),
+        Reader::Server,
+        "How many of 100,000 checks of a day may be losses after a cut-over; with more the organization goes back by itself",
+    ),
+    setting(
+        "shadow_losses_from",
+        Kind::Count(1, 1_000_000_000),
+        Ok("1000"),
+        Reader::Server,
+        "From how many checks of a day on losses take an organization back",
+    ),
+    setting(
         "max_staleness",
         Kind::Duration(2, HOUR),
         Ok("30s"),
