@@ -27,7 +27,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use layers::{Found, Layers};
 use reading::Reading;
-use setting::{SETTINGS, Setting};
+use setting::Setting;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -209,7 +209,7 @@ fn load_from(flags: &ArgMatches, variables: &BTreeMap<OsString, OsString>) -> Lo
                 .to_owned(),
         );
     }
-    let shown = SETTINGS.iter().map(|setting| shown(setting, &layers, &configuration)).collect();
+    let shown = setting::all().map(|setting| shown(setting, &layers, &configuration)).collect();
     let production_faults = if configuration.production {
         production::faults(&configuration, layers.file.as_deref())
     } else {
