@@ -306,10 +306,18 @@ async fn batch(call: Call<AskedPath, (), CheckBatch>) -> Result<Reply<CheckAnswe
     }
     let snapshot = check::pinned(app, ctx, organization, call.at_least).await?;
     let age_seconds = app.age_seconds(ctx);
-    let mut answers = Vec::with_capacity(questions.len());
-    for question in &questions {
-        let decision = app.decide(ctx, organization, &snapshot, question).await?;
-        app.note_denial(ctx, organization, &snapshot, question, &decision).await;
+    let mut asked = Vec::with_capacity(questions.len());
+    for question in questions {
+        let subject = app.subject_of(organization, &snapshot, question.subject).await?;
+        asked.push((question, subject));
+    }
+    let patience = shadow::Patience::begin();
+    let decisions = app.decide_all(ctx, organization, &snapshot, &asked, &patience).await?;
+    let mut answers = Vec::with_capacity(asked.len());
+    for ((question, subject), decision) in asked.iter().zip(decisions) {
+        if let Some(subject) = subject {
+            app.note_denial_of(ctx, organization, *subject, question, &decision);
+        }
         let answered_by = snapshot.answered_by(&decision).map(Side::as_str);
         let answer = CheckAnswer::of(&decision, age_seconds, permission_of(app, question));
         answers.push(CheckAnswer { answered_by, ..answer });

@@ -75,6 +75,10 @@ struct StandingView {
     /// When answers differed last.
     #[schemars(with = "Option<wire::Time>")]
     last_flip_at: Option<Timestamp>,
+    /// Answers that were compared since they differed last, or since the comparison began.
+    compared_since_flip: u64,
+    /// Of how many pairs of user and permission these were; 100,000 at most are told apart.
+    pairs_since_flip: u64,
 }
 
 impl From<Standing> for StandingView {
@@ -90,6 +94,8 @@ impl From<Standing> for StandingView {
             losses: it.counts.losses,
             unknown: it.counts.unknown,
             last_flip_at: it.row.last_flip_at,
+            compared_since_flip: it.row.quiet.compared,
+            pairs_since_flip: it.row.quiet.pairs,
         }
     }
 }
@@ -104,10 +110,10 @@ struct ChangeBody {
     /// Whether the organization goes back to `shadow` by itself when answers differ after it was cut over; true when left out.
     #[serde(default)]
     automatic: Option<bool>,
-    /// For how many seconds no answer may have differed before it is cut over; 72 hours when left out.
+    /// For how many seconds no answer may have differed before it is cut over; 72 hours when left out, an hour at least.
     #[serde(default)]
     after_seconds: Option<u32>,
-    /// How many answers have to have been compared in that time; 1,000 when left out.
+    /// How many answers have to have been compared in that time and since one differed; 1,000 when left out, 1 at least.
     #[serde(default)]
     compared: Option<u64>,
     /// Do it whatever is missing.

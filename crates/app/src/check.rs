@@ -197,7 +197,9 @@ impl App {
         let ours = self.decide_ours(ctx, organization, snapshot, question, subject).await?;
         match snapshot.mode().known() {
             Some(known) if known.mode == ShadowMode::Off => Ok(ours),
-            _ => Box::pin(self.answer_beside(ctx, organization, snapshot, question, subject, ours)).await,
+            _ => {
+                Box::pin(self.answer_beside(ctx, organization, snapshot, question, subject, ours, None)).await
+            }
         }
     }
 

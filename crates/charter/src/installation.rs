@@ -12,6 +12,7 @@ use charter_app::identity::breached::BreachedPasswords;
 use charter_app::identity::proxied_caller::ProxySecret;
 use charter_app::identity::{self, OperatorToken};
 use charter_app::{App, World};
+use charter_db::foreign::Foreign;
 use charter_db::{Conn, Database, Options, Scope, Tx};
 use charter_kernel::{Problem, ProblemKind, Timestamp};
 use charter_store as store;
@@ -26,6 +27,47 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long a service that starts waits for a database that does not answer.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The table that is there once an installation is.
+const MIGRATIONS: &str = "charter_migrations";
+
+/// Whether an installation is there; asking makes none. Where that cannot be told it counts as there, and whoever opens it says why it cannot.
+pub async fn is_there(configuration: &Configuration) -> bool {
+    if configuration.url.is_some() || Folder::at(&configuration.data).service().is_some() {
+        return true;
+    }
+    let address = &configuration.database;
+    if let Some(path) = address.strip_prefix("sqlite://").or_else(|| address.strip_prefix("sqlite:")) {
+        if !std::path::Path::new(path).exists() {
+            return false;
+        }
+        // Opening it as Charter does would change a file that is none of Charter's.
+        let looked = async { Foreign::open(address).await?.tables().await };
+        return match looked.await {
+            Ok(tables) => tables.iter().any(|table| table.name == MIGRATIONS),
+            Err(_) => true,
+        };
+    }
+    let Ok(database) = Database::open(&Options { pool_size: 1, ..options(configuration) }).await else {
+        return true;
+    };
+    let is_there = store::migration::is_begun(&database).await.unwrap_or(true);
+    let _closed = database.close().await;
+    is_there
+}
+
+/// What a command says that finds no installation.
+pub fn missing(configuration: &Configuration) -> Failure {
+    let place = crate::config::text::without_password(&configuration.database);
+    let schema = match &configuration.database_schema {
+        Some(schema) => format!(", schema {schema}"),
+        None => String::new(),
+    };
+    Failure::new(format!(
+        "there is no installation in {place}{schema}: start one with `charter serve`, or name another place with --data, --database or \
+         --database-schema"
+    ))
+}
 
 /// This instant.
 pub fn now() -> Timestamp {

@@ -40,6 +40,7 @@ of_members! {
     "blocks";
     "org_previews";
     "shadow_flips";
+    "shadow_pairs";
     "oauth_consents";
     "credential_rates" "(organization_id, credential_id) in (select organization_id, credential_id from credentials";
     "credential_networks" "(organization_id, credential_id) in (select organization_id, credential_id from credentials";

@@ -45,6 +45,7 @@ macro_rules! wiped {
 
 wiped! {
     "shadow_flips";
+    "shadow_pairs";
     "shadow_counts";
     "shadow_organizations";
     "credential_rates";

@@ -7,7 +7,11 @@ use charter_kernel::{OrganizationId, PrincipalId, Timestamp};
 use crate::{Page, Result, row};
 
 statements! {
-    GET = "select organization_id, mode, since, is_automatic, changed_by, last_flip_at from shadow_organizations where organization_id = $1";
+    GET = "select organization_id, mode, since, is_automatic, changed_by, last_flip_at, quiet_compared, quiet_pairs \
+           from shadow_organizations where organization_id = $1";
+    // Whoever counts waits here for whoever counts at the same moment, on both engines.
+    HOLD = "update shadow_organizations set since = since where organization_id = $1";
+    QUIET = "update shadow_organizations set quiet_compared = $2, quiet_pairs = $3 where organization_id = $1";
     ADOPTED = "select distinct organization_id from adopted_organizations where organization_id > $1 order by organization_id limit $2";
     IS_ADOPTED = "select 1 from adopted_organizations where organization_id = $1 limit 1";
     PUT = "insert into shadow_organizations (organization_id, mode, since, is_automatic, changed_by, last_flip_at) \
@@ -71,6 +75,17 @@ pub struct ShadowRow {
     pub changed_by: Option<PrincipalId>,
     /// When answers differed last.
     pub last_flip_at: Option<Timestamp>,
+    /// What was compared since, or since the comparison began.
+    pub quiet: Quiet,
+}
+
+/// What was compared without a difference.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Quiet {
+    /// How many answers.
+    pub compared: u64,
+    /// Of how many accounts about how many permissions: each pair once.
+    pub pairs: u64,
 }
 
 /// A row of the other system, and what it is here.
@@ -90,6 +105,7 @@ fn shadow(row: RowRef<'_>) -> Result<ShadowRow> {
         is_automatic: row.get(3)?,
         changed_by: row.get_opt_id(4)?.map(PrincipalId),
         last_flip_at: row::opt_time(row, 5)?,
+        quiet: Quiet { compared: row.get(6)?, pairs: row.get(7)? },
     })
 }
 
@@ -102,6 +118,18 @@ pub async fn get(conn: &mut Conn, organization: OrganizationId) -> Result<Option
     row::opt(conn, &GET, params![organization], shadow).await
 }
 
+/// The mode of an organization, and nobody else counts what was compared there until the transaction ends.
+pub async fn hold(tx: &mut Tx, organization: OrganizationId) -> Result<Option<ShadowRow>> {
+    tx.execute(&HOLD, params![organization]).await?;
+    get(tx, organization).await
+}
+
+/// Notes what was compared since answers differed last.
+pub async fn quiet(tx: &mut Tx, organization: OrganizationId, it: Quiet) -> Result<()> {
+    tx.execute(&QUIET, params![organization, it.compared, it.pairs]).await?;
+    Ok(())
+}
+
 /// Organizations that were taken over from another system, in the order of their ids.
 pub async fn adopted(conn: &mut Conn, after: OrganizationId, limit: u32) -> Result<Page<OrganizationId>> {
     row::page(conn, &ADOPTED, params![after], limit, row::organization).await
@@ -112,7 +140,7 @@ pub async fn is_adopted(conn: &mut Conn, organization: OrganizationId) -> Result
     row::exists(conn, &IS_ADOPTED, params![organization]).await
 }
 
-/// Sets a mode.
+/// Sets a mode. What was compared without a difference stays noted.
 pub async fn put(tx: &mut Tx, organization: OrganizationId, it: &ShadowRow) -> Result<()> {
     let params =
         params![organization, it.mode.as_str(), it.since, it.is_automatic, it.changed_by, it.last_flip_at];

@@ -1,4 +1,5 @@
-//! What comparing the answers of both rules gave: counts of each day, and each flip once, however often it came.
+//! What comparing the answers of both rules gave: counts of each day, each flip once, however often it came, and each account with each
+//! permission that was compared since the last one.
 
 use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::{OrganizationId, PrincipalId, Timestamp};
@@ -23,6 +24,9 @@ statements! {
             where organization_id = $1 and (principal_id, permission, is_gain) > ($2, $3, $4) \
             order by principal_id, permission, is_gain limit $5";
     FORGET_FLIPS = "delete from shadow_flips where organization_id = $1";
+    PAIR = "insert into shadow_pairs (organization_id, principal_id, permission) values ($1, $2, $3) \
+            on conflict (organization_id, principal_id, permission) do nothing";
+    FORGET_PAIRS = "delete from shadow_pairs where organization_id = $1";
     FORGET_COUNTS = "delete from shadow_counts where organization_id = $1";
 }
 
@@ -147,8 +151,25 @@ pub async fn page(
     row::page(conn, &PAGE, params![organization, after.0, after.1, after.2], limit, flip).await
 }
 
+/// Keeps that an account was compared about a permission; tells whether it was not kept yet.
+pub async fn pair(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    principal: PrincipalId,
+    permission: &str,
+) -> Result<bool> {
+    Ok(tx.execute(&PAIR, params![organization, principal, permission]).await? > 0)
+}
+
+/// Forgets who was compared about what.
+pub async fn forget_pairs(tx: &mut Tx, organization: OrganizationId) -> Result<()> {
+    tx.execute(&FORGET_PAIRS, params![organization]).await?;
+    Ok(())
+}
+
 /// Forgets everything that was compared.
 pub async fn forget(tx: &mut Tx, organization: OrganizationId) -> Result<()> {
+    forget_pairs(tx, organization).await?;
     tx.execute(&FORGET_FLIPS, params![organization]).await?;
     tx.execute(&FORGET_COUNTS, params![organization]).await?;
     Ok(())

@@ -15,6 +15,10 @@ s/[0-9]+ organizations x modules/<n> organizations x modules/
 s/"revision": ?[0-9]+/"revision": <n>/
 s/^(role_column in ).*$/\1<engine>/
 s/^(fingerprint +)[0-9a-f]+/\1<sum>/
-s/for [0-9]+ s of 3 days; [0-9]+ of 1000/for <n> s of 3 days; <n> of 1000/
+s/for [0-9]+ s of 3 days/for <n> s of 3 days/
+s/answers differed [0-9]+ s ago/answers differed <n> s ago/
+s/[0-9]+ of 1000 answers were compared without a difference \(pairs of user and permission: [0-9]+\)/<n> of 1000 answers were compared without a difference (pairs of user and permission: <n>)/
+s/answers compared: [0-9]+, pairs of user and permission: [0-9]+/answers compared: <n>, pairs of user and permission: <n>/
+s/gave no answer to [0-9]+ of [0-9]+ checks/gave no answer to <n> of <n> checks/
 s/^[0-9]{4}_[a-z_]+ (would be undone|undone|applied)$/<migration> \1/
 s/^  public\.users:/  users:/

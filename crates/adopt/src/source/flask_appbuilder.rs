@@ -3,7 +3,6 @@
 //! their rows there, which nobody can see in the tables.
 
 use super::statements::{Statements, Tables, Wanted};
-use charter_db::Engine;
 
 /// What is asked.
 pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
@@ -22,10 +21,7 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
         ),
         _ => tables.name(user_roles)?,
     };
-    let role_text = match tables.engine() {
-        Engine::Sqlite => "l.role_id",
-        Engine::Postgres => "l.role_id::text",
-    };
+    let role_text = tables.as_text("l.role_id");
     let mut orphans = vec![
         tables.orphans(user_roles, "user_id", users, "id")?,
         tables.orphans(user_roles, "role_id", roles, "id")?,
@@ -74,7 +70,7 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
             tables.text(users, "u", "active")?,
             tables.text(users, "u", "password")?,
             tables.name(users)?,
-            tables.joined(role_text),
+            tables.joined(&role_text),
         ),
         orphans,
         ..Statements::default()

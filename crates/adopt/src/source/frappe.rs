@@ -175,10 +175,7 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
         None => "null".to_owned(),
     };
     let (join, password) = password(tables, &id)?;
-    let between = match tables.engine() {
-        charter_db::Engine::Sqlite => "char(31)",
-        charter_db::Engine::Postgres => "chr(31)",
-    };
+    let between = tables.between();
     Ok(Statements {
         roles: Some(format!(
             "select {0}, {0} from {1} r order by 1",

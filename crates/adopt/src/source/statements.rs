@@ -1,8 +1,8 @@
 //! The statements of a reader: each gives texts in columns of a fixed order, whatever the other system calls them.
 
 use crate::anomaly::AnomalyKind;
+use charter_db::Error;
 use charter_db::foreign::{Foreign, ForeignTable, quoted};
-use charter_db::{Engine, Error};
 use std::collections::BTreeSet;
 
 /// Between ids that one column holds.
@@ -105,11 +105,6 @@ impl<'a> Tables<'a> {
         Self { foreign, all }
     }
 
-    /// The engine they stand in.
-    pub fn engine(&self) -> Engine {
-        self.foreign.engine()
-    }
-
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &'a ForeignTable> {
         self.all.iter().copied()
@@ -171,10 +166,17 @@ impl<'a> Tables<'a> {
 
     /// Texts of several rows in one column, to be put into a statement.
     pub fn joined(&self, text: &str) -> String {
-        match self.foreign.engine() {
-            Engine::Sqlite => format!("group_concat({text}, char(31) order by {text})"),
-            Engine::Postgres => format!("string_agg({text}, chr(31) order by {text})"),
-        }
+        self.foreign.joined(text, u32::from(BETWEEN))
+    }
+
+    /// What stands between ids that one column holds, to be put into a statement.
+    pub fn between(&self) -> String {
+        self.foreign.character(u32::from(BETWEEN))
+    }
+
+    /// What an expression gives, as a text.
+    pub fn as_text(&self, expression: &str) -> String {
+        self.foreign.as_text(expression)
     }
 
     /// A link of two tables, gathered by its left side: a statement that gives `owner` and `ids`.

@@ -7,6 +7,8 @@ use super::wire::{
 use super::{Arrived, Raw, answer};
 use crate::edge::Answer;
 use axum::response::Response;
+use charter_app::check::Question;
+use charter_app::shadow::{AT_ONCE, Patience};
 use charter_kernel::{DecidedBy, Decision, PrincipalId, Problem, Reason};
 use serde_json::value::RawValue;
 
@@ -46,32 +48,102 @@ impl Semantic {
 type LastSubject<'a> = Option<(&'a str, Option<PrincipalId>)>;
 
 impl Arrived {
+    /// Whom a question is about.
+    async fn subject<'a>(
+        &self,
+        asking: &Asking<'a>,
+        last: &mut LastSubject<'a>,
+    ) -> Result<Option<PrincipalId>, Problem> {
+        match *last {
+            Some((text, subject)) if text == asking.subject_id() => Ok(subject),
+            _ => {
+                let id = asking.subject_id();
+                let subject = self.app.subject_of(self.organization, &self.snapshot, id).await?;
+                *last = Some((id, subject));
+                Ok(subject)
+            }
+        }
+    }
+
+    /// The answer where nobody of that type can be known.
+    fn unknown_subject(&self) -> Decision {
+        Decision {
+            reason: Reason::UnknownSubject,
+            decided_by: DecidedBy::Nothing,
+            revision: self.snapshot.shard().revision(),
+            valid_until: None,
+            in_grace: false,
+        }
+    }
+
+    fn note(&self, question: &Question<'_>, subject: Option<PrincipalId>, decision: &Decision) {
+        if let Some(subject) = subject {
+            self.app.note_denial_of(&self.ctx, self.organization, subject, question, decision);
+        }
+    }
+
     async fn decide<'a>(&self, asking: &Asking<'a>, last: &mut LastSubject<'a>) -> Result<Decision, Problem> {
         let (ctx, organization, snapshot) = (&self.ctx, self.organization, &*self.snapshot);
         let question = asking.question();
-        let subject = match *last {
-            Some((text, subject)) if text == asking.subject_id() => subject,
-            _ => {
-                let subject = self.app.subject_of(organization, snapshot, asking.subject_id()).await?;
-                *last = Some((asking.subject_id(), subject));
-                subject
-            }
-        };
+        let subject = self.subject(asking, last).await?;
         let decision = if asking.knows_subject_type() {
             self.app.decide_about(ctx, organization, snapshot, &question, subject).await?
         } else {
-            Decision {
-                reason: Reason::UnknownSubject,
-                decided_by: DecidedBy::Nothing,
-                revision: snapshot.shard().revision(),
-                valid_until: None,
-                in_grace: false,
-            }
+            self.unknown_subject()
         };
-        if let Some(subject) = subject {
-            self.app.note_denial_of(ctx, organization, subject, &question, &decision);
-        }
+        self.note(&question, subject, &decision);
         Ok(decision)
+    }
+
+    /// Answers of a system that is asked for them, some at a time, to the items from a position on; where a batch stops at an answer, not many
+    /// more are asked for.
+    async fn decide_elsewhere<'a>(
+        &self,
+        askings: &[Result<Asking<'a>, Problem>],
+        last: &mut LastSubject<'a>,
+        patience: &Patience,
+    ) -> Result<Vec<Decision>, Problem> {
+        let mut questions = Vec::with_capacity(askings.len());
+        for asking in askings.iter().flatten().filter(|asking| asking.knows_subject_type()) {
+            questions.push((asking.question(), self.subject(asking, last).await?));
+        }
+        let (ctx, organization) = (&self.ctx, self.organization);
+        self.app.decide_all(ctx, organization, &self.snapshot, &questions, patience).await
+    }
+
+    /// Writes the answers to a batch that another system is asked about.
+    async fn many_elsewhere(&self, batch: &Batch<'_>, body: &mut String) -> Result<(), Problem> {
+        let (patience, mut last) = (Patience::begin(), None);
+        let window = if batch.semantic == Semantic::All { batch.items.len() } else { AT_ONCE };
+        for (number, items) in batch.items.chunks(window.max(1)).enumerate() {
+            let first = number * window;
+            let asking = |(place, item)| batch.asking(first + place, item);
+            let askings: Vec<Result<Asking<'_>, Problem>> = items.iter().enumerate().map(asking).collect();
+            let mut decisions = self.decide_elsewhere(&askings, &mut last, &patience).await?.into_iter();
+            for (place, asking) in askings.iter().enumerate() {
+                if first + place > 0 {
+                    body.push(',');
+                }
+                let allow = match asking {
+                    Ok(asking) => {
+                        let known = asking.knows_subject_type().then(|| decisions.next()).flatten();
+                        let decision = known.unwrap_or_else(|| self.unknown_subject());
+                        let subject = self.subject(asking, &mut last).await?;
+                        self.note(&asking.question(), subject, &decision);
+                        answer::decision(body, &decision, self.snapshot.answered_by(&decision));
+                        decision.is_allow()
+                    }
+                    Err(problem) => {
+                        answer::fault(body, problem);
+                        false
+                    }
+                };
+                if batch.semantic.stops(allow) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn single(&self, asking: &Asking<'_>) -> Result<Response, Problem> {
@@ -161,6 +233,11 @@ pub async fn many(call: Raw) -> Result<Response, Problem> {
     }
     let mut body = String::with_capacity(24 + batch.items.len() * answer::DECISION_BYTES);
     body.push_str(r#"{"evaluations":["#);
+    if arrived.app.asks_elsewhere(arrived.organization, &arrived.snapshot).await? {
+        arrived.many_elsewhere(&batch, &mut body).await?;
+        body.push_str("]}");
+        return Ok(Answer::json(body).into());
+    }
     let mut last = None;
     for (position, item) in batch.items.iter().enumerate() {
         if position > 0 {

@@ -1,6 +1,7 @@
 //! Whose answer is given, and that both are compared.
 
 use super::ShadowMode;
+use super::batch::Patience;
 use super::rule::{Answering, LegacyAnswer, LegacyQuestion};
 use super::tally::Compared;
 use crate::App;
@@ -115,6 +116,16 @@ impl Snapshot {
     }
 }
 
+/// An answer, if it comes while there is time.
+async fn in_time(answering: BoxFuture<'static, LegacyAnswer>, patience: Option<Patience>) -> LegacyAnswer {
+    let Some(patience) = patience else { return answering.await };
+    tokio::select! {
+        biased;
+        () = patience.ended() => LegacyAnswer::Unavailable("there was no time left to ask it".to_owned()),
+        answer = answering => answer,
+    }
+}
+
 impl App {
     fn ask_legacy(&self, question: &LegacyQuestion) -> Answering {
         match &*self.shadow().rule.load() {
@@ -167,7 +178,12 @@ impl App {
         Ok(Decision { reason, decided_by: DecidedBy::Nothing, valid_until: None, in_grace: false, ..ours })
     }
 
-    /// The answer of an organization that may have a mode.
+    /// The answer of an organization that may have a mode. One that has to be fetched and is given is waited for as long as the rule takes,
+    /// and no longer than a batch has time.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a question, its subject, our answer, and how long there is"
+    )]
     pub(crate) async fn answer_beside(
         &self,
         ctx: &RequestContext,
@@ -176,6 +192,7 @@ impl App {
         question: &Question<'_>,
         subject: Option<PrincipalId>,
         ours: Decision,
+        patience: Option<Patience>,
     ) -> Result<Decision, Problem> {
         let mode = snapshot.mode().read(self.database(), organization).await?;
         if mode.mode == ShadowMode::Off {
@@ -194,7 +211,7 @@ impl App {
                 Ok(followed(&theirs, &ours, at))
             }
             (Answering::Later(answering), ShadowMode::Shadow) => {
-                let theirs = answering.await;
+                let theirs = in_time(answering, patience).await;
                 self.shadow().tally.take(compared(&theirs));
                 Ok(followed(&theirs, &ours, at))
             }
@@ -257,7 +274,7 @@ pub async fn beside(
         None => None,
         Some(asked) => Some(match app.ask_legacy(&asked) {
             Answering::Now(theirs) => theirs,
-            Answering::Later(answering) => answering.await,
+            Answering::Later(answering) => in_time(answering, Some(Patience::begin())).await,
         }),
     };
     let given = match &theirs {

@@ -3,7 +3,7 @@
 
 use super::standing::{Standing, off, standing};
 use super::tally::day;
-use super::{ShadowMode, ShadowRow};
+use super::{Quiet, ShadowMode, ShadowRow};
 use crate::caller::RequestContext;
 use crate::transaction::{Committed, Transaction};
 use crate::{App, audit};
@@ -17,6 +17,9 @@ use serde_json::json;
 pub const AFTER_SECONDS: u32 = 72 * 3_600;
 /// How many answers have to have been compared in that time, when nobody says otherwise.
 pub const COMPARED_MIN: u64 = 1_000;
+/// The least of both that counts: a quiet hour, and one answer. With less nothing is proved, and `is_forced` says so openly.
+pub const AFTER_SECONDS_MIN: u32 = 3_600;
+const COMPARED_LEAST: u64 = 1;
 /// One in so many checks may have been left without an answer of the other system.
 const UNKNOWN_ONE_IN: u64 = 100;
 
@@ -81,8 +84,13 @@ async fn lacking(
     }
     let counts = store::shadow_count::sum(conn, row.organization, row.since, day(from)).await?;
     let (compared, unknown) = (counts.compared, counts.unknown);
-    if compared < change.compared_min {
-        missing.push(format!("{compared} of {} answers were compared", change.compared_min));
+    // Days are counted as a whole, and answers before the last difference prove nothing.
+    let undisputed = compared.min(row.quiet.compared);
+    if undisputed < change.compared_min {
+        missing.push(format!(
+            "{undisputed} of {} answers were compared without a difference (pairs of user and permission: {})",
+            change.compared_min, row.quiet.pairs
+        ));
     }
     if unknown.saturating_mul(UNKNOWN_ONE_IN) > compared + unknown {
         missing.push(format!(
@@ -91,6 +99,24 @@ async fn lacking(
         ));
     }
     Ok(missing)
+}
+
+/// Refuses what would prove nothing.
+fn checked(change: &ModeChange) -> Result<(), Problem> {
+    if change.mode != ShadowMode::CutOver {
+        return Ok(());
+    }
+    if change.compared_min < COMPARED_LEAST {
+        let why = "at least 1 is expected: where nothing was compared nothing is known; force cuts over whatever is missing";
+        return Err(Problem::invalid("compared", why));
+    }
+    if change.after_seconds < AFTER_SECONDS_MIN {
+        let why = format!(
+            "at least {AFTER_SECONDS_MIN} is expected, an hour without a difference; force cuts over whatever is missing"
+        );
+        return Err(Problem::invalid("after_seconds", why));
+    }
+    Ok(())
 }
 
 fn refused(what: &str, missing: &[String]) -> Problem {
@@ -125,7 +151,7 @@ async fn objection(
         }
         (ShadowMode::Shadow, ShadowMode::Off) if !change.is_forced => {
             let missing =
-                ["it is not cut over: our answers would be given from one moment to the next".to_owned()];
+                ["it is not cut over: our answers would be given from one moment to the next, which takes force".to_owned()];
             Some(refused("shadow mode goes on", &missing))
         }
         _ => None,
@@ -133,8 +159,14 @@ async fn objection(
 }
 
 fn told(row: &ShadowRow) -> String {
-    json!({ "mode": row.mode.as_str(), "since": row.since.to_string(), "automatic": row.is_automatic })
-        .to_string()
+    json!({
+        "mode": row.mode.as_str(),
+        "since": row.since.to_string(),
+        "automatic": row.is_automatic,
+        "compared_since_flip": row.quiet.compared,
+        "pairs_since_flip": row.quiet.pairs,
+    })
+    .to_string()
 }
 
 /// The row after a change; the same when there is nothing to change.
@@ -153,6 +185,7 @@ fn after(before: &ShadowRow, change: &ModeChange, by: Option<PrincipalId>, now: 
         changed_by: if is_new { by } else { before.changed_by },
         // A comparison that begins anew has seen nothing yet.
         last_flip_at: before.last_flip_at.filter(|_| before.mode != ShadowMode::Off),
+        quiet: if before.mode == ShadowMode::Off { Quiet::default() } else { before.quiet },
     }
 }
 
@@ -164,6 +197,7 @@ pub async fn change(
     change: ModeChange,
 ) -> Result<Standing, Problem> {
     operator_only(ctx)?;
+    checked(&change)?;
     // What was compared until now counts.
     super::flush(app).await?;
     let (inside, can_ask, now) = (ctx.clone(), app.shadow().can_ask(), ctx.now);
@@ -171,7 +205,7 @@ pub async fn change(
     let written = app.write(scope, organization, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
             let tx = transaction.tx();
-            let before = store::shadow::get(tx, organization).await?.unwrap_or_else(|| off(organization));
+            let before = store::shadow::hold(tx, organization).await?.unwrap_or_else(|| off(organization));
             if let Some(objection) = objection(tx, &before, &change, can_ask, now).await? {
                 return Err(objection);
             }
@@ -180,6 +214,7 @@ pub async fn change(
                 store::shadow_count::forget(tx, organization).await?;
             }
             store::shadow::put(tx, organization, &after).await?;
+            store::shadow::quiet(tx, organization, after.quiet).await?;
             let mut event =
                 audit::event(&inside, organization, "shadow.set", "organization", organization.to_string());
             event.reason = change.reason.clone();
@@ -206,7 +241,7 @@ pub(super) async fn go_back(
     let scope = Scope::Organization(organization.bits());
     let written = app.write(scope, organization, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
-            let before = store::shadow::get(transaction.tx(), organization).await?;
+            let before = store::shadow::hold(transaction.tx(), organization).await?;
             let still = |row: &ShadowRow| row.mode == ShadowMode::CutOver && row.since == since;
             let Some(before) = before.filter(still) else {
                 return Err(Problem::new(ProblemKind::Changed, "the mode was changed meanwhile"));

@@ -1,7 +1,7 @@
 //! How organizations stand: their modes, what was compared since, and where answers differed.
 
 use super::mode::operator_only;
-use super::{Flip, ShadowCounts, ShadowMode, ShadowRow};
+use super::{Flip, Quiet, ShadowCounts, ShadowMode, ShadowRow};
 use crate::App;
 use crate::caller::{Listing, Page, RequestContext};
 use charter_db::{BoxFuture, Conn, Scope};
@@ -34,6 +34,7 @@ pub(super) fn off(organization: OrganizationId) -> ShadowRow {
         is_automatic: true,
         changed_by: None,
         last_flip_at: None,
+        quiet: Quiet::default(),
     }
 }
 

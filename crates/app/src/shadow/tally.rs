@@ -1,24 +1,16 @@
-//! What comparing gave, counted in memory and written once a second, so that a million checks cost a bounded number of rows; and the look
-//! at what was written, after which an organization goes back by itself.
+//! What comparing gave, counted in memory, so that a million checks cost a bounded number of rows. `flush.rs` writes it.
 
-use super::mode::go_back;
+use super::flush::Kept;
 use super::rule::{LegacyAnswer, LegacyQuestion};
-use super::{Flip, ShadowCounts, ShadowMode};
-use crate::App;
-use charter_db::{BoxFuture, Scope, Tx};
-use charter_kernel::{Decision, OrganizationId, PrincipalId, Problem, Timestamp};
-use charter_store as store;
-use std::collections::{BTreeMap, HashMap};
+use super::{Flip, ShadowCounts, ShadowRow};
+use charter_kernel::{Decision, OrganizationId, PermissionCode, PrincipalId, Timestamp};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 /// Different flips that are told apart between two flushes; more are counted.
 const DISTINCT_MAX: usize = 10_000;
-/// Different flips that are kept of one organization; more are counted.
-pub const KEPT_MAX: u32 = 10_000;
-/// Losses count as too many from this many checks of a day on.
-const CHECKS_MIN: u64 = 1_000;
-/// And when more than one in so many is one.
-const LOSSES_ONE_IN: u64 = 1_000;
+/// Pairs that this node remembers as kept, of all organizations; then it begins anew.
+const REMEMBERED_MAX: usize = 200_000;
 
 /// One question and both answers.
 pub(super) struct Compared<'a> {
@@ -42,14 +34,41 @@ fn plus(counts: &mut ShadowCounts, more: ShadowCounts) {
     counts.unknown += more.unknown;
 }
 
-type FlipKey = (PrincipalId, String, bool);
+pub(super) type FlipKey = (PrincipalId, String, bool);
+pub(super) type Pair = (PrincipalId, PermissionCode);
+
+/// What was compared without a difference, after the last one.
+#[derive(Default)]
+pub(super) struct Undisputed {
+    pub compared: u64,
+    pub from: Option<Timestamp>,
+    pub pairs: HashSet<Pair>,
+}
+
+impl Undisputed {
+    fn one(&mut self, asked: &LegacyQuestion, at: Timestamp) {
+        self.compared += 1;
+        self.from = Some(self.from.map_or(at, |from| from.min(at)));
+        if self.pairs.len() < DISTINCT_MAX {
+            self.pairs.insert((asked.principal, asked.permission.clone()));
+        }
+    }
+
+    fn join(&mut self, more: Self) {
+        self.compared += more.compared;
+        self.from = [self.from, more.from].into_iter().flatten().min();
+        let room = DISTINCT_MAX.saturating_sub(self.pairs.len());
+        self.pairs.extend(more.pairs.into_iter().take(room));
+    }
+}
 
 /// What was compared in one organization since its mode began.
 #[derive(Default)]
-struct Counted {
-    days: BTreeMap<Timestamp, ShadowCounts>,
-    flips: HashMap<FlipKey, Flip>,
-    last_flip_at: Option<Timestamp>,
+pub(super) struct Counted {
+    pub days: BTreeMap<Timestamp, ShadowCounts>,
+    pub flips: HashMap<FlipKey, Flip>,
+    pub last_flip_at: Option<Timestamp>,
+    pub undisputed: Undisputed,
 }
 
 impl Counted {
@@ -73,12 +92,19 @@ impl Counted {
     }
 }
 
-type Waiting = HashMap<(OrganizationId, Timestamp), Counted>;
+pub(super) type Waiting = HashMap<(OrganizationId, Timestamp), Counted>;
+
+/// Pairs of an organization that are kept already, as long as neither its mode changed nor an answer differed.
+struct Remembered {
+    place: (Timestamp, Option<Timestamp>),
+    pairs: HashSet<Pair>,
+}
 
 /// What waits to be written.
 #[derive(Default)]
 pub(super) struct Tally {
     waiting: Mutex<(Waiting, usize)>,
+    remembered: Mutex<HashMap<OrganizationId, Remembered>>,
 }
 
 impl Tally {
@@ -110,104 +136,66 @@ impl Tally {
         let (waiting, distinct) = &mut *guard;
         let counted = waiting.entry((asked.organization, since)).or_default();
         plus(counted.days.entry(day(at)).or_default(), counts);
-        if let Some(flip) = flip
-            && counted.flip(flip, *distinct < DISTINCT_MAX)
-        {
-            *distinct += 1;
+        match flip {
+            Some(flip) => {
+                counted.undisputed = Undisputed::default();
+                *distinct += usize::from(counted.flip(flip, *distinct < DISTINCT_MAX));
+            }
+            None if counts.compared > 0 => counted.undisputed.one(asked, at),
+            None => {}
         }
     }
 
-    fn all(&self) -> Waiting {
+    /// Pairs that are not known to be kept.
+    pub fn unknown_pairs(
+        &self,
+        organization: OrganizationId,
+        row: &ShadowRow,
+        pairs: &HashSet<Pair>,
+    ) -> Vec<Pair> {
+        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = remembered.get(&organization).filter(|it| it.place == (row.since, row.last_flip_at));
+        let is_new = |pair: &&Pair| known.is_none_or(|known| !known.pairs.contains(pair));
+        pairs.iter().filter(is_new).cloned().collect()
+    }
+
+    /// Remembers that pairs are kept.
+    pub fn remember(&self, organization: OrganizationId, kept: Kept) {
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.values().map(|it| it.pairs.len()).sum::<usize>() + kept.pairs.len() > REMEMBERED_MAX {
+            remembered.clear();
+        }
+        let of_one = remembered
+            .entry(organization)
+            .or_insert_with(|| Remembered { place: kept.place, pairs: HashSet::new() });
+        if of_one.place != kept.place {
+            *of_one = Remembered { place: kept.place, pairs: HashSet::new() };
+        }
+        of_one.pairs.extend(kept.pairs);
+    }
+
+    pub fn all(&self) -> Waiting {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *waiting).0
     }
 
     /// What could not be written waits again.
-    fn give_back(&self, place: (OrganizationId, Timestamp), back: Counted) {
+    pub fn give_back(&self, place: (OrganizationId, Timestamp), back: Counted) {
         let mut guard = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let (waiting, distinct) = &mut *guard;
         let counted = waiting.entry(place).or_default();
         for (day, counts) in back.days {
             plus(counted.days.entry(day).or_default(), counts);
         }
+        // What was compared before an answer differed meanwhile counts no more.
+        if counted.last_flip_at.is_none() {
+            counted.undisputed.join(back.undisputed);
+        }
+        counted.last_flip_at = counted.last_flip_at.max(back.last_flip_at);
         for flip in back.flips.into_values() {
             *distinct += usize::from(counted.flip(flip, *distinct < DISTINCT_MAX));
         }
     }
-}
-
-/// What a day's counts say of an organization that was cut over: why it has to go back, if it has to.
-fn why_back(counts: ShadowCounts) -> Option<String> {
-    let ShadowCounts { compared, gains, losses, .. } = counts;
-    if gains > 0 {
-        return Some(format!("{gains} answers allowed what the other system denies"));
-    }
-    (compared >= CHECKS_MIN && losses.saturating_mul(LOSSES_ONE_IN) > compared).then(|| {
-        format!("{losses} of {compared} answers denied what the other system allows, more than 0.1 %")
-    })
-}
-
-/// Writes what was compared in one organization; tells why it has to go back, if it has to.
-async fn write(
-    tx: &mut Tx,
-    organization: OrganizationId,
-    since: Timestamp,
-    counted: &Counted,
-) -> Result<Option<String>, Problem> {
-    let Some(row) = store::shadow::get(tx, organization).await?.filter(|row| row.since == since) else {
-        // The mode changed meanwhile: what was compared before is not what is asked now.
-        return Ok(None);
-    };
-    for (day, counts) in &counted.days {
-        store::shadow_count::add(tx, organization, since, *day, *counts).await?;
-    }
-    let mut kept = store::shadow_count::kept(tx, organization, KEPT_MAX).await?;
-    for flip in counted.flips.values() {
-        if !store::shadow_count::again(tx, organization, flip).await? && kept < u64::from(KEPT_MAX) {
-            store::shadow_count::insert(tx, organization, flip).await?;
-            kept += 1;
-        }
-    }
-    if let Some(at) = counted.last_flip_at {
-        store::shadow::flipped(tx, organization, at).await?;
-    }
-    let Some(from) =
-        counted.days.keys().next().filter(|_| row.mode == ShadowMode::CutOver && row.is_automatic)
-    else {
-        return Ok(None);
-    };
-    Ok(why_back(store::shadow_count::sum(tx, organization, since, *from).await?))
-}
-
-/// Writes what was compared. What cannot be written is tried again. An organization that was cut over and has to go back does.
-pub async fn flush(app: &App) -> Result<(), Problem> {
-    let mut failed = None;
-    for (place, counted) in app.shadow().tally.all() {
-        let (organization, since) = place;
-        let counted = std::sync::Arc::new(counted);
-        let inside = std::sync::Arc::clone(&counted);
-        let written = app
-            .database()
-            .write(Scope::Organization(organization.bits()), move |tx: &mut Tx| {
-                Box::pin(async move { write(tx, organization, since, &inside).await })
-                    as BoxFuture<'_, Result<Option<String>, Problem>>
-            })
-            .await;
-        let outcome = match written {
-            Ok(None) => Ok(()),
-            Ok(Some(why)) => go_back(app, organization, since, why).await,
-            Err(problem) => {
-                if let Some(counted) = std::sync::Arc::into_inner(counted) {
-                    app.shadow().tally.give_back(place, counted);
-                }
-                Err(problem)
-            }
-        };
-        if let Err(problem) = outcome {
-            failed = Some(problem);
-        }
-    }
-    failed.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
@@ -278,13 +266,24 @@ mod tests {
     }
 
     #[test]
-    fn one_gain_is_too_many_and_losses_are_from_one_in_a_thousand() {
-        let counts = |compared, gains, losses| ShadowCounts { compared, gains, losses, unknown: 9 };
-        assert!(why_back(counts(5, 1, 0)).is_some());
-        assert!(why_back(counts(999, 0, 999)).is_none());
-        assert!(why_back(counts(1_000, 0, 1)).is_none());
-        assert!(why_back(counts(1_000, 0, 2)).is_some());
-        assert!(why_back(counts(10_000, 0, 10)).is_none());
-        assert!(why_back(counts(10_000, 0, 11)).is_some());
+    fn what_was_compared_since_the_last_flip_is_counted_with_its_pairs() {
+        let tally = Tally::default();
+        let no = LegacyAnswer::Deny(String::new());
+        let quiet = |tally: &Tally| {
+            let counted = tally.all().into_values().next().unwrap();
+            (counted.undisputed.compared, counted.undisputed.pairs.len(), counted.undisputed.from)
+        };
+        for seconds in [10, 11, 12] {
+            take(&tally, 2, Reason::NoGrant, &no, seconds);
+        }
+        take(&tally, 3, Reason::NoGrant, &no, 13);
+        take(&tally, 3, Reason::NoGrant, &LegacyAnswer::Unavailable(String::new()), 13);
+        assert_eq!(quiet(&tally), (4, 2, Some(Timestamp::from_seconds(10))));
+        take(&tally, 2, Reason::NoGrant, &no, 20);
+        take(&tally, 2, Reason::GrantedByRole, &no, 21);
+        take(&tally, 2, Reason::NoGrant, &no, 22);
+        assert_eq!(quiet(&tally), (1, 1, Some(Timestamp::from_seconds(22))));
+        take(&tally, 2, Reason::GrantedByRole, &no, 23);
+        assert_eq!(quiet(&tally), (0, 0, None));
     }
 }

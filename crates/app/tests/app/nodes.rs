@@ -325,3 +325,127 @@ async fn what_a_rollback_removed_is_forgotten_by_a_node_that_slept_and_once_more
         assert_eq!(there.app.organization_in_memory("shop"), None);
     }
 }
+
+/// The other system, as it stands before both nodes: it lets nobody do anything, or everybody everything.
+struct Elsewhere(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl charter_app::shadow::LegacyRule for Elsewhere {
+    fn ask(&self, _: &charter_app::shadow::LegacyQuestion) -> charter_app::shadow::Answering {
+        use charter_app::shadow::{Answering, LegacyAnswer};
+        let why = "said so".to_owned();
+        Answering::Now(match self.0.load(std::sync::atomic::Ordering::Acquire) {
+            true => LegacyAnswer::Allow(why),
+            false => LegacyAnswer::Deny(why),
+        })
+    }
+}
+
+const ADOPTION: Statement = Statement::new(
+    "insert into adoption_runs (run_no, source_key, system, engine, state, plan_hash, plan, facts_fingerprint, started_at) \
+     values (1, 'legacy', 'django', 'postgres', 'applied', 'x', '{}', 'y', $1)",
+);
+const ADOPTED: Statement = Statement::new(
+    "insert into adopted_organizations (source_key, legacy_id, organization_id, run_no) values ('legacy', '1', $1, 1)",
+);
+const BACKS: Statement = Statement::new("select count(*) from audit_events where action = 'shadow.back'");
+
+async fn insert(node: &Node, statement: Statement, cell: charter_db::Value) {
+    let database = node.app.database();
+    let written = database.write::<_, u64, charter_db::Error>(Scope::Installation, move |tx| {
+        Box::pin(async move { tx.execute(&statement, &[cell]).await })
+    });
+    written.await.unwrap();
+}
+
+/// The answer that a node gives, and why; or that it gives none.
+async fn asked(node: &Node, toys: OrganizationId, login: &str) -> Result<(bool, &'static str), ProblemKind> {
+    use charter_app::check::{self, Asked, Question};
+    let permission = Some(Asked::Permission("admin.users.read"));
+    let question = Question { subject: login, asked: permission, ..Question::default() };
+    let answer = check::check(&node.app, &node.operator(), toys, None, &question, None).await;
+    let decision = answer.map_err(|problem| problem.kind)?.decision;
+    Ok((decision.is_allow(), decision.reason.as_str()))
+}
+
+/// Whose answer is given is known to a node when it knows any other change: at once when it is told, a second later else, and where it
+/// cannot read changes it gives none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_follows_the_switch_of_the_other_and_of_both_one_goes_back() {
+    use charter_app::shadow::{self, ModeChange, ShadowMode};
+    use std::sync::atomic::Ordering;
+    let db = database::postgres().await;
+    let (here, there) = two(&db).await;
+    let toys = here.toys();
+    insert(&here, ADOPTION, charter_db::Value::Time(0)).await;
+    insert(&here, ADOPTED, charter_db::Value::Id(toys.0)).await;
+    let allows = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    for node in [&here, &there] {
+        node.app.shadow().ask_by(Box::new(Elsewhere(std::sync::Arc::clone(&allows))));
+    }
+    let set = async |node: &Node, mode: ShadowMode| {
+        let change = ModeChange {
+            mode,
+            is_automatic: None,
+            after_seconds: shadow::AFTER_SECONDS,
+            compared_min: shadow::COMPARED_MIN,
+            is_forced: true,
+            reason: String::new(),
+        };
+        shadow::change(&node.app, &node.operator(), toys, change).await.unwrap()
+    };
+    let both_flush = async || {
+        let (one, other) = tokio::join!(shadow::flush(&here.app), shadow::flush(&there.app));
+        one.unwrap();
+        other.unwrap();
+    };
+    let ann = "ann@toys.example";
+    let (ours, theirs) = (Ok((true, "granted_by_role")), Ok((false, "denied_by_legacy")));
+    assert_eq!((asked(&here, toys, ann).await, asked(&there, toys, ann).await), (ours, ours));
+    for round in 0..3 {
+        set(&here, ShadowMode::Shadow).await;
+        there.app.tick().await.unwrap();
+        assert_eq!(
+            (asked(&here, toys, ann).await, asked(&there, toys, ann).await),
+            (theirs, theirs),
+            "round {round}"
+        );
+
+        // What both compare since is counted together, and a pair once.
+        both_flush().await;
+        for node in [&here, &there] {
+            node.clock.forward(1);
+        }
+        allows.store(true, Ordering::Release);
+        for node in [&here, &there] {
+            asked(node, toys, ann).await.unwrap();
+            asked(node, toys, "carl@toys.example").await.unwrap();
+            node.clock.forward(1);
+        }
+        both_flush().await;
+        let quiet = shadow::show(&here.app, &here.operator(), toys).await.unwrap().row.quiet;
+        assert_eq!((quiet.compared, quiet.pairs), (4, 2), "round {round}");
+        allows.store(false, Ordering::Release);
+
+        set(&here, ShadowMode::CutOver).await;
+        assert_eq!(asked(&here, toys, ann).await, ours, "round {round}: the node that was told");
+        there.app.tick().await.unwrap();
+        assert_eq!(asked(&there, toys, ann).await, ours, "round {round}: the other, after its poll");
+        // Both gave what the other system denies, and both find out at the same moment.
+        both_flush().await;
+        here.app.tick().await.unwrap();
+        there.app.tick().await.unwrap();
+        assert_eq!(
+            (asked(&here, toys, ann).await, asked(&there, toys, ann).await),
+            (theirs, theirs),
+            "round {round}"
+        );
+        assert_eq!(count(&here, BACKS).await, round + 1, "once, and by nobody twice");
+        for node in [&here, &there] {
+            node.clock.forward(1);
+        }
+    }
+    // The other way round: a node that hears of nothing decides nothing once its facts may be too old.
+    set(&there, ShadowMode::CutOver).await;
+    here.clock.forward(60 * 60 * 24 * 7 + 60);
+    assert_eq!(asked(&here, toys, ann).await, Err(ProblemKind::Unavailable));
+}

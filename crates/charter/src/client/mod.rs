@@ -7,6 +7,7 @@ mod remote;
 use crate::config::{Configuration, Secret};
 use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock};
+use crate::installation;
 use crate::operation::Operation;
 use serde_json::Value;
 use std::time::Duration;
@@ -162,9 +163,18 @@ const PATIENCE: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Client {
-    /// Finds a running service, or opens the installation in this process.
+    /// Finds a running service, or opens the installation in this process; where there is none, none is made.
     pub async fn connect(configuration: &Configuration) -> Result<Self> {
-        let transport = transport(configuration).await?;
+        Self::by(configuration, false).await
+    }
+
+    /// The same for a command that begins something: it makes an installation where there is none.
+    pub async fn connect_or_make(configuration: &Configuration) -> Result<Self> {
+        Self::by(configuration, true).await
+    }
+
+    async fn by(configuration: &Configuration, may_make: bool) -> Result<Self> {
+        let transport = transport(configuration, may_make).await?;
         Ok(Self { transport, organization: configuration.organization.clone() })
     }
 
@@ -211,7 +221,7 @@ pub fn no_organization() -> Failure {
     Failure::new("no organization is named: add --org KEY, or set CHARTER_ORGANIZATION")
 }
 
-async fn transport(configuration: &Configuration) -> Result<Transport> {
+async fn transport(configuration: &Configuration, may_make: bool) -> Result<Transport> {
     if let Some(url) = &configuration.url {
         let token = credential_for(configuration, url)?;
         return Ok(Transport::Remote(remote::Remote::new(url, token)?));
@@ -224,10 +234,16 @@ async fn transport(configuration: &Configuration) -> Result<Transport> {
                 folder.path().display()
             )));
         }
+        if !may_make && !installation::is_there(configuration).await {
+            return Err(installation::missing(configuration));
+        }
         Folder::create(folder.path())?;
     }
     match lock_or_service(&folder).await? {
         Found::Lock(lock) => {
+            if !may_make && !installation::is_there(configuration).await {
+                return Err(installation::missing(configuration));
+            }
             let local = local::Local::open(configuration, folder, lock).await?;
             Ok(Transport::Local(Box::new(local)))
         }

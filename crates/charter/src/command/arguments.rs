@@ -1,6 +1,6 @@
 //! Flags that commands share.
 
-use crate::config::setting::{Kind, Reader, SETTINGS, Setting};
+use crate::config::setting::{self, Kind, Reader, Setting};
 use clap::{Arg, ArgAction, Command};
 
 /// Print the raw answer.
@@ -35,7 +35,7 @@ fn value_name(kind: Kind) -> &'static str {
 /// Flags of every command.
 pub fn common(command: Command) -> Command {
     let settings =
-        SETTINGS.iter().filter(|setting| setting.reader == Reader::Everyone).filter_map(|setting| {
+        setting::all().filter(|setting| setting.reader == Reader::Everyone).filter_map(|setting| {
             let mut arg = flag(setting)?.global(true).hide(!SHOWN.contains(&setting.key));
             if setting.key == "organization" {
                 arg = arg.alias("org").value_name("KEY");
@@ -48,7 +48,7 @@ pub fn common(command: Command) -> Command {
 
 /// Flags of commands that read everything a server reads.
 pub fn server(command: Command) -> Command {
-    let settings = SETTINGS.iter().filter(|setting| setting.reader == Reader::Server).filter_map(flag);
+    let settings = setting::all().filter(|setting| setting.reader == Reader::Server).filter_map(flag);
     command.args(settings).after_help(
         "Each setting can also stand in the environment (CHARTER_LISTEN) or in charter.toml (listen = \"...\").\n\
          A flag wins over the environment, the environment over the file. `charter config show` lists all of them.",
@@ -63,5 +63,5 @@ pub fn is_taken(name: &str) -> bool {
             && setting.flag().as_deref() == Some(name)
     };
     matches!(name, "json" | "help" | "version" | "body" | "all" | "organization" | "org" | "limit" | "cursor")
-        || SETTINGS.iter().any(is_ours)
+        || setting::all().any(is_ours)
 }

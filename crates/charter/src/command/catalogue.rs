@@ -38,7 +38,10 @@ pub async fn propose(id: &str, invocation: &Invocation<'_>) -> Result {
     let operation = invocation.operation(id)?;
     let path = invocation.matches.get_one::<String>(FILE).cloned().unwrap_or_default();
     let call = document::call(operation, generic::read_input(&path)?, Map::new());
-    let client = Client::connect(&invocation.loaded.configuration).await?;
+    let client = match id == "catalogue.apply" {
+        true => Client::connect_or_make(&invocation.loaded.configuration).await?,
+        false => Client::connect(&invocation.loaded.configuration).await?,
+    };
     let done = client.call(&call).await;
     client.close().await?;
     let answer = done?.json()?;

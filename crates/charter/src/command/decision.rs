@@ -38,6 +38,21 @@ fn deciding(answer: &Value) -> Option<usize> {
     path.iter().rposition(is_it).or_else(|| path.len().checked_sub(1))
 }
 
+/// What both rules say, and whose answer was given.
+fn both(beside: &Value, answered_by: &str, line: &mut impl FnMut(&str, &str)) {
+    let given = |side: &str| if answered_by == side { " (given)" } else { "" };
+    line("mode", part(beside, "mode"));
+    let ours = format!("{}, {}{}", part(beside, "charter"), part(beside, "charter_reason"), given("charter"));
+    line("Charter", &ours);
+    let theirs = match (part(beside, "legacy"), part(beside, "legacy_reason")) {
+        ("", "") => "not asked: what stops this here stops it in every mode".to_owned(),
+        ("", why) => format!("no answer, {why}{}", given("legacy")),
+        (said, "") => format!("{said}{}", given("legacy")),
+        (said, why) => format!("{said}, {why}{}", given("legacy")),
+    };
+    line("other rule", &theirs);
+}
+
 /// The whole answer.
 pub fn told(answer: &Value, asked: &Asked<'_>) -> String {
     let decision = part(answer, "decision");
@@ -52,6 +67,8 @@ pub fn told(answer: &Value, asked: &Asked<'_>) -> String {
     let at = deciding(answer);
     let path = rows(answer, "path");
     match (at.and_then(|at| path.get(at)), decider(answer)) {
+        // The rows are those of our rule, and it was another that decided.
+        _ if part(answer, "answered_by") == "legacy" => {}
         (Some(step), _) => {
             line("decided by", part(step, "words"));
             if !part(step, "row").is_empty() {
@@ -67,12 +84,17 @@ pub fn told(answer: &Value, asked: &Asked<'_>) -> String {
     if answer.get("in_grace").and_then(Value::as_bool) == Some(true) {
         line("in grace", "the entitlement has run out, and its grace period runs");
     }
+    let beside = answer.get("shadow").filter(|it| it.is_object());
+    if let Some(beside) = beside {
+        both(beside, part(answer, "answered_by"), &mut line);
+    }
     let age = answer.get("age_seconds").and_then(Value::as_i64).unwrap_or_default();
     if age > 2 {
         line("old facts", &format!("read from facts that are {age} s old: the database is away"));
     }
+    let ours = if beside.is_some() { ", by Charter's rule" } else { "" };
     if !path.is_empty() {
-        told.push_str("\nhow it came:\n");
+        told.push_str(&format!("\nhow it came{ours}:\n"));
     }
     for (number, step) in path.iter().enumerate() {
         let mark = if Some(number) == at { '>' } else { ' ' };
@@ -80,7 +102,7 @@ pub fn told(answer: &Value, asked: &Asked<'_>) -> String {
         told.push_str(&wrapped(&format!("{mark} {:<14}", part(step, "step")), &words));
     }
     if !rows(answer, "remedies").is_empty() {
-        told.push_str("\nwhat would change it:\n");
+        told.push_str(&format!("\nwhat would change it{ours}:\n"));
     }
     for remedy in rows(answer, "remedies") {
         let part = |name: &str| remedy.get(name).map(show::cell).unwrap_or_default();

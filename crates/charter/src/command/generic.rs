@@ -137,10 +137,17 @@ fn argument(flag: &Flag<'_>) -> Arg {
     }
 }
 
+/// What somebody does first on an empty place: it makes an installation. Everything else asks for one that is there.
+const BEGINS: &[&str] = &["organizations.create"];
+
 /// Runs it.
 pub async fn run(operation: &Operation, invocation: &Invocation<'_>) -> Result {
     let call = call(operation, invocation)?;
-    let client = Client::connect(&invocation.loaded.configuration).await?;
+    let configuration = &invocation.loaded.configuration;
+    let client = match BEGINS.contains(&operation.id.as_str()) {
+        true => Client::connect_or_make(configuration).await?,
+        false => Client::connect(configuration).await?,
+    };
     let done = follow(operation, invocation, &client, call).await;
     client.close().await?;
     done

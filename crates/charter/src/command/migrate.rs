@@ -51,6 +51,18 @@ fn failed(error: migration::MigrationError) -> Failure {
 /// Runs `migrate up`, `migrate down` or `migrate status`.
 pub async fn run(words: &str, invocation: &Invocation<'_>) -> Result {
     let configuration = &invocation.loaded.configuration;
+    if words != "migrate up" && !installation::is_there(configuration).await {
+        // To look at nothing, or to undo it, makes no folder and no file.
+        let name = if invocation.matches.try_get_one::<bool>(YES).ok().flatten() == Some(&true) {
+            "undone"
+        } else {
+            "would_undo"
+        };
+        let is_status = words == "migrate status";
+        let report = if is_status { told(&migration::unapplied()) } else { json!({ name: [] }) };
+        show(&report, invocation.is_json);
+        return Ok(Outcome::Good);
+    }
     let folder = Folder::create(&configuration.data)?;
     let _lock = installation::lock(&folder).await?;
     let database = installation::database(configuration).await?;
@@ -87,7 +99,10 @@ async fn down(invocation: &Invocation<'_>, database: &charter_db::Database) -> R
 }
 
 async fn status(database: &charter_db::Database) -> Result<Value> {
-    let states = migration::states(database).await.map_err(failed)?;
+    Ok(told(&migration::states(database).await.map_err(failed)?))
+}
+
+fn told(states: &[migration::MigrationState]) -> Value {
     let rows: Vec<Value> = states
         .iter()
         .map(|state| {
@@ -95,7 +110,7 @@ async fn status(database: &charter_db::Database) -> Result<Value> {
             json!({ "number": state.number, "name": state.name, "applied_at": applied_at })
         })
         .collect();
-    Ok(json!({ "migrations": rows }))
+    json!({ "migrations": rows })
 }
 
 fn show(report: &Value, is_json: bool) {

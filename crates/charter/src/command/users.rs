@@ -157,7 +157,10 @@ pub async fn import(invocation: &Invocation<'_>) -> Result {
     if !faults.is_empty() {
         return Err(wrong(&file, &faults));
     }
-    let client = Client::connect(&invocation.loaded.configuration).await?;
+    let client = match invocation.matches.get_flag(DRY_RUN) {
+        true => Client::connect(&invocation.loaded.configuration).await?,
+        false => Client::connect_or_make(&invocation.loaded.configuration).await?,
+    };
     let done = take_over(invocation, &client, &file, &users).await;
     client.close().await?;
     print(invocation, &done?);

@@ -1,7 +1,7 @@
 //! `charter.toml`: strict, flat, each value with the line it stands on.
 
 use super::fault::Fault;
-use super::setting::{Kind, SETTINGS, find};
+use super::setting::{self, Kind, find};
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
@@ -101,8 +101,7 @@ fn expected(kind: Kind) -> &'static str {
 
 /// The setting that was probably meant, or where the list stands.
 fn advice(name: &str) -> String {
-    let near = SETTINGS
-        .iter()
+    let near = setting::all()
         .filter(|setting| setting.key != "config")
         .map(|setting| (distance(name, setting.key), setting.key))
         .min()

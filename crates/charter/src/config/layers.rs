@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::file::{self, FileValue};
-use super::setting::{SETTINGS, Setting};
+use super::setting::{self, Setting};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ impl Layers {
         faults: &mut Vec<Fault>,
     ) -> Self {
         let mut layers = Self { strange_variables: strange(variables), ..Self::default() };
-        for setting in SETTINGS {
+        for setting in setting::all() {
             if let Some(found) =
                 from_flag(setting, flags).or_else(|| from_variable(setting, variables, faults))
             {
@@ -112,7 +112,7 @@ impl Layers {
     /// The text of a setting: the one somebody set, or its default.
     pub fn get(&self, key: &str) -> Option<Found> {
         self.set(key).cloned().or_else(|| {
-            let text = super::setting::find(key)?.default?;
+            let text = setting::find(key)?.default?;
             Some(Found { text: text.to_owned(), source: Source::Default })
         })
     }
@@ -132,7 +132,7 @@ fn from_flag(setting: &Setting, flags: &ArgMatches) -> Option<Found> {
         return None;
     }
     let text = match setting.kind {
-        super::setting::Kind::Switch => flags.get_flag(setting.key).to_string(),
+        setting::Kind::Switch => flags.get_flag(setting.key).to_string(),
         _ => flags.get_one::<String>(setting.key)?.clone(),
     };
     Some(Found { text, source: Source::Flag(flag) })
@@ -167,7 +167,7 @@ fn strange(variables: &BTreeMap<OsString, OsString>) -> Vec<String> {
                 .iter()
                 .any(|theirs| name.starts_with(theirs))
         })
-        .filter(|name| !SETTINGS.iter().any(|setting| setting.variable() == **name))
+        .filter(|name| !setting::all().any(|setting| setting.variable() == **name))
         .map(str::to_owned)
         .collect()
 }

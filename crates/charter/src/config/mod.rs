@@ -19,6 +19,7 @@ pub use secret::Secret;
 pub use shadow::{ShadowFrom, ShadowSettings};
 
 use charter_app::identity::key_schedule::KeyPolicy;
+use charter_app::shadow::BackLimits;
 use charter_courier::{KvAddress, Sender, Server};
 use charter_kernel::Timestamp;
 use clap::ArgMatches;
@@ -26,7 +27,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use layers::{Found, Layers};
 use reading::Reading;
-use setting::{SETTINGS, Setting};
+use setting::Setting;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -96,6 +97,8 @@ pub struct Configuration {
     pub legacy_accept_weak: bool,
     /// How the system is asked that organizations were taken over from.
     pub shadow: Option<ShadowSettings>,
+    /// What takes an organization back by itself that was cut over from it.
+    pub shadow_back: BackLimits,
     /// How long decisions go on without the database.
     pub max_staleness: Duration,
     /// How long an unused organization stays in memory.
@@ -206,7 +209,7 @@ fn load_from(flags: &ArgMatches, variables: &BTreeMap<OsString, OsString>) -> Lo
                 .to_owned(),
         );
     }
-    let shown = SETTINGS.iter().map(|setting| shown(setting, &layers, &configuration)).collect();
+    let shown = setting::all().map(|setting| shown(setting, &layers, &configuration)).collect();
     let production_faults = if configuration.production {
         production::faults(&configuration, layers.file.as_deref())
     } else {

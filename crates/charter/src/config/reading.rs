@@ -87,6 +87,7 @@ impl Reading<'_> {
             ),
             legacy_accept_weak: self.switch("legacy_accept_weak"),
             shadow: self.shadow(),
+            shadow_back: self.shadow_back(),
             max_staleness: self.duration("max_staleness"),
             forget_organizations_after: self.duration("forget_organizations_after"),
             legacy_super_admin: self.switch("legacy_super_admin"),
@@ -248,7 +249,7 @@ impl Reading<'_> {
         None
     }
 
-    fn number(&mut self, key: &'static str) -> u64 {
+    pub(super) fn number(&mut self, key: &'static str) -> u64 {
         let (least, most) = bounds(key);
         let is_size = setting::find(key).is_some_and(|setting| matches!(setting.kind, Kind::Size(..)));
         let parse = move |text: &str| {

@@ -2,6 +2,7 @@
 
 use super::Secret;
 use super::reading::Reading;
+use charter_app::shadow::BackLimits;
 use charter_kernel::Key;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,6 +44,12 @@ impl Reading<'_> {
         let source = self.read("shadow_source", |text| text.trim().parse().ok(), "a name such as legacy");
         let from = self.shadow_from();
         Some(ShadowSettings { from: from?, source: source?, refresh })
+    }
+
+    /// What takes an organization back that was cut over.
+    pub(super) fn shadow_back(&mut self) -> BackLimits {
+        let mut count = |key| u32::try_from(self.number(key)).unwrap_or(u32::MAX);
+        BackLimits { losses_max: count("shadow_losses_max"), checks_min: count("shadow_losses_from") }
     }
 
     /// Where answers come from: one place at most.

@@ -17,6 +17,7 @@ pub struct Refreshed(Option<Arc<Reader>>);
 
 /// Says how the other system is asked, as the configuration says.
 pub fn prepare(app: &App, configuration: &Configuration) -> Result<Refreshed> {
+    app.shadow().go_back_at(configuration.shadow_back);
     let Some(settings) = &configuration.shadow else { return Ok(Refreshed(None)) };
     let source = settings.source.clone();
     match &settings.from {

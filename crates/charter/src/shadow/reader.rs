@@ -9,7 +9,8 @@ use charter_adopt::facts::{LegacyFacts, LegacyUser};
 use charter_adopt::mapping::{self, Mapping};
 use charter_adopt::plan::Ground;
 use charter_adopt::rows::ONE;
-use charter_adopt::rules::{Asking, home};
+use charter_adopt::rules::{Asking, home, is_open, of_set};
+use charter_adopt::universe::Universe;
 use charter_app::App;
 use charter_app::shadow::{Answering, LegacyAnswer, LegacyQuestion, LegacyRule};
 use charter_db::{BoxFuture, Conn, Database, Scope};
@@ -27,10 +28,24 @@ const PAGE: u32 = 10_000;
 /// Roles that are named in a reason.
 const NAMED_MAX: usize = 5;
 
-/// Users whose answers are the same, and the roles these come from.
+/// Users whose answers are the same, and what these come from.
 struct Class {
     bits: Arc<Bits>,
-    roles: String,
+    holds: Holds,
+}
+
+/// What somebody has in the other system.
+enum Holds {
+    /// Nothing that counts, and why.
+    Nothing(&'static str),
+    /// Roles, by their places; permissions besides them; and whether all is allowed.
+    These { roles: Vec<u32>, own: Option<Bits>, is_superuser: bool },
+}
+
+/// What a role is called, and what it gives.
+struct Role {
+    name: String,
+    bits: Bits,
 }
 
 /// Which class of answers an account has in an organization; nothing where two users of the other system are one account here.
@@ -40,6 +55,8 @@ type People = HashMap<(PrincipalId, OrganizationId), Option<usize>>;
 struct Read {
     as_of: Timestamp,
     codes: HashMap<PermissionCode, usize>,
+    roles: Vec<Role>,
+    superuser: Bits,
     classes: Vec<Class>,
     people: People,
 }
@@ -141,24 +158,69 @@ async fn links(database: &Database, source: &Key) -> Result<Links> {
     found.map_err(Failure::from)
 }
 
-/// The roles of a user, for a reason.
-fn roles_of(facts: &LegacyFacts, user: LegacyUser<'_>) -> String {
+/// What a user holds there.
+fn holds(facts: &LegacyFacts, universe: &Universe, user: LegacyUser<'_>) -> Holds {
     if !user.is_active {
-        return "an account that is not active there".to_owned();
+        return Holds::Nothing("an account that is not active there");
     }
-    let places = facts.role_sets.members(user.roles);
-    let names = places.iter().filter_map(|place| facts.roles.get(*place as usize));
-    let mut told: Vec<String> = names.take(NAMED_MAX).map(|role| format!("role {}", role.name)).collect();
-    if places.len() > NAMED_MAX {
-        told.push(format!("{} more roles", places.len() - NAMED_MAX));
+    if !home(facts, user).is_some_and(|organization| is_open(facts, organization)) {
+        return Holds::Nothing("an organization that is not active there");
     }
-    if !facts.permission_sets.members(user.permissions).is_empty() {
-        told.push("rights of its own".to_owned());
+    let own = !facts.permission_sets.members(user.permissions).is_empty();
+    Holds::These {
+        roles: facts.role_sets.members(user.roles).to_vec(),
+        own: own.then(|| of_set(facts, universe, user.permissions)),
+        is_superuser: user.is_superuser,
     }
-    if user.is_superuser {
-        told.push("a superuser".to_owned());
+}
+
+/// Names of roles, a few of them.
+fn named(roles: &[&Role]) -> Vec<String> {
+    let mut told: Vec<String> =
+        roles.iter().take(NAMED_MAX).map(|role| format!("role {}", role.name)).collect();
+    match roles.len().saturating_sub(NAMED_MAX) {
+        0 => {}
+        1 => told.push("1 more role".to_owned()),
+        more => told.push(format!("{more} more roles")),
     }
-    if told.is_empty() { "no role".to_owned() } else { told.join(", ") }
+    told
+}
+
+impl Read {
+    /// Where a permission comes from, or what does not give it.
+    fn why(&self, class: &Class, code: usize) -> String {
+        let (roles, own, is_superuser) = match &class.holds {
+            Holds::Nothing(why) => return format!("not allowed by {why}"),
+            Holds::These { roles, own, is_superuser } => (roles, own.as_ref(), *is_superuser),
+        };
+        let held: Vec<&Role> = roles.iter().filter_map(|place| self.roles.get(*place as usize)).collect();
+        let gives: Vec<&Role> = held.iter().copied().filter(|role| role.bits.has(code)).collect();
+        let mut sources = named(&gives);
+        if own.is_some_and(|own| own.has(code)) {
+            sources.push("a permission of its own".to_owned());
+        }
+        if is_superuser && self.superuser.has(code) {
+            sources.push("the mark of a superuser".to_owned());
+        }
+        if class.bits.has(code) {
+            return format!("allowed by {}", sources.join(", "));
+        }
+        if !sources.is_empty() {
+            let sources = sources.join(", ");
+            return format!("not allowed by {sources}: the module is off in the organization there");
+        }
+        let mut others = named(&held);
+        if own.is_some() {
+            others.push("permissions of its own".to_owned());
+        }
+        if is_superuser {
+            others.push("the mark of a superuser".to_owned());
+        }
+        match others.is_empty() {
+            true => "not allowed: it has no role there".to_owned(),
+            false => format!("not allowed by {}", others.join(", ")),
+        }
+    }
 }
 
 fn compile(
@@ -176,21 +238,30 @@ fn compile(
             if facts.organizations.is_empty() { ONE } else { &facts.organizations.get(place as usize)?.id };
         links.organizations.get(legacy).copied()
     };
-    let (mut classes, mut known): (Vec<Class>, HashMap<*const Bits, usize>) = Default::default();
+    // Nobody's rights are one set of bits whatever the reason.
+    let mut known: HashMap<(*const Bits, Option<&'static str>), usize> = HashMap::new();
+    let mut classes: Vec<Class> = Vec::new();
     let mut people = People::new();
     for user in facts.users.iter() {
         let linked = links.users.get(user.id).zip(organization_of(user));
         let Some((principal, organization)) = linked else { continue };
         let bits = asking.of(user);
-        let class = *known.entry(Arc::as_ptr(&bits)).or_insert_with(|| {
-            classes.push(Class { bits, roles: roles_of(facts, user) });
+        let nothing = match holds(facts, &ground.universe, user) {
+            Holds::Nothing(why) => Some(why),
+            Holds::These { .. } => None,
+        };
+        let class = *known.entry((Arc::as_ptr(&bits), nothing)).or_insert_with(|| {
+            classes.push(Class { bits, holds: holds(facts, &ground.universe, user) });
             classes.len() - 1
         });
         let place = people.entry((*principal, organization));
         place.and_modify(|place| *place = None).or_insert(Some(class));
     }
     let codes = ground.universe.codes().iter().enumerate().map(|(place, code)| (code.clone(), place));
-    Ok(Read { as_of, codes: codes.collect(), classes, people })
+    let named = facts.roles.iter().zip(&ground.before.roles);
+    let roles = named.map(|(role, bits)| Role { name: role.name.clone(), bits: bits.clone() }).collect();
+    let superuser = ground.before.superuser.clone();
+    Ok(Read { as_of, codes: codes.collect(), roles, superuser, classes, people })
 }
 
 /// The reader as it is asked.
@@ -218,10 +289,8 @@ fn answer(read: &Read, limit: Duration, question: &LegacyQuestion) -> LegacyAnsw
         None => LegacyAnswer::Unknown("it has no such user in this organization".to_owned()),
         Some(None) => LegacyAnswer::Unknown("two of its users are this account".to_owned()),
         Some(Some(class)) => match read.classes.get(*class) {
-            Some(class) if class.bits.has(*code) => {
-                LegacyAnswer::Allow(format!("allowed by {}", class.roles))
-            }
-            Some(class) => LegacyAnswer::Deny(format!("not allowed by {}", class.roles)),
+            Some(class) if class.bits.has(*code) => LegacyAnswer::Allow(read.why(class, *code)),
+            Some(class) => LegacyAnswer::Deny(read.why(class, *code)),
             None => LegacyAnswer::Unavailable("what was read of it does not fit together".to_owned()),
         },
     }
@@ -236,6 +305,7 @@ mod tests {
 
     const TOYS: OrganizationId = OrganizationId(1);
     const TRADE: OrganizationId = OrganizationId(2);
+    const CLOSED: OrganizationId = OrganizationId(3);
 
     /// Two organizations; user N is account N; an accountant and one without a role at toys, one who left, one of trade; and 5 and 6 are
     /// one account.
@@ -245,12 +315,21 @@ mod tests {
             let (id, name) = (id.to_owned(), id.to_owned());
             facts.organizations.push(LegacyOrganization { id, name, enabled_modules: None, is_active: true });
         }
-        let name = "accountant".to_owned();
-        facts.roles.push(LegacyRole { id: name.clone(), name, permissions: SetId::default() });
+        facts.organizations.push(LegacyOrganization {
+            id: "t3".to_owned(),
+            name: "t3".to_owned(),
+            enabled_modules: None,
+            is_active: false,
+        });
+        for name in ["accountant", "auditor"] {
+            let name = name.to_owned();
+            facts.roles.push(LegacyRole { id: name.clone(), name, permissions: SetId::default() });
+        }
         let accountant = facts.role_sets.keep(vec![0]);
+        let both = facts.role_sets.keep(vec![0, 1]);
         let mut user = |id: &'static str, organization: u32, roles: SetId, is_active: bool| {
             let (organization, permissions) = (Some(organization), SetId::default());
-            let (login, name, is_superuser) = (id, id, false);
+            let (login, name, is_superuser) = (id, id, id == "10");
             let user =
                 LegacyUser { id, login, name, organization, roles, permissions, is_active, is_superuser };
             facts.users.push(user);
@@ -262,9 +341,18 @@ mod tests {
         user("5", 0, accountant, true);
         user("6", 0, accountant, true);
         user("stranger", 0, accountant, true);
+        user("10", 0, SetId::default(), true);
+        user("11", 0, both, true);
+        user("12", 2, accountant, true);
         let mut links = Links::default();
-        links.organizations.extend([("t \"1\"".to_owned(), TOYS), ("t2".to_owned(), TRADE)]);
-        for (legacy, account) in [("1", 1), ("2", 2), ("3", 3), ("4", 4), ("5", 5), ("6", 5)] {
+        links.organizations.extend([
+            ("t \"1\"".to_owned(), TOYS),
+            ("t2".to_owned(), TRADE),
+            ("t3".to_owned(), CLOSED),
+        ]);
+        let people =
+            [("1", 1), ("2", 2), ("3", 3), ("4", 4), ("5", 5), ("6", 5), ("10", 10), ("11", 11), ("12", 12)];
+        for (legacy, account) in people {
             links.users.insert(legacy.to_owned(), PrincipalId(account));
         }
         let catalogue = charter_catalogue::shipped().unwrap();
@@ -307,7 +395,7 @@ mod tests {
             [
                 "allowed_by_legacy allowed by role accountant",
                 "denied_by_legacy not allowed by role accountant",
-                "denied_by_legacy not allowed by no role",
+                "denied_by_legacy not allowed: it has no role there",
                 "denied_by_legacy not allowed by an account that is not active there",
                 nobody,
                 nobody,
@@ -315,6 +403,31 @@ mod tests {
                 nobody,
                 "legacy_unknown it has no such permission",
                 "legacy_unavailable what was read of it is 91 s old",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_answer_names_what_gives_it_or_all_that_does_not() {
+        let read = read();
+        let (messages, journals) = ("email.messages.read", "finance.journal_entries.create");
+        let told = [
+            ask(&read, TOYS, 11, messages, 100),
+            ask(&read, TOYS, 11, journals, 100),
+            ask(&read, TOYS, 11, "admin.users.create", 100),
+            ask(&read, TOYS, 10, "admin.users.create", 100),
+            ask(&read, CLOSED, 12, messages, 100),
+            ask(&read, TOYS, 3, messages, 100),
+        ];
+        assert_eq!(
+            told,
+            [
+                "allowed_by_legacy allowed by role accountant, role auditor",
+                "allowed_by_legacy allowed by role accountant",
+                "denied_by_legacy not allowed by role accountant, role auditor",
+                "allowed_by_legacy allowed by the mark of a superuser",
+                "denied_by_legacy not allowed by an organization that is not active there",
+                "denied_by_legacy not allowed by an account that is not active there",
             ]
         );
     }

@@ -132,6 +132,46 @@ fn values_that_cannot_be_understood_are_named_with_what_is_expected() {
 }
 
 #[test]
+fn what_shadow_mode_is_told_is_checked_before_it_is_asked() {
+    let place = Place::new();
+    place.write("roles.toml", "this is no mapping\n");
+    place.write("empty", "");
+    let file = place.write("address", "mysql://erp/erp\n").display().to_string();
+    let from = "postgres://reader:hunter2@db.internal/erp";
+    let faulty: &[(&[(&str, &str)], &str)] = &[
+        (&[("FROM", "mysql://erp/erp")], "write sqlite:/path/to/file or postgres://"),
+        (&[("FROM_FILE", &file)], "write sqlite:/path/to/file or postgres://"),
+        (&[("FROM_FILE", "missing")], "name a file that exists"),
+        (&[("FROM", from), ("ENDPOINT", "https://erp.example/may")], "keep one of the two"),
+        (&[("FROM", from), ("MAP", "missing.toml")], "name the mapping"),
+        (&[("FROM", from), ("MAP", "roles.toml")], "name the mapping"),
+        (&[("ENDPOINT", "erp.example/may")], "write an address such as https://"),
+        (&[("ENDPOINT", "https://erp.example/may"), ("TOKEN_FILE", "missing")], "name a file that exists"),
+        (&[("FROM", from), ("SOURCE", "no name")], "write a name such as legacy"),
+        (&[("FROM", from), ("REFRESH", "0s")], "write a span of time"),
+        (&[("LOSSES_MAX", "100001")], "write a whole number from 0 to 100000"),
+        (&[("LOSSES_FROM", "0")], "write a whole number from 1 to"),
+    ];
+    for (variables, remedy) in faulty {
+        let names: Vec<(String, &str)> =
+            variables.iter().map(|(name, value)| (format!("CHARTER_SHADOW_{name}"), *value)).collect();
+        let variables: Vec<(&str, &str)> =
+            names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let run = place.run_with(&["config", "check"], &variables).ended(2);
+        assert!(run.err.contains("1 fault") && run.err.contains(remedy), "{variables:?}: {}", run.err);
+        assert!(!run.err.contains("hunter2"), "{}", run.err);
+    }
+    let good =
+        [("CHARTER_SHADOW_FROM", from), ("CHARTER_SHADOW_REFRESH", "5s"), ("CHARTER_SHADOW_LOSSES_MAX", "0")];
+    let run = place.run_with(&["config", "check"], &good).ended(0);
+    assert!(!format!("{}{}", run.out, run.err).contains("hunter2"));
+    // In production nobody in between may say who may do what.
+    let clear = [("CHARTER_SHADOW_ENDPOINT", "http://erp.example/may")];
+    let run = place.run_with(&["config", "check", "--production"], &clear).ended(2);
+    assert!(run.err.contains("is not https"), "{}", run.err);
+}
+
+#[test]
 fn all_faults_are_told_at_once_by_whatever_command() {
     let place = Place::new();
     let variables =

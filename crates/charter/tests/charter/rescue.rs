@@ -190,10 +190,113 @@ both_engines!(six_steps_lead_back_and_the_other_system_is_what_it_was, async |ot
         let states = charter_store::migration::states(&kept).await.unwrap();
         assert!(states.iter().all(|state| state.applied_at.is_some()));
     }
-    // Again does no harm.
-    assert_eq!(ended(&scene.run(&rescue).ended(0).json()), all_done);
+    // Again does no harm, and tells what there was nothing to do for.
+    let mut again = all_done.clone();
+    again[1].1 = "nothing to do";
+    assert_eq!(ended(&scene.run(&rescue).ended(0).json()), again);
     assert_eq!(scene.dump(), before);
 });
+
+both_engines!(
+    a_dry_run_that_names_no_sign_in_is_good_and_says_that_none_was_tried,
+    async |other: TestDatabase| {
+        let scene = Scene::adopted(other).await;
+        let before = scene.dump();
+        let dry = [&RESCUE[..3], &["--dry-run"]].concat();
+        let run = scene.run(&dry).ended(0);
+        assert!(
+            told(&run).contains("sign-in was not tried: give --login-url and --login-user"),
+            "{}",
+            run.out
+        );
+        assert!(told(&run).contains("4 restart the other system: nothing to do"), "{}", run.out);
+        let tried = scene.run(&[&RESCUE[..], &["--dry-run"]].concat()).ended(0).json();
+        let nothing = "nothing to do";
+        let expected = [(1, "done"), (2, "would"), (3, "done"), (4, nothing), (5, nothing), (6, "would")];
+        assert_eq!(ended(&tried), expected);
+        assert!(scene.stands() && scene.dump() == before);
+        // In earnest a sign-in that nobody tried is one that nobody can rely on.
+        let done = scene.run(&RESCUE).ended(1).json();
+        let expected = [(1, "done"), (2, "done"), (3, "done"), (4, nothing), (5, "failed"), (6, "done")];
+        assert_eq!(ended(&done), expected);
+    }
+);
+
+/// What somebody types out of habit on the day after.
+const LOOKS: &[&[&str]] = &[
+    &["check", "--org", "toys", "--as", "ann@toys.example", "sales.invoices.read"],
+    &["check", "--org", "toys", "--as", "ann@toys.example", "sales.invoices.read", "--explain"],
+    &["who-can", "--org", "toys", "sales.invoices.read"],
+    &["what-can", "--org", "toys", "--as", "ann@toys.example"],
+    &[
+        "list-resources",
+        "--org",
+        "toys",
+        "--as",
+        "ann@toys.example",
+        "--type",
+        "invoices",
+        "sales.invoices.read",
+    ],
+    &["organizations", "list"],
+    &["members", "list", "--org", "toys"],
+    &["members", "add", "--org", "toys", "--login", "bob@toys.example"],
+    &["assignments", "list", "--org", "toys"],
+    &["grants", "list", "--org", "toys"],
+    &["audit", "list", "--org", "toys"],
+    &["audit", "verify", "--all"],
+    &["keys", "list"],
+    &["keys", "rotate"],
+    &["vault", "status"],
+    &["policy", "export", "--org", "toys"],
+    &["catalogue", "export"],
+    &["entitlements", "own", "--org", "toys"],
+    &["adopt", "status"],
+    &["adopt", "rollback"],
+    &["adopt", "shadow", "status"],
+    &["adopt", "shadow", "back", "--org", "toys"],
+];
+
+both_engines!(
+    after_a_rescue_nothing_makes_charters_tables_again_but_what_says_so,
+    async |other: TestDatabase| {
+        let scene = Scene::adopted(other).await;
+        scene.run(&[&RESCUE[..], &["--step", "2"]].concat()).ended(0);
+        let what_is_there = || {
+            let folder = scene.place.path("charter-data");
+            let mut names: Vec<String> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            (names, scene.stands(), scene.dump())
+        };
+        let before = what_is_there();
+        for look in LOOKS {
+            let run = scene.run(look).ended(2);
+            assert!(run.err.contains("there is no installation"), "{look:?}: {}", run.err);
+            assert_eq!(what_is_there(), before, "{look:?}");
+        }
+        // Neither where the data folder went too: none is made.
+        let run = scene.run(&["organizations", "list", "--data", "gone"]).ended(2);
+        assert!(run.err.contains("there is no installation"), "{}", run.err);
+        assert!(!scene.place.path("gone").exists());
+        // What looks at the schema, or at the other system, or plans, needs none.
+        let status = scene.run(&["migrate", "status"]).ended(0);
+        assert!(status.out.contains("not applied") && !status.out.contains("2026-"), "{}", status.out);
+        scene.run(&["migrate", "down", "--to", "0", "--yes"]).ended(0);
+        scene.run(&["config", "check"]).ended(0);
+        let from = scene.other.options().url.clone();
+        let looked = scene.run(&["adopt", "inspect", "--from", &from, "--reader", "role_tables"]);
+        assert!(!looked.err.contains("there is no installation"), "{}", looked.err);
+        assert_eq!(what_is_there(), before);
+        assert!(!scene.stands());
+        // Whoever begins something says so.
+        scene.run(&["organizations", "create", "--key", "toys", "--name", "Soft Toys"]).ended(0);
+        assert!(scene.stands());
+        scene.run(&["members", "list", "--org", "toys"]).ended(0);
+    }
+);
 
 both_engines!(
     a_table_that_changed_and_a_closed_door_are_told_and_the_rest_is_done,
@@ -372,6 +475,43 @@ async fn another_systems_tables_in_a_schema_that_is_named_are_never_dropped() {
         let before = dump::of_schema(&url, schema);
         place.run_with(&rescue, &variables).ended(1);
         assert_eq!(dump::of_schema(&url, schema), before);
+    }
+}
+
+/// Migrations that were never applied here made nothing: a table that is called as theirs is the other system's, and was dropped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_of_a_migration_that_was_never_applied_is_never_named() {
+    for schema in [None, Some("erp")] {
+        let (place, other) = (Place::new(), postgres().await);
+        let url = other.options().url.clone();
+        let mut variables = vec![("CHARTER_DATABASE", url.as_str())];
+        variables.extend(schema.map(|schema| ("CHARTER_DATABASE_SCHEMA", schema)));
+        place.run_with(&["migrate", "up"], &variables).ended(0);
+        place.run_with(&["migrate", "down", "--to", "20", "--yes"], &variables).ended(0);
+        let of = schema.unwrap_or("public");
+        execute(
+            &other,
+            &format!(
+                "create table {of}.webhooks (id int primary key, name text); insert into {of}.webhooks values (1, 'theirs');
+                 create table {of}.orders (id int)"
+            ),
+        )
+        .await;
+        let rescue = ["rescue", "--organization", "platform", "--step", "2"];
+        let named = |dry: &[&str]| {
+            let told = place.run_with(&[&rescue[..], &["--json"], dry].concat(), &variables).ended(0).json();
+            let tables = told["steps"][0]["detail"]["tables"].as_array().unwrap().clone();
+            tables.iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<String>>()
+        };
+        let wanted = named(&["--dry-run"]);
+        assert!(
+            wanted.contains(&"sessions".to_owned()) && !wanted.contains(&"webhooks".to_owned()),
+            "{wanted:?}"
+        );
+        assert_eq!(named(&[]), wanted);
+        let left = dump::of_schema(&url, of);
+        assert!(left.contains(&format!("{of}.webhooks")) && left.contains("theirs"), "{left}");
+        assert!(!left.contains(&format!("{of}.organizations")) && left.contains(&format!("{of}.orders")));
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const GUIDE: &str = include_str!("../../../../docs/guide/adoption-scenarios.md");
+const SHADOW: &str = include_str!("../../../../docs/guide/shadow.md");
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/adoption/scenarios")
@@ -87,12 +88,33 @@ both_engines!(blue_and_green_agree_at_each_point_of_the_way, async |database: Te
     play("blue-green", &database);
 });
 
+both_engines!(shadow_mode_goes_on_back_and_out_as_its_guide_says, async |database: TestDatabase| {
+    play("shadow", &database);
+});
+
+/// The commands that a page shows by themselves are those of its scenario, with a name of its organization.
+#[test]
+fn the_guide_of_shadow_mode_shows_commands_that_its_scenario_runs() {
+    let script = fs::read_to_string(folder().join("shadow.sh")).unwrap();
+    let (told, _) = SHADOW.split_once("## What it looks like").unwrap();
+    let commands: Vec<String> = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("    charter "))
+        .map(|line| format!("charter {}", line.trim_end()))
+        .collect();
+    assert!(commands.len() >= 7, "{commands:?}");
+    for command in commands {
+        assert!(script.contains(&command), "{command} is not run by shadow.sh");
+    }
+}
+
 #[test]
 fn the_guide_shows_what_each_scenario_prints() {
-    for name in ["live", "staging", "new", "downgrade", "blue-green"] {
-        assert!(GUIDE.contains(&format!("`tests/adoption/scenarios/{name}.sh`")), "{name}");
+    for name in ["live", "staging", "new", "downgrade", "blue-green", "shadow"] {
+        let guide = if name == "shadow" { SHADOW } else { GUIDE };
+        assert!(guide.contains(&format!("`tests/adoption/scenarios/{name}.sh`")), "{name}");
         let output = fs::read_to_string(folder().join(format!("{name}.out"))).unwrap();
         let shown = format!("```text\n{}\n```\n", output.trim_matches('\n'));
-        assert!(GUIDE.contains(&shown), "{name}: the guide shows something else than {name}.out");
+        assert!(guide.contains(&shown), "{name}: the guide shows something else than {name}.out");
     }
 }

@@ -1,8 +1,10 @@
 //! A database of another system: looked at in one consistent snapshot, and never written. Its types are its own, so every column is
 //! read as a text; statements are made of names that were found in it, which [`quoted`] makes safe.
+//! The words in which the engines differ are in `words.rs`.
 
 mod postgres;
 mod sqlite;
+mod words;
 
 use crate::{Engine, Error};
 
@@ -98,28 +100,6 @@ impl Foreign {
             Inner::Sqlite(snapshot) => snapshot.tables(),
             Inner::Postgres(snapshot) => snapshot.tables().await,
         }
-    }
-
-    /// A column as a text, to be put into a statement: on PostgreSQL whatever its type.
-    pub fn text_of(&self, column: &str) -> Result<String, Error> {
-        let column = quoted(column)?;
-        Ok(match &self.inner {
-            Inner::Sqlite(_) => column,
-            Inner::Postgres(_) => format!("{column}::text"),
-        })
-    }
-
-    /// A column as a text that no other value has, whatever it holds: for sums, not for reading.
-    pub fn exact_text_of(&self, column: &str) -> Result<String, Error> {
-        let column = quoted(column)?;
-        Ok(match &self.inner {
-            // A SQLite column holds values of any kind, texts that are none among them.
-            Inner::Sqlite(_) => format!(
-                "case typeof({column}) when 'null' then null when 'text' then 't' || hex({column}) \
-                 when 'blob' then 'b' || hex({column}) else quote({column}) end"
-            ),
-            Inner::Postgres(_) => format!("{column}::text"),
-        })
     }
 
     /// The columns that order a table's rows for good: its primary key; all of them where it has none.

@@ -81,6 +81,7 @@ migrations! {
     42 "0042_adoption"
     43 "0043_shadow"
     44 "0044_runs_that_follow"
+    45 "0045_shadow_pairs"
 }
 
 const PRESENT: Statement = Statement::forked(
@@ -89,6 +90,7 @@ const PRESENT: Statement = Statement::forked(
 );
 const APPLIED: Statement =
     Statement::new("select number, name, checksum, applied_at from charter_migrations order by number");
+const NUMBERS: Statement = Statement::new("select number from charter_migrations");
 const RECORD: Statement = Statement::new(
     "insert into charter_migrations (number, name, checksum, applied_at) values ($1, $2, $3, $4)",
 );
@@ -196,8 +198,19 @@ pub fn newest() -> u32 {
 /// The tables that stand when every migration this program knows is applied, by name.
 #[must_use]
 pub fn tables() -> Vec<String> {
+    made_by(|_| true)
+}
+
+/// The tables that the migrations made which are noted as applied, by name; the table of the notes is there.
+pub async fn applied_tables(database: &Database) -> Result<Vec<String>, Error> {
+    let rows = database.query(Scope::Installation, &NUMBERS, &[]).await?;
+    let numbers: BTreeSet<u32> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
+    Ok(made_by(|number| numbers.contains(&number)))
+}
+
+fn made_by(is_applied: impl Fn(u32) -> bool) -> Vec<String> {
     let mut tables = BTreeSet::from(["charter_migrations".to_owned()]);
-    for migration in MIGRATIONS {
+    for migration in MIGRATIONS.iter().filter(|migration| is_applied(migration.number)) {
         for line in render(Engine::Postgres, migration.up).lines() {
             let words: Vec<&str> = line.split([' ', '(', ';']).filter(|word| !word.is_empty()).collect();
             match words.as_slice() {
@@ -252,6 +265,22 @@ pub async fn migrate_down(database: &Database, to: u32) -> Result<Vec<&'static s
             None => return Ok(undone),
         }
     }
+}
+
+/// Whether migrations were ever applied, in the schema that is looked into.
+pub async fn is_begun(database: &Database) -> Result<bool, Error> {
+    Ok(!database.query(Scope::Installation, &PRESENT, &[]).await?.is_empty())
+}
+
+/// Every migration this program knows, as it is where there is no database yet.
+#[must_use]
+pub fn unapplied() -> Vec<MigrationState> {
+    let state = |migration: &Migration| MigrationState {
+        number: migration.number,
+        name: migration.name,
+        applied_at: None,
+    };
+    MIGRATIONS.iter().map(state).collect()
 }
 
 /// Every migration this program knows, with when it was applied; refuses like [`migrate_up`], and changes nothing.

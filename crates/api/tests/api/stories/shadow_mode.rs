@@ -3,7 +3,10 @@
 use super::shadow::{CREATE, DELETE, Shadowed, TOYS, TRADE, adopt};
 use super::{ANN, BOB, CAT, EVE, PAT, Story, Who};
 use charter_testkit::both_engines;
+use charter_testkit::database::TestDatabase;
+use charter_testkit::fault::Faults;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const EVENTS: &str = "/api/v1/organizations/toys/audit/events?limit=50";
 
@@ -25,6 +28,11 @@ async fn cut_over(it: &Shadowed, more: Value) -> super::Told {
         body[name.as_str()] = value.clone();
     }
     it.story.put(Who::Operator, TOYS, body).await
+}
+
+/// What was compared since answers differed last: answers, and pairs of user and permission.
+fn quiet(standing: &Value) -> [u64; 2] {
+    ["compared_since_flip", "pairs_since_flip"].map(|name| standing[name].as_u64().unwrap())
 }
 
 both_engines!(nobody_but_the_operator_sees_or_switches_a_mode, async |database| {
@@ -75,19 +83,20 @@ both_engines!(it_is_cut_over_when_no_answer_differed_for_long_enough, async |dat
     for missing in [
         "for 1 h of 3 days",
         "answers differed 1 h ago: none may differ for 3 days",
-        "10 of 1000 answers were compared",
+        "9 of 1000 answers were compared without a difference (pairs of user and permission: 1)",
     ] {
         assert!(detail.contains(missing), "{missing}: {detail}");
     }
     // A flip that is a minute too young.
     it.story.wait_seconds(3_600 * 71 - 60).await;
-    let told = cut_over(&it, json!({"compared": 10})).await.is_problem(409, "not-ready");
+    let told = cut_over(&it, json!({"compared": 9})).await.is_problem(409, "not-ready");
     assert!(told.body["detail"].as_str().unwrap().contains("differed"), "{:#}", told.body);
     it.story.wait_seconds(60).await;
-    let too_few = json!({"compared": 11});
+    let too_few = json!({"compared": 10});
     cut_over(&it, too_few).await.is_problem(409, "not-ready");
-    let standing = cut_over(&it, json!({"compared": 10, "reason": "three quiet days"})).await.is(200).body;
+    let standing = cut_over(&it, json!({"compared": 9, "reason": "three quiet days"})).await.is(200).body;
     assert_eq!((&standing["mode"], &standing["automatic"]), (&json!("cut_over"), &json!(true)));
+    assert_eq!(quiet(&standing), [9, 1], "what it rests on");
     // Back with one command, on with another, off for good.
     it.story.put(Who::Operator, TOYS, json!({"mode": "shadow"})).await.is(200);
     assert_eq!(it.ask(BOB, DELETE).await[1], "denied_by_legacy");
@@ -98,6 +107,57 @@ both_engines!(it_is_cut_over_when_no_answer_differed_for_long_enough, async |dat
     assert_eq!(trail(&it).await, ["shadow.set by operator"; 5]);
 });
 
+both_engines!(nothing_compared_and_no_time_prove_nothing, async |database| {
+    let it = Shadowed::company(database).await;
+    it.mode(TOYS, "shadow").await;
+    for force in [false, true] {
+        for (name, value) in [("compared", 0), ("after_seconds", 0), ("after_seconds", 3_599)] {
+            let mut body = json!({"force": force});
+            body[name] = json!(value);
+            let told = cut_over(&it, body).await.is_problem(422, "invalid");
+            assert!(told.body.to_string().contains(name), "{:#}", told.body);
+        }
+    }
+    // The least there is, and still nothing was compared.
+    it.story.wait_seconds(3_600).await;
+    let least = json!({"compared": 1, "after_seconds": 3_600});
+    let told = cut_over(&it, least.clone()).await.is_problem(409, "not-ready");
+    assert!(told.body["detail"].as_str().unwrap().contains("0 of 1 answers"), "{:#}", told.body);
+    it.ask(BOB, CREATE).await;
+    assert_eq!(quiet(&cut_over(&it, least).await.is(200).body), [1, 1]);
+});
+
+both_engines!(what_was_compared_counts_from_the_last_difference_on, async |database| {
+    let it = Shadowed::company(database).await;
+    it.mode(TOYS, "shadow").await;
+    it.ask(BOB, CREATE).await;
+    it.ask(BOB, CREATE).await;
+    it.ask(CAT, CREATE).await;
+    assert_eq!(quiet(&it.stands(TOYS).await), [3, 2]);
+    it.ask(CAT, CREATE).await;
+    assert_eq!(quiet(&it.stands(TOYS).await), [4, 2], "a pair is one, whenever it comes");
+    it.story.wait_seconds(1).await;
+    it.ask(CAT, DELETE).await;
+    assert_eq!(quiet(&it.stands(TOYS).await), [0, 0]);
+    // Those before it were as many as are asked for, on the same day, and prove nothing.
+    it.story.wait_seconds(3_600).await;
+    let told = cut_over(&it, json!({"compared": 1, "after_seconds": 3_600})).await;
+    let told = told.is_problem(409, "not-ready");
+    assert!(told.body["detail"].as_str().unwrap().contains("0 of 1 answers"), "{:#}", told.body);
+    it.ask(CAT, CREATE).await;
+    assert_eq!(quiet(&it.stands(TOYS).await), [1, 1]);
+    // An answer that is none is no comparison.
+    it.sheet.be_away(true);
+    it.ask(BOB, CREATE).await;
+    assert_eq!(quiet(&it.stands(TOYS).await), [1, 1]);
+    it.mode(TOYS, "cut_over").await;
+    assert_eq!(quiet(&it.stands(TOYS).await), [1, 1]);
+    it.mode(TOYS, "off").await;
+    it.story.wait_seconds(1).await;
+    assert_eq!(quiet(&it.mode(TOYS, "shadow").await), [0, 0], "it begins anew");
+    assert_eq!(quiet(&it.stands(TRADE).await), [0, 0]);
+});
+
 both_engines!(a_system_that_gave_no_answers_was_not_compared_with, async |database| {
     let it = Shadowed::company(database).await;
     it.mode(TOYS, "shadow").await;
@@ -106,8 +166,8 @@ both_engines!(a_system_that_gave_no_answers_was_not_compared_with, async |databa
     }
     it.sheet.be_away(true);
     it.ask(BOB, CREATE).await;
-    it.story.wait_seconds(10).await;
-    let asked = json!({"compared": 20, "after_seconds": 10});
+    it.story.wait_seconds(3_600).await;
+    let asked = json!({"compared": 20, "after_seconds": 3_600});
     let told = cut_over(&it, asked).await.is_problem(409, "not-ready");
     assert!(told.body["detail"].as_str().unwrap().contains("no answer to 1 of 21 checks"), "{:#}", told.body);
 });
@@ -133,7 +193,40 @@ both_engines!(a_gain_takes_it_back_by_itself_and_the_trail_says_why, async |data
     let events = it.story.get(Who::Operator, EVENTS).await.body;
     let back =
         events["items"].as_array().unwrap().iter().find(|event| event["action"] == "shadow.back").unwrap();
-    assert!(back["reason"].as_str().unwrap().starts_with("1 answers allowed"), "{back:#}");
+    assert!(back["reason"].as_str().unwrap().starts_with("1 answer allowed"), "{back:#}");
+});
+
+async fn failing(database: TestDatabase, faults: &Arc<Faults>) -> Shadowed {
+    Shadowed::company(database.fail_with(faults)).await
+}
+
+both_engines!(whatever_step_fails_an_organization_with_a_gain_goes_back_once, async |database| {
+    let faults = Faults::new();
+    let it = failing(database, &faults).await;
+    let backs = async |limit: usize| {
+        let path = format!("/api/v1/organizations/toys/audit/events?action=shadow.back&limit={limit}");
+        it.story.get(Who::Operator, &path).await.is(200).body["items"].as_array().unwrap().len()
+    };
+    let mut steps = 0;
+    loop {
+        it.mode(TOYS, "shadow").await;
+        it.mode(TOYS, "cut_over").await;
+        assert_eq!(it.ask(BOB, DELETE).await[1], "granted_by_role");
+        faults.fail_after(steps);
+        let _flushed = charter_app::shadow::flush(&it.story.app).await;
+        let struck = faults.struck();
+        steps += 1;
+        // It was not forgotten by the next day, when nobody asked anything since.
+        it.story.wait_seconds(86_400).await;
+        it.story.app.tick().await.unwrap();
+        assert_eq!(it.ask(BOB, DELETE).await[1], "denied_by_legacy", "step {steps}: {struck:?}");
+        assert_eq!(backs(200).await, steps, "step {steps}: {struck:?}");
+        if struck.is_none() {
+            break;
+        }
+        it.story.wait_seconds(1).await;
+    }
+    assert!(steps > 10, "{steps} steps");
 });
 
 both_engines!(losses_take_it_back_from_a_thousand_checks_on_and_never_where_it_is_off, async |database| {

@@ -1,6 +1,7 @@
 //! Webhooks: what happens is told to whom it was promised, signed, once and again until it arrives.
 
 use super::mail::Postbox;
+use super::shadow::{self, Shadowed};
 use super::{ANN, BOB, EVE, PAT, Story, Told, Who};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -381,6 +382,24 @@ both_engines!(receivers_that_hang_hold_their_own_places_and_keep_nobody_else_wai
     assert_eq!(sending.begin_due(&story.app, &courier).await.unwrap(), 1);
     sending.ended().await.unwrap();
     assert_eq!(of("/trade"), 2);
+});
+
+both_engines!(an_organization_that_goes_back_to_the_other_system_by_itself_tells_it, async |database| {
+    let it = Shadowed::company(database).await;
+    make(&it.story, json!(["shadow.back"])).await;
+    it.mode(shadow::TOYS, "shadow").await;
+    it.mode(shadow::TOYS, "cut_over").await;
+    assert_eq!(it.ask(BOB, shadow::DELETE).await[0], "allow");
+    assert_eq!(it.stands(shadow::TOYS).await["mode"], "shadow");
+    let parcels = Van::new().round(&it.story.app).await;
+    assert_eq!(parcels.len(), 1);
+    let told: Value = serde_json::from_str(&parcels[0].body).unwrap();
+    assert_eq!((&told["type"], &told["organization"]["key"]), (&json!("shadow.back"), &json!("toys")));
+    assert_eq!(told["data"]["reason"], "1 answer allowed what the other system denies");
+    assert_eq!(
+        (&told["data"]["before"]["mode"], &told["data"]["after"]["mode"]),
+        (&json!("cut_over"), &json!("shadow"))
+    );
 });
 
 async fn begun(database: TestDatabase, faults: &Arc<Faults>) -> Story {

@@ -7,21 +7,18 @@ use crate::command::generic::every_page;
 use crate::config::Configuration;
 use crate::failure::{Failure, Result};
 use crate::folder::Folder;
+use crate::installation;
 use charter_adopt::module;
 use charter_adopt::rows::Known;
 use charter_catalogue::OwnCatalogue;
-use charter_db::foreign::Foreign;
 use charter_kernel::catalogue::Catalogue;
 use charter_kernel::{Key, OrganizationId, PrincipalId};
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::path::Path;
 
 /// Links of users, or logins, of one call.
 const USERS: usize = 5_000;
 const LINKS: &str = "50000";
-/// Table that is there once an installation is.
-const MIGRATIONS: &str = "charter_migrations";
 
 /// See the module.
 pub struct Here {
@@ -37,22 +34,6 @@ pub struct Here {
     pub accounts: Vec<(String, String, PrincipalId)>,
     /// Keys of organizations that the other system's would get, and that are not linked.
     pub organizations: Vec<String>,
-}
-
-/// Whether there is an installation; asking makes none.
-pub async fn is_there(configuration: &Configuration) -> Result<bool> {
-    if configuration.url.is_some() || Folder::at(&configuration.data).service().is_some() {
-        return Ok(true);
-    }
-    let address = &configuration.database;
-    if let Some(path) = address.strip_prefix("sqlite://").or_else(|| address.strip_prefix("sqlite:")) {
-        return Ok(Path::new(path).exists());
-    }
-    let failed = |error: charter_db::Error| Failure::new(format!("the database of Charter: {error}"));
-    let mut database = Foreign::open(address).await.map_err(failed)?;
-    let tables = database.tables().await.map_err(failed)?;
-    let schema = configuration.database_schema.as_deref().unwrap_or("public");
-    Ok(tables.iter().any(|table| table.name == MIGRATIONS && table.schema == schema))
 }
 
 fn faults(faults: &[charter_catalogue::Fault]) -> Failure {
@@ -175,10 +156,14 @@ async fn looked(
     may_be_missing: bool,
 ) -> Result<Here> {
     let mut here = Here::empty(source);
-    if may_be_missing && !is_there(configuration).await? {
+    if may_be_missing && !installation::is_there(configuration).await {
         return Ok(here);
     }
-    let client = Client::connect(configuration).await?;
+    let client = if may_be_missing {
+        Client::connect(configuration).await?
+    } else {
+        Client::connect_or_make(configuration).await?
+    };
     here.own = own(&client).await?;
     links(&client, source, &mut here.known).await?;
     here.accounts = accounts(&client, found, &here.known).await?;

@@ -11,7 +11,7 @@ use super::record::Record;
 use super::{here, plan, ready, runs};
 use crate::client::Client;
 use crate::failure::{Failure, Outcome, Result};
-use crate::output;
+use crate::{installation, output};
 use charter_adopt::module;
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ struct Taken {
 pub async fn run(invocation: &Invocation<'_>) -> Result {
     let source = plan::source_of(invocation.matches)?;
     let to = to(invocation)?;
-    if !here::is_there(&invocation.loaded.configuration).await? {
+    if !installation::is_there(&invocation.loaded.configuration).await {
         return Err(Failure::new("there is no installation here: nothing was taken over"));
     }
     let client = Client::connect(&invocation.loaded.configuration).await?;

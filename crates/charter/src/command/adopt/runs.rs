@@ -3,11 +3,11 @@
 use super::super::Invocation;
 use super::super::generic::every_page;
 use super::super::show;
-use super::here::{self, text};
+use super::here::text;
 use super::plan;
 use crate::client::{Call, Client};
 use crate::failure::{Failure, Outcome, Result};
-use crate::output;
+use crate::{installation, output};
 use charter_adopt::plan::Plan;
 use charter_kernel::Key;
 use clap::Command;
@@ -47,7 +47,7 @@ pub fn command() -> Command {
 /// Shows the runs of a source.
 pub async fn run(invocation: &Invocation<'_>) -> Result {
     let source = plan::source_of(invocation.matches)?;
-    if !here::is_there(&invocation.loaded.configuration).await? {
+    if !installation::is_there(&invocation.loaded.configuration).await {
         return Err(Failure::new("there is no installation here: nothing was taken over"));
     }
     let client = Client::connect(&invocation.loaded.configuration).await?;

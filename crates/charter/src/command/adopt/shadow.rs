@@ -68,12 +68,12 @@ pub fn cut_over_command() -> Command {
             Arg::new(AFTER)
                 .long("after")
                 .value_name("SPAN")
-                .help("For how long no answer may have differed, such as 12h; 3d when left out"),
+                .help("For how long no answer may have differed, such as 12h; 3d when left out, an hour at least"),
             Arg::new(COMPARED)
                 .long("compared")
                 .value_name("N")
-                .value_parser(value_parser!(u64))
-                .help("How many answers have to have been compared in that time; 1000 when left out"),
+                .value_parser(value_parser!(u64).range(1..))
+                .help("How many answers have to have been compared in that time; 1000 when left out, 1 at least"),
             switch(FORCE, "force", "Do it whatever is missing"),
             switch(
                 NOT_AUTOMATIC,
@@ -102,6 +102,18 @@ fn table(standings: &[Value]) -> String {
     };
     let heading = ["organization", "mode", "since", "compared", "gains", "losses", "unknown", "last flip"];
     output::table(&heading, &standings.iter().map(row).collect::<Vec<_>>())
+}
+
+/// What a cut-over rests on.
+fn proof(standing: &Value) -> String {
+    let (compared, pairs) =
+        (told_count(standing, "compared_since_flip"), told_count(standing, "pairs_since_flip"));
+    let since = match standing.get("last_flip_at").and_then(Value::as_str) {
+        Some(at) => format!("since answers differed last, at {}", output::to_the_second(at)),
+        None => "and none differed".to_owned(),
+    };
+    let key = text(standing, "key");
+    format!("{key}: cut over; answers compared: {compared}, pairs of user and permission: {pairs}, {since}")
 }
 
 fn shown(invocation: &Invocation<'_>, standings: &[Value]) {
@@ -190,6 +202,11 @@ pub async fn set(invocation: &Invocation<'_>, mode: &str) -> Result {
     let done = set_all(invocation, &client, &body).await;
     client.close().await?;
     let (standings, refused) = done?;
+    if mode == "cut_over" && !invocation.is_json {
+        for it in &standings {
+            output::print(&proof(it));
+        }
+    }
     if !standings.is_empty() || refused.is_empty() {
         shown(invocation, &standings);
     }

@@ -8,7 +8,7 @@ use super::legacy::{self, Legacy, Looking};
 use super::{plan, runs};
 use crate::client::Client;
 use crate::failure::{Failure, Outcome, Result};
-use crate::output;
+use crate::{installation, output};
 use charter_adopt::plan::{Ground, Plan, catalogue_sum};
 use clap::{Arg, Command};
 use serde_json::json;
@@ -47,7 +47,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let matches = invocation.matches;
     let source = plan::source_of(matches)?;
     let configuration = &invocation.loaded.configuration;
-    if !here::is_there(configuration).await? {
+    if !installation::is_there(configuration).await {
         return Err(Failure::new("there is no installation here: nothing was taken over yet"));
     }
     let given = legacy::mapping_of(matches)?;

@@ -91,7 +91,7 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
     let path = path(rescue.configuration);
     if !path.exists() {
         match earlier(&path).last() {
-            Some(earlier) => step.tell(format!("nothing is left to do: it lies at {}", earlier.display())),
+            Some(earlier) => step.nothing(format!("it lies at {} already", earlier.display())),
             None => step.fail(format!("there is no file {}", path.display())),
         }
         return;

@@ -31,20 +31,23 @@ fn own_schema<'a>(rescue: &'a Rescue<'_>) -> Option<&'a str> {
     rescue.configuration.database_schema.as_deref().filter(|schema| *schema != "public")
 }
 
-async fn list(rescue: &Rescue<'_>, database: &Database, is_signed: bool) -> List {
+async fn list(rescue: &Rescue<'_>, database: &Database, is_signed: bool) -> Result<List, Error> {
+    // A migration that was never applied made nothing: a table of such a name is somebody else's.
+    let applied = if is_signed { migration::applied_tables(database).await? } else { Vec::new() };
     let noted = if is_signed { tables::noted(database).await.ok().flatten() } else { None };
     let (mut names, origin) = match (recorded(rescue), noted) {
         (Some(record), _) => (record.tables.clone(), format!("the record of run {}", record.run)),
         (None, Some(noted)) => (noted, "what the run noted in the database".to_owned()),
+        (None, None) if is_signed => (applied.clone(), "the migrations that are noted as applied".to_owned()),
         (None, None) => (migration::tables(), "the migrations this version of Charter knows".to_owned()),
     };
     if is_signed && own_schema(rescue).is_some() {
         // Later migrations may have made more; in Charter's own schema they are its own too.
-        names.extend(migration::tables());
+        names.extend(applied);
         names.sort_unstable();
         names.dedup();
     }
-    List { names, origin }
+    Ok(List { names, origin })
 }
 
 /// Why the record is no proof here: it is about another place.
@@ -136,7 +139,7 @@ async fn drop_schema(rescue: &Rescue<'_>, database: &Database, step: &mut Step) 
         return Ok(());
     }
     match tables::drop_schema(database, schema).await {
-        Ok(()) => step.tell(format!("the schema {schema} is gone")),
+        Ok(()) => step.did(format!("the schema {schema} is gone")),
         Err(error) => step.tell(format!("the schema {schema} stays: {}", plainly(&error))),
     }
     Ok(())
@@ -150,13 +153,13 @@ async fn on_postgres(rescue: &Rescue<'_>, database: &Database, step: &mut Step) 
     let is_signed = tables::is_signed(database).await?;
     // A record says of a schema of Charter's own whose it is. Elsewhere, and without one, the table of migrations has to.
     let is_charters = is_signed || (own_schema(rescue).is_some() && recorded(rescue).is_some());
-    let List { names, origin } = list(rescue, database, is_signed).await;
+    let List { names, origin } = list(rescue, database, is_signed).await?;
     let standing = tables::standing(database).await?;
     let (there, gone): (Vec<String>, Vec<String>) =
         names.into_iter().partition(|name| standing.contains(name));
     if there.is_empty() {
         step.note("tables", json!(there));
-        step.tell(format!("none of the tables is there any more, by {origin}"));
+        step.nothing(format!("none of the tables is there any more, by {origin}"));
         return if is_charters { drop_schema(rescue, database, step).await } else { Ok(()) };
     }
     if !is_charters {

@@ -18,6 +18,8 @@ use serde_json::{Map, Value, json};
 pub enum Ended {
     /// It was done.
     Done,
+    /// There was nothing to do.
+    Nothing,
     /// It would be done.
     Would,
     /// It was not done, or not wholly.
@@ -28,6 +30,7 @@ impl Ended {
     const fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
+            Self::Nothing => "nothing to do",
             Self::Would => "would",
             Self::Failed => "FAILED",
         }
@@ -60,9 +63,25 @@ impl Step {
         self.tell(text);
     }
 
+    /// Says why there is nothing to do.
+    pub fn nothing(&mut self, text: impl Into<String>) {
+        if self.ended == Ended::Done {
+            self.ended = Ended::Nothing;
+        }
+        self.tell(text);
+    }
+
+    /// Says what was done though there seemed to be nothing to do.
+    pub fn did(&mut self, text: impl Into<String>) {
+        if self.ended == Ended::Nothing {
+            self.ended = Ended::Done;
+        }
+        self.tell(text);
+    }
+
     /// Says what would be done.
     pub fn would(&mut self, text: impl Into<String>) {
-        if self.ended == Ended::Done {
+        if matches!(self.ended, Ended::Done | Ended::Nothing) {
             self.ended = Ended::Would;
         }
         self.tell(text);

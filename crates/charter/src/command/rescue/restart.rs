@@ -101,7 +101,7 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
     let given = |name: &str| rescue.matches.get_one::<String>(name).cloned();
     let (restart, url) = (given(RESTART), given(HOOK));
     if restart.is_none() && url.is_none() {
-        step.tell("neither --restart nor --hook was given: start the other system again by hand");
+        step.nothing("neither --restart nor --hook was given: start the other system again by hand");
     }
     if let Some(text) = restart {
         if rescue.is_dry_run {

@@ -1,0 +1,3 @@
+drop table shadow_pairs;
+alter table shadow_organizations drop column quiet_pairs;
+alter table shadow_organizations drop column quiet_compared;
