@@ -5,6 +5,7 @@
 mod account_page;
 mod adoption;
 mod adoption_links;
+mod adoption_proof;
 mod adoption_rows;
 mod adoption_undo;
 mod api_key;
@@ -99,6 +100,7 @@ pub fn routes() -> Routes {
         .with(adoption_rows::routes())
         .with(adoption_links::routes())
         .with(adoption_undo::routes())
+        .with(adoption_proof::routes())
         .with(legacy::routes())
         .with(shadow::routes())
         .with(auth::routes())

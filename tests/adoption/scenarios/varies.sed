@@ -8,6 +8,8 @@ s#http://(127\.0\.0\.1|localhost):[0-9]+#<service>#g
 s/^  [0-9]+ MiB free, .*$/  <room, or version>/
 s/^  PostgreSQL [0-9].*$/  <room, or version>/
 /^  [0-9]+ transactions there have been open for more than/d
+s#^(  Charter's database is ).*$#\1<address>#
+/^  in its schema charter$/d
 s/[0-9]+ tables of Charter/<n> tables of Charter/
 s/^(  schema +done +)[0-9]+ rows/\1<n> rows/
 s/[0-9]+ users x permissions/<n> users x permissions/
@@ -17,4 +19,4 @@ s/^(role_column in ).*$/\1<engine>/
 s/^(fingerprint +)[0-9a-f]+/\1<sum>/
 s/for [0-9]+ s of 3 days; [0-9]+ of 1000/for <n> s of 3 days; <n> of 1000/
 s/^[0-9]{4}_[a-z_]+ (would be undone|undone|applied)$/<migration> \1/
-s/^  public\.users:/  users:/
+s/^( +)public\.users:/\1users:/

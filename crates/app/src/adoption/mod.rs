@@ -10,6 +10,7 @@ mod answers;
 mod form;
 mod hashes;
 mod links;
+mod proof;
 mod rows;
 mod run;
 mod state;
@@ -21,10 +22,11 @@ pub use form::{
     AssignmentRow, EntitlementRow, GrantRow, MembershipRow, OrganizationRow, ROWS_MAX, RoleRow, Rows, UserRow,
 };
 pub use links::{accounts, organizations, users};
+pub use proof::{CheckedProof, ProofStatement, SignedProof, check_proof, sign_proof};
 pub use rows::{Inserted, write};
 pub use run::{RunDraft, RunView, begin, get, list, plan};
 pub use step::{StepDraft, step};
-pub use undo::{UndoDraft, Undone, undo};
+pub use undo::{UndoDraft, Undone, check_undo, undo};
 
 pub use charter_store::adoption_link::{OrganizationLink, UserLink};
 pub use charter_store::adoption_lookup::KnownPrincipal;

@@ -9,7 +9,9 @@
 )]
 
 mod adopt;
+mod adopt_proof;
 mod adopt_run;
+mod adopt_told;
 mod browser;
 mod commands;
 mod configuration;

@@ -2,15 +2,17 @@
 
 use super::super::Invocation;
 use super::super::show;
+use super::equivalence::{self, Accepted};
 use super::here::{Here, text};
 use super::legacy::{self, Legacy};
-use super::{equivalence, runs};
+use super::runs;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
 use charter_adopt::mapping::{self, Mapping};
 use charter_adopt::plan::{self, Ground, Plan};
-use charter_kernel::Key;
+use charter_adopt::proof::Beyond;
+use charter_kernel::{Key, counted};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -23,6 +25,10 @@ const OUT: &str = "out";
 const DIFFERENCES: &str = "differences";
 /// Lines of a kind that are told; the file has all.
 const TOLD_MAX: usize = 10;
+/// Codes that are told of a list; the file has all.
+const CODES_MAX: usize = 2;
+/// What before means where a role is a word and its rights stand in code.
+pub const BEFORE: &str = "what the shipped role of the same name allows, since a role there is a word and its rights stand in code";
 
 /// The name of the other system.
 pub fn source() -> Arg {
@@ -109,7 +115,12 @@ struct Asked {
 }
 
 /// What people have here, once they were taken over, and have in the other system no more: a run only adds.
-async fn drift(found: &Legacy, here: &Here, accepted: &BTreeSet<String>) -> Result<Vec<String>> {
+async fn drift(
+    found: &Legacy,
+    here: &Here,
+    accepted: &BTreeSet<String>,
+    beyond: &Beyond,
+) -> Result<Vec<String>> {
     let (Some(client), Some(mapping)) = (&here.client, &found.mapping) else { return Ok(Vec::new()) };
     if here.known.organizations.is_empty() {
         return Ok(Vec::new());
@@ -132,6 +143,7 @@ async fn drift(found: &Legacy, here: &Here, accepted: &BTreeSet<String>) -> Resu
     let (catalogue, _) = here.catalogue(found)?;
     let ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
+    let accepted = Accepted { names: accepted, beyond };
     let now = equivalence::compare(client, &ground, &here.known, accepted, 0).await?;
     let more = now.verdict.named.iter().filter(|it| !it.accepted && !it.gains.is_empty());
     let more: Vec<&str> = more.map(|it| it.login.as_str()).collect();
@@ -140,23 +152,35 @@ async fn drift(found: &Legacy, here: &Here, accepted: &BTreeSet<String>) -> Resu
         others.map(|member| format!("{} in {}", member.login, member.organization)).collect();
     if !more.is_empty() {
         drift.push(format!(
-            "{} users have more here than in the other system now ({}{}), and a run takes nothing away: take it from them here, or go \
-             back with charter adopt rollback and plan again",
-            more.len(),
+            "{} more here than in the other system now ({}{}), and a run takes nothing away: take it from them here, or go back with charter \
+             adopt rollback and plan again",
+            counted(more.len() as u64, "user has", "users have"),
             more.iter().take(5).copied().collect::<Vec<_>>().join(", "),
-            if more.len() > 5 { ", ..." } else { "" }
+            plan::more(more.len() as u64, more.len().min(5))
         ));
     }
     if now.unaccepted_members > 0 {
         drift.push(format!(
-            "{} members have rights here and are not users of the other system there ({}{}): end their memberships, or accept them with \
-             --accept member:LOGIN",
-            now.unaccepted_members,
+            "{} there ({}{}): end that membership here, or accept it with --accept member:LOGIN",
+            counted(
+                now.unaccepted_members,
+                "member has rights here and is no user of the other system",
+                "members have rights here and are no users of the other system"
+            ),
             others.iter().take(5).cloned().collect::<Vec<_>>().join(", "),
-            if now.unaccepted_members > 5 { ", ..." } else { "" }
+            plan::more(now.unaccepted_members, others.len().min(5))
         ));
     }
     Ok(drift)
+}
+
+/// What accounts that were here before may do of the installation itself, and could not in the other system.
+async fn beyond(found: &Legacy, here: &Here) -> Result<Beyond> {
+    let (Some(mapping), true) = (&found.mapping, here.client.is_some()) else { return Ok(Beyond::new()) };
+    let (catalogue, _) = here.catalogue(found)?;
+    let ground = Ground::new(&found.heard.facts, mapping, catalogue)
+        .map_err(|wrong| Failure::new(wrong.to_string()))?;
+    here.beyond(&ground).await
 }
 
 /// Makes the plan.
@@ -165,6 +189,7 @@ fn made(
     found: &Legacy,
     here: &Here,
     text: String,
+    beyond: Beyond,
     drift: Vec<String>,
     differences: Option<&Path>,
 ) -> Result<Plan> {
@@ -182,7 +207,7 @@ fn made(
         }
     };
     let mut broken = None;
-    let verdict = ground.verdict(&asked.accepted, &mut |difference| {
+    let verdict = ground.verdict(&asked.accepted, &beyond, &mut |difference| {
         if let Some(file) = &mut file {
             let line = serde_json::to_string(difference).unwrap_or_default();
             broken = broken.take().or_else(|| writeln!(file, "{line}").err());
@@ -192,6 +217,8 @@ fn made(
     if let Some(error) = broken.or_else(|| ended.err()) {
         return Err(Failure::new(format!("the differences cannot be written: {error}")));
     }
+    let (new_organizations, new_organizations_count) =
+        ground.new_organizations(&here.known, &here.organizations);
     let mut plan = Plan {
         format: plan::FORMAT,
         tool: format!("charter {}", env!("CARGO_PKG_VERSION")),
@@ -208,8 +235,12 @@ fn made(
         unmapped: ground.intent.unmapped.clone(),
         faults: [ground.faults(&found.heard.anomalies), ground.misnamed(&asked.accepted), drift].concat(),
         roles: ground.roles(),
+        without_before: ground.without_before(),
+        new_organizations,
+        new_organizations_count,
         existing_organizations: here.organizations.clone(),
         existing_accounts: here.accounts.iter().map(|(_, login, _)| login.clone()).collect(),
+        beyond,
         verdict,
         accepted: asked.accepted,
         approved_by: asked.approved_by,
@@ -232,8 +263,13 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let text = settled(&mut found)?;
     let here = Here::look(&invocation.loaded.configuration, &asked.source, &found).await?;
     let differences = matches.get_one::<String>(DIFFERENCES).map(Path::new);
-    let drift = drift(&found, &here, &asked.accepted).await;
-    let made = drift.and_then(|drift| made(asked, &found, &here, text, drift, differences));
+    let looked = async {
+        let beyond = beyond(&found, &here).await?;
+        let drift = drift(&found, &here, &asked.accepted, &beyond).await?;
+        Ok((beyond, drift))
+    };
+    let made =
+        looked.await.and_then(|(beyond, drift)| made(asked, &found, &here, text, beyond, drift, differences));
     here.close().await?;
     let plan = made?;
     let out = matches.get_one::<String>(OUT).map_or("plan.json", String::as_str);
@@ -249,27 +285,62 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     Ok(if obstacles.is_empty() { Outcome::Good } else { Outcome::Denied })
 }
 
+/// How many codes, and the first of them.
 fn codes(codes: &[String]) -> String {
-    let first: Vec<&str> = codes.iter().take(3).map(String::as_str).collect();
-    match codes.len() {
-        0 => "-".to_owned(),
-        count @ 1..=3 => format!("{count}: {}", first.join(", ")),
-        count => format!("{count}: {}, ...", first.join(", ")),
+    if codes.is_empty() {
+        return "-".to_owned();
     }
+    let first: Vec<&str> = codes.iter().take(CODES_MAX).map(String::as_str).collect();
+    format!("{}: {}{}", codes.len(), first.join(", "), plan::more(codes.len() as u64, first.len()))
+}
+
+/// What the rows of a plan come to.
+fn rows_told(plan: &Plan) -> String {
+    let rows = plan.rows;
+    let parts = [
+        counted(rows.organizations, "organization", "organizations"),
+        counted(rows.users, "user", "users"),
+        counted(rows.memberships, "membership", "memberships"),
+        counted(rows.roles, "role of an organization's own", "roles of organizations' own"),
+        counted(rows.assignments, "assignment", "assignments"),
+        counted(rows.grants, "grant", "grants"),
+        counted(rows.entitlements, "module on or off", "modules on or off"),
+    ];
+    output::wrapped("", &parts.join(", "))
+}
+
+/// The keys that new organizations get.
+fn organizations_told(plan: &Plan) -> String {
+    if plan.new_organizations_count == 0 {
+        return String::new();
+    }
+    let first = plan.new_organizations.iter().take(TOLD_MAX);
+    let first: Vec<String> = first.map(|it| format!("{} ({})", it.key, it.name)).collect();
+    let heading = counted(plan.new_organizations_count, "new organization: ", "new organizations, by key: ");
+    output::wrapped(
+        &heading,
+        &format!("{}{}", first.join(", "), plan::more(plan.new_organizations_count, first.len())),
+    )
+}
+
+/// What before means where a role is a word.
+fn before_told(plan: &Plan) -> String {
+    let Some(without) = &plan.without_before else { return String::new() };
+    let mut told = format!("before: {BEFORE}");
+    if !without.is_empty() {
+        let first: Vec<String> = without.iter().take(TOLD_MAX).map(|name| format!("{name:?}")).collect();
+        told.push_str(&format!(
+            "; {}{} {} no shipped namesake and so no before: what is lost with that cannot be seen",
+            first.join(", "),
+            plan::more(without.len() as u64, first.len()),
+            if without.len() == 1 { "has" } else { "have" }
+        ));
+    }
+    output::wrapped("", &told)
 }
 
 fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
-    let rows = plan.rows;
-    let mut told = format!(
-        "{} organizations, {} users with {} memberships, {} roles of their own, {} assignments, {} grants, {} modules switched\n",
-        rows.organizations,
-        rows.users,
-        rows.memberships,
-        rows.roles,
-        rows.assignments,
-        rows.grants,
-        rows.entitlements
-    );
+    let mut told = rows_told(plan) + &organizations_told(plan);
     let lines: Vec<Vec<String>> = plan
         .roles
         .iter()
@@ -281,26 +352,30 @@ fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
     if !lines.is_empty() {
         told.push_str(&format!(
             "\n{}",
-            output::table(&["role", "users", "becomes", "gives more", "gives less"], &lines)
+            output::table_within(&["role", "users", "becomes", "gives more", "gives less"], &lines)
         ));
     }
     let verdict = &plan.verdict;
-    told.push_str(&format!(
-        "\n{} users x permissions compared: {} gained by {} users, {} lost by {} users\n",
-        verdict.pairs, verdict.gains, verdict.users_gaining, verdict.losses, verdict.users_losing
+    told.push_str(&format!("\n{}", before_told(plan)));
+    told.push_str(&output::wrapped(
+        "",
+        &format!("{} users x permissions compared: {}", verdict.pairs, equivalence::sums(verdict)),
     ));
     for difference in verdict.named.iter().take(TOLD_MAX) {
         let accepted = if difference.accepted { " (accepted)" } else { "" };
-        told.push_str(&format!(
-            "  {}{accepted}: gains {}; loses {}\n",
-            difference.login,
-            codes(&difference.gains),
-            codes(&difference.losses)
+        told.push_str(&output::wrapped(
+            "  ",
+            &format!(
+                "{}{accepted}: gains {}; loses {}",
+                difference.login,
+                codes(&difference.gains),
+                codes(&difference.losses)
+            ),
         ));
     }
-    let more = (verdict.users_gaining + verdict.users_losing).saturating_sub(TOLD_MAX as u64);
-    if more > 0 && verdict.named.len() > TOLD_MAX {
-        told.push_str("  and others: --differences FILE names every one\n");
+    let more = plan::more(verdict.users_differing, verdict.named.len().min(TOLD_MAX));
+    if !more.is_empty() {
+        told.push_str(&format!(" {more}: --differences FILE names every one\n"));
     }
     if obstacles.is_empty() {
         told.push_str(&format!("\n{out} is ready: charter adopt apply --plan {out}\n"));
@@ -315,8 +390,20 @@ fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
 
 /// Reads a plan, and takes it as it was made.
 pub fn read(path: &str) -> Result<Plan> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
+    if Path::new(path).is_dir() {
+        return Err(Failure::new(format!(
+            "{path} is a folder, and a plan is a file: name it, such as {path}/plan.json"
+        )));
+    }
+    let bytes = std::fs::read(path).map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::NotFound => "; charter adopt plan makes one",
+            _ => "",
+        };
+        Failure::new(format!("{path} cannot be read: {error}{hint}"))
+    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::new(format!("{path} is not a plan: it is no text in UTF-8")))?;
     let plan: Plan =
         serde_json::from_str(&text).map_err(|flaw| Failure::new(format!("{path} is not a plan: {flaw}")))?;
     if plan.format != plan::FORMAT {

@@ -1,6 +1,7 @@
 //! Adoption over HTTP: a run goes step by step, its rows come in by batches, and whatever is wrong is refused whole.
 
 mod faults;
+mod proof;
 mod refused;
 mod run;
 mod undo;
