@@ -68,42 +68,90 @@ impl AnomalyKind {
         Self::Program,
     ];
 
+    /// What it means, and what becomes of it, of one and of several.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::DuplicateUser => (
+                "user with one id and different logins: make them differ",
+                "users with one id and different logins: make them differ",
+            ),
+            Self::DuplicateLogin => (
+                "login that is another one's here: make them differ, or leave one out by the mapping",
+                "logins that are one login here: make them differ, or leave one out by the mapping",
+            ),
+            Self::MissingLogin => (
+                "user without anything to sign in with: left out",
+                "users without anything to sign in with: they are left out",
+            ),
+            Self::UnfitLogin => (
+                "login that cannot be taken over: its user is left out",
+                "logins that cannot be taken over: their users are left out",
+            ),
+            Self::Orphan => (
+                "row that refers to something that is not there: left out",
+                "rows that refer to something that is not there: they are left out",
+            ),
+            Self::MissingRole => (
+                "user without a role: becomes a member without rights",
+                "users without a role: they become members without rights",
+            ),
+            Self::UnknownRole => (
+                "holder of a role that is neither shipped nor mapped: nothing comes of it",
+                "holders of roles that are neither shipped nor mapped: nothing comes of these",
+            ),
+            Self::MissingValue => (
+                "column that decides something and holds nothing that can be read: taken as no",
+                "columns that decide something and hold nothing that can be read: taken as no",
+            ),
+            Self::InactiveWithRoles => (
+                "user who may not sign in and holds roles: comes over inactive",
+                "users who may not sign in and hold roles: they come over inactive",
+            ),
+            Self::UnreadableModules => (
+                "enabled_modules that cannot be read: everything but what is always on is off",
+                "enabled_modules that cannot be read: everything but what is always on is off",
+            ),
+            Self::UnknownModule => {
+                ("module that nobody knows: left out", "modules that nobody knows: they are left out")
+            }
+            Self::DoubledModule => (
+                "module that stands twice in a document: one name that is on is enough",
+                "modules that stand twice in a document: one name that is on is enough",
+            ),
+            Self::UnknownPassword => (
+                "password in a format that cannot be taken over: its user asks for a new one",
+                "passwords in formats that cannot be taken over: these users ask for a new one",
+            ),
+            Self::DuplicateOrganization => (
+                "organization with the key of another: make them differ",
+                "organizations with the same key: make them differ",
+            ),
+            Self::Condition => (
+                "rule that hangs on the record and not on who asks alone: not taken over, so write it as a condition or as grants on resources",
+                "rules that hang on the record and not on who asks alone: they are not taken over, so write them as conditions or grants on resources",
+            ),
+            Self::OtherHolder => (
+                "role held by something other than a user: left out",
+                "roles held by something other than a user: they are left out",
+            ),
+            Self::Program => (
+                "account of a program: left out, so give that program a service account",
+                "accounts of programs: they are left out, so give those programs service accounts",
+            ),
+        }
+    }
+
     /// What it means, and what becomes of it.
     #[must_use]
     pub const fn means(self) -> &'static str {
-        match self {
-            Self::DuplicateUser => "users with one id and different logins: make them differ",
-            Self::DuplicateLogin => {
-                "logins that are one login here: make them differ, or leave one out by the mapping"
-            }
-            Self::MissingLogin => "users without anything to sign in with: they are left out",
-            Self::UnfitLogin => "logins that cannot be taken over: they are left out",
-            Self::Orphan => "rows that refer to something that is not there: they are left out",
-            Self::MissingRole => "users without a role: they become members without rights",
-            Self::UnknownRole => {
-                "roles that are neither shipped nor mapped: whoever holds them gets nothing from them"
-            }
-            Self::MissingValue => {
-                "columns that decide something and hold nothing that can be read: taken as no"
-            }
-            Self::InactiveWithRoles => "users who may not sign in and hold roles: they come over inactive",
-            Self::UnreadableModules => {
-                "enabled_modules that cannot be read: everything but what is always on is off"
-            }
-            Self::UnknownModule => "modules that nobody knows: they are left out",
-            Self::DoubledModule => "modules that stand twice in a document: one name that is on is enough",
-            Self::UnknownPassword => {
-                "passwords in formats that cannot be taken over: these users ask for a new one"
-            }
-            Self::DuplicateOrganization => "organizations with the same key: make them differ",
-            Self::Condition => {
-                "rules that hang on the record and not on who asks alone: they are not taken over, so write them as conditions or grants on resources"
-            }
-            Self::OtherHolder => "roles held by something other than a user: they are left out",
-            Self::Program => {
-                "accounts of programs: they are left out, so give those programs service accounts"
-            }
-        }
+        self.words().1
+    }
+
+    /// The same with how many there are.
+    #[must_use]
+    pub fn counted(self, count: u64) -> String {
+        let (one, several) = self.words();
+        charter_kernel::counted(count, one, several)
     }
 
     /// Whether nothing is taken over before it is mended.

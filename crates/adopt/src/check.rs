@@ -12,7 +12,9 @@ use std::collections::HashMap;
 /// Longest name of a module that is shown whole.
 const SHOWN_MAX: usize = 80;
 
-fn shown(name: &str) -> String {
+/// A name of the other system in quotes, with what would turn or hide text by its number.
+#[must_use]
+pub fn shown(name: &str) -> String {
     let cut: String = name.chars().take(SHOWN_MAX).collect();
     format!("{cut:?}")
 }

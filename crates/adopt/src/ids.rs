@@ -46,6 +46,15 @@ pub const fn run_of(id: u128) -> u128 {
     id >> 80
 }
 
+/// Numbers of runs lie below this; where they stand in an id, every other one has the time it was made, milliseconds since 1970.
+const RUNS: u128 = 1 << 36;
+
+/// Whether a run made what has this id.
+#[must_use]
+pub const fn is_of_a_run(id: u128) -> bool {
+    run_of(id) < RUNS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +73,8 @@ mod tests {
         assert_eq!(different.len(), all.len());
         assert!(all.iter().all(|id| (7 << 80..8 << 80).contains(id)));
         assert_eq!(id(7, Kind::User, &["1"]), all[0]);
+        assert!(all.iter().all(|id| is_of_a_run(*id)));
+        assert!(!is_of_a_run(uuid_v7(1_700_000_000_000, 7)));
         assert_ne!(id(8, Kind::User, &["1"]), all[0]);
     }
 }

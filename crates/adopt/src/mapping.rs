@@ -5,7 +5,7 @@ use crate::facts::LegacyFacts;
 use crate::source::{NamedTables, System};
 use charter_catalogue::lint::fold_role_name;
 use charter_kernel::catalogue::Catalogue;
-use charter_kernel::{Key, RoleKey};
+use charter_kernel::{Key, RoleKey, counted};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -283,9 +283,18 @@ pub fn print(mapping: &Mapping, facts: &LegacyFacts) -> String {
     out.push_str("\n[roles]\n");
     for (name, becomes) in &mapping.roles {
         let (holders, permissions) = users.get(name.as_str()).copied().unwrap_or_default();
-        let allows =
-            if facts.permissions.is_empty() { String::new() } else { format!(", {permissions} permissions") };
-        let _ = writeln!(out, "{} = {} # {holders} users{allows}", quoted(name), quoted(becomes.as_str()));
+        let allows = if facts.permissions.is_empty() {
+            String::new()
+        } else {
+            format!(", {}", counted(permissions as u64, "permission", "permissions"))
+        };
+        let _ = writeln!(
+            out,
+            "{} = {} # {}{allows}",
+            quoted(name),
+            quoted(becomes.as_str()),
+            counted(holders, "user", "users")
+        );
     }
     out
 }
@@ -328,7 +337,7 @@ mod tests {
         assert_eq!(mapping.roles["boss of \"all\" 😀"], Becomes::Unknown);
         let text = print(&mapping, &facts);
         assert_eq!(parse(&text).unwrap(), mapping, "{text}");
-        assert!(text.contains("\"Accountant\" = \"accountant\" # 1 users"), "{text}");
+        assert!(text.contains("\"Accountant\" = \"accountant\" # 1 user"), "{text}");
     }
 
     #[test]

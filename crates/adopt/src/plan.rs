@@ -2,17 +2,17 @@
 
 use crate::anomaly::{Anomalies, AnomalyKind};
 use crate::change::ChangeCounts;
-use crate::facts::{LegacyFacts, NONE};
+use crate::facts::{LegacyFacts, LegacyRole, LegacyUser, NONE};
 use crate::intent::Intent;
-use crate::mapping::{Becomes, Mapping};
+use crate::mapping::{self, Becomes, Mapping};
 use crate::modules::Modules;
-use crate::proof::{Difference, Judge, SUPERUSER, Verdict};
-use crate::rows::{Counts, Known, Making, Rows, Source};
+use crate::proof::{Beyond, Difference, Judge, OVER_ALL, Over, SUPERUSER, Verdict};
+use crate::rows::{Counts, Known, Making, OrganizationRow, Rows, Source};
 use crate::rules::{Asking, Rules};
 use crate::source::System;
 use crate::universe::{Universe, Unnamed};
-use charter_kernel::Key;
 use charter_kernel::catalogue::Catalogue;
+use charter_kernel::{Key, count};
 use charter_policy::Index;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -22,6 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const FORMAT: u32 = 2;
 /// The anomaly by which users are left out who could sign in.
 const UNFIT_LOGIN: &str = "unfit_login";
+/// New organizations that a plan names; all are counted.
+const NEW_MAX: usize = 1_000;
 /// How many people approve what gives somebody more.
 const APPROVERS: usize = 2;
 
@@ -39,6 +41,18 @@ pub struct PlannedRole {
     pub gains: Vec<String>,
     /// What whoever holds it cannot do by it any more.
     pub loses: Vec<String>,
+}
+
+/// An organization that would be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewOrganization {
+    /// Its id in the other system.
+    pub legacy_id: String,
+    /// The key it would get.
+    pub key: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// See the module.
@@ -84,17 +98,26 @@ pub struct Plan {
     pub faults: Vec<String>,
     /// Roles, and what becomes of them.
     pub roles: Vec<PlannedRole>,
+    /// Roles of which nobody can see what they allowed, where a role is a word and its rights stand in code: before is what the shipped
+    /// role of the same name allows, and these have none. Nothing where the other system has permissions of its own.
+    pub without_before: Option<Vec<String>>,
+    /// The first organizations that would be made, by the keys they would get.
+    pub new_organizations: Vec<NewOrganization>,
+    /// How many there would be.
+    pub new_organizations_count: u64,
     /// Organizations that are here already and are not this system's yet, by their keys.
     pub existing_organizations: Vec<String>,
     /// Accounts that are here already and are not this system's yet, by their logins.
     pub existing_accounts: Vec<String>,
+    /// What accounts that were here before may do of the installation itself, and could not in the other system.
+    pub beyond: Beyond,
     /// Who would gain or lose what.
     pub verdict: Verdict,
     /// What was accepted, by name: roles, `organization:KEY`, `account:LOGIN`.
     pub accepted: BTreeSet<String>,
     /// Who approved it.
     pub approved_by: BTreeSet<String>,
-    /// What all of the above comes to, but for the time.
+    /// What all of the above comes to, but for the time and the organizations that are new.
     pub hash: String,
 }
 
@@ -102,7 +125,9 @@ impl Plan {
     /// What the plan comes to.
     #[must_use]
     pub fn sum(&self) -> String {
-        let plain = Self { made_at: String::new(), hash: String::new(), ..self.clone() };
+        let mut plain = Self { made_at: String::new(), hash: String::new(), ..self.clone() };
+        // Once they are made they are new no more, and the plan is the same.
+        (plain.new_organizations, plain.new_organizations_count) = (Vec::new(), 0);
         let text = serde_json::to_vec(&plain).unwrap_or_default();
         Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -124,33 +149,45 @@ impl Plan {
         if self.verdict.unaccepted > 0 {
             let who: Vec<&str> = unaccepted.iter().take(3).map(|it| it.login.as_str()).collect();
             all.push(format!(
-                "{} users would gain or lose rights ({}{}): change the mapping, or accept roles by name with --accept",
-                self.verdict.unaccepted,
+                "{} would gain or lose rights ({}{}): change the mapping, or accept roles by name with --accept",
+                users(self.verdict.unaccepted),
                 who.join(", "),
-                if self.verdict.unaccepted > 3 { ", ..." } else { "" },
+                more(self.verdict.unaccepted, who.len()),
             ));
         }
         if let Some(count) = self.anomalies.get(UNFIT_LOGIN).filter(|_| !self.accepted.contains(UNFIT_LOGIN))
         {
             all.push(format!(
-                "{count} users have logins that cannot be taken over, and would lose all they have: mend them there, or accept it with \
-                 --accept {UNFIT_LOGIN}"
+                "{}, and would lose all they have: mend them there, or accept it with --accept {UNFIT_LOGIN}",
+                count::counted(
+                    *count,
+                    "user has a login that cannot be taken over",
+                    "users have logins that cannot be taken over"
+                )
             ));
         }
-        for (kind, names) in
-            [("organization", &self.existing_organizations), ("account", &self.existing_accounts)]
-        {
-            let open = names.iter().filter(|name| !self.accepted.contains(&format!("{kind}:{name}")));
-            for name in open.take(10) {
-                all.push(format!(
-                    "{kind} {name} is here already: whoever it is gets what comes over; accept it with --accept {kind}:{name}"
-                ));
-            }
+        let is_open = |kind: &str, name: &str| !self.accepted.contains(&format!("{kind}:{name}"));
+        for name in self.existing_organizations.iter().filter(|name| is_open("organization", name)).take(10) {
+            all.push(format!(
+                "organization {name} is here already: whoever it is gets what comes over; accept it with --accept organization:{name}"
+            ));
+        }
+        let plain = self.existing_accounts.iter().filter(|name| !self.beyond.contains_key(*name));
+        for name in plain.filter(|name| is_open("account", name)).take(10) {
+            all.push(format!(
+                "account {name} is here already: whoever it is gets what comes over; accept it with --accept account:{name}"
+            ));
+        }
+        for (name, codes) in self.beyond.iter().filter(|(name, _)| is_open("account", name)).take(10) {
+            all.push(format!(
+                "account {name} is here already, and may do {} of the installation itself that it may not there: take that from it here, or                  accept it with --accept account:{name}",
+                parts(codes)
+            ));
         }
         if self.verdict.gains > 0 && self.verdict.unaccepted == 0 && people(&self.approved_by) < APPROVERS {
             all.push(format!(
-                "{} users gain rights: that wants two people by name, --approved-by NAME twice",
-                self.verdict.users_gaining
+                "{}: that wants two people by name, --approved-by NAME twice",
+                count::counted(self.verdict.users_gaining, "user gains rights", "users gain rights")
             ));
         }
         all
@@ -164,6 +201,28 @@ fn people(names: &BTreeSet<String>) -> usize {
     };
     let folded: BTreeSet<String> = names.iter().map(fold).filter(|name| !name.is_empty()).collect();
     folded.len()
+}
+
+/// What an account may do of the installation itself, in few words.
+fn parts(codes: &BTreeSet<String>) -> String {
+    if codes.contains(OVER_ALL) {
+        return "all".to_owned();
+    }
+    let first: Vec<&str> = codes.iter().take(3).map(String::as_str).collect();
+    format!("{}{}", first.join(", "), more(codes.len() as u64, first.len()))
+}
+
+fn users(count: u64) -> String {
+    count::counted(count, "user", "users")
+}
+
+/// How many are not told, after some that are.
+#[must_use]
+pub fn more(all: u64, told: usize) -> String {
+    match all.saturating_sub(told as u64) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    }
 }
 
 /// Words before a colon by which other things than roles are accepted.
@@ -224,21 +283,44 @@ impl<'a> Ground<'a> {
 
     /// Compares with what could be done before.
     #[must_use]
-    pub fn judge<'g>(&'g self, accepted: &'g BTreeSet<String>) -> Judge<'g> {
+    pub fn judge<'g>(&'g self, accepted: &'g BTreeSet<String>, beyond: &'g Beyond) -> Judge<'g> {
         let asking = |rules| Asking::new(self.facts, &self.modules, &self.universe, rules);
         let (before, intended) = (asking(&self.before), asking(&self.intent.rules));
-        Judge::new(self.facts, &self.universe, before, intended, &self.before, &self.intent, accepted)
+        Judge::new(self.facts, &self.universe, before, intended, &self.before, &self.intent, accepted, beyond)
     }
 
-    /// Who would gain or lose what.
-    pub fn verdict(&self, accepted: &BTreeSet<String>, each: &mut dyn FnMut(&Difference)) -> Verdict {
+    /// Who would gain or lose what, with what accounts have beyond it.
+    pub fn verdict(
+        &self,
+        accepted: &BTreeSet<String>,
+        beyond: &Beyond,
+        each: &mut dyn FnMut(&Difference),
+    ) -> Verdict {
         let mut after = Asking::new(self.facts, &self.modules, &self.universe, &self.intent.rules);
-        let mut judge = self.judge(accepted).shown(each);
+        let mut judge = self.judge(accepted, beyond).shown(each);
         for user in self.facts.users.iter() {
             let bits = after.of(user);
-            judge.user(user, &bits, after.is_over_all(user));
+            let parts = beyond.get(user.login);
+            let all = after.is_over_all(user) || parts.is_some_and(|parts| parts.contains(OVER_ALL));
+            judge.user(user, &bits, Over { all, parts });
         }
         judge.verdict()
+    }
+
+    /// What accounts of users have of the installation itself that neither the other system nor the mapping gives them.
+    #[must_use]
+    pub fn beyond<'u>(&'u self, parts: impl Fn(LegacyUser<'u>) -> Option<&'u BTreeSet<String>>) -> Beyond {
+        let asking = |rules| Asking::new(self.facts, &self.modules, &self.universe, rules);
+        let (before, after) = (asking(&self.before), asking(&self.intent.rules));
+        let mut beyond = Beyond::new();
+        for user in
+            self.facts.users.iter().filter(|user| !before.is_over_all(*user) && !after.is_over_all(*user))
+        {
+            if let Some(parts) = parts(user) {
+                beyond.insert(user.login.to_owned(), parts.clone());
+            }
+        }
+        beyond
     }
 
     /// What the rows of a run are made of.
@@ -254,6 +336,32 @@ impl<'a> Ground<'a> {
             run,
             kept: None,
         }
+    }
+
+    /// Roles of which nobody can see what they allowed, where a role is a word; nothing where it is more.
+    #[must_use]
+    pub fn without_before(&self) -> Option<Vec<String>> {
+        if !self.facts.permissions.is_empty() {
+            return None;
+        }
+        let named = |role: &&LegacyRole| mapping::shipped(&self.catalogue, &role.name).is_none();
+        Some(self.facts.roles.iter().filter(named).map(|role| role.name.clone()).collect())
+    }
+
+    /// The organizations that would be made, but for those that are here by their keys: the first, and how many.
+    #[must_use]
+    pub fn new_organizations(&self, known: &Known, here: &[String]) -> (Vec<NewOrganization>, u64) {
+        let making = Making::new(self.source(known, 0));
+        let is_new = |row: &&OrganizationRow| {
+            !known.organizations.contains_key(&row.legacy_id) && !here.contains(&row.key)
+        };
+        let new = || making.organizations().iter().filter(is_new);
+        let named = |row: &OrganizationRow| NewOrganization {
+            legacy_id: row.legacy_id.clone(),
+            key: row.key.clone(),
+            name: row.name.clone(),
+        };
+        (new().take(NEW_MAX).map(named).collect(), new().count() as u64)
     }
 
     /// How many rows there are after a run.
@@ -330,7 +438,7 @@ impl<'a> Ground<'a> {
     pub fn faults(&self, anomalies: &Anomalies) -> Vec<String> {
         let mut faults = self.intent.faults.clone();
         let stopping = anomalies.iter().filter(|(kind, ..)| kind.stops());
-        faults.extend(stopping.map(|(kind, count, _)| format!("{count} {}", kind.means())));
+        faults.extend(stopping.map(|(kind, count, _)| kind.counted(count)));
         if self.facts.organizations.is_empty() && self.mapping.organization.is_none() {
             faults.push(
                 "the other system knows no organizations: name the one that its users come to under [organization] in the mapping"

@@ -7,14 +7,43 @@ use crate::intent::Intent;
 use crate::rules::{Asking, Rules, home};
 use crate::universe::Universe;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Differences that are named one by one; all are counted.
 pub const NAMED_MAX: usize = 1_000;
 /// By this name one accepts what becomes of whoever may do everything.
 pub const SUPERUSER: &str = "flag:superuser";
 /// What stands for everything of the installation itself.
-const OVER_ALL: &str = "*";
+pub const OVER_ALL: &str = "*";
+
+/// What accounts may do of the installation itself though nobody in the other system is said to have it, by their logins: codes, or
+/// [`OVER_ALL`].
+pub type Beyond = BTreeMap<String, BTreeSet<String>>;
+
+/// What a user may do of the installation itself, across organizations.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Over<'a> {
+    /// Everything.
+    pub all: bool,
+    /// Or these codes.
+    pub parts: Option<&'a BTreeSet<String>>,
+}
+
+impl Over<'_> {
+    /// What it is in words that a plan has.
+    fn words(self) -> BTreeSet<String> {
+        if self.all {
+            return BTreeSet::from([OVER_ALL.to_owned()]);
+        }
+        self.parts.cloned().unwrap_or_default()
+    }
+}
+
+/// Whether all of it is among what is known.
+#[must_use]
+pub fn is_among(words: &BTreeSet<String>, known: Option<&BTreeSet<String>>) -> bool {
+    words.is_empty() || known.is_some_and(|known| known.contains(OVER_ALL) || words.is_subset(known))
+}
 
 /// A user whose rights differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -50,6 +79,8 @@ pub struct Verdict {
     pub users_gaining: u64,
     /// Users with a loss.
     pub users_losing: u64,
+    /// Users with either.
+    pub users_differing: u64,
     /// Users with a difference that nobody accepted.
     pub unaccepted: u64,
     /// Those users, and then others, by name.
@@ -73,13 +104,15 @@ pub struct Judge<'a> {
     rules: &'a Rules,
     intent: &'a Intent,
     accepted: &'a BTreeSet<String>,
+    beyond: &'a Beyond,
     each: Option<&'a mut dyn FnMut(&Difference)>,
     verdict: Verdict,
 }
 
 impl<'a> Judge<'a> {
-    /// Compares with these rules; `accepted` are roles of the other system by their names.
+    /// Compares with these rules; `accepted` are roles of the other system by their names, and accounts that may have what is `beyond`.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "each is one side of the comparison")]
     pub fn new(
         facts: &'a LegacyFacts,
         universe: &'a Universe,
@@ -88,6 +121,7 @@ impl<'a> Judge<'a> {
         rules: &'a Rules,
         intent: &'a Intent,
         accepted: &'a BTreeSet<String>,
+        beyond: &'a Beyond,
     ) -> Self {
         Self {
             facts,
@@ -97,6 +131,7 @@ impl<'a> Judge<'a> {
             rules,
             intent,
             accepted,
+            beyond,
             each: None,
             verdict: Verdict::default(),
         }
@@ -109,32 +144,43 @@ impl<'a> Judge<'a> {
         self
     }
 
-    /// Compares one user: what it may do in its organization, and whether it may do everything of the installation.
-    pub fn user(&mut self, user: LegacyUser<'_>, after: &Bits, is_over_all: bool) {
+    /// Compares one user: what it may do in its organization, and what of the installation itself.
+    pub fn user(&mut self, user: LegacyUser<'_>, after: &Bits, over: Over<'_>) {
         let before = self.before.of(user);
         let was_over_all = self.before.is_over_all(user);
         self.verdict.users += 1;
         self.verdict.pairs += self.universe.len() as u64;
-        if *before == *after && was_over_all == is_over_all {
+        let more = if was_over_all { BTreeSet::new() } else { over.words() };
+        let is_less = was_over_all && !over.all;
+        if *before == *after && more.is_empty() && !is_less {
             return;
         }
         let (gains, losses) = (bits_of(after.without(&before)), bits_of(before.without(after)));
-        // What comes from elsewhere than the plan is accepted by nobody, whatever roles a user holds.
-        let as_intended = *self.intended.of(user) == *after && self.intended.is_over_all(user) == is_over_all;
-        let accepted = as_intended && self.is_accepted(user, &gains, &losses, is_over_all != was_over_all);
-        let name = |places: &[usize], more: bool| {
+        // What comes from elsewhere than the plan is accepted by nobody, whatever roles a user holds; but for what an account had that was
+        // here before, when that was accepted by the name of the account.
+        let intended_over_all = self.intended.is_over_all(user);
+        let is_beyond = !intended_over_all && !more.is_empty();
+        let is_known = self.accepted.contains(&format!("account:{}", user.login))
+            && is_among(&more, self.beyond.get(user.login));
+        let as_intended = *self.intended.of(user) == *after
+            && (intended_over_all == over.all || is_beyond)
+            && (!is_beyond || is_known);
+        let by_role = is_less || (!more.is_empty() && !is_beyond);
+        let is_all_known = gains.is_empty() && losses.is_empty() && !by_role;
+        let accepted = as_intended && (is_all_known || self.is_accepted(user, &gains, &losses, by_role));
+        let name = |places: &[usize], more: BTreeSet<String>| {
             let codes = places.iter().filter_map(|place| self.universe.code(*place));
-            let codes = codes.map(|code| code.as_str().to_owned());
-            codes.chain(more.then(|| OVER_ALL.to_owned())).collect::<Vec<String>>()
+            codes.map(|code| code.as_str().to_owned()).chain(more).collect::<Vec<String>>()
         };
+        let less = BTreeSet::from_iter(is_less.then(|| OVER_ALL.to_owned()));
         let difference = Difference {
             user: user.id.to_owned(),
             login: user.login.to_owned(),
             organization: home(self.facts, user)
                 .and_then(|home| self.facts.organizations.get(home as usize))
                 .map(|organization| organization.id.clone()),
-            gains: name(&gains, is_over_all && !was_over_all),
-            losses: name(&losses, was_over_all && !is_over_all),
+            gains: name(&gains, more),
+            losses: name(&losses, less),
             accepted,
         };
         let verdict = &mut self.verdict;
@@ -142,6 +188,7 @@ impl<'a> Judge<'a> {
         verdict.losses += difference.losses.len() as u64;
         verdict.users_gaining += u64::from(!difference.gains.is_empty());
         verdict.users_losing += u64::from(!difference.losses.is_empty());
+        verdict.users_differing += 1;
         verdict.unaccepted += u64::from(!accepted);
         if let Some(each) = &mut self.each {
             each(&difference);

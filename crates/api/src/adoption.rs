@@ -171,6 +171,8 @@ struct RunView {
     plan_hash: String,
     /// Stands for what the other system's rows came to.
     facts_fingerprint: String,
+    /// The step to which it was taken back on purpose, where it is `failed` for that.
+    back_to: Option<&'static str>,
     /// What went wrong.
     error: Option<String>,
     /// When it began.
@@ -187,6 +189,7 @@ struct RunView {
 
 impl From<Found> for RunView {
     fn from(found: Found) -> Self {
+        let back_to = found.back_to().map(Step::as_str);
         let run = found.run;
         Self {
             run: run.number,
@@ -196,6 +199,7 @@ impl From<Found> for RunView {
             state: run.state.as_str(),
             plan_hash: run.plan_hash,
             facts_fingerprint: run.facts_fingerprint,
+            back_to,
             error: run.error,
             started_at: run.started_at,
             ended_at: run.ended_at,

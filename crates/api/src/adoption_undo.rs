@@ -4,7 +4,7 @@ use crate::adoption::{OPERATOR, RunPath, TAG, word};
 use crate::edge::{Call, Reply, Route, wire};
 use charter_app::App;
 use charter_app::adoption::{self, Step, UndoDraft};
-use charter_kernel::{Problem, ProblemKind, RequestId};
+use charter_kernel::{Key, Problem, ProblemKind, RequestId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ pub fn routes() -> Vec<Route<App>> {
             .named("adoption.runs.undo", TAG, "Takes back some of a run, as the operator.")
             .described(
                 "To be called until `done`. What people made since about what the run brought stops it, unless they are to be discarded as well. \
-                 An organization that has a trail by now stays, closed and empty.",
+                 An organization that has a trail by now stays, closed and empty. With `dry_run` nothing is written: it says whether the run \
+                 could be taken back once those of its source that came after it are.",
             )
             .problems(&[ProblemKind::Forbidden, ProblemKind::NotFound, ProblemKind::InProgress, ProblemKind::InUse])
             .example(r#"{"holder":"0193e7a0-0000-7000-8000-000000000001","to":"before","discard":false}"#)
@@ -39,6 +40,9 @@ struct UndoBody {
     /// Whether what people made since goes as well.
     #[serde(default)]
     discard: bool,
+    /// Only say whether it could be done.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// What one call took back.
@@ -47,6 +51,9 @@ struct UndoBody {
 struct UndoneView {
     /// Rows removed, by kind.
     removed: BTreeMap<&'static str, u64>,
+    /// Keys of organizations that have a trail by now: they stay, closed and empty.
+    #[schemars(with = "Vec<wire::Key>")]
+    kept: Vec<Key>,
     /// Nothing is left to do.
     done: bool,
     /// How the run is now.
@@ -54,9 +61,15 @@ struct UndoneView {
 }
 
 async fn undo(call: Call<RunPath, (), UndoBody>) -> Result<Reply<UndoneView>, Problem> {
-    let UndoBody { holder, to, discard } = call.body;
+    let UndoBody { holder, to, discard, dry_run } = call.body;
     let to = word("to", &to, Step::from_word, "before, schema or data")?;
     let draft = UndoDraft { holder: holder.0, to, discard };
+    if dry_run {
+        let run = adoption::check_undo(&call.app, &call.ctx, call.path.run, draft).await?;
+        let (removed, kept, state) = (BTreeMap::new(), Vec::new(), run.run.state.as_str());
+        return Ok(Reply::new(UndoneView { removed, kept, done: false, state }));
+    }
     let (undone, run) = adoption::undo(&call.app, &call.ctx, call.path.run, draft).await?;
-    Ok(Reply::new(UndoneView { removed: undone.removed, done: undone.done, state: run.run.state.as_str() }))
+    let (removed, kept, done) = (undone.removed, undone.kept, undone.done);
+    Ok(Reply::new(UndoneView { removed, kept, done, state: run.run.state.as_str() }))
 }

@@ -7,6 +7,7 @@ mod adoption;
 mod adoption_follow;
 mod adoption_held;
 mod adoption_links;
+mod adoption_proof;
 mod adoption_rows;
 mod adoption_undo;
 mod api_key;
@@ -103,6 +104,7 @@ pub fn routes() -> Routes {
         .with(adoption_held::routes())
         .with(adoption_links::routes())
         .with(adoption_undo::routes())
+        .with(adoption_proof::routes())
         .with(legacy::routes())
         .with(shadow::routes())
         .with(auth::routes())

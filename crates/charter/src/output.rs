@@ -34,6 +34,42 @@ fn one_line(text: &str) -> String {
     shown(&text.replace(char::is_control, " ")).into_owned()
 }
 
+/// How wide a table with cells that may be cut is, so that it fits a terminal.
+const TABLE_WIDTH: usize = 100;
+/// No column is cut below this.
+const COLUMN_MIN: usize = 8;
+
+/// The same text, cut to so many characters with an ellipsis for what is missing.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
+}
+
+/// An aligned table that fits a terminal: what is too long is cut, in the widest columns first.
+pub fn table_within(heading: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
+    let mut widths: Vec<usize> = heading.iter().map(|cell| cell.chars().count()).collect();
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let room = TABLE_WIDTH.saturating_sub(2 * heading.len().saturating_sub(1));
+    while widths.iter().sum::<usize>() > room {
+        let Some(widest) = widths.iter_mut().max() else { break };
+        if *widest <= COLUMN_MIN {
+            break;
+        }
+        *widest -= 1;
+    }
+    let fits = |row: &Vec<String>| row.iter().zip(&widths).map(|(cell, width)| cut(cell, *width)).collect();
+    table(heading, &rows.iter().map(fits).collect::<Vec<_>>())
+}
+
 /// An aligned table with a heading; nothing but the heading when there are no rows.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> =
@@ -59,7 +95,7 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// How wide running text grows.
-const WIDTH: usize = 110;
+const WIDTH: usize = 100;
 
 /// Running text under a heading: broken between words, further lines as far in as the first.
 pub fn wrapped(heading: &str, text: &str) -> String {
@@ -149,6 +185,19 @@ mod tests {
         assert!(told.lines().skip(1).all(|line| line.starts_with("       word")), "{told}");
         assert_eq!(wrapped("  none  ", ""), "  none\n");
         assert_eq!(wrapped("", "a\u{1b}[31m b\nc"), "a[31m b c\n");
+    }
+
+    #[test]
+    fn a_table_fits_a_terminal_and_its_widest_columns_are_cut_first() {
+        let cell = |letter: char, count: usize| letter.to_string().repeat(count);
+        let rows = [
+            vec![cell('a', 12), cell('b', 90), "🧸".repeat(60)],
+            vec![cell('c', 3), "-".to_owned(), String::new()],
+        ];
+        let told = table_within(&["role", "gives more", "gives less"], &rows);
+        assert!(told.lines().all(|line| line.chars().count() <= TABLE_WIDTH), "{told}");
+        assert!(told.contains(&cell('a', 12)) && told.matches('…').count() == 2, "{told}");
+        assert_eq!(table_within(&["a"], &[vec!["b".to_owned()]]), table(&["a"], &[vec!["b".to_owned()]]));
     }
 
     #[test]

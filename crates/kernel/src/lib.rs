@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod catalogue;
 pub mod condition;
+pub mod count;
 pub mod decision;
 pub mod entitlement;
 pub mod facts;
@@ -17,6 +18,7 @@ pub mod problem;
 pub mod time;
 
 pub use condition::{Condition, ConditionKey};
+pub use count::counted;
 pub use decision::{DecidedBy, Decision, Effect, Layer, Reason, Revision};
 pub use facts::{Reach, ResourceRef, Subject};
 pub use id::*;

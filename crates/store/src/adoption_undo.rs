@@ -1,130 +1,10 @@
-//! What a run of adoption wrote besides accounts and organizations of its own, found and removed; and what people made since.
+//! What a run of adoption wrote besides accounts and organizations of its own, found and removed.
 
 use charter_db::{Conn, Statement, Tx};
 use charter_kernel::{ModuleKey, OrganizationId, PrincipalId, Timestamp};
 
 use crate::adoption_row::ids;
 use crate::{Result, row};
-
-/// The organizations into which the run `$1` wrote.
-macro_rules! count {
-    ($($before:literal),*) => {
-        Statement::new(concat!(
-            $($before,)*
-            " in (select organization_id from adopted_rows where run_no = $1 and kind = 'organization')"
-        ))
-    };
-    ($($before:literal),* ; $after:literal) => {
-        Statement::new(concat!(
-            $($before,)*
-            " in (select organization_id from adopted_rows where run_no = $1 and kind = 'organization')", $after
-        ))
-    };
-}
-
-/// The organizations in which accounts of the run `$1` are members though it did not write into them.
-macro_rules! elsewhere {
-    ($($before:literal),*) => {
-        Statement::new(concat!(
-            $($before,)*
-            " in (select d.organization_id from principal_memberships d where d.principal_id >= $2 and d.principal_id < $3 \
-             and d.organization_id not in (select organization_id from adopted_rows where run_no = $1 and kind = 'organization'))"
-        ))
-    };
-}
-
-macro_rules! made_since {
-    (whole { $($whole:literal $what_whole:literal;)* } members { $($member:literal $what:literal $own:literal;)* }) => {
-        /// What people made since, by what it is called: rows of the run's own organizations, ids of which lie from `$2` to before `$3`.
-        const IN_ORGANIZATIONS: &[(&str, Statement)] = &[$((
-            $what_whole,
-            count!("select count(*) from ", $whole, " where organization_id >= $2 and organization_id < $3 and organization_id"),
-        )),*];
-        /// The same of rows about members: of its organizations, and of its accounts in those it wrote into.
-        const ABOUT_MEMBERS: &[(&str, Statement)] = &[$((
-            $what,
-            count!("select count(*) from ", $member, " where ((organization_id >= $2 and organization_id < $3) or (principal_id >= $2 and principal_id < $3)) ",
-                $own, " and organization_id"),
-        )),*];
-        /// The same of what its accounts have in organizations that it did not write into: that goes with them.
-        const ELSEWHERE: &[(&str, Statement)] = &[$((
-            $what,
-            elsewhere!("select count(*) from ", $member, " where principal_id >= $2 and principal_id < $3 and organization_id"),
-        )),*];
-    };
-}
-
-made_since! {
-    whole {
-        "teams" "teams";
-        "conditions" "conditions";
-        "resources" "resources";
-        "org_subscriptions" "subscriptions";
-        "org_subentitlements" "entitlements of parts";
-        "org_limit_overrides" "limits";
-        "webhooks" "webhooks";
-        "oauth_clients" "applications";
-        "organization_identity_settings" "settings of sign-in";
-        "registration_settings" "settings of registration";
-        "invitations" "invitations";
-    }
-    members {
-        "assignments" "assignments" "and not (assignment_id >= $2 and assignment_id < $3)";
-        "grants" "grants" "and not (grant_id >= $2 and grant_id < $3)";
-        "team_members" "places in teams" "";
-        "blocks" "blocks" "";
-        "org_previews" "previews" "";
-        "credentials" "keys" "";
-        "oauth_consents" "agreements" "";
-    }
-}
-
-/// Rows that a fork tells from those the run recorded: ids stand in its records in hexadecimal.
-macro_rules! unrecorded {
-    ($before:literal, $sqlite:literal, $postgres:literal, $after:literal) => {
-        Statement::forked(concat!($before, $sqlite, $after), concat!($before, $postgres, $after))
-    };
-}
-
-const MEMBERSHIPS_SINCE: Statement = unrecorded!(
-    "select count(*) from memberships m where organization_id >= $2 and organization_id < $3 and not (principal_id >= $2 and principal_id < $3) \
-     and not exists (select 1 from adopted_rows a where a.run_no = $1 and a.kind = 'membership' and a.organization_id = m.organization_id and a.row_key = ",
-    "lower(hex(m.principal_id))",
-    "replace(m.principal_id::text, '-', '')",
-    ")"
-);
-/// Memberships of its accounts elsewhere, by the directory that tells of them.
-const PLACES_SINCE: Statement = elsewhere!(
-    "select count(*) from principal_memberships where principal_id >= $2 and principal_id < $3 and organization_id"
-);
-/// What its accounts own elsewhere, and in the organizations it wrote into that stay.
-const OWNED_SINCE: Statement = Statement::new(
-    "select count(*) from resources where owner_id >= $2 and owner_id < $3 and not (organization_id >= $2 and organization_id < $3) \
-     and organization_id in (select d.organization_id from principal_memberships d where d.principal_id >= $2 and d.principal_id < $3) \
-     and cast($1 as bigint) > 0",
-);
-const ROLES_SINCE: Statement = Statement::new(
-    "select count(*) from roles r where organization_id >= $2 and organization_id < $3 and not exists (select 1 from adopted_rows a \
-     where a.run_no = $1 and a.kind = 'role' and a.organization_id = r.organization_id and a.row_key = r.role_key)",
-);
-const ENTITLEMENTS_SINCE: Statement = Statement::new(
-    "select count(*) from org_entitlements t where organization_id >= $2 and organization_id < $3 and not (source = 'migration' \
-     and exists (select 1 from adopted_rows a where a.run_no = $1 and a.kind = 'entitlement' and a.organization_id = t.organization_id \
-     and a.row_key = t.module_key))",
-);
-/// Assignments of roles that the run brought to organizations that were there before it, given since.
-const GIVEN_SINCE: Statement = Statement::new(
-    "select count(*) from adopted_rows a join assignments t on t.organization_id = a.organization_id and t.role_key = a.row_key \
-     where a.run_no = $1 and a.kind = 'role' and not (a.organization_id >= $2 and a.organization_id < $3) \
-     and not (t.principal_id is not null and t.principal_id >= $2 and t.principal_id < $3) \
-     and not (t.assignment_id >= $2 and t.assignment_id < $3)",
-);
-const SESSIONS_SINCE: Statement = Statement::new(
-    "select count(*) from sessions where principal_id >= $2 and principal_id < $3 and ended_at is null and cast($1 as bigint) > 0",
-);
-const FACTORS_SINCE: Statement = Statement::new(
-    "select count(*) from second_factors where principal_id >= $2 and principal_id < $3 and cast($1 as bigint) > 0",
-);
 
 const WORK: Statement = Statement::new(
     "select a.organization_id from adopted_rows a where a.run_no = $1 and a.kind = 'organization' and a.row_key = '' \
@@ -228,18 +108,10 @@ const FORGET_ORGANIZATIONS: Statement =
 /// The statements of this file, by name.
 #[must_use]
 pub fn statements() -> Vec<(&'static str, &'static Statement)> {
-    let lists = IN_ORGANIZATIONS.iter().chain(ABOUT_MEMBERS).chain(ELSEWHERE).chain(WRITTEN).chain(RECORDED);
+    let lists = WRITTEN.iter().chain(RECORDED);
     lists
         .map(|(name, statement)| (*name, statement))
         .chain([
-            ("MEMBERSHIPS_SINCE", &MEMBERSHIPS_SINCE),
-            ("PLACES_SINCE", &PLACES_SINCE),
-            ("OWNED_SINCE", &OWNED_SINCE),
-            ("ROLES_SINCE", &ROLES_SINCE),
-            ("ENTITLEMENTS_SINCE", &ENTITLEMENTS_SINCE),
-            ("GIVEN_SINCE", &GIVEN_SINCE),
-            ("SESSIONS_SINCE", &SESSIONS_SINCE),
-            ("FACTORS_SINCE", &FACTORS_SINCE),
             ("WORK", &WORK),
             ("UNDONE_RUNS", &UNDONE_RUNS),
             ("OPEN", &OPEN),
@@ -262,49 +134,6 @@ pub struct Range {
     pub from: u128,
     /// The first id it may not have any more.
     pub to: u128,
-}
-
-/// What people made since about what the run brought, by what it is called; only what there is.
-pub async fn made_since(conn: &mut Conn, range: Range) -> Result<Vec<(&'static str, u64)>> {
-    let own = [
-        ("memberships", &MEMBERSHIPS_SINCE),
-        ("memberships", &PLACES_SINCE),
-        ("resources", &OWNED_SINCE),
-        ("roles", &ROLES_SINCE),
-        ("entitlements", &ENTITLEMENTS_SINCE),
-        ("assignments", &GIVEN_SINCE),
-        ("sessions", &SESSIONS_SINCE),
-        ("second factors", &FACTORS_SINCE),
-    ];
-    let lists = IN_ORGANIZATIONS
-        .iter()
-        .chain(ABOUT_MEMBERS)
-        .chain(ELSEWHERE)
-        .map(|(what, statement)| (*what, statement));
-    let mut found: Vec<(&'static str, u64)> = Vec::new();
-    for (what, statement) in lists.chain(own) {
-        let params = params![range.run, OrganizationId(range.from), OrganizationId(range.to)];
-        let count: u64 = conn.query_one(statement, params).await?.get(0)?;
-        match found.iter_mut().find(|(known, _)| *known == what) {
-            Some((_, sum)) => *sum += count,
-            None => found.push((what, count)),
-        }
-    }
-    found.retain(|(_, count)| *count > 0);
-    Ok(found)
-}
-
-/// What people made since in organizations with ids of another range, into which the run wrote.
-pub async fn made_in_organizations(conn: &mut Conn, range: Range) -> Result<Vec<(&'static str, u64)>> {
-    let mut found = Vec::new();
-    for (what, statement) in IN_ORGANIZATIONS {
-        let params = params![range.run, OrganizationId(range.from), OrganizationId(range.to)];
-        let count: u64 = conn.query_one(statement, params).await?.get(0)?;
-        if count > 0 {
-            found.push((*what, count));
-        }
-    }
-    Ok(found)
 }
 
 /// Runs that were taken back.

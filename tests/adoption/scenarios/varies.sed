@@ -8,6 +8,8 @@ s#http://(127\.0\.0\.1|localhost):[0-9]+#<service>#g
 s/^  [0-9]+ MiB free, .*$/  <room, or version>/
 s/^  PostgreSQL [0-9].*$/  <room, or version>/
 /^  [0-9]+ transactions there have been open for more than/d
+s#^(  Charter's database is ).*$#\1<address>#
+/^  in its schema charter$/d
 s/[0-9]+ tables of Charter/<n> tables of Charter/
 s/^(  schema +done +)[0-9]+ rows/\1<n> rows/
 s/[0-9]+ users x permissions/<n> users x permissions/
@@ -21,4 +23,4 @@ s/[0-9]+ of 1000 answers were compared without a difference \(pairs of user and 
 s/answers compared: [0-9]+, pairs of user and permission: [0-9]+/answers compared: <n>, pairs of user and permission: <n>/
 s/gave no answer to [0-9]+ of [0-9]+ checks/gave no answer to <n> of <n> checks/
 s/^[0-9]{4}_[a-z_]+ (would be undone|undone|applied)$/<migration> \1/
-s/^  public\.users:/  users:/
+s/^( +)public\.users:/\1users:/

@@ -84,18 +84,21 @@ async fn restored(
 }
 
 /// How many rows that the run changed people changed since, by what they are called.
-pub(super) async fn changed_since(conn: &mut Conn, run: &Run) -> Result<Vec<(&'static str, u64)>, Problem> {
+pub(super) async fn changed_since(
+    conn: &mut Conn,
+    run: &Run,
+) -> Result<Vec<(&'static str, &'static str, u64)>, Problem> {
     let mut found = Vec::new();
     let lost = change::lost(conn, run.number).await?;
     if lost > 0 {
-        found.push(("rights of members who are gone", lost));
+        found.push(("right of a member who is gone", "rights of members who are gone", lost));
     }
-    for (kind, what) in [
-        (ChangeKind::Membership, "changed memberships"),
-        (ChangeKind::Account, "changed accounts"),
-        (ChangeKind::Role, "changed roles"),
-        (ChangeKind::Entitlement, "changed entitlements"),
-        (ChangeKind::Organization, "changed organizations"),
+    for (kind, one, several) in [
+        (ChangeKind::Membership, "changed membership", "changed memberships"),
+        (ChangeKind::Account, "changed account", "changed accounts"),
+        (ChangeKind::Role, "changed role", "changed roles"),
+        (ChangeKind::Entitlement, "changed entitlement", "changed entitlements"),
+        (ChangeKind::Organization, "changed organization", "changed organizations"),
     ] {
         let mut count = 0;
         let mut page = change::first(conn, run.number, kind, LOOKED_AT).await?;
@@ -106,7 +109,7 @@ pub(super) async fn changed_since(conn: &mut Conn, run: &Run) -> Result<Vec<(&'s
             page = change::after(conn, run.number, kind, &last, LOOKED_AT).await?;
         }
         if count > 0 {
-            found.push((what, count));
+            found.push((one, several, count));
         }
     }
     Ok(found)

@@ -1,6 +1,6 @@
 //! Runs: begun, gone on with, listed.
 
-use super::{Run, RunEngine, RunState, StepRow, event, hold, known, require_operator};
+use super::{Run, RunEngine, RunState, Step, StepRow, StepState, event, hold, known, require_operator};
 use crate::App;
 use crate::caller::{Listing, Page, RequestContext};
 use crate::transaction::{Committed, Transaction};
@@ -39,6 +39,17 @@ pub struct RunView {
     pub steps: Vec<StepRow>,
     /// Whether it was begun before.
     pub resumed: bool,
+}
+
+impl RunView {
+    /// The step to which the run was taken back on purpose, where no step of it failed.
+    pub fn back_to(&self) -> Option<Step> {
+        let is = |state: StepState| self.steps.iter().any(|row| row.state == state);
+        if self.run.state != RunState::Failed || is(StepState::Failed) || !is(StepState::Undone) {
+            return None;
+        }
+        self.steps.iter().filter(|row| row.state == StepState::Done).map(|row| row.step).max()
+    }
 }
 
 impl RunDraft {

@@ -5,7 +5,7 @@
 //! What allows goes before what denies, and an account goes whole, so nobody has more in between than before or after.
 
 use super::put_back;
-use super::run::{RunView, view};
+use super::run::{RunView, reading_problem, view};
 use super::{
     LEASE, Run, RunState, Step, StepState, event, hold, is_of_run, known, range_of, require_operator,
 };
@@ -17,12 +17,13 @@ use crate::identity::session;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Conn, Scope, Tx};
 use charter_kernel::audit::AuditEvent;
-use charter_kernel::{ModuleKey, OrganizationId, Problem, ProblemKind, SessionId};
+use charter_kernel::{Key, ModuleKey, OrganizationId, Problem, ProblemKind, SessionId, counted};
 use charter_policy::Index;
 use charter_store as store;
-use charter_store::adoption_undo::{self as undo_rows, Range};
+use charter_store::adoption_made::{self, Made};
+use charter_store::adoption_undo as undo_rows;
 use charter_store::removed_organization::Removed;
-use charter_store::{adoption_account, adoption_hold, adoption_row, adoption_wipe};
+use charter_store::{adoption_account, adoption_hold, adoption_lookup, adoption_row, adoption_wipe};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Accounts of one call.
@@ -48,6 +49,8 @@ pub struct UndoDraft {
 pub struct Undone {
     /// Rows removed, by kind.
     pub removed: BTreeMap<&'static str, u64>,
+    /// Organizations with a trail of their own, which stay, closed and empty.
+    pub kept: Vec<Key>,
     /// Nothing is left to do.
     pub done: bool,
 }
@@ -69,9 +72,7 @@ pub async fn undo(
     draft: UndoDraft,
 ) -> Result<(Undone, RunView), Problem> {
     require_operator(ctx)?;
-    if draft.to == Step::Equivalence {
-        return Err(Problem::invalid("to", "before, schema or data is expected"));
-    }
+    require_step(draft.to)?;
     let (platform, now, ctx) = (app.platform(), ctx.now, ctx.clone());
     let index = app.snapshots().index();
     let ((undone, view, aftermath), _) = app
@@ -118,29 +119,75 @@ pub async fn undo(
     Ok((undone, view))
 }
 
+/// Says whether a run could be taken back, once those of its source that came after it are.
+pub async fn check_undo(
+    app: &App,
+    ctx: &RequestContext,
+    number: u64,
+    draft: UndoDraft,
+) -> Result<RunView, Problem> {
+    require_operator(ctx)?;
+    require_step(draft.to)?;
+    reading_problem(app, move |conn| {
+        Box::pin(async move {
+            let run = known(conn, number).await?;
+            if !matches!(run.state, RunState::Undone | RunState::Undoing) && draft.to != Step::Data {
+                let mut after = run.number;
+                while let Some(later) = store::adoption_run::later(conn, after).await? {
+                    if later.source != run.source {
+                        return Err(stands(&later));
+                    }
+                    after = later.number;
+                }
+                require_unmade(conn, &run, draft.discard).await?;
+            }
+            view(conn, run, true).await
+        })
+    })
+    .await
+}
+
+fn require_step(to: Step) -> Result<(), Problem> {
+    if to == Step::Equivalence {
+        return Err(Problem::invalid("to", "before, schema or data is expected"));
+    }
+    Ok(())
+}
+
+fn stands(later: &Run) -> Problem {
+    let (number, source, state) = (later.number, &later.source, later.state.as_str());
+    Problem::new(
+        ProblemKind::InUse,
+        format!("run {number} of the source {source} came after it and is {state}: take that back first"),
+    )
+}
+
 /// Refuses while another run stands on this one, and while people's own rows would go unasked after the equivalence held.
 async fn require_free(tx: &mut Tx, run: &Run, discard: bool) -> Result<(), Problem> {
     if let Some(later) = store::adoption_run::later(tx, run.number).await? {
-        let (number, state) = (later.number, later.state.as_str());
-        return Err(Problem::new(
-            ProblemKind::InUse,
-            format!("run {number} came after it and is {state}: take that back first"),
-        ));
+        return Err(stands(&later));
     }
+    require_unmade(tx, run, discard).await
+}
+
+async fn require_unmade(conn: &mut Conn, run: &Run, discard: bool) -> Result<(), Problem> {
     // What was never proved can always be taken back, or its gains would stay in force.
-    if discard || adoption_hold::opened_at(tx, run.number).await?.is_none() {
+    if discard || adoption_hold::opened_at(conn, run.number).await?.is_none() {
         return Ok(());
     }
-    let mut made = undo_rows::made_since(tx, range_of(run.number)).await?;
-    for owner in owners(tx, run).await?.into_iter().filter(|owner| *owner != run.number) {
-        let range = Range { run: run.number, ..range_of(owner) };
-        made.extend(undo_rows::made_in_organizations(tx, range).await?);
+    let (range, mut made) = (range_of(run.number), Made::default());
+    let until = range_of(store::adoption_run::newest(conn).await?).to;
+    for owner in owners(conn, run).await? {
+        adoption_made::in_organizations(conn, &mut made, range, range_of(owner), until).await?;
     }
-    made.extend(put_back::changed_since(tx, run).await?);
+    adoption_made::elsewhere(conn, &mut made, range, until).await?;
+    for (one, several, count) in put_back::changed_since(conn, run).await? {
+        made.add(one, several, count);
+    }
     if made.is_empty() {
         return Ok(());
     }
-    let counts: Vec<String> = made.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    let counts: Vec<String> = made.iter().map(|(one, several, count)| counted(count, one, several)).collect();
     Err(Problem::new(
         ProblemKind::InUse,
         format!("people made since: {}; they go as well when told to discard them", counts.join(", ")),
@@ -214,6 +261,8 @@ async fn piece(
             aftermath.gone = store::removed_organization::record(tx, &gone, now).await?;
             undone.removed.insert("organizations", adoption_wipe::remove(tx, &gone).await?);
         }
+        let keys = adoption_lookup::organizations(tx, &Vec::from_iter(kept.iter().copied())).await?;
+        undone.kept.extend(keys.into_iter().map(|it| it.key));
         aftermath.events.extend(kept.into_iter().map(|id| {
             let mut event = audit::event(ctx, id, "adoption.undo", "organization", id.to_string());
             event.reason = format!("run {} was taken back; its trail stays", run.number);
@@ -284,7 +333,7 @@ async fn finish(tx: &mut Tx, run: &mut Run, to: Step, ctx: &RequestContext) -> R
         adoption_hold::close(tx, run.number).await?;
     }
     run.state = if to == Step::Before { RunState::Undone } else { RunState::Failed };
-    run.error = (to != Step::Before).then(|| format!("taken back to the step {}", to.as_str()));
+    run.error = None;
     run.ended_at = Some(ctx.now);
     store::adoption_run::set_state(tx, run.number, run.state, run.error.as_deref(), run.ended_at).await?;
     Ok(())

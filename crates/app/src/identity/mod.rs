@@ -72,6 +72,7 @@ mod session_limits;
 pub mod setup;
 mod shelf;
 pub mod sign_in;
+pub mod signed_statement;
 pub mod signing_key;
 pub mod step_up;
 pub mod support;

@@ -46,6 +46,11 @@ impl VerifyingKey {
         self.public.verify(message, signature).is_ok()
     }
 
+    /// Whether nothing it signed counts any more.
+    pub fn is_revoked(&self) -> bool {
+        self.state == KeyState::Revoked
+    }
+
     /// Whether tokens of this key are accepted at all.
     pub fn is_accepted(&self) -> bool {
         matches!(self.state, KeyState::Active | KeyState::Retiring)
@@ -232,6 +237,13 @@ impl KeySet {
     /// The algorithm of the key that signs.
     pub fn signer_alg(&self) -> Option<&str> {
         self.signer.as_ref().map(|signer| signer.alg.as_str())
+    }
+
+    /// The public part of the key that signs, as a document for verifiers has it.
+    pub fn signer_jwk(&self) -> Option<Value> {
+        let kid = self.signer_kid()?;
+        let key = self.kept.iter().find(|key| key.kid == kid)?;
+        members(&key.alg, &key.public_key)
     }
 
     /// The signature of the active key.

@@ -66,6 +66,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match dispatch(&operations, &matches, &program) {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Denied) => ExitCode::from(DENIED),
+        Ok(Outcome::Stopped(code)) => ExitCode::from(code),
         Err(failure) => {
             output::complain(&format!("charter: {failure}"));
             ExitCode::from(FAULT)
@@ -161,6 +162,7 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         "adopt rollback" => runtime(false)?.block_on(adopt::rollback(&invocation)),
         "adopt status" => runtime(false)?.block_on(adopt::status(&invocation)),
         "adopt verify" => runtime(false)?.block_on(adopt::verify(&invocation)),
+        "adopt check-proof" => runtime(false)?.block_on(adopt::check_proof(&invocation)),
         "adopt shadow" => runtime(false)?.block_on(adopt::replay(&invocation)),
         "adopt shadow status" => runtime(false)?.block_on(adopt::shadow::status(&invocation)),
         "adopt shadow flips" => runtime(false)?.block_on(adopt::shadow::flips(&invocation)),

@@ -89,6 +89,7 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
         (&["adopt", "rollback"], adopt::rollback_command()),
         (&["adopt", "status"], adopt::status_command()),
         (&["adopt", "verify"], adopt::verify_command()),
+        (&["adopt", "check-proof"], adopt::check_proof_command()),
         (&["adopt", "plan"], adopt::plan_command()),
         (&["adopt", "shadow"], adopt::shadow_command()),
         (&["adopt", "shadow", "status"], adopt::shadow::status_command()),

@@ -8,6 +8,13 @@ pub fn name(variables: &BTreeMap<OsString, OsString>) -> String {
     from_system().or_else(|| claimed(variables)).unwrap_or_else(|| "unknown".to_owned())
 }
 
+/// The name of the machine it runs on.
+pub fn machine() -> String {
+    let read = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = read.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| "unknown".to_owned())
+}
+
 fn claimed(variables: &BTreeMap<OsString, OsString>) -> Option<String> {
     ["USER", "LOGNAME", "USERNAME"]
         .iter()

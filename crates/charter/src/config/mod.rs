@@ -2,7 +2,7 @@
 //! fault is found in one go. `setting.rs` is the list; `layers.rs` knows where a value came from; `production.rs` says
 //! what is good enough only for trying out.
 
-mod account;
+pub mod account;
 mod fault;
 mod file;
 mod layers;

@@ -10,7 +10,9 @@
 
 mod adopt;
 mod adopt_follow;
+mod adopt_proof;
 mod adopt_run;
+mod adopt_told;
 mod browser;
 mod commands;
 mod configuration;

@@ -20,6 +20,11 @@ impl Run {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.out, self.err))
     }
 
+    /// What it told, in one line: where lines are broken says nothing.
+    pub fn told(&self) -> String {
+        format!("{} {}", self.out, self.err).split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// The same run, which must have ended with the code.
     #[track_caller]
     pub fn ended(self, code: i32) -> Self {

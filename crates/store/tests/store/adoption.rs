@@ -10,7 +10,6 @@ use charter_testkit::both_engines;
 use charter_testkit::database::{TestDatabase, postgres};
 
 use crate::world::{NOW, at, key, migrated};
-use crate::write;
 
 /// Ids of other things than accounts.
 const OTHER_IDS: &[&str] = &[
@@ -130,17 +129,18 @@ both_engines!(accounts_of_a_run_are_opened_page_by_page, async |db: TestDatabase
         user(range.to - 1, "d"),
         user(range.to, "other run"),
     ];
-    write!(db, tx => async {
+    crate::write!(db, tx => async {
         adoption_run::insert(tx, &run(1), "{}").await?;
         adoption_row::insert_users(tx, &users, NOW).await
     })
     .unwrap();
-    let open = async |after| write!(db, tx => adoption_hold::open(tx, range, after, 2, at(1))).unwrap();
+    let open =
+        async |after| crate::write!(db, tx => adoption_hold::open(tx, range, after, 2, at(1))).unwrap();
     let first = open(None).await;
     assert_eq!(first, Some(PrincipalId(range.from + 1)));
     assert_eq!(waiting(&db).await, ["c", "d", "other run"]);
     const SUSPEND: Statement = Statement::new("update principals set status = 'suspended' where login = 'a'");
-    write!(db, tx => tx.execute(&SUSPEND, &[])).unwrap();
+    crate::write!(db, tx => tx.execute(&SUSPEND, &[])).unwrap();
     let second = open(first).await;
     assert_eq!(second, Some(PrincipalId(range.to - 1)));
     assert_eq!(open(second).await, None);

@@ -3,10 +3,12 @@
 
 use super::super::Invocation;
 use super::super::show;
-use super::desk::{Desk, Holder, Told};
-use super::equivalence::{self, Equivalence, Proof};
+use super::desk::{Desk, Holder, Told, send};
+use super::equivalence::{self, Accepted, Equivalence};
 use super::here::{self, Here};
+use super::interrupt::{self, Stop};
 use super::legacy::{self, Legacy, Looking};
+use super::proof::{self, Proof};
 use super::ready::{self, Ready};
 use super::record::{self, Record, RecordedLegacy, RecordedOrganization};
 use super::{data, follow, plan, tables};
@@ -14,15 +16,17 @@ use crate::client::{Call, Client};
 use crate::config::Configuration;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
-use crate::output;
+use crate::{installation, output};
 use charter_adopt::change::Changes;
 use charter_adopt::module;
-use charter_adopt::plan::{Ground, Plan, catalogue_sum, counted};
+use charter_adopt::plan::{self as planned, Ground, Plan, catalogue_sum};
 use charter_adopt::rows::{Making, Source};
 use charter_catalogue::OwnCatalogue;
+use charter_kernel::counted;
 use clap::{Arg, Command};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 const PLAN: &str = "plan";
@@ -61,11 +65,13 @@ fn address(invocation: &Invocation<'_>, plan: &Plan) -> Result<String> {
 /// What is told on the way, unless JSON is asked for.
 pub struct Telling {
     is_json: bool,
+    /// The run, once there is one, and the stage it is in.
+    reached: Cell<(u64, &'static str)>,
 }
 
 impl Telling {
     pub const fn new(invocation: &Invocation<'_>) -> Self {
-        Self { is_json: invocation.is_json }
+        Self { is_json: invocation.is_json, reached: Cell::new((0, "before")) }
     }
 
     pub fn line(&self, text: &str) {
@@ -77,20 +83,51 @@ impl Telling {
     fn stage(&self, number: u8, name: &str, lines: &[String]) {
         self.line(&format!("stage {number} of 4, {name}: done"));
         for line in lines {
-            self.line(&format!("  {line}"));
+            let inner = line.len() - line.trim_start().len();
+            self.line(&output::wrapped(&" ".repeat(2 + inner), line));
+        }
+    }
+
+    fn reaches(&self, run: u64, stage: &'static str) {
+        self.reached.set((run, stage));
+    }
+
+    /// How far it came, for somebody who ended it.
+    fn stopped(&self, plan: &str) -> String {
+        match self.reached.get() {
+            (0, _) => "no run was begun, and nothing was written".to_owned(),
+            (run, stage) => format!(
+                "run {run} is in the stage {stage}, and nobody has anything by it; `charter adopt apply --plan {plan}` goes on, `charter adopt \
+                 rollback` takes it back"
+            ),
         }
     }
 }
 
-struct Stages<'a> {
+/// What is carried out, and where.
+struct Work<'a> {
     configuration: &'a Configuration,
     plan: &'a Plan,
     found: &'a Legacy,
+    telling: &'a Telling,
+    ready: &'a Ready,
+    address: &'a str,
+    started_at: &'a str,
+}
+
+struct Stages<'a> {
     ground: &'a Ground<'a>,
     here: &'a Here,
     own: &'a OwnCatalogue,
-    telling: &'a Telling,
     changes: &'a Changes,
+    work: &'a Work<'a>,
+}
+
+/// What the last stage came to.
+struct Proved {
+    equivalence: Equivalence,
+    text: String,
+    signature: String,
 }
 
 /// A stage that failed, and why.
@@ -110,9 +147,9 @@ impl Stages<'_> {
     }
 
     /// The second stage: our tables are there and are what was meant; the other system's permissions are codes.
-    async fn schema(&self, desk: &Desk<'_>, ready: &Ready) -> Result<Record> {
-        let tables = tables::ours(self.configuration).await?;
-        let record = self.record(desk.run, tables, ready, "applying")?;
+    async fn schema(&self, desk: &Desk<'_>) -> Result<Record> {
+        let tables = tables::ours(self.work.configuration).await?;
+        let record = self.record(desk.run, tables, "applying")?;
         let client = self.client()?;
         if *self.own != self.here.own {
             put_catalogue(client, self.own).await?;
@@ -122,57 +159,74 @@ impl Stages<'_> {
             state: "done",
             rows: record.tables.len() as u64,
             checksum: Some(sum(record.tables.join("\n").as_bytes())),
-            detail: json!({ "tables": record.tables, "schema": self.configuration.database_schema }),
+            detail: json!({ "tables": record.tables, "schema": self.work.configuration.database_schema }),
             error: None,
         })
         .await?;
-        let codes = self.found.heard.facts.permissions.len();
+        let codes = self.work.found.heard.facts.permissions.len();
         let lines = [
-            format!("{} tables of Charter, all of them its own", record.tables.len()),
-            format!("{codes} permissions of the other system are codes here"),
+            format!(
+                "{} of Charter, all of them its own",
+                counted(record.tables.len() as u64, "table", "tables")
+            ),
+            format!(
+                "{} here",
+                counted(
+                    codes as u64,
+                    "permission of the other system is a code",
+                    "permissions of the other system are codes"
+                )
+            ),
         ];
-        self.telling.stage(2, "schema", &lines);
+        self.work.telling.stage(2, "schema", &lines);
         Ok(record)
     }
 
-    fn record(&self, run: u64, tables: Vec<String>, ready: &Ready, state: &str) -> Result<Record> {
+    fn record(&self, run: u64, tables: Vec<String>, state: &str) -> Result<Record> {
         let making = Making::new(self.ground.source(&self.here.known, run));
         let organizations = making.organizations().iter();
         let record = Record {
             format: record::FORMAT,
             run: u32::try_from(run).unwrap_or(u32::MAX),
-            source: self.plan.source.as_str().to_owned(),
-            system: legacy::name(self.plan.system).to_owned(),
-            from: self.plan.from.clone(),
-            database: without_password(&self.configuration.database),
-            database_schema: self.configuration.database_schema.clone(),
+            source: self.work.plan.source.as_str().to_owned(),
+            system: legacy::name(self.work.plan.system).to_owned(),
+            from: self.work.plan.from.clone(),
+            database: without_password(&self.work.configuration.database),
+            database_schema: self.work.configuration.database_schema.clone(),
             tables,
             organizations: organizations
                 .map(|row| RecordedOrganization { key: row.key.clone(), name: row.name.clone() })
                 .collect(),
-            legacy: RecordedLegacy { fingerprint: self.plan.facts.clone(), tables: ready.sums.clone() },
-            plan_hash: self.plan.hash.clone(),
-            started_at: crate::installation::now().to_string(),
+            legacy: RecordedLegacy {
+                fingerprint: self.work.plan.facts.clone(),
+                tables: self.work.ready.sums.clone(),
+            },
+            plan_hash: self.work.plan.hash.clone(),
+            started_at: installation::now().to_string(),
             state: state.to_owned(),
         };
-        record.write(&self.configuration.data).map_err(Failure::new)?;
+        record.write(&self.work.configuration.data).map_err(Failure::new)?;
         Ok(record)
     }
 
     /// The fourth stage: before is after, or the difference was accepted by name.
-    async fn equivalence(&self, desk: &Desk<'_>) -> std::result::Result<(Equivalence, String), Failed> {
+    async fn equivalence(&self, desk: &Desk<'_>) -> std::result::Result<Proved, Failed> {
         let stage = failed("equivalence");
         let client = self.client().map_err(&stage)?;
         // What was written is linked by now, under whatever ids it has.
         let mut known = charter_adopt::rows::Known::default();
-        here::links(client, &self.plan.source, &mut known).await.map_err(&stage)?;
-        let equivalence = equivalence::compare(client, self.ground, &known, &self.plan.accepted, desk.run);
+        here::links(client, &self.work.plan.source, &mut known).await.map_err(&stage)?;
+        let plan = self.work.plan;
+        let accepted = Accepted { names: &plan.accepted, beyond: &plan.beyond };
+        let equivalence = equivalence::compare(client, self.ground, &known, accepted, desk.run);
         let equivalence = equivalence.await.map_err(&stage)?;
-        let catalogue = catalogue_sum(&self.ground.catalogue);
-        let proof = Proof::new(desk.run, self.plan, &self.plan.facts, &catalogue, &equivalence);
-        let text = proof.text();
-        let path = record::folder(&self.configuration.data).join(format!("proof-{:06}.json", desk.run));
-        crate::folder::write_private(&path, &text).map_err(|wrong| stage(Failure::new(wrong)))?;
+        let (text, lines) = self.proof(desk.run, &equivalence).await.map_err(&stage)?;
+        let path = record::folder(&self.work.configuration.data).join(format!("proof-{:06}.json", desk.run));
+        let signature = match equivalence.holds() {
+            true => Some(proof::sign(client, desk.run, &text).await.map_err(&stage)?),
+            false => None,
+        };
+        proof::keep(&path, &text, signature.as_deref()).map_err(&stage)?;
         if !equivalence.holds() {
             let why = format!("before is not after\n{}", equivalence::told(&equivalence).trim_end());
             return Err(Failed {
@@ -188,16 +242,40 @@ impl Stages<'_> {
             checksum: Some(sum(text.as_bytes())),
             detail: json!({
                 "pairs": equivalence.verdict.pairs, "gains": equivalence.verdict.gains, "losses": equivalence.verdict.losses,
-                "module_pairs": equivalence.module_pairs, "accepted": self.plan.accepted, "approved_by": self.plan.approved_by,
+                "module_pairs": equivalence.module_pairs, "accepted": plan.accepted, "approved_by": plan.approved_by,
+                "signature": signature,
             }),
             error: None,
         })
         .await
         .map_err(&stage)?;
-        let lines: Vec<String> =
-            equivalence::told(&equivalence).lines().map(|line| line.trim_start().to_owned()).collect();
-        self.telling.stage(4, "equivalence", &lines);
-        Ok((equivalence, text))
+        let told = equivalence::told(&equivalence);
+        let mut all: Vec<String> = told.lines().map(|line| line.trim_start().to_owned()).collect();
+        all.extend(lines);
+        all.push(format!("the proof is signed: {}", path.display()));
+        self.work.telling.stage(4, "equivalence", &all);
+        Ok(Proved { equivalence, text, signature: signature.unwrap_or_default() })
+    }
+
+    /// The text of the proof, and whether the other system's tables are as they were.
+    async fn proof(&self, run: u64, equivalence: &Equivalence) -> Result<(String, Vec<String>)> {
+        let Work { configuration, plan, found, ready, .. } = *self.work;
+        let mut again = Looking::open(self.work.address, Some(plan.system), found.mapping.as_ref()).await?;
+        let tables_after = ready::sums(&mut again).await?;
+        let server_version = ready::server_version(&mut again).await;
+        let call = Call::new("GET", format!("/api/v1/adoption/runs/{run}"));
+        let ground = proof::Ground {
+            configuration,
+            run: &send(self.client()?, &call).await?.json()?,
+            plan,
+            facts: &plan.facts,
+            catalogue: &catalogue_sum(&self.ground.catalogue),
+            address: &without_password(self.work.address),
+            server_version: server_version.as_deref(),
+            tables_after: &tables_after,
+            started_at: self.work.started_at,
+        };
+        Ok((Proof::new(&ground, equivalence).text(), compared(&ready.sums, &tables_after)))
     }
 
     /// Takes the run back, and says what that left.
@@ -214,7 +292,9 @@ impl Stages<'_> {
         desk.tell(told).await?;
         let removed = desk.undo("before", false, |_| {}).await?;
         put_catalogue_back(self.client()?, &self.here.own, self.own).await?;
-        self.telling.line(&format!("the run was taken back: {removed} rows removed"));
+        self.work
+            .telling
+            .line(&format!("the run was taken back: {} removed", counted(removed.rows, "row", "rows")));
         Ok(())
     }
 }
@@ -230,19 +310,20 @@ pub fn compared(
     let short = all.get(..16).unwrap_or_default();
     if differing.is_empty() {
         return vec![format!(
-            "the other system's {} tables are as they were, byte for byte (sha256 {short}...)",
-            now.len()
+            "the other system's {} as before, byte for byte (sha256 {short}...)",
+            counted(now.len() as u64, "table is", "tables are")
         )];
     }
     let mut lines = vec![format!(
-        "{} of the other system's {} tables changed meanwhile; nothing here writes them, so it did:",
+        "{} of the other system's {} changed meanwhile; nothing here writes them, so it did:",
         differing.len(),
-        now.len()
+        counted(now.len() as u64, "table", "tables")
     )];
     for name in differing {
         let rows =
             |sums: &BTreeMap<String, charter_adopt::sums::TableSum>| sums.get(name).map_or(0, |sum| sum.rows);
-        lines.push(format!("  {name}: {} rows before, {} now", rows(before), rows(now)));
+        let (was, is) = (counted(rows(before), "row", "rows"), rows(now));
+        lines.push(format!("  {name}: {was} before, {is} now"));
     }
     lines
 }
@@ -256,7 +337,7 @@ pub fn sum(bytes: &[u8]) -> String {
 pub async fn put_catalogue(client: &Client, own: &OwnCatalogue) -> Result<()> {
     let document = charter_catalogue::print_own(own);
     let call = Call::new("POST", "/api/v1/catalogue/apply").json(&json!({ "document": document }));
-    super::desk::send(client, &call).await?;
+    send(client, &call).await?;
     Ok(())
 }
 
@@ -277,19 +358,58 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let plan = plan::read(path)?;
     let obstacles = plan.obstacles();
     if !obstacles.is_empty() {
-        let told: Vec<String> = obstacles.iter().map(|obstacle| format!("\n  - {obstacle}")).collect();
+        let told: Vec<String> =
+            obstacles.iter().map(|it| format!("\n{}", output::wrapped("  - ", it).trim_end())).collect();
         return Err(Failure::new(format!("{path} cannot be carried out:{}", told.concat())));
     }
-    let configuration = &invocation.loaded.configuration;
     let telling = Telling::new(invocation);
-    let mapping = legacy::parsed("the mapping of the plan", &plan.mapping)?;
-    let address = address(invocation, &plan)?;
+    let mut stop = Stop::listen()?;
+    match stop.unless(begun(invocation, &plan, &telling)).await {
+        Err(code) => Ok(interrupt::told(code, telling.stopped(path))),
+        Ok(begun) => {
+            let (address, found, ready, looking, mut here) = begun?;
+            let work = Work {
+                configuration: &invocation.loaded.configuration,
+                plan: &plan,
+                found: &found,
+                telling: &telling,
+                ready: &ready,
+                address: &address,
+                started_at: &ready.started_at,
+            };
+            let done = stop.unless(carry_out(&mut here, &work, looking)).await;
+            let closed = here.close().await;
+            match done {
+                Err(code) => Ok(interrupt::told(code, telling.stopped(path))),
+                Ok(done) => {
+                    let (number, carried) = done?;
+                    closed?;
+                    ended(invocation, &work, number, carried).await
+                }
+            }
+        }
+    }
+}
 
+/// The first stage, and the installation.
+async fn begun(
+    invocation: &Invocation<'_>,
+    plan: &Plan,
+    telling: &Telling,
+) -> Result<(String, Legacy, Ready, Looking, Here)> {
+    let configuration = &invocation.loaded.configuration;
+    let mapping = legacy::parsed("the mapping of the plan", &plan.mapping)?;
+    let address = address(invocation, plan)?;
     let mut looking = Looking::open(&address, Some(plan.system), Some(&mapping)).await?;
     let heard = looking.hear(&mut |_, _| {}).await?;
-    let ready = ready::look(invocation.matches, configuration, &plan, &mut looking, &heard).await?;
+    let mut ready = ready::look(invocation.matches, configuration, plan, &mut looking, &heard).await?;
+    if !installation::is_there(configuration).await {
+        let data = configuration.data.display();
+        ready
+            .lines
+            .push(format!("there is no installation yet: a new one is made, with its data folder in {data}"));
+    }
     telling.stage(1, "before", &ready.lines);
-
     let found = Legacy {
         system: plan.system,
         engine: looking.engine(),
@@ -299,43 +419,44 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         heard,
         passwords: BTreeMap::new(),
     };
-    let mut here = Here::open(configuration, &plan.source, &found).await?;
-    let done = carry_out(&mut here, &plan, &found, configuration, &telling, &ready, looking).await;
-    let client_closed = here.close().await;
-    let (desk_run, outcome) = done?;
-    client_closed?;
-    match outcome {
-        Ok((equivalence, text)) => {
+    let here = Here::open(configuration, &plan.source, &found).await?;
+    Ok((address, found, ready, looking, here))
+}
+
+/// Tells how a run ended.
+async fn ended(invocation: &Invocation<'_>, work: &Work<'_>, number: u64, carried: Carried) -> Result {
+    let telling = work.telling;
+    match carried {
+        Ok(Proved { equivalence, text, signature }) => {
             if let Some(file) = invocation.matches.get_one::<String>(PROOF) {
-                std::fs::write(file, &text)
-                    .map_err(|error| Failure::new(format!("{file} cannot be written: {error}")))?;
+                proof::hand_out(file, &text, &signature)?;
             }
             if invocation.is_json {
-                show::raw(&json!({ "run": desk_run, "state": "applied", "equivalence": equivalence }));
+                show::raw(&json!({ "run": number, "state": "applied", "equivalence": equivalence }));
             }
-            telling.line(&format!(
-                "run {desk_run} is applied: charter adopt verify proves it again at any time"
-            ));
+            telling
+                .line(&format!("run {number} is applied: charter adopt verify proves it again at any time"));
             Ok(Outcome::Good)
         }
         Err(None) => {
             if invocation.is_json {
-                show::raw(&json!({ "run": desk_run, "state": "applied", "changed": false }));
+                show::raw(&json!({ "run": number, "state": "applied", "changed": false }));
             }
-            telling.line(&format!("run {desk_run} of this plan is applied already: nothing changed"));
+            telling.line(&format!("run {number} of this plan is applied already: nothing changed"));
             Ok(Outcome::Good)
         }
         Err(Some(failed)) => {
-            let mut again = Looking::open(&address, Some(plan.system), found.mapping.as_ref()).await?;
+            let mut again =
+                Looking::open(work.address, Some(work.plan.system), work.found.mapping.as_ref()).await?;
             let now = ready::sums(&mut again).await?;
-            let lines = compared(&ready.sums, &now);
+            let lines = compared(&work.ready.sums, &now);
             for line in &lines {
                 telling.line(line);
             }
             if invocation.is_json {
                 let stage = failed.stage;
                 show::raw(
-                    &json!({ "run": desk_run, "state": "undone", "stage": stage, "error": failed.why.to_string(), "other_system": lines }),
+                    &json!({ "run": number, "state": "undone", "stage": stage, "error": failed.why.to_string(), "other_system": lines }),
                 );
             } else {
                 output::complain(&format!("charter: the stage {} failed: {}", failed.stage, failed.why));
@@ -346,30 +467,33 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
 }
 
 /// Refuses a plan that says something else than what it comes to.
-fn as_planned(plan: &Plan, ground: &Ground<'_>, found: &Legacy) -> Result<()> {
+fn as_planned(plan: &Plan, ground: &Ground<'_>, found: &Legacy, here: &Here) -> Result<()> {
     let unfit = |anomalies: &BTreeMap<String, u64>| anomalies.get("unfit_login").copied();
-    let is_same = ground.verdict(&plan.accepted, &mut |_| {}) == plan.verdict
+    let (new, _) = ground.new_organizations(&here.known, &[]);
+    let key = |legacy_id: &str| plan.new_organizations.iter().find(|it| it.legacy_id == legacy_id);
+    if let Some(other) = new.iter().find(|it| key(&it.legacy_id).is_some_and(|planned| planned.key != it.key))
+    {
+        return Err(Failure::new(format!(
+            "the organization {} would get the key {} by now, and another in the plan: make the plan again",
+            other.name, other.key
+        )));
+    }
+    let is_same = ground.verdict(&plan.accepted, &plan.beyond, &mut |_| {}) == plan.verdict
+        && ground.without_before() == plan.without_before
         && ground.intent.unmapped == plan.unmapped
         && ground.roles() == plan.roles
         && ground.faults(&found.heard.anomalies).is_empty()
-        && unfit(&counted(&found.heard.anomalies)) == unfit(&plan.anomalies);
+        && unfit(&planned::counted(&found.heard.anomalies)) == unfit(&plan.anomalies);
     if is_same {
         return Ok(());
     }
     Err(Failure::new("the plan does not say what it comes to: make it again"))
 }
 
-type Carried = std::result::Result<(Equivalence, String), Option<Failed>>;
+type Carried = std::result::Result<Proved, Option<Failed>>;
 
-async fn carry_out(
-    here: &mut Here,
-    plan: &Plan,
-    found: &Legacy,
-    configuration: &Configuration,
-    telling: &Telling,
-    ready: &Ready,
-    looking: Looking,
-) -> Result<(u64, Carried)> {
+async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result<(u64, Carried)> {
+    let Work { configuration, plan, found, telling, .. } = *work;
     let new_names = |kind: &str, names: &[String]| -> Vec<String> {
         let open = names.iter().map(|name| format!("{kind}:{name}"));
         open.filter(|name| !plan.accepted.contains(name)).collect()
@@ -392,21 +516,28 @@ async fn carry_out(
     let mapping = found.mapping.as_ref().ok_or_else(|| Failure::new("the plan has no mapping"))?;
     let ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
-    as_planned(plan, &ground, found)?;
+    as_planned(plan, &ground, found, here)?;
+    for (login, codes) in here.beyond(&ground).await? {
+        if !charter_adopt::proof::is_among(&codes, plan.beyond.get(&login)) {
+            return Err(Failure::new(format!(
+                "account {login} may do more of the installation itself than when the plan was made: make the plan again"
+            )));
+        }
+    }
     let missing = || Failure::new("there is no installation");
     let changes = follow::as_planned(here.client.as_ref().ok_or_else(missing)?, &ground, here, plan).await?;
-    let stages =
-        Stages { configuration, plan, found, ground: &ground, here, own: &own, telling, changes: &changes };
+    let stages = Stages { ground: &ground, here, own: &own, changes: &changes, work };
     let client = stages.client()?;
     let holder = Holder::take(&configuration.data)?;
     let desk = Desk::begin(client, &holder, plan).await?;
+    telling.reaches(desk.run, "before");
     if desk.state() == "applied" {
         return Ok((desk.run, Err(None)));
     }
     if desk.found.get("resumed") == Some(&Value::Bool(true)) {
         telling.line(&format!("run {} goes on", desk.run));
     }
-    let outcome = steps(&stages, &desk, ready, looking).await;
+    let outcome = steps(&stages, &desk, looking).await;
     let state = if outcome.is_ok() { "applied" } else { "failed" };
     if let Err(failed) = &outcome {
         stages.back(&desk, failed).await.map_err(|failure| {
@@ -428,9 +559,9 @@ async fn carry_out(
 async fn steps(
     stages: &Stages<'_>,
     desk: &Desk<'_>,
-    ready: &Ready,
     looking: Looking,
-) -> std::result::Result<(Equivalence, String), Failed> {
+) -> std::result::Result<Proved, Failed> {
+    let Work { plan, telling, ready, .. } = *stages.work;
     let told = Told {
         step: "before",
         state: "done",
@@ -440,11 +571,14 @@ async fn steps(
         error: None,
     };
     desk.tell(told).await.map_err(failed("before"))?;
-    stages.schema(desk, ready).await.map_err(failed("schema"))?;
+    telling.reaches(desk.run, "schema");
+    stages.schema(desk).await.map_err(failed("schema"))?;
+    telling.reaches(desk.run, "data");
     let mut lines = follow::write(desk, stages.changes).await.map_err(failed("data"))?;
     let source = stages.ground.source(&stages.here.known, desk.run);
     let source = Source { kept: Some(&stages.changes.kept), ..source };
-    lines.extend(data::write(desk, source, looking, stages.plan.rows).await.map_err(failed("data"))?);
-    stages.telling.stage(3, "data", &lines);
+    lines.extend(data::write(desk, source, looking, plan.rows).await.map_err(failed("data"))?);
+    telling.stage(3, "data", &lines);
+    telling.reaches(desk.run, "equivalence");
     stages.equivalence(desk).await
 }

@@ -9,6 +9,7 @@ use super::progress::Progress;
 use crate::failure::{Failure, Result};
 use charter_adopt::rows::{Counts, Making, Rows, Source};
 use charter_adopt::rules::by_home;
+use charter_kernel::counted;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::io::Write;
@@ -201,8 +202,8 @@ pub async fn write(
     there.add(making.skipped());
     if there != planned {
         return Err(Failure::new(format!(
-            "{} rows came to be written, and {} were planned: make the plan again",
-            there.sum(),
+            "{} to be written, and {} were planned: make the plan again",
+            counted(there.sum(), "row came", "rows came"),
             planned.sum()
         )));
     }
@@ -211,16 +212,16 @@ pub async fn write(
     writing.note("done", Some(sum(checksum.as_bytes()))).await?;
     let (sent, inserted) = (there, writing.inserted);
     Ok(vec![
-        format!(
-            "{} organizations, {} users, {} memberships, {} roles, {} assignments, {} grants, {} modules",
-            sent.organizations,
-            sent.users,
-            sent.memberships,
-            sent.roles,
-            sent.assignments,
-            sent.grants,
-            sent.entitlements
-        ),
-        format!("{} of {} rows were new", inserted.sum(), sent.sum()),
+        [
+            counted(sent.organizations, "organization", "organizations"),
+            counted(sent.users, "user", "users"),
+            counted(sent.memberships, "membership", "memberships"),
+            counted(sent.roles, "role", "roles"),
+            counted(sent.assignments, "assignment", "assignments"),
+            counted(sent.grants, "grant", "grants"),
+            counted(sent.entitlements, "module on or off", "modules on or off"),
+        ]
+        .join(", "),
+        format!("{} of {} new", inserted.sum(), counted(sent.sum(), "row was", "rows were")),
     ])
 }

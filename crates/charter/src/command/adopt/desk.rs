@@ -18,6 +18,8 @@ const ATTEMPTS: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(500);
 /// File of the data folder that names whoever works at runs.
 const HOLDER: &str = "holder";
+/// The kind of row that a rollback changes first, and removes later.
+const CLOSED: &str = "organizations_closed";
 /// Statuses by which a service says that it may be asked again.
 const AGAIN: [u16; 3] = [429, 502, 503];
 
@@ -59,6 +61,15 @@ pub struct Desk<'a> {
     pub run: u64,
     /// As it was when this began.
     pub found: Value,
+}
+
+/// What went with a run.
+#[derive(Debug, Default)]
+pub struct Undone {
+    /// How many rows.
+    pub rows: u64,
+    /// Keys of organizations that have a trail of their own: they stay, closed and empty.
+    pub kept: Vec<String>,
 }
 
 /// What is told of a step.
@@ -173,19 +184,32 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Takes the run back, to a step; gives how many rows went.
-    pub async fn undo(&self, to: &str, discard: bool, mut each: impl FnMut(u64)) -> Result<u64> {
-        let body = json!({ "holder": self.holder, "to": to, "discard": discard });
-        let call = Call::new("POST", format!("/api/v1/adoption/runs/{}/undo", self.run)).json(&body);
-        let mut removed = 0;
+    fn undo_call(&self, to: &str, discard: bool, dry_run: bool) -> Call {
+        let body = json!({ "holder": self.holder, "to": to, "discard": discard, "dry_run": dry_run });
+        Call::new("POST", format!("/api/v1/adoption/runs/{}/undo", self.run)).json(&body)
+    }
+
+    /// Refuses what could not be taken back, as if the runs of its source after this one were gone; nothing is written.
+    pub async fn check_undo(&self, to: &str, discard: bool) -> Result<()> {
+        send(self.client, &self.undo_call(to, discard, true)).await?;
+        Ok(())
+    }
+
+    /// Takes the run back, to a step.
+    pub async fn undo(&self, to: &str, discard: bool, mut each: impl FnMut(u64)) -> Result<Undone> {
+        let call = self.undo_call(to, discard, false);
+        let mut undone = Undone::default();
         loop {
             let answer = send(self.client, &call).await?.json()?;
             let counts = answer.get("removed").and_then(Value::as_object);
-            removed +=
-                counts.into_iter().flat_map(|counts| counts.values()).filter_map(Value::as_u64).sum::<u64>();
-            each(removed);
+            // Those that are closed stand there still.
+            let rows = counts.into_iter().flatten().filter(|(kind, _)| *kind != CLOSED);
+            undone.rows += rows.filter_map(|(_, count)| count.as_u64()).sum::<u64>();
+            let kept = answer.get("kept").and_then(Value::as_array).into_iter().flatten();
+            undone.kept.extend(kept.filter_map(|key| Some(key.as_str()?.to_owned())));
+            each(undone.rows);
             if answer.get("done") == Some(&Value::Bool(true)) {
-                return Ok(removed);
+                return Ok(undone);
             }
         }
     }

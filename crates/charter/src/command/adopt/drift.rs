@@ -8,6 +8,7 @@ use super::runs;
 use crate::client::Client;
 use crate::failure::{Failure, Result};
 use charter_adopt::change::Changes;
+use charter_adopt::ids;
 use charter_adopt::plan::Ground;
 use charter_adopt::rows::Making;
 use charter_adopt::rules::Asking;
@@ -68,7 +69,7 @@ async fn by_hand(
     let making = Making::new(ground.source(known, 0));
     let asking = |rules| Asking::new(ground.facts, &ground.modules, &ground.universe, rules);
     let (mut before, mut intended) = (asking(&ground.before), asking(&ground.intent.rules));
-    let over_all = equivalence::over_all(client, ground, known, without).await?;
+    let over_all = equivalence::over(client, ground, known.platform, without).await?;
     let lists = charter_adopt::rules::by_home(ground.facts, making.organizations().len());
     let (mut out, mut more) = (Equivalence::default(), Vec::new());
     let present: BTreeSet<u128> = ground
@@ -76,10 +77,10 @@ async fn by_hand(
         .users
         .iter()
         .map(|user| making.principal(user.id).0)
-        .filter(|id| over_all.contains(id))
+        .filter(|id| over_all.contains_key(id))
         .collect();
     let gone = known.users.values().map(|principal| principal.0);
-    let mut gone: Vec<u128> = gone.filter(|id| over_all.contains(id) && !present.contains(id)).collect();
+    let mut gone: Vec<u128> = gone.filter(|id| over_all.contains_key(id) && !present.contains(id)).collect();
     gone.retain(|id| !changes.stops(*id));
     gone.sort_unstable();
     gone.dedup();
@@ -99,8 +100,10 @@ async fn by_hand(
         for user in list.iter().filter_map(|at| ground.facts.users.get(*at as usize)) {
             let principal = making.principal(user.id);
             met.push(principal.0);
-            let is_over_all =
-                over_all.contains(&principal.0) && !before.is_over_all(user) && !intended.is_over_all(user);
+            let is_over_all = over_all.contains_key(&principal.0)
+                && ids::is_of_a_run(principal.0)
+                && !before.is_over_all(user)
+                && !intended.is_over_all(user);
             let ends = |id| changes.stops(principal.0) || changes.ends(id, principal.0);
             let bits = after.as_ref().and_then(|after| after.of(principal)).filter(|bits| !bits.is_none());
             let has_more = bits.filter(|_| linked.is_none_or(|(_, id)| !ends(id))).is_some_and(|bits| {

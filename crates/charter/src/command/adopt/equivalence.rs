@@ -5,19 +5,28 @@ use super::desk::send;
 use super::progress::Progress;
 use crate::client::{Call, Client};
 use crate::failure::{Failure, Result};
+use crate::output;
 use charter_adopt::answers::Bits;
-use charter_adopt::plan::{Ground, Plan};
-use charter_adopt::proof::Verdict;
+use charter_adopt::plan::{Ground, more};
+use charter_adopt::proof::{Beyond, OVER_ALL, Over, Verdict};
 use charter_adopt::rows::{Known, Making};
 use charter_adopt::rules::by_home;
 use charter_adopt::universe::Universe;
 use charter_kernel::catalogue::ModuleScope;
-use charter_kernel::{Key, OrganizationId, PrincipalId};
+use charter_kernel::{Key, OrganizationId, PermissionCode, PrincipalId, counted};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 const PAGE: &str = "50000";
+
+/// Lines of a kind that are told; the file of the proof has more.
+const TOLD_MAX: usize = 10;
+/// Codes that are told of one user, of those gained and of those lost.
+const CODES_MAX: usize = 5;
+
+/// What members of the platform organization may do of the installation itself: codes, or [`OVER_ALL`].
+pub type OverAll = BTreeMap<u128, BTreeSet<String>>;
 
 /// What members of an organization may do.
 pub(super) struct After {
@@ -175,19 +184,29 @@ fn modules_of(
     (pairs, differences)
 }
 
+/// What was accepted: by name, and what accounts may have of the installation itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Accepted<'a> {
+    /// Names.
+    pub names: &'a BTreeSet<String>,
+    /// What accounts may have whose names are among them.
+    pub beyond: &'a Beyond,
+}
+
 /// Compares everything. `run` names the ids of users who are not linked yet.
 pub async fn compare(
     client: &Client,
     ground: &Ground<'_>,
     known: &Known,
-    accepted: &BTreeSet<String>,
+    accepted: Accepted<'_>,
     run: u64,
 ) -> Result<Equivalence> {
     let making = Making::new(ground.source(known, run));
     let facts = ground.facts;
-    let over_all = over_all(client, ground, known, None).await?;
+    let over_all = over(client, ground, known.platform, None).await?;
     let lists = by_home(facts, making.organizations().len());
-    let mut judge = ground.judge(accepted);
+    let mut judge = ground.judge(accepted.names, accepted.beyond);
+    let accepted = accepted.names;
     let mut out = Equivalence {
         verdict: Verdict::default(),
         module_pairs: 0,
@@ -201,7 +220,7 @@ pub async fn compare(
     let here: BTreeSet<u128> = facts.users.iter().map(|user| making.principal(user.id).0).collect();
     let gone =
         known.users.values().map(|principal| principal.0).filter(|principal| !here.contains(principal));
-    let left: Vec<u128> = gone.filter(|principal| over_all.contains(principal)).collect();
+    let left: Vec<u128> = gone.filter(|principal| over_all.contains_key(principal)).collect();
     if let Some(platform) = known.platform {
         unknown(client, "platform", &platform.to_string(), left, accepted, &mut out).await?;
     }
@@ -228,7 +247,9 @@ pub async fn compare(
             if bits.is_some() {
                 met.push(principal.0);
             }
-            judge.user(user, bits.unwrap_or(&none), over_all.contains(&principal.0));
+            let parts = over_all.get(&principal.0);
+            let all = parts.is_some_and(|parts| parts.contains(OVER_ALL));
+            judge.user(user, bits.unwrap_or(&none), Over { all, parts });
             done += 1;
             progress.at(done);
         }
@@ -273,133 +294,117 @@ pub(super) async fn unknown(
     Ok(())
 }
 
-/// Members of the platform organization who may do everything of the installation.
-pub(super) async fn over_all(
+/// What members of the platform organization may do of the installation itself, those who may do anything of it; without what the runs of a
+/// source gave.
+pub async fn over(
     client: &Client,
     ground: &Ground<'_>,
-    known: &Known,
+    platform: Option<OrganizationId>,
     without: Option<&Key>,
-) -> Result<BTreeSet<u128>> {
-    let Some(OrganizationId(platform)) = known.platform else { return Ok(BTreeSet::new()) };
-    let after = ask(client, &OrganizationId(platform).to_string(), &ground.universe, without).await?;
-    let is_system = |code: &charter_kernel::PermissionCode| {
+) -> Result<OverAll> {
+    let Some(platform) = platform else { return Ok(OverAll::new()) };
+    let after = ask(client, &platform.to_string(), &ground.universe, without).await?;
+    let is_system = |code: &&PermissionCode| {
         let module = ground.catalogue.module(code.module());
         module.is_some_and(|module| module.scope == ModuleScope::System)
     };
-    let wanted: Vec<usize> = (0..ground.universe.len())
-        .filter(|place| ground.universe.code(*place).is_some_and(is_system))
-        .collect();
-    let has_all = |member: &&u128| {
-        let bits = after.of(PrincipalId(**member));
-        bits.is_some_and(|bits| wanted.iter().all(|place| bits.has(*place)))
+    let wanted: Vec<(usize, &PermissionCode)> =
+        ground.universe.codes().iter().enumerate().filter(|(_, code)| is_system(code)).collect();
+    let words = |member: &u128| {
+        let bits = after.of(PrincipalId(*member))?;
+        let has = wanted.iter().filter(|(place, _)| bits.has(*place));
+        let has: BTreeSet<String> = has.map(|(_, code)| code.as_str().to_owned()).collect();
+        let is_all = has.len() == wanted.len();
+        (!has.is_empty()).then(|| if is_all { BTreeSet::from([OVER_ALL.to_owned()]) } else { has })
     };
-    Ok(after.members.iter().filter(has_all).copied().collect())
+    Ok(after.members.iter().filter_map(|member| Some((*member, words(member)?))).collect())
 }
 
-/// A proof, as it is kept.
-#[derive(Debug, Serialize)]
-pub struct Proof<'a> {
-    /// The form of this file.
-    pub format: u32,
-    /// The version of the program that made it.
-    pub tool: String,
-    /// When it was made.
-    pub made_at: String,
-    /// The run.
-    pub run: u64,
-    /// The other system.
-    pub source: &'a str,
-    /// The plan.
-    pub plan: &'a str,
-    /// What the other system's rows came to.
-    pub facts: &'a str,
-    /// What the catalogue came to.
-    pub catalogue: &'a str,
-    /// Who accepted and approved.
-    pub accepted: &'a BTreeSet<String>,
-    /// Who approved it.
-    pub approved_by: &'a BTreeSet<String>,
-    /// What was compared.
-    pub equivalence: &'a Equivalence,
-}
-
-impl<'a> Proof<'a> {
-    /// The proof of a run.
-    pub fn new(
-        run: u64,
-        plan: &'a Plan,
-        facts: &'a str,
-        catalogue: &'a str,
-        equivalence: &'a Equivalence,
-    ) -> Self {
-        Self {
-            format: 1,
-            tool: format!("charter {}", env!("CARGO_PKG_VERSION")),
-            made_at: crate::installation::now().to_string(),
-            run,
-            source: plan.source.as_str(),
-            plan: &plan.hash,
-            facts,
-            catalogue,
-            accepted: &plan.accepted,
-            approved_by: &plan.approved_by,
-            equivalence,
-        }
+/// How much was gained and lost, by how many.
+pub fn sums(verdict: &Verdict) -> String {
+    if verdict.gains + verdict.losses == 0 {
+        return "nobody gains and nobody loses".to_owned();
     }
-
-    /// Its text.
-    pub fn text(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
-    }
+    let users = |count| counted(count, "user", "users");
+    format!(
+        "{} gained by {}, {} lost by {}",
+        verdict.gains,
+        users(verdict.users_gaining),
+        verdict.losses,
+        users(verdict.users_losing)
+    )
 }
 
 /// What is told of an equivalence.
 pub fn told(equivalence: &Equivalence) -> String {
     let verdict = &equivalence.verdict;
     let mut told = format!(
-        "{} users x permissions and {} organizations x modules compared: ",
+        "{} users x permissions, {} organizations x modules compared: ",
         verdict.pairs, equivalence.module_pairs
     );
     if verdict.gains + verdict.losses == 0 && equivalence.modules.is_empty() {
         told.push_str("nobody gained and nobody lost\n");
     } else {
         told.push_str(&format!(
-            "{} gained by {} users, {} lost by {} users; {} users with what nobody accepted\n",
-            verdict.gains, verdict.users_gaining, verdict.losses, verdict.users_losing, verdict.unaccepted
+            "{}; {}\n",
+            sums(verdict),
+            counted(verdict.unaccepted, "user with what nobody accepted", "users with what nobody accepted")
         ));
     }
-    for difference in verdict.named.iter().take(10) {
+    let mut told = output::wrapped("", &told);
+    for difference in verdict.named.iter().take(TOLD_MAX) {
         let accepted = if difference.accepted { " (accepted)" } else { "" };
-        let gains = difference.gains.iter().take(5).map(|code| format!(" +{code}"));
-        let losses = difference.losses.iter().take(5).map(|code| format!(" -{code}"));
+        let gains = difference.gains.iter().take(CODES_MAX).map(|code| format!(" +{code}"));
+        let losses = difference.losses.iter().take(CODES_MAX).map(|code| format!(" -{code}"));
         let codes: String = gains.chain(losses).collect();
-        let shown = difference.gains.len().min(5) + difference.losses.len().min(5);
-        let more = (difference.gains.len() + difference.losses.len()).saturating_sub(shown);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        told.push_str(&format!("  {}{accepted}:{codes}{more}\n", difference.login));
+        let shown = difference.gains.len().min(CODES_MAX) + difference.losses.len().min(CODES_MAX);
+        let more = more((difference.gains.len() + difference.losses.len()) as u64, shown);
+        told.push_str(&output::wrapped("  ", &format!("{}{accepted}:{codes}{more}", difference.login)));
     }
-    for difference in equivalence.modules.iter().take(10) {
+    told.push_str(&others("  ", verdict.users_differing, verdict.named.len()));
+    for difference in equivalence.modules.iter().take(TOLD_MAX) {
         let (there, here) = if difference.before { ("on", "off") } else { ("off", "on") };
         told.push_str(&format!(
             "  organization {}: {} is {there} in the other system and {here} here\n",
             difference.organization, difference.module
         ));
     }
+    told.push_str(&others("  ", equivalence.modules.len() as u64, equivalence.modules.len()));
     if equivalence.missing > 0 {
-        told.push_str(&format!(
-            "  {} users of the other system are not members here: plan and apply again to take them over\n",
-            equivalence.missing
+        let are = counted(
+            equivalence.missing,
+            "user of the other system is no member here",
+            "users of the other system are no members here",
+        );
+        told.push_str(&output::wrapped(
+            "  ",
+            &format!("{are}: plan and apply again to take over who is missing"),
         ));
     }
     if equivalence.unknown_members > 0 {
-        told.push_str(&format!(
-            "  {} members here have rights and are not users of the other system there, {} of them accepted by nobody:\n",
-            equivalence.unknown_members, equivalence.unaccepted_members
-        ));
+        let are = counted(
+            equivalence.unknown_members,
+            "member here has rights and is no user of the other system there",
+            "members here have rights and are no users of the other system there",
+        );
+        let open = match equivalence.unaccepted_members {
+            0 => "accepted by name".to_owned(),
+            open => format!("{open} accepted by nobody"),
+        };
+        told.push_str(&output::wrapped("  ", &format!("{are}, {open}:")));
     }
-    for member in equivalence.members.iter().take(10) {
+    for member in equivalence.members.iter().take(TOLD_MAX) {
         let accepted = if member.accepted { " (accepted)" } else { "" };
         told.push_str(&format!("    {} in {}{accepted}\n", member.login, member.organization));
     }
+    told.push_str(&others("    ", equivalence.unknown_members, equivalence.members.len()));
     told
+}
+
+/// Says how many of a list that is cut are not told.
+fn others(indent: &str, all: u64, named: usize) -> String {
+    match more(all, named.min(TOLD_MAX)) {
+        more if more.is_empty() => more,
+        more => format!("{indent}{}\n", more.trim_start()),
+    }
 }

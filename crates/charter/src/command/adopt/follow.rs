@@ -129,7 +129,7 @@ fn is_more(source: Source<'_>, changes: &Changes) -> bool {
     }
     source.facts.users.iter().any(|user| {
         let mut rows = Rows::default();
-        making.user(user, None, &mut rows);
+        making.member(user, &mut rows);
         !rows.assignments.is_empty() || !rows.grants.is_empty() || !known.users.contains_key(user.id)
     })
 }

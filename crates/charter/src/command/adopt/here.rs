@@ -1,5 +1,6 @@
 //! What this installation has already: its catalogue, and which organizations and accounts are whose in the other system.
 
+use super::equivalence;
 use super::legacy::Legacy;
 use super::runs;
 use crate::client::{Call, Client};
@@ -8,13 +9,15 @@ use crate::config::Configuration;
 use crate::failure::{Failure, Result};
 use crate::folder::Folder;
 use crate::installation;
-use charter_adopt::module;
+use charter_adopt::plan::Ground;
+use charter_adopt::proof::Beyond;
 use charter_adopt::rows::Known;
+use charter_adopt::{ids, module};
 use charter_catalogue::OwnCatalogue;
 use charter_kernel::catalogue::Catalogue;
 use charter_kernel::{Key, OrganizationId, PrincipalId};
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Links of users, or logins, of one call.
 const USERS: usize = 5_000;
@@ -212,6 +215,21 @@ impl Here {
         }
         let merged = charter_catalogue::merge(&shipped, &own).map_err(|wrong| faults(&wrong))?;
         Ok((merged, own))
+    }
+
+    /// What accounts that no run made may do of the installation itself, and could not in the other system, by their logins.
+    pub async fn beyond(&self, ground: &Ground<'_>) -> Result<Beyond> {
+        let Some(client) = &self.client else { return Ok(Beyond::new()) };
+        let over = equivalence::over(client, ground, self.known.platform, None).await?;
+        if over.is_empty() {
+            return Ok(Beyond::new());
+        }
+        let coming: BTreeMap<&str, PrincipalId> =
+            self.accounts.iter().map(|(legacy_id, _, principal)| (legacy_id.as_str(), *principal)).collect();
+        Ok(ground.beyond(|user| {
+            let known = self.known.users.get(user.id).or_else(|| coming.get(user.id))?;
+            if ids::is_of_a_run(known.0) { None } else { over.get(&known.0) }
+        }))
     }
 
     /// Takes accounts and organizations as the other system's that are here already, once they were accepted.

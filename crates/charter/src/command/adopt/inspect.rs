@@ -5,9 +5,12 @@ use super::super::show;
 use super::legacy::{self, Legacy};
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
+use charter_adopt::anomaly::{Anomaly, AnomalyKind};
 use charter_adopt::mapping::{self, Becomes, Mapping};
+use charter_adopt::plan::more;
 use charter_adopt::source::unseen;
 use charter_db::Engine;
+use charter_kernel::counted;
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -16,8 +19,10 @@ use std::io::Write as _;
 const PROPOSE: &str = "propose";
 const FORCE: &str = "force";
 
-/// Rows of one kind of anomaly that are told one by one; `--json` tells more.
+/// Lines of one kind of anomaly that are told; `--json` tells more.
 const TOLD_MAX: usize = 10;
+/// Rows that are named in one line.
+const ROWS_MAX: usize = 5;
 
 pub fn command() -> Command {
     Command::new("inspect")
@@ -172,22 +177,25 @@ fn as_text(found: &Legacy, lines: &[RoleLine]) -> String {
     };
     if !lines.is_empty() {
         let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
-        told.push_str(&format!("\n{}", output::table(&["role", "users", "permissions", "becomes"], &rows)));
+        told.push_str(&format!(
+            "\n{}",
+            output::table_within(&["role", "users", "permissions", "becomes"], &rows)
+        ));
     }
     if !found.passwords.is_empty() {
         let rows: Vec<Vec<String>> =
             found.passwords.iter().map(|(format, users)| vec![format.clone(), users.to_string()]).collect();
         told.push_str(&format!("\n{}", output::table(&["password", "users"], &rows)));
     }
+    if facts.permissions.is_empty() && !facts.roles.is_empty() {
+        told.push_str(&format!("\n{}", output::wrapped("before: ", super::plan::BEFORE)));
+    }
     for (kind, count, named) in found.heard.anomalies.iter() {
-        told.push_str(&format!("\n{count} {}\n", kind.means()));
-        for anomaly in named.iter().take(TOLD_MAX) {
-            told.push_str(&output::wrapped(&format!("  {}: ", anomaly.row), &anomaly.detail));
-        }
-        let more = count.saturating_sub(TOLD_MAX as u64);
-        if more > 0 {
-            told.push_str(&format!("  and {more} more (--json names up to a hundred)\n"));
-        }
+        told.push_str(&format!("\n{}", output::wrapped("", &kind.counted(count))));
+        told.push_str(&match kind {
+            AnomalyKind::UnknownRole => by_role(lines, named),
+            _ => by_detail(count, named),
+        });
     }
     if found.heard.anomalies.iter().next().is_none() {
         told.push_str("\nnothing stands in the way\n");
@@ -195,6 +203,56 @@ fn as_text(found: &Legacy, lines: &[RoleLine]) -> String {
     told.push_str("\nnot to be seen from here:\n");
     for line in unseen(found.system) {
         told.push_str(&output::wrapped("  ", line));
+    }
+    told
+}
+
+/// Rows, the first of them by name.
+fn rows_of(all: u64, rows: &[&Anomaly]) -> String {
+    let first: Vec<&str> = rows.iter().take(ROWS_MAX).map(|it| it.row.as_str()).collect();
+    format!("{}{}", first.join(", "), more(all, first.len()))
+}
+
+/// Roles that nobody knows, each with who holds it.
+fn by_role(lines: &[RoleLine], named: &[Anomaly]) -> String {
+    let unknown = || lines.iter().filter(|line| line.becomes == Becomes::Unknown && line.users > 0);
+    let mut told = String::new();
+    for line in unknown().take(TOLD_MAX) {
+        let name = charter_adopt::check::shown(&line.name);
+        let of = |it: &&Anomaly| it.detail.strip_prefix(&name).is_some_and(|rest| rest.starts_with(':'));
+        let rows: Vec<&Anomaly> = named.iter().filter(of).collect();
+        let who = if rows.is_empty() { String::new() } else { format!(" ({})", rows_of(line.users, &rows)) };
+        let users = counted(line.users, "user", "users");
+        told.push_str(&output::wrapped("  ", &format!("{name}: {users}{who}")));
+    }
+    let left = unknown().count().saturating_sub(TOLD_MAX) as u64;
+    if left > 0 {
+        told.push_str(&format!("  and {}\n", counted(left, "role more", "roles more")));
+    }
+    told
+}
+
+/// Rows of one kind: those of which the same is said stand together.
+fn by_detail(count: u64, named: &[Anomaly]) -> String {
+    let mut groups: Vec<(&str, Vec<&Anomaly>)> = Vec::new();
+    for anomaly in named {
+        match groups.iter_mut().find(|(detail, _)| *detail == anomaly.detail) {
+            Some((_, rows)) => rows.push(anomaly),
+            None => groups.push((&anomaly.detail, vec![anomaly])),
+        }
+    }
+    let mut told = String::new();
+    // Where all say the same, all that were counted are of it.
+    let is_one = groups.len() == 1;
+    let mut shown = 0;
+    for (detail, rows) in groups.iter().take(TOLD_MAX) {
+        let all = if is_one { count } else { rows.len() as u64 };
+        shown += all;
+        told.push_str(&output::wrapped("  ", &format!("{}: {detail}", rows_of(all, rows))));
+    }
+    let left = count.saturating_sub(shown);
+    if left > 0 {
+        told.push_str(&format!("  and {left} more (--json names up to a hundred)\n"));
     }
     told
 }

@@ -176,6 +176,11 @@ impl Looking {
         if address.ends_with(EXPORT) && !address.contains(':') {
             return Self::file(address, named.or_else(|| mapping.map(|mapping| mapping.system)));
         }
+        if !address.starts_with("sqlite:") && !address.contains("://") {
+            return Err(Failure::new(format!(
+                "{address} is no address: did you mean sqlite:{address}, or @{address} for a file that holds the address?"
+            )));
+        }
         let mut foreign = Foreign::open(address).await.map_err(failed)?;
         let all = charter_adopt::beside::others(foreign.tables().await.map_err(failed)?);
         let found = Tables::new(&foreign, &all);

@@ -2,16 +2,17 @@
 
 use super::super::Invocation;
 use super::super::show;
-use super::drift;
 use super::follow::{self, Looked};
 use super::here::Here;
 use super::legacy::{self, Legacy};
+use super::{drift, equivalence};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
-use crate::output;
+use crate::{installation, output};
 use charter_adopt::mapping::{self, Mapping};
 use charter_adopt::plan::{self, Ground, Plan};
-use charter_kernel::Key;
+use charter_adopt::proof::Beyond;
+use charter_kernel::{Key, counted};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -24,6 +25,10 @@ const OUT: &str = "out";
 const DIFFERENCES: &str = "differences";
 /// Lines of a kind that are told; the file has all.
 const TOLD_MAX: usize = 10;
+/// Codes that are told of a list; the file has all.
+const CODES_MAX: usize = 2;
+/// What before means where a role is a word and its rights stand in code.
+pub const BEFORE: &str = "what the shipped role of the same name allows, since a role there is a word and its rights stand in code";
 
 /// The name of the other system.
 pub fn source() -> Arg {
@@ -109,6 +114,15 @@ struct Asked {
     approved_by: BTreeSet<String>,
 }
 
+/// What accounts that were here before may do of the installation itself, and could not in the other system.
+async fn beyond(found: &Legacy, here: &Here) -> Result<Beyond> {
+    let (Some(mapping), true) = (&found.mapping, here.client.is_some()) else { return Ok(Beyond::new()) };
+    let (catalogue, _) = here.catalogue(found)?;
+    let ground = Ground::new(&found.heard.facts, mapping, catalogue)
+        .map_err(|wrong| Failure::new(wrong.to_string()))?;
+    here.beyond(&ground).await
+}
+
 /// Makes the plan.
 fn made(
     asked: Asked,
@@ -116,6 +130,7 @@ fn made(
     here: &Here,
     text: String,
     looked: Looked,
+    beyond: Beyond,
     differences: Option<&Path>,
 ) -> Result<Plan> {
     let no_mapping = || Failure::new("there is no mapping");
@@ -132,7 +147,7 @@ fn made(
         }
     };
     let mut broken = None;
-    let verdict = ground.verdict(&asked.accepted, &mut |difference| {
+    let verdict = ground.verdict(&asked.accepted, &beyond, &mut |difference| {
         if let Some(file) = &mut file {
             let line = serde_json::to_string(difference).unwrap_or_default();
             broken = broken.take().or_else(|| writeln!(file, "{line}").err());
@@ -142,10 +157,12 @@ fn made(
     if let Some(error) = broken.or_else(|| ended.err()) {
         return Err(Failure::new(format!("the differences cannot be written: {error}")));
     }
+    let (new_organizations, new_organizations_count) =
+        ground.new_organizations(&here.known, &here.organizations);
     Ok(Plan {
         format: plan::FORMAT,
         tool: format!("charter {}", env!("CARGO_PKG_VERSION")),
-        made_at: crate::installation::now().to_string(),
+        made_at: installation::now().to_string(),
         source: asked.source,
         system: found.system,
         engine: legacy::engine_word(found.engine).to_owned(),
@@ -162,8 +179,12 @@ fn made(
         faults: [ground.faults(&found.heard.anomalies), ground.misnamed(&asked.accepted), looked.stopping]
             .concat(),
         roles: ground.roles(),
+        without_before: ground.without_before(),
+        new_organizations,
+        new_organizations_count,
         existing_organizations: here.organizations.clone(),
         existing_accounts: here.accounts.iter().map(|(_, login, _)| login.clone()).collect(),
+        beyond,
         verdict,
         accepted: asked.accepted,
         approved_by: asked.approved_by,
@@ -179,10 +200,11 @@ async fn followed(
     text: String,
     differences: Option<&Path>,
 ) -> Result<Plan> {
+    let beyond = beyond(found, here).await?;
     let (looked, is_more) = drift::look(found, here, &asked.accepted).await?;
     // Whoever is here already has the rows of their account.
     here.claim(found).await?;
-    let mut plan = made(asked, found, here, text, looked, differences)?;
+    let mut plan = made(asked, found, here, text, looked, beyond, differences)?;
     if let Some(client) = &here.client {
         follow::follows(client, &mut plan, is_more).await?;
     }
@@ -219,27 +241,62 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     Ok(if obstacles.is_empty() { Outcome::Good } else { Outcome::Denied })
 }
 
+/// How many codes, and the first of them.
 fn codes(codes: &[String]) -> String {
-    let first: Vec<&str> = codes.iter().take(3).map(String::as_str).collect();
-    match codes.len() {
-        0 => "-".to_owned(),
-        count @ 1..=3 => format!("{count}: {}", first.join(", ")),
-        count => format!("{count}: {}, ...", first.join(", ")),
+    if codes.is_empty() {
+        return "-".to_owned();
     }
+    let first: Vec<&str> = codes.iter().take(CODES_MAX).map(String::as_str).collect();
+    format!("{}: {}{}", codes.len(), first.join(", "), plan::more(codes.len() as u64, first.len()))
+}
+
+/// What the rows of a plan come to.
+fn rows_told(plan: &Plan) -> String {
+    let rows = plan.rows;
+    let parts = [
+        counted(rows.organizations, "organization", "organizations"),
+        counted(rows.users, "user", "users"),
+        counted(rows.memberships, "membership", "memberships"),
+        counted(rows.roles, "role of an organization's own", "roles of organizations' own"),
+        counted(rows.assignments, "assignment", "assignments"),
+        counted(rows.grants, "grant", "grants"),
+        counted(rows.entitlements, "module on or off", "modules on or off"),
+    ];
+    output::wrapped("", &parts.join(", "))
+}
+
+/// The keys that new organizations get.
+fn organizations_told(plan: &Plan) -> String {
+    if plan.new_organizations_count == 0 {
+        return String::new();
+    }
+    let first = plan.new_organizations.iter().take(TOLD_MAX);
+    let first: Vec<String> = first.map(|it| format!("{} ({})", it.key, it.name)).collect();
+    let heading = counted(plan.new_organizations_count, "new organization: ", "new organizations, by key: ");
+    output::wrapped(
+        &heading,
+        &format!("{}{}", first.join(", "), plan::more(plan.new_organizations_count, first.len())),
+    )
+}
+
+/// What before means where a role is a word.
+fn before_told(plan: &Plan) -> String {
+    let Some(without) = &plan.without_before else { return String::new() };
+    let mut told = format!("before: {BEFORE}");
+    if !without.is_empty() {
+        let first: Vec<String> = without.iter().take(TOLD_MAX).map(|name| format!("{name:?}")).collect();
+        told.push_str(&format!(
+            "; {}{} {} no shipped namesake and so no before: what is lost with that cannot be seen",
+            first.join(", "),
+            plan::more(without.len() as u64, first.len()),
+            if without.len() == 1 { "has" } else { "have" }
+        ));
+    }
+    output::wrapped("", &told)
 }
 
 fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
-    let rows = plan.rows;
-    let mut told = format!(
-        "{} organizations, {} users with {} memberships, {} roles of their own, {} assignments, {} grants, {} modules switched\n",
-        rows.organizations,
-        rows.users,
-        rows.memberships,
-        rows.roles,
-        rows.assignments,
-        rows.grants,
-        rows.entitlements
-    );
+    let mut told = rows_told(plan) + &organizations_told(plan);
     told.push_str(&follow::told(plan));
     let lines: Vec<Vec<String>> = plan
         .roles
@@ -252,26 +309,30 @@ fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
     if !lines.is_empty() {
         told.push_str(&format!(
             "\n{}",
-            output::table(&["role", "users", "becomes", "gives more", "gives less"], &lines)
+            output::table_within(&["role", "users", "becomes", "gives more", "gives less"], &lines)
         ));
     }
     let verdict = &plan.verdict;
-    told.push_str(&format!(
-        "\n{} users x permissions compared: {} gained by {} users, {} lost by {} users\n",
-        verdict.pairs, verdict.gains, verdict.users_gaining, verdict.losses, verdict.users_losing
+    told.push_str(&format!("\n{}", before_told(plan)));
+    told.push_str(&output::wrapped(
+        "",
+        &format!("{} users x permissions compared: {}", verdict.pairs, equivalence::sums(verdict)),
     ));
     for difference in verdict.named.iter().take(TOLD_MAX) {
         let accepted = if difference.accepted { " (accepted)" } else { "" };
-        told.push_str(&format!(
-            "  {}{accepted}: gains {}; loses {}\n",
-            difference.login,
-            codes(&difference.gains),
-            codes(&difference.losses)
+        told.push_str(&output::wrapped(
+            "  ",
+            &format!(
+                "{}{accepted}: gains {}; loses {}",
+                difference.login,
+                codes(&difference.gains),
+                codes(&difference.losses)
+            ),
         ));
     }
-    let more = (verdict.users_gaining + verdict.users_losing).saturating_sub(TOLD_MAX as u64);
-    if more > 0 && verdict.named.len() > TOLD_MAX {
-        told.push_str("  and others: --differences FILE names every one\n");
+    let more = plan::more(verdict.users_differing, verdict.named.len().min(TOLD_MAX));
+    if !more.is_empty() {
+        told.push_str(&format!(" {more}: --differences FILE names every one\n"));
     }
     if obstacles.is_empty() {
         told.push_str(&format!("\n{out} is ready: charter adopt apply --plan {out}\n"));
@@ -286,8 +347,20 @@ fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
 
 /// Reads a plan, and takes it as it was made.
 pub fn read(path: &str) -> Result<Plan> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
+    if Path::new(path).is_dir() {
+        return Err(Failure::new(format!(
+            "{path} is a folder, and a plan is a file: name it, such as {path}/plan.json"
+        )));
+    }
+    let bytes = std::fs::read(path).map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::NotFound => "; charter adopt plan makes one",
+            _ => "",
+        };
+        Failure::new(format!("{path} cannot be read: {error}{hint}"))
+    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::new(format!("{path} is not a plan: it is no text in UTF-8")))?;
     let plan: Plan =
         serde_json::from_str(&text).map_err(|flaw| Failure::new(format!("{path} is not a plan: {flaw}")))?;
     if plan.format != plan::FORMAT {

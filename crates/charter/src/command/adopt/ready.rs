@@ -2,11 +2,14 @@
 
 use super::legacy::{self, Looking};
 use crate::config::Configuration;
+use crate::config::text::without_password;
 use crate::failure::{Failure, Result};
+use crate::folder::Folder;
 use charter_adopt::plan::Plan;
 use charter_adopt::source::Heard;
 use charter_adopt::sums::{self, TableSum};
 use charter_db::Engine;
+use charter_kernel::counted;
 use clap::{Arg, ArgMatches};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -39,6 +42,8 @@ pub fn arguments() -> [Arg; 2] {
 
 /// What the first stage found.
 pub struct Ready {
+    /// When it began to look.
+    pub started_at: String,
     /// Tables of the other system, and what they came to.
     pub sums: BTreeMap<String, TableSum>,
     /// What is told of it.
@@ -76,7 +81,18 @@ fn backup(matches: &ArgMatches) -> Result<(String, Value)> {
         )));
     }
     let minutes = age.as_secs() / 60;
-    Ok((format!("backup {path}, {minutes} minutes old"), json!({ "file": path, "minutes": minutes })))
+    let old = counted(minutes, "minute", "minutes");
+    Ok((format!("backup {path}, {old} old"), json!({ "file": path, "minutes": minutes })))
+}
+
+/// Where Charter's own rows go.
+fn own_database(configuration: &Configuration) -> Vec<String> {
+    let mut lines = vec![format!("Charter's database is {}", without_password(&configuration.database))];
+    lines.extend(configuration.database_schema.as_ref().map(|schema| format!("in its schema {schema}")));
+    let service = || Folder::at(&configuration.data).service().map(|service| service.address);
+    let through = configuration.url.clone().or_else(service);
+    lines.extend(through.map(|url| format!("through the service at {url}")));
+    lines
 }
 
 /// Room where Charter writes, if its database is a file of this machine.
@@ -126,6 +142,14 @@ pub async fn sums(looking: &mut Looking) -> Result<BTreeMap<String, TableSum>> {
     sums
 }
 
+/// The version of the server of the other system's database, where it has one that tells it.
+pub async fn server_version(looking: &mut Looking) -> Option<String> {
+    if looking.engine() != Some(Engine::Postgres) {
+        return None;
+    }
+    asked(looking, "select current_setting('server_version')").await
+}
+
 /// Looks at everything.
 pub async fn look(
     matches: &ArgMatches,
@@ -134,6 +158,7 @@ pub async fn look(
     looking: &mut Looking,
     heard: &Heard,
 ) -> Result<Ready> {
+    let started_at = crate::installation::now().to_string();
     if heard.fingerprint != plan.facts {
         return Err(Failure::new(format!(
             "the other system has other rows than those the plan was made from ({} there, {} in the plan): they changed since, or it is \
@@ -143,18 +168,19 @@ pub async fn look(
         )));
     }
     let mut lines = vec![format!(
-        "{} users, {} roles and {} permissions, as planned",
-        heard.facts.users.len(),
-        heard.facts.roles.len(),
-        heard.facts.permissions.len()
+        "{}, {} and {}, as planned",
+        counted(heard.facts.users.len() as u64, "user", "users"),
+        counted(heard.facts.roles.len() as u64, "role", "roles"),
+        counted(heard.facts.permissions.len() as u64, "permission", "permissions")
     )];
+    lines.extend(own_database(configuration));
     let (line, backup) = backup(matches)?;
     lines.push(line);
     let room = room(configuration, plan.rows.sum())?;
     lines.extend(room.clone());
     let (mut version, mut long) = (None, None);
     if looking.engine() == Some(Engine::Postgres) {
-        version = asked(looking, "select current_setting('server_version')").await;
+        version = server_version(looking).await;
         lines.extend(version.as_ref().map(|version| format!("PostgreSQL {version}")));
         let replica = asked(looking, "select pg_is_in_recovery()::text").await;
         if replica.as_deref() == Some("true") {
@@ -164,17 +190,20 @@ pub async fn look(
         }
         long = asked(looking, charter_adopt::source::LONG_TRANSACTIONS).await.filter(|count| count != "0");
         lines.extend(long.as_ref().map(|count| {
-            format!("{count} transactions there have been open for more than ten minutes: nothing here waits for them")
+            let count = count.parse::<u64>().unwrap_or(0);
+            let count = counted(count, "transaction there has", "transactions there have");
+            format!("{count} been open for more than ten minutes: nothing here waits for that")
         }));
     }
     let sums = sums(looking).await?;
-    lines.push(format!("{} tables summed", sums.len()));
+    lines.push(format!("{} summed", counted(sums.len() as u64, "table", "tables")));
     let anomalies: u64 = plan.anomalies.values().sum();
     if anomalies > 0 {
-        lines.push(format!("{anomalies} rows are not as they should be, as the plan says"));
+        let rows = counted(anomalies, "row is not as it should be", "rows are not as they should be");
+        lines.push(format!("{rows}, as the plan says"));
     }
     let detail = json!({
         "backup": backup, "room": room, "server_version": version, "long_transactions": long, "tables": sums,
     });
-    Ok(Ready { sums, detail, lines })
+    Ok(Ready { started_at, sums, detail, lines })
 }

@@ -3,8 +3,9 @@
 use super::super::Invocation;
 use super::super::show;
 use super::apply::{compared, put_catalogue};
-use super::desk::{Desk, Holder};
+use super::desk::{Desk, Holder, Undone};
 use super::here::text;
+use super::interrupt::{self, Stop};
 use super::legacy::{self, Looking};
 use super::progress::Progress;
 use super::record::Record;
@@ -13,15 +14,22 @@ use crate::client::Client;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
 use charter_adopt::module;
+use charter_adopt::plan::more;
+use charter_kernel::counted;
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Value, json};
+use std::cell::RefCell;
 
 const TO: &str = "to";
 const FROM: &str = "from";
 const DISCARD: &str = "discard";
 /// States of a run that can be taken back.
 const STANDING: [&str; 4] = ["applied", "applying", "failed", "undoing"];
-const STEPS: [&str; 3] = ["before", "schema", "data"];
+/// The step of which nothing is left.
+const WHOLE: &str = "before";
+const STEPS: [&str; 3] = [WHOLE, "schema", "data"];
+/// Organizations that are told by their keys.
+const TOLD_MAX: usize = 10;
 
 pub fn command() -> Command {
     Command::new("rollback")
@@ -61,27 +69,69 @@ fn to(invocation: &Invocation<'_>) -> Result<To> {
         .ok_or_else(|| Failure::new(format!("--to {asked}: before, schema, data, or run-N is expected")))
 }
 
+#[derive(Default)]
 struct Taken {
     run: u64,
-    removed: u64,
+    undone: Undone,
     lines: Vec<String>,
+}
+
+/// How far a rollback came.
+#[derive(Default)]
+struct Reached {
+    taken: Vec<Taken>,
+    /// The run that is being taken back, and how many rows of it went.
+    at: Option<(u64, u64)>,
+}
+
+impl Reached {
+    /// What was done, for somebody who has to go on.
+    fn told(&self) -> String {
+        let numbers: Vec<String> = self.taken.iter().map(|it| it.run.to_string()).collect();
+        let whole = match numbers.len() {
+            0 => "no run was taken back wholly".to_owned(),
+            1 => format!("run {} was taken back", numbers.concat()),
+            _ => format!("runs {} were taken back", numbers.join(", ")),
+        };
+        let rows = |rows| counted(rows, "row of it is gone", "rows of it are gone");
+        let begun = self.at.filter(|(_, gone)| *gone > 0);
+        let begun = begun.map(|(run, gone)| format!(", run {run} is begun ({})", rows(gone)));
+        format!("{whole}{}; the same command goes on", begun.unwrap_or_default())
+    }
 }
 
 /// Takes runs back, the newest first.
 pub async fn run(invocation: &Invocation<'_>) -> Result {
     let source = plan::source_of(invocation.matches)?;
     let to = to(invocation)?;
+    let from = invocation.matches.get_one::<String>(FROM);
+    let from = from.map(|from| legacy::address(from)).transpose()?;
     if !installation::is_there(&invocation.loaded.configuration).await {
         return Err(Failure::new("there is no installation here: nothing was taken over"));
     }
+    let mut stop = Stop::listen()?;
     let client = Client::connect(&invocation.loaded.configuration).await?;
-    let done = back(invocation, &client, source.as_str(), &to).await;
+    let reached = RefCell::new(Reached::default());
+    let work = Work { invocation, client: &client, from: from.as_deref(), reached: &reached };
+    let done = stop.unless(work.back(source.as_str(), &to)).await;
     client.close().await?;
-    let taken = done?;
+    match done {
+        Err(code) => return Ok(interrupt::told(code, reached.borrow().told())),
+        Ok(Err(failure)) if reached.borrow().taken.is_empty() && reached.borrow().at.is_none() => {
+            return Err(failure);
+        }
+        Ok(Err(failure)) => {
+            return Err(Failure::new(format!("{failure}\n  {}", reached.borrow().told())));
+        }
+        Ok(Ok(())) => {}
+    }
+    let taken = reached.into_inner().taken;
     if invocation.is_json {
         let runs: Vec<Value> = taken
             .iter()
-            .map(|it| json!({ "run": it.run, "removed": it.removed, "other_system": it.lines }))
+            .map(|it| {
+                json!({ "run": it.run, "removed": it.undone.rows, "kept": it.undone.kept, "other_system": it.lines })
+            })
             .collect();
         show::raw(&json!({ "runs": runs }));
         return Ok(Outcome::Good);
@@ -90,64 +140,118 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         output::print(&format!("there is no run of {source} to take back"));
     }
     for it in taken {
-        output::print(&format!("run {} was taken back: {} rows removed", it.run, it.removed));
+        let step = match &to {
+            To::Step(step) if step != WHOLE => format!(" to the step {step}"),
+            _ => String::new(),
+        };
+        output::print(&format!(
+            "run {} was taken back{step}: {} removed",
+            it.run,
+            counted(it.undone.rows, "row", "rows")
+        ));
+        if !it.undone.kept.is_empty() {
+            output::print(&output::wrapped("  ", &stays(&it.undone.kept)));
+        }
         it.lines.iter().for_each(|line| output::print(line));
     }
     Ok(Outcome::Good)
 }
 
-async fn back(invocation: &Invocation<'_>, client: &Client, source: &str, to: &To) -> Result<Vec<Taken>> {
-    let all = runs::all(client).await?;
-    let standing =
-        all.iter().filter(|run| text(run, "source") == source && STANDING.contains(&text(run, "state")));
-    let (step, numbers): (&str, Vec<u64>) = match to {
-        To::Step(step) => (step, standing.take(1).map(runs::number).collect()),
-        To::Run(last) => {
-            if !all.iter().any(|run| runs::number(run) == *last && text(run, "source") == source) {
-                return Err(Failure::new(format!(
-                    "there is no run {last} of {source}: charter adopt status shows them"
-                )));
-            }
-            ("before", standing.map(runs::number).filter(|number| number > last).collect())
-        }
+/// Says which organizations stay.
+fn stays(kept: &[String]) -> String {
+    let named = kept.iter().take(TOLD_MAX).cloned().collect::<Vec<_>>().join(", ");
+    let more = more(kept.len() as u64, kept.len().min(TOLD_MAX));
+    let (have, it) = if kept.len() == 1 {
+        ("has a trail of its own, which", "it stays")
+    } else {
+        ("have trails of their own, which", "they stay")
     };
-    let discard = invocation.matches.get_flag(DISCARD);
-    let holder = Holder::take(&invocation.loaded.configuration.data)?;
-    let mut taken = Vec::new();
-    for number in numbers {
-        let desk = Desk::of(client, &holder, number).await?;
-        let mut progress = Progress::new("removing rows", 0);
-        let removed = desk.undo(step, discard, |removed| progress.at(removed)).await?;
-        drop(progress);
-        let lines = match step {
-            "before" => after_whole(invocation, client, number).await?,
-            _ => Vec::new(),
-        };
-        taken.push(Taken { run: number, removed, lines });
-    }
-    Ok(taken)
+    format!("{named}{more} {have} nobody deletes: {it}, closed and empty")
 }
 
-/// What is done once nothing of a run is left.
-async fn after_whole(invocation: &Invocation<'_>, client: &Client, number: u64) -> Result<Vec<String>> {
-    let is_last = !runs::all(client).await?.iter().any(|run| STANDING.contains(&text(run, "state")));
-    let own = here::own(client).await?;
-    let without = module::without_permissions(&own);
-    if is_last && own != without {
-        put_catalogue(client, &without).await?;
+struct Work<'a> {
+    invocation: &'a Invocation<'a>,
+    client: &'a Client,
+    from: Option<&'a str>,
+    reached: &'a RefCell<Reached>,
+}
+
+impl Work<'_> {
+    async fn back(&self, source: &str, to: &To) -> Result<()> {
+        let all = runs::all(self.client).await?;
+        let standing =
+            all.iter().filter(|run| text(run, "source") == source && STANDING.contains(&text(run, "state")));
+        let (step, numbers): (&str, Vec<u64>) = match to {
+            To::Step(step) => (step, standing.take(1).map(runs::number).collect()),
+            To::Run(last) => {
+                if !all.iter().any(|run| runs::number(run) == *last && text(run, "source") == source) {
+                    return Err(Failure::new(format!(
+                        "there is no run {last} of {source}: charter adopt status shows them"
+                    )));
+                }
+                (WHOLE, standing.map(runs::number).filter(|number| number > last).collect())
+            }
+        };
+        let discard = self.invocation.matches.get_flag(DISCARD);
+        let holder = Holder::take(&self.invocation.loaded.configuration.data)?;
+        let mut desks = Vec::with_capacity(numbers.len());
+        let mut refused = Vec::new();
+        for number in numbers {
+            let desk = Desk::of(self.client, &holder, number).await?;
+            // None is taken back before all of them can be.
+            if let Err(failure) = desk.check_undo(step, discard).await {
+                refused.push(format!("run {number}: {failure}"));
+            }
+            desks.push(desk);
+        }
+        if !refused.is_empty() {
+            return Err(Failure::new(format!("{}\n  nothing was taken back", refused.join("\n  "))));
+        }
+        for desk in desks {
+            let mut progress = Progress::new("removing rows", 0);
+            let undone = desk.undo(step, discard, |gone| {
+                self.reached.borrow_mut().at = Some((desk.run, gone));
+                progress.at(gone);
+            });
+            let undone = undone.await?;
+            drop(progress);
+            {
+                let mut reached = self.reached.borrow_mut();
+                reached.at = None;
+                reached.taken.push(Taken { run: desk.run, undone, lines: Vec::new() });
+            }
+            if step == WHOLE {
+                let lines = self.after_whole(desk.run).await?;
+                if let Some(last) = self.reached.borrow_mut().taken.last_mut() {
+                    last.lines = lines;
+                }
+            }
+        }
+        Ok(())
     }
-    let data = &invocation.loaded.configuration.data;
-    let record = Record::of(data, u32::try_from(number).unwrap_or(u32::MAX)).map_err(Failure::new)?;
-    let Some(record) = record else { return Ok(Vec::new()) };
-    let record = Record { state: "undone".to_owned(), ..record };
-    record.write(data).map_err(Failure::new)?;
-    let Some(from) = invocation.matches.get_one::<String>(FROM) else {
-        return Ok(vec!["the other system's tables were not looked at: --from compares them".to_owned()]);
-    };
-    let system = legacy::system_named(&record.system);
-    let plan = runs::plan_of(client, number).await?;
-    let mapping = legacy::parsed("the mapping of the run", &plan.mapping)?;
-    let mut looking = Looking::open(&legacy::address(from)?, system, Some(&mapping)).await?;
-    let now = ready::sums(&mut looking).await?;
-    Ok(compared(&record.legacy.tables, &now))
+
+    /// What is done once nothing of a run is left.
+    async fn after_whole(&self, number: u64) -> Result<Vec<String>> {
+        let (client, invocation) = (self.client, self.invocation);
+        let is_last = !runs::all(client).await?.iter().any(|run| STANDING.contains(&text(run, "state")));
+        let own = here::own(client).await?;
+        let without = module::without_permissions(&own);
+        if is_last && own != without {
+            put_catalogue(client, &without).await?;
+        }
+        let data = &invocation.loaded.configuration.data;
+        let record = Record::of(data, u32::try_from(number).unwrap_or(u32::MAX)).map_err(Failure::new)?;
+        let Some(record) = record else { return Ok(Vec::new()) };
+        let record = Record { state: "undone".to_owned(), ..record };
+        record.write(data).map_err(Failure::new)?;
+        let Some(from) = self.from else {
+            return Ok(vec!["the other system's tables were not looked at: --from compares them".to_owned()]);
+        };
+        let system = legacy::system_named(&record.system);
+        let plan = runs::plan_of(client, number).await?;
+        let mapping = legacy::parsed("the mapping of the run", &plan.mapping)?;
+        let mut looking = Looking::open(from, system, Some(&mapping)).await?;
+        let now = ready::sums(&mut looking).await?;
+        Ok(compared(&record.legacy.tables, &now))
+    }
 }

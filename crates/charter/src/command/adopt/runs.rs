@@ -9,9 +9,12 @@ use crate::client::{Call, Client};
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
 use charter_adopt::plan::Plan;
-use charter_kernel::Key;
+use charter_kernel::{Key, counted};
 use clap::Command;
 use serde_json::{Value, json};
+
+/// Lines of why a step failed that are told.
+const LINES_MAX: usize = 12;
 
 /// All runs, the newest first.
 pub async fn all(client: &Client) -> Result<Vec<Value>> {
@@ -66,23 +69,43 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     }
     let mut told = String::new();
     for run in &runs {
+        let state = match text(run, "back_to") {
+            "" => text(run, "state").to_owned(),
+            step => format!("taken back to the step {step}"),
+        };
         told.push_str(&format!(
-            "run {} of {}: {}, begun {}\n",
+            "run {} of {}: {state}, begun {}\n",
             number(run),
             text(run, "source"),
-            text(run, "state"),
             output::to_the_second(text(run, "started_at"))
         ));
         for step in run.get("steps").and_then(Value::as_array).into_iter().flatten() {
             let rows = step.get("row_count").and_then(Value::as_u64).unwrap_or(0);
-            told.push_str(&format!("  {:<12} {:<8} {rows} rows\n", text(step, "step"), text(step, "state")));
-            if !text(step, "error").is_empty() {
-                told.push_str(&output::wrapped("    ", text(step, "error")));
-            }
+            let rows = counted(rows, "row", "rows");
+            told.push_str(&format!("  {:<12} {:<8} {rows}\n", text(step, "step"), text(step, "state")));
+            told.push_str(&why(text(step, "error")));
         }
     }
     output::print(told.trim_end());
     Ok(Outcome::Good)
+}
+
+/// Why a step failed: the first lines of it, each by itself.
+fn why(error: &str) -> String {
+    let lines: Vec<&str> = error.lines().filter(|line| !line.trim().is_empty()).collect();
+    let mut told = String::new();
+    for line in lines.iter().take(LINES_MAX) {
+        let inner = line.len() - line.trim_start().len();
+        told.push_str(&output::wrapped(&" ".repeat(4 + inner), line));
+    }
+    let left = lines.len().saturating_sub(LINES_MAX);
+    if left > 0 {
+        told.push_str(&format!(
+            "    and {} (--json has all)\n",
+            counted(left as u64, "line more", "lines more")
+        ));
+    }
+    told
 }
 
 async fn runs_of(client: &Client, source: &Key) -> Result<Vec<Value>> {

@@ -2,16 +2,19 @@
 
 use super::super::Invocation;
 use super::super::show;
-use super::equivalence::{self, Equivalence, Proof};
+use super::equivalence::{self, Accepted, Equivalence};
 use super::here::{self, Here};
 use super::legacy::{self, Legacy, Looking};
-use super::{plan, runs};
+use super::proof::{self, Proof, Sums};
+use super::{plan, ready, runs};
 use crate::client::Client;
+use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
 use charter_adopt::plan::{Ground, Plan, catalogue_sum};
+use charter_adopt::proof::OVER_ALL;
 use clap::{Arg, Command};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PROOF: &str = "proof";
@@ -31,15 +34,15 @@ pub fn command() -> Command {
 }
 
 /// The plan of the last run of a source that is applied.
-async fn applied(client: &Client, source: &charter_kernel::Key) -> Result<(u64, Plan)> {
+async fn applied(client: &Client, source: &charter_kernel::Key) -> Result<(Value, Plan)> {
     let missing = || {
         Failure::new(format!(
             "no run of {source} is applied: charter adopt plan, then apply; or name another with --source"
         ))
     };
     let run = runs::newest(client, source, &["applied"]).await?.ok_or_else(missing)?;
-    let number = runs::number(&run);
-    Ok((number, runs::plan_of(client, number).await?))
+    let plan = runs::plan_of(client, runs::number(&run)).await?;
+    Ok((run, plan))
 }
 
 /// Proves.
@@ -52,22 +55,67 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     }
     let given = legacy::mapping_of(matches)?;
     let address = legacy::address(&legacy::typed(matches))?;
+    let started_at = installation::now().to_string();
     let client = Client::connect(configuration).await?;
     let outcome = proved(&client, &source, given, &address, plan::accepted(matches)).await;
+    let outcome = match outcome {
+        Err(failure) => Err(failure),
+        Ok(proved) => handed_out(invocation, &client, &proved, &without_password(&address), &started_at)
+            .await
+            .map(|proof| (proved, proof)),
+    };
     client.close().await?;
-    let (number, plan, facts, catalogue, equivalence) = outcome?;
-    let proof = Proof::new(number, &plan, &facts, &catalogue, &equivalence);
-    if let Some(file) = matches.get_one::<String>(PROOF) {
-        std::fs::write(file, proof.text())
-            .map_err(|error| Failure::new(format!("{file} cannot be written: {error}")))?;
-    }
+    let (proved, proof) = outcome?;
+    let equivalence = &proved.equivalence;
     if invocation.is_json {
         show::raw(&json!({ "holds": equivalence.holds(), "proof": proof }));
     } else {
-        let changed = if facts == plan.facts { "" } else { "the other system changed since the run\n" };
-        output::print(&format!("{changed}{}", equivalence::told(&equivalence).trim_end()));
+        let changed =
+            if proved.facts == proved.plan_facts { "" } else { "the other system changed since the run\n" };
+        output::print(&format!("{changed}{}", equivalence::told(equivalence).trim_end()));
     }
     Ok(if equivalence.holds() { Outcome::Good } else { Outcome::Denied })
+}
+
+/// What was proved, and with what.
+struct Proved {
+    run: Value,
+    plan: Plan,
+    /// What the other system's rows came to when the plan was made, and come to now.
+    plan_facts: String,
+    facts: String,
+    catalogue: String,
+    server_version: Option<String>,
+    tables: Sums,
+    equivalence: Equivalence,
+}
+
+/// Writes the proof where it was asked for, signed.
+async fn handed_out(
+    invocation: &Invocation<'_>,
+    client: &Client,
+    proved: &Proved,
+    address: &str,
+    started_at: &str,
+) -> Result<Value> {
+    let ground = proof::Ground {
+        configuration: &invocation.loaded.configuration,
+        run: &proved.run,
+        plan: &proved.plan,
+        facts: &proved.facts,
+        catalogue: &proved.catalogue,
+        address,
+        server_version: proved.server_version.as_deref(),
+        tables_after: &proved.tables,
+        started_at,
+    };
+    let proof = Proof::new(&ground, &proved.equivalence);
+    if let Some(file) = invocation.matches.get_one::<String>(PROOF) {
+        let text = proof.text();
+        let signature = proof::sign(client, runs::number(&proved.run), &text).await?;
+        proof::hand_out(file, &text, &signature)?;
+    }
+    serde_json::to_value(&proof).map_err(|flaw| Failure::new(format!("the proof cannot be written: {flaw}")))
 }
 
 async fn proved(
@@ -76,22 +124,31 @@ async fn proved(
     given: Option<(charter_adopt::mapping::Mapping, String)>,
     address: &str,
     mut accepted: BTreeSet<String>,
-) -> Result<(u64, Plan, String, String, Equivalence)> {
-    let (number, mut plan) = applied(client, source).await?;
+) -> Result<Proved> {
+    let (run, mut plan) = applied(client, source).await?;
+    // Whatever an account has that is accepted here by its name.
+    for login in accepted.iter().filter_map(|name| name.strip_prefix("account:")) {
+        plan.beyond.insert(login.to_owned(), BTreeSet::from([OVER_ALL.to_owned()]));
+    }
     accepted.append(&mut plan.accepted);
     plan.accepted = accepted;
-    let (mapping, text) = match given {
-        Some(given) => given,
-        None => (legacy::parsed("the mapping of the run", &plan.mapping)?, plan.mapping.clone()),
+    let mapping = match given {
+        Some((mapping, text)) => {
+            plan.mapping = text;
+            mapping
+        }
+        None => legacy::parsed("the mapping of the run", &plan.mapping)?,
     };
     let mut looking = Looking::open(address, Some(mapping.system), Some(&mapping)).await?;
     let heard = looking.hear(&mut |_, _| {}).await?;
+    let tables = ready::sums(&mut looking).await?;
+    let server_version = ready::server_version(&mut looking).await;
     let found = Legacy {
         system: mapping.system,
         engine: looking.engine(),
         tables: looking.tables.clone(),
         mapping: Some(mapping),
-        mapping_text: Some(text),
+        mapping_text: Some(plan.mapping.clone()),
         heard,
         passwords: BTreeMap::new(),
     };
@@ -103,6 +160,19 @@ async fn proved(
     let mapping = found.mapping.as_ref().ok_or_else(|| Failure::new("there is no mapping"))?;
     let ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
-    let equivalence = equivalence::compare(client, &ground, &here.known, &plan.accepted, number).await?;
-    Ok((number, plan, found.heard.fingerprint.clone(), catalogue_sum(&ground.catalogue), equivalence))
+    let accepted = Accepted { names: &plan.accepted, beyond: &plan.beyond };
+    let equivalence =
+        equivalence::compare(client, &ground, &here.known, accepted, runs::number(&run)).await?;
+    plan.roles = ground.roles();
+    plan.without_before = ground.without_before();
+    Ok(Proved {
+        run,
+        plan_facts: plan.facts.clone(),
+        plan,
+        facts: found.heard.fingerprint.clone(),
+        catalogue: catalogue_sum(&ground.catalogue),
+        server_version,
+        tables,
+        equivalence,
+    })
 }

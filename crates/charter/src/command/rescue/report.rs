@@ -2,7 +2,7 @@
 
 use super::Rescue;
 use crate::command::adopt::record;
-use crate::config::text;
+use crate::config::{account, text};
 use crate::folder::{make_folder, write_private};
 use crate::installation;
 use crate::output;
@@ -113,19 +113,13 @@ impl Step {
     }
 }
 
-/// The machine this happens on.
-fn machine() -> String {
-    let read = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    read.map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
-}
-
 fn document(rescue: &Rescue<'_>, done: &[Step]) -> Value {
     let steps: Vec<Value> = done.iter().map(Step::as_json).collect();
     json!({
         "format": 1,
         "at": rescue.now.to_string(),
         "account": rescue.configuration.account,
-        "machine": machine(),
+        "machine": account::machine(),
         "process": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"),
         "database": text::without_password(&rescue.configuration.database),

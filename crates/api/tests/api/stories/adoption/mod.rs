@@ -2,6 +2,7 @@
 
 mod faults;
 mod follow;
+mod proof;
 mod refused;
 mod run;
 mod undo;

@@ -1,7 +1,7 @@
 //! A run taken back: what is left is what was there before it.
 
 use super::{HOLDER, RUNS, company, id, plan};
-use crate::stories::{ANN, Story, Told, Who};
+use crate::stories::{ANN, EVE, Story, Told, Who};
 use charter_testkit::both_engines;
 use charter_testkit::content::{Content, Held, differing};
 use charter_testkit::database::TestDatabase;
@@ -41,6 +41,23 @@ impl Story {
             let told = self.undo_once(run, to, discard).await.is(200);
             if told.body["done"] == true {
                 return told.body;
+            }
+        }
+        panic!("it never ends");
+    }
+}
+
+impl Story {
+    /// Takes a run back with all that people made; gives the organizations that stay.
+    async fn undo_kept(&self, run: u64) -> Vec<String> {
+        let mut kept = Vec::new();
+        for _ in 0..50 {
+            let told = self.undo_once(run, "before", true).await.is(200);
+            kept.extend(
+                told.body["kept"].as_array().unwrap().iter().map(|key| key.as_str().unwrap().to_owned()),
+            );
+            if told.body["done"] == true {
+                return kept;
             }
         }
         panic!("it never ends");
@@ -99,9 +116,7 @@ both_engines!(what_people_made_since_stops_a_rollback_unless_it_is_to_be_discard
     let told = story.undo_once(run, "before", false).await.is_problem(409, "in-use");
     let detail = told.body["detail"].as_str().unwrap();
     assert!(
-        detail.contains("1 teams")
-            && detail.contains("1 assignments")
-            && detail.contains("1 places in teams"),
+        detail.contains("1 team,") && detail.contains("1 assignment") && detail.contains("1 place in a team"),
         "{detail}"
     );
     assert_eq!(story.get(Who::Operator, &format!("{RUNS}/{run}")).await.is(200).body["state"], "applied");
@@ -150,10 +165,13 @@ both_engines!(steps_are_taken_back_one_by_one, async |database| {
         story.step(run, step, "done").await.is(200);
     }
     assert_eq!(story.undo(run, "data", false).await["state"], "failed");
+    let shown = async || story.get(Who::Operator, &format!("{RUNS}/{run}")).await.is(200).body;
+    assert_eq!(shown().await["back_to"], "data");
     story.get(Who::Operator, "/api/v1/organizations/shop").await.is(200);
     assert_eq!(story.undo(run, "schema", false).await["state"], "failed");
     story.get(Who::Operator, "/api/v1/organizations/shop").await.is(404);
-    let shown = story.get(Who::Operator, &format!("{RUNS}/{run}")).await.is(200).body;
+    let shown = shown().await;
+    assert_eq!((&shown["back_to"], &shown["error"]), (&json!("schema"), &Value::Null));
     let states: Vec<&str> =
         shown["steps"].as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["done", "done", "undone", "undone"]);
@@ -297,8 +315,106 @@ both_engines!(what_people_gave_an_adopted_account_elsewhere_stops_a_rollback, as
         .is(200);
     let told = story.undo_once(run, "before", false).await.is_problem(409, "in-use");
     let detail = told.body["detail"].as_str().unwrap();
-    for what in ["1 memberships", "1 assignments", "1 grants", "1 resources"] {
+    for what in ["1 membership", "1 assignment", "1 grant", "1 resource"] {
         assert!(detail.contains(what), "{detail}");
     }
     story.undo(run, "before", true).await;
+});
+
+both_engines!(what_people_gave_by_an_adopted_role_or_to_an_older_member_stops_a_rollback, async |database| {
+    let story = Story::company(database).await;
+    let toys = story.app.resolve_organization("toys").await.unwrap().to_string();
+    let ann = story.id_of(ANN).to_string();
+    // The role and the memberships come into organizations that stay; of Eve's account there is only a membership.
+    let eve = story.id_of(EVE).to_string();
+    let run = story.begin("p1").await;
+    story.rows(run, company(run)).await.is(200);
+    let mut rows = into_toys(run, &toys, &ann);
+    rows["users"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"legacy_id": "98", "id": eve, "login": "eve@trade.example", "status": "active"}));
+    let more = json!({"organization": toys, "principal": eve, "status": "active"});
+    rows["memberships"].as_array_mut().unwrap().push(more);
+    story.rows(run, rows).await.is(200);
+    story.prove(run).await;
+    let free = async || {
+        let body = json!({"holder": HOLDER, "to": "before", "dry_run": true});
+        story.post(Who::Operator, &format!("{RUNS}/{run}/undo"), body).await
+    };
+    assert_eq!(free().await.is(200).body["done"], false, "what the run wrote is nobody's");
+    let toys = |path: &str| format!("/api/v1/organizations/toys/{path}");
+    let body = json!({"role": "adopted_x", "subject": {"member": "bob@toys.example"}});
+    story.post(ANN, &toys("assignments"), body).await.is(201);
+    let body = json!({"key": "crew", "name": "Crew", "members": ["eve@trade.example"]});
+    story.post(ANN, &toys("teams"), body).await.is(201);
+    let body = json!({"role": "adopted_x", "subject": {"team": "crew"}});
+    story.post(ANN, &toys("assignments"), body).await.is(201);
+    let body = json!({"subject": {"member": "eve@trade.example"}, "permission": "sales.orders.read", "reason": "helps"});
+    story.post(ANN, &toys("grants"), body).await.is(201);
+    let body = json!({"key": "more", "name": "More", "level": "viewer", "parents": ["adopted_x"]});
+    story.post(ANN, &toys("roles"), body).await.is(201);
+    for told in [free().await, story.undo_once(run, "before", false).await] {
+        let told = told.is_problem(409, "in-use");
+        let detail = told.body["detail"].as_str().unwrap();
+        for what in ["2 assignments", "1 place in a team", "1 grant", "1 role built on one that goes"] {
+            assert!(detail.contains(what), "{what}: {detail}");
+        }
+        assert!(!detail.contains("1 team,"), "the team stays: {detail}");
+    }
+    story.undo(run, "before", true).await;
+});
+
+both_engines!(whether_an_older_run_can_be_taken_back_is_told_before_a_newer_one_is, async |database| {
+    let story = Story::company(database).await;
+    let toys = story.app.resolve_organization("toys").await.unwrap().to_string();
+    let first = story.begin("p1").await;
+    story.rows(first, company(first)).await.is(200);
+    story.prove(first).await;
+    // The next run writes into the organization of the first one, about its account and about one of its own, and elsewhere.
+    let next = story.begin("p2").await;
+    let (shop, ann, cid) = (id(first, 1), id(first, 11), id(next, 13));
+    let rows = json!({
+        "holder": HOLDER,
+        "organizations": [{"legacy_id": "7", "id": shop, "key": "shop", "name": "Shop", "status": "active"},
+                          {"legacy_id": "9", "id": toys, "key": "toys", "name": "Toys", "status": "active"}],
+        "roles": [{"organization": shop, "key": "adopted_late", "name": "Late", "level": "viewer", "permissions": ["sales.orders.read"]}],
+        "users": [{"legacy_id": "3", "id": cid, "login": "cid@shop.example", "status": "active"}],
+        "memberships": [{"organization": shop, "principal": cid, "status": "active"},
+                        {"organization": toys, "principal": ann, "status": "active"}],
+        "assignments": [{"id": id(next, 21), "organization": shop, "role": "adopted_late", "principal": ann},
+                        {"id": id(next, 22), "organization": shop, "role": "viewer", "principal": cid},
+                        {"id": id(next, 23), "organization": toys, "role": "viewer", "principal": ann}],
+        "grants": [{"id": id(next, 24), "organization": shop, "principal": cid, "pattern": "sales.invoices.read"}],
+        "entitlements": [{"organization": shop, "module": "crm", "status": "enabled"}],
+    });
+    story.rows(next, rows).await.is(200);
+    story.prove(next).await;
+    let free = async |run: u64| {
+        let body = json!({"holder": HOLDER, "to": "before", "dry_run": true});
+        story.post(Who::Operator, &format!("{RUNS}/{run}/undo"), body).await
+    };
+    free(next).await.is(200);
+    free(first).await.is(200);
+    let body = json!({"role": "viewer", "subject": {"member": "ann@shop.example"}});
+    story.post(Who::Operator, "/api/v1/organizations/shop/assignments", body).await.is(201);
+    let told = free(first).await.is_problem(409, "in-use");
+    assert!(told.body["detail"].as_str().unwrap().contains("1 assignment;"), "{:#}", told.body);
+    free(next).await.is(200);
+    // A run of another system that stands in between is in the way.
+    let mut other = plan("p3", HOLDER);
+    other["source"] = json!("hr");
+    let run = story.post(Who::Operator, RUNS, other).await.is(201).body["run"].as_u64().unwrap();
+    story.prove(run).await;
+    let told = free(first).await.is_problem(409, "in-use");
+    assert!(
+        told.body["detail"].as_str().unwrap().contains("of the source hr came after it"),
+        "{:#}",
+        told.body
+    );
+    story.undo(run, "before", false).await;
+    // The trail of the organization began with that assignment: it stays, and is told by its key.
+    story.undo(next, "before", false).await;
+    let undone = story.undo_kept(first).await;
+    assert_eq!(undone, ["shop"]);
 });
