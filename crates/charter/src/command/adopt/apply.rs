@@ -11,6 +11,7 @@ use super::legacy::{self, Legacy, Looking};
 use super::proof::{self, Proof};
 use super::ready::{self, Ready};
 use super::record::{self, Record, RecordedLegacy, RecordedOrganization};
+use super::telling::{Telling, compared};
 use super::{data, follow, plan, tables};
 use crate::client::{Call, Client};
 use crate::config::Configuration;
@@ -26,7 +27,6 @@ use charter_kernel::counted;
 use clap::{Arg, Command};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
 const PLAN: &str = "plan";
@@ -60,48 +60,6 @@ fn address(invocation: &Invocation<'_>, plan: &Plan) -> Result<String> {
         ));
     }
     legacy::address(typed.unwrap_or(&plan.from))
-}
-
-/// What is told on the way, unless JSON is asked for.
-pub struct Telling {
-    is_json: bool,
-    /// The run, once there is one, and the stage it is in.
-    reached: Cell<(u64, &'static str)>,
-}
-
-impl Telling {
-    pub const fn new(invocation: &Invocation<'_>) -> Self {
-        Self { is_json: invocation.is_json, reached: Cell::new((0, "before")) }
-    }
-
-    pub fn line(&self, text: &str) {
-        if !self.is_json {
-            output::print(text.trim_end());
-        }
-    }
-
-    fn stage(&self, number: u8, name: &str, lines: &[String]) {
-        self.line(&format!("stage {number} of 4, {name}: done"));
-        for line in lines {
-            let inner = line.len() - line.trim_start().len();
-            self.line(&output::wrapped(&" ".repeat(2 + inner), line));
-        }
-    }
-
-    fn reaches(&self, run: u64, stage: &'static str) {
-        self.reached.set((run, stage));
-    }
-
-    /// How far it came, for somebody who ended it.
-    fn stopped(&self, plan: &str) -> String {
-        match self.reached.get() {
-            (0, _) => "no run was begun, and nothing was written".to_owned(),
-            (run, stage) => format!(
-                "run {run} is in the stage {stage}, and nobody has anything by it; `charter adopt apply --plan {plan}` goes on, `charter adopt \
-                 rollback` takes it back"
-            ),
-        }
-    }
 }
 
 /// What is carried out, and where.
@@ -297,35 +255,6 @@ impl Stages<'_> {
             .line(&format!("the run was taken back: {} removed", counted(removed.rows, "row", "rows")));
         Ok(())
     }
-}
-
-/// Says whether the other system's tables are as they were.
-pub fn compared(
-    before: &BTreeMap<String, charter_adopt::sums::TableSum>,
-    now: &BTreeMap<String, charter_adopt::sums::TableSum>,
-) -> Vec<String> {
-    let differing: Vec<&String> =
-        before.iter().filter(|(name, sum)| now.get(*name) != Some(*sum)).map(|(name, _)| name).collect();
-    let all = sum(serde_json::to_string(now).unwrap_or_default().as_bytes());
-    let short = all.get(..16).unwrap_or_default();
-    if differing.is_empty() {
-        return vec![format!(
-            "the other system's {} as before, byte for byte (sha256 {short}...)",
-            counted(now.len() as u64, "table is", "tables are")
-        )];
-    }
-    let mut lines = vec![format!(
-        "{} of the other system's {} changed meanwhile; nothing here writes them, so it did:",
-        differing.len(),
-        counted(now.len() as u64, "table", "tables")
-    )];
-    for name in differing {
-        let rows =
-            |sums: &BTreeMap<String, charter_adopt::sums::TableSum>| sums.get(name).map_or(0, |sum| sum.rows);
-        let (was, is) = (counted(rows(before), "row", "rows"), rows(now));
-        lines.push(format!("  {name}: {was} before, {is} now"));
-    }
-    lines
 }
 
 /// What bytes come to.

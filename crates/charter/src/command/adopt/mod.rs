@@ -21,6 +21,7 @@ mod rollback;
 mod runs;
 pub mod shadow;
 mod tables;
+mod telling;
 mod verify;
 
 pub use apply::{command as apply_command, run as apply};

@@ -2,13 +2,14 @@
 
 use super::super::Invocation;
 use super::super::show;
-use super::apply::{compared, put_catalogue};
+use super::apply::put_catalogue;
 use super::desk::{Desk, Holder, Undone};
 use super::here::text;
 use super::interrupt::{self, Stop};
 use super::legacy::{self, Looking};
 use super::progress::Progress;
 use super::record::Record;
+use super::telling::compared;
 use super::{here, plan, ready, runs};
 use crate::client::Client;
 use crate::failure::{Failure, Outcome, Result};
