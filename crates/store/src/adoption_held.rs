@@ -39,7 +39,8 @@ macro_rules! recorded {
 }
 
 statements! {
-    RUNS = "select run_no, opened_at from adoption_runs where source_key = $1 and state <> 'undone' order by run_no";
+    RUNS = "select run_no, opened_at from adoption_runs where source_key = $1 and state <> 'undone' \
+            and opened_at is not null order by run_no";
     MEMBERS = "select principal_id, status, created_at, updated_at from memberships \
                where organization_id = $1 and principal_id > $2 order by principal_id limit $3";
     MEMBER = "select principal_id, status, created_at, updated_at from memberships where organization_id = $1 and principal_id = $2";

@@ -52,7 +52,7 @@ pub async fn opened_at(conn: &mut Conn, run: u64) -> Result<Option<Timestamp>> {
     Ok(row::opt(conn, &OPENED_AT, params![run], |row| row::opt_time(row, 0)).await?.flatten())
 }
 
-/// Opens accounts that wait, as many as one statement may take, after the one named; gives how far it came, or nothing at the end.
+/// Opens accounts that wait, as many as one statement may take, after the one named; gives how far it came when more are left.
 pub async fn open(
     tx: &mut Tx,
     range: Range,
@@ -66,7 +66,8 @@ pub async fn open(
     };
     let before = opened_at(tx, range.run).await?;
     tx.execute(&OPEN, params![first, last, now, before.unwrap_or(EVER)]).await?;
-    Ok(Some(last))
+    let more = adoption_account::next(tx, last.0 + 1, range.to, 1).await?;
+    Ok(more.map(|_| last))
 }
 
 /// Says that all are open; gives the organizations the run wrote into, whose revisions rose, but for the one named, whose revision rises

@@ -6,8 +6,9 @@ use charter_kernel::{Key, OrganizationId, PrincipalId};
 use crate::{Page, Result, row};
 
 statements! {
-    ORGANIZATIONS_PAGE = "select a.organization_id, a.legacy_id, o.organization_key, o.status, exists (select 1 from adoption_steps s \
-                          where s.run_no = a.run_no and s.step = 'data' and s.state <> 'undone') from adopted_organizations a \
+    ORGANIZATIONS_PAGE = "select a.organization_id, a.legacy_id, o.organization_key, o.status, exists (select 1 from adoption_runs r \
+                          join adoption_steps s on s.run_no = r.run_no and s.step = 'data' and s.state <> 'undone' \
+                          where r.run_no = a.run_no and r.opened_at is not null) from adopted_organizations a \
                           join organizations o on o.organization_id = a.organization_id \
                           where a.source_key = $1 and a.legacy_id > $2 order by a.legacy_id limit $3";
     USERS_PAGE = "select principal_id, legacy_id from adopted_users where source_key = $1 and legacy_id > $2 order by legacy_id limit $3";

@@ -103,7 +103,12 @@ pub(super) async fn changed_since(
         let mut count = 0;
         let mut page = change::first(conn, run.number, kind, LOOKED_AT).await?;
         while let Some(last) = page.last().map(|note| note.row.clone()) {
-            for note in &page {
+            let keys: Vec<_> = page.iter().map(|note| note.row.clone()).collect();
+            let later = change::of_rows(conn, kind, &keys).await?;
+            let later = later.into_iter().filter(|note| note.run > run.number).map(|note| note.row);
+            // What a later run changed as well is looked at with that one, which goes back before.
+            let later: HashSet<_> = later.collect();
+            for note in page.iter().filter(|note| !later.contains(&note.row)) {
                 count += u64::from(is_as_left(conn, run, kind, note).await?.is_none());
             }
             page = change::after(conn, run.number, kind, &last, LOOKED_AT).await?;

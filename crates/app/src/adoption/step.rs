@@ -126,7 +126,7 @@ pub async fn step(
     Ok(told)
 }
 
-/// Opens the next accounts of a run that wait; nothing when none is left.
+/// Opens the next accounts of a run that wait; gives how far it came when more are left.
 async fn open(
     tx: &mut Tx,
     number: u64,

@@ -284,7 +284,7 @@ both_engines!(what_people_changed_since_stays_when_a_run_is_taken_back, async |d
     ])
     .ended(0);
     let run = erp.run(&["adopt", "rollback"]).ended(2);
-    assert!(run.err.contains("1 changed accounts"), "{}", run.err);
+    assert!(run.err.contains("1 changed account"), "{}", run.err);
     erp.run(&["adopt", "rollback", "--discard"]).ended(0);
     assert_eq!(
         erp.status("toys-co", "user0@toys.example"),

@@ -249,7 +249,7 @@ both_engines!(what_people_changed_of_a_runs_rows_is_theirs, async |database| {
     story.pass(5);
     patch("/members/bob@shop.example", json!({"name": "Robert", "reason": "x"})).await.is(200);
     let told = story.undo_once(second, "before", false).await.is_problem(409, "in-use");
-    assert!(told.body["detail"].as_str().unwrap().contains("1 changed accounts"), "{:#}", told.body);
+    assert!(told.body["detail"].as_str().unwrap().contains("1 changed account"), "{:#}", told.body);
     story.undo(second, "before", true).await;
     let bob = story.held_account("2").await;
     assert_eq!(bob["name"], "Robert", "as people left it");
