@@ -156,7 +156,10 @@ impl Judging<'_> {
         let Some(before) = noted::read(conn, self.source, ChangeKind::Membership, &row).await? else {
             return Ok(());
         };
-        let after = turned(&before, self.now, &[("status", it.status.into())]);
+        let is_told =
+            found.status == PrincipalStatus::Active || held::is_settled(found.times, notes.get(&row));
+        let after =
+            turned(&before, self.now, &[("status", it.status.into()), ("status_told", is_told.into())]);
         self.todo.memberships.push((row, before, after));
         Ok(())
     }
@@ -178,7 +181,8 @@ impl Judging<'_> {
             let notes = held::notes(conn, ChangeKind::Account, std::slice::from_ref(&row)).await?;
             let is_settled = held::is_status_settled(held, notes.get(&row));
             let mut fields = Vec::new();
-            let mut status_told = is_settled;
+            // What people stopped stays stopped by them, whatever a run says after.
+            let status_told = is_settled || held.status == PrincipalStatus::Active;
             if let Some(status) = it.status.filter(|status| *status != held.status.as_str()) {
                 let waits = status == ACTIVE
                     && held.status == PrincipalStatus::Suspended
@@ -191,7 +195,6 @@ impl Judging<'_> {
                     continue;
                 }
                 fields.push(("status", Value::from(status)));
-                status_told = true;
             }
             let (login, name) =
                 (it.login.as_ref().unwrap_or(&held.login), it.name.as_ref().unwrap_or(&held.name));
@@ -371,6 +374,8 @@ impl Judging<'_> {
             self.faults.add(KIND, place, "organization", BY_PEOPLE);
             return Ok(());
         }
+        let is_told = is_settled || found.organization.status == OrganizationStatus::Active;
+        fields.push(("status_told", is_told.into()));
         let Some(before) = noted::read(conn, self.source, ChangeKind::Organization, &row).await? else {
             return Ok(());
         };

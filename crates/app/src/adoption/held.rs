@@ -72,17 +72,19 @@ pub(super) async fn notes(
 pub(super) fn is_settled(times: Times, note: Option<&Note>) -> bool {
     match note {
         None => times.is_untouched(),
-        Some(note) => times.updated_at == note.changed_at,
+        Some(note) => times.updated_at == note.changed_at && told(note) != Some(false),
     }
+}
+
+/// Whether a run gave a row its state, or found it stopped by people; none where that is no question.
+fn told(note: &Note) -> Option<bool> {
+    let after: serde_json::Value = serde_json::from_str(note.after.as_deref()?).ok()?;
+    after.get("status_told")?.as_bool()
 }
 
 /// Whether the state of an account is one that a run gave it.
 pub(super) fn is_status_settled(account: &rows::HeldAccount, note: Option<&Note>) -> bool {
-    let says_status = |note: &Note| {
-        let after = note.after.as_deref().and_then(|after| serde_json::from_str(after).ok());
-        after.is_some_and(|after: serde_json::Value| after.get("status_told") == Some(&true.into()))
-    };
-    is_settled(account.times, note) && note.is_none_or(says_status)
+    is_settled(account.times, note) && note.is_none_or(|note| told(note) == Some(true))
 }
 
 /// Whether login and name of an account are those that a run gave it.

@@ -52,7 +52,11 @@ async fn is_as_left(
     };
     let after = value(after)?;
     if noted::is_same(kind, &now, &after) {
-        return Ok(Some(now));
+        // What stands still is only looked at closer: somebody may have stopped it again.
+        let is_stopped = now.get("status").is_some_and(|status| *status != PrincipalStatus::Active.as_str());
+        let moment = now.get("updated_at").and_then(Value::as_i64);
+        let is_later = moment.is_some_and(|moment| moment != note.changed_at.micros());
+        return Ok((!(is_stopped && is_later)).then_some(now));
     }
     // One that is to act again waits for the proof.
     let waits = kind == ChangeKind::Account
@@ -283,22 +287,7 @@ async fn accounts(
             turned.push((id, noted::login_of(&now)?.to_owned(), to));
         }
     }
-    // Nobody loses a login that people gave them since.
-    loop {
-        let wanted: Vec<String> = turned
-            .iter()
-            .map(|(_, _, before)| noted::login_of(before).map(str::to_owned))
-            .collect::<Result<_, _>>()?;
-        let going: HashSet<PrincipalId> = turned.iter().map(|(id, ..)| *id).collect();
-        let holders = lookup::logins(tx, &wanted).await?;
-        let taken: HashSet<&str> =
-            holders.iter().filter(|it| !going.contains(&it.id)).map(|it| it.login.as_str()).collect();
-        let count = turned.len();
-        turned.retain(|(_, _, before)| noted::login_of(before).is_ok_and(|login| !taken.contains(login)));
-        if turned.len() == count {
-            break;
-        }
-    }
+    keep_logins(tx, &mut turned).await?;
     let active = Value::from(PrincipalStatus::Active.as_str());
     for (id, now, before) in &turned {
         if noted::login_of(before)? != now || before.get("status") != Some(&active) {
@@ -308,6 +297,31 @@ async fn accounts(
     }
     noted::turn_accounts(tx, &run.source, &turned).await?;
     Ok(notes.into_iter().map(|note| note.row).collect())
+}
+
+/// Nobody loses a login that people gave them since: who would get it keeps the one they have, and all else goes back.
+async fn keep_logins(tx: &mut Tx, turned: &mut [(PrincipalId, String, Value)]) -> Result<(), Problem> {
+    let wanted = turned.iter().map(|(_, _, to)| noted::login_of(to).map(str::to_owned));
+    let wanted: Vec<String> = wanted.collect::<Result<_, _>>()?;
+    let going: HashSet<PrincipalId> = turned.iter().map(|(id, ..)| *id).collect();
+    let holders = lookup::logins(tx, &wanted).await?;
+    let mut taken: HashSet<String> =
+        holders.into_iter().filter(|it| !going.contains(&it.id)).map(|it| it.login).collect();
+    loop {
+        let before = taken.len();
+        for (_, now, to) in turned.iter_mut() {
+            let login = noted::login_of(to)?;
+            if login != now && taken.contains(login) {
+                if let Some(state) = to.as_object_mut() {
+                    state.insert("login".to_owned(), Value::from(now.as_str()));
+                }
+                taken.insert(now.clone());
+            }
+        }
+        if taken.len() == before {
+            return Ok(());
+        }
+    }
 }
 
 /// The chain of an organization that no run made tells that its modules were put back.

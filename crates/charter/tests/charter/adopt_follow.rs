@@ -131,7 +131,9 @@ both_engines!(a_run_follows_what_the_other_system_took_away, async |database: Te
     ] {
         database.maintain(change).await.unwrap();
     }
-    let run = erp.plan(&[]).ended(0);
+    let run = erp.plan(&[]).ended(1);
+    assert!(run.out.contains("-> ann@toys.example"), "{}", run.out);
+    let run = erp.plan(&["--accept", "flag:logins"]).ended(0);
     assert!(run.out.contains("taken away: 6 assignments"), "{}", run.out);
     assert!(
         run.out.contains("deactivated: 2 accounts") && run.out.contains("renamed: 3 accounts"),
@@ -196,14 +198,14 @@ both_engines!(there_and_back_again_is_followed_run_by_run, async |database: Test
     for set in ["is_active = false", "role = 'Viewer', email = 'other@toys.example'"] {
         database.maintain(&format!("update users set {set} where id = 0")).await.unwrap();
     }
-    erp.follow(&[]);
+    erp.follow(&["--accept", "flag:logins"]);
     let second = erp.rows().await;
     // All of it as it was: the account acts again with the proof, under its old login.
     database
         .maintain("update users set is_active = true, role = 'accountant', email = 'user0@toys.example' where id = 0")
         .await
         .unwrap();
-    let plan = erp.follow(&[]);
+    let plan = erp.follow(&["--accept", "flag:logins"]);
     assert_eq!(plan["changes"]["reactivated"], 1, "{plan:#}");
     assert_eq!(erp.status("toys-co", "user0@toys.example"), "active");
     assert_eq!(erp.assignments("toys-co", "user0@toys.example"), ["accountant"]);
@@ -292,6 +294,61 @@ both_engines!(what_people_changed_since_stays_when_a_run_is_taken_back, async |d
         "nobody is let in whom people stopped"
     );
     assert_eq!(erp.status("toys-co", "user3@toys.example"), "active");
+});
+
+both_engines!(who_was_stopped_is_stopped_again_when_a_run_is_taken_back, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 20).await;
+    erp.mapped("none");
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+    database.maintain("update users set is_active = false where id = 0").await.unwrap();
+    erp.follow(&[]);
+    database
+        .maintain("update users set is_active = true, email = 'other@toys.example' where id = 0")
+        .await
+        .unwrap();
+    erp.follow(&["--accept", "account:other@toys.example"]);
+    // Somebody gets the login that became free: it stays theirs.
+    erp.run(&["organizations", "create", "--key", "other", "--name", "Other"]).ended(0);
+    erp.run(&["members", "add", "--org", "other", "--login", "user0@toys.example"]).ended(0);
+    erp.run(&["adopt", "rollback"]).ended(0);
+    assert_eq!(erp.status("toys-co", "other@toys.example"), "deactivated");
+    assert_eq!(erp.status("other", "user0@toys.example"), "active");
+});
+
+both_engines!(what_people_stopped_no_run_lets_in_again, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 20).await;
+    erp.mapped("none");
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+    let stop = |login: &str, status: &str| {
+        let words = ["members", "update", "--org", "toys-co", "--member", login, "--account-status", status];
+        erp.run(&words).ended(0);
+    };
+    stop("user0@toys.example", "suspended");
+    database.maintain("update users set is_active = false where id in (0, 3)").await.unwrap();
+    erp.follow(&[]);
+    // Stopped by the run, and then once more by people: it goes back only when it is told so.
+    stop("user3@toys.example", "active");
+    stop("user3@toys.example", "deactivated");
+    let run = erp.run(&["adopt", "rollback"]).ended(2);
+    assert!(run.err.contains("1 changed account"), "{}", run.err);
+    database.maintain("update users set is_active = true where id = 0").await.unwrap();
+    let run = erp.plan(&[]).ended(1);
+    assert!(run.out.contains("user0@toys.example"), "{}", run.out);
+    assert_ne!(erp.status("toys-co", "user0@toys.example"), "active");
+});
+
+both_engines!(an_organization_that_is_gone_there_is_seen_by_verify, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 20).await;
+    erp.mapped("none");
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+    erp.verify().ended(0);
+    for gone in ["delete from users where organization_id = 1", "delete from organizations where id = 1"] {
+        database.maintain(gone).await.unwrap();
+    }
+    erp.verify().ended(1);
 });
 
 both_engines!(a_login_that_is_taken_here_is_named_by_the_plan, async |database: TestDatabase| {
@@ -389,7 +446,7 @@ both_engines!(a_run_that_is_killed_while_it_takes_away_goes_on, async |database:
         .unwrap();
     database.maintain("update users set is_active = false where id % 13 = 5").await.unwrap();
     database.maintain("update users set email = 'x' || email where id % 5 = 1").await.unwrap();
-    erp.plan(&[]).ended(0);
+    erp.plan(&["--accept", "flag:logins"]).ended(0);
     let mut killed = 0;
     for pause in [50, 200, 500, 1_000] {
         let mut command = erp.place.command(&["adopt", "apply", "--no-backup", "Ann"]);

@@ -9,11 +9,14 @@ use crate::client::Client;
 use crate::failure::{Failure, Result};
 use charter_adopt::change::Changes;
 use charter_adopt::ids;
-use charter_adopt::plan::Ground;
+use charter_adopt::plan::{self, Ground};
 use charter_adopt::rows::Making;
 use charter_adopt::rules::Asking;
-use charter_kernel::PrincipalId;
+use charter_kernel::{PrincipalId, counted};
 use std::collections::BTreeSet;
+
+/// By this name one accepts all logins that changed.
+const LOGINS: &str = "flag:logins";
 
 /// Looks what stands, what of it changes, and what stands in the way; and whether there is more to be written than stands.
 pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) -> Result<(Looked, bool)> {
@@ -33,9 +36,30 @@ pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) 
     let ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
     let mut looked = follow::look(client, &ground, here).await?;
+    looked.stopping.extend(renamed(&looked.changes, accepted));
     looked.stopping.extend(by_hand(client, &ground, here, &looked.changes, accepted).await?);
     let is_more = looked.is_more || is_claimed;
     Ok((looked, is_more))
+}
+
+/// Accounts that would get another login: whoever has the id there by now gets the account, with its password and its keys.
+fn renamed(changes: &Changes, accepted: &BTreeSet<String>) -> Option<String> {
+    let is_open = |login: &str| !accepted.contains(LOGINS) && !accepted.contains(&format!("account:{login}"));
+    let turns =
+        changes.accounts.iter().filter_map(|it| Some((it.login_before.as_str(), it.login.as_deref()?)));
+    let open: Vec<(&str, &str)> = turns.filter(|(_, login)| is_open(login)).collect();
+    let shown: Vec<String> =
+        open.iter().take(5).map(|(before, login)| format!("{before} -> {login}")).collect();
+    let count = open.len() as u64;
+    (count > 0).then(|| {
+        format!(
+            "{} another login there ({}{}): whoever has it gets the account with its password and keys; accept each with --accept \
+             account:LOGIN by the new login, or all with --accept {LOGINS}",
+            counted(count, "account has", "accounts have"),
+            shown.join(", "),
+            plan::more(count, shown.len())
+        )
+    })
 }
 
 /// Whether the name of the source is another system's here.

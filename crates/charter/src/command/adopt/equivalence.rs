@@ -262,6 +262,16 @@ pub async fn compare(
         }
     }
     drop(progress);
+    // Those that are gone from the other system are nobody's there: whoever may do something in them is unknown to it.
+    let there: BTreeSet<&str> = making.organizations().iter().map(|row| row.legacy_id.as_str()).collect();
+    for (_, (id, key)) in
+        known.organizations.iter().filter(|(legacy_id, _)| !there.contains(legacy_id.as_str()))
+    {
+        let after = ask(client, &id.to_string(), &ground.universe, None).await?;
+        let may = |member: &&u128| after.of(PrincipalId(**member)).is_some_and(|bits| !bits.is_none());
+        let left: Vec<u128> = after.members.iter().filter(may).copied().collect();
+        unknown(client, key.as_str(), &id.to_string(), left, accepted, &mut out).await?;
+    }
     out.verdict = judge.verdict();
     Ok(out)
 }
