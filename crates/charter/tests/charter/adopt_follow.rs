@@ -140,7 +140,7 @@ both_engines!(a_run_follows_what_the_other_system_took_away, async |database: Te
         "{}",
         run.out
     );
-    let plan = erp.follow(&[]);
+    let plan = erp.follow(&["--accept", "flag:logins"]);
     assert_eq!(plan["changes"]["by_role"]["accountant"], 3, "{plan:#}");
     assert_eq!((&plan["changes"]["organizations"], &plan["follows"]), (&2.into(), &1.into()), "{plan:#}");
     assert_eq!(erp.assignments("toys-co", "user0@toys.example"), ["viewer"]);
@@ -169,7 +169,7 @@ both_engines!(a_run_follows_what_the_other_system_took_away, async |database: Te
     pairs.dedup();
     assert_eq!(pairs.len(), count, "{all:#}");
     // The same again is nothing.
-    let again = erp.plan(&["--json"]).ended(0).json();
+    let again = erp.plan(&["--json", "--accept", "flag:logins"]).ended(0).json();
     assert_eq!(again["plan"]["hash"], plan["hash"]);
     let run = erp.apply(&["--json"]).ended(0).json();
     assert_eq!((&run["run"], &run["changed"]), (&2.into(), &false.into()));
@@ -180,7 +180,7 @@ both_engines!(a_run_follows_what_the_other_system_took_away, async |database: Te
     assert_eq!(check(&erp, "toys-co", "user0@toys.example", post), 0);
     assert_eq!(erp.status("toys-co", "user15@toys.example"), "active");
     // The first run stands, is followed again, and both are taken back.
-    erp.follow(&[]);
+    erp.follow(&["--accept", "flag:logins"]);
     erp.run(&["adopt", "rollback", "--to", "run-1"]).ended(0);
     same(&before, &erp.rows().await);
     erp.run(&["adopt", "rollback"]).ended(0);
@@ -339,6 +339,22 @@ both_engines!(what_people_stopped_no_run_lets_in_again, async |database: TestDat
     assert_ne!(erp.status("toys-co", "user0@toys.example"), "active");
 });
 
+both_engines!(who_gets_all_of_the_installation_later_is_accepted_by_name, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 20).await;
+    erp.mapped("none");
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+    database
+        .maintain("update users set role = (select role from users where id = 4) where id = 0")
+        .await
+        .unwrap();
+    let run = erp.plan(&["--json"]).ended(1).json();
+    assert!(run["obstacles"].to_string().contains("1 account gets all of the installation"), "{run:#}");
+    assert_eq!(erp.assignments("platform", "user0@toys.example"), Vec::<String>::new());
+    erp.follow(&["--accept", "account:user0@toys.example"]);
+    assert_eq!(erp.assignments("platform", "user0@toys.example"), ["superadmin"]);
+});
+
 both_engines!(an_organization_that_is_gone_there_is_seen_by_verify, async |database: TestDatabase| {
     let erp = Erp::with(&database, 20).await;
     erp.mapped("none");
@@ -463,7 +479,7 @@ both_engines!(a_run_that_is_killed_while_it_takes_away_goes_on, async |database:
     }
     assert!(killed > 0, "no run was fast enough to end before it was killed");
     // Planned again while it is under way, it is the same plan.
-    erp.plan(&[]).ended(0);
+    erp.plan(&["--accept", "flag:logins"]).ended(0);
     let run = erp.apply(&[]).ended(0);
     assert!(run.out.contains("run 2 "), "it is the same run: {}", run.out);
     let verdict = erp.verify().ended(0).json()["proof"]["equivalence"]["verdict"].clone();

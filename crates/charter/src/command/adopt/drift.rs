@@ -10,7 +10,7 @@ use crate::failure::{Failure, Result};
 use charter_adopt::change::Changes;
 use charter_adopt::ids;
 use charter_adopt::plan::{self, Ground};
-use charter_adopt::rows::Making;
+use charter_adopt::rows::{Making, Rows, Source};
 use charter_adopt::rules::Asking;
 use charter_kernel::{PrincipalId, counted};
 use std::collections::BTreeSet;
@@ -37,6 +37,7 @@ pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) 
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
     let mut looked = follow::look(client, &ground, here).await?;
     looked.stopping.extend(renamed(&looked.changes, accepted));
+    looked.stopping.extend(over_all_again(&ground, here, &looked.changes, accepted));
     looked.stopping.extend(by_hand(client, &ground, here, &looked.changes, accepted).await?);
     let is_more = looked.is_more || is_claimed;
     Ok((looked, is_more))
@@ -58,6 +59,36 @@ fn renamed(changes: &Changes, accepted: &BTreeSet<String>) -> Option<String> {
             counted(count, "account has", "accounts have"),
             shown.join(", "),
             plan::more(count, shown.len())
+        )
+    })
+}
+
+/// Whoever was taken over before and would get everything of the installation now: anew, or once more after people took it from them.
+fn over_all_again(
+    ground: &Ground<'_>,
+    here: &Here,
+    changes: &Changes,
+    accepted: &BTreeSet<String>,
+) -> Option<String> {
+    let known = &here.known;
+    let platform = known.platform?.to_string();
+    let mut making = Making::new(Source { kept: Some(&changes.kept), ..ground.source(known, 0) });
+    let mut open = BTreeSet::new();
+    for user in ground.facts.users.iter().filter(|user| known.users.contains_key(user.id)) {
+        let mut rows = Rows::default();
+        making.member(user, &mut rows);
+        let is_given = rows.assignments.iter().any(|row| row.organization == platform);
+        if is_given && !accepted.contains(&format!("account:{}", user.login)) {
+            open.insert(user.login);
+        }
+    }
+    let (count, shown) = (open.len() as u64, open.len().min(5));
+    (count > 0).then(|| {
+        format!(
+            "{} all of the installation by this run and had it not before, or lost it here ({}{}): accept each with --accept account:LOGIN",
+            counted(count, "account gets", "accounts get"),
+            open.iter().take(shown).copied().collect::<Vec<_>>().join(", "),
+            plan::more(count, shown)
         )
     })
 }
