@@ -136,7 +136,7 @@ impl Ceiling {
 
     /// The permissions it leaves, numbered as in this catalogue.
     pub fn under(&self, index: &Arc<Index>) -> PermissionSet {
-        if Arc::ptr_eq(&self.by, index) { self.resolved } else { Self::resolve(&self.scopes, index) }
+        if Arc::ptr_eq(&self.by, index) { self.resolved.clone() } else { Self::resolve(&self.scopes, index) }
     }
 
     fn resolve(scopes: &[Pattern], index: &Index) -> PermissionSet {

@@ -93,7 +93,10 @@ pub async fn what_can(
     let at_large = shard.what_can(subject, ctx.now, &context);
     let ceiling = ctx.ceiling_of(subject).map(|ceiling| ceiling.under(index));
     let allowed = match question.resource {
-        None => ceiling.map_or(at_large.allowed, |ceiling| at_large.allowed.intersect(&ceiling)),
+        None => match ceiling {
+            Some(ceiling) => at_large.allowed.intersect(&ceiling),
+            None => at_large.allowed,
+        },
         Some((kind, id)) => {
             if !shard.is_registered(kind, id)
                 && app.registered_elsewhere(organization, index, kind, id).await?
@@ -135,7 +138,7 @@ pub async fn mine(
     let revision = snapshot.shard().revision();
     let Some(caller) = ctx.principal() else {
         // The operator may do everything.
-        return Ok(HeldSet { permissions: *snapshot.index().all(), revision });
+        return Ok(HeldSet { permissions: snapshot.index().all().clone(), revision });
     };
     let mut permissions = snapshot.shard().what_can(caller.id, ctx.now, &question.circumstances()).allowed;
     if let Some(ceiling) = &caller.ceiling {

@@ -13,7 +13,7 @@ pub fn role_codes(index: &Index, facts: &OrganizationFacts, role: &RoleKey) -> P
     let roles = Roles::new(index, facts, &mut Vec::new());
     roles
         .get(role)
-        .map(|(_, role)| role.lines.iter().fold(role.set, |set, (more, _)| set.union(more)))
+        .map(|(_, role)| role.lines.iter().fold(role.set.clone(), |set, (more, _)| set.union(more)))
         .unwrap_or_default()
 }
 
@@ -23,7 +23,7 @@ pub fn all_role_codes(index: &Index, facts: &OrganizationFacts) -> BTreeMap<Role
     roles
         .roles
         .iter()
-        .map(|role| (role.key.clone(), role.lines.iter().fold(role.set, |set, (more, _)| set.union(more))))
+        .map(|role| (role.key.clone(), role.lines.iter().fold(role.set.clone(), |set, (more, _)| set.union(more))))
         .collect()
 }
 

@@ -66,7 +66,7 @@ impl View {
 
     /// What a principal may use here, given the modules previewed.
     pub(crate) fn for_principal(&self, index: &Index, previewed: impl Fn(u16) -> bool) -> PermissionSet {
-        let mut set = self.allowed;
+        let mut set = self.allowed.clone();
         for (part, state) in index.parts.iter().zip(&self.parts) {
             if *state == PartState::Preview && previewed(part.module) {
                 set.add(&part.permissions.without(&index.system));
@@ -212,7 +212,7 @@ impl<'a> ModuleRows<'a> {
 }
 
 fn view(index: &Index, rows: &[ModuleRows<'_>], legacy_on: &[bool], now: Timestamp) -> View {
-    let mut allowed = index.always_on;
+    let mut allowed = index.always_on.clone();
     let mut grace = PermissionSet::EMPTY;
     let states: Vec<ModuleState<'_>> =
         rows.iter().zip(legacy_on).map(|(rows, legacy_on)| rows.state(*legacy_on, now)).collect();
@@ -249,7 +249,7 @@ pub(crate) fn compile(
 ) -> Timeline {
     if kind == OrganizationKind::Platform {
         let parts = index.parts.iter().map(|_| PartState::Allowed).collect();
-        let first = View { allowed: *index.all(), grace: PermissionSet::EMPTY, parts };
+        let first = View { allowed: index.all().clone(), grace: PermissionSet::EMPTY, parts };
         return Timeline { first, later: Box::default() };
     }
     let modules = &index.catalogue().modules;

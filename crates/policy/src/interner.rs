@@ -29,6 +29,11 @@ impl RoleSet {
         let [all, ..] = &self.at_least;
         all
     }
+
+    pub(crate) fn memory(&self) -> usize {
+        let behind = self.at_least.iter().map(|set| set.memory() - size_of::<PermissionSet>());
+        size_of::<Self>() + behind.sum::<usize>()
+    }
 }
 
 /// A hash of parts that nobody outside chooses to collide: equality is checked, and buckets are small.

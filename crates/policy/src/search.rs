@@ -26,7 +26,7 @@ pub struct WhoCan<'a> {
 }
 
 /// What a principal can do in the organization as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhatCan {
     /// Allowed now, under the circumstances given.
     pub allowed: PermissionSet,
@@ -118,7 +118,7 @@ impl Shard {
     fn plain(&self, subject: PrincipalId, now: Timestamp) -> (PermissionSet, PermissionSet) {
         let Some(slot) = self.slot(subject) else { return (PermissionSet::EMPTY, PermissionSet::EMPTY) };
         if self.status != OrganizationStatus::Active || slot.is_special() {
-            return (PermissionSet::EMPTY, *self.index.all());
+            return (PermissionSet::EMPTY, self.index.all().clone());
         }
         let overlays = [self.overlay(slot), self.rare.as_deref().and_then(|rare| rare.everyone.as_ref())];
         let mut touched = PermissionSet::EMPTY;
@@ -134,7 +134,7 @@ impl Shard {
     pub(crate) fn bounds(&self, subject: PrincipalId, now: Timestamp) -> (PermissionSet, PermissionSet) {
         let (plain, walked) = self.plain(subject, now);
         let context = Context::EMPTY;
-        let (mut worst, mut best) = (plain, plain);
+        let (mut worst, mut best) = (plain.clone(), plain);
         for permission in walked.iter() {
             let check = Check {
                 subject,

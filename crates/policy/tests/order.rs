@@ -548,14 +548,14 @@ fn a_catalogue_that_cannot_be_compiled_says_why() {
     };
     let many = error(&|catalogue| {
         let first = catalogue.permissions[0].clone();
-        catalogue.permissions = (0..1025)
+        catalogue.permissions = (0..16_385)
             .map(|number| catalogue::Permission {
                 code: format!("sales.things.do_{number}").parse().unwrap(),
                 ..first.clone()
             })
             .collect();
     });
-    assert!(many.contains("1025 permissions, at most 1024"), "{many}");
+    assert!(many.contains("16385 permissions, at most 16384"), "{many}");
     let twice = error(&|catalogue| catalogue.permissions.push(catalogue.permissions[0].clone()));
     assert!(twice.contains("stands twice"), "{twice}");
     let module = error(&|catalogue| catalogue.modules.truncate(2));

@@ -7,7 +7,7 @@
 use charter_db::{Conn, Statement, Tx};
 use charter_kernel::{OrganizationId, PrincipalId, SessionId, Timestamp};
 
-use crate::adoption_row::ids;
+use crate::bulk::ids;
 use crate::{Result, row};
 
 /// A statement about rows of accounts from `$2` to `$3` in the organizations of a JSON parameter.

@@ -5,7 +5,7 @@ use charter_kernel::facts::{AssignmentFact, GrantFact};
 use charter_kernel::{OrganizationId, Timestamp};
 use serde_json::json;
 
-use crate::adoption_row::{hex, rows};
+use crate::bulk::{hex, rows};
 use crate::assignment::{self, AssignmentRow};
 use crate::{Result, grant, row};
 

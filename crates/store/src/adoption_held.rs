@@ -5,7 +5,7 @@ use charter_kernel::facts::PrincipalStatus;
 use charter_kernel::{Key, ModuleKey, OrganizationId, Pattern, PrincipalId, RoleKey, Timestamp};
 use serde_json::json;
 
-use crate::adoption_row::{hex, rows};
+use crate::bulk::{hex, principals, rows};
 use crate::{Page, Result, row};
 
 macro_rules! link {
@@ -320,7 +320,7 @@ pub async fn accounts(conn: &mut Conn, source: &Key, after: &str, limit: u32) ->
 
 /// The same of these accounts.
 pub async fn accounts_of(conn: &mut Conn, source: &Key, of: &[PrincipalId]) -> Result<Vec<HeldAccount>> {
-    let of = rows(of.iter().map(|id| hex(id.0).into()));
+    let of = principals(of);
     row::list(conn, &LINKS_OF, params![of, source], account).await
 }
 

@@ -3,6 +3,7 @@
 use charter_db::{Conn, RowRef, Tx};
 use charter_kernel::{Key, OrganizationId, PrincipalId};
 
+use crate::bulk::{Row, rows};
 use crate::{Page, Result, row};
 
 statements! {
@@ -120,10 +121,8 @@ pub async fn link_organizations(
     run: u64,
     links: &[(String, OrganizationId)],
 ) -> Result<u64> {
-    let rows = links
-        .iter()
-        .map(|(legacy, id)| serde_json::json!({ "l": legacy, "o": crate::adoption_row::hex(id.0) }));
-    let rows = crate::adoption_row::rows(rows);
+    let rows =
+        rows(links.iter().map(|(legacy, id)| Row([("l", legacy.as_str().into()), ("o", (*id).into())])));
     tx.execute(&LINK_ORGANIZATIONS, params![rows, source, run]).await
 }
 
@@ -134,9 +133,8 @@ pub async fn link_users(
     run: u64,
     links: &[(String, PrincipalId, i64)],
 ) -> Result<u64> {
-    let rows = links.iter().map(
-        |(legacy, id, sum)| serde_json::json!({ "l": legacy, "p": crate::adoption_row::hex(id.0), "s": sum }),
-    );
-    let rows = crate::adoption_row::rows(rows);
+    let rows = rows(links.iter().map(|(legacy, id, sum)| {
+        Row([("l", legacy.as_str().into()), ("p", (*id).into()), ("s", (*sum).into())])
+    }));
     tx.execute(&LINK_USERS, params![rows, source, run]).await
 }

@@ -4,7 +4,7 @@ use charter_db::{Conn, RowRef};
 use charter_kernel::facts::{Level, OrganizationKind, OrganizationStatus, PrincipalKind, PrincipalStatus};
 use charter_kernel::{Key, ModuleKey, OrganizationId, PrincipalId, RoleKey, Timestamp};
 
-use crate::adoption_row::{hex, pairs, rows};
+use crate::bulk::{self, hex, pairs, rows};
 use crate::{Result, row};
 
 statements! {
@@ -125,9 +125,8 @@ fn principal(row: RowRef<'_>) -> Result<KnownPrincipal> {
 }
 
 /// The accounts among these ids.
-pub async fn principals(conn: &mut Conn, ids: &[PrincipalId]) -> Result<Vec<KnownPrincipal>> {
-    let ids = rows(ids.iter().map(|id| hex(id.0).into()));
-    row::list(conn, &PRINCIPALS, params![ids], principal).await
+pub async fn principals(conn: &mut Conn, of: &[PrincipalId]) -> Result<Vec<KnownPrincipal>> {
+    row::list(conn, &PRINCIPALS, params![bulk::principals(of)], principal).await
 }
 
 /// The accounts with these logins, folded.
@@ -136,9 +135,8 @@ pub async fn logins(conn: &mut Conn, logins: &[String]) -> Result<Vec<KnownPrinc
 }
 
 /// The organizations among these ids.
-pub async fn organizations(conn: &mut Conn, ids: &[OrganizationId]) -> Result<Vec<KnownOrganization>> {
-    let ids = rows(ids.iter().map(|id| hex(id.0).into()));
-    row::list(conn, &ORGANIZATIONS, params![ids], |row| {
+pub async fn organizations(conn: &mut Conn, of: &[OrganizationId]) -> Result<Vec<KnownOrganization>> {
+    row::list(conn, &ORGANIZATIONS, params![bulk::ids(of)], |row| {
         Ok(KnownOrganization {
             id: row::organization(row)?,
             key: row::parsed(row, 1)?,
@@ -226,7 +224,7 @@ pub async fn kept(
     now: Timestamp,
 ) -> Result<Vec<([u8; 32], PrincipalId, Timestamp)>> {
     let text = |hash: &[u8; 32]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let hashes = rows(hashes.iter().map(|hash| text(hash).into()));
+    let hashes = rows(hashes.iter().map(|hash| text(hash)));
     row::list(conn, &KEPT, params![hashes, now], |row| {
         Ok((row.get(1)?, PrincipalId(row.get_id(0)?), row::time(row, 2)?))
     })

@@ -3,7 +3,7 @@
 use charter_db::{Conn, Statement, Tx};
 use charter_kernel::{ModuleKey, OrganizationId, PrincipalId, Timestamp};
 
-use crate::adoption_row::ids;
+use crate::bulk::ids;
 use crate::{Result, row};
 
 const WORK: Statement = Statement::new(

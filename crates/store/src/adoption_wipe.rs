@@ -7,7 +7,7 @@
 use charter_db::{Conn, Statement, Tx};
 use charter_kernel::OrganizationId;
 
-use crate::adoption_row::ids;
+use crate::bulk::ids;
 use crate::{Result, row};
 
 /// A statement about the organizations of a JSON parameter; both texts end in a list that is compared with.

@@ -8,6 +8,8 @@
 mod param;
 mod row;
 
+mod bulk;
+
 pub mod adoption_account;
 pub mod adoption_change;
 pub mod adoption_held;

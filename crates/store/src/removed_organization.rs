@@ -3,7 +3,7 @@
 use charter_db::{Conn, RowRef, Statement, Tx};
 use charter_kernel::{Key, OrganizationId, Timestamp};
 
-use crate::adoption_row::ids;
+use crate::bulk::ids;
 use crate::{Page, Result, row};
 
 /// How long a removal is told of, in seconds. A node that was away for longer forgets everything.

@@ -8,6 +8,7 @@ s#http://(127\.0\.0\.1|localhost):[0-9]+#<service>#g
 s/^  [0-9]+ MiB free, .*$/  <room, or version>/
 s/^  PostgreSQL [0-9].*$/  <room, or version>/
 /^  [0-9]+ transactions there have been open for more than/d
+/^  Charter's database is$/{N;s/\n +/ /}
 s#^(  Charter's database is ).*$#\1<address>#
 /^  in its schema charter$/d
 s/[0-9]+ tables of Charter/<n> tables of Charter/

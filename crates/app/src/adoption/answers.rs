@@ -48,13 +48,14 @@ pub async fn answers(
     let revision = reading!(app.database(), organization, |conn| async move {
         charter_store::revision::get(conn, organization).await
     })?;
+    let what = without.as_ref().map_or(OPENED, Key::as_str).to_owned();
     let supposed = match without {
         Some(source) => Some(by_hand(app, organization, revision, source).await?),
         None => supposed(app, organization, revision).await?,
     };
-    let (snapshot, is_supposed) = match supposed {
-        Some(snapshot) => (snapshot, true),
-        None => (app.snapshots().at_least(organization, revision, now).await?, false),
+    let snapshot = match &supposed {
+        Some(snapshot) => Arc::clone(snapshot),
+        None => app.snapshots().at_least(organization, revision, now).await?,
     };
     let (shard, index) = (snapshot.shard(), snapshot.index());
     let all = shard.members();
@@ -64,16 +65,20 @@ pub async fn answers(
     let (mut classes, mut members) = (Vec::new(), Vec::new());
     for member in page.by_ref().take(limit) {
         let allowed = shard.allowed_at_large(member, now);
-        let number = *numbers.entry(allowed).or_insert_with(|| {
-            classes.push(hex(&allowed.to_bytes(index.len())));
-            (classes.len() - 1) as u32
-        });
+        let number = match numbers.get(&allowed) {
+            Some(number) => *number,
+            None => {
+                let number = classes.len() as u32;
+                classes.push(hex(&allowed.to_bytes(index.len())));
+                numbers.insert(allowed, number);
+                number
+            }
+        };
         members.push((member, number));
     }
     let next = if page.next().is_some() { members.last().map(|(member, _)| *member) } else { None };
-    if is_supposed && next.is_none() {
-        app.snapshots().suppose(None);
-    }
+    // Who asks for the next page need not wait for it again.
+    app.snapshots().suppose(organization, &what, supposed.filter(|_| next.is_some()));
     let modules =
         shard.entitled_modules(now).into_iter().map(|(key, is_on)| (key.to_owned(), is_on)).collect();
     Ok(Answers { revision: shard.revision(), codes: index.codes().to_vec(), modules, classes, members, next })
@@ -100,10 +105,7 @@ async fn by_hand(
     let mut facts = crate::facts(app, organization).await?;
     facts.assignments.retain(|row| !runs.made(row.id.0));
     facts.grants.retain(|row| !runs.made(row.id.0));
-    let snapshot = app.snapshots().compile(&facts)?;
-    let kept = (organization, source.as_str().to_owned(), Arc::clone(&snapshot));
-    app.snapshots().suppose(Some(kept));
-    Ok(snapshot)
+    app.snapshots().compile(&facts)
 }
 
 /// The organization as it will be when the accounts that wait for the proof are opened; none where nobody waits.
@@ -140,7 +142,5 @@ async fn supposed(
     for member in facts.members.iter_mut().filter(|it| waiting.contains(&it.principal)) {
         member.account_status = PrincipalStatus::Active;
     }
-    let snapshot = app.snapshots().compile(&facts)?;
-    app.snapshots().suppose(Some((organization, OPENED.to_owned(), Arc::clone(&snapshot))));
-    Ok(Some(snapshot))
+    Ok(Some(app.snapshots().compile(&facts)?))
 }

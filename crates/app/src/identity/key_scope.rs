@@ -124,7 +124,7 @@ pub fn patterns(scopes: &[String]) -> Result<Vec<Pattern>, Problem> {
 
 /// What a list of scopes leaves of everything there is; everything without one.
 pub fn ceiling(index: &Index, scopes: Option<&[String]>) -> Result<PermissionSet, Problem> {
-    let Some(scopes) = scopes else { return Ok(*index.all()) };
+    let Some(scopes) = scopes else { return Ok(index.all().clone()) };
     let mut all = PermissionSet::EMPTY;
     for pattern in patterns(scopes)? {
         all.add(&index.pattern(&pattern));

@@ -229,7 +229,7 @@ fn role_set(
         return PermissionSet::EMPTY;
     }
     if let Some(shipped) = index.shipped_role(role) {
-        return *shipped;
+        return shipped.clone();
     }
     let mut set = PermissionSet::EMPTY;
     if let Some(own) = facts.roles.iter().find(|it| it.key == *role) {

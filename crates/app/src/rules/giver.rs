@@ -39,7 +39,7 @@ impl Potential {
         let codes = all_role_codes(index, facts);
         let mut rows_of: HashMap<Subject, PermissionSet> = HashMap::new();
         for row in &facts.assignments {
-            let codes = codes.get(&row.role).copied().unwrap_or_default();
+            let codes = codes.get(&row.role).cloned().unwrap_or_default();
             rows_of.entry(row.subject).or_default().add(&codes);
         }
         for row in facts.grants.iter().filter(|row| row.effect == Effect::Allow) {
@@ -49,7 +49,7 @@ impl Potential {
     }
 
     pub(super) fn of(&self, principal: PrincipalId) -> PermissionSet {
-        let mut all = self.rows_of.get(&Subject::Principal(principal)).copied().unwrap_or_default();
+        let mut all = self.rows_of.get(&Subject::Principal(principal)).cloned().unwrap_or_default();
         for team in self.teams_of.get(&principal).into_iter().flatten() {
             if let Some(codes) = self.rows_of.get(&Subject::Team(*team)) {
                 all.add(codes);
@@ -159,7 +159,10 @@ pub(super) fn beyond_giver(
 ) -> Result<(), Problem> {
     let held = held_by(index, before, giver, now);
     // A credential gives no more than it could do itself.
-    let held = ceiling.map_or(held, |ceiling| held.intersect(ceiling));
+    let held = match ceiling {
+        Some(ceiling) => held.intersect(ceiling),
+        None => held,
+    };
     let (was, will) = (Potential::new(index, before), Potential::new(index, after));
     let refuse = |gained: &PermissionSet, whom: &str| {
         Problem::new(

@@ -79,7 +79,10 @@ pub(crate) fn require_may_give(
     now: Timestamp,
 ) -> Result<(), Problem> {
     let held = held_by(index, facts, giver, now);
-    let held = ceiling.map_or(held, |ceiling| held.intersect(ceiling));
+    let held = match ceiling {
+        Some(ceiling) => held.intersect(ceiling),
+        None => held,
+    };
     let own = level_held(index, facts, giver, now);
     for role in roles {
         if level_of(index, facts, role) > own {

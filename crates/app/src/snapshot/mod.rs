@@ -74,6 +74,9 @@ pub struct SnapshotCounters {
     pub dropped: AtomicU64,
 }
 
+/// Organizations as they are supposed to be that are kept at once.
+const SUPPOSED_MAX: usize = 4;
+
 /// See the module.
 pub struct Snapshots {
     database: Database,
@@ -88,7 +91,7 @@ pub struct Snapshots {
     read_at: AtomicI64,
     max_staleness_seconds: i64,
     directory: Arc<Directory>,
-    supposed: Mutex<Option<(OrganizationId, String, Arc<Snapshot>)>>,
+    supposed: Mutex<Vec<(OrganizationId, String, Arc<Snapshot>)>>,
     counters: SnapshotCounters,
 }
 
@@ -361,8 +364,8 @@ impl Snapshots {
         }
     }
 
-    /// An organization compiled from facts that are not in force, at least as new as a revision: nobody decides by it. The last one is
-    /// kept, with what was supposed, for who asks page by page.
+    /// An organization compiled from facts that are not in force, at least as new as a revision: nobody decides by it. A few are kept, with
+    /// what was supposed, for who asks page by page.
     pub(crate) fn supposed(
         &self,
         organization: OrganizationId,
@@ -370,17 +373,23 @@ impl Snapshots {
         revision: Revision,
     ) -> Option<Arc<Snapshot>> {
         let kept = self.supposed.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, supposition, snapshot) = kept.as_ref()?;
-        let is_it = *of == organization
-            && supposition == what
-            && snapshot.shard.revision() >= revision
-            && Arc::ptr_eq(&snapshot.index, &self.index.load());
+        let (_, _, snapshot) =
+            kept.iter().find(|(of, supposition, _)| *of == organization && supposition == what)?;
+        let is_it =
+            snapshot.shard.revision() >= revision && Arc::ptr_eq(&snapshot.index, &self.index.load());
         is_it.then(|| Arc::clone(snapshot))
     }
 
-    /// Keeps such a one, or none any more.
-    pub(crate) fn suppose(&self, kept: Option<(OrganizationId, String, Arc<Snapshot>)>) {
-        *self.supposed.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+    /// Keeps such a one in the place of an older one of the same organization; none forgets it.
+    pub(crate) fn suppose(&self, organization: OrganizationId, what: &str, snapshot: Option<Arc<Snapshot>>) {
+        let mut kept = self.supposed.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(of, supposition, _)| *of != organization || supposition != what);
+        if let Some(snapshot) = snapshot {
+            if kept.len() >= SUPPOSED_MAX {
+                kept.remove(0);
+            }
+            kept.push((organization, what.to_owned(), snapshot));
+        }
     }
 
     /// Drops organizations nobody asked for since `before`, and returns how many.

@@ -11,6 +11,7 @@ use axum::http::Request;
 use charter_api::edge::LocalCaller;
 use charter_app::{App, Caller};
 use http_body_util::BodyExt;
+use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 /// What changed is read again before a call when it was read this long ago: a command may work for many minutes.
@@ -69,13 +70,20 @@ impl Local {
             None => Body::empty(),
         };
         let request = request.body(body).map_err(|error| Failure::new(format!("not a request: {error}")))?;
-        let response = match self.router.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
-        let (parts, body) = response.into_parts();
-        let body =
-            body.collect().await.map_err(|error| Failure::new(format!("the answer broke off: {error}")))?;
+        // On a task of its own: whoever asks may prepare the next call meanwhile.
+        let router = self.router.clone();
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let response = match router.oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            };
+            let (parts, body) = response.into_parts();
+            body.collect().await.map(|body| (parts, body))
+        });
+        let broken = |error: &dyn core::fmt::Display| Failure::new(format!("the answer broke off: {error}"));
+        let served = serving.join_next().await.ok_or_else(|| broken(&"nobody served it"))?;
+        let (parts, body) = served.map_err(|error| broken(&error))?.map_err(|error| broken(&error))?;
         let headers = parts
             .headers
             .iter()

@@ -60,8 +60,8 @@ impl Index {
                     .filter(|action| action.permission.resource() == word)
                     .map(|action| {
                         let of_module =
-                            self.by_module.get(action.permission.module()).copied().unwrap_or_default();
-                        of_module.intersect(&self.by_resource.get(word).copied().unwrap_or_default())
+                            self.by_module.get(action.permission.module()).cloned().unwrap_or_default();
+                        of_module.intersect(&self.by_resource.get(word).cloned().unwrap_or_default())
                     })
                     .fold(PermissionSet::EMPTY, |all, some| all.union(&some))
             })
@@ -97,7 +97,7 @@ impl Index {
     /// sales too, `invoices` stands for those of sales only, or one thing of finance had two names and two sets of rows.
     #[inline]
     pub fn misnamed(&self, kind: KindIndex) -> PermissionSet {
-        self.misnamed.get(usize::from(kind.0)).copied().unwrap_or_default()
+        self.misnamed.get(usize::from(kind.0)).cloned().unwrap_or_default()
     }
 
     /// The names of a kind.
@@ -175,7 +175,7 @@ impl Index {
             let actions = of_type.flat_map(|it| &it.actions);
             let stood_for =
                 actions.filter_map(|action| self.permission(action.permission.as_str())).collect();
-            set.union(&stood_for).union(&self.by_resource.get(name).copied().unwrap_or_default())
+            set.union(&stood_for).union(&self.by_resource.get(name).cloned().unwrap_or_default())
         })
     }
 }

@@ -212,7 +212,7 @@ impl Index {
     pub fn pattern(&self, pattern: &Pattern) -> PermissionSet {
         let text = pattern.as_str();
         if text == "*" {
-            return self.all;
+            return self.all.clone();
         }
         if let Some(at) = self.permission(text) {
             return PermissionSet::from_iter([at]);
@@ -226,9 +226,9 @@ impl Index {
         let mut set = match module {
             "*" => match self.by_module.get("platform") {
                 Some(platform) => self.all.without(platform),
-                None => self.all,
+                None => self.all.clone(),
             },
-            word => self.by_module.get(word).copied().unwrap_or_default(),
+            word => self.by_module.get(word).cloned().unwrap_or_default(),
         };
         for (word, sets) in [(resource, &self.by_resource), (action, &self.by_action)] {
             if word != "*" {
@@ -250,7 +250,7 @@ impl Index {
 
     /// The permissions of a module.
     pub fn module_permissions(&self, module: &str) -> PermissionSet {
-        self.by_module.get(module).copied().unwrap_or_default()
+        self.by_module.get(module).cloned().unwrap_or_default()
     }
 
     pub(crate) fn module_number(&self, module: &str) -> Option<u16> {

@@ -58,7 +58,7 @@ impl<'a> Builder<'a> {
             if role.gives_anything {
                 if !plain {
                     if !role.set.is_empty() {
-                        let set = self.set(role.set);
+                        let set = self.set(role.set.clone());
                         allows.push(self.row(held(Section::Role, set, [condition, ALWAYS], role.level)));
                     }
                     if administers(roles, role) {
@@ -83,7 +83,7 @@ impl<'a> Builder<'a> {
                             self.broken()
                         }
                     };
-                    let set = self.set(*permissions);
+                    let set = self.set(permissions.clone());
                     allows.push(self.row(held(Section::Role, set, [condition, line], role.level)));
                 }
             }

@@ -164,7 +164,7 @@ impl Shard {
             };
             size_of::<Rare>()
                 + rare.overlays.iter().chain(&rare.everyone).map(overlay).sum::<usize>()
-                + rare.sets.len() * size_of::<PermissionSet>()
+                + rare.sets.iter().map(PermissionSet::memory).sum::<usize>()
                 + rare.conditions.len() * size_of::<usize>()
                 + rare.extras.len() * size_of::<(PrincipalId, PrincipalStatus, Window)>()
                 + rare.previews.len() * size_of::<(PrincipalId, u16)>()
@@ -183,6 +183,6 @@ impl Shard {
 
     /// Memory of the parts that equal shards share: role sets and the timeline.
     pub fn shared_bytes(&self) -> usize {
-        self.sets.len() * size_of::<RoleSet>() + self.timeline.memory_bytes()
+        self.sets.iter().map(|set| set.memory()).sum::<usize>() + self.timeline.memory_bytes()
     }
 }

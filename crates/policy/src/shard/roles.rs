@@ -43,7 +43,7 @@ impl Roles {
             roles.push(Role {
                 key: role.fact.key.clone(),
                 level: role.fact.level,
-                set: if usable { role.set } else { PermissionSet::EMPTY },
+                set: if usable { role.set.clone() } else { PermissionSet::EMPTY },
                 lines: if usable { role.lines.clone() } else { Vec::new() },
                 gives: if usable { all.clone() } else { BTreeSet::from([at]) },
                 is: all,

@@ -31,10 +31,13 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub(super) fn set(&mut self, set: PermissionSet) -> u32 {
-        *self.set_numbers.entry(set).or_insert_with(|| {
-            self.sets.push(set);
-            (self.sets.len() - 1) as u32
-        })
+        if let Some(at) = self.set_numbers.get(&set) {
+            return *at;
+        }
+        let at = self.sets.len() as u32;
+        self.sets.push(set.clone());
+        self.set_numbers.insert(set, at);
+        at
     }
 
     pub(super) fn row(&mut self, row: Row) -> u32 {

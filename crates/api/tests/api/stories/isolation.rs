@@ -112,6 +112,7 @@ async fn everything(story: &Story, organization: &str) -> Value {
 /// own account, which has stories in `auth`.
 const NOT_ANYBODYS: &[&str] = &[
     "adoption.runs.follow",
+    "adoption.runs.proof",
     "adoption.runs.rows",
     "adoption.runs.show",
     "adoption.runs.step",

@@ -10,6 +10,9 @@ use crate::failure::{Failure, Result};
 use charter_adopt::rows::{Counts, Making, Rows, Source};
 use charter_adopt::rules::by_home;
 use charter_kernel::counted;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::io::Write;
@@ -22,6 +25,9 @@ const BATCH: usize = 4_000;
 const WEAK: usize = 200;
 /// Batches between two notes of how far it is.
 const NOTED_EVERY: u64 = 10;
+/// Batches on their way at once: while one is written, the next is made.
+const UNDERWAY: usize = 2;
+
 /// Rows in calls that are not too large; what is referred to stands in the same call or before it.
 fn split(rows: Rows) -> Vec<Rows> {
     fn parts<T>(list: Vec<T>) -> Vec<Vec<T>> {
@@ -54,16 +60,26 @@ fn split(rows: Rows) -> Vec<Rows> {
     calls
 }
 
-struct Writing<'a> {
-    desk: &'a Desk<'a>,
-    inserted: Counts,
-    sent: Counts,
-    rows: Summed,
-    batches: u64,
+/// How far the writing is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Reached {
     /// Users whose accounts were written.
     accounts: u64,
     /// Users whose memberships, roles and rights were written.
     members: u64,
+    sent: Counts,
+}
+
+struct Writing<'a> {
+    desk: &'a Desk<'a>,
+    inserted: Counts,
+    /// What was made so far.
+    made: Reached,
+    /// What of it stands in the database.
+    stands: Reached,
+    underway: FuturesOrdered<BoxFuture<'a, Result<(Counts, Reached)>>>,
+    rows: Summed,
+    batches: u64,
 }
 
 /// Takes texts in for their sum.
@@ -83,16 +99,40 @@ impl Write for Summed {
 impl Writing<'_> {
     /// Sends rows, unless they were sent before.
     async fn pass(&mut self, rows: Rows, was_sent: bool) -> Result<()> {
-        self.sent.add(rows.counts());
+        self.made.sent.add(rows.counts());
         if rows.longest() == 0 || was_sent {
             return Ok(());
         }
-        for call in split(rows) {
-            self.inserted.add(self.desk.rows(&call).await?);
-        }
-        self.batches += 1;
-        if self.batches.is_multiple_of(NOTED_EVERY) {
-            self.note("running", None).await?;
+        let (desk, reached) = (self.desk, self.made);
+        self.underway.push_back(Box::pin(async move {
+            let mut inserted = Counts::default();
+            for call in split(rows) {
+                inserted.add(desk.rows(&call).await?);
+            }
+            Ok((inserted, reached))
+        }));
+        self.land(UNDERWAY - 1).await
+    }
+
+    /// Waits until at most so many batches are on their way.
+    async fn land(&mut self, most: usize) -> Result<()> {
+        while self.underway.len() > most
+            && let Some(landed) = self.underway.next().await
+        {
+            let (inserted, reached) = match landed {
+                Ok(landed) => landed,
+                Err(failure) => {
+                    // Nothing may be on its way any more when the run is taken back.
+                    while self.underway.next().await.is_some() {}
+                    return Err(failure);
+                }
+            };
+            self.inserted.add(inserted);
+            self.stands = reached;
+            self.batches += 1;
+            if self.batches.is_multiple_of(NOTED_EVERY) {
+                self.note("running", None).await?;
+            }
         }
         Ok(())
     }
@@ -104,12 +144,13 @@ impl Writing<'_> {
     }
 
     async fn note(&self, state: &'static str, checksum: Option<String>) -> Result<()> {
+        let Reached { accounts, members, sent } = self.stands;
         let told = Told {
             step: "data",
             state,
-            rows: self.sent.sum(),
+            rows: sent.sum(),
             checksum,
-            detail: json!({ "accounts": self.accounts, "members": self.members, "inserted": self.inserted }),
+            detail: json!({ "accounts": accounts, "members": members, "inserted": self.inserted }),
             error: None,
         };
         self.desk.tell(told).await
@@ -137,8 +178,8 @@ async fn accounts(writing: &mut Writing<'_>, making: &mut Making<'_>, looking: L
             weak += usize::from(password.is_weak);
             hashes.push(password.hash);
         }
-        writing.accounts += 1;
-        progress.at(writing.accounts);
+        writing.made.accounts += 1;
+        progress.at(writing.made.accounts);
         if rows.users.len() >= ROWS_MAX || weak >= WEAK || users.peek().is_none() {
             weak = 0;
             let mut batch = std::mem::take(&mut rows);
@@ -146,10 +187,11 @@ async fn accounts(writing: &mut Writing<'_>, making: &mut Making<'_>, looking: L
             for (user, hash) in batch.users.iter_mut().zip(hashes.drain(..)) {
                 user.password_hash = hash;
             }
-            writing.pass(batch, writing.accounts <= skipped).await?;
+            writing.pass(batch, writing.made.accounts <= skipped).await?;
         }
     }
-    Ok(())
+    // Who becomes a member has an account.
+    writing.land(0).await
 }
 
 /// What users have, organization by organization: rows of one stand side by side in the database.
@@ -163,15 +205,15 @@ async fn members(writing: &mut Writing<'_>, making: &mut Making<'_>) -> Result<(
     let mut rows = Rows::default();
     while let Some(user) = users.next() {
         making.member(user, &mut rows);
-        writing.members += 1;
-        progress.at(writing.members);
+        writing.made.members += 1;
+        progress.at(writing.made.members);
         if rows.longest() >= BATCH || users.peek().is_none() {
             let batch = std::mem::take(&mut rows);
             writing.sum(&batch)?;
-            writing.pass(batch, writing.members <= skipped).await?;
+            writing.pass(batch, writing.made.members <= skipped).await?;
         }
     }
-    Ok(())
+    writing.land(0).await
 }
 
 /// Writes everything.
@@ -185,20 +227,21 @@ pub async fn write(
     let mut writing = Writing {
         desk,
         inserted: Counts::default(),
-        sent: Counts::default(),
+        made: Reached::default(),
+        stands: Reached::default(),
+        underway: FuturesOrdered::new(),
         rows: Summed(Sha256::new()),
         batches: 0,
-        accounts: 0,
-        members: 0,
     };
     writing.note("running", None).await?;
     let frame = making.frame();
     writing.sum(&frame)?;
     writing.pass(frame, false).await?;
+    writing.land(0).await?;
     accounts(&mut writing, &mut making, looking).await?;
     members(&mut writing, &mut making).await?;
     // What stands by an earlier run is not written a second time.
-    let mut there = writing.sent;
+    let mut there = writing.made.sent;
     there.add(making.skipped());
     if there != planned {
         return Err(Failure::new(format!(
@@ -209,6 +252,8 @@ pub async fn write(
     }
     let checksum: String =
         writing.rows.0.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    // Batches that were sent before the run was broken off stand as well.
+    writing.stands = writing.made;
     writing.note("done", Some(sum(checksum.as_bytes()))).await?;
     let (sent, inserted) = (there, writing.inserted);
     Ok(vec![

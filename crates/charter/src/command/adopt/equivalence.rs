@@ -14,11 +14,16 @@ use charter_adopt::rules::by_home;
 use charter_adopt::universe::Universe;
 use charter_kernel::catalogue::ModuleScope;
 use charter_kernel::{Key, OrganizationId, PermissionCode, PrincipalId, counted};
+use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
 const PAGE: &str = "50000";
+
+/// Organizations that are asked about at once.
+const ASKED_AHEAD: usize = 3;
 
 /// Lines of a kind that are told; the file of the proof has more.
 const TOLD_MAX: usize = 10;
@@ -226,14 +231,24 @@ pub async fn compare(
     }
     let mut progress = Progress::new("comparing", facts.users.len() as u64);
     let (none, mut done) = (ground.universe.none(), 0);
+    // One that came to the other system since the last run is nowhere here yet, and nobody has anything in it.
+    let linked = |place: usize| {
+        let organization = making.organizations().get(place);
+        organization.filter(|row| known.organizations.contains_key(&row.legacy_id))
+    };
+    let asked = (0..lists.len()).map(|place| {
+        let row = linked(place);
+        async move {
+            match row {
+                Some(row) => Ok(Some(ask(client, &row.id, &ground.universe, None).await?)),
+                None => Ok::<_, Failure>(None),
+            }
+        }
+    });
+    let mut answers = pin!(futures_util::stream::iter(asked).buffered(ASKED_AHEAD));
     for (place, list) in lists.iter().enumerate() {
         let organization = making.organizations().get(place);
-        // One that came to the other system since the last run is nowhere here yet, and nobody has anything in it.
-        let linked = organization.filter(|row| known.organizations.contains_key(&row.legacy_id));
-        let after = match linked {
-            Some(row) => Some(ask(client, &row.id, &ground.universe, None).await?),
-            None => None,
-        };
+        let after = answers.next().await.transpose()?.flatten();
         if let (Some(row), Some(after)) = (organization, &after) {
             let (pairs, differences) = modules_of(ground, place, &row.legacy_id, after);
             out.module_pairs += pairs;

@@ -1,0 +1,14 @@
+drop index assignments_team_id;
+drop index assignments_condition_key;
+drop index grants_team_id;
+drop index grants_condition_key;
+drop index blocks_team_id;
+drop index blocks_condition_key;
+drop index role_permissions_condition_key;
+create index assignments_team_id on assignments (organization_id, team_id, assignment_id);
+create index assignments_condition_key on assignments (organization_id, condition_key);
+create index grants_team_id on grants (organization_id, team_id, grant_id);
+create index grants_condition_key on grants (organization_id, condition_key);
+create index blocks_team_id on blocks (organization_id, team_id, block_id);
+create index blocks_condition_key on blocks (organization_id, condition_key);
+create index role_permissions_condition_key on role_permissions (organization_id, condition_key);
