@@ -67,6 +67,8 @@ pub struct HeldAccount {
     pub login: String,
     pub name: String,
     pub status: String,
+    /// It acts with the proof of a run that is under way.
+    pub waits: bool,
     /// A run of the source made it, and no other source has it.
     pub own: bool,
     pub status_settled: bool,
@@ -80,6 +82,8 @@ pub struct HeldOrganization {
     pub name: String,
     pub status: String,
     pub enabled_modules: Option<String>,
+    /// It opens with the proof of a run that is under way.
+    pub waits: bool,
     /// A run of the source made it.
     pub own: bool,
     pub settled: bool,
@@ -110,6 +114,8 @@ pub struct HeldModule {
 pub struct HeldMember {
     pub principal: PrincipalId,
     pub status: String,
+    /// It is in force with the proof of a run that is under way.
+    pub waits: bool,
     /// A run recorded the membership as its own.
     pub recorded: bool,
     pub settled: bool,

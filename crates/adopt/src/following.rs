@@ -124,7 +124,7 @@ impl<'a> Following<'a> {
             name: None,
             login_before: held.login.clone(),
         };
-        match (is_active, held.status.as_str()) {
+        match (is_active, if held.waits { ACTIVE } else { held.status.as_str() }) {
             (false, DEACTIVATED) | (true, ACTIVE) => {}
             (false, _) => change.status = Some(DEACTIVATED),
             (true, DEACTIVATED) if held.status_settled => change.status = Some(ACTIVE),
@@ -171,7 +171,7 @@ impl<'a> Following<'a> {
         let row = self.row(place).cloned();
         let mut change =
             OrganizationChange { organization: id, name: None, status: None, enabled_modules: None };
-        match (is_open, held.status.as_str()) {
+        match (is_open, if held.waits { OPEN } else { held.status.as_str() }) {
             (false, CLOSED) | (true, OPEN) => {}
             (false, _) => change.status = Some(CLOSED),
             (true, CLOSED) if held.settled => change.status = Some(OPEN),
@@ -268,7 +268,7 @@ impl<'a> Following<'a> {
         }
         let wanted = rows.memberships.iter().find(|row| here(&row.organization)).map(|row| row.status);
         let is_wanted = wanted == Some(ACTIVE);
-        match (is_wanted, held.status.as_str()) {
+        match (is_wanted, if held.waits { ACTIVE } else { held.status.as_str() }) {
             (true, ACTIVE) | (false, DEACTIVATED) => {}
             (true, DEACTIVATED) if held.recorded && held.settled => self.begins(id, held.principal, ACTIVE),
             (true, _) => {

@@ -21,8 +21,8 @@ pub fn routes() -> Vec<Route<App>> {
             .named("adoption.runs.follow", TAG, "Changes and removes rows of earlier runs of the source, as the operator.")
             .described(
                 "All changes of a batch are made or none; a fault names its row. Only what earlier runs of the same source wrote is touched, and only \
-                 where people did not change it since. Each row is noted as it was, and comes back with a rollback of the run. An account \
-                 that is to act again waits for the proof. A batch can be repeated.",
+                 where people did not change it since. Each row is noted as it was, and comes back with a rollback of the run. What is let in \
+                 again (an account, a membership, an organization) waits for the proof. A batch can be repeated.",
             )
             .problems(&[
                 ProblemKind::Forbidden,

@@ -84,6 +84,8 @@ struct AccountView {
     name: String,
     /// `active`, `suspended` or `deactivated`.
     status: &'static str,
+    /// Whether it acts with the proof of a run that is under way.
+    waits: bool,
     /// Whether a run of the source made it, and no other source has it.
     own: bool,
     /// Whether its status is one that a run gave it.
@@ -100,6 +102,7 @@ impl From<HeldAccount> for AccountView {
             login: it.login,
             name: it.name,
             status: it.status.as_str(),
+            waits: it.waits,
             own: it.is_own,
             status_settled: it.is_status_settled,
             name_settled: it.is_name_settled,
@@ -127,6 +130,8 @@ struct OrganizationView {
     status: &'static str,
     /// The document of the modules it has.
     enabled_modules: Option<String>,
+    /// Whether it opens with the proof of a run that is under way.
+    waits: bool,
     /// Whether a run of the source made it.
     own: bool,
     /// Whether it is as a run left it.
@@ -139,6 +144,7 @@ impl From<HeldOrganization> for OrganizationView {
             name: it.name,
             status: it.status.as_str(),
             enabled_modules: it.enabled_modules,
+            waits: it.waits,
             own: it.is_own,
             settled: it.is_settled,
         }
@@ -200,6 +206,8 @@ struct MemberView {
     principal: PrincipalId,
     /// The membership: `active`, `suspended` or `deactivated`.
     status: &'static str,
+    /// Whether the membership is in force with the proof of a run that is under way.
+    waits: bool,
     /// Whether a run recorded the membership as its own.
     recorded: bool,
     /// Whether the membership is as a run left it.
@@ -217,6 +225,7 @@ impl From<HeldMember> for MemberView {
         Self {
             principal: it.principal,
             status: it.status.as_str(),
+            waits: it.waits,
             recorded: it.is_recorded,
             settled: it.is_settled,
             assignments: it.assignments.into_iter().map(|(id, role)| (AssignmentId(id), role)).collect(),

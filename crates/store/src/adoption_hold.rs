@@ -1,6 +1,8 @@
-//! Accounts of a run that wait for its proof: they come suspended, and are opened when the equivalence holds.
+//! What waits for the proof of a run, and is opened when the equivalence holds: accounts, which come suspended, and memberships and
+//! organizations of earlier runs, which stay as they were.
 
 use charter_db::{Conn, Tx};
+use charter_kernel::facts::OrganizationStatus;
 use charter_kernel::{OrganizationId, PrincipalId, Timestamp};
 
 use crate::adoption_undo::Range;
@@ -38,6 +40,28 @@ statements! {
         "select m.principal_id from adopted_changes c join memberships m on m.organization_id = $1 and m.principal_id = c.row_key::uuid \
          join principals p on p.principal_id = m.principal_id and p.status = 'suspended' where c.run_no = $2 and c.kind = 'account' \
          and c.after->>'status' = 'active' and c.before->>'status' <> 'active' limit $3";
+    /// Memberships of earlier runs that are to be in force again; one that people changed since it was noted is not what it was then.
+    OPEN_MEMBERSHIPS =
+        "update memberships set status = 'active' where (organization_id, principal_id, status, updated_at) in \
+         (select c.organization_id, unhex(c.row_key), c.before->>'status', c.changed_at from adopted_changes c where c.run_no = $1 \
+         and c.kind = 'membership' and c.before->>'status' = 'deactivated' and c.after->>'status' = 'active')",
+        "update memberships set status = 'active' where (organization_id, principal_id, status, updated_at) in \
+         (select c.organization_id, c.row_key::uuid, c.before->>'status', c.changed_at from adopted_changes c where c.run_no = $1 \
+         and c.kind = 'membership' and c.before->>'status' = 'deactivated' and c.after->>'status' = 'active')";
+    OPEN_ORGANIZATIONS = "update organizations set status = (select n.after->>'status' from adopted_changes n where n.run_no = $1 \
+         and n.kind = 'organization' and n.organization_id = organizations.organization_id and n.row_key = '') \
+         where (organization_id, status, updated_at) in (select c.organization_id, c.before->>'status', c.changed_at from adopted_changes c \
+         where c.run_no = $1 and c.kind = 'organization' and c.before->>'status' = 'closed' and c.after->>'status' <> 'closed')";
+    MEMBERSHIPS_AGAIN =
+        "select m.principal_id from adopted_changes c join memberships m on m.organization_id = c.organization_id \
+         and m.principal_id = unhex(c.row_key) and m.status = c.before->>'status' and m.updated_at = c.changed_at where c.run_no = $1 \
+         and c.kind = 'membership' and c.organization_id = $2 and c.before->>'status' = 'deactivated' and c.after->>'status' = 'active' limit $3",
+        "select m.principal_id from adopted_changes c join memberships m on m.organization_id = c.organization_id \
+         and m.principal_id = c.row_key::uuid and m.status = c.before->>'status' and m.updated_at = c.changed_at where c.run_no = $1 \
+         and c.kind = 'membership' and c.organization_id = $2 and c.before->>'status' = 'deactivated' and c.after->>'status' = 'active' limit $3";
+    ORGANIZATION_AGAIN = "select c.after->>'status' from adopted_changes c join organizations o on o.organization_id = c.organization_id \
+         and o.status = c.before->>'status' and o.updated_at = c.changed_at where c.run_no = $1 and c.kind = 'organization' \
+         and c.organization_id = $2 and c.before->>'status' = 'closed' and c.after->>'status' <> 'closed'";
     RUNS = "select run_no, opened_at from adoption_runs where state in ('applying', 'failed') order by run_no";
     MEMBERS = "select m.principal_id from memberships m join principals p on p.principal_id = m.principal_id \
                where m.organization_id = $1 and m.principal_id >= $2 and m.principal_id < $3 and p.status = 'suspended' and p.created_at > $4 \
@@ -83,6 +107,9 @@ pub async fn opened(
     // Whoever was suspended by hand since stays so.
     if before.is_none() {
         tx.execute(&OPEN_AGAIN, params![run, now]).await?;
+        for statement in [&OPEN_MEMBERSHIPS, &OPEN_ORGANIZATIONS] {
+            tx.execute(statement, params![run]).await?;
+        }
     }
     row::list(tx, &TOUCH, params![run, now, platform], row::organization).await
 }
@@ -114,4 +141,25 @@ pub async fn members(
         waiting.extend(row::list(conn, &MEMBERS_AGAIN, params![organization, range.run, limit], who).await?);
     }
     Ok(waiting)
+}
+
+/// Members of an organization whose memberships wait for the proof of a run that was never opened.
+pub async fn memberships(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    run: u64,
+    limit: u32,
+) -> Result<Vec<PrincipalId>> {
+    let who = |row: charter_db::RowRef<'_>| Ok(PrincipalId(row.get_id(0)?));
+    row::list(conn, &MEMBERSHIPS_AGAIN, params![run, organization, limit], who).await
+}
+
+/// What an organization that waits for the proof of such a run is to be.
+pub async fn organization(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    run: u64,
+) -> Result<Option<OrganizationStatus>> {
+    let status = |row: charter_db::RowRef<'_>| row::word(row, 0, OrganizationStatus::from_word);
+    row::opt(conn, &ORGANIZATION_AGAIN, params![run, organization], status).await
 }

@@ -23,11 +23,6 @@ statements! {
          select unhex(e.value->>'o'), e.value->>'k', e.value->>'n', 'customer', e.value->>'s', e.value->>'m', '[]', $2, $2 from json_each($1) e",
         "insert into organizations (organization_id, organization_key, name, kind, status, enabled_modules, assertable, created_at, updated_at) \
          select e.o, e.k, e.n, 'customer', e.s, e.m, '[]', $2, $2 from jsonb_to_recordset($1) as e(o uuid, k text, n text, s text, m text)";
-    REOPEN_ORGANIZATIONS =
-        "update organizations set status = (select e.value->>'s' from json_each($1) e where unhex(e.value->>'o') = organization_id), updated_at = $2 \
-         where organization_id in (select unhex(e.value->>'o') from json_each($1) e)",
-        "update organizations set status = e.s, updated_at = $2 from jsonb_to_recordset($1) as e(o uuid, s text) \
-         where organization_id = e.o";
     LOGINS =
         "insert into logins (login_folded, principal_id) select e.value->>'l', unhex(e.value->>'p') from json_each($1) e",
         "insert into logins (login_folded, principal_id) select e.l, e.p from jsonb_to_recordset($1) as e(l text, p uuid)";
@@ -242,16 +237,6 @@ pub async fn insert_organizations(tx: &mut Tx, new: &[NewOrganization], now: Tim
         ])
     });
     tx.execute(&ORGANIZATIONS, params![rows(of), now]).await
-}
-
-/// Gives closed organizations a status again.
-pub async fn reopen_organizations(
-    tx: &mut Tx,
-    closed: &[(OrganizationId, &'static str)],
-    now: Timestamp,
-) -> Result<u64> {
-    let rows = rows(closed.iter().map(|(id, status)| Row([("o", (*id).into()), ("s", (*status).into())])));
-    tx.execute(&REOPEN_ORGANIZATIONS, params![rows, now]).await
 }
 
 /// Adds accounts that are not there; a login that is taken violates `logins_pkey`.

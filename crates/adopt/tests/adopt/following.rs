@@ -68,6 +68,7 @@ fn of(id: &str, login: &str, status: &str) -> HeldAccount {
         login: login.to_owned(),
         name: login.to_owned(),
         status: status.to_owned(),
+        waits: false,
         own: true,
         status_settled: true,
         name_settled: true,
@@ -79,6 +80,7 @@ fn member(id: &str, assignments: Vec<(AssignmentId, String)>) -> HeldMember {
     HeldMember {
         principal: account(id),
         status,
+        waits: false,
         recorded: false,
         settled: true,
         assignments,
@@ -91,6 +93,7 @@ fn held(members: Vec<HeldMember>) -> Held {
         name: "Toys".to_owned(),
         status: "active".to_owned(),
         enabled_modules: None,
+        waits: false,
         own: true,
         settled: true,
     };

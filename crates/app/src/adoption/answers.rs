@@ -1,5 +1,5 @@
-//! What each member of an organization may do in it as a whole, for the proof: equal sets once a page. Accounts
-//! of a run that wait for the proof count as if they were open. Asked without a source, what its runs wrote counts as gone.
+//! What each member of an organization may do in it as a whole, for the proof: equal sets once a page. What waits for the proof of a run
+//! (accounts, memberships, the organization) counts as if it were open. Asked without a source, what its runs wrote counts as gone.
 
 use super::held::Runs;
 use super::links::limit;
@@ -84,7 +84,7 @@ pub async fn answers(
     Ok(Answers { revision: shard.revision(), codes: index.codes().to_vec(), modules, classes, members, next })
 }
 
-/// What is supposed of accounts that wait. No source has this name.
+/// What is supposed of what waits. No source has this name.
 const OPENED: &str = "";
 
 /// The organization as it is without the assignments and grants that runs of a source wrote.
@@ -108,7 +108,7 @@ async fn by_hand(
     app.snapshots().compile(&facts)
 }
 
-/// The organization as it will be when the accounts that wait for the proof are opened; none where nobody waits.
+/// The organization as it will be when what waits for the proof is opened; none where nothing waits.
 async fn supposed(
     app: &App,
     organization: OrganizationId,
@@ -116,6 +116,7 @@ async fn supposed(
 ) -> Result<Option<Arc<Snapshot>>, Problem> {
     let runs = reading_all!(app.database(), |conn| adoption_hold::runs(conn))?;
     let mut waiting: HashSet<PrincipalId> = HashSet::new();
+    let (mut begins, mut opens) = (HashSet::new(), None);
     for (run, opened_at) in runs {
         let range = range_of(run);
         let of = async |limit: u32| {
@@ -127,20 +128,38 @@ async fn supposed(
                 limit
             ))
         };
-        if of(1).await?.is_empty() {
+        let again = async |limit: u32| match opened_at {
+            Some(_) => Ok(Vec::new()),
+            None => {
+                reading_all!(app.database(), |conn| adoption_hold::memberships(conn, organization, run, limit))
+            }
+        };
+        let itself = match opened_at {
+            Some(_) => None,
+            None => reading_all!(app.database(), |conn| adoption_hold::organization(conn, organization, run))?,
+        };
+        if of(1).await?.is_empty() && again(1).await?.is_empty() && itself.is_none() {
             continue;
         }
         if let Some(known) = app.snapshots().supposed(organization, OPENED, revision) {
             return Ok(Some(known));
         }
         waiting.extend(of(u32::MAX).await?);
+        begins.extend(again(u32::MAX).await?);
+        opens = opens.or(itself);
     }
-    if waiting.is_empty() {
+    if waiting.is_empty() && begins.is_empty() && opens.is_none() {
         return Ok(None);
     }
     let mut facts = crate::facts(app, organization).await?;
-    for member in facts.members.iter_mut().filter(|it| waiting.contains(&it.principal)) {
-        member.account_status = PrincipalStatus::Active;
+    for member in &mut facts.members {
+        if waiting.contains(&member.principal) {
+            member.account_status = PrincipalStatus::Active;
+        }
+        if begins.contains(&member.principal) {
+            member.status = PrincipalStatus::Active;
+        }
     }
+    facts.organization.status = opens.unwrap_or(facts.organization.status);
     Ok(Some(app.snapshots().compile(&facts)?))
 }

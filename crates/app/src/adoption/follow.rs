@@ -1,12 +1,13 @@
 //! A batch of changes of a run: what runs of the source before it wrote and the other system wants no more, or otherwise. One transaction: all
 //! of it or nothing, each row noted as it was. A row that no such run wrote is refused, and so is the whole batch.
 //!
-//! `follow_form.rs` and `follow_state.rs` judge it. An account that is to act again waits for the proof of the run.
+//! `follow_form.rs` and `follow_state.rs` judge it. What is let in again waits for the proof of the run (`waiting.rs`).
 
 use super::follow_form::Changes;
 use super::follow_state::{Todo, Turn, judge};
 use super::held;
 use super::noted;
+use super::waiting::until_proved;
 use super::{Run, applying, event, hold, require_operator};
 use crate::App;
 use crate::audit::hex;
@@ -27,7 +28,6 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 
 const DEACTIVATED: &str = PrincipalStatus::Deactivated.as_str();
-const SUSPENDED: &str = PrincipalStatus::Suspended.as_str();
 const ACTIVE: &str = PrincipalStatus::Active.as_str();
 
 /// How many rows of each kind were changed.
@@ -92,15 +92,6 @@ pub async fn follow(
     Ok(followed)
 }
 
-/// Whether a note says that an account is to act again.
-pub(super) fn is_reopened(before: &str, after: Option<&str>) -> bool {
-    let status = |text: &str| {
-        let value: Option<Value> = serde_json::from_str(text).ok();
-        value.and_then(|value| value.get("status").and_then(Value::as_str).map(str::to_owned))
-    };
-    status(before).as_deref() != Some(ACTIVE) && after.and_then(status).as_deref() == Some(ACTIVE)
-}
-
 async fn carry_out(
     tx: &mut Tx,
     ctx: &RequestContext,
@@ -147,8 +138,8 @@ async fn carry_out(
             accounts(tx, ctx, source, turns, &mut aftermath).await?;
             continue;
         }
-        for (row, _, after) in *turns {
-            noted::write(tx, source, *kind, row, after).await?;
+        for (row, before, after) in *turns {
+            noted::write(tx, source, *kind, row, &until_proved(*kind, before, after)).await?;
             if *kind == ChangeKind::Membership
                 && after.get("status") == Some(&DEACTIVATED.into())
                 && let Some(who) = id_of(&row.1)
@@ -178,12 +169,8 @@ async fn accounts(
     let mut turned = Vec::with_capacity(turns.len());
     for ((_, key), before, after) in turns {
         let Some(id) = id_of(key).map(PrincipalId) else { continue };
-        let mut written = after.clone();
         let is = |value: &Value, status: &str| value.get("status") == Some(&status.into());
-        if is(after, ACTIVE) && !is(before, ACTIVE) {
-            // It acts again with the proof, not before.
-            written = turned_to(written, SUSPENDED);
-        }
+        let written = until_proved(ChangeKind::Account, before, after);
         turned.push((id, noted::login_of(before)?.to_owned(), written));
         if is(after, DEACTIVATED) && !is(before, DEACTIVATED) {
             let (ended, events) = consent::end_with_account(tx, ctx, id).await?;
@@ -198,13 +185,6 @@ async fn accounts(
         }
     }
     noted::turn_accounts(tx, source, &turned).await
-}
-
-fn turned_to(mut value: Value, status: &str) -> Value {
-    if let Some(value) = value.as_object_mut() {
-        value.insert("status".to_owned(), status.into());
-    }
-    value
 }
 
 /// Counts the version of what organizations may use. The chain of one that no run made tells of it, too.

@@ -2,10 +2,10 @@
 //! What has to be changed comes out, with each row as it is; what is so already does not count.
 
 use super::Run;
-use super::follow::is_reopened;
 use super::follow_form::{AccountChange, MembershipChange, OrganizationChange, Ready, RoleChange};
 use super::held::{self, NOWHERE, Runs};
 use super::noted;
+use super::waiting::waits;
 use charter_db::Conn;
 use charter_kernel::facts::{OrganizationKind, OrganizationStatus, PrincipalStatus};
 use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, Timestamp};
@@ -149,6 +149,10 @@ impl Judging<'_> {
             return Ok(());
         }
         let notes = held::notes(conn, ChangeKind::Membership, std::slice::from_ref(&row)).await?;
+        let (is, at) = (found.status.as_str(), found.times.updated_at);
+        if it.status == ACTIVE && waits(&self.runs, ChangeKind::Membership, notes.get(&row), is, at) {
+            return Ok(());
+        }
         if it.status != DEACTIVATED && !held::is_settled(found.times, notes.get(&row)) {
             self.faults.add(KIND, place, "status", BY_PEOPLE);
             return Ok(());
@@ -184,10 +188,8 @@ impl Judging<'_> {
             // What people stopped stays stopped by them, whatever a run says after.
             let status_told = is_settled || held.status == PrincipalStatus::Active;
             if let Some(status) = it.status.filter(|status| *status != held.status.as_str()) {
-                let waits = status == ACTIVE
-                    && held.status == PrincipalStatus::Suspended
-                    && notes.get(&row).is_some_and(|note| is_reopened(&note.before, note.after.as_deref()));
-                if waits {
+                let (is, at) = (held.status.as_str(), held.times.updated_at);
+                if status == ACTIVE && waits(&self.runs, ChangeKind::Account, notes.get(&row), is, at) {
                     continue;
                 }
                 if status != DEACTIVATED && !(held.status == PrincipalStatus::Deactivated && is_settled) {
@@ -350,12 +352,16 @@ impl Judging<'_> {
             self.no_row(KIND, place, "organization");
             return Ok(());
         };
+        let notes = held::notes(conn, ChangeKind::Organization, std::slice::from_ref(&row)).await?;
+        let is = found.organization.status.as_str();
+        let waits = waits(&self.runs, ChangeKind::Organization, notes.get(&row), is, found.updated_at);
         let mut fields = Vec::new();
         if let Some(name) = it.name.as_ref().filter(|name| **name != found.organization.name) {
             fields.push(("name", Value::from(name.as_str())));
         }
         let closes = it.status == Some(OrganizationStatus::Closed.as_str());
-        if let Some(status) = it.status.filter(|status| *status != found.organization.status.as_str()) {
+        let turns = |status: &&str| *status != is && !(waits && !closes);
+        if let Some(status) = it.status.filter(turns) {
             fields.push(("status", status.into()));
         }
         if let Some(modules) =
@@ -366,7 +372,6 @@ impl Judging<'_> {
         if fields.is_empty() {
             return Ok(());
         }
-        let notes = held::notes(conn, ChangeKind::Organization, std::slice::from_ref(&row)).await?;
         let times = rows::Times { created_at: found.created_at, updated_at: found.updated_at };
         // What is closed there is closed here, whoever changed what about it.
         let is_settled = held::is_settled(times, notes.get(&row));

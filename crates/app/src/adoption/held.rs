@@ -2,6 +2,7 @@
 //! gave by hand is not told.
 
 use super::links::limit;
+use super::waiting::waits;
 use super::{Run, is_of_run, require_operator};
 use crate::App;
 use crate::caller::{Listing, RequestContext};
@@ -110,6 +111,8 @@ pub struct HeldAccount {
     pub status: PrincipalStatus,
     /// Whether a run of the source made it, and no other source has it.
     pub is_own: bool,
+    /// Whether it acts with the proof of a run that is under way.
+    pub waits: bool,
     /// Whether a run gave it its state.
     pub is_status_settled: bool,
     /// Whether a run gave it its login and name.
@@ -136,6 +139,13 @@ pub async fn held_accounts(
             let next = page.rows.last().filter(|_| page.more).map(|row| row.legacy_id.clone());
             let shown = |it: rows::HeldAccount| HeldAccount {
                 is_own: runs.made(it.principal.0) && !it.is_shared,
+                waits: waits(
+                    &runs,
+                    ChangeKind::Account,
+                    notes.get(&of(&it)),
+                    it.status.as_str(),
+                    it.times.updated_at,
+                ),
                 is_status_settled: is_status_settled(&it, notes.get(&of(&it))),
                 is_name_settled: is_name_settled(&runs, &it),
                 legacy_id: it.legacy_id,
@@ -157,6 +167,8 @@ pub struct HeldMember {
     pub principal: PrincipalId,
     /// Where the membership is in its life.
     pub status: PrincipalStatus,
+    /// Whether it is in force with the proof of a run that is under way.
+    pub waits: bool,
     /// Whether a run recorded the membership as its own.
     pub is_recorded: bool,
     /// Whether it is as a run left it.
@@ -194,6 +206,8 @@ pub struct HeldOrganization {
     pub status: OrganizationStatus,
     /// Its document of modules.
     pub enabled_modules: Option<String>,
+    /// Whether it opens with the proof of a run that is under way.
+    pub waits: bool,
     /// Whether a run of the source made it.
     pub is_own: bool,
     /// Whether it is as a run left it.
@@ -229,7 +243,7 @@ pub async fn held(
     super::run::reading_problem(app, move |conn| {
         Box::pin(async move {
             let runs = Runs::before(conn, &source, u64::MAX).await?;
-            let itself = of_organization(conn, &source, organization).await?;
+            let itself = of_organization(conn, &source, &runs, organization).await?;
             let (roles, modules) = match after {
                 Some(_) => (Vec::new(), Vec::new()),
                 None => (roles(conn, &runs, organization).await?, modules(conn, &runs, organization).await?),
@@ -261,6 +275,7 @@ pub(super) async fn is_own_organization(
 async fn of_organization(
     conn: &mut Conn,
     source: &Key,
+    runs: &Runs,
     organization: OrganizationId,
 ) -> Result<HeldOrganization, Problem> {
     let found = store::organization::get(conn, organization).await?;
@@ -270,7 +285,9 @@ async fn of_organization(
     let times = Times { created_at: found.created_at, updated_at: found.updated_at };
     let fact = found.organization;
     let is_customer = fact.kind == OrganizationKind::Customer;
+    let (kind, status) = (ChangeKind::Organization, fact.status.as_str());
     Ok(HeldOrganization {
+        waits: waits(runs, kind, notes.get(&row), status, found.updated_at),
         is_own: is_customer && is_own_organization(conn, source, organization).await?,
         is_settled: is_settled(times, notes.get(&row)),
         name: fact.name,
@@ -333,11 +350,14 @@ async fn members(
     let mut members = Vec::new();
     for it in page {
         let is_recorded = recorded.contains(&it.principal);
+        let note = notes.get(&(organization, key_of(it.principal.0)));
+        let (kind, status) = (ChangeKind::Membership, it.status.as_str());
         let member = HeldMember {
             principal: it.principal,
             status: it.status,
+            waits: waits(runs, kind, note, status, it.times.updated_at),
             is_recorded,
-            is_settled: is_settled(it.times, notes.get(&(organization, key_of(it.principal.0)))),
+            is_settled: is_settled(it.times, note),
             assignments: assignments.remove(&it.principal).unwrap_or_default(),
             grants: grants.remove(&it.principal).unwrap_or_default(),
         };

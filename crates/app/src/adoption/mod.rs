@@ -4,7 +4,7 @@
 //! For the operator only, and one at a time: whoever applies or takes back holds a lease, which each call renews. A run (`run.rs`) goes
 //! step by step (`step.rs`). The ids of its rows lie in a range of their own, so that a batch (`rows.rs`, judged by `form.rs` and `state.rs`)
 //! can be repeated and a run be taken back whole. The accounts it brings are suspended until its equivalence is done, so that nobody has
-//! anything by them before. A run that is not the first of its source also changes and removes what earlier ones wrote (`follow.rs`), which is
+//! anything by them before; so are what it lets in again (`waiting.rs`). A run that is not the first of its source also changes and removes what earlier ones wrote (`follow.rs`), which is
 //! noted as it was and put back with the run (`put_back.rs`).
 
 mod answers;
@@ -23,6 +23,7 @@ mod run;
 mod state;
 mod step;
 mod undo;
+mod waiting;
 
 pub use answers::{Answers, answers};
 pub use follow::{Followed, follow};

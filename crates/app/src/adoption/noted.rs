@@ -30,6 +30,12 @@ pub(super) fn is_same(kind: ChangeKind, one: &Value, other: &Value) -> bool {
     compared(kind).iter().all(|field| one.get(field) == other.get(field))
 }
 
+/// Whether they are but for where the row is in its life.
+pub(super) fn is_same_but_status(kind: ChangeKind, one: &Value, other: &Value) -> bool {
+    let rest = compared(kind).iter().filter(|field| **field != "status");
+    rest.into_iter().all(|field| one.get(field) == other.get(field))
+}
+
 /// A state in which people changed something since a run did: theirs stays, the run's is as it was before. None where nothing of it is the run's.
 pub(super) fn merged(
     kind: ChangeKind,

@@ -2,9 +2,9 @@
 //! left it, and is counted before a run is taken back.
 
 use super::Run;
-use super::follow::is_reopened;
 use super::held::NOWHERE;
 use super::noted;
+use super::waiting::stands_waiting;
 use crate::caller::RequestContext;
 use crate::identity::session;
 use charter_db::{Conn, Tx};
@@ -58,13 +58,13 @@ async fn is_as_left(
         let is_later = moment.is_some_and(|moment| moment != note.changed_at.micros());
         return Ok((!(is_stopped && is_later)).then_some(now));
     }
-    // One that is to act again waits for the proof.
-    let waits = kind == ChangeKind::Account
-        && is_reopened(&note.before, note.after.as_deref())
-        && now.get("status") == Some(&PrincipalStatus::Suspended.as_str().into())
+    // What is let in again waits for the proof.
+    let status = now.get("status").and_then(Value::as_str).unwrap_or_default();
+    let updated_at = Timestamp(now.get("updated_at").and_then(Value::as_i64).unwrap_or_default());
+    let waits = stands_waiting(kind, note, status, updated_at)
+        && noted::is_same_but_status(kind, &now, &after)
         && adoption_hold::opened_at(conn, run.number).await?.is_none();
-    let rest = |value: &Value| (value.get("login").cloned(), value.get("name").cloned());
-    Ok((waits && rest(&now) == rest(&after)).then_some(now))
+    Ok(waits.then_some(now))
 }
 
 /// A row as it is, and as it is to be: as it was where it is still as the run left it. Of one that people changed since, what they changed stays,

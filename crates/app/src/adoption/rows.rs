@@ -4,7 +4,7 @@
 
 use super::form::{self, Ready, Rows};
 use super::state::{self, LoginHashes, Todo};
-use super::{Run, applying, event, hashes, hold, is_of_run, require_operator};
+use super::{Run, applying, event, hashes, hold, is_of_run, require_operator, waiting};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
@@ -72,10 +72,11 @@ pub async fn write(
                     todo.touched.iter().copied().filter(|id| *id != platform).collect();
                 row::touch(tx, &changed, now).await?;
                 row::record_organizations(tx, number, &todo.named).await?;
+                let again = waiting::reopen(tx, &run, &todo.reopened, now).await?;
                 let inserted = insert(tx, &ctx, &run, &ready, &todo, now).await?;
                 let after = serde_json::json!({ "inserted": inserted, "sha256": sum });
                 let told = event(&ctx, platform, "adoption.rows", number, after);
-                let more = reopened(&ctx, number, &todo);
+                let more = reopened(&ctx, number, &again);
                 transaction.commit(told, more, (inserted, changed)).await
             }) as BoxFuture<'_, Result<Committed<(Inserted, Vec<OrganizationId>)>, Problem>>
         })
@@ -129,9 +130,6 @@ async fn insert(
             inserted.organizations = row::insert_organizations(tx, &new, now).await?;
             let ids: Vec<_> = new.iter().map(|it| it.id).collect();
             row::touch(tx, &ids, now).await?;
-        }
-        if !todo.reopened.is_empty() {
-            row::reopen_organizations(tx, &todo.reopened, now).await?;
         }
         let links: Vec<_> = ready.organizations.iter().map(|(legacy, it)| (legacy.clone(), it.id)).collect();
         store::adoption_link::link_organizations(tx, &run.source, number, &links).await?;
@@ -211,14 +209,18 @@ async fn tell_entitlements(
 }
 
 /// Events in the trails of organizations that are taken up again: those have one.
-fn reopened(ctx: &RequestContext, run: u64, todo: &Todo) -> Vec<AuditEvent> {
+fn reopened(
+    ctx: &RequestContext,
+    run: u64,
+    again: &[(OrganizationId, &'static str)],
+) -> Vec<AuditEvent> {
     let of = |(organization, status): &(OrganizationId, &'static str)| {
         let target = organization.to_string();
         let mut event = audit::event(ctx, *organization, "adoption.reopen", "organization", target);
         event.after = Some(serde_json::json!({ "status": status, "run": run }).to_string());
         event
     };
-    todo.reopened.iter().map(of).collect()
+    again.iter().map(of).collect()
 }
 
 /// SHA-256 over the rows, without the hashes of passwords.

@@ -8,12 +8,12 @@ use charter_testkit::content::differing;
 use serde_json::{Value, json};
 
 impl Story {
-    async fn changes(&self, run: u64, mut changes: Value) -> Told {
+    pub async fn changes(&self, run: u64, mut changes: Value) -> Told {
         changes["holder"] = json!(HOLDER);
         self.post(Who::Operator, &format!("{RUNS}/{run}/changes"), changes).await
     }
 
-    async fn held(&self, organization: &str) -> Value {
+    pub async fn held(&self, organization: &str) -> Value {
         let path = format!("/api/v1/adoption/held?source=legacy&organization={organization}");
         self.get(Who::Operator, &path).await.is(200).body
     }

@@ -6,6 +6,7 @@ mod proof;
 mod refused;
 mod run;
 mod undo;
+mod waiting;
 
 use super::{Story, Told, Who};
 use charter_kernel::id::{uuid_v7, write_uuid};
