@@ -112,6 +112,8 @@ pub struct HeldMember {
     pub status: String,
     /// A run recorded the membership as its own.
     pub recorded: bool,
+    /// The run that made the account made the membership.
+    pub with_account: bool,
     pub settled: bool,
     pub assignments: Vec<(AssignmentId, String)>,
     pub grants: Vec<(GrantId, String)>,

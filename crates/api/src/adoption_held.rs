@@ -82,7 +82,7 @@ struct AccountView {
     login: String,
     /// Its name.
     name: String,
-    /// `active`, `suspended` or `deactivated`.
+    /// `active`, `suspended` or `deactivated`; one that acts again with the proof of a run under way counts as active.
     status: &'static str,
     /// Whether a run of the source made it, and no other source has it.
     own: bool,
@@ -202,6 +202,8 @@ struct MemberView {
     status: &'static str,
     /// Whether a run recorded the membership as its own.
     recorded: bool,
+    /// Whether the run that made the account made the membership.
+    with_account: bool,
     /// Whether the membership is as a run left it.
     settled: bool,
     /// Assignments of runs, each with its role.
@@ -218,6 +220,7 @@ impl From<HeldMember> for MemberView {
             principal: it.principal,
             status: it.status.as_str(),
             recorded: it.is_recorded,
+            with_account: it.is_with_account,
             settled: it.is_settled,
             assignments: it.assignments.into_iter().map(|(id, role)| (AssignmentId(id), role)).collect(),
             grants: it.grants.into_iter().map(|(id, pattern)| (GrantId(id), pattern)).collect(),

@@ -1,6 +1,7 @@
 //! What runs of a source wrote that stands, for the next plan of it: page by page, and whether it is still as a run left it. What people
 //! gave by hand is not told.
 
+use super::follow::is_reopened;
 use super::links::limit;
 use super::{Run, is_of_run, require_operator};
 use crate::App;
@@ -21,7 +22,8 @@ pub(super) const NOWHERE: OrganizationId = OrganizationId(0);
 #[derive(Debug, Clone)]
 pub(super) struct Runs {
     pub numbers: Vec<u64>,
-    opened: HashSet<Timestamp>,
+    /// When the accounts of each were opened first.
+    opened: Vec<(u64, Timestamp)>,
 }
 
 impl Runs {
@@ -31,13 +33,22 @@ impl Runs {
         let all: Vec<_> = all.into_iter().filter(|(run, _)| *run < number).collect();
         Ok(Self {
             numbers: all.iter().map(|(run, _)| *run).collect(),
-            opened: all.iter().filter_map(|(_, opened)| *opened).collect(),
+            opened: all.iter().filter_map(|(run, opened)| Some((*run, (*opened)?))).collect(),
         })
     }
 
     /// Whether an id is one of theirs.
     pub fn made(&self, id: u128) -> bool {
         self.numbers.iter().any(|run| is_of_run(*run, id))
+    }
+
+    /// Whether the run that made an account made a membership of it, in an organization into which these runs wrote: nobody else knew of the
+    /// account before it was opened.
+    pub fn made_with(&self, principal: PrincipalId, times: Times, wrote: &[u64]) -> bool {
+        let is_it = |(run, opened): &(u64, Timestamp)| {
+            is_of_run(*run, principal.0) && wrote.contains(run) && times.created_at <= *opened
+        };
+        self.opened.iter().any(is_it)
     }
 
     /// The first id that is none of theirs nor of one before them.
@@ -91,7 +102,10 @@ pub(super) fn is_status_settled(account: &rows::HeldAccount, note: Option<&Note>
 pub(super) fn is_name_settled(runs: &Runs, account: &rows::HeldAccount) -> bool {
     match account.told_sum {
         Some(sum) => sum == told_sum(&account.login, &account.name),
-        None => account.times.is_untouched() || runs.opened.contains(&account.times.updated_at),
+        None => {
+            let at = account.times.updated_at;
+            account.times.is_untouched() || runs.opened.iter().any(|(_, opened)| *opened == at)
+        }
     }
 }
 
@@ -106,7 +120,7 @@ pub struct HeldAccount {
     pub login: String,
     /// Its name.
     pub name: String,
-    /// Where it is in its life.
+    /// Where it is in its life; one that acts again with the proof of a run under way counts as active.
     pub status: PrincipalStatus,
     /// Whether a run of the source made it, and no other source has it.
     pub is_own: bool,
@@ -114,6 +128,16 @@ pub struct HeldAccount {
     pub is_status_settled: bool,
     /// Whether a run gave it its login and name.
     pub is_name_settled: bool,
+}
+
+/// Whether an account that was stopped acts again with the proof of a run that is under way.
+fn waits(runs: &Runs, account: &rows::HeldAccount, note: Option<&Note>) -> bool {
+    account.status == PrincipalStatus::Suspended
+        && note.is_some_and(|note| {
+            account.times.updated_at == note.changed_at
+                && !runs.numbers.contains(&note.run)
+                && is_reopened(&note.before, note.after.as_deref())
+        })
 }
 
 /// Accounts of the users of a source, by their ids there, after one of them.
@@ -144,6 +168,12 @@ pub async fn held_accounts(
                 name: it.name,
                 status: it.status,
             };
+            let shown = |mut it: rows::HeldAccount| {
+                if waits(&runs, &it, notes.get(&of(&it))) {
+                    it.status = PrincipalStatus::Active;
+                }
+                shown(it)
+            };
             Ok(Listing { items: page.rows.into_iter().map(shown).collect(), next })
         })
     })
@@ -159,6 +189,8 @@ pub struct HeldMember {
     pub status: PrincipalStatus,
     /// Whether a run recorded the membership as its own.
     pub is_recorded: bool,
+    /// Whether the run that made the account made the membership.
+    pub is_with_account: bool,
     /// Whether it is as a run left it.
     pub is_settled: bool,
     /// Assignments of runs, with their roles.
@@ -326,22 +358,28 @@ async fn members(
     let span = (first.principal, last.principal);
     let recorded = rows::recorded_members(conn, &runs.numbers, organization, span).await?;
     let recorded: HashSet<PrincipalId> = recorded.into_iter().collect();
-    let keys: Vec<RowKey> = recorded.iter().map(|it| (organization, key_of(it.0))).collect();
-    let notes = notes(conn, ChangeKind::Membership, &keys).await?;
+    let wrote = rows::wrote_into(conn, &runs.numbers, organization).await?;
+    let may_be_noted =
+        |it: &&HeldMembership| recorded.contains(&it.principal) || !it.times.is_untouched();
+    let keys = page.iter().filter(may_be_noted).map(|it| (organization, key_of(it.principal.0)));
+    let notes = notes(conn, ChangeKind::Membership, &keys.collect::<Vec<RowKey>>()).await?;
     let mut assignments = given(runs, rows::assignments(conn, organization, span, runs.end()).await?);
     let mut grants = given(runs, rows::grants(conn, organization, span, runs.end()).await?);
     let mut members = Vec::new();
     for it in page {
         let is_recorded = recorded.contains(&it.principal);
+        let is_with_account = runs.made_with(it.principal, it.times, &wrote);
         let member = HeldMember {
             principal: it.principal,
             status: it.status,
             is_recorded,
+            is_with_account,
             is_settled: is_settled(it.times, notes.get(&(organization, key_of(it.principal.0)))),
             assignments: assignments.remove(&it.principal).unwrap_or_default(),
             grants: grants.remove(&it.principal).unwrap_or_default(),
         };
-        if is_recorded || !member.assignments.is_empty() || !member.grants.is_empty() {
+        let has_rights = !member.assignments.is_empty() || !member.grants.is_empty();
+        if is_recorded || is_with_account || has_rights {
             members.push(member);
         }
     }

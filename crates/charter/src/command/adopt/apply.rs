@@ -427,7 +427,7 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
         let open = names.iter().map(|name| format!("{kind}:{name}"));
         open.filter(|name| !plan.accepted.contains(name)).collect()
     };
-    let logins: Vec<String> = here.accounts.iter().map(|(_, login, _)| login.clone()).collect();
+    let logins: Vec<String> = here.accounts.iter().map(|it| it.login.clone()).collect();
     let open = [new_names("account", &logins), new_names("organization", &here.organizations)].concat();
     if let Some(first) = open.first() {
         return Err(Failure::new(format!(

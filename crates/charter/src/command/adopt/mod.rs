@@ -20,6 +20,7 @@ mod replay;
 mod rollback;
 mod runs;
 pub mod shadow;
+mod stopped;
 mod tables;
 mod telling;
 mod verify;

@@ -5,7 +5,7 @@ use super::super::show;
 use super::follow::{self, Looked};
 use super::here::Here;
 use super::legacy::{self, Legacy};
-use super::{drift, equivalence};
+use super::{drift, equivalence, stopped};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
@@ -176,14 +176,19 @@ fn made(
         left: looked.left,
         anomalies: plan::counted(&found.heard.anomalies),
         unmapped: ground.intent.unmapped.clone(),
-        faults: [ground.faults(&found.heard.anomalies), ground.misnamed(&asked.accepted), looked.stopping]
-            .concat(),
+        faults: [
+            ground.faults(&found.heard.anomalies),
+            ground.misnamed(&asked.accepted),
+            looked.stopping,
+            stopped::here(&ground, &here.accounts).into_iter().collect(),
+        ]
+        .concat(),
         roles: ground.roles(),
         without_before: ground.without_before(),
         new_organizations,
         new_organizations_count,
         existing_organizations: here.organizations.clone(),
-        existing_accounts: here.accounts.iter().map(|(_, login, _)| login.clone()).collect(),
+        existing_accounts: here.accounts.iter().map(|it| it.login.clone()).collect(),
         beyond,
         verdict,
         accepted: asked.accepted,
