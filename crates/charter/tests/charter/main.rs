@@ -10,6 +10,7 @@
 
 mod adopt;
 mod adopt_follow;
+mod adopt_going_on;
 mod adopt_proof;
 mod adopt_run;
 mod adopt_shared;

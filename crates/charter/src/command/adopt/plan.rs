@@ -5,7 +5,7 @@ use super::super::show;
 use super::follow::{self, Looked};
 use super::here::Here;
 use super::legacy::{self, Legacy};
-use super::{drift, equivalence, stopped};
+use super::{drift, equivalence, runs, stopped};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
@@ -114,13 +114,25 @@ struct Asked {
     approved_by: BTreeSet<String>,
 }
 
-/// What accounts that were here before may do of the installation itself, and could not in the other system.
-async fn beyond(found: &Legacy, here: &Here) -> Result<Beyond> {
-    let (Some(mapping), true) = (&found.mapping, here.client.is_some()) else { return Ok(Beyond::new()) };
+/// What the installation says of a plan.
+#[derive(Default)]
+struct Seen {
+    /// What accounts that were here before may do of the installation itself, and could not in the other system.
+    beyond: Beyond,
+    /// Roles that earlier plans knew and that are gone.
+    gone_roles: BTreeSet<String>,
+    /// What stands, and what of it changes.
+    looked: Looked,
+}
+
+async fn seen(found: &Legacy, here: &Here, asked: &Asked) -> Result<Seen> {
+    let (Some(mapping), Some(client)) = (&found.mapping, &here.client) else { return Ok(Seen::default()) };
     let (catalogue, _) = here.catalogue(found)?;
     let ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
-    here.beyond(&ground).await
+    let missing = ground.missing_roles(&asked.accepted);
+    let gone_roles = runs::known_roles(client, &asked.source, missing).await?;
+    Ok(Seen { beyond: here.beyond(&ground).await?, gone_roles, looked: Looked::default() })
 }
 
 /// Makes the plan.
@@ -129,10 +141,10 @@ fn made(
     found: &Legacy,
     here: &Here,
     text: String,
-    looked: Looked,
-    beyond: Beyond,
+    seen: Seen,
     differences: Option<&Path>,
 ) -> Result<Plan> {
+    let Seen { beyond, gone_roles, looked } = seen;
     let no_mapping = || Failure::new("there is no mapping");
     let mapping: &Mapping = found.mapping.as_ref().ok_or_else(no_mapping)?;
     let facts = &found.heard.facts;
@@ -177,12 +189,13 @@ fn made(
         anomalies: plan::counted(&found.heard.anomalies),
         unmapped: ground.intent.unmapped.clone(),
         faults: [
-            ground.faults(&found.heard.anomalies),
-            ground.misnamed(&asked.accepted),
+            ground.faults(&found.heard.anomalies, &gone_roles),
+            ground.misnamed(&asked.accepted, &gone_roles),
             looked.stopping,
             stopped::here(&ground, &here.accounts).into_iter().collect(),
         ]
         .concat(),
+        gone_roles,
         roles: ground.roles(),
         without_before: ground.without_before(),
         new_organizations,
@@ -205,13 +218,19 @@ async fn followed(
     text: String,
     differences: Option<&Path>,
 ) -> Result<Plan> {
-    let beyond = beyond(found, here).await?;
+    let mut seen = seen(found, here, &asked).await?;
     let (looked, is_more) = drift::look(found, here, &asked.accepted).await?;
     // Whoever is here already has the rows of their account.
     here.claim(found).await?;
-    let mut plan = made(asked, found, here, text, looked, beyond, differences)?;
+    seen.looked = looked;
+    let mut plan = made(asked, found, here, text, seen, differences)?;
     if let Some(client) = &here.client {
         follow::follows(client, &mut plan, is_more).await?;
+        plan.hash = plan.sum();
+        if let Some(fault) = runs::in_the_way(client, &plan).await? {
+            // What stands is half of that run: nothing else that was found there can be relied on.
+            plan.faults = vec![fault];
+        }
     }
     plan.hash = plan.sum();
     Ok(plan)
@@ -284,6 +303,17 @@ fn organizations_told(plan: &Plan) -> String {
     )
 }
 
+/// Roles that are gone there.
+fn gone_told(plan: &Plan) -> String {
+    if plan.gone_roles.is_empty() {
+        return String::new();
+    }
+    let first: Vec<String> = plan.gone_roles.iter().take(TOLD_MAX).map(|name| format!("{name:?}")).collect();
+    let rest = plan::more(plan.gone_roles.len() as u64, first.len());
+    let what = "roles of the mapping or of --accept that nobody has there any more";
+    output::wrapped("gone there: ", &format!("{what} ({}{rest})", first.join(", ")))
+}
+
 /// What before means where a role is a word.
 fn before_told(plan: &Plan) -> String {
     let Some(without) = &plan.without_before else { return String::new() };
@@ -303,6 +333,7 @@ fn before_told(plan: &Plan) -> String {
 fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
     let mut told = rows_told(plan) + &organizations_told(plan);
     told.push_str(&follow::told(plan));
+    told.push_str(&gone_told(plan));
     let lines: Vec<Vec<String>> = plan
         .roles
         .iter()
