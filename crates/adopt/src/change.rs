@@ -2,6 +2,7 @@
 
 use charter_kernel::facts::{OrganizationStatus, PrincipalStatus};
 use charter_kernel::{AssignmentId, GrantId, OrganizationId, PrincipalId};
+use crate::named::Named;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
@@ -118,6 +119,8 @@ pub struct HeldMember {
     pub waits: bool,
     /// A run recorded the membership as its own.
     pub recorded: bool,
+    /// The run that made the account made the membership.
+    pub with_account: bool,
     pub settled: bool,
     pub assignments: Vec<(AssignmentId, String)>,
     pub grants: Vec<(GrantId, String)>,
@@ -228,6 +231,8 @@ pub struct Changes {
     pub by_role: BTreeMap<String, u64>,
     /// Rows that stand and are still wanted.
     pub kept: Kept,
+    /// What stops the plan and what stays as it is, one by one.
+    pub told: Vec<Named>,
 }
 
 impl Changes {

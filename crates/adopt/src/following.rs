@@ -9,6 +9,8 @@ use crate::change::{
     MembershipChange, ModuleChange, OrganizationChange, Removed, RoleChange, lower,
 };
 use crate::facts::LegacyUser;
+use crate::named::Named;
+use crate::plan::more;
 use crate::rows::{EntitlementRow, Making, OrganizationRow, RoleRow, Rows};
 use crate::rules::is_open;
 use charter_kernel::facts::{OrganizationStatus, PrincipalStatus};
@@ -18,13 +20,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Differences of one kind that are told one by one.
 const TOLD_MAX: usize = 5;
 const SUSPENDED: &str = PrincipalStatus::Suspended.as_str();
+/// What is told of accounts that nobody here lets act, and whose users would have rights.
+pub const STOPPED_HERE: &str = "accounts are deactivated or suspended here and may sign in there: activate them here when all they have may act \
+                                again, or stop them there";
 const OPEN: &str = OrganizationStatus::Active.as_str();
 
 /// A login or a name as it is kept here; none where it can be none.
 pub type Word = fn(&str) -> Option<String>;
 
-/// What people did here that a run leaves alone, by what is told of it: how often, and the first by name.
-type Told = BTreeMap<&'static str, (u64, Vec<String>)>;
+/// What people did here that a run leaves alone, by what is told of it, each by name.
+type Told = BTreeMap<&'static str, Vec<String>>;
 
 /// Sets what stands beside the facts.
 pub struct Following<'a> {
@@ -40,24 +45,26 @@ pub struct Following<'a> {
     login: Word,
     name: Word,
     changes: Changes,
+    /// Accounts that act on though their users may not sign in there, until what runs gave them is taken away: with their logins.
+    going_on: HashMap<u128, String>,
     stopping: Told,
     left: Told,
 }
 
 fn tell(told: &mut Told, what: &'static str, whom: impl FnOnce() -> String) {
-    let (count, named) = told.entry(what).or_default();
-    *count += 1;
-    if named.len() < TOLD_MAX {
-        named.push(whom());
-    }
+    told.entry(what).or_default().push(whom());
 }
 
-fn words(told: Told) -> Vec<String> {
-    let line = |(what, (count, named)): (&str, (u64, Vec<String>))| {
-        let more = if count > named.len() as u64 { ", ..." } else { "" };
-        format!("{what} ({}{more})", named.join(", "))
+fn words(told: &Told) -> Vec<String> {
+    let line = |(what, named): (&&str, &Vec<String>)| {
+        let first = named.get(..named.len().min(TOLD_MAX)).unwrap_or_default();
+        format!("{what} ({}{})", first.join(", "), more(named.len() as u64, first.len()))
     };
-    told.into_iter().map(line).collect()
+    told.iter().map(line).collect()
+}
+
+fn one_by_one<'t>(word: &'static str, told: &'t Told) -> impl Iterator<Item = Named> + use<'t> {
+    told.iter().flat_map(move |(why, named)| named.iter().map(move |who| Named::why(word, who, why)))
 }
 
 impl<'a> Following<'a> {
@@ -83,6 +90,7 @@ impl<'a> Following<'a> {
             login,
             name,
             changes: Changes::default(),
+            going_on: HashMap::new(),
             stopping: Told::new(),
             left: Told::new(),
         }
@@ -115,6 +123,7 @@ impl<'a> Following<'a> {
                 let what = "accounts that were here before have another login there now, and keep theirs";
                 tell(&mut self.left, what, || held.login.clone());
             }
+            self.not_own(held, &users);
             return;
         }
         let mut change = AccountChange {
@@ -143,6 +152,39 @@ impl<'a> Following<'a> {
         }
         if change.status.is_some() || change.login.is_some() || change.name.is_some() {
             self.changes.accounts.push(change);
+        }
+    }
+
+    /// Takes an account that was here before the source's runs, or that another source has as well: it goes on whatever this one says, and acts
+    /// again only where a run of this one stopped it.
+    fn not_own(&mut self, held: &HeldAccount, users: &[LegacyUser<'_>]) {
+        let is_active = users.iter().any(|user| user.is_active);
+        if self.making.source().known.is_own(held.principal) {
+            // A run that is under way brought it.
+            return;
+        }
+        match (is_active, held.status.as_str()) {
+            (true, ACTIVE) => {}
+            (false, ACTIVE) => {
+                self.going_on.insert(held.principal.0, held.login.clone());
+            }
+            (false, _) => {}
+            (true, DEACTIVATED) if held.status_settled && self.making.source().known.made(held.principal) => {
+                self.changes.accounts.push(AccountChange {
+                    principal: held.principal,
+                    status: Some(ACTIVE),
+                    login: None,
+                    name: None,
+                    login_before: held.login.clone(),
+                });
+            }
+            (true, _) => {
+                let mut rows = Rows::default();
+                users.iter().for_each(|user| self.making.member(*user, &mut rows));
+                if !rows.assignments.is_empty() || !rows.grants.is_empty() {
+                    tell(&mut self.stopping, STOPPED_HERE, || held.login.clone());
+                }
+            }
         }
     }
 
@@ -251,10 +293,12 @@ impl<'a> Following<'a> {
             rows.assignments.iter().filter(|row| here(&row.organization)).map(|row| bits(&row.id)).collect();
         let grants: BTreeSet<u64> =
             rows.grants.iter().filter(|row| here(&row.organization)).map(|row| bits(&row.id)).collect();
+        let mut is_less = false;
         for (AssignmentId(row), role) in &held.assignments {
             if assignments.contains(&lower(*row)) {
                 self.changes.kept.add(*row);
             } else {
+                is_less = true;
                 self.changes.assignments.push(Removed { id: *row, organization: id });
                 *self.changes.by_role.entry(role.clone()).or_default() += 1;
             }
@@ -263,20 +307,34 @@ impl<'a> Following<'a> {
             if grants.contains(&lower(*row)) {
                 self.changes.kept.add(*row);
             } else {
+                is_less = true;
                 self.changes.grants.push(Removed { id: *row, organization: id });
             }
         }
         let wanted = rows.memberships.iter().find(|row| here(&row.organization)).map(|row| row.status);
         let is_wanted = wanted == Some(ACTIVE);
+        // One that came with its account stops with it, unless the account goes on.
+        let known = self.making.source().known;
+        let ends_alone = held.recorded || (held.with_account && known.shared.contains(&held.principal));
         match (is_wanted, if held.waits { ACTIVE } else { held.status.as_str() }) {
             (true, ACTIVE) | (false, DEACTIVATED) => {}
-            (true, DEACTIVATED) if held.recorded && held.settled => self.begins(id, held.principal, ACTIVE),
+            (true, DEACTIVATED) if (held.recorded || held.with_account) && held.settled => {
+                self.begins(id, held.principal, ACTIVE);
+            }
             (true, _) => {
                 let what = "memberships were ended or suspended here and stand there: let them in again here, or end them there";
                 tell(&mut self.stopping, what, || held.principal.to_string());
             }
-            (false, ACTIVE | SUSPENDED) if held.recorded => self.begins(id, held.principal, DEACTIVATED),
+            (false, ACTIVE | SUSPENDED) if ends_alone => {
+                is_less = true;
+                self.begins(id, held.principal, DEACTIVATED);
+            }
             (false, _) => {}
+        }
+        if is_less && let Some(login) = self.going_on.remove(&held.principal.0) {
+            let what = "accounts that were here before, or that another system has as well, may not sign in there: they lose what runs gave for \
+                        it and act on; deactivate those that nobody else lets in";
+            tell(&mut self.left, what, || login);
         }
     }
 
@@ -292,7 +350,8 @@ impl<'a> Following<'a> {
         self.changes.accounts.dedup_by_key(|it| it.principal.0);
         self.changes.memberships.sort_by_key(|it| (it.organization, it.principal.0));
         self.changes.kept.close();
-        (self.changes, words(self.stopping), words(self.left))
+        self.changes.told = one_by_one("stops", &self.stopping).chain(one_by_one("left", &self.left)).collect();
+        (self.changes, words(&self.stopping), words(&self.left))
     }
 
     /// Where an organization of the other system stands in the facts.

@@ -6,6 +6,7 @@ use crate::facts::{LegacyFacts, LegacyRole, LegacyUser, NONE};
 use crate::intent::Intent;
 use crate::mapping::{self, Becomes, Mapping};
 use crate::modules::Modules;
+use crate::named::Named;
 use crate::proof::{Beyond, Difference, Judge, OVER_ALL, Over, SUPERUSER, Verdict};
 use crate::rows::{Counts, Known, Making, OrganizationRow, Rows, Source};
 use crate::rules::{Asking, Rules};
@@ -90,10 +91,16 @@ pub struct Plan {
     /// What stays otherwise here than there, as people changed it here.
     #[serde(default)]
     pub left: Vec<String>,
+    /// The first of those whom it changes, who stay as they are, and who stop it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<Named>,
     /// What is wrong with the other system's rows, by kind.
     pub anomalies: BTreeMap<String, u64>,
     /// Roles nobody has said anything of.
     pub unmapped: Vec<String>,
+    /// Roles that the mapping or what was accepted names, that were there when an earlier run was planned, and are there no more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub gone_roles: BTreeSet<String>,
     /// What else keeps it from being carried out.
     pub faults: Vec<String>,
     /// Roles, and what becomes of them.
@@ -421,21 +428,38 @@ impl<'a> Ground<'a> {
         all
     }
 
-    /// What was accepted and is nothing.
-    #[must_use]
-    pub fn misnamed(&self, accepted: &BTreeSet<String>) -> Vec<String> {
-        let is_known = |name: &&String| {
-            name.as_str() == UNFIT_LOGIN
-                || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-                || self.facts.roles.iter().any(|role| role.name == **name)
+    fn has_role(&self, name: &str) -> bool {
+        self.facts.roles.iter().any(|role| role.name == name)
+    }
+
+    fn mapped_and_missing(&self) -> impl Iterator<Item = &String> {
+        let is_missing = |(name, becomes): &(&String, &Becomes)| {
+            **becomes != Becomes::Unknown && !self.has_role(name)
         };
-        let unknown = accepted.iter().filter(|name| !is_known(name));
+        self.mapping.roles.iter().filter(is_missing).map(|(name, _)| name)
+    }
+
+    fn accepted_and_missing<'n>(&self, accepted: &'n BTreeSet<String>) -> impl Iterator<Item = &'n String> {
+        let is_other = |name: &str| name == UNFIT_LOGIN || PREFIXES.iter().any(|it| name.starts_with(it));
+        accepted.iter().filter(move |name| !is_other(name) && !self.has_role(name))
+    }
+
+    /// Roles that the mapping or what was accepted names, and that are not there: mistyped, or gone since an earlier run.
+    #[must_use]
+    pub fn missing_roles(&self, accepted: &BTreeSet<String>) -> BTreeSet<String> {
+        self.mapped_and_missing().chain(self.accepted_and_missing(accepted)).cloned().collect()
+    }
+
+    /// What was accepted and is nothing, nor was before.
+    #[must_use]
+    pub fn misnamed(&self, accepted: &BTreeSet<String>, gone: &BTreeSet<String>) -> Vec<String> {
+        let unknown = self.accepted_and_missing(accepted).filter(|name| !gone.contains(*name));
         unknown.map(|name| format!("--accept {name:?}: there is no role of this name")).collect()
     }
 
-    /// What else keeps a plan from being carried out.
+    /// What else keeps a plan from being carried out; roles that were there before and are gone do not.
     #[must_use]
-    pub fn faults(&self, anomalies: &Anomalies) -> Vec<String> {
+    pub fn faults(&self, anomalies: &Anomalies, gone: &BTreeSet<String>) -> Vec<String> {
         let mut faults = self.intent.faults.clone();
         let stopping = anomalies.iter().filter(|(kind, ..)| kind.stops());
         faults.extend(stopping.map(|(kind, count, _)| kind.counted(count)));
@@ -454,11 +478,8 @@ impl<'a> Ground<'a> {
                 role.name
             )
         }));
-        let missing = self.mapping.roles.iter().filter(|(name, becomes)| {
-            **becomes != Becomes::Unknown && !self.facts.roles.iter().any(|role| role.name == **name)
-        });
         // A role that went meanwhile does no harm; a name that was mistyped does.
-        faults.extend(missing.map(|(name, _)| {
+        faults.extend(self.mapped_and_missing().filter(|name| !gone.contains(*name)).map(|name| {
             format!("roles.{name:?}: there is no such role there; take the line out of the mapping, or mend its name")
         }));
         faults

@@ -10,7 +10,7 @@ use crate::rules::home;
 use charter_kernel::catalogue::{Catalogue, ModuleScope};
 use charter_kernel::{Key, OrganizationId, PrincipalId};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// An organization.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -201,6 +201,8 @@ pub struct Known {
     pub organizations: HashMap<String, (OrganizationId, Key)>,
     /// Accounts, by the ids of users in the other system.
     pub users: HashMap<Box<str>, PrincipalId>,
+    /// Those of them that users of another source have as well.
+    pub shared: HashSet<PrincipalId>,
     /// Keys of organizations that are taken.
     pub taken: BTreeSet<String>,
     /// The platform organization.
@@ -216,6 +218,12 @@ impl Known {
     #[must_use]
     pub fn made(&self, principal: PrincipalId) -> bool {
         u64::try_from(ids::run_of(principal.0)).is_ok_and(|run| self.runs.contains(&run))
+    }
+
+    /// Whether it did, and no other source has the account as well.
+    #[must_use]
+    pub fn is_own(&self, principal: PrincipalId) -> bool {
+        self.made(principal) && !self.shared.contains(&principal)
     }
 }
 
@@ -430,8 +438,8 @@ impl<'a> Making<'a> {
                 principal: principal.clone(),
                 status: if user.is_active || !is_known { "active" } else { "deactivated" },
             });
-            // An account that was here before goes on, whatever the other system says of its user.
-            let is_left_out = !user.is_active && is_known && !known.made(account);
+            // An account that was here before, or that another system has as well, goes on, whatever this one says of its user.
+            let is_left_out = !user.is_active && is_known && !known.is_own(account);
             let keys: BTreeSet<&Key> =
                 places.iter().filter(|_| !is_left_out).filter_map(|place| place.role.as_ref()).collect();
             for key in keys {

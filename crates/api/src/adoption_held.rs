@@ -82,7 +82,7 @@ struct AccountView {
     login: String,
     /// Its name.
     name: String,
-    /// `active`, `suspended` or `deactivated`.
+    /// `active`, `suspended` or `deactivated`; one that acts again with the proof of a run under way counts as active.
     status: &'static str,
     /// Whether it acts with the proof of a run that is under way.
     waits: bool,
@@ -210,6 +210,8 @@ struct MemberView {
     waits: bool,
     /// Whether a run recorded the membership as its own.
     recorded: bool,
+    /// Whether the run that made the account made the membership.
+    with_account: bool,
     /// Whether the membership is as a run left it.
     settled: bool,
     /// Assignments of runs, each with its role.
@@ -227,6 +229,7 @@ impl From<HeldMember> for MemberView {
             status: it.status.as_str(),
             waits: it.waits,
             recorded: it.is_recorded,
+            with_account: it.is_with_account,
             settled: it.is_settled,
             assignments: it.assignments.into_iter().map(|(id, role)| (AssignmentId(id), role)).collect(),
             grants: it.grants.into_iter().map(|(id, pattern)| (GrantId(id), pattern)).collect(),

@@ -103,11 +103,13 @@ struct UserLinkView {
     /// The account here.
     #[schemars(with = "wire::Id")]
     principal: PrincipalId,
+    /// Whether a user of another source has the account as well.
+    shared: bool,
 }
 
 impl From<UserLink> for UserLinkView {
     fn from(it: UserLink) -> Self {
-        Self { legacy_id: it.legacy_id, principal: it.principal }
+        Self { legacy_id: it.legacy_id, principal: it.principal, shared: it.is_shared }
     }
 }
 

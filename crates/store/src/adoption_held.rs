@@ -51,6 +51,9 @@ statements! {
     RECORDED_MEMBERS =
         recorded!(sqlite "a.row_key", "and a.kind = 'membership' and a.organization_id = $2 and a.row_key >= $3 and a.row_key <= $4"),
         recorded!(postgres "a.row_key", "and a.kind = 'membership' and a.organization_id = $2 and a.row_key >= $3 and a.row_key <= $4");
+    WROTE_INTO =
+        recorded!(sqlite "a.run_no", "and a.kind = 'organization' and a.organization_id = $2 and a.row_key = ''"),
+        recorded!(postgres "a.run_no", "and a.kind = 'organization' and a.organization_id = $2 and a.row_key = ''");
     RECORDED_ROLES =
         recorded!(sqlite "a.row_key, r.created_at, r.updated_at", "and a.kind = 'role' and a.organization_id = $2 \
             join roles r on r.organization_id = a.organization_id and r.role_key = a.row_key order by a.row_key"),
@@ -280,6 +283,11 @@ pub async fn recorded_members(
         u128::from_str_radix(key, 16).map(PrincipalId).map_err(|error| row::bad(0, error))
     })
     .await
+}
+
+/// Those of these runs that wrote into an organization.
+pub async fn wrote_into(conn: &mut Conn, runs: &[u64], organization: OrganizationId) -> Result<Vec<u64>> {
+    row::list(conn, &WROTE_INTO, params![numbers(runs), organization], |row| row.get(0)).await
 }
 
 /// The roles of an organization that these runs made.

@@ -12,7 +12,9 @@ statements! {
                           where r.run_no = a.run_no and r.opened_at is not null) from adopted_organizations a \
                           join organizations o on o.organization_id = a.organization_id \
                           where a.source_key = $1 and a.legacy_id > $2 order by a.legacy_id limit $3";
-    USERS_PAGE = "select principal_id, legacy_id from adopted_users where source_key = $1 and legacy_id > $2 order by legacy_id limit $3";
+    USERS_PAGE = "select a.principal_id, a.legacy_id, exists (select 1 from adopted_users b where b.principal_id = a.principal_id \
+                  and b.source_key <> a.source_key) from adopted_users a where a.source_key = $1 and a.legacy_id > $2 \
+                  order by a.legacy_id limit $3";
     /// Links of the same organization by a run that was taken back become this run's.
     LINK_ORGANIZATIONS =
         "insert into adopted_organizations (source_key, legacy_id, organization_id, run_no) \
@@ -63,10 +65,16 @@ pub struct UserLink {
     pub legacy_id: String,
     /// The account here.
     pub principal: PrincipalId,
+    /// Whether a user of another source has it as well.
+    pub is_shared: bool,
 }
 
 fn user(row: RowRef<'_>) -> Result<UserLink> {
-    Ok(UserLink { principal: PrincipalId(row.get_id(0)?), legacy_id: row::text(row, 1)? })
+    Ok(UserLink {
+        principal: PrincipalId(row.get_id(0)?),
+        legacy_id: row::text(row, 1)?,
+        is_shared: row.get_bool(2)?,
+    })
 }
 
 /// Organizations of a source after an id there; the empty text comes before all.
@@ -110,8 +118,15 @@ pub async fn linked_organizations(
 }
 
 /// The accounts that are linked to these ids there.
-pub async fn linked_users(conn: &mut Conn, source: &Key, legacy_ids: &[String]) -> Result<Vec<UserLink>> {
-    row::list(conn, &LINKED_USERS, params![list(legacy_ids), source], user).await
+pub async fn linked_users(
+    conn: &mut Conn,
+    source: &Key,
+    legacy_ids: &[String],
+) -> Result<Vec<(String, PrincipalId)>> {
+    row::list(conn, &LINKED_USERS, params![list(legacy_ids), source], |row| {
+        Ok((row::text(row, 1)?, PrincipalId(row.get_id(0)?)))
+    })
+    .await
 }
 
 /// Links organizations; gives how many links are new or become this run's.

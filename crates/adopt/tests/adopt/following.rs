@@ -82,6 +82,7 @@ fn member(id: &str, assignments: Vec<(AssignmentId, String)>) -> HeldMember {
         status,
         waits: false,
         recorded: false,
+        with_account: true,
         settled: true,
         assignments,
         grants: Vec::new(),
@@ -206,6 +207,36 @@ fn an_account_that_no_run_made_loses_what_runs_gave_and_goes_on() {
     assert_eq!((counts.assignments, counts.memberships, counts.deactivated, counts.renamed), (1, 1, 0, 0));
     assert!(changes.ends(TOYS, older.0));
     assert_eq!((left.len(), rows.assignments.len()), (1, 0), "{left:#?}");
+}
+
+#[test]
+fn an_account_that_another_system_has_as_well_loses_what_this_one_gave_and_goes_on() {
+    let stopped = facts(&[("1", "ann", "viewer", false)], true);
+    let mut known = known(&["1"]);
+    known.shared.insert(account("1"));
+    let shared = HeldAccount { own: false, ..of("1", "ann", "active") };
+    let stands = held(vec![member("1", vec![assignment(1, "1", "viewer")])]);
+    let (changes, stopping, left, rows) = followed(&stopped, &known, &[shared.clone()], &stands);
+    let counts = changes.counts();
+    assert_eq!((counts.assignments, counts.memberships, counts.deactivated), (1, 1, 0));
+    assert_eq!((rows.assignments.len(), stopping.len()), (0, 0), "{stopping:#?}");
+    assert!(left.len() == 1 && left[0].contains("(ann)"), "{left:#?}");
+    // Taken away once, it is told no more.
+    let ended = held(vec![HeldMember { status: "deactivated".to_owned(), ..member("1", Vec::new()) }]);
+    let (changes, stopping, left, _) = followed(&stopped, &known, &[shared.clone()], &ended);
+    assert!(changes.counts().is_none() && stopping.is_empty() && left.is_empty(), "{left:#?}");
+    // Let in again.
+    let facts = facts(&[("1", "ann", "viewer", true)], true);
+    let (changes, _, _, rows) = followed(&facts, &known, &[shared.clone()], &ended);
+    assert_eq!((changes.counts().memberships, rows.assignments.len()), (1, 1));
+    // The account stopped by a run of this source, and by people.
+    let off = HeldAccount { status: "deactivated".to_owned(), ..shared };
+    let (changes, stopping, ..) = followed(&facts, &known, &[off.clone()], &ended);
+    assert_eq!((changes.counts().reactivated, stopping.len()), (1, 0), "{stopping:#?}");
+    let by_people = HeldAccount { status_settled: false, ..off };
+    let (changes, stopping, ..) = followed(&facts, &known, &[by_people], &ended);
+    assert_eq!(changes.counts().reactivated, 0);
+    assert!(stopping.iter().any(|line| line.contains("(ann)")), "{stopping:#?}");
 }
 
 #[test]

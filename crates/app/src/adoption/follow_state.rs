@@ -138,13 +138,19 @@ impl Judging<'_> {
     ) -> Result<(), Problem> {
         const KIND: &str = "memberships";
         let (organization, who) = (it.organization, it.principal);
-        let recorded = rows::recorded_members(conn, &self.runs.numbers, organization, (who, who)).await?;
         let row = (organization, key_of(who.0));
         let found = rows::member(conn, organization, who).await?;
-        let (Some(found), false) = (found, recorded.is_empty()) else {
+        let Some(found) = found else {
             self.no_row(KIND, place, "principal");
             return Ok(());
         };
+        let runs = &self.runs.numbers;
+        let is_recorded = !rows::recorded_members(conn, runs, organization, (who, who)).await?.is_empty();
+        let wrote = if is_recorded { Vec::new() } else { rows::wrote_into(conn, runs, organization).await? };
+        if !is_recorded && !self.runs.made_with(who, found.times, &wrote) {
+            self.no_row(KIND, place, "principal");
+            return Ok(());
+        }
         if found.status.as_str() == it.status {
             return Ok(());
         }
@@ -177,7 +183,12 @@ impl Judging<'_> {
         const KIND: &str = "accounts";
         for (place, it) in changes.iter().enumerate() {
             let held = rows::accounts_of(conn, self.source, &[it.principal]).await?;
-            let Some(held) = held.first().filter(|it| self.runs.made(it.principal.0) && !it.is_shared) else {
+            // One that another source has as well may only act again, where a run of this one stopped it.
+            let is_again = it.status == Some(ACTIVE) && it.login.is_none() && it.name.is_none();
+            let may = |held: &&rows::HeldAccount| {
+                self.runs.made(held.principal.0) && (!held.is_shared || is_again)
+            };
+            let Some(held) = held.first().filter(may) else {
                 self.no_row(KIND, place, "principal");
                 continue;
             };

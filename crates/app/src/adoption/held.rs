@@ -22,7 +22,8 @@ pub(super) const NOWHERE: OrganizationId = OrganizationId(0);
 #[derive(Debug, Clone)]
 pub(super) struct Runs {
     pub numbers: Vec<u64>,
-    opened: HashSet<Timestamp>,
+    /// When the accounts of each were opened first.
+    opened: Vec<(u64, Timestamp)>,
 }
 
 impl Runs {
@@ -32,13 +33,22 @@ impl Runs {
         let all: Vec<_> = all.into_iter().filter(|(run, _)| *run < number).collect();
         Ok(Self {
             numbers: all.iter().map(|(run, _)| *run).collect(),
-            opened: all.iter().filter_map(|(_, opened)| *opened).collect(),
+            opened: all.iter().filter_map(|(run, opened)| Some((*run, (*opened)?))).collect(),
         })
     }
 
     /// Whether an id is one of theirs.
     pub fn made(&self, id: u128) -> bool {
         self.numbers.iter().any(|run| is_of_run(*run, id))
+    }
+
+    /// Whether the run that made an account made a membership of it, in an organization into which these runs wrote: nobody else knew of the
+    /// account before it was opened.
+    pub fn made_with(&self, principal: PrincipalId, times: Times, wrote: &[u64]) -> bool {
+        let is_it = |(run, opened): &(u64, Timestamp)| {
+            is_of_run(*run, principal.0) && wrote.contains(run) && times.created_at <= *opened
+        };
+        self.opened.iter().any(is_it)
     }
 
     /// The first id that is none of theirs nor of one before them.
@@ -92,7 +102,10 @@ pub(super) fn is_status_settled(account: &rows::HeldAccount, note: Option<&Note>
 pub(super) fn is_name_settled(runs: &Runs, account: &rows::HeldAccount) -> bool {
     match account.told_sum {
         Some(sum) => sum == told_sum(&account.login, &account.name),
-        None => account.times.is_untouched() || runs.opened.contains(&account.times.updated_at),
+        None => {
+            let at = account.times.updated_at;
+            account.times.is_untouched() || runs.opened.iter().any(|(_, opened)| *opened == at)
+        }
     }
 }
 
@@ -171,6 +184,8 @@ pub struct HeldMember {
     pub waits: bool,
     /// Whether a run recorded the membership as its own.
     pub is_recorded: bool,
+    /// Whether the run that made the account made the membership.
+    pub is_with_account: bool,
     /// Whether it is as a run left it.
     pub is_settled: bool,
     /// Assignments of runs, with their roles.
@@ -343,8 +358,11 @@ async fn members(
     let span = (first.principal, last.principal);
     let recorded = rows::recorded_members(conn, &runs.numbers, organization, span).await?;
     let recorded: HashSet<PrincipalId> = recorded.into_iter().collect();
-    let keys: Vec<RowKey> = recorded.iter().map(|it| (organization, key_of(it.0))).collect();
-    let notes = notes(conn, ChangeKind::Membership, &keys).await?;
+    let wrote = rows::wrote_into(conn, &runs.numbers, organization).await?;
+    let may_be_noted =
+        |it: &&HeldMembership| recorded.contains(&it.principal) || !it.times.is_untouched();
+    let keys = page.iter().filter(may_be_noted).map(|it| (organization, key_of(it.principal.0)));
+    let notes = notes(conn, ChangeKind::Membership, &keys.collect::<Vec<RowKey>>()).await?;
     let mut assignments = given(runs, rows::assignments(conn, organization, span, runs.end()).await?);
     let mut grants = given(runs, rows::grants(conn, organization, span, runs.end()).await?);
     let mut members = Vec::new();
@@ -352,16 +370,19 @@ async fn members(
         let is_recorded = recorded.contains(&it.principal);
         let note = notes.get(&(organization, key_of(it.principal.0)));
         let (kind, status) = (ChangeKind::Membership, it.status.as_str());
+        let is_with_account = runs.made_with(it.principal, it.times, &wrote);
         let member = HeldMember {
             principal: it.principal,
             status: it.status,
             waits: waits(runs, kind, note, status, it.times.updated_at),
             is_recorded,
+            is_with_account,
             is_settled: is_settled(it.times, note),
             assignments: assignments.remove(&it.principal).unwrap_or_default(),
             grants: grants.remove(&it.principal).unwrap_or_default(),
         };
-        if is_recorded || !member.assignments.is_empty() || !member.grants.is_empty() {
+        let has_rights = !member.assignments.is_empty() || !member.grants.is_empty();
+        if is_recorded || is_with_account || has_rights {
             members.push(member);
         }
     }

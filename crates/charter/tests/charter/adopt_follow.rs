@@ -51,20 +51,20 @@ impl Erp<'_> {
     }
 
     /// Plans and applies, and proves it again; gives the plan.
-    fn follow(&self, more: &[&str]) -> Value {
+    pub fn follow(&self, more: &[&str]) -> Value {
         let plan = self.plan(&[more, &["--json"]].concat()).ended(0).json();
         self.apply(&[]).ended(0);
         self.verify().ended(0);
         plan["plan"].clone()
     }
 
-    fn assignments(&self, organization: &str, login: &str) -> Vec<String> {
+    pub fn assignments(&self, organization: &str, login: &str) -> Vec<String> {
         let told = self.run(&["assignments", "list", "--org", organization, "--member", login, "--json"]);
         let told = told.ended(0).json();
         told["items"].as_array().unwrap().iter().map(|it| it["role"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn give(&self, organization: &str, login: &str, role: &str) {
+    pub fn give(&self, organization: &str, login: &str, role: &str) {
         let subject = format!("member:{login}");
         self.run(&[
             "assignments",
@@ -83,14 +83,14 @@ impl Erp<'_> {
         .ended(0);
     }
 
-    fn status(&self, organization: &str, login: &str) -> String {
+    pub fn status(&self, organization: &str, login: &str) -> String {
         let told =
             self.run(&["members", "get", "--org", organization, "--member", login, "--json"]).ended(0).json();
         told["account_status"].as_str().unwrap().to_owned()
     }
 }
 
-fn same(before: &BTreeMap<&'static str, Vec<String>>, after: &BTreeMap<&'static str, Vec<String>>) {
+pub fn same(before: &BTreeMap<&'static str, Vec<String>>, after: &BTreeMap<&'static str, Vec<String>>) {
     for (table, rows) in before {
         let now = &after[table];
         let gone: Vec<&String> = rows.iter().filter(|row| !now.contains(row)).collect();

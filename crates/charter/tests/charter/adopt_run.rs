@@ -259,16 +259,16 @@ both_engines!(an_account_that_is_here_already_is_taken_over_only_by_name, async 
 both_engines!(a_difference_that_nobody_accepted_takes_the_run_back, async |database: TestDatabase| {
     let erp = Erp::with(&database, 20).await;
     erp.mapped("none");
-    // The account of a viewer is here already, and somebody suspended it since: it has nothing, whatever comes over.
+    // The account of a viewer is here already, and somebody suspends it after the plan: it has nothing, whatever comes over.
     erp.run(&["migrate", "up"]).ended(0);
     erp.run(&["members", "add", "--org", "platform", "--login", "user9@toys.example"]).ended(0);
+    erp.plan(&["--accept", "account:user9@toys.example"]).ended(0);
     let status = ["--account-status", "suspended", "--reason", "left"];
     erp.run(
         &[&["members", "update", "--org", "platform", "--member", "user9@toys.example"][..], &status]
             .concat(),
     )
     .ended(0);
-    erp.plan(&["--accept", "account:user9@toys.example"]).ended(0);
     let before = erp.dump().await;
     let run = erp.apply(&[]).ended(1);
     assert!(

@@ -12,7 +12,7 @@ use super::proof::{self, Proof};
 use super::ready::{self, Ready};
 use super::record::{self, Record, RecordedLegacy, RecordedOrganization};
 use super::telling::{Telling, compared};
-use super::{data, follow, plan, tables};
+use super::{data, follow, plan, runs, tables};
 use crate::client::{Call, Client};
 use crate::config::Configuration;
 use crate::config::text::without_password;
@@ -248,11 +248,9 @@ impl Stages<'_> {
             error: Some(why.chars().filter(|letter| *letter != '\0').take(3_900).collect()),
         };
         desk.tell(told).await?;
-        let removed = desk.undo("before", false, |_| {}).await?;
+        let undone = desk.undo("before", false, |_| {}).await?;
         put_catalogue_back(self.client()?, &self.here.own, self.own).await?;
-        self.work
-            .telling
-            .line(&format!("the run was taken back: {} removed", counted(removed.rows, "row", "rows")));
+        self.work.telling.line(&format!("the run was taken back: {}", undone.told()));
         Ok(())
     }
 }
@@ -331,6 +329,9 @@ async fn begun(
     let address = address(invocation, plan)?;
     let mut looking = Looking::open(&address, Some(plan.system), Some(&mapping)).await?;
     let heard = looking.hear(&mut |_, _| {}).await?;
+    if heard.fingerprint != plan.facts {
+        return Err(other_rows(configuration, plan, &heard.fingerprint).await?);
+    }
     let mut ready = ready::look(invocation.matches, configuration, plan, &mut looking, &heard).await?;
     if !installation::is_there(configuration).await {
         let data = configuration.data.display();
@@ -350,6 +351,36 @@ async fn begun(
     };
     let here = Here::open(configuration, &plan.source, &found).await?;
     Ok((address, found, ready, looking, here))
+}
+
+/// The other system changed since the plan was made: what that means for its run, if there is one.
+async fn other_rows(configuration: &Configuration, plan: &Plan, now: &str) -> Result<Failure> {
+    let short = |sum: &str| sum.get(..12).unwrap_or_default().to_owned();
+    let begun = match installation::is_there(configuration).await {
+        true => {
+            let client = Client::connect(configuration).await?;
+            let begun = runs::newest(&client, &plan.source, &runs::UNDER_WAY).await;
+            client.close().await?;
+            begun?.filter(|run| here::text(run, "plan_hash") == plan.hash)
+        }
+        false => None,
+    };
+    let what = match begun {
+        None => "Make the plan again; nothing was written".to_owned(),
+        Some(run) => format!(
+            "{} of this plan {}, and cannot go on: what it wrote stands, and the accounts it brought can do nothing before its proof. Take it \
+             back, {}, and make the plan again",
+            runs::named(&run),
+            runs::under_way(&run),
+            runs::rollback(&run)
+        ),
+    };
+    Ok(Failure::new(format!(
+        "the other system has other rows than those the plan was made from ({} there, {} in the plan): they changed since, or it is another \
+         database. {what}",
+        short(now),
+        short(&plan.facts)
+    )))
 }
 
 /// Tells how a run ended.
@@ -411,7 +442,7 @@ fn as_planned(plan: &Plan, ground: &Ground<'_>, found: &Legacy, here: &Here) -> 
         && ground.without_before() == plan.without_before
         && ground.intent.unmapped == plan.unmapped
         && ground.roles() == plan.roles
-        && ground.faults(&found.heard.anomalies).is_empty()
+        && ground.faults(&found.heard.anomalies, &plan.gone_roles).is_empty()
         && unfit(&planned::counted(&found.heard.anomalies)) == unfit(&plan.anomalies);
     if is_same {
         return Ok(());
@@ -427,7 +458,7 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
         let open = names.iter().map(|name| format!("{kind}:{name}"));
         open.filter(|name| !plan.accepted.contains(name)).collect()
     };
-    let logins: Vec<String> = here.accounts.iter().map(|(_, login, _)| login.clone()).collect();
+    let logins: Vec<String> = here.accounts.iter().map(|it| it.login.clone()).collect();
     let open = [new_names("account", &logins), new_names("organization", &here.organizations)].concat();
     if let Some(first) = open.first() {
         return Err(Failure::new(format!(

@@ -33,10 +33,25 @@ pub struct Here {
     pub own: OwnCatalogue,
     /// Organizations and accounts.
     pub known: Known,
-    /// Logins of the other system's users that are accounts here and are not linked.
-    pub accounts: Vec<(String, String, PrincipalId)>,
+    /// Accounts that users of the other system would come to.
+    pub accounts: Vec<Coming>,
     /// Keys of organizations that the other system's would get, and that are not linked.
     pub organizations: Vec<String>,
+}
+
+/// An account that a user of the other system would come to, and that is not linked to that user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coming {
+    /// The user's id there.
+    pub legacy_id: String,
+    /// The login.
+    pub login: String,
+    /// The account.
+    pub principal: PrincipalId,
+    /// Whether it may act.
+    pub is_active: bool,
+    /// Whether it is linked to another user of the source.
+    pub is_linked: bool,
 }
 
 fn faults(faults: &[charter_catalogue::Fault]) -> Failure {
@@ -103,8 +118,11 @@ pub async fn links(client: &Client, source: &Key, known: &mut Known) -> Result<(
         let call = if after.is_empty() { call } else { call.ask("after", after.as_str()) };
         let page = client.call(&call.ask("limit", LINKS)).await?.json()?;
         for link in page.get("items").and_then(Value::as_array).into_iter().flatten() {
-            if let Some(principal) = id(link, "principal") {
-                known.users.insert(text(link, "legacy_id").into(), PrincipalId(principal));
+            if let Some(principal) = id(link, "principal").map(PrincipalId) {
+                known.users.insert(text(link, "legacy_id").into(), principal);
+                if link.get("shared") == Some(&Value::Bool(true)) {
+                    known.shared.insert(principal);
+                }
             }
         }
         match page.get("next").and_then(Value::as_str) {
@@ -114,12 +132,8 @@ pub async fn links(client: &Client, source: &Key, known: &mut Known) -> Result<(
     }
 }
 
-/// Accounts that users of the other system would come to, and that are not linked to them: legacy id, login and account.
-async fn accounts(
-    client: &Client,
-    found: &Legacy,
-    known: &Known,
-) -> Result<Vec<(String, String, PrincipalId)>> {
+/// Accounts that users of the other system would come to, and that are not linked to them.
+async fn accounts(client: &Client, found: &Legacy, known: &Known) -> Result<Vec<Coming>> {
     let mut accounts = Vec::new();
     let mut batch: Vec<(&str, &str)> = Vec::with_capacity(USERS);
     let unknown = found.heard.facts.users.iter().filter(|user| !known.users.contains_key(user.id));
@@ -134,19 +148,23 @@ async fn accounts(
         let answer = client.call(&call).await?.json()?;
         let told = answer.get("accounts").and_then(Value::as_array).cloned().unwrap_or_default();
         for ((legacy_id, login), account) in batch.drain(..).zip(told) {
-            if let Some(principal) = id(&account, "id") {
-                accounts.push((legacy_id.to_owned(), login.to_owned(), PrincipalId(principal)));
+            if let Some(principal) = id(&account, "id").map(PrincipalId) {
+                let (legacy_id, login) = (legacy_id.to_owned(), login.to_owned());
+                let is_active = text(&account, "status") == "active";
+                accounts.push(Coming { legacy_id, login, principal, is_active, is_linked: false });
             }
         }
     }
     accounts.dedup();
     // The account of somebody who is there under another login by now is theirs, and gives this one up.
-    let mut theirs: HashSet<PrincipalId> = accounts.iter().map(|(_, _, principal)| *principal).collect();
+    let theirs: HashSet<PrincipalId> = accounts.iter().map(|it| it.principal).collect();
     if !theirs.is_empty() && !known.users.is_empty() {
         let linked = found.heard.facts.users.iter().filter_map(|user| known.users.get(user.id).copied());
         let present: HashSet<PrincipalId> = linked.filter(|principal| theirs.contains(principal)).collect();
-        theirs.retain(|principal| present.contains(principal));
-        accounts.retain(|(_, _, principal)| !theirs.contains(principal));
+        accounts.retain(|it| !present.contains(&it.principal));
+        let linked: HashSet<PrincipalId> =
+            known.users.values().copied().filter(|principal| theirs.contains(principal)).collect();
+        accounts.iter_mut().for_each(|it| it.is_linked = linked.contains(&it.principal));
     }
     Ok(accounts)
 }
@@ -225,7 +243,7 @@ impl Here {
             return Ok(Beyond::new());
         }
         let coming: BTreeMap<&str, PrincipalId> =
-            self.accounts.iter().map(|(legacy_id, _, principal)| (legacy_id.as_str(), *principal)).collect();
+            self.accounts.iter().map(|it| (it.legacy_id.as_str(), it.principal)).collect();
         Ok(ground.beyond(|user| {
             let known = self.known.users.get(user.id).or_else(|| coming.get(user.id))?;
             if ids::is_of_a_run(known.0) { None } else { over.get(&known.0) }
@@ -234,8 +252,8 @@ impl Here {
 
     /// Takes accounts and organizations as the other system's that are here already, once they were accepted.
     pub async fn claim(&mut self, found: &Legacy) -> Result<()> {
-        for (legacy_id, _, principal) in &self.accounts {
-            self.known.users.insert(legacy_id.as_str().into(), *principal);
+        for it in &self.accounts {
+            self.known.users.insert(it.legacy_id.as_str().into(), it.principal);
         }
         let Some(client) = &self.client else { return Ok(()) };
         let one = found.mapping.as_ref().and_then(|mapping| mapping.organization.as_ref());

@@ -5,11 +5,12 @@ use super::super::show;
 use super::follow::{self, Looked};
 use super::here::Here;
 use super::legacy::{self, Legacy};
-use super::{drift, equivalence};
+use super::{drift, equivalence, runs, stopped};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
 use charter_adopt::mapping::{self, Mapping};
+use charter_adopt::named::NAMED_MAX;
 use charter_adopt::plan::{self, Ground, Plan};
 use charter_adopt::proof::Beyond;
 use charter_kernel::{Key, counted};
@@ -23,6 +24,7 @@ const ACCEPT: &str = "accept";
 const APPROVED_BY: &str = "approved_by";
 const OUT: &str = "out";
 const DIFFERENCES: &str = "differences";
+const CHANGES: &str = "changes";
 /// Lines of a kind that are told; the file has all.
 const TOLD_MAX: usize = 10;
 /// Codes that are told of a list; the file has all.
@@ -80,6 +82,12 @@ pub fn command() -> Command {
                 .value_name("FILE")
                 .help("Where every user goes who would gain or lose something, a line of JSON each"),
         )
+        .arg(
+            Arg::new(CHANGES)
+                .long(CHANGES)
+                .value_name("FILE")
+                .help("Where every account goes that is deactivated, acts again or is renamed, and what stays as it is or stops the plan, a line of JSON each"),
+        )
         .after_help("Nothing is written but these files. Exit code 1: something keeps the plan from being carried out; it is told.")
 }
 
@@ -114,13 +122,25 @@ struct Asked {
     approved_by: BTreeSet<String>,
 }
 
-/// What accounts that were here before may do of the installation itself, and could not in the other system.
-async fn beyond(found: &Legacy, here: &Here) -> Result<Beyond> {
-    let (Some(mapping), true) = (&found.mapping, here.client.is_some()) else { return Ok(Beyond::new()) };
+/// What the installation says of a plan.
+#[derive(Default)]
+struct Seen {
+    /// What accounts that were here before may do of the installation itself, and could not in the other system.
+    beyond: Beyond,
+    /// Roles that earlier plans knew and that are gone.
+    gone_roles: BTreeSet<String>,
+    /// What stands, and what of it changes.
+    looked: Looked,
+}
+
+async fn seen(found: &Legacy, here: &Here, asked: &Asked) -> Result<Seen> {
+    let (Some(mapping), Some(client)) = (&found.mapping, &here.client) else { return Ok(Seen::default()) };
     let (catalogue, _) = here.catalogue(found)?;
     let ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
-    here.beyond(&ground).await
+    let missing = ground.missing_roles(&asked.accepted);
+    let gone_roles = runs::known_roles(client, &asked.source, missing).await?;
+    Ok(Seen { beyond: here.beyond(&ground).await?, gone_roles, looked: Looked::default() })
 }
 
 /// Makes the plan.
@@ -129,10 +149,10 @@ fn made(
     found: &Legacy,
     here: &Here,
     text: String,
-    looked: Looked,
-    beyond: Beyond,
+    seen: Seen,
     differences: Option<&Path>,
 ) -> Result<Plan> {
+    let Seen { beyond, gone_roles, looked } = seen;
     let no_mapping = || Failure::new("there is no mapping");
     let mapping: &Mapping = found.mapping.as_ref().ok_or_else(no_mapping)?;
     let facts = &found.heard.facts;
@@ -174,16 +194,23 @@ fn made(
         follows: None,
         changes: looked.changes.counts(),
         left: looked.left,
+        named: looked.named.into_iter().take(NAMED_MAX).collect(),
         anomalies: plan::counted(&found.heard.anomalies),
         unmapped: ground.intent.unmapped.clone(),
-        faults: [ground.faults(&found.heard.anomalies), ground.misnamed(&asked.accepted), looked.stopping]
-            .concat(),
+        faults: [
+            ground.faults(&found.heard.anomalies, &gone_roles),
+            ground.misnamed(&asked.accepted, &gone_roles),
+            looked.stopping,
+            stopped::here(&ground, &here.accounts).into_iter().collect(),
+        ]
+        .concat(),
+        gone_roles,
         roles: ground.roles(),
         without_before: ground.without_before(),
         new_organizations,
         new_organizations_count,
         existing_organizations: here.organizations.clone(),
-        existing_accounts: here.accounts.iter().map(|(_, login, _)| login.clone()).collect(),
+        existing_accounts: here.accounts.iter().map(|it| it.login.clone()).collect(),
         beyond,
         verdict,
         accepted: asked.accepted,
@@ -198,15 +225,26 @@ async fn followed(
     found: &Legacy,
     here: &mut Here,
     text: String,
-    differences: Option<&Path>,
+    matches: &ArgMatches,
 ) -> Result<Plan> {
-    let beyond = beyond(found, here).await?;
+    let differences = matches.get_one::<String>(DIFFERENCES).map(Path::new);
+    let changes = matches.get_one::<String>(CHANGES);
+    let mut seen = seen(found, here, &asked).await?;
     let (looked, is_more) = drift::look(found, here, &asked.accepted).await?;
     // Whoever is here already has the rows of their account.
     here.claim(found).await?;
-    let mut plan = made(asked, found, here, text, looked, beyond, differences)?;
+    if let Some(path) = changes {
+        follow::write_down(path, &looked.named)?;
+    }
+    seen.looked = looked;
+    let mut plan = made(asked, found, here, text, seen, differences)?;
     if let Some(client) = &here.client {
         follow::follows(client, &mut plan, is_more).await?;
+        plan.hash = plan.sum();
+        if let Some(fault) = runs::in_the_way(client, &plan).await? {
+            // What stands is half of that run: nothing else that was found there can be relied on.
+            plan.faults = vec![fault];
+        }
     }
     plan.hash = plan.sum();
     Ok(plan)
@@ -224,8 +262,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let mut found = legacy::read(matches).await?;
     let text = settled(&mut found)?;
     let mut here = Here::look(&invocation.loaded.configuration, &asked.source, &found).await?;
-    let differences = matches.get_one::<String>(DIFFERENCES).map(Path::new);
-    let made = followed(asked, &found, &mut here, text, differences).await;
+    let made = followed(asked, &found, &mut here, text, matches).await;
     here.close().await?;
     let plan = made?;
     let out = matches.get_one::<String>(OUT).map_or("plan.json", String::as_str);
@@ -279,6 +316,17 @@ fn organizations_told(plan: &Plan) -> String {
     )
 }
 
+/// Roles that are gone there.
+fn gone_told(plan: &Plan) -> String {
+    if plan.gone_roles.is_empty() {
+        return String::new();
+    }
+    let first: Vec<String> = plan.gone_roles.iter().take(TOLD_MAX).map(|name| format!("{name:?}")).collect();
+    let rest = plan::more(plan.gone_roles.len() as u64, first.len());
+    let what = "roles of the mapping or of --accept that nobody has there any more";
+    output::wrapped("gone there: ", &format!("{what} ({}{rest})", first.join(", ")))
+}
+
 /// What before means where a role is a word.
 fn before_told(plan: &Plan) -> String {
     let Some(without) = &plan.without_before else { return String::new() };
@@ -298,6 +346,7 @@ fn before_told(plan: &Plan) -> String {
 fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
     let mut told = rows_told(plan) + &organizations_told(plan);
     told.push_str(&follow::told(plan));
+    told.push_str(&gone_told(plan));
     let lines: Vec<Vec<String>> = plan
         .roles
         .iter()

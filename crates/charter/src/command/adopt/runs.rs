@@ -12,6 +12,7 @@ use charter_adopt::plan::Plan;
 use charter_kernel::{Key, counted};
 use clap::Command;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Lines of why a step failed that are told.
 const LINES_MAX: usize = 12;
@@ -23,6 +24,9 @@ pub async fn all(client: &Client) -> Result<Vec<Value>> {
     runs.sort_by_key(|run| std::cmp::Reverse(number(run)));
     Ok(runs)
 }
+
+/// States of a run that keeps others from beginning.
+pub const UNDER_WAY: [&str; 2] = ["applying", "undoing"];
 
 /// The number of a run.
 pub fn number(run: &Value) -> u64 {
@@ -41,6 +45,76 @@ pub async fn plan_of(client: &Client, number: u64) -> Result<Plan> {
     serde_json::from_value(whole.get("plan").cloned().unwrap_or_default()).map_err(|flaw| {
         Failure::new(format!("the plan of run {number} was made by another version of this program: {flaw}"))
     })
+}
+
+/// A run by its number and source.
+pub fn named(run: &Value) -> String {
+    format!("run {} of {}", number(run), text(run, "source"))
+}
+
+/// What is so of a run under way.
+pub fn under_way(run: &Value) -> String {
+    if text(run, "state") == "undoing" {
+        return "is being taken back".to_owned();
+    }
+    const STEPS: [&str; 4] = ["before", "schema", "data", "equivalence"];
+    let steps = run.get("steps").and_then(Value::as_array);
+    let is_done = |step: &str| {
+        let mut own = steps.into_iter().flatten().filter(|it| text(it, "step") == step);
+        own.any(|it| text(it, "state") == "done")
+    };
+    let stage = STEPS.into_iter().find(|step| !is_done(step)).unwrap_or("equivalence");
+    format!("was begun and is not done (stage {stage})")
+}
+
+/// How a run is taken back.
+pub fn rollback(run: &Value) -> String {
+    match text(run, "source") {
+        "legacy" => "charter adopt rollback".to_owned(),
+        source => format!("charter adopt rollback --source {source}"),
+    }
+}
+
+/// Why a plan cannot begin: another run is under way, which is finished or taken back first.
+pub async fn in_the_way(client: &Client, plan: &Plan) -> Result<Option<String>> {
+    let is_other = |run: &Value| {
+        let is_own = text(run, "state") == "applying" && text(run, "plan_hash") == plan.hash;
+        UNDER_WAY.contains(&text(run, "state")) && !is_own
+    };
+    let Some(run) = all(client).await?.into_iter().find(is_other) else { return Ok(None) };
+    let (who, how, back) = (named(&run), under_way(&run), rollback(&run));
+    let is_same_source = text(&run, "source") == plan.source.as_str();
+    Ok(Some(if text(&run, "state") == "undoing" {
+        format!("{who} {how}: {back} goes on with that; then plan again")
+    } else if is_same_source && text(&run, "facts_fingerprint") != plan.facts {
+        format!("{who} {how}, and the other system has other rows by now, so it cannot go on: take it back, {back}, and plan again")
+    } else {
+        format!("{who} {how}: finish it with its own plan, charter adopt apply --plan FILE, or take it back, {back}; then plan again")
+    }))
+}
+
+/// Those of these roles that an earlier plan of the source knew.
+pub async fn known_roles(
+    client: &Client,
+    source: &Key,
+    mut wanted: BTreeSet<String>,
+) -> Result<BTreeSet<String>> {
+    let mut known = BTreeSet::new();
+    if wanted.is_empty() {
+        return Ok(known);
+    }
+    for run in all(client).await?.iter().filter(|run| text(run, "source") == source.as_str()) {
+        // The plan of another version says nothing here.
+        let Ok(plan) = plan_of(client, number(run)).await else { continue };
+        let mut found: BTreeSet<String> = plan.roles.into_iter().map(|role| role.name).collect();
+        found.extend(plan.gone_roles);
+        known.extend(wanted.iter().filter(|name| found.contains(*name)).cloned());
+        wanted.retain(|name| !found.contains(name));
+        if wanted.is_empty() {
+            break;
+        }
+    }
+    Ok(known)
 }
 
 pub fn command() -> Command {

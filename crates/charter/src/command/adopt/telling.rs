@@ -44,7 +44,7 @@ impl Telling {
     /// How far it came, for somebody who ended it.
     pub fn stopped(&self, plan: &str) -> String {
         match self.reached.get() {
-            (0, _) => "no run was begun, and nothing was written".to_owned(),
+            (0, _) => "no run was begun or gone on with, and nothing was written".to_owned(),
             (run, stage) => format!(
                 "run {run} is in the stage {stage}, and accounts it brings can do nothing before its proof; `charter adopt apply --plan {plan}` goes on, `charter adopt \
                  rollback` takes it back"

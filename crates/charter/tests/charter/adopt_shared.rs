@@ -1,0 +1,151 @@
+//! One account, two systems: who is stopped in one of them goes on in the other, and the plan says so.
+
+use crate::adopt_run::{Erp, check};
+use crate::program::Run;
+use charter_testkit::{both_engines, database::TestDatabase};
+
+/// A second system in the same database, by tables of its own.
+const SHOP: &str =
+    "create table shop_people (id int primary key, mail varchar(90), job varchar(60), is_active boolean)";
+
+const MAP: &str = r#"
+superuser = "none"
+modules = "all"
+[organization]
+key = "shop"
+name = "Shop"
+[source]
+system = "role_column"
+[source.users]
+table = "shop_people"
+id = "id"
+login = "mail"
+role = "job"
+is_active = "is_active"
+[roles]
+"accountant" = "accountant"
+"#;
+
+const POST: &str = "finance.journal_entries.create";
+
+impl Erp<'_> {
+    fn shop_plan(&self, more: &[&str]) -> Run {
+        let from = self.url();
+        let plan = ["adopt", "plan", "--from", &from, "--map", "shop.toml", "--source", "shop"];
+        self.run(&[&plan[..], &["--out", "shop.json", "--json"], more].concat())
+    }
+
+    fn shop_follow(&self, more: &[&str]) -> serde_json::Value {
+        let plan = self.shop_plan(more).ended(0).json();
+        self.apply(&["--plan", "shop.json"]).ended(0);
+        plan["plan"].clone()
+    }
+
+    /// Both systems are as their runs left them.
+    fn both_hold(&self) {
+        self.verify().ended(0);
+        let from = self.url();
+        self.run(&["adopt", "verify", "--from", &from, "--source", "shop"]).ended(0);
+    }
+}
+
+async fn with_shop(database: &TestDatabase) -> Erp<'_> {
+    let erp = Erp::with(database, 20).await;
+    erp.mapped("none");
+    database.maintain(SHOP).await.unwrap();
+    erp.place.write("shop.toml", MAP);
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+    erp
+}
+
+both_engines!(who_is_stopped_in_one_of_two_systems_goes_on_in_the_other, async |database: TestDatabase| {
+    let erp = with_shop(&database).await;
+    let (toys, login) = ("toys-co", "user0@toys.example");
+    database.maintain(&format!("insert into shop_people values (70, '{login}', 'accountant', true)")).await.unwrap();
+    erp.shop_follow(&["--accept", &format!("account:{login}")]);
+    erp.both_hold();
+    assert_eq!((check(&erp, toys, login, POST), check(&erp, "shop", login, POST)), (0, 0));
+    let before = erp.rows().await;
+
+    database.maintain("update users set is_active = false where id = 0").await.unwrap();
+    let plan = erp.follow(&[]);
+    assert!(plan["left"].to_string().contains(login), "{plan:#}");
+    let changes = &plan["changes"];
+    assert_eq!(
+        (&changes["deactivated"], &changes["memberships"], &changes["assignments"]),
+        (&0.into(), &1.into(), &1.into()),
+        "{plan:#}"
+    );
+    erp.both_hold();
+    assert_eq!((check(&erp, toys, login, POST), check(&erp, "shop", login, POST)), (1, 0));
+    assert_eq!(erp.status("shop", login), "active");
+    // Nothing of it is told once more, and a rollback puts it back.
+    let again = erp.plan(&["--json"]).ended(0).json();
+    assert_eq!(again["plan"]["hash"], plan["hash"]);
+    erp.run(&["adopt", "rollback"]).ended(0);
+    crate::adopt_follow::same(&before, &erp.rows().await);
+    erp.follow(&[]);
+
+    // Stopped in the other one as well, let in again in the first, and then in both.
+    database.maintain("update shop_people set is_active = false where id = 70").await.unwrap();
+    let plan = erp.shop_follow(&[]);
+    assert!(plan["left"].to_string().contains(login), "{plan:#}");
+    erp.both_hold();
+    assert_eq!((check(&erp, toys, login, POST), check(&erp, "shop", login, POST)), (1, 1));
+    database.maintain("update users set is_active = true where id = 0").await.unwrap();
+    erp.follow(&[]);
+    erp.both_hold();
+    assert_eq!((check(&erp, toys, login, POST), check(&erp, "shop", login, POST)), (0, 1));
+    database.maintain("update shop_people set is_active = true where id = 70").await.unwrap();
+    erp.shop_follow(&[]);
+    erp.both_hold();
+    assert_eq!((check(&erp, toys, login, POST), check(&erp, "shop", login, POST)), (0, 0));
+});
+
+both_engines!(who_was_stopped_before_two_systems_shared_them_acts_again, async |database: TestDatabase| {
+    let erp = with_shop(&database).await;
+    let (toys, login) = ("toys-co", "user0@toys.example");
+    let accept = format!("account:{login}");
+    database.maintain("update users set is_active = false where id = 0").await.unwrap();
+    erp.follow(&[]);
+    assert_eq!(erp.status(toys, login), "deactivated");
+    // The other system has them stopped, too: they come over, and may do nothing anywhere.
+    database.maintain(&format!("insert into shop_people values (70, '{login}', 'accountant', false)")).await.unwrap();
+    erp.shop_follow(&["--accept", &accept]);
+    erp.both_hold();
+    // Let in by the system whose run stopped the account: it acts again there, and there only.
+    database.maintain("update users set is_active = true where id = 0").await.unwrap();
+    let plan = erp.follow(&[]);
+    assert_eq!(plan["changes"]["reactivated"], 1, "{plan:#}");
+    erp.both_hold();
+    assert_eq!((check(&erp, toys, login, POST), check(&erp, "shop", login, POST)), (0, 1));
+});
+
+both_engines!(who_is_stopped_here_and_may_sign_in_there_is_named_by_the_plan, async |database: TestDatabase| {
+    let erp = with_shop(&database).await;
+    let (toys, login) = ("toys-co", "user0@toys.example");
+    let accept = format!("account:{login}");
+    database.maintain("update users set is_active = false where id = 0").await.unwrap();
+    erp.follow(&[]);
+    database.maintain(&format!("insert into shop_people values (70, '{login}', 'accountant', true)")).await.unwrap();
+    let run = erp.shop_plan(&["--accept", &accept]).ended(1).json();
+    let said = run["obstacles"].to_string();
+    assert!(said.contains("deactivated or suspended here and may sign in there") && said.contains(login), "{said}");
+    let run = erp.apply(&["--plan", "shop.json"]).ended(2);
+    assert!(run.told().contains(login), "{}", run.err);
+    // Somebody lets them in by hand: the other system's run takes away again what it had given.
+    let update = ["members", "update", "--org", toys, "--member", login, "--account-status", "active"];
+    erp.run(&update).ended(0);
+    erp.shop_follow(&["--accept", &accept]);
+    let plan = erp.follow(&[]);
+    assert!(plan["left"].to_string().contains(login), "{plan:#}");
+    erp.both_hold();
+    assert_eq!((check(&erp, toys, login, POST), check(&erp, "shop", login, POST)), (1, 0));
+    // Stopped by people once both have them: each plan says so.
+    let stop = ["members", "update", "--org", "shop", "--member", login, "--account-status", "suspended"];
+    erp.run(&stop).ended(0);
+    let run = erp.shop_plan(&[]).ended(1).json();
+    assert!(run["obstacles"].to_string().contains(login), "{run:#}");
+    erp.follow(&[]);
+});
