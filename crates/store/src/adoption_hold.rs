@@ -38,10 +38,10 @@ statements! {
     MEMBERS_AGAIN =
         "select m.principal_id from adopted_changes c join memberships m on m.organization_id = $1 and m.principal_id = unhex(c.row_key) \
          join principals p on p.principal_id = m.principal_id and p.status = 'suspended' where c.run_no = $2 and c.kind = 'account' \
-         and c.after->>'status' = 'active' and c.before->>'status' <> 'active' limit $3",
+         and c.after->>'status' = 'active' and c.before->>'status' <> 'active'",
         "select m.principal_id from adopted_changes c join memberships m on m.organization_id = $1 and m.principal_id = c.row_key::uuid \
          join principals p on p.principal_id = m.principal_id and p.status = 'suspended' where c.run_no = $2 and c.kind = 'account' \
-         and c.after->>'status' = 'active' and c.before->>'status' <> 'active' limit $3";
+         and c.after->>'status' = 'active' and c.before->>'status' <> 'active'";
     /// Memberships of earlier runs that are to be in force again; one that people changed since it was noted is not what it was then.
     OPEN_MEMBERSHIPS =
         "update memberships set status = 'active' where (organization_id, principal_id, status, updated_at) in \
@@ -57,17 +57,17 @@ statements! {
     MEMBERSHIPS_AGAIN =
         "select m.principal_id from adopted_changes c join memberships m on m.organization_id = c.organization_id \
          and m.principal_id = unhex(c.row_key) and m.status = c.before->>'status' and m.updated_at = c.changed_at where c.run_no = $1 \
-         and c.kind = 'membership' and c.organization_id = $2 and c.before->>'status' = 'deactivated' and c.after->>'status' = 'active' limit $3",
+         and c.kind = 'membership' and c.organization_id = $2 and c.before->>'status' = 'deactivated' and c.after->>'status' = 'active'",
         "select m.principal_id from adopted_changes c join memberships m on m.organization_id = c.organization_id \
          and m.principal_id = c.row_key::uuid and m.status = c.before->>'status' and m.updated_at = c.changed_at where c.run_no = $1 \
-         and c.kind = 'membership' and c.organization_id = $2 and c.before->>'status' = 'deactivated' and c.after->>'status' = 'active' limit $3";
+         and c.kind = 'membership' and c.organization_id = $2 and c.before->>'status' = 'deactivated' and c.after->>'status' = 'active'";
     ORGANIZATION_AGAIN = "select c.after->>'status' from adopted_changes c join organizations o on o.organization_id = c.organization_id \
          and o.status = c.before->>'status' and o.updated_at = c.changed_at where c.run_no = $1 and c.kind = 'organization' \
          and c.organization_id = $2 and c.before->>'status' = 'closed' and c.after->>'status' <> 'closed'";
     RUNS = "select run_no, opened_at from adoption_runs where state in ('applying', 'failed') order by run_no";
     MEMBERS = "select m.principal_id from memberships m join principals p on p.principal_id = m.principal_id \
                where m.organization_id = $1 and m.principal_id >= $2 and m.principal_id < $3 and p.status = 'suspended' and p.created_at > $4 \
-               order by m.principal_id limit $5";
+               order by m.principal_id";
 }
 
 /// The first instant there is.
@@ -117,46 +117,45 @@ pub async fn close(tx: &mut Tx, run: u64) -> Result<()> {
     Ok(())
 }
 
-/// The runs whose accounts may wait, with when each was opened first.
-pub async fn runs(conn: &mut Conn) -> Result<Vec<(u64, Option<Timestamp>)>> {
-    row::list(conn, &RUNS, &[], |row| Ok((row.get(0)?, row::opt_time(row, 1)?))).await
+/// What waits in an organization.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// Runs that were never opened: each account of theirs that is suspended waits.
+    pub runs: Vec<u64>,
+    /// Members whose accounts wait besides.
+    pub accounts: Vec<PrincipalId>,
+    /// Members whose memberships wait.
+    pub memberships: Vec<PrincipalId>,
+    /// What the organization itself is to be.
+    pub organization: Option<OrganizationStatus>,
 }
 
-/// Members of an organization whose accounts wait.
-pub async fn members(
+/// What waits in an organization; none where no run is under way.
+pub async fn waiting(
     conn: &mut Conn,
     organization: OrganizationId,
-    range: Range,
-    opened_at: Option<Timestamp>,
-    limit: u32,
-) -> Result<Vec<PrincipalId>> {
-    let since = opened_at.unwrap_or(EVER);
-    let params = params![organization, PrincipalId(range.from), PrincipalId(range.to), since, limit];
-    let who = |row: charter_db::RowRef<'_>| Ok(PrincipalId(row.get_id(0)?));
-    let mut waiting = row::list(conn, &MEMBERS, params, who).await?;
-    if opened_at.is_none() {
-        waiting.extend(row::list(conn, &MEMBERS_AGAIN, params![organization, range.run, limit], who).await?);
+    range_of: impl Fn(u64) -> Range,
+) -> Result<Option<Waiting>> {
+    let runs: Vec<(u64, Option<Timestamp>)> =
+        row::list(conn, &RUNS, &[], |row| Ok((row.get(0)?, row::opt_time(row, 1)?))).await?;
+    if runs.is_empty() {
+        return Ok(None);
     }
-    Ok(waiting)
-}
-
-/// Members of an organization whose memberships wait for the proof of a run that was never opened.
-pub async fn memberships(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    run: u64,
-    limit: u32,
-) -> Result<Vec<PrincipalId>> {
     let who = |row: charter_db::RowRef<'_>| Ok(PrincipalId(row.get_id(0)?));
-    row::list(conn, &MEMBERSHIPS_AGAIN, params![run, organization, limit], who).await
-}
-
-/// What an organization that waits for the proof of such a run is to be.
-pub async fn organization(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    run: u64,
-) -> Result<Option<OrganizationStatus>> {
-    let status = |row: charter_db::RowRef<'_>| row::word(row, 0, OrganizationStatus::from_word);
-    row::opt(conn, &ORGANIZATION_AGAIN, params![run, organization], status).await
+    let mut waiting = Waiting::default();
+    for (run, opened_at) in runs {
+        if let Some(since) = opened_at {
+            let range = range_of(run);
+            let params = params![organization, PrincipalId(range.from), PrincipalId(range.to), since];
+            waiting.accounts.extend(row::list(conn, &MEMBERS, params, who).await?);
+            continue;
+        }
+        waiting.runs.push(run);
+        waiting.accounts.extend(row::list(conn, &MEMBERS_AGAIN, params![organization, run], who).await?);
+        waiting.memberships.extend(row::list(conn, &MEMBERSHIPS_AGAIN, params![run, organization], who).await?);
+        let status = |row: charter_db::RowRef<'_>| row::word(row, 0, OrganizationStatus::from_word);
+        let itself = row::opt(conn, &ORGANIZATION_AGAIN, params![run, organization], status).await?;
+        waiting.organization = waiting.organization.or(itself);
+    }
+    Ok(Some(waiting))
 }

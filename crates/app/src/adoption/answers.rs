@@ -3,7 +3,7 @@
 
 use super::held::Runs;
 use super::links::limit;
-use super::{range_of, require_operator};
+use super::{is_of_run, range_of, require_operator};
 use crate::App;
 use crate::audit::hex;
 use crate::caller::RequestContext;
@@ -108,58 +108,31 @@ async fn by_hand(
     app.snapshots().compile(&facts)
 }
 
-/// The organization as it will be when what waits for the proof is opened; none where nothing waits.
+/// The organization as it will be when what waits for the proof is opened; none where no run is under way.
 async fn supposed(
     app: &App,
     organization: OrganizationId,
     revision: Revision,
 ) -> Result<Option<Arc<Snapshot>>, Problem> {
-    let runs = reading_all!(app.database(), |conn| adoption_hold::runs(conn))?;
-    let mut waiting: HashSet<PrincipalId> = HashSet::new();
-    let (mut begins, mut opens) = (HashSet::new(), None);
-    for (run, opened_at) in runs {
-        let range = range_of(run);
-        let of = async |limit: u32| {
-            reading_all!(app.database(), |conn| adoption_hold::members(
-                conn,
-                organization,
-                range,
-                opened_at,
-                limit
-            ))
-        };
-        let again = async |limit: u32| match opened_at {
-            Some(_) => Ok(Vec::new()),
-            None => {
-                reading_all!(app.database(), |conn| adoption_hold::memberships(conn, organization, run, limit))
-            }
-        };
-        let itself = match opened_at {
-            Some(_) => None,
-            None => reading_all!(app.database(), |conn| adoption_hold::organization(conn, organization, run))?,
-        };
-        if of(1).await?.is_empty() && again(1).await?.is_empty() && itself.is_none() {
-            continue;
-        }
-        if let Some(known) = app.snapshots().supposed(organization, OPENED, revision) {
-            return Ok(Some(known));
-        }
-        waiting.extend(of(u32::MAX).await?);
-        begins.extend(again(u32::MAX).await?);
-        opens = opens.or(itself);
+    if let Some(known) = app.snapshots().supposed(organization, OPENED, revision) {
+        return Ok(Some(known));
     }
-    if waiting.is_empty() && begins.is_empty() && opens.is_none() {
-        return Ok(None);
-    }
+    let waiting =
+        reading_all!(app.database(), |conn| adoption_hold::waiting(conn, organization, range_of))?;
+    let Some(waiting) = waiting else { return Ok(None) };
+    let (accounts, memberships): (HashSet<_>, HashSet<_>) =
+        (waiting.accounts.into_iter().collect(), waiting.memberships.into_iter().collect());
     let mut facts = crate::facts(app, organization).await?;
     for member in &mut facts.members {
-        if waiting.contains(&member.principal) {
+        let is_of_one = waiting.runs.iter().any(|run| is_of_run(*run, member.principal.0));
+        let is_suspended = member.account_status == PrincipalStatus::Suspended;
+        if is_suspended && is_of_one || accounts.contains(&member.principal) {
             member.account_status = PrincipalStatus::Active;
         }
-        if begins.contains(&member.principal) {
+        if memberships.contains(&member.principal) {
             member.status = PrincipalStatus::Active;
         }
     }
-    facts.organization.status = opens.unwrap_or(facts.organization.status);
+    facts.organization.status = waiting.organization.unwrap_or(facts.organization.status);
     Ok(Some(app.snapshots().compile(&facts)?))
 }
