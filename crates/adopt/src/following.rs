@@ -8,6 +8,7 @@ use crate::change::{
     ACTIVE, AccountChange, CLOSED, Changes, DEACTIVATED, Held, HeldAccount, HeldMember, HeldOrganization,
     MembershipChange, ModuleChange, OrganizationChange, Removed, RoleChange, lower,
 };
+use crate::away::Removals;
 use crate::facts::LegacyUser;
 use crate::rows::{EntitlementRow, Making, OrganizationRow, RoleRow, Rows};
 use crate::rules::is_open;
@@ -40,6 +41,7 @@ pub struct Following<'a> {
     login: Word,
     name: Word,
     changes: Changes,
+    removals: Removals,
     stopping: Told,
     left: Told,
 }
@@ -83,6 +85,7 @@ impl<'a> Following<'a> {
             login,
             name,
             changes: Changes::default(),
+            removals: Removals::default(),
             stopping: Told::new(),
             left: Told::new(),
         }
@@ -152,6 +155,7 @@ impl<'a> Following<'a> {
             self.itself(id, place, &held.organization);
             self.roles(id, held);
             self.modules(id, place, held);
+            self.removals.add(id, &held.removed);
         }
         for member in &held.members {
             self.member(id, member);
@@ -282,6 +286,11 @@ impl<'a> Following<'a> {
 
     fn begins(&mut self, organization: OrganizationId, principal: PrincipalId, status: &'static str) {
         self.changes.memberships.push(MembershipChange { organization, principal, status });
+    }
+
+    /// What people removed of what runs gave, as far as it was told.
+    pub fn removals(&mut self) -> Removals {
+        std::mem::take(&mut self.removals)
     }
 
     /// Ends: what is changed, what keeps the plan from being carried out, and what stays otherwise here.
