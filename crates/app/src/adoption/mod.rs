@@ -18,6 +18,7 @@ mod links;
 mod noted;
 mod proof;
 mod put_back;
+pub(crate) mod removal;
 mod rows;
 mod run;
 mod state;
@@ -35,6 +36,7 @@ pub use held::{
     Held, HeldAccount, HeldEntitlement, HeldMember, HeldOrganization, HeldRole, held, held_accounts,
 };
 pub use links::{accounts, organizations, users};
+pub use removal::{KeptPage, Removed, kept_away};
 pub use proof::{CheckedProof, ProofStatement, SignedProof, check_proof, sign_proof};
 pub use rows::{Inserted, write};
 pub use run::{RunDraft, RunView, begin, get, list, plan};
@@ -43,6 +45,7 @@ pub use undo::{UndoDraft, Undone, check_undo, undo};
 
 pub use charter_store::adoption_link::{OrganizationLink, UserLink};
 pub use charter_store::adoption_lookup::KnownPrincipal;
+pub use charter_store::adoption_removal::{KeptAway, RemovalKind};
 pub use charter_store::adoption_run::{Run, RunEngine, RunState, Step, StepRow, StepState};
 
 use crate::caller::RequestContext;

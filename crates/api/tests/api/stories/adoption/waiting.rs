@@ -129,7 +129,7 @@ both_engines!(an_organization_that_a_rollback_left_closed_opens_with_the_proof, 
     story.prove(first).await;
     let shop = id(first, 1);
     // Somebody works in it, so that it has a trail and stays when the run goes.
-    let body = json!({"key": "night", "name": "Night", "permissions": [{"pattern": READ}], "reason": "x"});
+    let body = json!({"key": "night", "name": "Night", "permissions": [{"permission": READ}], "reason": "x"});
     story.post(Who::Operator, "/api/v1/organizations/shop/roles", body).await.is(201);
     story.undo(first, "before", true).await;
     let closed = content(&story).await;
