@@ -137,6 +137,15 @@ pub struct Found {
     removals_of_roles: HashSet<(OrganizationId, String)>,
 }
 
+impl Found {
+    /// Whether a row is of what people took away.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        let bits = id.parse::<OrganizationId>().ok().map(|id| lower(id.0));
+        self.taken.iter().any(|taken| taken.bits.is_some() && taken.bits == bits)
+    }
+}
+
 /// The rows of one user, each as what it is.
 fn each_row(rows: &Rows) -> impl Iterator<Item = (OrganizationId, What, Option<u64>)> + '_ {
     let id = |text: &str| text.parse::<OrganizationId>().unwrap_or(OrganizationId(0));

@@ -21,6 +21,7 @@ mod rollback;
 mod runs;
 pub mod shadow;
 mod tables;
+mod taken;
 mod telling;
 mod verify;
 

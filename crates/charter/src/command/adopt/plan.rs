@@ -48,8 +48,8 @@ pub fn source_of(matches: &ArgMatches) -> Result<Key> {
 /// What is accepted, by name.
 pub fn accept() -> Arg {
     Arg::new(ACCEPT).long(ACCEPT).value_name("NAME").action(ArgAction::Append).help(
-        "Accept what becomes of a role, by its name there; or flag:superuser, account:LOGIN, organization:KEY, member:LOGIN, unfit_login. \
-         Can be given again",
+        "Accept what becomes of a role, by its name there; or flag:superuser, account:LOGIN, organization:KEY, member:LOGIN, unfit_login. What \
+         people took away here comes back with back:LOGIN, and stays away with away:LOGIN or flag:away. Can be given again",
     )
 }
 
@@ -137,7 +137,9 @@ fn made(
     let mapping: &Mapping = found.mapping.as_ref().ok_or_else(no_mapping)?;
     let facts = &found.heard.facts;
     let (catalogue, _) = here.catalogue(found)?;
-    let ground = Ground::new(facts, mapping, catalogue).map_err(|wrong| Failure::new(wrong.to_string()))?;
+    let mut ground =
+        Ground::new(facts, mapping, catalogue).map_err(|wrong| Failure::new(wrong.to_string()))?;
+    ground.away = looked.decided.away;
     let mut file = match differences {
         None => None,
         Some(path) => {
@@ -174,6 +176,7 @@ fn made(
         follows: None,
         changes: looked.changes.counts(),
         left: looked.left,
+        taken: looked.decided.told,
         anomalies: plan::counted(&found.heard.anomalies),
         unmapped: ground.intent.unmapped.clone(),
         faults: [ground.faults(&found.heard.anomalies), ground.misnamed(&asked.accepted), looked.stopping]
