@@ -1,5 +1,6 @@
 //! What a run changes and takes away of what earlier runs of its source wrote: as the service tells what stands, and as it is sent.
 
+use crate::away::Removed as Removals;
 use charter_kernel::facts::{OrganizationStatus, PrincipalStatus};
 use charter_kernel::{AssignmentId, GrantId, OrganizationId, PrincipalId};
 use crate::named::Named;
@@ -134,6 +135,8 @@ pub struct Held {
     pub roles: Vec<HeldRole>,
     pub modules: Vec<HeldModule>,
     pub members: Vec<HeldMember>,
+    #[serde(default)]
+    pub removed: Removals,
     pub next: Option<PrincipalId>,
 }
 

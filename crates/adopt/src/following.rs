@@ -8,6 +8,7 @@ use crate::change::{
     ACTIVE, AccountChange, CLOSED, Changes, DEACTIVATED, Held, HeldAccount, HeldMember, HeldOrganization,
     MembershipChange, ModuleChange, OrganizationChange, Removed, RoleChange, lower,
 };
+use crate::away::Removals;
 use crate::facts::LegacyUser;
 use crate::named::Named;
 use crate::plan::more;
@@ -47,6 +48,7 @@ pub struct Following<'a> {
     changes: Changes,
     /// Accounts that act on though their users may not sign in there, until what runs gave them is taken away: with their logins.
     going_on: HashMap<u128, String>,
+    removals: Removals,
     stopping: Told,
     left: Told,
 }
@@ -91,6 +93,7 @@ impl<'a> Following<'a> {
             name,
             changes: Changes::default(),
             going_on: HashMap::new(),
+            removals: Removals::default(),
             stopping: Told::new(),
             left: Told::new(),
         }
@@ -194,6 +197,7 @@ impl<'a> Following<'a> {
             self.itself(id, place, &held.organization);
             self.roles(id, held);
             self.modules(id, place, held);
+            self.removals.add(id, &held.removed);
         }
         for member in &held.members {
             self.member(id, member);
@@ -340,6 +344,11 @@ impl<'a> Following<'a> {
 
     fn begins(&mut self, organization: OrganizationId, principal: PrincipalId, status: &'static str) {
         self.changes.memberships.push(MembershipChange { organization, principal, status });
+    }
+
+    /// What people removed of what runs gave, as far as it was told.
+    pub fn removals(&mut self) -> Removals {
+        std::mem::take(&mut self.removals)
     }
 
     /// Ends: what is changed, what keeps the plan from being carried out, and what stays otherwise here.

@@ -3,6 +3,7 @@
 
 pub mod anomaly;
 pub mod answers;
+pub mod away;
 pub mod beside;
 pub mod change;
 pub mod check;

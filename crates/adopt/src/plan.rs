@@ -1,6 +1,7 @@
 //! A plan: what would be written, who would gain or lose what, and what stands in the way. It is carried out exactly, or not at all.
 
 use crate::anomaly::{Anomalies, AnomalyKind};
+use crate::away::{Away, Becomes as Decided, TakenAway};
 use crate::change::ChangeCounts;
 use crate::facts::{LegacyFacts, LegacyRole, LegacyUser, NONE};
 use crate::intent::Intent;
@@ -25,6 +26,8 @@ pub const FORMAT: u32 = 2;
 const UNFIT_LOGIN: &str = "unfit_login";
 /// New organizations that a plan names; all are counted.
 const NEW_MAX: usize = 1_000;
+/// Rights that people took away which are told one by one.
+const TAKEN_TOLD: usize = 5;
 /// How many people approve what gives somebody more.
 const APPROVERS: usize = 2;
 
@@ -94,6 +97,9 @@ pub struct Plan {
     /// The first of those whom it changes, who stay as they are, and who stop it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub named: Vec<Named>,
+    /// What people took away by hand and the other system still gives, and what becomes of it.
+    #[serde(default, skip_serializing_if = "TakenAway::is_none")]
+    pub taken: TakenAway,
     /// What is wrong with the other system's rows, by kind.
     pub anomalies: BTreeMap<String, u64>,
     /// Roles nobody has said anything of.
@@ -191,6 +197,7 @@ impl Plan {
                 parts(codes)
             ));
         }
+        all.extend(self.taken_obstacles());
         if self.verdict.gains > 0 && self.verdict.unaccepted == 0 && people(&self.approved_by) < APPROVERS {
             all.push(format!(
                 "{}: that wants two people by name, --approved-by NAME twice",
@@ -198,6 +205,32 @@ impl Plan {
             ));
         }
         all
+    }
+
+    /// What has to be said of what people took away by hand.
+    fn taken_obstacles(&self) -> Option<String> {
+        let (open, back) = (self.taken.open, self.taken.back);
+        let rights = |count| count::counted(count, "right or membership", "rights and memberships");
+        if open > 0 {
+            let first = self.taken.named.iter().filter(|it| it.becomes == Decided::Open).take(TAKEN_TOLD);
+            let first: Vec<String> =
+                first.map(|it| format!("{}: {} in {}", it.login, it.what, it.organization)).collect();
+            return Some(format!(
+                "people took away {} that the other system still gives ({}{}): accept each as given back with --accept back:LOGIN, or as kept \
+                 away with --accept away:LOGIN; --accept {} keeps all of it away",
+                rights(open),
+                first.join(", "),
+                more(open, first.len()),
+                crate::away::KEEP_ALL
+            ));
+        }
+        (back > 0 && people(&self.approved_by) < APPROVERS).then(|| {
+            format!(
+                "{} that people took away {} given back: that wants two people by name, --approved-by NAME twice",
+                rights(back),
+                if back == 1 { "is" } else { "are" }
+            )
+        })
     }
 }
 
@@ -233,7 +266,7 @@ pub fn more(all: u64, told: usize) -> String {
 }
 
 /// Words before a colon by which other things than roles are accepted.
-const PREFIXES: [&str; 4] = ["account:", "organization:", "member:", "flag:"];
+const PREFIXES: [&str; 6] = ["account:", "organization:", "member:", "flag:", "back:", "away:"];
 
 /// Why no plan can be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,6 +304,8 @@ pub struct Ground<'a> {
     pub before: Rules,
     /// What takes their place.
     pub intent: Intent,
+    /// What people took away by hand, and stays away.
+    pub away: Away,
 }
 
 impl<'a> Ground<'a> {
@@ -285,7 +320,8 @@ impl<'a> Ground<'a> {
         let modules = Modules::new(facts, mapping.modules, &index, &universe);
         let before = Rules::before(facts, &catalogue, &universe);
         let intent = Intent::new(facts, mapping, &catalogue, &universe);
-        Ok(Self { facts, mapping, catalogue, universe, modules, before, intent })
+        let away = Away::default();
+        Ok(Self { facts, mapping, catalogue, universe, modules, before, intent, away })
     }
 
     /// Compares with what could be done before.
@@ -293,7 +329,17 @@ impl<'a> Ground<'a> {
     pub fn judge<'g>(&'g self, accepted: &'g BTreeSet<String>, beyond: &'g Beyond) -> Judge<'g> {
         let asking = |rules| Asking::new(self.facts, &self.modules, &self.universe, rules);
         let (before, intended) = (asking(&self.before), asking(&self.intent.rules));
-        Judge::new(self.facts, &self.universe, before, intended, &self.before, &self.intent, accepted, beyond)
+        let judge = Judge::new(
+            self.facts,
+            &self.universe,
+            before,
+            intended,
+            &self.before,
+            &self.intent,
+            accepted,
+            beyond,
+        );
+        judge.keeping_away(&self.away)
     }
 
     /// Who would gain or lose what, with what accounts have beyond it.
@@ -306,9 +352,12 @@ impl<'a> Ground<'a> {
         let mut after = Asking::new(self.facts, &self.modules, &self.universe, &self.intent.rules);
         let mut judge = self.judge(accepted, beyond).shown(each);
         for user in self.facts.users.iter() {
-            let bits = after.of(user);
+            let (bits, is_over_all) = match self.away.of(user) {
+                Some(less) => (after.without(user, less).into(), after.is_over_all_without(user, less)),
+                None => (after.of(user), after.is_over_all(user)),
+            };
             let parts = beyond.get(user.login);
-            let all = after.is_over_all(user) || parts.is_some_and(|parts| parts.contains(OVER_ALL));
+            let all = is_over_all || parts.is_some_and(|parts| parts.contains(OVER_ALL));
             judge.user(user, &bits, Over { all, parts });
         }
         judge.verdict()
@@ -342,6 +391,7 @@ impl<'a> Ground<'a> {
             one: self.mapping.organization.as_ref().map(|one| (&one.key, one.name.as_str())),
             run,
             kept: None,
+            away: (!self.away.is_none()).then_some(&self.away),
         }
     }
 

@@ -2,6 +2,7 @@
 //! from a role that was accepted by its name.
 
 use crate::answers::Bits;
+use crate::away::Away;
 use crate::facts::{LegacyFacts, LegacyUser, NONE};
 use crate::intent::Intent;
 use crate::rules::{Asking, Rules, home};
@@ -105,6 +106,7 @@ pub struct Judge<'a> {
     intent: &'a Intent,
     accepted: &'a BTreeSet<String>,
     beyond: &'a Beyond,
+    away: Option<&'a Away>,
     each: Option<&'a mut dyn FnMut(&Difference)>,
     verdict: Verdict,
 }
@@ -132,9 +134,17 @@ impl<'a> Judge<'a> {
             intent,
             accepted,
             beyond,
+            away: None,
             each: None,
             verdict: Verdict::default(),
         }
+    }
+
+    /// Takes what is kept away as lost by everybody's leave.
+    #[must_use]
+    pub const fn keeping_away(mut self, away: &'a Away) -> Self {
+        self.away = Some(away);
+        self
     }
 
     /// Shows every difference to somebody.
@@ -159,15 +169,25 @@ impl<'a> Judge<'a> {
         // What comes from elsewhere than the plan is accepted by nobody, whatever roles a user holds; but for what an account had that was
         // here before, when that was accepted by the name of the account.
         let intended_over_all = self.intended.is_over_all(user);
+        let intended = self.intended.of(user);
+        // What is kept away may be missing, and nothing else; what people gave again by hand is no more than was meant.
+        let less = self.away.and_then(|away| away.of(user));
+        let least = less.map(|less| self.intended.without(user, less));
+        let is_least_over_all =
+            less.map_or(intended_over_all, |less| self.intended.is_over_all_without(user, less));
+        let may_miss = |place: usize| intended.has(place) && least.as_ref().is_some_and(|least| !least.has(place));
+        let is_as_meant = after.without(&intended).next().is_none()
+            && intended.without(after).all(may_miss);
+        let is_over_all_as_meant = if over.all { intended_over_all } else { !is_least_over_all };
         let is_beyond = !intended_over_all && !more.is_empty();
         let is_known = self.accepted.contains(&format!("account:{}", user.login))
             && is_among(&more, self.beyond.get(user.login));
-        let as_intended = *self.intended.of(user) == *after
-            && (intended_over_all == over.all || is_beyond)
-            && (!is_beyond || is_known);
-        let by_role = is_less || (!more.is_empty() && !is_beyond);
-        let is_all_known = gains.is_empty() && losses.is_empty() && !by_role;
-        let accepted = as_intended && (is_all_known || self.is_accepted(user, &gains, &losses, by_role));
+        let as_intended = is_as_meant && (is_over_all_as_meant || is_beyond) && (!is_beyond || is_known);
+        let is_less_by_role = is_less && !(intended_over_all && !is_least_over_all);
+        let by_role = is_less_by_role || (!more.is_empty() && !is_beyond);
+        let by_roles: Vec<usize> = losses.iter().copied().filter(|place| !may_miss(*place)).collect();
+        let is_all_known = gains.is_empty() && by_roles.is_empty() && !by_role;
+        let accepted = as_intended && (is_all_known || self.is_accepted(user, &gains, &by_roles, by_role));
         let name = |places: &[usize], more: BTreeSet<String>| {
             let codes = places.iter().filter_map(|place| self.universe.code(*place));
             codes.map(|code| code.as_str().to_owned()).chain(more).collect::<Vec<String>>()

@@ -1,5 +1,6 @@
 //! The rows that a run writes, in the order of the facts: the same facts, mapping and run give the same rows.
 
+use crate::away::Away;
 use crate::change::Kept;
 use crate::facts::{LegacyFacts, LegacyUser, NONE};
 use crate::ids::{self, Kind};
@@ -246,6 +247,8 @@ pub struct Source<'a> {
     pub run: u64,
     /// Rows of earlier runs that stand and are not written again.
     pub kept: Option<&'a Kept>,
+    /// What people took away and stays so: it is not written.
+    pub away: Option<&'a Away>,
 }
 
 /// Makes rows.
@@ -314,9 +317,18 @@ impl<'a> Making<'a> {
         self.skipped
     }
 
-    /// The id of an assignment or a grant, unless it stands by an earlier run.
+    /// Whether people put a user out of an organization, and it stays so.
+    fn is_out(&self, organization: &str, principal: PrincipalId) -> bool {
+        let id = organization.parse().ok();
+        self.source.away.zip(id).is_some_and(|(away, id)| away.has_member(id, principal))
+    }
+
+    /// The id of an assignment or a grant, unless it stands by an earlier run, or stays away.
     fn fresh(&mut self, kind: Kind, parts: &[&str]) -> Option<String> {
         let id = ids::id(self.source.run, kind, parts);
+        if self.source.away.is_some_and(|away| away.has(id)) {
+            return None;
+        }
         if !self.source.kept.is_some_and(|kept| kept.has(id)) {
             return Some(OrganizationId(id).to_string());
         }
@@ -352,6 +364,12 @@ impl<'a> Making<'a> {
                 role => intent.roles.get(role as usize),
             };
             let own = roles.iter().filter_map(place).filter_map(|place| place.own.as_ref());
+            let is_away = |key: &Key| {
+                let id = organization.id.parse().ok();
+                let away = self.source.away.zip(id);
+                away.is_some_and(|(away, id)| away.has_role(id, key.as_str()))
+            };
+            let own = own.filter(|own| !is_away(&own.key));
             let distinct: BTreeMap<&Key, &OwnRole> = own.map(|own| (&own.key, own)).collect();
             rows.extend(distinct.into_values().map(|own| RoleRow {
                 organization: organization.id.clone(),
@@ -432,7 +450,8 @@ impl<'a> Making<'a> {
             facts.role_sets.members(user.roles).iter().filter_map(|role| intent.roles.get(*role as usize));
         let places: Vec<_> = roles.chain(user.is_superuser.then_some(&intent.superuser)).collect();
         let organization = home(facts, user).and_then(|home| self.organizations.get(home as usize));
-        if let Some(organization) = organization.map(|organization| organization.id.clone()) {
+        let organization = organization.map(|organization| organization.id.clone());
+        if let Some(organization) = organization.filter(|id| !self.is_out(id, account)) {
             rows.memberships.push(MembershipRow {
                 organization: organization.clone(),
                 principal: principal.clone(),
@@ -465,7 +484,11 @@ impl<'a> Making<'a> {
         }
         // A plan may be made before there is an installation: it counts these rows, too.
         let platform = known.platform.unwrap_or(OrganizationId(0)).to_string();
-        let over_all: BTreeSet<&Key> = places.iter().filter_map(|place| place.over_all.as_ref()).collect();
+        let mut over_all: BTreeSet<&Key> =
+            places.iter().filter_map(|place| place.over_all.as_ref()).collect();
+        if self.is_out(&platform, account) {
+            over_all.clear();
+        }
         if !over_all.is_empty() && user.is_active {
             rows.memberships.push(MembershipRow {
                 organization: platform.clone(),

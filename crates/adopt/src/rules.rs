@@ -1,7 +1,8 @@
 //! What everybody may do, over all permissions that a proof speaks of: by the other system's own rules, or by those that take their place.
 
 use crate::answers::Bits;
-use crate::facts::{LegacyFacts, LegacyRole, LegacyUser};
+use crate::away::Less;
+use crate::facts::{LegacyFacts, LegacyRole, LegacyUser, NONE};
 use crate::mapping;
 use crate::modules::Modules;
 use crate::sets::SetId;
@@ -96,6 +97,42 @@ impl<'a> Asking<'a> {
             Arc::new(bits)
         });
         Arc::clone(bits)
+    }
+
+    /// What a user may do there without what is kept away.
+    #[must_use]
+    pub fn without(&self, user: LegacyUser<'_>, less: &Less) -> Bits {
+        let (facts, rules) = (self.facts, self.rules);
+        let mut bits = self.universe.none();
+        let kind = home(facts, user).filter(|home| is_open(facts, *home));
+        let Some(kind) = kind.and_then(|home| self.modules.kind(home)) else { return bits };
+        if !user.is_active || less.all {
+            return bits;
+        }
+        let held = facts.permission_sets.members(user.permissions).iter();
+        for place in held.filter(|place| !less.permissions.contains(place)) {
+            self.universe.legacy(*place).into_iter().for_each(|place| bits.set(place));
+        }
+        let held = facts.role_sets.members(user.roles).iter();
+        for role in held.filter(|role| !less.roles.contains(role)) {
+            rules.roles.get(*role as usize).into_iter().for_each(|role| bits.add(role));
+        }
+        if user.is_superuser && !less.roles.contains(&NONE) {
+            bits.add(&rules.superuser);
+        }
+        self.modules.reach(kind).into_iter().for_each(|reach| bits.keep(reach));
+        bits
+    }
+
+    /// Whether a user may do everything of the installation itself without what is kept away.
+    #[must_use]
+    pub fn is_over_all_without(&self, user: LegacyUser<'_>, less: &Less) -> bool {
+        let by_role = |role: &u32| {
+            !less.over_all.contains(role) && self.rules.over_all.get(*role as usize).copied().unwrap_or(false)
+        };
+        let by_flag =
+            user.is_superuser && self.rules.superuser_over_all && !less.over_all.contains(&NONE);
+        user.is_active && (by_flag || self.facts.role_sets.members(user.roles).iter().any(by_role))
     }
 
     /// Whether a user may do everything of the installation itself, across organizations.

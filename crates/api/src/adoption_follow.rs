@@ -1,9 +1,10 @@
 //! What a run changes and removes of what earlier runs of its source wrote, in batches.
 
 use crate::adoption::{OPERATOR, RunPath, TAG};
+use crate::adoption_kept_away::KeptAwayRow;
 use crate::edge::{Call, Reply, Route, wire};
 use charter_app::App;
-use charter_app::adoption::{self, ACCOUNTS_MAX, Changes, Followed, ROWS_MAX};
+use charter_app::adoption::{self, ACCOUNTS_MAX, Changes, Followed, KeptAway, ROWS_MAX};
 use charter_kernel::{
     AssignmentId, GrantId, Key, OrganizationId, Pattern, PrincipalId, Problem, ProblemKind, RequestId,
 };
@@ -194,10 +195,16 @@ struct ChangesBody {
     #[serde(default)]
     #[schemars(length(max = ROWS_MAX))]
     organizations: Vec<OrganizationBody>,
+    /// What people took away by hand and stays away.
+    #[serde(default)]
+    #[schemars(length(max = ROWS_MAX))]
+    kept_away: Vec<KeptAwayRow>,
 }
 
-impl From<ChangesBody> for Changes {
-    fn from(body: ChangesBody) -> Self {
+impl TryFrom<ChangesBody> for Changes {
+    type Error = Problem;
+
+    fn try_from(body: ChangesBody) -> Result<Self, Problem> {
         let membership = |it: MembershipBody| adoption::MembershipDraft {
             organization: it.organization,
             principal: it.principal,
@@ -222,7 +229,7 @@ impl From<ChangesBody> for Changes {
             enabled_modules: it.enabled_modules,
         };
         let modules = body.entitlements.into_iter().map(|it| (it.organization, it.module, it.status));
-        Self {
+        Ok(Self {
             assignments: body.assignments.into_iter().map(|it| (it.organization, it.id.0)).collect(),
             grants: body.grants.into_iter().map(|it| (it.organization, it.id.0)).collect(),
             memberships: body.memberships.into_iter().map(membership).collect(),
@@ -230,7 +237,8 @@ impl From<ChangesBody> for Changes {
             roles: body.roles.into_iter().map(role).collect(),
             entitlements: modules.collect(),
             organizations: body.organizations.into_iter().map(organization).collect(),
-        }
+            kept_away: body.kept_away.into_iter().map(KeptAway::try_from).collect::<Result<_, Problem>>()?,
+        })
     }
 }
 
@@ -252,12 +260,23 @@ struct ChangedView {
     entitlements: u64,
     /// Organizations.
     organizations: u64,
+    /// What stays away.
+    kept_away: u64,
 }
 
 impl From<Followed> for ChangedView {
     fn from(it: Followed) -> Self {
-        let Followed { assignments, grants, memberships, accounts, roles, entitlements, organizations } = it;
-        Self { assignments, grants, memberships, accounts, roles, entitlements, organizations }
+        let Followed {
+            assignments,
+            grants,
+            memberships,
+            accounts,
+            roles,
+            entitlements,
+            organizations,
+            kept_away,
+        } = it;
+        Self { assignments, grants, memberships, accounts, roles, entitlements, organizations, kept_away }
     }
 }
 
@@ -271,6 +290,6 @@ struct FollowedView {
 
 async fn follow(call: Call<RunPath, (), ChangesBody>) -> Result<Reply<FollowedView>, Problem> {
     let (holder, run) = (call.body.holder.0, call.path.run);
-    let followed = adoption::follow(&call.app, &call.ctx, run, holder, call.body.into()).await?;
+    let followed = adoption::follow(&call.app, &call.ctx, run, holder, call.body.try_into()?).await?;
     Ok(Reply::new(FollowedView { changed: followed.into() }))
 }

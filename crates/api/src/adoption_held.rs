@@ -20,7 +20,8 @@ pub fn routes() -> Vec<Route<App>> {
             .named("adoption.held", TAG, "Tells what runs of a source wrote into an organization, as the operator.")
             .described(
                 "Members that have something by runs, by their ids; `next` is what `after` takes for those that follow. Roles and modules come \
-                 with the first page. What people gave by hand is not told; what they changed of a run's rows is not `settled`.",
+                 with the first page, and what people removed by hand. What they gave by hand is not told; what they changed of a run's rows is not \
+                 `settled`.",
             )
             .problems(&[ProblemKind::Forbidden, ProblemKind::NotFound])
             .timeout(Duration::from_secs(120)),
@@ -249,9 +250,26 @@ struct HeldView {
     modules: Vec<ModuleView>,
     /// Members that have something by runs.
     members: Vec<MemberView>,
+    /// What people removed by hand, with the first page.
+    removed: RemovedView,
     /// What `after` takes for those that follow; null at the end.
     #[schemars(with = "Option<wire::Id>")]
     next: Option<PrincipalId>,
+}
+
+/// What people removed by hand of what runs gave.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "HeldRemoved")]
+struct RemovedView {
+    /// Assignments and grants, by the ids that they had.
+    #[schemars(with = "Vec<wire::Id>")]
+    rights: Vec<AssignmentId>,
+    /// Accounts whose memberships they removed, and who are no members again.
+    #[schemars(with = "Vec<wire::Id>")]
+    members: Vec<PrincipalId>,
+    /// Roles that runs made.
+    #[schemars(with = "Vec<wire::Key>")]
+    roles: Vec<Key>,
 }
 
 impl From<Held> for HeldView {
@@ -261,6 +279,11 @@ impl From<Held> for HeldView {
             roles: it.roles.into_iter().map(RoleView::from).collect(),
             modules: it.modules.into_iter().map(ModuleView::from).collect(),
             members: it.members.into_iter().map(MemberView::from).collect(),
+            removed: RemovedView {
+                rights: it.removed.rights.into_iter().map(AssignmentId).collect(),
+                members: it.removed.members,
+                roles: it.removed.roles,
+            },
             next: it.next,
         }
     }

@@ -6,6 +6,7 @@ mod account_page;
 mod adoption;
 mod adoption_follow;
 mod adoption_held;
+mod adoption_kept_away;
 mod adoption_links;
 mod adoption_proof;
 mod adoption_rows;
@@ -102,6 +103,7 @@ pub fn routes() -> Routes {
         .with(adoption_rows::routes())
         .with(adoption_follow::routes())
         .with(adoption_held::routes())
+        .with(adoption_kept_away::routes())
         .with(adoption_links::routes())
         .with(adoption_undo::routes())
         .with(adoption_proof::routes())

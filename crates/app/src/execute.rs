@@ -1,5 +1,6 @@
 //! Writes one change of an access policy through the store, and makes its audit event.
 
+use crate::adoption::removal;
 use crate::audit;
 use crate::caller::RequestContext;
 use crate::change::{Change, Edit};
@@ -14,6 +15,7 @@ use charter_kernel::facts::{
 use charter_kernel::{OrganizationId, PrincipalId, Problem, SessionId, Timestamp, Window};
 use charter_store as store;
 use charter_store::Given;
+use charter_store::adoption_removal::RemovalKind;
 use serde_json::{Value, json};
 
 /// What ended with a change: sessions, and what applications had, with an event for each of them.
@@ -89,6 +91,8 @@ pub async fn change(
                 }
                 Edit::Delete(it) => {
                     store::assignment::delete(transaction.tx(), organization, it.id).await?;
+                    let kind = RemovalKind::Assignment;
+                    removal::note(transaction.tx(), organization, kind, it.id.0, it.subject, now).await?;
                 }
             }
         }
@@ -99,6 +103,8 @@ pub async fn change(
         }
         Change::Grant(Edit::Delete(row)) => {
             store::grant::delete(transaction.tx(), organization, row.id).await?;
+            let kind = RemovalKind::Grant;
+            removal::note(transaction.tx(), organization, kind, row.id.0, row.subject, now).await?;
         }
         Change::Block(edit) => {
             if let Some(was) = edit.before() {
@@ -137,6 +143,8 @@ async fn member(
     match edit {
         Edit::Delete(member) => {
             store::membership::delete(transaction.tx(), organization, member.principal).await?;
+            let tx = transaction.tx();
+            store::adoption_removal::note_membership(tx, organization, member.principal, now).await?;
         }
         Edit::Insert(member) => {
             if store::principal::by_id(transaction.tx(), member.principal).await?.is_none() {

@@ -41,6 +41,7 @@ of_members! {
     "org_previews";
     "shadow_flips";
     "shadow_pairs";
+    "adopted_removals";
     "oauth_consents";
     "credential_rates" "(organization_id, credential_id) in (select organization_id, credential_id from credentials";
     "credential_networks" "(organization_id, credential_id) in (select organization_id, credential_id from credentials";
@@ -98,6 +99,7 @@ const PLACES: Statement = Statement::new(
 pub const LEFT_ALONE: &[(&str, &str)] = &[
     ("audit_events.actor_id", "a trail is never changed"),
     ("shadow_organizations.changed_by", "tells who changed it"),
+    ("adopted_kept_away.principal_id", "forgotten with its run, which goes before that of the account"),
     ("assignments.given_by", "tells who gave it"),
     ("grants.given_by", "tells who gave it"),
     ("blocks.given_by", "tells who set it"),

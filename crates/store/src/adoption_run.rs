@@ -16,8 +16,8 @@ macro_rules! select {
 }
 
 statements! {
-    INSERT = "insert into adoption_runs (run_no, source_key, system, engine, state, plan_hash, plan, facts_fingerprint, started_at) \
-              values ($1, $2, $3, $4, 'applying', $5, $6, $7, $8)";
+    INSERT = "insert into adoption_runs (run_no, source_key, system, engine, state, plan_hash, plan, facts_fingerprint, started_at, removals_noted) \
+              values ($1, $2, $3, $4, 'applying', $5, $6, $7, $8, 1)";
     GET = select!("where run_no = $1");
     PLAN = "select plan from adoption_runs where run_no = $1";
     PAGE = select!("where run_no < $1 order by run_no desc limit $2");

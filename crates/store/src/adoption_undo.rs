@@ -56,6 +56,10 @@ const WRITTEN: &[(&str, Statement)] = &[
         listed!("delete from assignments where organization_id"; " and assignment_id >= $2 and assignment_id < $3"),
     ),
     ("grants", listed!("delete from grants where organization_id"; " and grant_id >= $2 and grant_id < $3")),
+    (
+        "adopted_removals",
+        listed!("delete from adopted_removals where organization_id"; " and principal_id >= $2 and principal_id < $3"),
+    ),
 ];
 const RECORDED: &[(&str, Statement)] = &[
     ("assignments", of_recorded_roles!("delete from assignments", "role_key")),

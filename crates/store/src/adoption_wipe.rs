@@ -44,6 +44,7 @@ macro_rules! wiped {
 }
 
 wiped! {
+    "adopted_removals";
     "shadow_flips";
     "shadow_pairs";
     "shadow_counts";

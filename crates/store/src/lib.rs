@@ -18,6 +18,7 @@ pub mod adoption_link;
 pub mod adoption_lookup;
 pub mod adoption_made;
 pub mod adoption_preview;
+pub mod adoption_removal;
 pub mod adoption_row;
 pub mod adoption_run;
 pub mod adoption_undo;
@@ -121,6 +122,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("adoption_run", adoption_run::statements),
         ("adoption_made", adoption_made::statements),
         ("adoption_preview", adoption_preview::statements),
+        ("adoption_removal", adoption_removal::statements),
         ("adoption_undo", adoption_undo::statements),
         ("adoption_wipe", adoption_wipe::statements),
         ("assignment", assignment::statements),

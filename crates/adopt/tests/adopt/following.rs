@@ -98,7 +98,7 @@ fn held(members: Vec<HeldMember>) -> Held {
         own: true,
         settled: true,
     };
-    Held { organization, roles: Vec::new(), modules: Vec::new(), members, next: None }
+    Held { organization, roles: Vec::new(), modules: Vec::new(), removed: Vec::new(), members, next: None }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the form of what makes words here")]

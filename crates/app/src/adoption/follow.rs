@@ -41,6 +41,7 @@ pub struct Followed {
     pub roles: u64,
     pub entitlements: u64,
     pub organizations: u64,
+    pub kept_away: u64,
 }
 
 /// What a call leaves to be done in memory, and is told of.
@@ -151,6 +152,7 @@ async fn carry_out(
         }
     }
     tell_modules(tx, ctx, run, &todo.entitlements).await?;
+    followed.kept_away = store::adoption_removal::keep_away(tx, number, &todo.kept_away).await?;
     followed.memberships = todo.memberships.len() as u64;
     followed.accounts = todo.accounts.len() as u64;
     followed.entitlements = todo.entitlements.len() as u64;

@@ -5,6 +5,7 @@ use crate::text;
 use charter_kernel::facts::{OrganizationStatus, PrincipalStatus};
 use charter_kernel::{ModuleKey, OrganizationId, Pattern, PrincipalId, Problem, RoleKey};
 use charter_policy::Index;
+use charter_store::adoption_removal::{KeptAway, RemovalKind};
 
 /// Most accounts of one batch: sessions end with them, one by one.
 pub const ACCOUNTS_MAX: usize = 500;
@@ -78,6 +79,8 @@ pub struct Changes {
     pub entitlements: Vec<(OrganizationId, ModuleKey, String)>,
     /// Organizations.
     pub organizations: Vec<OrganizationDraft>,
+    /// What people took away and stays away.
+    pub kept_away: Vec<KeptAway>,
 }
 
 #[derive(Debug)]
@@ -113,6 +116,7 @@ pub(super) struct Ready {
     pub roles: Vec<RoleChange>,
     pub entitlements: Vec<(OrganizationId, ModuleKey, &'static str)>,
     pub organizations: Vec<OrganizationChange>,
+    pub kept_away: Vec<KeptAway>,
 }
 
 fn standing(text: &str) -> Result<&'static str, Problem> {
@@ -145,6 +149,7 @@ pub(super) fn read(index: &Index, changes: Changes) -> Result<Ready, Problem> {
         ("memberships", changes.memberships.len(), ROWS_MAX),
         ("accounts", changes.accounts.len(), ACCOUNTS_MAX),
         ("roles", changes.roles.len(), ROWS_MAX),
+        ("kept_away", changes.kept_away.len(), ROWS_MAX),
         ("entitlements", changes.entitlements.len(), ROWS_MAX),
         ("organizations", changes.organizations.len(), ROWS_MAX),
     ];
@@ -179,6 +184,15 @@ pub(super) fn read(index: &Index, changes: Changes) -> Result<Ready, Problem> {
         ready.entitlements.push((organization, module, status));
     }
     organizations(&mut faults, &mut ready, changes.organizations);
+    let mut seen = Once::new();
+    for (place, it) in changes.kept_away.iter().enumerate() {
+        seen.see(&mut faults, "kept_away", place, "key", (it.organization, it.principal, it.kind, it.key.clone()));
+        if (it.kind == RemovalKind::Membership) != it.key.is_empty() {
+            let detail = "a role or a permission is expected, and none for a membership";
+            faults.add("kept_away", place, "key", detail);
+        }
+    }
+    ready.kept_away = changes.kept_away;
     faults.none()?;
     Ok(ready)
 }

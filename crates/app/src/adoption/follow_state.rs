@@ -11,6 +11,7 @@ use charter_kernel::facts::{OrganizationKind, OrganizationStatus, PrincipalStatu
 use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, Timestamp};
 use charter_store as store;
 use charter_store::adoption_change::{self as change, ChangeKind, RowKey, id_of, key_of};
+use charter_store::adoption_removal::KeptAway;
 use charter_store::{adoption_held as rows, adoption_lookup as lookup};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -31,6 +32,7 @@ pub(super) struct Todo {
     pub roles: Vec<Turn>,
     pub entitlements: Vec<Turn>,
     pub organizations: Vec<Turn>,
+    pub kept_away: Vec<KeptAway>,
 }
 
 impl Todo {
@@ -38,7 +40,8 @@ impl Todo {
         let removed = self.assignments.iter().chain(&self.grants).map(|((id, _), _)| *id);
         let turned =
             self.memberships.iter().chain(&self.roles).chain(&self.entitlements).chain(&self.organizations);
-        removed.chain(turned.map(|((id, _), ..)| *id)).collect()
+        let kept_away = self.kept_away.iter().map(|it| it.organization);
+        removed.chain(turned.map(|((id, _), ..)| *id)).chain(kept_away).collect()
     }
 }
 
@@ -71,6 +74,7 @@ pub(super) async fn judge(
     for (place, it) in ready.organizations.iter().enumerate() {
         judging.organization(conn, place, it).await?;
     }
+    judging.kept_away(conn, &ready.kept_away).await?;
     judging.faults.none()?;
     Ok(judging.todo)
 }
@@ -127,6 +131,31 @@ impl Judging<'_> {
                 self.todo.grants.push((change::of_grant(organization, &row), before));
             }
         }
+        Ok(())
+    }
+
+    /// What stays away is nobody's right: it has to be of an account and an organization that are there, and no more.
+    async fn kept_away(&mut self, conn: &mut Conn, all: &[KeptAway]) -> Result<(), Problem> {
+        let mut organizations: Vec<OrganizationId> = all.iter().map(|it| it.organization).collect();
+        let mut principals: Vec<PrincipalId> = all.iter().map(|it| it.principal).collect();
+        organizations.sort();
+        organizations.dedup();
+        principals.sort();
+        principals.dedup();
+        let organizations = lookup::organizations(conn, &organizations).await?;
+        let organizations: HashSet<_> = organizations.into_iter().map(|it| it.id).collect();
+        let principals = lookup::principals(conn, &principals).await?;
+        let principals: HashSet<_> = principals.into_iter().map(|it| it.id).collect();
+        for (place, it) in all.iter().enumerate() {
+            if !organizations.contains(&it.organization) {
+                let detail = format!("no organization {}", it.organization);
+                self.faults.add("kept_away", place, "organization", detail);
+            }
+            if !principals.contains(&it.principal) {
+                self.faults.add("kept_away", place, "principal", format!("no account {}", it.principal));
+            }
+        }
+        self.todo.kept_away = all.to_vec();
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! gave by hand is not told.
 
 use super::links::limit;
+use super::removal::{self, Removed};
 use super::waiting::waits;
 use super::{Run, is_of_run, require_operator};
 use crate::App;
@@ -240,6 +241,8 @@ pub struct Held {
     pub modules: Vec<HeldEntitlement>,
     /// Members that have something by runs.
     pub members: Vec<HeldMember>,
+    /// What people removed, with the first page only.
+    pub removed: Removed,
     /// The member to ask the next page with; none at the end.
     pub next: Option<PrincipalId>,
 }
@@ -263,10 +266,14 @@ pub async fn held(
                 Some(_) => (Vec::new(), Vec::new()),
                 None => (roles(conn, &runs, organization).await?, modules(conn, &runs, organization).await?),
             };
+            let removed = match after {
+                Some(_) => Removed::default(),
+                None => removal::removed(conn, &runs, organization).await?,
+            };
             let page = rows::members(conn, organization, after.unwrap_or(PrincipalId(0)), limit).await?;
             let next = page.rows.last().filter(|_| page.more).map(|it| it.principal);
             let members = members(conn, &runs, organization, page.rows).await?;
-            Ok(Held { organization: itself, roles, modules, members, next })
+            Ok(Held { organization: itself, roles, modules, members, removed, next })
         })
     })
     .await

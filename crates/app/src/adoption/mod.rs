@@ -19,6 +19,7 @@ mod noted;
 mod preview;
 mod proof;
 mod put_back;
+pub(crate) mod removal;
 mod rows;
 mod run;
 mod state;
@@ -37,6 +38,7 @@ pub use held::{
 };
 pub use links::{accounts, organizations, users};
 pub use preview::preview_undo;
+pub use removal::{KeptPage, Removed, kept_away};
 pub use proof::{CheckedProof, ProofStatement, SignedProof, check_proof, sign_proof};
 pub use rows::{Inserted, write};
 pub use run::{RunDraft, RunView, begin, get, list, plan};
@@ -45,6 +47,7 @@ pub use undo::{UndoDraft, Undone, undo};
 
 pub use charter_store::adoption_link::{OrganizationLink, UserLink};
 pub use charter_store::adoption_lookup::KnownPrincipal;
+pub use charter_store::adoption_removal::{KeptAway, RemovalKind};
 pub use charter_store::adoption_run::{Run, RunEngine, RunState, Step, StepRow, StepState};
 
 use crate::caller::RequestContext;

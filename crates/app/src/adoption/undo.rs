@@ -229,6 +229,7 @@ async fn piece(
             aftermath.ended = put.ended;
             return Ok(false);
         }
+        store::adoption_removal::forget(tx, run.number).await?;
         undo_rows::forget_links(tx, range).await?;
         return Ok(true);
     }

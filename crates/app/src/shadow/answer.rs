@@ -178,6 +178,23 @@ impl App {
         Ok(Decision { reason, decided_by: DecidedBy::Nothing, valid_until: None, in_grace: false, ..ours })
     }
 
+    /// Whether our answer is no because people took away what would give it, and a run keeps that away: a stop of ours in every mode.
+    pub(super) async fn is_kept_away(
+        &self,
+        organization: OrganizationId,
+        snapshot: &Snapshot,
+        question: &Question<'_>,
+        subject: Option<PrincipalId>,
+        ours: &Decision,
+    ) -> Result<bool, Problem> {
+        let Some(subject) = subject.filter(|_| !ours.is_allow() && is_about_roles(ours.reason)) else {
+            return Ok(false);
+        };
+        let Ok((permission, _)) = resolve(snapshot.index(), question) else { return Ok(false) };
+        let kept = snapshot.kept_away().read(self.database(), organization, snapshot.index()).await?;
+        Ok(kept.get(&subject).is_some_and(|set| set.contains(permission)))
+    }
+
     /// The answer of an organization that may have a mode. One that has to be fetched and is given is waited for as long as the rule takes,
     /// and no longer than a batch has time.
     #[expect(
@@ -199,6 +216,9 @@ impl App {
             return Ok(ours);
         }
         let ours = self.unless_elsewhere(organization, snapshot, question, ours).await?;
+        if self.is_kept_away(organization, snapshot, question, subject, &ours).await? {
+            return Ok(ours);
+        }
         let Some(asked) = Self::legacy_question(organization, snapshot, question, subject, &ours, ctx.now)
         else {
             return Ok(ours);
@@ -270,7 +290,9 @@ pub async fn beside(
     }
     let subject = app.subject_of(organization, &snapshot, question.subject).await?;
     let ours = app.unless_elsewhere(organization, &snapshot, question, ours).await?;
-    let theirs = match App::legacy_question(organization, &snapshot, question, subject, &ours, ctx.now) {
+    let is_kept_away = app.is_kept_away(organization, &snapshot, question, subject, &ours).await?;
+    let asked = App::legacy_question(organization, &snapshot, question, subject, &ours, ctx.now);
+    let theirs = match asked.filter(|_| !is_kept_away) {
         None => None,
         Some(asked) => Some(match app.ask_legacy(&asked) {
             Answering::Now(theirs) => theirs,

@@ -123,5 +123,6 @@ async fn answer(
     };
     let question = Question { asked: Some(Asked::Permission(code)), ..Question::default() };
     let ours = app.decide_ours(ctx, organization, &snapshot, &question, Some(subject)).await?;
-    Ok(Replayed::Answered { is_flip: ours.is_allow() != line.allow, ours })
+    let is_kept_away = app.is_kept_away(organization, &snapshot, &question, Some(subject), &ours).await?;
+    Ok(Replayed::Answered { is_flip: ours.is_allow() != line.allow && !is_kept_away, ours })
 }

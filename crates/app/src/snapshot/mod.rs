@@ -3,11 +3,12 @@
 //!
 //! Freshness: the node reads the change sequence about once a second (and at once when told by a notification). A node that has
 //! not read it for `max_staleness` decides nothing. How changes are read is `follow.rs`, where the snapshots are `slots.rs`, what is remembered with them of sign-in `demand.rs`, of
-//! shadow mode `mode.rs`.
+//! shadow mode `mode.rs`, of what was kept away `kept_away.rs`.
 //! Next: `check.rs` asks; `edit.rs` swaps.
 
 mod demand;
 mod follow;
+mod kept_away;
 mod mode;
 mod slots;
 
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use demand::RememberedDemand;
+use kept_away::RememberedKeptAway;
 pub use mode::ModeSince;
 use mode::RememberedMode;
 use slots::{Slot, Slots};
@@ -41,6 +43,7 @@ pub struct Snapshot {
     names: OnceLock<Names>,
     demand: RememberedDemand,
     mode: RememberedMode,
+    kept_away: RememberedKeptAway,
 }
 
 impl Snapshot {
@@ -62,6 +65,11 @@ impl Snapshot {
     /// Whose answer the organization is given.
     pub(crate) fn mode(&self) -> &RememberedMode {
         &self.mode
+    }
+
+    /// What runs of adoption keep away from members.
+    pub(crate) fn kept_away(&self) -> &RememberedKeptAway {
+        &self.kept_away
     }
 }
 
@@ -281,7 +289,10 @@ impl Snapshots {
             let snapshot = self.compile(&facts)?;
             // Asked for with the next request, perhaps while the database is away.
             snapshot.demand.read(&self.database, organization).await?;
-            snapshot.mode.read(&self.database, organization).await?;
+            let mode = snapshot.mode.read(&self.database, organization).await?;
+            if mode.mode != store::shadow::ShadowMode::Off {
+                snapshot.kept_away.read(&self.database, organization, &snapshot.index).await?;
+            }
             self.counters.built.fetch_add(1, Ordering::Relaxed);
             known.last_used_seconds.store(now.seconds(), Ordering::Relaxed);
             let revision = snapshot.shard().revision();
@@ -299,7 +310,8 @@ impl Snapshots {
         let shard = Shard::compile(&index, facts, &self.interner)
             .map_err(|error| Problem::new(ProblemKind::Internal, format!("facts do not compile: {error}")))?;
         let (demand, mode) = (RememberedDemand::default(), RememberedMode::default());
-        let snapshot = Snapshot { shard, index, names: OnceLock::new(), demand, mode };
+        let (names, kept_away) = (OnceLock::new(), RememberedKeptAway::default());
+        let snapshot = Snapshot { shard, index, names, demand, mode, kept_away };
         // Who was asked for by login will be again, perhaps while the database is away.
         let had_names = self
             .slots

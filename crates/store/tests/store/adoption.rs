@@ -38,6 +38,7 @@ const OTHER_IDS: &[&str] = &[
     "holder",
     "factor_id",
     "node_id",
+    "row_id",
 ];
 
 /// Tables that name an organization and are not wiped with it, with the reason.
@@ -45,6 +46,7 @@ const NOT_WIPED: &[(&str, &str)] = &[
     ("audit_events", "a trail is never removed: its organization stays"),
     ("entitlement_events", "the same"),
     ("adopted_changes", "forgotten as the rollback goes on"),
+    ("adopted_kept_away", "forgotten with its run"),
     ("adopted_rows", "forgotten as the rollback goes on"),
     ("removed_organizations", "tells other nodes that it is gone"),
     ("sessions", "accounts turn to another organization, and sessions end by themselves"),

@@ -12,6 +12,7 @@ use crate::world::*;
 /// Tables that say where something is: read before the organization is known.
 const DIRECTORIES: &[&str] = &[
     "adopted_changes",
+    "adopted_kept_away",
     "adopted_organizations",
     "adopted_rows",
     "credential_keys",

@@ -12,7 +12,7 @@ use super::proof::{self, Proof};
 use super::ready::{self, Ready};
 use super::record::{self, Record, RecordedLegacy, RecordedOrganization};
 use super::telling::{Telling, compared};
-use super::{data, follow, plan, runs, tables};
+use super::{data, follow, plan, runs, tables, taken};
 use crate::client::{Call, Client};
 use crate::config::Configuration;
 use crate::config::text::without_password;
@@ -474,8 +474,12 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
         ));
     }
     let mapping = found.mapping.as_ref().ok_or_else(|| Failure::new("the plan has no mapping"))?;
-    let ground = Ground::new(&found.heard.facts, mapping, catalogue)
+    let mut ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
+    let missing = || Failure::new("there is no installation");
+    let client = here.client.as_ref().ok_or_else(missing)?;
+    let (changes, away) = follow::as_planned(client, &ground, here, plan).await?;
+    ground.away = away;
     as_planned(plan, &ground, found, here)?;
     for (login, codes) in here.beyond(&ground).await? {
         if !charter_adopt::proof::is_among(&codes, plan.beyond.get(&login)) {
@@ -484,8 +488,6 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
             )));
         }
     }
-    let missing = || Failure::new("there is no installation");
-    let changes = follow::as_planned(here.client.as_ref().ok_or_else(missing)?, &ground, here, plan).await?;
     let stages = Stages { ground: &ground, here, own: &own, changes: &changes, work };
     let client = stages.client()?;
     let holder = Holder::take(&configuration.data)?;
@@ -534,7 +536,8 @@ async fn steps(
     telling.reaches(desk.run, "schema");
     stages.schema(desk).await.map_err(failed("schema"))?;
     telling.reaches(desk.run, "data");
-    let mut lines = follow::write(desk, stages.changes).await.map_err(failed("data"))?;
+    let mut lines = Vec::from_iter(taken::write(desk, stages.ground).await.map_err(failed("data"))?);
+    lines.extend(follow::write(desk, stages.changes).await.map_err(failed("data"))?);
     let source = stages.ground.source(&stages.here.known, desk.run);
     let source = Source { kept: Some(&stages.changes.kept), ..source };
     lines.extend(data::write(desk, source, looking, plan.rows).await.map_err(failed("data"))?);

@@ -5,8 +5,10 @@ use super::follow::{self, Looked};
 use super::here::{Here, text};
 use super::legacy::{self, Legacy};
 use super::runs;
+use super::taken;
 use crate::client::Client;
 use crate::failure::{Failure, Result};
+use charter_adopt::away::Found;
 use charter_adopt::change::Changes;
 use charter_adopt::ids;
 use charter_adopt::named::Named;
@@ -38,15 +40,20 @@ pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) 
         return Ok((Looked::default(), true));
     };
     let (catalogue, _) = here.catalogue(found)?;
-    let ground = Ground::new(&found.heard.facts, mapping, catalogue)
+    let mut ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
     let mut looked = follow::look(client, &ground, here).await?;
+    let (taken, decided) = taken::decide(&ground, here, &looked.changes, &looked.removals, accepted);
+    looked.stopping.extend(taken::stopping(&taken, &decided, accepted));
+    ground.away = decided.away.clone();
+    looked.decided = decided;
     looked.stopping.extend(renamed(&looked.changes, accepted));
-    let again = over_all_again(&ground, here, &looked.changes, accepted);
+    let again = over_all_again(&ground, here, &looked.changes, &taken, accepted);
     looked.named.extend(again.iter().map(|login| Named::why("stops", login, OVER_ALL)));
     looked.stopping.extend(over_all_told(&again));
     let by_hand = by_hand(client, &ground, here, &looked.changes, accepted).await?;
     looked.stopping.extend(told(&by_hand, &mut looked.named));
+    looked.is_more = follow::is_more(ground.source(&here.known, 0), &looked.changes);
     let is_more = looked.is_more || is_claimed;
     Ok((looked, is_more))
 }
@@ -71,11 +78,12 @@ fn renamed(changes: &Changes, accepted: &BTreeSet<String>) -> Option<String> {
     })
 }
 
-/// Whoever was taken over before and would get everything of the installation now: anew, or once more after people took it from them.
+/// Whoever was taken over before and would get everything of the installation now. What people took from them by hand is told by itself.
 fn over_all_again<'g>(
     ground: &Ground<'g>,
     here: &Here,
     changes: &Changes,
+    taken: &Found,
     accepted: &BTreeSet<String>,
 ) -> BTreeSet<&'g str> {
     let known = &here.known;
@@ -85,7 +93,8 @@ fn over_all_again<'g>(
     for user in ground.facts.users.iter().filter(|user| known.users.contains_key(user.id)) {
         let mut rows = Rows::default();
         making.member(user, &mut rows);
-        let is_given = rows.assignments.iter().any(|row| row.organization == platform);
+        let is_given =
+            rows.assignments.iter().any(|row| row.organization == platform && !taken.has(&row.id));
         if is_given && !accepted.contains(&format!("account:{}", user.login)) {
             open.insert(user.login);
         }
@@ -97,7 +106,7 @@ fn over_all_told(open: &BTreeSet<&str>) -> Option<String> {
     let (count, shown) = (open.len() as u64, open.len().min(5));
     (count > 0).then(|| {
         format!(
-            "{} all of the installation by this run and had it not before, or lost it here ({}{}): accept each with --accept account:LOGIN",
+            "{} all of the installation by this run and had it not before ({}{}): accept each with --accept account:LOGIN",
             counted(count, "account gets", "accounts get"),
             open.iter().take(shown).copied().collect::<Vec<_>>().join(", "),
             plan::more(count, shown)

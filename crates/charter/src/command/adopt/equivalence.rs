@@ -258,7 +258,8 @@ pub async fn compare(
         for user in list.iter().filter_map(|at| facts.users.get(*at as usize)) {
             let principal = making.principal(user.id);
             let bits = after.as_ref().and_then(|after| after.of(principal));
-            out.missing += u64::from(organization.is_some() && bits.is_none());
+            let is_kept_out = ground.away.of(user).is_some_and(|less| less.all);
+            out.missing += u64::from(organization.is_some() && bits.is_none() && !is_kept_out);
             if bits.is_some() {
                 met.push(principal.0);
             }

@@ -4,9 +4,11 @@ use super::desk::{Desk, send};
 use super::here::Here;
 use super::progress::Progress;
 use super::runs;
+use super::taken;
 use crate::client::{Call, Client};
 use crate::failure::{Failure, Result};
 use crate::output;
+use charter_adopt::away::{Away, Decided, Removals};
 use charter_adopt::change::{
     AccountChange, ChangeCounts, Changes, Held, HeldAccount, MembershipChange, ModuleChange,
     OrganizationChange, in_order,
@@ -45,6 +47,10 @@ pub struct Looked {
     pub named: Vec<Named>,
     /// Whether something would be written that does not stand.
     pub is_more: bool,
+    /// What people took away by hand.
+    pub removals: Removals,
+    /// What becomes of it.
+    pub decided: Decided,
 }
 
 #[derive(Deserialize)]
@@ -94,12 +100,14 @@ pub async fn look(client: &Client, ground: &Ground<'_>, here: &Here) -> Result<L
         progress.at(done as u64 + 1);
     }
     drop(progress);
+    let mut removals = following.removals();
+    let (kept, is_noted) = taken::kept(client, &here.source).await?;
+    (removals.kept, removals.is_unnoted) = (kept, !is_noted);
     let (mut changes, mut stopping, left) = following.end();
-    stopping.extend(taken(client, &changes).await?);
-    let is_more = is_more(ground.source(known, 0), &changes);
+    stopping.extend(logins_taken(client, &changes).await?);
     let mut named = named::accounts(&changes);
     named.append(&mut changes.told);
-    Ok(Looked { changes, stopping, left, named, is_more })
+    Ok(Looked { changes, stopping, left, named, removals, ..Looked::default() })
 }
 
 async fn one(
@@ -128,7 +136,7 @@ async fn one(
 }
 
 /// Whether a run would write something that does not stand: users, organizations, or rights.
-fn is_more(source: Source<'_>, changes: &Changes) -> bool {
+pub fn is_more(source: Source<'_>, changes: &Changes) -> bool {
     let mut making = Making::new(Source { kept: Some(&changes.kept), ..source });
     let known = source.known;
     if making.organizations().iter().any(|row| !known.organizations.contains_key(&row.legacy_id)) {
@@ -142,7 +150,7 @@ fn is_more(source: Source<'_>, changes: &Changes) -> bool {
 }
 
 /// Accounts that have a login which another is to get.
-async fn taken(client: &Client, changes: &Changes) -> Result<Vec<String>> {
+async fn logins_taken(client: &Client, changes: &Changes) -> Result<Vec<String>> {
     let renamed = |it: &&AccountChange| it.login.is_some();
     let going: HashSet<String> =
         changes.accounts.iter().filter(renamed).map(|it| it.principal.to_string()).collect();
@@ -179,11 +187,12 @@ pub async fn follows(client: &Client, plan: &mut Plan, is_more: bool) -> Result<
             changes: last.changes.clone(),
             left: last.left.clone(),
             named: last.named.clone(),
+            taken: last.taken.clone(),
             ..plan.clone()
         };
         let is_done = match super::here::text(&run, "state") {
-            "applied" => plan.changes.is_none() && !is_more,
-            _ => plan.changes.is_within(&last.changes),
+            "applied" => plan.changes.is_none() && !is_more && plan.taken.is_done_by(&last.taken),
+            _ => plan.changes.is_within(&last.changes) && plan.taken == last.taken,
         };
         if is_done && same.sum() == last.hash {
             *plan = same;
@@ -194,12 +203,17 @@ pub async fn follows(client: &Client, plan: &mut Plan, is_more: bool) -> Result<
     Ok(())
 }
 
-/// Looks again, and refuses when it does not come to what the plan says.
-pub async fn as_planned(client: &Client, ground: &Ground<'_>, here: &Here, plan: &Plan) -> Result<Changes> {
+/// Looks again, and refuses when it does not come to what the plan says; gives what changes and what stays away.
+pub async fn as_planned(
+    client: &Client,
+    ground: &Ground<'_>,
+    here: &Here,
+    plan: &Plan,
+) -> Result<(Changes, Away)> {
     let newest = runs::newest(client, &plan.source, &["applied", "applying", "failed"]).await?;
     let begun = newest.clone().filter(|run| super::here::text(run, "plan_hash") == plan.hash);
     if begun.as_ref().is_some_and(|run| super::here::text(run, "state") == "applied") {
-        return Ok(Changes::default());
+        return Ok((Changes::default(), taken::of_newest(client, ground, here).await?));
     }
     if begun.is_none() && newest.as_ref().map(runs::number) != plan.follows {
         return Err(Failure::new("another run came or went since the plan was made: make the plan again"));
@@ -211,8 +225,14 @@ pub async fn as_planned(client: &Client, ground: &Ground<'_>, here: &Here, plan:
         Some(_) => counts.is_within(&plan.changes),
         None => counts == plan.changes && is_among(&plan.named, &looked.named),
     };
+    let (_, decided) = taken::decide(ground, here, &looked.changes, &looked.removals, &plan.accepted);
+    if decided.told != plan.taken {
+        return Err(Failure::new(
+            "people took something away here since the plan was made, or gave it again: make the plan again",
+        ));
+    }
     if is_same && looked.stopping.is_empty() {
-        return Ok(looked.changes);
+        return Ok((looked.changes, decided.away));
     }
     let why = looked.stopping.first().map(|why| format!(": {why}")).unwrap_or_default();
     Err(Failure::new(format!(
@@ -354,6 +374,7 @@ pub fn told(plan: &Plan) -> String {
         let names = kind.map(|(_, what, count)| first(plan, what, *count)).unwrap_or_default();
         told.push_str(&output::wrapped("", &format!("{line}{names}")));
     }
+    told.push_str(&taken::told(plan));
     for line in &plan.left {
         told.push_str(&output::wrapped("left as it is: ", line));
     }

@@ -23,6 +23,7 @@ mod runs;
 pub mod shadow;
 mod stopped;
 mod tables;
+mod taken;
 mod telling;
 mod verify;
 

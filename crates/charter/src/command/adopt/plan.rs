@@ -50,8 +50,8 @@ pub fn source_of(matches: &ArgMatches) -> Result<Key> {
 /// What is accepted, by name.
 pub fn accept() -> Arg {
     Arg::new(ACCEPT).long(ACCEPT).value_name("NAME").action(ArgAction::Append).help(
-        "Accept what becomes of a role, by its name there; or flag:superuser, account:LOGIN, organization:KEY, member:LOGIN, unfit_login. \
-         Can be given again",
+        "Accept what becomes of a role, by its name there; or flag:superuser, account:LOGIN, organization:KEY, member:LOGIN, unfit_login. What \
+         people took away here comes back with back:LOGIN, and stays away with away:LOGIN or flag:away. Can be given again",
     )
 }
 
@@ -157,7 +157,9 @@ fn made(
     let mapping: &Mapping = found.mapping.as_ref().ok_or_else(no_mapping)?;
     let facts = &found.heard.facts;
     let (catalogue, _) = here.catalogue(found)?;
-    let ground = Ground::new(facts, mapping, catalogue).map_err(|wrong| Failure::new(wrong.to_string()))?;
+    let mut ground =
+        Ground::new(facts, mapping, catalogue).map_err(|wrong| Failure::new(wrong.to_string()))?;
+    ground.away = looked.decided.away;
     let mut file = match differences {
         None => None,
         Some(path) => {
@@ -195,6 +197,7 @@ fn made(
         changes: looked.changes.counts(),
         left: looked.left,
         named: looked.named.into_iter().take(NAMED_MAX).collect(),
+        taken: looked.decided.told,
         anomalies: plan::counted(&found.heard.anomalies),
         unmapped: ground.intent.unmapped.clone(),
         faults: [

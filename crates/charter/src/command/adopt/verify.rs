@@ -6,7 +6,7 @@ use super::equivalence::{self, Accepted, Equivalence};
 use super::here::{self, Here};
 use super::legacy::{self, Legacy, Looking};
 use super::proof::{self, Proof, Sums};
-use super::{plan, ready, runs};
+use super::{plan, ready, runs, taken};
 use crate::client::Client;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
@@ -158,8 +158,9 @@ async fn proved(
     here::links(client, source, &mut here.known).await?;
     let (catalogue, _) = here.catalogue(&found)?;
     let mapping = found.mapping.as_ref().ok_or_else(|| Failure::new("there is no mapping"))?;
-    let ground = Ground::new(&found.heard.facts, mapping, catalogue)
+    let mut ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
+    ground.away = taken::of_newest(client, &ground, &here).await?;
     let accepted = Accepted { names: &plan.accepted, beyond: &plan.beyond };
     let equivalence =
         equivalence::compare(client, &ground, &here.known, accepted, runs::number(&run)).await?;

@@ -1,7 +1,7 @@
 //! What a run lets in again acts with its proof and not before: an organization that was closed, a membership that had ended.
 
 use super::undo::content;
-use super::{HOLDER, company, id};
+use super::{HOLDER, RUNS, company, id, plan};
 use crate::stories::{ANN, Story, Who};
 use charter_testkit::both_engines;
 use charter_testkit::content::differing;
@@ -75,7 +75,7 @@ both_engines!(what_a_run_opens_again_acts_with_its_proof_and_not_before, async |
     assert!(story.would_have(&ann).await > 0 && story.would_have(&id(first, 11)).await > 0);
     // Sent again, a moment later, it changes nothing and waits on.
     story.pass(5);
-    assert_eq!(story.begin("p3").await, third);
+    story.post(Who::Operator, RUNS, plan("p3", HOLDER)).await.is(200);
     let again = story.changes(third, open.clone()).await.is(200).body["changed"].clone();
     assert_eq!((&again["memberships"], &again["organizations"]), (&json!(0), &json!(0)));
     assert_eq!(story.standing(&shop, &ann).await, waiting);
@@ -129,7 +129,7 @@ both_engines!(an_organization_that_a_rollback_left_closed_opens_with_the_proof, 
     story.prove(first).await;
     let shop = id(first, 1);
     // Somebody works in it, so that it has a trail and stays when the run goes.
-    let body = json!({"key": "night", "name": "Night", "permissions": [READ], "reason": "x"});
+    let body = json!({"key": "night", "name": "Night", "permissions": [{"permission": READ}], "reason": "x"});
     story.post(Who::Operator, "/api/v1/organizations/shop/roles", body).await.is(201);
     story.undo(first, "before", true).await;
     let closed = content(&story).await;

@@ -1,0 +1,145 @@
+//! What people took away by hand of what runs gave: asked for, decided by what was accepted, told, and sent with the run that keeps it away.
+
+use super::desk::{Desk, send};
+use super::here::{Here, id, text};
+use crate::client::{Call, Client};
+use crate::failure::{Failure, Result};
+use crate::output;
+use charter_adopt::away::{self, Away, Becomes, Decided, Found, Kept, Removals, TakenAway, UNNOTED, What};
+use charter_adopt::change::Changes;
+use charter_adopt::plan::{Ground, Plan, more};
+use charter_kernel::{Key, OrganizationId, PrincipalId, counted};
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashSet};
+
+/// Rows of one page, and of one call.
+const PAGE: &str = "50000";
+const ROWS: usize = 5_000;
+/// Rights that are told by name; the file of the plan has more.
+const TOLD_MAX: usize = 10;
+/// Logins that are told of one kind.
+const LOGINS_MAX: usize = 5;
+
+fn kept_row(row: &Value) -> Option<Kept> {
+    let (organization, principal) = (id(row, "organization")?, id(row, "principal")?);
+    let what = What::from_words(text(row, "kind"), text(row, "key"))?;
+    Some((OrganizationId(organization), PrincipalId(principal), what))
+}
+
+/// What the newest run of a source keeps away, and whether removals were noted since.
+pub async fn kept(client: &Client, source: &Key) -> Result<(HashSet<Kept>, bool)> {
+    let mut kept = HashSet::new();
+    let mut last: Option<Value> = None;
+    loop {
+        let mut call = Call::new("GET", "/api/v1/adoption/kept-away").ask("source", source.as_str());
+        if let Some(last) = &last {
+            for word in ["organization", "principal", "kind", "key"] {
+                call = call.ask(word, text(last, word));
+            }
+        }
+        let page = send(client, &call.ask("limit", PAGE)).await?.json()?;
+        let items = page.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+        for row in &items {
+            let unknown = || Failure::new("the service told of what is kept away in words unknown here");
+            kept.insert(kept_row(row).ok_or_else(unknown)?);
+        }
+        last = items.into_iter().next_back();
+        if page.get("more") != Some(&Value::Bool(true)) || last.is_none() {
+            return Ok((kept, page.get("noted") != Some(&Value::Bool(false))));
+        }
+    }
+}
+
+/// Decides what becomes of what people took away; gives what was found besides.
+pub fn decide(
+    ground: &Ground<'_>,
+    here: &Here,
+    changes: &Changes,
+    removals: &Removals,
+    accepted: &BTreeSet<String>,
+) -> (Found, Decided) {
+    let found = away::find(ground, &here.known, changes, removals);
+    let decided = away::decide(ground, &here.known, &found, accepted);
+    (found, decided)
+}
+
+/// What the newest run of a source keeps away of what the other system gives now.
+pub async fn of_newest(client: &Client, ground: &Ground<'_>, here: &Here) -> Result<Away> {
+    let (kept, _) = kept(client, &here.source).await?;
+    if kept.is_empty() {
+        return Ok(Away::default());
+    }
+    let removals = Removals::of_kept(kept);
+    Ok(decide(ground, here, &Changes::default(), &removals, &BTreeSet::new()).1.away)
+}
+
+fn first(logins: &BTreeSet<String>) -> String {
+    let first: Vec<&str> = logins.iter().take(LOGINS_MAX).map(String::as_str).collect();
+    format!("{}{}", first.join(", "), more(logins.len() as u64, first.len()))
+}
+
+/// What keeps a plan from being carried out besides what nobody decided yet.
+pub fn stopping(found: &Found, decided: &Decided, accepted: &BTreeSet<String>) -> Vec<String> {
+    let mut stopping = Vec::new();
+    if !decided.twice.is_empty() {
+        let logins = first(&decided.twice);
+        stopping.push(format!("accepted as given back and as kept away: {logins}; say one of both by each"));
+    }
+    if !found.unsure.is_empty() && !accepted.contains(UNNOTED) {
+        stopping.push(format!(
+            "the newest run was made by a version that took no note of what people take away here, and {} something by this one ({}): look that \
+             nobody took it from them, or take it away there, and accept all of it with --accept {UNNOTED}",
+            counted(found.unsure.len() as u64, "user gets", "users get"),
+            first(&found.unsure)
+        ));
+    }
+    stopping
+}
+
+/// Tells the service what a run keeps away.
+pub async fn write(desk: &Desk<'_>, ground: &Ground<'_>) -> Result<Option<String>> {
+    let row = |(organization, principal, what): &Kept| {
+        let (kind, key) = what.words();
+        let gives = away::gives(&ground.intent, what);
+        json!({ "organization": organization, "principal": principal, "kind": kind, "key": key, "gives": gives })
+    };
+    let rows: Vec<Value> = ground.away.list.iter().map(row).collect();
+    for part in rows.chunks(ROWS) {
+        desk.changes(json!({ "kept_away": part })).await?;
+    }
+    Ok((!rows.is_empty()).then(|| format!("kept away: {}", rights(rows.len() as u64))))
+}
+
+fn rights(count: u64) -> String {
+    counted(count, "right or membership", "rights and memberships")
+}
+
+/// What is told of what people took away.
+pub fn told(plan: &Plan) -> String {
+    let TakenAway { open, back, away, named, .. } = &plan.taken;
+    let all = open + back + away;
+    if all == 0 {
+        return String::new();
+    }
+    let parts = [(open, "not decided"), (back, "given back"), (away, "kept away")];
+    let parts: Vec<String> =
+        parts.iter().filter(|(count, _)| **count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let heading = format!("taken away by hand here, and still given there: {} ({})", rights(all), parts.join(", "));
+    let mut told = output::wrapped("", &heading);
+    for it in named.iter().take(TOLD_MAX) {
+        let becomes = match it.becomes {
+            Becomes::Open => "",
+            Becomes::Back => " (given back)",
+            Becomes::Away => " (kept away)",
+        };
+        told.push_str(&output::wrapped(
+            "  ",
+            &format!("{}: {} in {}{becomes}", it.login, it.what, it.organization),
+        ));
+    }
+    let more = more(all, named.len().min(TOLD_MAX));
+    if !more.is_empty() {
+        told.push_str(&format!(" {more}: the file of the plan names the first thousand\n"));
+    }
+    told
+}
