@@ -62,7 +62,9 @@ fn why(seen: Minute, limits: BackLimits) -> Option<String> {
     let minutes = WINDOW_MINUTES;
     if failed.saturating_mul(100_000) > u64::from(limits.errors_max).saturating_mul(checks) {
         let percent = f64::from(limits.errors_max) / 1_000.0;
-        return Some(format!("{failed} of {checks} checks failed within {minutes} minutes, more than {percent} %"));
+        return Some(format!(
+            "{failed} of {checks} checks failed within {minutes} minutes, more than {percent} %"
+        ));
     }
     (slow.saturating_mul(SLOW_ONE_IN) > checks).then(|| {
         let most = limits.p99_ms_max;
@@ -117,9 +119,17 @@ impl Serving {
     }
 
     /// Takes note of checks that were answered or failed.
-    pub fn served(&self, organization: OrganizationId, at: Timestamp, checks: u64, is_failed: bool, is_slow: bool) {
+    pub fn served(
+        &self,
+        organization: OrganizationId,
+        at: Timestamp,
+        checks: u64,
+        is_failed: bool,
+        is_slow: bool,
+    ) {
         let of = |is: bool| if is { checks } else { 0 };
-        let more = Minute { checks, failed: of(is_failed), slow: of(is_slow && !is_failed), ..Minute::default() };
+        let more =
+            Minute { checks, failed: of(is_failed), slow: of(is_slow && !is_failed), ..Minute::default() };
         self.note(organization, at, more);
     }
 
@@ -139,7 +149,9 @@ impl Serving {
         }
         self.with(|watched| {
             if let Some(it) = watched.get_mut(&organization) {
-                it.why.get_or_insert_with(|| format!("an event could not be written to the audit trail: {why}"));
+                it.why.get_or_insert_with(|| {
+                    format!("an event could not be written to the audit trail: {why}")
+                });
             }
         });
     }
