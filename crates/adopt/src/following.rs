@@ -6,7 +6,7 @@
 
 use crate::change::{
     ACTIVE, AccountChange, CLOSED, Changes, DEACTIVATED, Held, HeldAccount, HeldMember, HeldOrganization,
-    MembershipChange, ModuleChange, OrganizationChange, Removed, RoleChange, lower,
+    MembershipChange, ModuleChange, OrganizationChange, REMOVED, Removed, RoleChange, lower,
 };
 use crate::away::Removals;
 use crate::facts::LegacyUser;
@@ -288,8 +288,9 @@ impl<'a> Following<'a> {
     fn member(&mut self, id: OrganizationId, held: &HeldMember) {
         let own = id.to_string();
         let mut rows = Rows::default();
-        for user in self.users(held.principal) {
-            self.making.member(user, &mut rows);
+        let users = self.users(held.principal);
+        for user in &users {
+            self.making.member(*user, &mut rows);
         }
         let bits = |id: &str| id.parse::<OrganizationId>().map_or(0, |id| lower(id.0));
         let here = |organization: &String| *organization == own;
@@ -319,10 +320,16 @@ impl<'a> Following<'a> {
         let is_wanted = wanted == Some(ACTIVE);
         // One that came with its account stops with it, unless the account goes on.
         let known = self.making.source().known;
+        let is_ours = held.recorded || held.with_account;
+        if wanted.is_none() && held.bare && is_ours && known.is_own(held.principal) && !users.is_empty() {
+            // Its user is somewhere else by now.
+            self.begins(id, held.principal, REMOVED);
+            return;
+        }
         let ends_alone = held.recorded || (held.with_account && known.shared.contains(&held.principal));
         match (is_wanted, if held.waits { ACTIVE } else { held.status.as_str() }) {
             (true, ACTIVE) | (false, DEACTIVATED) => {}
-            (true, DEACTIVATED) if (held.recorded || held.with_account) && held.settled => {
+            (true, DEACTIVATED) if is_ours && held.settled => {
                 self.begins(id, held.principal, ACTIVE);
             }
             (true, _) => {
@@ -359,7 +366,8 @@ impl<'a> Following<'a> {
         self.changes.accounts.dedup_by_key(|it| it.principal.0);
         self.changes.memberships.sort_by_key(|it| (it.organization, it.principal.0));
         self.changes.kept.close();
-        self.changes.told = one_by_one("stops", &self.stopping).chain(one_by_one("left", &self.left)).collect();
+        self.changes.told =
+            one_by_one("stops", &self.stopping).chain(one_by_one("left", &self.left)).collect();
         (self.changes, words(&self.stopping), words(&self.left))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::anomaly::{Anomalies, AnomalyKind};
 use crate::away::{Away, Becomes as Decided, TakenAway};
-use crate::change::ChangeCounts;
+use crate::change::{ChangeCounts, is_none};
 use crate::facts::{LegacyFacts, LegacyRole, LegacyUser, NONE};
 use crate::intent::Intent;
 use crate::mapping::{self, Becomes, Mapping};
@@ -94,6 +94,9 @@ pub struct Plan {
     /// What stays otherwise here than there, as people changed it here.
     #[serde(default)]
     pub left: Vec<String>,
+    /// Passwords that changed there since they were taken over, when it was made: what is there by the time of the run is followed.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub passwords: u64,
     /// The first of those whom it changes, who stay as they are, and who stop it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub named: Vec<Named>,
@@ -483,9 +486,8 @@ impl<'a> Ground<'a> {
     }
 
     fn mapped_and_missing(&self) -> impl Iterator<Item = &String> {
-        let is_missing = |(name, becomes): &(&String, &Becomes)| {
-            **becomes != Becomes::Unknown && !self.has_role(name)
-        };
+        let is_missing =
+            |(name, becomes): &(&String, &Becomes)| **becomes != Becomes::Unknown && !self.has_role(name);
         self.mapping.roles.iter().filter(is_missing).map(|(name, _)| name)
     }
 

@@ -8,6 +8,7 @@ mod adoption_follow;
 mod adoption_held;
 mod adoption_kept_away;
 mod adoption_links;
+mod adoption_password;
 mod adoption_proof;
 mod adoption_rows;
 mod adoption_undo;
@@ -106,6 +107,7 @@ pub fn routes() -> Routes {
         .with(adoption_kept_away::routes())
         .with(adoption_links::routes())
         .with(adoption_undo::routes())
+        .with(adoption_password::routes())
         .with(adoption_proof::routes())
         .with(legacy::routes())
         .with(shadow::routes())

@@ -2,7 +2,7 @@
 //! What has to be changed comes out, with each row as it is; what is so already does not count.
 
 use super::Run;
-use super::follow_form::{AccountChange, MembershipChange, OrganizationChange, Ready, RoleChange};
+use super::follow_form::{AccountChange, MembershipChange, OrganizationChange, REMOVED, Ready, RoleChange};
 use super::held::{self, NOWHERE, Runs};
 use super::noted;
 use super::waiting::waits;
@@ -12,7 +12,7 @@ use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, Timestamp};
 use charter_store as store;
 use charter_store::adoption_change::{self as change, ChangeKind, RowKey, id_of, key_of};
 use charter_store::adoption_removal::KeptAway;
-use charter_store::{adoption_held as rows, adoption_lookup as lookup};
+use charter_store::{adoption_bare, adoption_held as rows, adoption_lookup as lookup};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -28,6 +28,8 @@ pub(super) struct Todo {
     pub assignments: Vec<(RowKey, Value)>,
     pub grants: Vec<(RowKey, Value)>,
     pub memberships: Vec<Turn>,
+    /// Memberships that go.
+    pub gone: Vec<(RowKey, Value)>,
     pub accounts: Vec<Turn>,
     pub roles: Vec<Turn>,
     pub entitlements: Vec<Turn>,
@@ -37,7 +39,7 @@ pub(super) struct Todo {
 
 impl Todo {
     pub fn places(&self) -> BTreeSet<OrganizationId> {
-        let removed = self.assignments.iter().chain(&self.grants).map(|((id, _), _)| *id);
+        let removed = self.assignments.iter().chain(&self.grants).chain(&self.gone).map(|((id, _), _)| *id);
         let turned =
             self.memberships.iter().chain(&self.roles).chain(&self.entitlements).chain(&self.organizations);
         let kept_away = self.kept_away.iter().map(|it| it.organization);
@@ -170,7 +172,10 @@ impl Judging<'_> {
         let row = (organization, key_of(who.0));
         let found = rows::member(conn, organization, who).await?;
         let Some(found) = found else {
-            self.no_row(KIND, place, "principal");
+            // One that goes went already.
+            if it.status != REMOVED {
+                self.no_row(KIND, place, "principal");
+            }
             return Ok(());
         };
         let runs = &self.runs.numbers;
@@ -186,6 +191,17 @@ impl Judging<'_> {
         let notes = held::notes(conn, ChangeKind::Membership, std::slice::from_ref(&row)).await?;
         let (is, at) = (found.status.as_str(), found.times.updated_at);
         if it.status == ACTIVE && waits(&self.runs, ChangeKind::Membership, notes.get(&row), is, at) {
+            return Ok(());
+        }
+        if it.status == REMOVED {
+            // Assignments and grants of runs went before.
+            let more = adoption_bare::with_more(conn, organization, (who, who), 0).await?;
+            let is_settled = held::is_settled(found.times, notes.get(&row));
+            let state = adoption_bare::get(conn, organization, who).await?;
+            match state.filter(|_| more.is_empty() && is_settled && found.is_plain && self.runs.made(who.0)) {
+                Some(state) => self.todo.gone.push((row, noted::of_membership(&state))),
+                None => self.faults.add(KIND, place, "status", "people made more of it: it stays"),
+            }
             return Ok(());
         }
         if it.status != DEACTIVATED && !held::is_settled(found.times, notes.get(&row)) {
@@ -214,9 +230,8 @@ impl Judging<'_> {
             let held = rows::accounts_of(conn, self.source, &[it.principal]).await?;
             // One that another source has as well may only act again, where a run of this one stopped it.
             let is_again = it.status == Some(ACTIVE) && it.login.is_none() && it.name.is_none();
-            let may = |held: &&rows::HeldAccount| {
-                self.runs.made(held.principal.0) && (!held.is_shared || is_again)
-            };
+            let may =
+                |held: &&rows::HeldAccount| self.runs.made(held.principal.0) && (!held.is_shared || is_again);
             let Some(held) = held.first().filter(may) else {
                 self.no_row(KIND, place, "principal");
                 continue;

@@ -83,7 +83,7 @@ migrations! {
     44 "0044_runs_that_follow"
     45 "0045_shadow_pairs"
     46 "0046_removals"
-    47 "0047_adoption_goes_on"
+    47 "0047_runs_go_on"
     48 "0048_partial_indexes"
 }
 

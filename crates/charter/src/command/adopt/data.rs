@@ -77,7 +77,9 @@ struct Writing<'a> {
     made: Reached,
     /// What of it stands in the database.
     stands: Reached,
-    underway: FuturesOrdered<BoxFuture<'a, Result<(Counts, Reached)>>>,
+    /// Accounts of earlier runs that have another password.
+    passwords: u64,
+    underway: FuturesOrdered<BoxFuture<'a, Result<(Counts, u64, Reached)>>>,
     rows: Summed,
     batches: u64,
 }
@@ -105,11 +107,13 @@ impl Writing<'_> {
         }
         let (desk, reached) = (self.desk, self.made);
         self.underway.push_back(Box::pin(async move {
-            let mut inserted = Counts::default();
+            let (mut inserted, mut passwords) = (Counts::default(), 0);
             for call in split(rows) {
-                inserted.add(desk.rows(&call).await?);
+                let (counts, changed) = desk.rows(&call).await?;
+                inserted.add(counts);
+                passwords += changed;
             }
-            Ok((inserted, reached))
+            Ok((inserted, passwords, reached))
         }));
         self.land(UNDERWAY - 1).await
     }
@@ -119,7 +123,7 @@ impl Writing<'_> {
         while self.underway.len() > most
             && let Some(landed) = self.underway.next().await
         {
-            let (inserted, reached) = match landed {
+            let (inserted, passwords, reached) = match landed {
                 Ok(landed) => landed,
                 Err(failure) => {
                     // Nothing may be on its way any more when the run is taken back.
@@ -128,6 +132,7 @@ impl Writing<'_> {
                 }
             };
             self.inserted.add(inserted);
+            self.passwords += passwords;
             self.stands = reached;
             self.batches += 1;
             if self.batches.is_multiple_of(NOTED_EVERY) {
@@ -229,6 +234,7 @@ pub async fn write(
         inserted: Counts::default(),
         made: Reached::default(),
         stands: Reached::default(),
+        passwords: 0,
         underway: FuturesOrdered::new(),
         rows: Summed(Sha256::new()),
         batches: 0,
@@ -256,7 +262,10 @@ pub async fn write(
     writing.stands = writing.made;
     writing.note("done", Some(sum(checksum.as_bytes()))).await?;
     let (sent, inserted) = (there, writing.inserted);
-    Ok(vec![
+    let passwords = (writing.passwords > 0).then(|| {
+        format!("{} there and here", counted(writing.passwords, "password changed", "passwords changed"))
+    });
+    let mut lines = vec![
         [
             counted(sent.organizations, "organization", "organizations"),
             counted(sent.users, "user", "users"),
@@ -268,5 +277,7 @@ pub async fn write(
         ]
         .join(", "),
         format!("{} of {} new", inserted.sum(), counted(sent.sum(), "row was", "rows were")),
-    ])
+    ];
+    lines.extend(passwords);
+    Ok(lines)
 }

@@ -18,7 +18,7 @@ use charter_adopt::named::{self, Named};
 use charter_adopt::plan::{Ground, Plan, more};
 use charter_adopt::rows::{Making, Rows, Source};
 use charter_app::text;
-use charter_kernel::{Key, OrganizationId};
+use charter_kernel::{Key, OrganizationId, counted};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -188,6 +188,7 @@ pub async fn follows(client: &Client, plan: &mut Plan, is_more: bool) -> Result<
             left: last.left.clone(),
             named: last.named.clone(),
             taken: last.taken.clone(),
+            passwords: last.passwords,
             ..plan.clone()
         };
         let is_done = match super::here::text(&run, "state") {
@@ -243,8 +244,11 @@ pub async fn as_planned(
 /// Whether the accounts that a plan names are among those that change.
 fn is_among(planned: &[Named], found: &[Named]) -> bool {
     let changes = |it: &&Named| it.why.is_none();
-    let found: HashSet<(&str, &str, Option<&str>)> =
-        found.iter().filter(changes).map(|it| (it.what.as_str(), it.who.as_str(), it.now.as_deref())).collect();
+    let found: HashSet<(&str, &str, Option<&str>)> = found
+        .iter()
+        .filter(changes)
+        .map(|it| (it.what.as_str(), it.who.as_str(), it.now.as_deref()))
+        .collect();
     let mut planned = planned.iter().filter(changes);
     planned.all(|it| found.contains(&(it.what.as_str(), it.who.as_str(), it.now.as_deref())))
 }
@@ -320,8 +324,11 @@ fn lines(counts: &ChangeCounts) -> Vec<String> {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         (!parts.is_empty()).then(|| format!("{what}: {}", parts.join(", ")))
     };
-    let taken =
-        vec![many(counts.assignments, "assignment", "assignments"), many(counts.grants, "grant", "grants")];
+    let taken = vec![
+        many(counts.assignments, "assignment", "assignments"),
+        many(counts.grants, "grant", "grants"),
+        many(counts.memberships_removed, "membership", "memberships"),
+    ];
     let account = |count| vec![many(count, "account", "accounts")];
     let changed = vec![
         many(counts.memberships, "membership", "memberships"),
@@ -375,6 +382,13 @@ pub fn told(plan: &Plan) -> String {
         told.push_str(&output::wrapped("", &format!("{line}{names}")));
     }
     told.push_str(&taken::told(plan));
+    if plan.passwords > 0 {
+        let count = counted(plan.passwords, "password changed there", "passwords changed there");
+        told.push_str(&output::wrapped(
+            "",
+            &format!("followed: {count}, whose accounts have the one that was taken over still"),
+        ));
+    }
     for line in &plan.left {
         told.push_str(&output::wrapped("left as it is: ", line));
     }
