@@ -129,12 +129,19 @@ async fn supposed(
         let again = async |limit: u32| match opened_at {
             Some(_) => Ok(Vec::new()),
             None => {
-                reading_all!(app.database(), |conn| adoption_hold::memberships(conn, organization, run, limit))
+                reading_all!(app.database(), |conn| adoption_hold::memberships(
+                    conn,
+                    organization,
+                    run,
+                    limit
+                ))
             }
         };
         let itself = match opened_at {
             Some(_) => None,
-            None => reading_all!(app.database(), |conn| adoption_hold::organization(conn, organization, run))?,
+            None => {
+                reading_all!(app.database(), |conn| adoption_hold::organization(conn, organization, run))?
+            }
         };
         if of(1).await?.is_empty() && again(1).await?.is_empty() && itself.is_none() {
             continue;

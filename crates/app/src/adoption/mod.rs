@@ -36,8 +36,8 @@ pub use held::{
     Held, HeldAccount, HeldEntitlement, HeldMember, HeldOrganization, HeldRole, held, held_accounts,
 };
 pub use links::{accounts, organizations, users};
-pub use removal::{KeptPage, Removed, kept_away};
 pub use proof::{CheckedProof, ProofStatement, SignedProof, check_proof, sign_proof};
+pub use removal::{KeptPage, Removed, kept_away};
 pub use rows::{Inserted, write};
 pub use run::{RunDraft, RunView, begin, get, list, plan};
 pub use step::{StepDraft, step};

@@ -22,6 +22,8 @@ const TABLES: &[&str] = &[
     "adopted_users",
     "adopted_organizations",
     "adopted_changes",
+    "adopted_removals",
+    "adopted_kept_away",
 ];
 
 impl Erp<'_> {
@@ -51,20 +53,20 @@ impl Erp<'_> {
     }
 
     /// Plans and applies, and proves it again; gives the plan.
-    fn follow(&self, more: &[&str]) -> Value {
+    pub fn follow(&self, more: &[&str]) -> Value {
         let plan = self.plan(&[more, &["--json"]].concat()).ended(0).json();
         self.apply(&[]).ended(0);
         self.verify().ended(0);
         plan["plan"].clone()
     }
 
-    fn assignments(&self, organization: &str, login: &str) -> Vec<String> {
+    pub fn assignments(&self, organization: &str, login: &str) -> Vec<String> {
         let told = self.run(&["assignments", "list", "--org", organization, "--member", login, "--json"]);
         let told = told.ended(0).json();
         told["items"].as_array().unwrap().iter().map(|it| it["role"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn give(&self, organization: &str, login: &str, role: &str) {
+    pub fn give(&self, organization: &str, login: &str, role: &str) {
         let subject = format!("member:{login}");
         self.run(&[
             "assignments",
@@ -83,14 +85,14 @@ impl Erp<'_> {
         .ended(0);
     }
 
-    fn status(&self, organization: &str, login: &str) -> String {
+    pub fn status(&self, organization: &str, login: &str) -> String {
         let told =
             self.run(&["members", "get", "--org", organization, "--member", login, "--json"]).ended(0).json();
         told["account_status"].as_str().unwrap().to_owned()
     }
 }
 
-fn same(before: &BTreeMap<&'static str, Vec<String>>, after: &BTreeMap<&'static str, Vec<String>>) {
+pub fn same(before: &BTreeMap<&'static str, Vec<String>>, after: &BTreeMap<&'static str, Vec<String>>) {
     for (table, rows) in before {
         let now = &after[table];
         let gone: Vec<&String> = rows.iter().filter(|row| !now.contains(row)).collect();
@@ -539,12 +541,18 @@ held = "right_id"
 "guard" = "own"
 "#;
 
-both_engines!(roles_of_their_own_and_single_rights_follow, async |database: TestDatabase| {
-    let erp = Erp::with(&database, 0).await;
+/// A yard whose people have roles of their own, and rights besides them.
+pub async fn yard(database: &TestDatabase) -> Erp<'_> {
+    let erp = Erp::with(database, 0).await;
     database.maintain("drop table users").await.unwrap();
     database.maintain("drop table organizations").await.unwrap();
     database.maintain(TABLES_OF_ROLES).await.unwrap();
     erp.place.write("roles.toml", MAP);
+    erp
+}
+
+both_engines!(roles_of_their_own_and_single_rights_follow, async |database: TestDatabase| {
+    let erp = yard(&database).await;
     erp.plan(&[]).ended(0);
     erp.apply(&[]).ended(0);
     let before = erp.rows().await;

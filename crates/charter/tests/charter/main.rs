@@ -12,6 +12,7 @@ mod adopt;
 mod adopt_follow;
 mod adopt_proof;
 mod adopt_run;
+mod adopt_taken;
 mod adopt_told;
 mod browser;
 mod commands;
