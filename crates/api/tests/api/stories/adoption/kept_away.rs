@@ -7,7 +7,7 @@ use charter_testkit::both_engines;
 use serde_json::{Value, json};
 
 const READ: &str = "sales.orders.read";
-const OTHER: &str = "sales.invoices.read";
+const OTHER: &str = "sales.customers.create";
 
 /// A system that allows everything.
 struct Generous;
