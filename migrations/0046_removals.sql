@@ -8,7 +8,7 @@ create table adopted_removals (
     row_id {id} not null,
     principal_id {id} not null,
     removed_at {time} not null,
-    primary key (organization_id, kind, row_id)
+    primary key (organization_id, principal_id, kind, row_id)
 ){clustered};
 -- isolate: adopted_removals
 

@@ -187,7 +187,10 @@ pub fn find(ground: &Ground<'_>, known: &Known, changes: &Changes, removals: &Re
             if is_gone || stays_away || bits.is_some_and(|bits| removals.rows.contains(&bits)) {
                 let login = user.login.to_owned();
                 found.taken.push(Taken { login, organization, principal, what, place, bits, is_kept });
-            } else if is_known && standing.contains(&organization) && bits.is_some_and(|bits| seen.insert(bits)) {
+            } else if is_known
+                && standing.contains(&organization)
+                && bits.is_some_and(|bits| seen.insert(bits))
+            {
                 found.unsure.insert(user.login.to_owned());
             }
         }
@@ -269,11 +272,15 @@ impl Away {
                 less.all |= !is_over_all;
             }
             What::Role(key) if is_over_all => {
-                let is_it = |role: &u32| of(*role).and_then(|it| it.over_all.as_ref()).is_some_and(|it| it.as_str() == key);
+                let is_it = |role: &u32| {
+                    of(*role).and_then(|it| it.over_all.as_ref()).is_some_and(|it| it.as_str() == key)
+                };
                 less.over_all.extend(roles.filter(is_it));
             }
             What::Role(key) => {
-                let is_it = |role: &u32| of(*role).and_then(|it| it.role.as_ref()).is_some_and(|it| it.as_str() == key);
+                let is_it = |role: &u32| {
+                    of(*role).and_then(|it| it.role.as_ref()).is_some_and(|it| it.as_str() == key)
+                };
                 less.roles.extend(roles.filter(is_it));
             }
             What::Right(code) => {

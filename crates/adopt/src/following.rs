@@ -4,11 +4,11 @@
 //! The id of a row says what it is of, whichever run wrote it: its lower bits are those that the row would have in this run. So one that is
 //! still wanted is known by them, and is not written a second time.
 
+use crate::away::Removals;
 use crate::change::{
     ACTIVE, AccountChange, CLOSED, Changes, DEACTIVATED, Held, HeldAccount, HeldMember, HeldOrganization,
     MembershipChange, ModuleChange, OrganizationChange, REMOVED, Removed, RoleChange, lower,
 };
-use crate::away::Removals;
 use crate::facts::LegacyUser;
 use crate::named::Named;
 use crate::plan::more;

@@ -175,9 +175,9 @@ impl<'a> Judge<'a> {
         let least = less.map(|less| self.intended.without(user, less));
         let is_least_over_all =
             less.map_or(intended_over_all, |less| self.intended.is_over_all_without(user, less));
-        let may_miss = |place: usize| intended.has(place) && least.as_ref().is_some_and(|least| !least.has(place));
-        let is_as_meant = after.without(&intended).next().is_none()
-            && intended.without(after).all(may_miss);
+        let may_miss =
+            |place: usize| intended.has(place) && least.as_ref().is_some_and(|least| !least.has(place));
+        let is_as_meant = after.without(&intended).next().is_none() && intended.without(after).all(may_miss);
         let is_over_all_as_meant = if over.all { intended_over_all } else { !is_least_over_all };
         let is_beyond = !intended_over_all && !more.is_empty();
         let is_known = self.accepted.contains(&format!("account:{}", user.login))

@@ -130,8 +130,7 @@ impl<'a> Asking<'a> {
         let by_role = |role: &u32| {
             !less.over_all.contains(role) && self.rules.over_all.get(*role as usize).copied().unwrap_or(false)
         };
-        let by_flag =
-            user.is_superuser && self.rules.superuser_over_all && !less.over_all.contains(&NONE);
+        let by_flag = user.is_superuser && self.rules.superuser_over_all && !less.over_all.contains(&NONE);
         user.is_active && (by_flag || self.facts.role_sets.members(user.roles).iter().any(by_role))
     }
 

@@ -103,7 +103,12 @@ async fn list(call: Call<(), KeptAwayQuery>) -> Result<Reply<KeptAwayView>, Prob
             Some(KeptAway { organization, principal, kind, key: key.unwrap_or_default(), gives: Vec::new() })
         }
         (None, None, None, None) => None,
-        _ => return Err(Problem::invalid("organization", "all four words of the last item are expected, or none")),
+        _ => {
+            return Err(Problem::invalid(
+                "organization",
+                "all four words of the last item are expected, or none",
+            ));
+        }
     };
     let page = adoption::kept_away(&call.app, &call.ctx, source, after, limit).await?;
     let row = |it: KeptAway| -> Option<KeptAwayRow> {
@@ -112,8 +117,7 @@ async fn list(call: Call<(), KeptAwayQuery>) -> Result<Reply<KeptAwayView>, Prob
         Some(KeptAwayRow { organization, principal, kind: kind.as_str().to_owned(), key, gives })
     };
     let items = page.items.into_iter().map(row).collect::<Option<Vec<_>>>();
-    let items = items.ok_or_else(|| {
-        Problem::new(ProblemKind::Internal, "what a run keeps away cannot be read")
-    })?;
+    let items =
+        items.ok_or_else(|| Problem::new(ProblemKind::Internal, "what a run keeps away cannot be read"))?;
     Ok(Reply::new(KeptAwayView { noted: page.is_noted, items, more: page.more }))
 }

@@ -33,15 +33,15 @@ macro_rules! newest {
 
 statements! {
     NOTE = "insert into adopted_removals (organization_id, kind, row_id, principal_id, removed_at) values ($1, $2, $3, $4, $5) \
-            on conflict (organization_id, kind, row_id) do update set removed_at = excluded.removed_at";
+            on conflict (organization_id, principal_id, kind, row_id) do update set removed_at = excluded.removed_at";
     /// A membership is noted where the account is somebody's of another system.
     NOTE_MEMBERSHIP =
         "insert into adopted_removals (organization_id, kind, row_id, principal_id, removed_at) \
          select $1, 'membership', u.principal_id, u.principal_id, $3 from adopted_users u where u.principal_id = $2 limit 1 \
-         on conflict (organization_id, kind, row_id) do update set removed_at = excluded.removed_at",
+         on conflict (organization_id, principal_id, kind, row_id) do update set removed_at = excluded.removed_at",
         "insert into adopted_removals (organization_id, kind, row_id, principal_id, removed_at) \
          select $1::uuid, 'membership', u.principal_id, u.principal_id, $3::timestamptz from adopted_users u where u.principal_id = $2 limit 1 \
-         on conflict (organization_id, kind, row_id) do update set removed_at = excluded.removed_at";
+         on conflict (organization_id, principal_id, kind, row_id) do update set removed_at = excluded.removed_at";
     RIGHTS = "select row_id from adopted_removals where organization_id = $1 and kind <> 'membership' order by row_id";
     MEMBERS = "select n.row_id from adopted_removals n where n.organization_id = $1 and n.kind = 'membership' and not exists \
                (select 1 from memberships m where m.organization_id = n.organization_id and m.principal_id = n.row_id) order by n.row_id";

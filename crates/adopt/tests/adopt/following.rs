@@ -1,15 +1,18 @@
 //! What stands by earlier runs, set beside the facts: what goes, what stays, and what people did here.
 
+use charter_adopt::away::{self, Becomes, Removed};
 use charter_adopt::change::{Changes, Held, HeldAccount, HeldMember, HeldModule, HeldOrganization, HeldRole};
 use charter_adopt::facts::{LegacyFacts, LegacyOrganization, LegacyRole, LegacyUser};
 use charter_adopt::following::Following;
 use charter_adopt::ids::{self, Kind};
 use charter_adopt::mapping;
 use charter_adopt::plan::Ground;
+use charter_adopt::proof::{Beyond, Over};
 use charter_adopt::rows::{Known, Making, Rows, Source};
 use charter_adopt::sets::SetId;
 use charter_adopt::source::System;
 use charter_kernel::{AssignmentId, OrganizationId, PrincipalId};
+use std::collections::BTreeSet;
 
 const TOYS: OrganizationId = OrganizationId((1 << 80) + 7);
 
@@ -99,7 +102,8 @@ fn held(members: Vec<HeldMember>) -> Held {
         own: true,
         settled: true,
     };
-    Held { organization, roles: Vec::new(), modules: Vec::new(), removed: Default::default(), members, next: None }
+    let removed = Removed::default();
+    Held { organization, roles: Vec::new(), modules: Vec::new(), members, removed, next: None }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the form of what makes words here")]
@@ -287,4 +291,55 @@ fn an_organization_that_is_closed_there_is_closed_whoever_changed_it_here() {
     let (changes, stopping, ..) = followed(&facts, &known(&["1"]), &[], &stands);
     assert!(changes.closes(TOYS) && stopping.is_empty(), "{stopping:#?}");
     assert_eq!(changes.organizations[0].name, None);
+}
+
+#[test]
+fn what_people_took_away_comes_back_or_stays_away_and_nothing_else_may_be_missing() {
+    let facts = facts(&[("1", "ann", "viewer", true), ("2", "bob", "accountant", true)], true);
+    let known = known(&["1", "2"]);
+    let mut stands = held(vec![member("2", vec![assignment(1, "2", "accountant")])]);
+    stands.removed.rights = vec![assignment(1, "1", "viewer").0, assignment(1, "2", "viewer").0];
+    let catalogue = charter_catalogue::shipped().unwrap();
+    let mapping = mapping::propose(System::RoleColumn, None, &facts, &catalogue);
+    let mut ground = Ground::new(&facts, &mapping, catalogue).unwrap();
+    let (changes, removals) = {
+        let mut following = Following::new(Making::new(ground.source(&known, 0)), same, same);
+        following.organization(TOYS, following.place("7"), &stands, true);
+        let removals = following.removals();
+        (following.end().0, removals)
+    };
+    let found = away::find(&ground, &known, &changes, &removals);
+    let decide = |words: &[&str]| {
+        let accepted = words.iter().map(|word| (*word).to_owned()).collect();
+        away::decide(&ground, &known, &found, &accepted)
+    };
+    let open = decide(&["back:bob", "away:bob"]).told;
+    assert_eq!((open.open, open.back, open.away), (1, 0, 0), "bob's is wanted by nobody");
+    let named = &open.named[0];
+    assert_eq!(
+        (&named.login[..], &named.organization[..], &named.what[..], named.becomes),
+        ("ann", "toys", "role viewer", Becomes::Open)
+    );
+    let back = decide(&["back:ann", away::KEEP_ALL]);
+    assert_eq!((back.told.back, back.told.away, back.away.is_none()), (1, 0, true));
+    let kept = decide(&["away:ann"]);
+    assert!(kept.told.is_done_by(&kept.told) && !back.told.is_done_by(&kept.told));
+    assert_eq!(kept.told, decide(&[away::KEEP_ALL]).told);
+    ground.away = kept.away;
+    let mut rows = Rows::default();
+    let mut making = Making::new(Source { kept: Some(&changes.kept), ..ground.source(&known, 2) });
+    facts.users.iter().for_each(|user| making.member(user, &mut rows));
+    assert_eq!((rows.memberships.len(), rows.assignments.len()), (2, 0));
+    // The loss is named, and nobody has to accept the role.
+    let (nobody, nothing) = (BTreeSet::new(), Beyond::new());
+    let verdict = ground.verdict(&nobody, &nothing, &mut |_| {});
+    assert_eq!((verdict.unaccepted, verdict.users_losing, verdict.gains), (0, 1, 0));
+    assert_eq!((&verdict.named[0].login[..], verdict.named[0].accepted), ("ann", true));
+    // Somebody else's loss is not, nor what ann has more than her role.
+    let mut judge = ground.judge(&nobody, &nothing);
+    let (ann, bob) = (facts.users.get(0).unwrap(), facts.users.get(1).unwrap());
+    judge.user(bob, &ground.universe.none(), Over::default());
+    judge.user(ann, &ground.universe.all(), Over::default());
+    judge.user(ann, &ground.universe.none(), Over { all: true, parts: None });
+    assert_eq!(judge.verdict().unaccepted, 3);
 }

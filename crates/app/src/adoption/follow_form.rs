@@ -196,7 +196,13 @@ pub(super) fn read(index: &Index, changes: Changes) -> Result<Ready, Problem> {
     organizations(&mut faults, &mut ready, changes.organizations);
     let mut seen = Once::new();
     for (place, it) in changes.kept_away.iter().enumerate() {
-        seen.see(&mut faults, "kept_away", place, "key", (it.organization, it.principal, it.kind, it.key.clone()));
+        seen.see(
+            &mut faults,
+            "kept_away",
+            place,
+            "key",
+            (it.organization, it.principal, it.kind, it.key.clone()),
+        );
         if (it.kind == RemovalKind::Membership) != it.key.is_empty() {
             let detail = "a role or a permission is expected, and none for a membership";
             faults.add("kept_away", place, "key", detail);

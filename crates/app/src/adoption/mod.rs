@@ -40,8 +40,8 @@ pub use held::{
 pub use links::{accounts, organizations, users};
 pub use password::changed_passwords;
 pub use preview::preview_undo;
-pub use removal::{KeptPage, Removed, kept_away};
 pub use proof::{CheckedProof, ProofStatement, SignedProof, check_proof, sign_proof};
+pub use removal::{KeptPage, Removed, kept_away};
 pub use rows::{Inserted, Written, write};
 pub use run::{RunDraft, RunView, begin, get, list, plan};
 pub use step::{StepDraft, step};

@@ -234,11 +234,7 @@ async fn tell_entitlements(
 }
 
 /// Events in the trails of organizations that are taken up again: those have one.
-fn reopened(
-    ctx: &RequestContext,
-    run: u64,
-    again: &[(OrganizationId, &'static str)],
-) -> Vec<AuditEvent> {
+fn reopened(ctx: &RequestContext, run: u64, again: &[(OrganizationId, &'static str)]) -> Vec<AuditEvent> {
     let of = |(organization, status): &(OrganizationId, &'static str)| {
         let target = organization.to_string();
         let mut event = audit::event(ctx, *organization, "adoption.reopen", "organization", target);

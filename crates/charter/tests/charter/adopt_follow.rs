@@ -23,6 +23,8 @@ const TABLES: &[&str] = &[
     "adopted_organizations",
     "adopted_changes",
     "adopted_passwords",
+    "adopted_removals",
+    "adopted_kept_away",
 ];
 
 impl Erp<'_> {
@@ -540,12 +542,18 @@ held = "right_id"
 "guard" = "own"
 "#;
 
-both_engines!(roles_of_their_own_and_single_rights_follow, async |database: TestDatabase| {
-    let erp = Erp::with(&database, 0).await;
+/// A yard whose people have roles of their own, and rights besides them.
+pub async fn yard(database: &TestDatabase) -> Erp<'_> {
+    let erp = Erp::with(database, 0).await;
     database.maintain("drop table users").await.unwrap();
     database.maintain("drop table organizations").await.unwrap();
     database.maintain(TABLES_OF_ROLES).await.unwrap();
     erp.place.write("roles.toml", MAP);
+    erp
+}
+
+both_engines!(roles_of_their_own_and_single_rights_follow, async |database: TestDatabase| {
+    let erp = yard(&database).await;
     erp.plan(&[]).ended(0);
     erp.apply(&[]).ended(0);
     let before = erp.rows().await;

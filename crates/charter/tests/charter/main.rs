@@ -16,6 +16,7 @@ mod adopt_names;
 mod adopt_proof;
 mod adopt_run;
 mod adopt_shared;
+mod adopt_taken;
 mod adopt_told;
 mod browser;
 mod commands;

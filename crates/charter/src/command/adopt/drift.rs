@@ -92,8 +92,7 @@ fn over_all_again<'g>(
     for user in ground.facts.users.iter().filter(|user| known.users.contains_key(user.id)) {
         let mut rows = Rows::default();
         making.member(user, &mut rows);
-        let is_given =
-            rows.assignments.iter().any(|row| row.organization == platform && !taken.has(&row.id));
+        let is_given = rows.assignments.iter().any(|row| row.organization == platform && !taken.has(&row.id));
         if is_given && !accepted.contains(&format!("account:{}", user.login)) {
             open.insert(user.login);
         }

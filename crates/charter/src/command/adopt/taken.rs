@@ -122,9 +122,13 @@ pub fn told(plan: &Plan) -> String {
         return String::new();
     }
     let parts = [(open, "not decided"), (back, "given back"), (away, "kept away")];
-    let parts: Vec<String> =
-        parts.iter().filter(|(count, _)| **count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    let heading = format!("taken away by hand here, and still given there: {} ({})", rights(all), parts.join(", "));
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| **count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    let heading =
+        format!("taken away by hand here, and still given there: {} ({})", rights(all), parts.join(", "));
     let mut told = output::wrapped("", &heading);
     for it in named.iter().take(TOLD_MAX) {
         let becomes = match it.becomes {

@@ -195,7 +195,7 @@ both_engines!(nobody_but_the_operator_adopts, async |database| {
     for route in all.iter().filter(|route| route.path().contains("/adoption/")) {
         let path = crate::stories::every_route::filled(route.path(), "toys", |_| run.to_string());
         let path = match route.name() {
-            "adoption.organizations" | "adoption.users" | "adoption.held.accounts" => {
+            "adoption.organizations" | "adoption.users" | "adoption.held.accounts" | "adoption.kept-away" => {
                 format!("{path}?source=legacy")
             }
             "adoption.answers" => format!("{path}?organization=toys"),

@@ -132,9 +132,8 @@ both_engines!(what_people_made_since_stops_a_rollback_unless_it_is_to_be_discard
     rows["organizations"][0]["id"] = json!(id(run, 1));
     let text = rows.to_string().replace(&id(next, 1), &id(run, 1));
     story.rows(next, serde_json::from_str(&text).unwrap()).await.is(200);
-    let status = async || {
-        story.get(Who::Operator, "/api/v1/organizations/shop").await.is(200).body["status"].clone()
-    };
+    let status =
+        async || story.get(Who::Operator, "/api/v1/organizations/shop").await.is(200).body["status"].clone();
     assert_eq!(status().await, "closed", "it opens with the proof");
     story.prove(next).await;
     assert_eq!(status().await, "active");
