@@ -3,30 +3,23 @@
 
 use super::super::Invocation;
 use super::super::show;
-use super::desk::{Desk, Holder, Told, send};
-use super::equivalence::{self, Accepted, Equivalence};
-use super::here::{self, Here};
+use super::desk::{Desk, Holder};
+use super::here::Here;
 use super::interrupt::{self, Stop};
 use super::legacy::{self, Legacy, Looking};
-use super::proof::{self, Proof};
+use super::proof;
 use super::ready::{self, Ready};
-use super::record::{self, Record, RecordedLegacy, RecordedOrganization};
+use super::record::Record;
 use super::telling::{Telling, compared};
-use super::{data, follow, plan, runs, tables, taken};
-use crate::client::{Call, Client};
+use super::stages::{Failed, Proved, Stages, Work};
+use super::{follow, plan, runs};
 use crate::config::Configuration;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
-use charter_adopt::change::Changes;
-use charter_adopt::module;
 use charter_adopt::plan::{self as planned, Ground, Plan, catalogue_sum};
-use charter_adopt::rows::{Making, Source};
-use charter_catalogue::OwnCatalogue;
-use charter_kernel::counted;
 use clap::{Arg, Command};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 const PLAN: &str = "plan";
@@ -60,223 +53,6 @@ fn address(invocation: &Invocation<'_>, plan: &Plan) -> Result<String> {
         ));
     }
     legacy::address(typed.unwrap_or(&plan.from))
-}
-
-/// What is carried out, and where.
-struct Work<'a> {
-    configuration: &'a Configuration,
-    plan: &'a Plan,
-    found: &'a Legacy,
-    telling: &'a Telling,
-    ready: &'a Ready,
-    address: &'a str,
-    started_at: &'a str,
-}
-
-struct Stages<'a> {
-    ground: &'a Ground<'a>,
-    here: &'a Here,
-    own: &'a OwnCatalogue,
-    changes: &'a Changes,
-    work: &'a Work<'a>,
-}
-
-/// What the last stage came to.
-struct Proved {
-    equivalence: Equivalence,
-    text: String,
-    signature: String,
-}
-
-/// A stage that failed, and why.
-struct Failed {
-    stage: &'static str,
-    why: Failure,
-    checksum: Option<String>,
-}
-
-fn failed(stage: &'static str) -> impl Fn(Failure) -> Failed {
-    move |why| Failed { stage, why, checksum: None }
-}
-
-impl Stages<'_> {
-    fn client(&self) -> Result<&Client> {
-        self.here.client.as_ref().ok_or_else(|| Failure::new("there is no installation"))
-    }
-
-    /// The second stage: our tables are there and are what was meant; the other system's permissions are codes.
-    async fn schema(&self, desk: &Desk<'_>) -> Result<Record> {
-        let tables = tables::ours(self.work.configuration).await?;
-        let record = self.record(desk.run, tables, "applying")?;
-        let client = self.client()?;
-        if *self.own != self.here.own {
-            put_catalogue(client, self.own).await?;
-        }
-        desk.tell(Told {
-            step: "schema",
-            state: "done",
-            rows: record.tables.len() as u64,
-            checksum: Some(sum(record.tables.join("\n").as_bytes())),
-            detail: json!({ "tables": record.tables, "schema": self.work.configuration.database_schema }),
-            error: None,
-        })
-        .await?;
-        let codes = self.work.found.heard.facts.permissions.len();
-        let lines = [
-            format!(
-                "{} of Charter, all of them its own",
-                counted(record.tables.len() as u64, "table", "tables")
-            ),
-            format!(
-                "{} here",
-                counted(
-                    codes as u64,
-                    "permission of the other system is a code",
-                    "permissions of the other system are codes"
-                )
-            ),
-        ];
-        self.work.telling.stage(2, "schema", &lines);
-        Ok(record)
-    }
-
-    fn record(&self, run: u64, tables: Vec<String>, state: &str) -> Result<Record> {
-        let making = Making::new(self.ground.source(&self.here.known, run));
-        let organizations = making.organizations().iter();
-        let record = Record {
-            format: record::FORMAT,
-            run: u32::try_from(run).unwrap_or(u32::MAX),
-            source: self.work.plan.source.as_str().to_owned(),
-            system: legacy::name(self.work.plan.system).to_owned(),
-            from: self.work.plan.from.clone(),
-            database: without_password(&self.work.configuration.database),
-            database_schema: self.work.configuration.database_schema.clone(),
-            tables,
-            organizations: organizations
-                .map(|row| RecordedOrganization { key: row.key.clone(), name: row.name.clone() })
-                .collect(),
-            legacy: RecordedLegacy {
-                fingerprint: self.work.plan.facts.clone(),
-                tables: self.work.ready.sums.clone(),
-            },
-            plan_hash: self.work.plan.hash.clone(),
-            started_at: installation::now().to_string(),
-            state: state.to_owned(),
-        };
-        record.write(&self.work.configuration.data).map_err(Failure::new)?;
-        Ok(record)
-    }
-
-    /// The fourth stage: before is after, or the difference was accepted by name.
-    async fn equivalence(&self, desk: &Desk<'_>) -> std::result::Result<Proved, Failed> {
-        let stage = failed("equivalence");
-        let client = self.client().map_err(&stage)?;
-        // What was written is linked by now, under whatever ids it has.
-        let mut known = charter_adopt::rows::Known::default();
-        here::links(client, &self.work.plan.source, &mut known).await.map_err(&stage)?;
-        let plan = self.work.plan;
-        let accepted = Accepted { names: &plan.accepted, beyond: &plan.beyond };
-        let equivalence = equivalence::compare(client, self.ground, &known, accepted, desk.run);
-        let equivalence = equivalence.await.map_err(&stage)?;
-        let (text, lines) = self.proof(desk.run, &equivalence).await.map_err(&stage)?;
-        let path = record::folder(&self.work.configuration.data).join(format!("proof-{:06}.json", desk.run));
-        let signature = match equivalence.holds() {
-            true => Some(proof::sign(client, desk.run, &text).await.map_err(&stage)?),
-            false => None,
-        };
-        proof::keep(&path, &text, signature.as_deref()).map_err(&stage)?;
-        if !equivalence.holds() {
-            let why = format!("before is not after\n{}", equivalence::told(&equivalence).trim_end());
-            return Err(Failed {
-                stage: "equivalence",
-                why: Failure::new(why),
-                checksum: Some(sum(text.as_bytes())),
-            });
-        }
-        desk.tell(Told {
-            step: "equivalence",
-            state: "done",
-            rows: equivalence.verdict.users,
-            checksum: Some(sum(text.as_bytes())),
-            detail: json!({
-                "pairs": equivalence.verdict.pairs, "gains": equivalence.verdict.gains, "losses": equivalence.verdict.losses,
-                "module_pairs": equivalence.module_pairs, "accepted": plan.accepted, "approved_by": plan.approved_by,
-                "signature": signature,
-            }),
-            error: None,
-        })
-        .await
-        .map_err(&stage)?;
-        let told = equivalence::told(&equivalence);
-        let mut all: Vec<String> = told.lines().map(|line| line.trim_start().to_owned()).collect();
-        all.extend(lines);
-        all.push(format!("the proof is signed: {}", path.display()));
-        self.work.telling.stage(4, "equivalence", &all);
-        Ok(Proved { equivalence, text, signature: signature.unwrap_or_default() })
-    }
-
-    /// The text of the proof, and whether the other system's tables are as they were.
-    async fn proof(&self, run: u64, equivalence: &Equivalence) -> Result<(String, Vec<String>)> {
-        let Work { configuration, plan, found, ready, .. } = *self.work;
-        let mut again = Looking::open(self.work.address, Some(plan.system), found.mapping.as_ref()).await?;
-        let tables_after = ready::sums(&mut again).await?;
-        let server_version = ready::server_version(&mut again).await;
-        let call = Call::new("GET", format!("/api/v1/adoption/runs/{run}"));
-        let ground = proof::Ground {
-            configuration,
-            run: &send(self.client()?, &call).await?.json()?,
-            plan,
-            facts: &plan.facts,
-            catalogue: &catalogue_sum(&self.ground.catalogue),
-            address: &without_password(self.work.address),
-            server_version: server_version.as_deref(),
-            tables_after: &tables_after,
-            started_at: self.work.started_at,
-        };
-        Ok((Proof::new(&ground, equivalence).text(), compared(&ready.sums, &tables_after)))
-    }
-
-    /// Takes the run back, and says what that left.
-    async fn back(&self, desk: &Desk<'_>, failed: &Failed) -> Result<()> {
-        let why = failed.why.to_string();
-        let told = Told {
-            step: failed.stage,
-            state: "failed",
-            rows: 0,
-            checksum: failed.checksum.clone(),
-            detail: json!({}),
-            error: Some(why.chars().filter(|letter| *letter != '\0').take(3_900).collect()),
-        };
-        desk.tell(told).await?;
-        let undone = desk.undo("before", false, |_| {}).await?;
-        put_catalogue_back(self.client()?, &self.here.own, self.own).await?;
-        self.work.telling.line(&format!("the run was taken back: {}", undone.told()));
-        Ok(())
-    }
-}
-
-/// What bytes come to.
-pub fn sum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Puts an own document in force.
-pub async fn put_catalogue(client: &Client, own: &OwnCatalogue) -> Result<()> {
-    let document = charter_catalogue::print_own(own);
-    let call = Call::new("POST", "/api/v1/catalogue/apply").json(&json!({ "document": document }));
-    send(client, &call).await?;
-    Ok(())
-}
-
-/// Puts the own document back that was in force before, unless somebody changed it meanwhile.
-pub async fn put_catalogue_back(client: &Client, before: &OwnCatalogue, put: &OwnCatalogue) -> Result<()> {
-    if before == put || here::own(client).await? != *put {
-        return Ok(());
-    }
-    // There is no document without a version.
-    let empty = OwnCatalogue::default();
-    let without = module::without_permissions(put);
-    put_catalogue(client, if *before == empty { &without } else { before }).await
 }
 
 /// Carries a plan out.
@@ -499,7 +275,7 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
     if desk.found.get("resumed") == Some(&Value::Bool(true)) {
         telling.line(&format!("run {} goes on", desk.run));
     }
-    let outcome = steps(&stages, &desk, looking).await;
+    let outcome = stages.carry_out(&desk, looking).await;
     let state = if outcome.is_ok() { "applied" } else { "failed" };
     if let Err(failed) = &outcome {
         stages.back(&desk, failed).await.map_err(|failure| {
@@ -516,32 +292,4 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
         let _ = Record { state: state.to_owned(), ..record }.write(&configuration.data);
     }
     Ok((desk.run, outcome.map_err(Some)))
-}
-
-async fn steps(
-    stages: &Stages<'_>,
-    desk: &Desk<'_>,
-    looking: Looking,
-) -> std::result::Result<Proved, Failed> {
-    let Work { plan, telling, ready, .. } = *stages.work;
-    let told = Told {
-        step: "before",
-        state: "done",
-        rows: ready.sums.values().map(|sum| sum.rows).sum(),
-        checksum: Some(sum(serde_json::to_string(&ready.sums).unwrap_or_default().as_bytes())),
-        detail: ready.detail.clone(),
-        error: None,
-    };
-    desk.tell(told).await.map_err(failed("before"))?;
-    telling.reaches(desk.run, "schema");
-    stages.schema(desk).await.map_err(failed("schema"))?;
-    telling.reaches(desk.run, "data");
-    let mut lines = Vec::from_iter(taken::write(desk, stages.ground).await.map_err(failed("data"))?);
-    lines.extend(follow::write(desk, stages.changes).await.map_err(failed("data"))?);
-    let source = stages.ground.source(&stages.here.known, desk.run);
-    let source = Source { kept: Some(&stages.changes.kept), ..source };
-    lines.extend(data::write(desk, source, looking, plan.rows).await.map_err(failed("data"))?);
-    telling.stage(3, "data", &lines);
-    telling.reaches(desk.run, "equivalence");
-    stages.equivalence(desk).await
 }

@@ -1,6 +1,6 @@
 //! The third stage: rows, in batches. What was written before a run was broken off is not sent again.
 
-use super::apply::sum;
+use super::checksum::sum;
 use super::desk::{Desk, Told};
 use super::here::text;
 use super::legacy::Looking;

@@ -1,6 +1,8 @@
 //! `charter adopt`: taking over the roles of a running system, in steps that can each be looked at and taken back.
 
 mod apply;
+mod catalogue;
+mod checksum;
 mod data;
 mod desk;
 mod drift;
@@ -21,6 +23,7 @@ mod rollback;
 mod rollback_preview;
 mod runs;
 pub mod shadow;
+mod stages;
 mod stopped;
 mod tables;
 mod taken;

@@ -3,7 +3,7 @@
 
 use super::super::Invocation;
 use super::super::show;
-use super::apply::sum;
+use super::checksum::sum;
 use super::desk::send;
 use super::equivalence::Equivalence;
 use super::here::text;

@@ -2,7 +2,7 @@
 
 use super::super::Invocation;
 use super::super::show;
-use super::apply::put_catalogue;
+use super::catalogue;
 use super::desk::{Desk, Holder, Undone};
 use super::here::text;
 use super::interrupt::{self, Stop};
@@ -283,7 +283,7 @@ impl Work<'_> {
         let own = here::own(client).await?;
         let without = module::without_permissions(&own);
         if is_last && own != without {
-            put_catalogue(client, &without).await?;
+            catalogue::put(client, &without).await?;
         }
         let data = &invocation.loaded.configuration.data;
         let record = Record::of(data, u32::try_from(number).unwrap_or(u32::MAX)).map_err(Failure::new)?;

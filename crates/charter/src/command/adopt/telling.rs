@@ -1,7 +1,7 @@
 //! What an apply tells on the way: its stages, how far it came when somebody ends it, and whether the other system's tables are as they were.
 
 use super::super::Invocation;
-use super::apply::sum;
+use super::checksum::sum;
 use super::proof::Sums;
 use crate::output;
 use charter_kernel::counted;
