@@ -122,6 +122,7 @@ pub const LEFT_ALONE: &[(&str, &str)] = &[
     ("password_resets.principal_id", "resets expire in an hour and change nothing without their account"),
     ("oauth_codes.principal_id", "codes expire in a minute and need a session that stands"),
     ("sessions.principal_id", "ended, and forgotten with the others"),
+    ("adoption_runs.opened_to", "tells how far the accounts of a run are open"),
 ];
 
 /// The statements of this file, by name.

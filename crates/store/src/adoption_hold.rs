@@ -8,7 +8,9 @@ use crate::{Result, adoption_account, row};
 
 statements! {
     OPENED_AT = "select opened_at from adoption_runs where run_no = $1";
-    SET_OPENED = "update adoption_runs set opened_at = $2 where run_no = $1";
+    OPENED_TO = "select opened_to from adoption_runs where run_no = $1";
+    SET_OPENED = "update adoption_runs set opened_at = $2, opened_to = null where run_no = $1";
+    SET_OPENED_TO = "update adoption_runs set opened_to = $2 where run_no = $1";
     /// Whoever was suspended by hand since the run was opened stays so.
     OPEN = "update principals set status = 'active', updated_at = $3 \
             where principal_id >= $1 and principal_id <= $2 and status = 'suspended' and created_at > $4";
@@ -52,22 +54,17 @@ pub async fn opened_at(conn: &mut Conn, run: u64) -> Result<Option<Timestamp>> {
     Ok(row::opt(conn, &OPENED_AT, params![run], |row| row::opt_time(row, 0)).await?.flatten())
 }
 
-/// Opens accounts that wait, as many as one statement may take, after the one named; gives how far it came when more are left.
-pub async fn open(
-    tx: &mut Tx,
-    range: Range,
-    after: Option<PrincipalId>,
-    limit: u32,
-    now: Timestamp,
-) -> Result<Option<PrincipalId>> {
-    let from = after.map_or(range.from, |after| after.0 + 1);
+/// Opens accounts that wait, as many as one statement may take, after those that were opened before; whether more are left.
+pub async fn open(tx: &mut Tx, range: Range, limit: u32, now: Timestamp) -> Result<bool> {
+    let opened_to = row::opt(tx, &OPENED_TO, params![range.run], |row| row.get_opt_id(0)).await?.flatten();
+    let from = opened_to.map_or(range.from, |last| last + 1);
     let Some((first, last)) = adoption_account::next(tx, from, range.to, limit).await? else {
-        return Ok(None);
+        return Ok(false);
     };
     let before = opened_at(tx, range.run).await?;
     tx.execute(&OPEN, params![first, last, now, before.unwrap_or(EVER)]).await?;
-    let more = adoption_account::next(tx, last.0 + 1, range.to, 1).await?;
-    Ok(more.map(|_| last))
+    tx.execute(&SET_OPENED_TO, params![range.run, last]).await?;
+    Ok(adoption_account::next(tx, last.0 + 1, range.to, 1).await?.is_some())
 }
 
 /// Says that all are open; gives the organizations the run wrote into, whose revisions rose, but for the one named, whose revision rises

@@ -2,23 +2,20 @@
 
 use super::run::{RunView, view};
 use super::{
-    LEASE, RunState, Step, StepRow, StepState, event, hold, is_of_run, known, range_of, require_operator,
+    LEASE, RunState, Step, StepRow, StepState, event, hold, known, range_of, require_operator,
 };
 use crate::App;
 use crate::caller::RequestContext;
 use crate::transaction::{Committed, Transaction};
-use charter_db::{BoxFuture, Scope, Tx};
-use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Timestamp};
+use charter_db::{BoxFuture, Scope};
+use charter_kernel::{OrganizationId, Problem, ProblemKind};
 use charter_store as store;
-use serde_json::Value;
 
 /// Most characters of what went wrong.
 const ERROR_MAX: usize = 4_000;
 
 /// Most accounts that are opened at once: one statement has its time, and others wait for it.
 const OPENED_MAX: u32 = 50_000;
-/// In the detail of the equivalence: the last account that is open.
-const OPENED_TO: &str = "opened_to";
 
 /// How a step stands.
 #[derive(Debug, Clone)]
@@ -73,11 +70,11 @@ pub async fn step(
                 let is_said = own.is_some_and(|row| row.state == draft.state) && run.state == RunState::Applied;
                 if !is_said {
                     require_turn(&run, &steps, draft.step)?;
-                    let (mut state, mut detail) = (draft.state, draft.detail);
+                    let mut state = draft.state;
                     if (draft.step, draft.state) == (Step::Equivalence, StepState::Done)
-                        && let Some(last) = open(tx, number, own, now).await?
+                        && store::adoption_hold::open(tx, range_of(number), OPENED_MAX, now).await?
                     {
-                        (state, detail) = (StepState::Running, opened_to(&detail, last));
+                        state = StepState::Running;
                     }
                     let ended_at = (state != StepState::Running).then_some(now);
                     let row = StepRow {
@@ -85,7 +82,7 @@ pub async fn step(
                         state,
                         row_count: draft.row_count,
                         checksum: draft.checksum,
-                        detail,
+                        detail: draft.detail,
                         error: draft.error,
                         started_at: now,
                         ended_at,
@@ -124,31 +121,6 @@ pub async fn step(
     }
     app.snapshots().forget(platform);
     Ok(told)
-}
-
-/// Opens the next accounts of a run that wait; gives how far it came when more are left.
-async fn open(
-    tx: &mut Tx,
-    number: u64,
-    own: Option<&StepRow>,
-    now: Timestamp,
-) -> Result<Option<PrincipalId>, Problem> {
-    let range = range_of(number);
-    let before = own.filter(|row| row.state == StepState::Running).and_then(|row| {
-        let detail: Value = serde_json::from_str(&row.detail).ok()?;
-        detail.get(OPENED_TO)?.as_str()?.parse::<PrincipalId>().ok()
-    });
-    let before = before.filter(|last| is_of_run(number, last.0));
-    Ok(store::adoption_hold::open(tx, range, before, OPENED_MAX, now).await?)
-}
-
-/// What is told of a step whose accounts are open up to one.
-fn opened_to(detail: &str, last: PrincipalId) -> String {
-    let mut detail: Value = serde_json::from_str(detail).unwrap_or_default();
-    if let Some(detail) = detail.as_object_mut() {
-        detail.insert(OPENED_TO.to_owned(), last.to_string().into());
-    }
-    detail.to_string()
 }
 
 /// Refuses a step of a run that is not applied, and one before whose turn is.

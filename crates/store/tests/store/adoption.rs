@@ -134,13 +134,20 @@ both_engines!(accounts_of_a_run_are_opened_page_by_page, async |db: TestDatabase
         adoption_row::insert_users(tx, &users, NOW).await
     })
     .unwrap();
-    let open =
-        async |after| crate::write!(db, tx => adoption_hold::open(tx, range, after, 2, at(1))).unwrap();
-    let first = open(None).await;
-    assert_eq!(first, Some(PrincipalId(range.from + 1)));
+    let open = async || crate::write!(db, tx => adoption_hold::open(tx, range, 2, at(1))).unwrap();
+    assert!(open().await);
     assert_eq!(waiting(&db).await, ["c", "d", "other run"]);
     const SUSPEND: Statement = Statement::new("update principals set status = 'suspended' where login = 'a'");
     crate::write!(db, tx => tx.execute(&SUSPEND, &[])).unwrap();
-    assert_eq!(open(first).await, None);
+    // Whoever goes on needs to know nothing: the run remembers what is open, also when its proof was taken back meanwhile.
+    assert!(!open().await);
+    assert_eq!(waiting(&db).await, ["a", "other run"]);
+    let opened = async || {
+        let platform = charter_kernel::OrganizationId(1);
+        crate::write!(db, tx => adoption_hold::opened(tx, 1, platform, at(2))).unwrap()
+    };
+    opened().await;
+    assert!(open().await, "a second opening looks at all of them");
+    assert!(!open().await);
     assert_eq!(waiting(&db).await, ["a", "other run"]);
 });

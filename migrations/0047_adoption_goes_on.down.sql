@@ -1,0 +1,1 @@
+alter table adoption_runs drop column opened_to;
