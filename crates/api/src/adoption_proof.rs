@@ -87,6 +87,11 @@ struct CheckedView {
     signed_at: Option<Timestamp>,
     /// Whether it is the proof by which the run is applied.
     is_of_the_step: bool,
+    /// How the run is now, where it is known: `applied`, or it was taken back since: `undone`, `undoing`, `failed`, `applying`.
+    run_state: Option<&'static str>,
+    /// Since when the run is as it is now.
+    #[schemars(with = "Option<wire::Time>")]
+    run_ended_at: Option<Timestamp>,
 }
 
 async fn sign(call: Call<RunPath, (), SumBody>) -> Result<Reply<SignatureView>, Problem> {
@@ -111,5 +116,7 @@ async fn check(call: Call<(), (), CheckBody>) -> Result<Reply<CheckedView>, Prob
         kid,
         signed_at,
         is_of_the_step: checked.is_of_the_step,
+        run_state: checked.run.as_ref().map(|run| run.state.as_str()),
+        run_ended_at: checked.run.and_then(|run| run.ended_at),
     }))
 }

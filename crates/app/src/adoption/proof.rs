@@ -2,7 +2,7 @@
 //! where the command runs.
 
 use super::run::reading_problem;
-use super::{RunState, Step, event, known, require_operator};
+use super::{Run, RunState, Step, event, known, require_operator};
 use crate::App;
 use crate::caller::RequestContext;
 use crate::identity::signed_statement::{self, STATEMENT_MAX};
@@ -48,6 +48,8 @@ pub struct CheckedProof {
     pub fault: Option<String>,
     /// Whether it is the proof by which the run was applied, as its step has it.
     pub is_of_the_step: bool,
+    /// The run it is of, as it is now; none where it counts for nothing, or where nobody here knows the run.
+    pub run: Option<Run>,
 }
 
 fn require_sum(sha256: &str) -> Result<(), Problem> {
@@ -120,11 +122,11 @@ pub async fn check_proof(
         })
     })
     .await?;
-    let is_of_the_step = run.is_some_and(|run| run.state == RunState::Applied)
+    let is_of_the_step = run.as_ref().is_some_and(|run| run.state == RunState::Applied)
         && steps.iter().any(|row| row.step == Step::Equivalence && row.checksum.as_ref() == Some(&sha256));
-    Ok(CheckedProof { confirmed: Some((confirmed.kid, at, statement)), fault: None, is_of_the_step })
+    Ok(CheckedProof { confirmed: Some((confirmed.kid, at, statement)), fault: None, is_of_the_step, run })
 }
 
 fn refused(why: &str) -> CheckedProof {
-    CheckedProof { confirmed: None, fault: Some(why.to_owned()), is_of_the_step: false }
+    CheckedProof { confirmed: None, fault: Some(why.to_owned()), is_of_the_step: false, run: None }
 }

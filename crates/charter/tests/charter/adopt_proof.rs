@@ -80,6 +80,16 @@ both_engines!(the_proof_has_all_that_an_auditor_asks_and_is_signed, async |datab
     assert_eq!(later["backup"], json!({"without": "Ann"}));
     database.maintain("update users set role = 'accountant' where id = 0").await.unwrap();
 
+    // Taken back to its proof, and wholly: the signature holds, and it is said what became of the run.
+    erp.run(&["adopt", "rollback", "--to", "data"]).ended(0);
+    let run = erp.run(&["adopt", "check-proof", "mine.json"]).ended(0);
+    assert!(run.told().contains("the run is not applied now"), "{}", run.out);
+    erp.run(&["adopt", "rollback"]).ended(0);
+    let run = erp.run(&["adopt", "check-proof", "mine.json"]).ended(0);
+    assert!(run.told().contains("the run was taken back since, at 20"), "{}", run.out);
+    let checked = erp.run(&["adopt", "check-proof", "mine.json", "--json"]).ended(0).json();
+    assert_eq!(checked["signature"]["run_state"], "undone", "{checked:#}");
+
     // Nothing that a revoked key signed proves anything.
     let checked = erp.run(&["adopt", "check-proof", "mine.json", "--json"]).ended(0).json();
     let kid = checked["signature"]["kid"].as_str().unwrap().to_owned();

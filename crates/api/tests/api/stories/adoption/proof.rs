@@ -46,6 +46,7 @@ both_engines!(a_proof_is_signed_for_years_and_for_one_file, async |database| {
         (&told["holds"], &told["is_of_the_step"], &told["run"]),
         (&json!(true), &json!(true), &json!(run))
     );
+    assert_eq!((&told["run_state"], told["run_ended_at"].is_string()), (&json!("applied"), true), "{told:#}");
     assert_eq!((&told["kid"], &told["signed_at"]), (&header["kid"], &signed["signed_at"]));
     // It lets nobody in.
     let told = story.with_token(&signature, http::Method::GET, "/api/v1/me", None).await;
