@@ -3,7 +3,7 @@
 use crate::adoption::{OPERATOR, RunPath, TAG, word};
 use crate::edge::{Call, Reply, Route, wire};
 use charter_app::App;
-use charter_app::adoption::{self, Step, UndoDraft};
+use charter_app::adoption::{self, Step, UndoDraft, Undone};
 use charter_kernel::{Key, Problem, ProblemKind, RequestId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub fn routes() -> Vec<Route<App>> {
             .described(
                 "To be called until `done`. What people made since about what the run brought stops it, unless they are to be discarded as well. \
                  An organization that has a trail by now stays, closed and empty. With `dry_run` nothing is written: it says whether the run \
-                 could be taken back once those of its source that came after it are.",
+                 could be taken back once those of its source that came after it are, and what would go and be put back.",
             )
             .problems(&[ProblemKind::Forbidden, ProblemKind::NotFound, ProblemKind::InProgress, ProblemKind::InUse])
             .example(r#"{"holder":"0193e7a0-0000-7000-8000-000000000001","to":"before","discard":false}"#)
@@ -40,7 +40,7 @@ struct UndoBody {
     /// Whether what people made since goes as well.
     #[serde(default)]
     discard: bool,
-    /// Only say whether it could be done.
+    /// Only say whether it could be done, and what would be.
     #[serde(default)]
     dry_run: bool,
 }
@@ -49,8 +49,10 @@ struct UndoBody {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AdoptionUndone")]
 struct UndoneView {
-    /// Rows removed, by kind.
+    /// Rows removed, by kind; `put_back` counts rows of earlier runs that are as they were before.
     removed: BTreeMap<&'static str, u64>,
+    /// With `dry_run`: what people made since that would go as well, by what it is.
+    discarded: BTreeMap<&'static str, u64>,
     /// Keys of organizations that have a trail by now: they stay, closed and empty.
     #[schemars(with = "Vec<wire::Key>")]
     kept: Vec<Key>,
@@ -64,12 +66,10 @@ async fn undo(call: Call<RunPath, (), UndoBody>) -> Result<Reply<UndoneView>, Pr
     let UndoBody { holder, to, discard, dry_run } = call.body;
     let to = word("to", &to, Step::from_word, "before, schema or data")?;
     let draft = UndoDraft { holder: holder.0, to, discard };
-    if dry_run {
-        let run = adoption::check_undo(&call.app, &call.ctx, call.path.run, draft).await?;
-        let (removed, kept, state) = (BTreeMap::new(), Vec::new(), run.run.state.as_str());
-        return Ok(Reply::new(UndoneView { removed, kept, done: false, state }));
-    }
-    let (undone, run) = adoption::undo(&call.app, &call.ctx, call.path.run, draft).await?;
-    let (removed, kept, done) = (undone.removed, undone.kept, undone.done);
-    Ok(Reply::new(UndoneView { removed, kept, done, state: run.run.state.as_str() }))
+    let (undone, run) = match dry_run {
+        true => adoption::preview_undo(&call.app, &call.ctx, call.path.run, draft).await?,
+        false => adoption::undo(&call.app, &call.ctx, call.path.run, draft).await?,
+    };
+    let Undone { removed, kept, done, discarded } = undone;
+    Ok(Reply::new(UndoneView { removed, discarded, kept, done, state: run.run.state.as_str() }))
 }

@@ -15,6 +15,7 @@ pub mod adoption_hold;
 pub mod adoption_link;
 pub mod adoption_lookup;
 pub mod adoption_made;
+pub mod adoption_preview;
 pub mod adoption_row;
 pub mod adoption_run;
 pub mod adoption_undo;
@@ -117,6 +118,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("adoption_row", adoption_row::statements),
         ("adoption_run", adoption_run::statements),
         ("adoption_made", adoption_made::statements),
+        ("adoption_preview", adoption_preview::statements),
         ("adoption_undo", adoption_undo::statements),
         ("adoption_wipe", adoption_wipe::statements),
         ("assignment", assignment::statements),

@@ -16,6 +16,7 @@ mod hashes;
 mod held;
 mod links;
 mod noted;
+mod preview;
 mod proof;
 mod put_back;
 mod rows;
@@ -34,11 +35,12 @@ pub use held::{
     Held, HeldAccount, HeldEntitlement, HeldMember, HeldOrganization, HeldRole, held, held_accounts,
 };
 pub use links::{accounts, organizations, users};
+pub use preview::preview_undo;
 pub use proof::{CheckedProof, ProofStatement, SignedProof, check_proof, sign_proof};
 pub use rows::{Inserted, write};
 pub use run::{RunDraft, RunView, begin, get, list, plan};
 pub use step::{StepDraft, step};
-pub use undo::{UndoDraft, Undone, check_undo, undo};
+pub use undo::{UndoDraft, Undone, undo};
 
 pub use charter_store::adoption_link::{OrganizationLink, UserLink};
 pub use charter_store::adoption_lookup::KnownPrincipal;

@@ -5,7 +5,7 @@
 //! What allows goes before what denies, and an account goes whole, so nobody has more in between than before or after.
 
 use super::put_back;
-use super::run::{RunView, reading_problem, view};
+use super::run::{RunView, view};
 use super::{
     LEASE, Run, RunState, Step, StepState, event, hold, is_of_run, known, range_of, require_operator,
 };
@@ -53,6 +53,8 @@ pub struct Undone {
     pub kept: Vec<Key>,
     /// Nothing is left to do.
     pub done: bool,
+    /// What people made since that would go as well, by what it is: told before only.
+    pub discarded: BTreeMap<&'static str, u64>,
 }
 
 /// What a call leaves to be done in memory.
@@ -119,42 +121,14 @@ pub async fn undo(
     Ok((undone, view))
 }
 
-/// Says whether a run could be taken back, once those of its source that came after it are.
-pub async fn check_undo(
-    app: &App,
-    ctx: &RequestContext,
-    number: u64,
-    draft: UndoDraft,
-) -> Result<RunView, Problem> {
-    require_operator(ctx)?;
-    require_step(draft.to)?;
-    reading_problem(app, move |conn| {
-        Box::pin(async move {
-            let run = known(conn, number).await?;
-            if !matches!(run.state, RunState::Undone | RunState::Undoing) && draft.to != Step::Data {
-                let mut after = run.number;
-                while let Some(later) = store::adoption_run::later(conn, after).await? {
-                    if later.source != run.source {
-                        return Err(stands(&later));
-                    }
-                    after = later.number;
-                }
-                require_unmade(conn, &run, draft.discard).await?;
-            }
-            view(conn, run, true).await
-        })
-    })
-    .await
-}
-
-fn require_step(to: Step) -> Result<(), Problem> {
+pub(super) fn require_step(to: Step) -> Result<(), Problem> {
     if to == Step::Equivalence {
         return Err(Problem::invalid("to", "before, schema or data is expected"));
     }
     Ok(())
 }
 
-fn stands(later: &Run) -> Problem {
+pub(super) fn stands(later: &Run) -> Problem {
     let (number, source, state) = (later.number, &later.source, later.state.as_str());
     Problem::new(
         ProblemKind::InUse,
@@ -167,15 +141,41 @@ async fn require_free(tx: &mut Tx, run: &Run, discard: bool) -> Result<(), Probl
     if let Some(later) = store::adoption_run::later(tx, run.number).await? {
         return Err(stands(&later));
     }
-    require_unmade(tx, run, discard).await
-}
-
-async fn require_unmade(conn: &mut Conn, run: &Run, discard: bool) -> Result<(), Problem> {
-    // What was never proved can always be taken back, or its gains would stay in force.
-    if discard || adoption_hold::opened_at(conn, run.number).await?.is_none() {
+    if discard {
         return Ok(());
     }
+    made_since(tx, run).await?.refuse_unless(discard)
+}
+
+/// What people made since with what a run took over.
+pub(super) struct MadeSince(Made);
+
+impl MadeSince {
+    /// Refuses when there is any, unless it is to go.
+    pub fn refuse_unless(&self, discard: bool) -> Result<(), Problem> {
+        if discard || self.0.is_empty() {
+            return Ok(());
+        }
+        let counts: Vec<String> =
+            self.0.iter().map(|(one, several, count)| counted(count, one, several)).collect();
+        Err(Problem::new(
+            ProblemKind::InUse,
+            format!("people made since: {}; they go as well when told to discard them", counts.join(", ")),
+        ))
+    }
+
+    /// How much it is, by what it is.
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.0.iter().map(|(_, several, count)| (several, count)).collect()
+    }
+}
+
+/// Counts what people made since. What was never proved can always be taken back, or its gains would stay in force.
+pub(super) async fn made_since(conn: &mut Conn, run: &Run) -> Result<MadeSince, Problem> {
     let (range, mut made) = (range_of(run.number), Made::default());
+    if adoption_hold::opened_at(conn, run.number).await?.is_none() {
+        return Ok(MadeSince(made));
+    }
     let until = range_of(store::adoption_run::newest(conn).await?).to;
     for owner in owners(conn, run).await? {
         adoption_made::in_organizations(conn, &mut made, range, range_of(owner), until).await?;
@@ -184,14 +184,7 @@ async fn require_unmade(conn: &mut Conn, run: &Run, discard: bool) -> Result<(),
     for (one, several, count) in put_back::changed_since(conn, run).await? {
         made.add(one, several, count);
     }
-    if made.is_empty() {
-        return Ok(());
-    }
-    let counts: Vec<String> = made.iter().map(|(one, several, count)| counted(count, one, several)).collect();
-    Err(Problem::new(
-        ProblemKind::InUse,
-        format!("people made since: {}; they go as well when told to discard them", counts.join(", ")),
-    ))
+    Ok(MadeSince(made))
 }
 
 async fn piece(
@@ -275,7 +268,7 @@ async fn piece(
 
 /// The run, and those before it that were taken back: organizations of theirs that had to stay are this one's now, unless a run in between
 /// stands, whose they are.
-async fn owners(conn: &mut Conn, run: &Run) -> Result<Vec<u64>, Problem> {
+pub(super) async fn owners(conn: &mut Conn, run: &Run) -> Result<Vec<u64>, Problem> {
     let mut owners = Vec::new();
     for number in undo_rows::undone_runs(conn).await? {
         let mut after = number;

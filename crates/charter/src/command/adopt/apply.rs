@@ -248,11 +248,9 @@ impl Stages<'_> {
             error: Some(why.chars().filter(|letter| *letter != '\0').take(3_900).collect()),
         };
         desk.tell(told).await?;
-        let removed = desk.undo("before", false, |_| {}).await?;
+        let undone = desk.undo("before", false, |_| {}).await?;
         put_catalogue_back(self.client()?, &self.here.own, self.own).await?;
-        self.work
-            .telling
-            .line(&format!("the run was taken back: {} removed", counted(removed.rows, "row", "rows")));
+        self.work.telling.line(&format!("the run was taken back: {}", undone.told()));
         Ok(())
     }
 }

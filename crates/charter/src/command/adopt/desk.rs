@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock, write_private};
 use charter_adopt::plan::Plan;
 use charter_adopt::rows::{Counts, Rows};
-use charter_kernel::PrincipalId;
+use charter_kernel::{PrincipalId, counted};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -20,6 +20,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const HOLDER: &str = "holder";
 /// The kind of row that a rollback changes first, and removes later.
 const CLOSED: &str = "organizations_closed";
+/// Rows of earlier runs that a rollback puts back.
+pub const PUT_BACK: &str = "put_back";
 /// Statuses by which a service says that it may be asked again.
 const AGAIN: [u16; 3] = [429, 502, 503];
 
@@ -68,6 +70,8 @@ pub struct Desk<'a> {
 pub struct Undone {
     /// How many rows.
     pub rows: u64,
+    /// How many rows of earlier runs are as they were before.
+    pub put_back: u64,
     /// Keys of organizations that have a trail of their own: they stay, closed and empty.
     pub kept: Vec<String>,
 }
@@ -110,6 +114,17 @@ pub async fn send(client: &Client, call: &Call) -> Result<Answer> {
             return answer?.good();
         }
         tokio::time::sleep(PAUSE * attempt).await;
+    }
+}
+
+impl Undone {
+    /// How much it was, in words.
+    pub fn told(&self) -> String {
+        let removed = format!("{} removed", counted(self.rows, "row", "rows"));
+        match self.put_back {
+            0 => removed,
+            count => format!("{removed}, {} put back", counted(count, "row", "rows")),
+        }
     }
 }
 
@@ -189,10 +204,9 @@ impl<'a> Desk<'a> {
         Call::new("POST", format!("/api/v1/adoption/runs/{}/undo", self.run)).json(&body)
     }
 
-    /// Refuses what could not be taken back, as if the runs of its source after this one were gone; nothing is written.
-    pub async fn check_undo(&self, to: &str, discard: bool) -> Result<()> {
-        send(self.client, &self.undo_call(to, discard, true)).await?;
-        Ok(())
+    /// Refuses what could not be taken back, as if the runs of its source after this one were gone; tells what would go. Nothing is written.
+    pub async fn check_undo(&self, to: &str, discard: bool) -> Result<Value> {
+        send(self.client, &self.undo_call(to, discard, true)).await?.json()
     }
 
     /// Takes the run back, to a step.
@@ -202,12 +216,18 @@ impl<'a> Desk<'a> {
         loop {
             let answer = send(self.client, &call).await?.json()?;
             let counts = answer.get("removed").and_then(Value::as_object);
-            // Those that are closed stand there still.
-            let rows = counts.into_iter().flatten().filter(|(kind, _)| *kind != CLOSED);
-            undone.rows += rows.filter_map(|(_, count)| count.as_u64()).sum::<u64>();
+            for (kind, count) in counts.into_iter().flatten() {
+                let count = count.as_u64().unwrap_or(0);
+                match kind.as_str() {
+                    // Those that are closed stand there still.
+                    CLOSED => {}
+                    PUT_BACK => undone.put_back += count,
+                    _ => undone.rows += count,
+                }
+            }
             let kept = answer.get("kept").and_then(Value::as_array).into_iter().flatten();
             undone.kept.extend(kept.filter_map(|key| Some(key.as_str()?.to_owned())));
-            each(undone.rows);
+            each(undone.rows + undone.put_back);
             if answer.get("done") == Some(&Value::Bool(true)) {
                 return Ok(undone);
             }

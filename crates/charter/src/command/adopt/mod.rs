@@ -18,6 +18,7 @@ mod ready;
 pub mod record;
 mod replay;
 mod rollback;
+mod rollback_preview;
 mod runs;
 pub mod shadow;
 mod stopped;

@@ -10,6 +10,7 @@ use super::legacy::{self, Looking};
 use super::progress::Progress;
 use super::record::Record;
 use super::telling::compared;
+use super::rollback_preview::{self, Preview};
 use super::{here, plan, ready, runs};
 use crate::client::Client;
 use crate::failure::{Failure, Outcome, Result};
@@ -24,6 +25,7 @@ use std::cell::RefCell;
 const TO: &str = "to";
 const FROM: &str = "from";
 const DISCARD: &str = "discard";
+const DRY_RUN: &str = "dry_run";
 /// States of a run that can be taken back.
 const STANDING: [&str; 4] = ["applied", "applying", "failed", "undoing"];
 /// The step of which nothing is left.
@@ -51,6 +53,13 @@ pub fn command() -> Command {
                 .long(DISCARD)
                 .action(ArgAction::SetTrue)
                 .help("Let go of what people did since with what the run took over: roles, keys, sessions"),
+        )
+        .arg(
+            Arg::new(DRY_RUN)
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .conflicts_with(FROM)
+                .help("Say what would go and what would be put back, and write nothing"),
         )
         .after_help("The other system's tables were never written, so it goes on as before. Stop asking this one first.")
 }
@@ -94,7 +103,7 @@ impl Reached {
             1 => format!("run {} was taken back", numbers.concat()),
             _ => format!("runs {} were taken back", numbers.join(", ")),
         };
-        let rows = |rows| counted(rows, "row of it is gone", "rows of it are gone");
+        let rows = |rows| counted(rows, "row is gone or put back", "rows are gone or put back");
         let begun = self.at.filter(|(_, gone)| *gone > 0);
         let begun = begun.map(|(run, gone)| format!(", run {run} is begun ({})", rows(gone)));
         format!("{whole}{}; the same command goes on", begun.unwrap_or_default())
@@ -114,6 +123,17 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let client = Client::connect(&invocation.loaded.configuration).await?;
     let reached = RefCell::new(Reached::default());
     let work = Work { invocation, client: &client, from: from.as_deref(), reached: &reached };
+    if invocation.matches.get_flag(DRY_RUN) {
+        let looked = stop.unless(work.would(source.as_str(), &to)).await;
+        client.close().await?;
+        return match looked {
+            Err(code) => Ok(interrupt::told(code, "nothing was written")),
+            Ok(found) => {
+                rollback_preview::tell(invocation.is_json, source.as_str(), &found?);
+                Ok(Outcome::Good)
+            }
+        };
+    }
     let done = stop.unless(work.back(source.as_str(), &to)).await;
     client.close().await?;
     match done {
@@ -131,7 +151,10 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         let runs: Vec<Value> = taken
             .iter()
             .map(|it| {
-                json!({ "run": it.run, "removed": it.undone.rows, "kept": it.undone.kept, "other_system": it.lines })
+                json!({
+                    "run": it.run, "removed": it.undone.rows, "put_back": it.undone.put_back, "kept": it.undone.kept,
+                    "other_system": it.lines,
+                })
             })
             .collect();
         show::raw(&json!({ "runs": runs }));
@@ -145,11 +168,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
             To::Step(step) if step != WHOLE => format!(" to the step {step}"),
             _ => String::new(),
         };
-        output::print(&format!(
-            "run {} was taken back{step}: {} removed",
-            it.run,
-            counted(it.undone.rows, "row", "rows")
-        ));
+        output::print(&format!("run {} was taken back{step}: {}", it.run, it.undone.told()));
         if !it.undone.kept.is_empty() {
             output::print(&output::wrapped("  ", &stays(&it.undone.kept)));
         }
@@ -159,7 +178,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
 }
 
 /// Says which organizations stay.
-fn stays(kept: &[String]) -> String {
+pub fn stays(kept: &[String]) -> String {
     let named = kept.iter().take(TOLD_MAX).cloned().collect::<Vec<_>>().join(", ");
     let more = more(kept.len() as u64, kept.len().min(TOLD_MAX));
     let (have, it) = if kept.len() == 1 {
@@ -178,7 +197,13 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    async fn back(&self, source: &str, to: &To) -> Result<()> {
+    /// The step, the desks of the runs that go, and what would go with each; refused unless all of them can.
+    async fn looked<'h>(
+        &'h self,
+        holder: &'h Holder,
+        source: &str,
+        to: &'h To,
+    ) -> Result<(&'h str, Vec<(Desk<'h>, Value)>)> {
         let all = runs::all(self.client).await?;
         let standing =
             all.iter().filter(|run| text(run, "source") == source && STANDING.contains(&text(run, "state")));
@@ -194,21 +219,41 @@ impl Work<'_> {
             }
         };
         let discard = self.invocation.matches.get_flag(DISCARD);
-        let holder = Holder::take(&self.invocation.loaded.configuration.data)?;
         let mut desks = Vec::with_capacity(numbers.len());
         let mut refused = Vec::new();
         for number in numbers {
-            let desk = Desk::of(self.client, &holder, number).await?;
+            let desk = Desk::of(self.client, holder, number).await?;
             // None is taken back before all of them can be.
-            if let Err(failure) = desk.check_undo(step, discard).await {
-                refused.push(format!("run {number}: {failure}"));
+            match desk.check_undo(step, discard).await {
+                Ok(found) => desks.push((desk, found)),
+                Err(failure) => refused.push(format!("run {number}: {failure}")),
             }
-            desks.push(desk);
         }
         if !refused.is_empty() {
             return Err(Failure::new(format!("{}\n  nothing was taken back", refused.join("\n  "))));
         }
-        for desk in desks {
+        Ok((step, desks))
+    }
+
+    /// What would go, run by run.
+    async fn would(&self, source: &str, to: &To) -> Result<Preview> {
+        let holder = Holder::take(&self.invocation.loaded.configuration.data)?;
+        let (step, desks) = self.looked(&holder, source, to).await?;
+        let runs: Vec<(u64, Value)> = desks.into_iter().map(|(desk, found)| (desk.run, found)).collect();
+        let all = runs::all(self.client).await?;
+        let mut standing = all.iter().filter(|run| STANDING.contains(&text(run, "state"))).map(runs::number);
+        let own = here::own(self.client).await?;
+        let codes_go = step == WHOLE
+            && own != module::without_permissions(&own)
+            && standing.all(|number| runs.iter().any(|(run, _)| *run == number));
+        Ok(Preview { step: step.to_owned(), runs, codes_go })
+    }
+
+    async fn back(&self, source: &str, to: &To) -> Result<()> {
+        let discard = self.invocation.matches.get_flag(DISCARD);
+        let holder = Holder::take(&self.invocation.loaded.configuration.data)?;
+        let (step, desks) = self.looked(&holder, source, to).await?;
+        for (desk, _) in desks {
             let mut progress = Progress::new("removing rows", 0);
             let undone = desk.undo(step, discard, |gone| {
                 self.reached.borrow_mut().at = Some((desk.run, gone));
