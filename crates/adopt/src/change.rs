@@ -2,6 +2,7 @@
 
 use charter_kernel::facts::{OrganizationStatus, PrincipalStatus};
 use charter_kernel::{AssignmentId, GrantId, OrganizationId, PrincipalId};
+use crate::named::Named;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
@@ -224,6 +225,8 @@ pub struct Changes {
     pub by_role: BTreeMap<String, u64>,
     /// Rows that stand and are still wanted.
     pub kept: Kept,
+    /// What stops the plan and what stays as it is, one by one.
+    pub told: Vec<Named>,
 }
 
 impl Changes {

@@ -9,6 +9,8 @@ use crate::change::{
     MembershipChange, ModuleChange, OrganizationChange, Removed, RoleChange, lower,
 };
 use crate::facts::LegacyUser;
+use crate::named::Named;
+use crate::plan::more;
 use crate::rows::{EntitlementRow, Making, OrganizationRow, RoleRow, Rows};
 use crate::rules::is_open;
 use charter_kernel::facts::{OrganizationStatus, PrincipalStatus};
@@ -26,8 +28,8 @@ const OPEN: &str = OrganizationStatus::Active.as_str();
 /// A login or a name as it is kept here; none where it can be none.
 pub type Word = fn(&str) -> Option<String>;
 
-/// What people did here that a run leaves alone, by what is told of it: how often, and the first by name.
-type Told = BTreeMap<&'static str, (u64, Vec<String>)>;
+/// What people did here that a run leaves alone, by what is told of it, each by name.
+type Told = BTreeMap<&'static str, Vec<String>>;
 
 /// Sets what stands beside the facts.
 pub struct Following<'a> {
@@ -50,19 +52,19 @@ pub struct Following<'a> {
 }
 
 fn tell(told: &mut Told, what: &'static str, whom: impl FnOnce() -> String) {
-    let (count, named) = told.entry(what).or_default();
-    *count += 1;
-    if named.len() < TOLD_MAX {
-        named.push(whom());
-    }
+    told.entry(what).or_default().push(whom());
 }
 
-fn words(told: Told) -> Vec<String> {
-    let line = |(what, (count, named)): (&str, (u64, Vec<String>))| {
-        let more = if count > named.len() as u64 { ", ..." } else { "" };
-        format!("{what} ({}{more})", named.join(", "))
+fn words(told: &Told) -> Vec<String> {
+    let line = |(what, named): (&&str, &Vec<String>)| {
+        let first = named.get(..named.len().min(TOLD_MAX)).unwrap_or_default();
+        format!("{what} ({}{})", first.join(", "), more(named.len() as u64, first.len()))
     };
-    told.into_iter().map(line).collect()
+    told.iter().map(line).collect()
+}
+
+fn one_by_one<'t>(word: &'static str, told: &'t Told) -> impl Iterator<Item = Named> + use<'t> {
+    told.iter().flat_map(move |(why, named)| named.iter().map(move |who| Named::why(word, who, why)))
 }
 
 impl<'a> Following<'a> {
@@ -348,7 +350,8 @@ impl<'a> Following<'a> {
         self.changes.accounts.dedup_by_key(|it| it.principal.0);
         self.changes.memberships.sort_by_key(|it| (it.organization, it.principal.0));
         self.changes.kept.close();
-        (self.changes, words(self.stopping), words(self.left))
+        self.changes.told = one_by_one("stops", &self.stopping).chain(one_by_one("left", &self.left)).collect();
+        (self.changes, words(&self.stopping), words(&self.left))
     }
 
     /// Where an organization of the other system stands in the facts.

@@ -14,6 +14,7 @@ pub mod intent;
 pub mod mapping;
 pub mod module;
 pub mod modules;
+pub mod named;
 pub mod naming;
 pub mod plan;
 pub mod proof;

@@ -6,6 +6,7 @@ use crate::facts::{LegacyFacts, LegacyRole, LegacyUser, NONE};
 use crate::intent::Intent;
 use crate::mapping::{self, Becomes, Mapping};
 use crate::modules::Modules;
+use crate::named::Named;
 use crate::proof::{Beyond, Difference, Judge, OVER_ALL, Over, SUPERUSER, Verdict};
 use crate::rows::{Counts, Known, Making, OrganizationRow, Rows, Source};
 use crate::rules::{Asking, Rules};
@@ -90,6 +91,9 @@ pub struct Plan {
     /// What stays otherwise here than there, as people changed it here.
     #[serde(default)]
     pub left: Vec<String>,
+    /// The first of those whom it changes, who stay as they are, and who stop it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<Named>,
     /// What is wrong with the other system's rows, by kind.
     pub anomalies: BTreeMap<String, u64>,
     /// Roles nobody has said anything of.

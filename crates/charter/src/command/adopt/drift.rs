@@ -9,12 +9,17 @@ use crate::client::Client;
 use crate::failure::{Failure, Result};
 use charter_adopt::change::Changes;
 use charter_adopt::ids;
+use charter_adopt::named::Named;
 use charter_adopt::plan::{self, Ground};
 use charter_adopt::rows::{Making, Rows, Source};
 use charter_adopt::rules::Asking;
 use charter_kernel::{PrincipalId, counted};
 use std::collections::BTreeSet;
 
+/// Why somebody stops a plan, in the list of everybody.
+const OVER_ALL: &str = "gets all of the installation by this run";
+const BY_HAND: &str = "has more here by hand than in the other system";
+const UNKNOWN: &str = "has rights here by hand and is no user of the other system there";
 /// By this name one accepts all logins that changed.
 const LOGINS: &str = "flag:logins";
 
@@ -37,8 +42,11 @@ pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) 
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
     let mut looked = follow::look(client, &ground, here).await?;
     looked.stopping.extend(renamed(&looked.changes, accepted));
-    looked.stopping.extend(over_all_again(&ground, here, &looked.changes, accepted));
-    looked.stopping.extend(by_hand(client, &ground, here, &looked.changes, accepted).await?);
+    let again = over_all_again(&ground, here, &looked.changes, accepted);
+    looked.named.extend(again.iter().map(|login| Named::why("stops", login, OVER_ALL)));
+    looked.stopping.extend(over_all_told(&again));
+    let by_hand = by_hand(client, &ground, here, &looked.changes, accepted).await?;
+    looked.stopping.extend(told(&by_hand, &mut looked.named));
     let is_more = looked.is_more || is_claimed;
     Ok((looked, is_more))
 }
@@ -64,14 +72,14 @@ fn renamed(changes: &Changes, accepted: &BTreeSet<String>) -> Option<String> {
 }
 
 /// Whoever was taken over before and would get everything of the installation now: anew, or once more after people took it from them.
-fn over_all_again(
-    ground: &Ground<'_>,
+fn over_all_again<'g>(
+    ground: &Ground<'g>,
     here: &Here,
     changes: &Changes,
     accepted: &BTreeSet<String>,
-) -> Option<String> {
+) -> BTreeSet<&'g str> {
     let known = &here.known;
-    let platform = known.platform?.to_string();
+    let Some(platform) = known.platform.map(|id| id.to_string()) else { return BTreeSet::new() };
     let mut making = Making::new(Source { kept: Some(&changes.kept), ..ground.source(known, 0) });
     let mut open = BTreeSet::new();
     for user in ground.facts.users.iter().filter(|user| known.users.contains_key(user.id)) {
@@ -82,6 +90,10 @@ fn over_all_again(
             open.insert(user.login);
         }
     }
+    open
+}
+
+fn over_all_told(open: &BTreeSet<&str>) -> Option<String> {
     let (count, shown) = (open.len() as u64, open.len().min(5));
     (count > 0).then(|| {
         format!(
@@ -118,7 +130,7 @@ async fn by_hand(
     here: &Here,
     changes: &Changes,
     accepted: &BTreeSet<String>,
-) -> Result<Vec<String>> {
+) -> Result<(Vec<String>, Equivalence)> {
     let known = &here.known;
     let without = Some(&here.source);
     let making = Making::new(ground.source(known, 0));
@@ -181,10 +193,11 @@ async fn by_hand(
             equivalence::unknown(client, &row.key, &row.id, others, accepted, &mut out).await?;
         }
     }
-    Ok(told(&more, &out))
+    Ok((more, out))
 }
 
-fn told(more: &[String], out: &Equivalence) -> Vec<String> {
+fn told((more, out): &(Vec<String>, Equivalence), named: &mut Vec<Named>) -> Vec<String> {
+    named.extend(more.iter().map(|login| Named::why("stops", login, BY_HAND)));
     let mut drift = Vec::new();
     if !more.is_empty() {
         drift.push(format!(
@@ -198,6 +211,7 @@ fn told(more: &[String], out: &Equivalence) -> Vec<String> {
     let others = out.members.iter().filter(|member| !member.accepted);
     let others: Vec<String> =
         others.map(|member| format!("{} in {}", member.login, member.organization)).collect();
+    named.extend(others.iter().map(|member| Named::why("stops", member, UNKNOWN)));
     if out.unaccepted_members > 0 {
         drift.push(format!(
             "{} members have rights here by hand and are not users of the other system there ({}{}): end their memberships, or accept them \

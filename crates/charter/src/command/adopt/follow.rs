@@ -12,7 +12,8 @@ use charter_adopt::change::{
     OrganizationChange, in_order,
 };
 use charter_adopt::following::Following;
-use charter_adopt::plan::{Ground, Plan};
+use charter_adopt::named::{self, Named};
+use charter_adopt::plan::{Ground, Plan, more};
 use charter_adopt::rows::{Making, Rows, Source};
 use charter_app::text;
 use charter_kernel::{Key, OrganizationId};
@@ -28,6 +29,8 @@ const ACCOUNTS: usize = 500;
 /// Logins of one question.
 const LOGINS: usize = 5_000;
 const ACTIVE: &str = "active";
+/// Accounts of a kind that are told by their logins.
+const TOLD_MAX: usize = 5;
 
 /// What came out.
 #[derive(Default)]
@@ -38,6 +41,8 @@ pub struct Looked {
     pub stopping: Vec<String>,
     /// What stays otherwise here than there.
     pub left: Vec<String>,
+    /// Everybody and everything that is changed, stays or stops the plan, one by one.
+    pub named: Vec<Named>,
     /// Whether something would be written that does not stand.
     pub is_more: bool,
 }
@@ -89,10 +94,12 @@ pub async fn look(client: &Client, ground: &Ground<'_>, here: &Here) -> Result<L
         progress.at(done as u64 + 1);
     }
     drop(progress);
-    let (changes, mut stopping, left) = following.end();
+    let (mut changes, mut stopping, left) = following.end();
     stopping.extend(taken(client, &changes).await?);
     let is_more = is_more(ground.source(known, 0), &changes);
-    Ok(Looked { changes, stopping, left, is_more })
+    let mut named = named::accounts(&changes);
+    named.append(&mut changes.told);
+    Ok(Looked { changes, stopping, left, named, is_more })
 }
 
 async fn one(
@@ -171,6 +178,7 @@ pub async fn follows(client: &Client, plan: &mut Plan, is_more: bool) -> Result<
             follows: last.follows,
             changes: last.changes.clone(),
             left: last.left.clone(),
+            named: last.named.clone(),
             ..plan.clone()
         };
         let is_done = match super::here::text(&run, "state") {
@@ -201,7 +209,7 @@ pub async fn as_planned(client: &Client, ground: &Ground<'_>, here: &Here, plan:
     let is_same = match begun {
         // Some of it is done.
         Some(_) => counts.is_within(&plan.changes),
-        None => counts == plan.changes,
+        None => counts == plan.changes && is_among(&plan.named, &looked.named),
     };
     if is_same && looked.stopping.is_empty() {
         return Ok(looked.changes);
@@ -210,6 +218,15 @@ pub async fn as_planned(client: &Client, ground: &Ground<'_>, here: &Here, plan:
     Err(Failure::new(format!(
         "what runs before this one wrote is not as it was when the plan was made: make the plan again{why}"
     )))
+}
+
+/// Whether the accounts that a plan names are among those that change.
+fn is_among(planned: &[Named], found: &[Named]) -> bool {
+    let changes = |it: &&Named| it.why.is_none();
+    let found: HashSet<(&str, &str, Option<&str>)> =
+        found.iter().filter(changes).map(|it| (it.what.as_str(), it.who.as_str(), it.now.as_deref())).collect();
+    let mut planned = planned.iter().filter(changes);
+    planned.all(|it| found.contains(&(it.what.as_str(), it.who.as_str(), it.now.as_deref())))
 }
 
 /// Sends changes in calls that are not too large.
@@ -302,11 +319,56 @@ fn lines(counts: &ChangeCounts) -> Vec<String> {
     all.into_iter().flatten().collect()
 }
 
+/// The first of those of whom something is told, and how many more there are.
+fn first(plan: &Plan, what: &[&str], count: u64) -> String {
+    let word = |it: &Named| match &it.now {
+        Some(now) => format!("{} -> {now}", it.who),
+        None => it.who.clone(),
+    };
+    let mut words: Vec<String> = Vec::new();
+    let mut last = "";
+    for it in plan.named.iter().filter(|it| what.contains(&it.what.as_str())) {
+        // Whoever gets another login and another name is told once.
+        if it.who != last && words.len() < TOLD_MAX {
+            words.push(word(it));
+        }
+        last = &it.who;
+    }
+    match words.is_empty() {
+        true => String::new(),
+        false => format!(" ({}{})", words.join(", "), more(count, words.len())),
+    }
+}
+
 /// What is told of the changes of a plan.
 pub fn told(plan: &Plan) -> String {
-    let mut told: String = lines(&plan.changes).iter().map(|line| format!("{line}\n")).collect();
+    let mut told = String::new();
+    let changes = &plan.changes;
+    let kinds: [(&str, &[&str], u64); 3] = [
+        ("deactivated: ", &["deactivated"], changes.deactivated),
+        ("active again: ", &["active_again"], changes.reactivated),
+        ("renamed: ", &["login", "name"], changes.renamed),
+    ];
+    for line in lines(changes) {
+        let kind = kinds.iter().find(|(prefix, ..)| line.starts_with(prefix));
+        let names = kind.map(|(_, what, count)| first(plan, what, *count)).unwrap_or_default();
+        told.push_str(&output::wrapped("", &format!("{line}{names}")));
+    }
     for line in &plan.left {
         told.push_str(&output::wrapped("left as it is: ", line));
     }
+    if kinds.iter().any(|(.., count)| *count > TOLD_MAX as u64) || plan.named.len() > TOLD_MAX {
+        told.push_str("--changes FILE names every one\n");
+    }
     told
+}
+
+/// Writes everybody down, a line of JSON each.
+pub fn write_down(path: &str, named: &[Named]) -> Result<()> {
+    let mut text = String::new();
+    for it in named {
+        text.push_str(&serde_json::to_string(it).unwrap_or_default());
+        text.push('\n');
+    }
+    std::fs::write(path, text).map_err(|error| Failure::new(format!("{path} cannot be written: {error}")))
 }

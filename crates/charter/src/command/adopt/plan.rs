@@ -10,6 +10,7 @@ use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
 use charter_adopt::mapping::{self, Mapping};
+use charter_adopt::named::NAMED_MAX;
 use charter_adopt::plan::{self, Ground, Plan};
 use charter_adopt::proof::Beyond;
 use charter_kernel::{Key, counted};
@@ -23,6 +24,7 @@ const ACCEPT: &str = "accept";
 const APPROVED_BY: &str = "approved_by";
 const OUT: &str = "out";
 const DIFFERENCES: &str = "differences";
+const CHANGES: &str = "changes";
 /// Lines of a kind that are told; the file has all.
 const TOLD_MAX: usize = 10;
 /// Codes that are told of a list; the file has all.
@@ -79,6 +81,12 @@ pub fn command() -> Command {
                 .long(DIFFERENCES)
                 .value_name("FILE")
                 .help("Where every user goes who would gain or lose something, a line of JSON each"),
+        )
+        .arg(
+            Arg::new(CHANGES)
+                .long(CHANGES)
+                .value_name("FILE")
+                .help("Where every account goes that is deactivated, acts again or is renamed, and what stays as it is or stops the plan, a line of JSON each"),
         )
         .after_help("Nothing is written but these files. Exit code 1: something keeps the plan from being carried out; it is told.")
 }
@@ -186,6 +194,7 @@ fn made(
         follows: None,
         changes: looked.changes.counts(),
         left: looked.left,
+        named: looked.named.into_iter().take(NAMED_MAX).collect(),
         anomalies: plan::counted(&found.heard.anomalies),
         unmapped: ground.intent.unmapped.clone(),
         faults: [
@@ -216,12 +225,17 @@ async fn followed(
     found: &Legacy,
     here: &mut Here,
     text: String,
-    differences: Option<&Path>,
+    matches: &ArgMatches,
 ) -> Result<Plan> {
+    let differences = matches.get_one::<String>(DIFFERENCES).map(Path::new);
+    let changes = matches.get_one::<String>(CHANGES);
     let mut seen = seen(found, here, &asked).await?;
     let (looked, is_more) = drift::look(found, here, &asked.accepted).await?;
     // Whoever is here already has the rows of their account.
     here.claim(found).await?;
+    if let Some(path) = changes {
+        follow::write_down(path, &looked.named)?;
+    }
     seen.looked = looked;
     let mut plan = made(asked, found, here, text, seen, differences)?;
     if let Some(client) = &here.client {
@@ -248,8 +262,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let mut found = legacy::read(matches).await?;
     let text = settled(&mut found)?;
     let mut here = Here::look(&invocation.loaded.configuration, &asked.source, &found).await?;
-    let differences = matches.get_one::<String>(DIFFERENCES).map(Path::new);
-    let made = followed(asked, &found, &mut here, text, differences).await;
+    let made = followed(asked, &found, &mut here, text, matches).await;
     here.close().await?;
     let plan = made?;
     let out = matches.get_one::<String>(OUT).map_or("plan.json", String::as_str);

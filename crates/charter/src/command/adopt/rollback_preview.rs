@@ -85,7 +85,7 @@ fn one(run: u64, found: &Value, step: &str) -> String {
     }
     let mut told = output::wrapped(&format!("run {run} would be taken back{to}: "), &parts.join("; "));
     let made = found.get("discarded").and_then(Value::as_object).into_iter().flatten();
-    let made: Vec<String> = made.map(|(kind, count)| format!("{count} {kind}")).collect();
+    let made: Vec<String> = made.map(|(kind, count)| format!("{kind} ({count})")).collect();
     if !made.is_empty() {
         told.push_str(&output::wrapped("  ", &format!("of what people made since would go: {}", made.join(", "))));
     }
