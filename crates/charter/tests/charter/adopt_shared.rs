@@ -62,7 +62,10 @@ async fn with_shop(database: &TestDatabase) -> Erp<'_> {
 both_engines!(who_is_stopped_in_one_of_two_systems_goes_on_in_the_other, async |database: TestDatabase| {
     let erp = with_shop(&database).await;
     let (toys, login) = ("toys-co", "user0@toys.example");
-    database.maintain(&format!("insert into shop_people values (70, '{login}', 'accountant', true)")).await.unwrap();
+    database
+        .maintain(&format!("insert into shop_people values (70, '{login}', 'accountant', true)"))
+        .await
+        .unwrap();
     erp.shop_follow(&["--accept", &format!("account:{login}")]);
     erp.both_hold();
     assert_eq!((check(&erp, toys, login, POST), check(&erp, "shop", login, POST)), (0, 0));
@@ -111,7 +114,10 @@ both_engines!(who_was_stopped_before_two_systems_shared_them_acts_again, async |
     erp.follow(&[]);
     assert_eq!(erp.status(toys, login), "deactivated");
     // The other system has them stopped, too: they come over, and may do nothing anywhere.
-    database.maintain(&format!("insert into shop_people values (70, '{login}', 'accountant', false)")).await.unwrap();
+    database
+        .maintain(&format!("insert into shop_people values (70, '{login}', 'accountant', false)"))
+        .await
+        .unwrap();
     erp.shop_follow(&["--accept", &accept]);
     erp.both_hold();
     // Let in by the system whose run stopped the account: it acts again there, and there only.
@@ -122,30 +128,92 @@ both_engines!(who_was_stopped_before_two_systems_shared_them_acts_again, async |
     assert_eq!((check(&erp, toys, login, POST), check(&erp, "shop", login, POST)), (0, 1));
 });
 
-both_engines!(who_is_stopped_here_and_may_sign_in_there_is_named_by_the_plan, async |database: TestDatabase| {
-    let erp = with_shop(&database).await;
-    let (toys, login) = ("toys-co", "user0@toys.example");
-    let accept = format!("account:{login}");
-    database.maintain("update users set is_active = false where id = 0").await.unwrap();
-    erp.follow(&[]);
-    database.maintain(&format!("insert into shop_people values (70, '{login}', 'accountant', true)")).await.unwrap();
-    let run = erp.shop_plan(&["--accept", &accept]).ended(1).json();
-    let said = run["obstacles"].to_string();
-    assert!(said.contains("deactivated or suspended here and may sign in there") && said.contains(login), "{said}");
-    let run = erp.apply(&["--plan", "shop.json"]).ended(2);
-    assert!(run.told().contains(login), "{}", run.err);
-    // Somebody lets them in by hand: the other system's run takes away again what it had given.
-    let update = ["members", "update", "--org", toys, "--member", login, "--account-status", "active"];
-    erp.run(&update).ended(0);
-    erp.shop_follow(&["--accept", &accept]);
-    let plan = erp.follow(&[]);
-    assert!(plan["left"].to_string().contains(login), "{plan:#}");
-    erp.both_hold();
-    assert_eq!((check(&erp, toys, login, POST), check(&erp, "shop", login, POST)), (1, 0));
-    // Stopped by people once both have them: each plan says so.
-    let stop = ["members", "update", "--org", "shop", "--member", login, "--account-status", "suspended"];
-    erp.run(&stop).ended(0);
-    let run = erp.shop_plan(&[]).ended(1).json();
-    assert!(run["obstacles"].to_string().contains(login), "{run:#}");
-    erp.follow(&[]);
-});
+both_engines!(
+    who_is_stopped_here_and_may_sign_in_there_is_named_by_the_plan,
+    async |database: TestDatabase| {
+        let erp = with_shop(&database).await;
+        let (toys, login) = ("toys-co", "user0@toys.example");
+        let accept = format!("account:{login}");
+        database.maintain("update users set is_active = false where id = 0").await.unwrap();
+        erp.follow(&[]);
+        database
+            .maintain(&format!("insert into shop_people values (70, '{login}', 'accountant', true)"))
+            .await
+            .unwrap();
+        let run = erp.shop_plan(&["--accept", &accept]).ended(1).json();
+        let said = run["obstacles"].to_string();
+        assert!(
+            said.contains("deactivated or suspended here and may sign in there") && said.contains(login),
+            "{said}"
+        );
+        let run = erp.apply(&["--plan", "shop.json"]).ended(2);
+        assert!(run.told().contains(login), "{}", run.err);
+        // Somebody lets them in by hand: the other system's run takes away again what it had given.
+        let update = ["members", "update", "--org", toys, "--member", login, "--account-status", "active"];
+        erp.run(&update).ended(0);
+        erp.shop_follow(&["--accept", &accept]);
+        let plan = erp.follow(&[]);
+        assert!(plan["left"].to_string().contains(login), "{plan:#}");
+        erp.both_hold();
+        assert_eq!((check(&erp, toys, login, POST), check(&erp, "shop", login, POST)), (1, 0));
+        // Stopped by people once both have them: each plan says so.
+        let stop = ["members", "update", "--org", "shop", "--member", login, "--account-status", "suspended"];
+        erp.run(&stop).ended(0);
+        let run = erp.shop_plan(&[]).ended(1).json();
+        assert!(run["obstacles"].to_string().contains(login), "{run:#}");
+        erp.follow(&[]);
+    }
+);
+
+both_engines!(
+    an_older_account_that_a_run_made_superadmin_loses_it_with_its_user,
+    async |database: TestDatabase| {
+        let erp = Erp::with(&database, 20).await;
+        erp.mapped("none");
+        erp.run(&["migrate", "up"]).ended(0);
+        erp.run(&["organizations", "create", "--key", "other", "--name", "Other"]).ended(0);
+        erp.run(&["members", "add", "--org", "other", "--login", "user4@toys.example"]).ended(0);
+        erp.plan(&["--accept", "account:user4@toys.example"]).ended(0);
+        erp.apply(&[]).ended(0);
+        assert_eq!(erp.assignments("platform", "user4@toys.example"), ["superadmin"]);
+        database.maintain("update users set role = 'Viewer' where id = 4").await.unwrap();
+        // Nobody is asked to accept what the run itself takes away.
+        let plan = erp.follow(&[]);
+        assert_eq!(plan["beyond"], serde_json::json!({}), "{plan:#}");
+        assert_eq!(erp.assignments("platform", "user4@toys.example"), Vec::<String>::new());
+        erp.run(&["adopt", "rollback"]).ended(0);
+        // What people gave besides is named as before.
+        erp.give("platform", "user4@toys.example", "superadmin");
+        let run = erp.plan(&["--json"]).ended(1).json();
+        let said = run["obstacles"].to_string();
+        assert!(
+            said.contains("account user4@toys.example is here already, and may do all of the installation"),
+            "{said}"
+        );
+    }
+);
+
+both_engines!(
+    whoever_has_the_installation_by_another_system_is_named_and_accepted,
+    async |database: TestDatabase| {
+        let erp = with_shop(&database).await;
+        erp.place.write(
+            "shop.toml",
+            &MAP.replace("\"accountant\" =", "\"chief\" = \"superadmin\"\n\"accountant\" ="),
+        );
+        let login = "user9@toys.example";
+        let accept = format!("account:{login}");
+        database
+            .maintain(&format!("insert into shop_people values (71, '{login}', 'chief', true)"))
+            .await
+            .unwrap();
+        let approved = ["--approved-by", "Ann", "--approved-by", "Bob"];
+        erp.shop_follow(&[&["--accept", &accept, "--accept", "chief"], &approved[..]].concat());
+        let run = erp.plan(&["--json"]).ended(1).json();
+        let said = run["obstacles"].to_string();
+        assert!(said.contains(login) && said.contains("may do all of the installation"), "{said}");
+        assert!(!said.contains("given by hand"), "{said}");
+        erp.follow(&[&["--accept", &accept], &approved[..]].concat());
+        erp.both_hold();
+    }
+);

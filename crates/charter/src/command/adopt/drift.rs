@@ -8,7 +8,6 @@ use super::runs;
 use crate::client::Client;
 use crate::failure::{Failure, Result};
 use charter_adopt::change::Changes;
-use charter_adopt::ids;
 use charter_adopt::named::Named;
 use charter_adopt::plan::{self, Ground};
 use charter_adopt::rows::{Making, Rows, Source};
@@ -168,7 +167,7 @@ async fn by_hand(
             let principal = making.principal(user.id);
             met.push(principal.0);
             let is_over_all = over_all.contains_key(&principal.0)
-                && ids::is_of_a_run(principal.0)
+                && known.is_own(principal)
                 && !before.is_over_all(user)
                 && !intended.is_over_all(user);
             let ends = |id| changes.stops(principal.0) || changes.ends(id, principal.0);

@@ -9,10 +9,10 @@ use crate::config::Configuration;
 use crate::failure::{Failure, Result};
 use crate::folder::Folder;
 use crate::installation;
+use charter_adopt::module;
 use charter_adopt::plan::Ground;
 use charter_adopt::proof::Beyond;
 use charter_adopt::rows::Known;
-use charter_adopt::{ids, module};
 use charter_catalogue::OwnCatalogue;
 use charter_kernel::catalogue::Catalogue;
 use charter_kernel::{Key, OrganizationId, PrincipalId};
@@ -235,10 +235,12 @@ impl Here {
         Ok((merged, own))
     }
 
-    /// What accounts that no run made may do of the installation itself, and could not in the other system, by their logins.
+    /// What accounts that runs of the source did not make, or not alone, may do of the installation itself by other rows than those of these runs,
+    /// and could not in the other system, by their logins.
     pub async fn beyond(&self, ground: &Ground<'_>) -> Result<Beyond> {
         let Some(client) = &self.client else { return Ok(Beyond::new()) };
-        let over = equivalence::over(client, ground, self.known.platform, None).await?;
+        let without = (!self.known.runs.is_empty()).then_some(&self.source);
+        let over = equivalence::over(client, ground, self.known.platform, without).await?;
         if over.is_empty() {
             return Ok(Beyond::new());
         }
@@ -246,7 +248,7 @@ impl Here {
             self.accounts.iter().map(|it| (it.legacy_id.as_str(), it.principal)).collect();
         Ok(ground.beyond(|user| {
             let known = self.known.users.get(user.id).or_else(|| coming.get(user.id))?;
-            if ids::is_of_a_run(known.0) { None } else { over.get(&known.0) }
+            if self.known.is_own(*known) { None } else { over.get(&known.0) }
         }))
     }
 
