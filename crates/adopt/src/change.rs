@@ -1,8 +1,8 @@
 //! What a run changes and takes away of what earlier runs of its source wrote: as the service tells what stands, and as it is sent.
 
+use crate::named::Named;
 use charter_kernel::facts::{OrganizationStatus, PrincipalStatus};
 use charter_kernel::{AssignmentId, GrantId, OrganizationId, PrincipalId};
-use crate::named::Named;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 

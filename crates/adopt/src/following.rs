@@ -350,7 +350,8 @@ impl<'a> Following<'a> {
         self.changes.accounts.dedup_by_key(|it| it.principal.0);
         self.changes.memberships.sort_by_key(|it| (it.organization, it.principal.0));
         self.changes.kept.close();
-        self.changes.told = one_by_one("stops", &self.stopping).chain(one_by_one("left", &self.left)).collect();
+        self.changes.told =
+            one_by_one("stops", &self.stopping).chain(one_by_one("left", &self.left)).collect();
         (self.changes, words(&self.stopping), words(&self.left))
     }
 

@@ -433,9 +433,8 @@ impl<'a> Ground<'a> {
     }
 
     fn mapped_and_missing(&self) -> impl Iterator<Item = &String> {
-        let is_missing = |(name, becomes): &(&String, &Becomes)| {
-            **becomes != Becomes::Unknown && !self.has_role(name)
-        };
+        let is_missing =
+            |(name, becomes): &(&String, &Becomes)| **becomes != Becomes::Unknown && !self.has_role(name);
         self.mapping.roles.iter().filter(is_missing).map(|(name, _)| name)
     }
 

@@ -5,11 +5,14 @@ use crate::question::{AskedPath, ResourceAsked, WHY, Words, may_ask, permission_
 use crate::shadow::BesideView;
 use charter_app::check::{self, Answer, LimitAsked, Question};
 use charter_app::shadow::{self, Side};
-use charter_kernel::{Decision, Key, Problem, ProblemKind, Revision, Timestamp};
+use charter_app::snapshot::Snapshot;
+use charter_app::{App, RequestContext};
+use charter_kernel::{Decision, Key, OrganizationId, PrincipalId, Problem, ProblemKind, Revision, Timestamp};
 use charter_policy::{PathStep, Remedy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// Checks in one batch at most.
 pub const BATCH_MAX: usize = 1_000;
@@ -271,8 +274,9 @@ async fn one(call: Call<AskedPath, (), Check>) -> Result<Reply<CheckAnswer>, Pro
         let revision = ours.revision;
         return Ok(Reply::new(answer).revision(revision));
     }
-    let Answer { decision, age_seconds, warning, answered_by } =
-        check::check(app, ctx, organization, call.at_least, &question, limit.as_ref()).await?;
+    let answered = check::check(app, ctx, organization, call.at_least, &question, limit.as_ref()).await;
+    app.note_served(ctx, organization, 1, answered.as_ref().err());
+    let Answer { decision, age_seconds, warning, answered_by } = answered?;
     let answered_by = answered_by.map(Side::as_str);
     let answer = CheckAnswer { warning, answered_by, ..CheckAnswer::of(&decision, age_seconds, permission) };
     Ok(Reply::new(answer).revision(decision.revision))
@@ -285,6 +289,27 @@ fn limit_asked(limit: Option<Key>, amount: Option<i64>) -> Result<Option<LimitAs
         (Some(_), Some(..=0)) => Err(Problem::invalid("amount", "at least 1 is expected")),
         (limit, amount) => Ok(limit.map(|limit| LimitAsked { limit, amount: amount.unwrap_or(1) })),
     }
+}
+
+/// Questions with the principals they are about.
+type Subjects<'a> = Vec<(Question<'a>, Option<PrincipalId>)>;
+
+async fn decided<'a>(
+    app: &App,
+    ctx: &RequestContext,
+    organization: OrganizationId,
+    at_least: Option<Revision>,
+    questions: Vec<Question<'a>>,
+) -> Result<(Arc<Snapshot>, Subjects<'a>, Vec<Decision>), Problem> {
+    let snapshot = check::pinned(app, ctx, organization, at_least).await?;
+    let mut asked = Vec::with_capacity(questions.len());
+    for question in questions {
+        let subject = app.subject_of(organization, &snapshot, question.subject).await?;
+        asked.push((question, subject));
+    }
+    let patience = shadow::Patience::begin();
+    let decisions = app.decide_all(ctx, organization, &snapshot, &asked, &patience).await?;
+    Ok((snapshot, asked, decisions))
 }
 
 async fn batch(call: Call<AskedPath, (), CheckBatch>) -> Result<Reply<CheckAnswers>, Problem> {
@@ -304,15 +329,11 @@ async fn batch(call: Call<AskedPath, (), CheckBatch>) -> Result<Reply<CheckAnswe
         let at = format!("checks.{at}.");
         questions.push(Question { asked: Some(words.asked(&at)?), ..words.question(ctx, &at)? });
     }
-    let snapshot = check::pinned(app, ctx, organization, call.at_least).await?;
+    let count = questions.len() as u64;
+    let decided = decided(app, ctx, organization, call.at_least, questions).await;
+    app.note_served(ctx, organization, count, decided.as_ref().err());
+    let (snapshot, asked, decisions) = decided?;
     let age_seconds = app.age_seconds(ctx);
-    let mut asked = Vec::with_capacity(questions.len());
-    for question in questions {
-        let subject = app.subject_of(organization, &snapshot, question.subject).await?;
-        asked.push((question, subject));
-    }
-    let patience = shadow::Patience::begin();
-    let decisions = app.decide_all(ctx, organization, &snapshot, &asked, &patience).await?;
     let mut answers = Vec::with_capacity(asked.len());
     for ((question, subject), decision) in asked.iter().zip(decisions) {
         if let Some(subject) = subject {

@@ -216,6 +216,7 @@ impl App {
                 })
                 .await;
             if let Err(problem) = written {
+                self.shadow().unaudited(organization, &problem);
                 self.denials().give_back(organization, count, at);
                 failed = Some(problem);
             }

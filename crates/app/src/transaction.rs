@@ -3,7 +3,6 @@
 
 use crate::App;
 use crate::audit;
-use crate::clock::World;
 use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::{OrganizationId, Problem, ProblemKind, Revision, Timestamp};
@@ -18,7 +17,7 @@ pub struct Transaction<'a> {
     organization: OrganizationId,
     revision: Revision,
     now: Timestamp,
-    world: World,
+    app: App,
 }
 
 /// What a committed write leaves behind. Only `Transaction::commit` makes one.
@@ -32,11 +31,11 @@ impl<'a> Transaction<'a> {
         tx: &'a mut Tx,
         organization: OrganizationId,
         now: Timestamp,
-        world: World,
+        app: App,
     ) -> Result<Self, Problem> {
         let revision = store::revision::bump(tx, organization, now).await?;
         tx.notify(&format!("{organization}:{revision}")).await?;
-        Ok(Self { tx, organization, revision, now, world })
+        Ok(Self { tx, organization, revision, now, app })
     }
 
     /// The statements of the store run on this.
@@ -71,14 +70,15 @@ impl<'a> Transaction<'a> {
         value: T,
     ) -> Result<Committed<T>, Problem> {
         // Other nodes read changes again from 60 s back: one that is stamped earlier than that must not become final.
-        if self.world.now() > self.now.plus_seconds(LONGEST_SECONDS) {
+        if self.app.now() > self.now.plus_seconds(LONGEST_SECONDS) {
             return Err(Problem::new(
                 ProblemKind::Unavailable,
                 "the change took too long and was given up: try again",
             )
             .retry_after(1));
         }
-        audit::append(self.tx, std::iter::once(event).chain(more)).await?;
+        let written = audit::append(self.tx, std::iter::once(event).chain(more)).await;
+        written.inspect_err(|problem| self.app.shadow().unaudited(self.organization, problem))?;
         Ok(Committed { value, revision: self.revision })
     }
 }
@@ -96,12 +96,12 @@ impl App {
         T: Send + 'static,
         F: for<'a> FnOnce(Transaction<'a>) -> BoxFuture<'a, Result<Committed<T>, Problem>> + Send + 'static,
     {
-        let world = self.world().clone();
+        let app = self.clone();
         let committed = self
             .database()
             .write(scope, move |tx: &mut Tx| {
                 Box::pin(async move {
-                    let transaction = Transaction::open(tx, organization, now, world).await?;
+                    let transaction = Transaction::open(tx, organization, now, app).await?;
                     body(transaction).await
                 }) as BoxFuture<'_, Result<Committed<T>, Problem>>
             })

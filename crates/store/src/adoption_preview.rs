@@ -23,7 +23,8 @@ pub async fn rows(conn: &mut Conn, range: Range) -> Result<Vec<(&'static str, u6
     let (first, last) = (PrincipalId(range.from), PrincipalId(range.to));
     let kind = |row: RowRef<'_>| Ok((row::text(row, 0)?, row.get::<u64>(1)?));
     let recorded = row::list(conn, &RECORDED, params![range.run], kind).await?;
-    let of = |word: &str| recorded.iter().filter(|(kind, _)| kind == word).map(|(_, count)| *count).sum::<u64>();
+    let of =
+        |word: &str| recorded.iter().filter(|(kind, _)| kind == word).map(|(_, count)| *count).sum::<u64>();
     let users: u64 = conn.query_one(&USERS, params![first, last]).await?.get(0)?;
     let own: u64 = conn.query_one(&MEMBERSHIPS, params![first, last]).await?.get(0)?;
     let assignments: u64 = conn.query_one(&ASSIGNMENTS, params![range.run, first, last]).await?.get(0)?;

@@ -146,9 +146,15 @@ impl Arrived {
         Ok(())
     }
 
+    fn served(&self, checks: usize, problem: Option<&Problem>) {
+        self.app.note_served(&self.ctx, self.organization, checks as u64, problem);
+    }
+
     async fn single(&self, asking: &Asking<'_>) -> Result<Response, Problem> {
         let mut body = String::with_capacity(answer::DECISION_BYTES);
-        let decision = self.decide(asking, &mut None).await?;
+        let decision = self.decide(asking, &mut None).await;
+        self.served(1, decision.as_ref().err());
+        let decision = decision?;
         answer::decision(&mut body, &decision, self.snapshot.answered_by(&decision));
         Ok(Answer::json(body).into())
     }
@@ -231,12 +237,19 @@ pub async fn many(call: Raw) -> Result<Response, Problem> {
         let asking = Asking::whole(subject.as_ref(), action.as_ref(), resource.as_ref(), batch.context)?;
         return arrived.single(&asking).await;
     }
+    let body = evaluated(&arrived, &batch).await;
+    arrived.served(batch.items.len(), body.as_ref().err());
+    Ok(Answer::json(body?).into())
+}
+
+/// The answers to a batch, as they are sent.
+async fn evaluated(arrived: &Arrived, batch: &Batch<'_>) -> Result<String, Problem> {
     let mut body = String::with_capacity(24 + batch.items.len() * answer::DECISION_BYTES);
     body.push_str(r#"{"evaluations":["#);
     if arrived.app.asks_elsewhere(arrived.organization, &arrived.snapshot).await? {
-        arrived.many_elsewhere(&batch, &mut body).await?;
+        arrived.many_elsewhere(batch, &mut body).await?;
         body.push_str("]}");
-        return Ok(Answer::json(body).into());
+        return Ok(body);
     }
     let mut last = None;
     for (position, item) in batch.items.iter().enumerate() {
@@ -259,5 +272,5 @@ pub async fn many(call: Raw) -> Result<Response, Problem> {
         }
     }
     body.push_str("]}");
-    Ok(Answer::json(body).into())
+    Ok(body)
 }

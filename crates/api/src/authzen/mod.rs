@@ -66,7 +66,9 @@ impl Arrived {
         call.app.may_ask(&call.ctx, organization, None).await?;
         require_json(&call.parts.headers)?;
         let body = call.bytes().await?;
-        let snapshot = check::pinned(&call.app, &call.ctx, organization, call.at_least).await?;
+        let snapshot = check::pinned(&call.app, &call.ctx, organization, call.at_least).await;
+        let snapshot = snapshot
+            .inspect_err(|problem| call.app.note_served(&call.ctx, organization, 1, Some(problem)))?;
         let RawCall { app, ctx, at_least, .. } = call;
         Ok(Self { app, ctx, organization, at_least, snapshot, body })
     }

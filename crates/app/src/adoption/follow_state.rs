@@ -181,9 +181,8 @@ impl Judging<'_> {
             let held = rows::accounts_of(conn, self.source, &[it.principal]).await?;
             // One that another source has as well may only act again, where a run of this one stopped it.
             let is_again = it.status == Some(ACTIVE) && it.login.is_none() && it.name.is_none();
-            let may = |held: &&rows::HeldAccount| {
-                self.runs.made(held.principal.0) && (!held.is_shared || is_again)
-            };
+            let may =
+                |held: &&rows::HeldAccount| self.runs.made(held.principal.0) && (!held.is_shared || is_again);
             let Some(held) = held.first().filter(may) else {
                 self.no_row(KIND, place, "principal");
                 continue;

@@ -359,8 +359,7 @@ async fn members(
     let recorded = rows::recorded_members(conn, &runs.numbers, organization, span).await?;
     let recorded: HashSet<PrincipalId> = recorded.into_iter().collect();
     let wrote = rows::wrote_into(conn, &runs.numbers, organization).await?;
-    let may_be_noted =
-        |it: &&HeldMembership| recorded.contains(&it.principal) || !it.times.is_untouched();
+    let may_be_noted = |it: &&HeldMembership| recorded.contains(&it.principal) || !it.times.is_untouched();
     let keys = page.iter().filter(may_be_noted).map(|it| (organization, key_of(it.principal.0)));
     let notes = notes(conn, ChangeKind::Membership, &keys.collect::<Vec<RowKey>>()).await?;
     let mut assignments = given(runs, rows::assignments(conn, organization, span, runs.end()).await?);

@@ -1,7 +1,7 @@
 //! What taking a run back would do, told before anything is done: the same that `undo.rs` does, counted.
 
-use super::undo::{Undone, made_since, owners, require_step, stands};
 use super::run::{RunView, reading_problem, view};
+use super::undo::{Undone, made_since, owners, require_step, stands};
 use super::{Run, RunState, Step, UndoDraft, known, range_of, require_operator};
 use crate::App;
 use crate::caller::RequestContext;

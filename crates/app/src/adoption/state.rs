@@ -176,7 +176,8 @@ async fn users(
     let ready = scene.ready;
     let legacy: Vec<String> = ready.users.iter().map(|(legacy, _)| legacy.clone()).collect();
     let linked = link::linked_users(conn, &scene.run.source, &legacy).await?;
-    let linked: HashMap<&str, PrincipalId> = linked.iter().map(|(legacy, id)| (legacy.as_str(), *id)).collect();
+    let linked: HashMap<&str, PrincipalId> =
+        linked.iter().map(|(legacy, id)| (legacy.as_str(), *id)).collect();
     let logins: Vec<String> = ready.users.iter().map(|(_, it)| it.login.clone()).collect();
     let taken = lookup::logins(conn, &logins).await?;
     let taken: HashMap<&str, &KnownPrincipal> = taken.iter().map(|it| (it.login.as_str(), it)).collect();

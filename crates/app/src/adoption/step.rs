@@ -1,9 +1,7 @@
 //! The steps of a run, in order. What they come to decides how far the run is.
 
 use super::run::{RunView, view};
-use super::{
-    LEASE, RunState, Step, StepRow, StepState, event, hold, known, range_of, require_operator,
-};
+use super::{LEASE, RunState, Step, StepRow, StepState, event, hold, known, range_of, require_operator};
 use crate::App;
 use crate::caller::RequestContext;
 use crate::transaction::{Committed, Transaction};

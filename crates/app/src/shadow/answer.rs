@@ -198,6 +198,9 @@ impl App {
         if mode.mode == ShadowMode::Off {
             return Ok(ours);
         }
+        if mode.mode == ShadowMode::CutOver {
+            self.shadow().serving.watch(organization, mode.since);
+        }
         let ours = self.unless_elsewhere(organization, snapshot, question, ours).await?;
         let Some(asked) = Self::legacy_question(organization, snapshot, question, subject, &ours, ctx.now)
         else {
@@ -207,16 +210,16 @@ impl App {
         let compared = |theirs| Compared { asked: &asked, ours: &ours, theirs, since: mode.since, at };
         match (self.ask_legacy(&asked), mode.mode) {
             (Answering::Now(theirs), ShadowMode::Shadow) => {
-                self.shadow().tally.take(compared(&theirs));
+                self.shadow().take(compared(&theirs));
                 Ok(followed(&theirs, &ours, at))
             }
             (Answering::Later(answering), ShadowMode::Shadow) => {
                 let theirs = in_time(answering, patience).await;
-                self.shadow().tally.take(compared(&theirs));
+                self.shadow().take(compared(&theirs));
                 Ok(followed(&theirs, &ours, at))
             }
             (Answering::Now(theirs), _) => {
-                self.shadow().tally.take(compared(&theirs));
+                self.shadow().take(compared(&theirs));
                 Ok(ours)
             }
             (Answering::Later(answering), _) => {
@@ -226,7 +229,7 @@ impl App {
                     let theirs = LegacyAnswer::Unavailable("too many questions wait for it".to_owned());
                     let compared =
                         Compared { asked: &asked, ours: &ours, theirs: &theirs, since: mode.since, at };
-                    self.shadow().tally.take(compared);
+                    self.shadow().take(compared);
                 }
                 Ok(ours)
             }
@@ -238,13 +241,7 @@ impl App {
 pub async fn compare_waiting(app: &App) {
     while let Some(Comparison { asked, ours, mode, at, answering }) = app.shadow().waiting.take() {
         let theirs = answering.await;
-        app.shadow().tally.take(Compared {
-            asked: &asked,
-            ours: &ours,
-            theirs: &theirs,
-            since: mode.since,
-            at,
-        });
+        app.shadow().take(Compared { asked: &asked, ours: &ours, theirs: &theirs, since: mode.since, at });
     }
 }
 

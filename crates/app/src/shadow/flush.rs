@@ -1,6 +1,7 @@
 //! What was compared is written once a second; and the look at what was written, after which an organization goes back by itself.
 
 use super::mode::go_back;
+use super::serving::Verdict;
 use super::tally::{Counted, Pair, Undisputed};
 use super::{BackLimits, Quiet, ShadowCounts, ShadowMode, ShadowRow};
 use crate::App;
@@ -157,7 +158,28 @@ pub async fn flush(app: &App) -> Result<(), Problem> {
             failed = Some(problem);
         }
     }
-    failed.map_or(Ok(()), Err)
+    match (watch(app).await, failed) {
+        (outcome, None) => outcome,
+        (_, Some(problem)) => Err(problem),
+    }
+}
+
+/// Takes those back that are served badly; what cannot be written is tried again.
+async fn watch(app: &App) -> Result<(), Problem> {
+    let mut outcome = Ok(());
+    for (organization, since, verdict) in app.shadow().serving.verdicts(app.now(), app.shadow().back_limits())
+    {
+        match verdict {
+            Verdict::Blind(why) => {
+                tracing::warn!(%organization, why, "not gone back: the other system gives no answers either");
+            }
+            Verdict::Back(why) => match go_back(app, organization, since, why).await {
+                Ok(()) => app.shadow().serving.forget(organization, since),
+                Err(problem) => outcome = Err(problem),
+            },
+        }
+    }
+    outcome
 }
 
 #[cfg(test)]
@@ -177,10 +199,10 @@ mod tests {
         assert_eq!(told(usual, 1_000, 0, 2).unwrap(), why);
         assert!(told(usual, 10_000, 0, 10).is_none());
         assert!(told(usual, 10_000, 0, 11).is_some());
-        let strict = BackLimits { losses_max: 0, checks_min: 1 };
+        let strict = BackLimits { losses_max: 0, checks_min: 1, ..usual };
         assert!(told(strict, 0, 0, 0).is_none());
         assert!(told(strict, 1, 0, 1).unwrap().ends_with("more than 0 %"));
-        let patient = BackLimits { losses_max: 100_000, checks_min: 1 };
+        let patient = BackLimits { losses_max: 100_000, checks_min: 1, ..usual };
         assert!(told(patient, u64::MAX, 0, u64::MAX).is_none());
         assert!(told(patient, 9, 2, 0).is_some(), "no setting puts up with a gain");
     }

@@ -242,7 +242,8 @@ pub(super) async fn go_back(
     let written = app.write(scope, organization, now, move |mut transaction: Transaction<'_>| {
         Box::pin(async move {
             let before = store::shadow::hold(transaction.tx(), organization).await?;
-            let still = |row: &ShadowRow| row.mode == ShadowMode::CutOver && row.since == since;
+            let still =
+                |row: &ShadowRow| row.mode == ShadowMode::CutOver && row.since == since && row.is_automatic;
             let Some(before) = before.filter(still) else {
                 return Err(Problem::new(ProblemKind::Changed, "the mode was changed meanwhile"));
             };

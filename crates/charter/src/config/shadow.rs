@@ -49,7 +49,13 @@ impl Reading<'_> {
     /// What takes an organization back that was cut over.
     pub(super) fn shadow_back(&mut self) -> BackLimits {
         let mut count = |key| u32::try_from(self.number(key)).unwrap_or(u32::MAX);
-        BackLimits { losses_max: count("shadow_losses_max"), checks_min: count("shadow_losses_from") }
+        BackLimits {
+            losses_max: count("shadow_losses_max"),
+            checks_min: count("shadow_losses_from"),
+            errors_max: count("shadow_errors_max"),
+            errors_from: count("shadow_errors_from"),
+            p99_ms_max: count("shadow_p99_ms_max"),
+        }
     }
 
     /// Where answers come from: one place at most.

@@ -20,63 +20,79 @@ pub fn killed(erp: &Erp<'_>, run: u32, plan: &str, pause: u64) -> bool {
     is_at_work
 }
 
-both_engines!(a_role_that_nobody_has_any_more_is_a_note_and_a_mistyped_one_a_fault, async |database: TestDatabase| {
-    let erp = Erp::with(&database, 20).await;
-    erp.mapped("viewer");
-    let accept = ["--accept", "boss", "--approved-by", "Ann", "--approved-by", "Bob"];
-    erp.plan(&accept).ended(0);
-    erp.apply(&[]).ended(0);
-    database.maintain("update users set role = 'Viewer' where role = 'boss'").await.unwrap();
-    // The same mapping and the same words as before: two runs in a row.
-    for (id, role) in [(500, "accountant"), (501, "manager")] {
-        let row = format!("insert into users values ({id}, 'u{id}@toys.example', 'U', '{role}', true, 1, null)");
-        database.maintain(&row).await.unwrap();
-        let run = erp.plan(&accept).ended(0);
-        assert!(run.told().contains("gone there: roles of the mapping") && run.told().contains("\"boss\""), "{}", run.out);
+both_engines!(
+    a_role_that_nobody_has_any_more_is_a_note_and_a_mistyped_one_a_fault,
+    async |database: TestDatabase| {
+        let erp = Erp::with(&database, 20).await;
+        erp.mapped("viewer");
+        let accept = ["--accept", "boss", "--approved-by", "Ann", "--approved-by", "Bob"];
+        erp.plan(&accept).ended(0);
+        erp.apply(&[]).ended(0);
+        database.maintain("update users set role = 'Viewer' where role = 'boss'").await.unwrap();
+        // The same mapping and the same words as before: two runs in a row.
+        for (id, role) in [(500, "accountant"), (501, "manager")] {
+            let row = format!(
+                "insert into users values ({id}, 'u{id}@toys.example', 'U', '{role}', true, 1, null)"
+            );
+            database.maintain(&row).await.unwrap();
+            let run = erp.plan(&accept).ended(0);
+            assert!(
+                run.told().contains("gone there: roles of the mapping") && run.told().contains("\"boss\""),
+                "{}",
+                run.out
+            );
+            let plan = erp.follow(&accept);
+            assert_eq!(plan["gone_roles"], serde_json::json!(["boss"]), "{plan:#}");
+        }
+        // Back again it is mapped as ever.
+        database.maintain("update users set role = 'boss' where id = 500").await.unwrap();
         let plan = erp.follow(&accept);
-        assert_eq!(plan["gone_roles"], serde_json::json!(["boss"]), "{plan:#}");
+        assert_eq!(plan.get("gone_roles"), None, "{plan:#}");
+        // A name that was never there is a fault as before.
+        let text = std::fs::read_to_string(erp.place.path("roles.toml")).unwrap();
+        erp.place.write("roles.toml", &text.replace("\"boss\" =", "\"bosss\" = \"viewer\"\n\"boss\" ="));
+        let run = erp.plan(&accept).ended(1);
+        assert!(run.told().contains("\"bosss\": there is no such role there"), "{}", run.out);
+        erp.place.write("roles.toml", &text);
+        let run = erp.plan(&["--accept", "bosss"]).ended(1);
+        assert!(run.told().contains("--accept \"bosss\": there is no role of this name"), "{}", run.out);
     }
-    // Back again it is mapped as ever.
-    database.maintain("update users set role = 'boss' where id = 500").await.unwrap();
-    let plan = erp.follow(&accept);
-    assert_eq!(plan.get("gone_roles"), None, "{plan:#}");
-    // A name that was never there is a fault as before.
-    let text = std::fs::read_to_string(erp.place.path("roles.toml")).unwrap();
-    erp.place.write("roles.toml", &text.replace("\"boss\" =", "\"bosss\" = \"viewer\"\n\"boss\" ="));
-    let run = erp.plan(&accept).ended(1);
-    assert!(run.told().contains("\"bosss\": there is no such role there"), "{}", run.out);
-    erp.place.write("roles.toml", &text);
-    let run = erp.plan(&["--accept", "bosss"]).ended(1);
-    assert!(run.told().contains("--accept \"bosss\": there is no role of this name"), "{}", run.out);
-});
+);
 
-both_engines!(a_plan_beside_a_run_that_was_broken_off_says_what_comes_first, async |database: TestDatabase| {
-    let erp = Erp::with(&database, 12_000).await;
-    erp.mapped("none");
-    erp.plan(&[]).ended(0);
-    let kept = std::fs::read_to_string(erp.place.path("plan.json")).unwrap();
-    assert!(killed(&erp, 1, "plan.json", 100), "the run was over before it was killed");
-    // The same plan again goes on with it; another one cannot begin.
-    let run = erp.plan(&["--json"]).ended(0).json();
-    let hash = run["plan"]["hash"].as_str().unwrap().to_owned();
-    assert!(kept.contains(&hash), "{hash}");
-    let run = erp.plan(&["--approved-by", "Ann"]).ended(1);
-    let said = run.told();
-    assert!(said.contains("run 1 of legacy was begun and is not done") && said.contains("finish it with its own plan"), "{said}");
-    erp.apply(&[]).ended(2);
-    // The other system changed: it cannot go on, and nobody is told that nothing was written.
-    database.maintain("update users set role = 'Viewer' where id = 0").await.unwrap();
-    let run = erp.plan(&[]).ended(1);
-    let said = run.told();
-    assert!(said.contains("it cannot go on: take it back, charter adopt rollback"), "{said}");
-    erp.place.write("plan.json", &kept);
-    let run = erp.apply(&[]).ended(2);
-    assert!(run.told().contains("run 1 of legacy of this plan was begun and is not done"), "{}", run.err);
-    assert!(!run.told().contains("nothing was written"), "{}", run.err);
-    erp.run(&["adopt", "rollback"]).ended(0);
-    let run = erp.apply(&[]).ended(2);
-    assert!(run.told().contains("nothing was written"), "{}", run.err);
-    erp.plan(&[]).ended(0);
-    let run = erp.apply(&[]).ended(0);
-    assert!(run.told().contains("run 2 is applied"), "{}", run.out);
-});
+both_engines!(
+    a_plan_beside_a_run_that_was_broken_off_says_what_comes_first,
+    async |database: TestDatabase| {
+        let erp = Erp::with(&database, 12_000).await;
+        erp.mapped("none");
+        erp.plan(&[]).ended(0);
+        let kept = std::fs::read_to_string(erp.place.path("plan.json")).unwrap();
+        assert!(killed(&erp, 1, "plan.json", 100), "the run was over before it was killed");
+        // The same plan again goes on with it; another one cannot begin.
+        let run = erp.plan(&["--json"]).ended(0).json();
+        let hash = run["plan"]["hash"].as_str().unwrap().to_owned();
+        assert!(kept.contains(&hash), "{hash}");
+        let run = erp.plan(&["--approved-by", "Ann"]).ended(1);
+        let said = run.told();
+        assert!(
+            said.contains("run 1 of legacy was begun and is not done")
+                && said.contains("finish it with its own plan"),
+            "{said}"
+        );
+        erp.apply(&[]).ended(2);
+        // The other system changed: it cannot go on, and nobody is told that nothing was written.
+        database.maintain("update users set role = 'Viewer' where id = 0").await.unwrap();
+        let run = erp.plan(&[]).ended(1);
+        let said = run.told();
+        assert!(said.contains("it cannot go on: take it back, charter adopt rollback"), "{said}");
+        erp.place.write("plan.json", &kept);
+        let run = erp.apply(&[]).ended(2);
+        assert!(run.told().contains("run 1 of legacy of this plan was begun and is not done"), "{}", run.err);
+        assert!(!run.told().contains("nothing was written"), "{}", run.err);
+        erp.run(&["adopt", "rollback"]).ended(0);
+        let run = erp.apply(&[]).ended(2);
+        assert!(run.told().contains("nothing was written"), "{}", run.err);
+        erp.plan(&[]).ended(0);
+        let run = erp.apply(&[]).ended(0);
+        assert!(run.told().contains("run 2 is applied"), "{}", run.out);
+    }
+);

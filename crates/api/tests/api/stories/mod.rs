@@ -49,6 +49,7 @@ mod role;
 mod search;
 mod session;
 mod shadow;
+mod shadow_back;
 mod shadow_batch;
 mod shadow_mode;
 mod signing_key;

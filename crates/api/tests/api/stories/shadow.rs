@@ -1,6 +1,6 @@
 //! Answers beside the rule of another system: whose is given in each mode, what is compared, and what stops somebody in every mode.
 
-use super::{ANN, BOB, CAT, EVE, Story, Who};
+use super::{ANN, BOB, CAT, EVE, StillClock, Story, Who};
 use charter_app::shadow::{Answering, LegacyAnswer, LegacyQuestion, LegacyRule, compare_waiting};
 use charter_db::{BoxFuture, Error, Scope, Statement, Tx, Value as Cell};
 use charter_kernel::{OrganizationId, PrincipalId};
@@ -8,6 +8,7 @@ use charter_testkit::both_engines;
 use charter_testkit::database::TestDatabase;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 pub const TOYS: &str = "/api/v1/organizations/toys/shadow";
@@ -23,11 +24,16 @@ pub struct Sheet {
     /// Whether it takes its time.
     is_slow: Mutex<bool>,
     asked: Mutex<usize>,
+    /// A clock that goes on by so many milliseconds whenever it is asked.
+    takes: Mutex<Option<(Arc<StillClock>, i64)>>,
 }
 
 impl Sheet {
     fn says(&self, question: &LegacyQuestion) -> LegacyAnswer {
         *self.asked.lock().unwrap() += 1;
+        if let Some((clock, millis)) = &*self.takes.lock().unwrap() {
+            clock.0.fetch_add(millis * 1_000, Ordering::AcqRel);
+        }
         if *self.is_away.lock().unwrap() {
             return LegacyAnswer::Unavailable("gone for lunch".to_owned());
         }
@@ -46,6 +52,11 @@ impl Sheet {
 
     pub fn be_away(&self, is_away: bool) {
         *self.is_away.lock().unwrap() = is_away;
+    }
+
+    /// From now on each question takes so long, by the clock of the story.
+    pub fn take_millis(&self, story: &Story, millis: i64) {
+        *self.takes.lock().unwrap() = Some((Arc::clone(&story.clock), millis));
     }
 
     pub fn be_slow(&self) {

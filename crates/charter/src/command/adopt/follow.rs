@@ -223,8 +223,11 @@ pub async fn as_planned(client: &Client, ground: &Ground<'_>, here: &Here, plan:
 /// Whether the accounts that a plan names are among those that change.
 fn is_among(planned: &[Named], found: &[Named]) -> bool {
     let changes = |it: &&Named| it.why.is_none();
-    let found: HashSet<(&str, &str, Option<&str>)> =
-        found.iter().filter(changes).map(|it| (it.what.as_str(), it.who.as_str(), it.now.as_deref())).collect();
+    let found: HashSet<(&str, &str, Option<&str>)> = found
+        .iter()
+        .filter(changes)
+        .map(|it| (it.what.as_str(), it.who.as_str(), it.now.as_deref()))
+        .collect();
     let mut planned = planned.iter().filter(changes);
     planned.all(|it| found.contains(&(it.what.as_str(), it.who.as_str(), it.now.as_deref())))
 }

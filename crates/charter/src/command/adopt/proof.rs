@@ -359,7 +359,10 @@ fn told(path: &Path, checked: &Value, proof: &Value, is_signed: bool) -> String 
     }
     let since = output::to_the_second(text(checked, "run_ended_at"));
     told.push_str(&match text(checked, "run_state") {
-        "undone" => output::wrapped("", &format!("the run was taken back since, at {since}: what it proves is not so any more")),
+        "undone" => output::wrapped(
+            "",
+            &format!("the run was taken back since, at {since}: what it proves is not so any more"),
+        ),
         "undoing" => output::wrapped("", "the run is being taken back: what it proves is not so any more"),
         "applying" | "failed" => {
             output::wrapped("", "the run is not applied now: charter adopt status shows how it stands")

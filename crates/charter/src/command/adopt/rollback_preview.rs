@@ -49,7 +49,9 @@ pub fn tell(is_json: bool, source: &str, preview: &Preview) {
             })
         };
         let runs: Vec<Value> = preview.runs.iter().map(run).collect();
-        show::raw(&json!({ "dry_run": true, "to": preview.step, "runs": runs, "codes_go": preview.codes_go }));
+        show::raw(
+            &json!({ "dry_run": true, "to": preview.step, "runs": runs, "codes_go": preview.codes_go }),
+        );
         return;
     }
     if preview.runs.is_empty() {
@@ -81,13 +83,19 @@ fn one(run: u64, found: &Value, step: &str) -> String {
     }];
     let put_back = count(found, PUT_BACK);
     if put_back > 0 {
-        parts.push(format!("{} would be put back", counted(put_back, "row of earlier runs", "rows of earlier runs")));
+        parts.push(format!(
+            "{} would be put back",
+            counted(put_back, "row of earlier runs", "rows of earlier runs")
+        ));
     }
     let mut told = output::wrapped(&format!("run {run} would be taken back{to}: "), &parts.join("; "));
     let made = found.get("discarded").and_then(Value::as_object).into_iter().flatten();
     let made: Vec<String> = made.map(|(kind, count)| format!("{kind} ({count})")).collect();
     if !made.is_empty() {
-        told.push_str(&output::wrapped("  ", &format!("of what people made since would go: {}", made.join(", "))));
+        told.push_str(&output::wrapped(
+            "  ",
+            &format!("of what people made since would go: {}", made.join(", ")),
+        ));
     }
     let kept = keys(found);
     if !kept.is_empty() {

@@ -87,9 +87,13 @@ pub async fn in_the_way(client: &Client, plan: &Plan) -> Result<Option<String>> 
     Ok(Some(if text(&run, "state") == "undoing" {
         format!("{who} {how}: {back} goes on with that; then plan again")
     } else if is_same_source && text(&run, "facts_fingerprint") != plan.facts {
-        format!("{who} {how}, and the other system has other rows by now, so it cannot go on: take it back, {back}, and plan again")
+        format!(
+            "{who} {how}, and the other system has other rows by now, so it cannot go on: take it back, {back}, and plan again"
+        )
     } else {
-        format!("{who} {how}: finish it with its own plan, charter adopt apply --plan FILE, or take it back, {back}; then plan again")
+        format!(
+            "{who} {how}: finish it with its own plan, charter adopt apply --plan FILE, or take it back, {back}; then plan again"
+        )
     }))
 }
 

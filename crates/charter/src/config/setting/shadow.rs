@@ -73,4 +73,25 @@ pub const ALL: &[Setting] = &[
         Reader::Server,
         "From how many checks of a day on losses take an organization back",
     ),
+    setting(
+        "shadow_errors_max",
+        Kind::Count(0, 100_000),
+        Ok("1000"),
+        Reader::Server,
+        "How many of 100,000 checks of five minutes may fail after a cut-over; with more the organization goes back by itself, unless more of the other system's answers are missing",
+    ),
+    setting(
+        "shadow_errors_from",
+        Kind::Count(1, 1_000_000_000),
+        Ok("100"),
+        Reader::Server,
+        "From how many checks of five minutes on failures and slow answers take an organization back",
+    ),
+    setting(
+        "shadow_p99_ms_max",
+        Kind::Count(1, 600_000),
+        Ok("1000"),
+        Reader::Server,
+        "How many milliseconds all but one in a hundred checks of five minutes may take after a cut-over",
+    ),
 ];
