@@ -16,6 +16,9 @@ pub struct ChangeCounts {
     pub grants: u64,
     /// Memberships of accounts that were here before, which end or begin again.
     pub memberships: u64,
+    /// Memberships in organizations that their users left, which go.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub memberships_removed: u64,
     /// Accounts that are deactivated.
     pub deactivated: u64,
     /// Accounts that act again.
@@ -30,6 +33,11 @@ pub struct ChangeCounts {
     pub organizations: u64,
     /// Assignments that go, by role.
     pub by_role: BTreeMap<String, u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+pub(crate) const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl ChangeCounts {
@@ -47,6 +55,7 @@ impl ChangeCounts {
                 it.assignments,
                 it.grants,
                 it.memberships,
+                it.memberships_removed,
                 it.deactivated,
                 it.reactivated,
                 it.renamed,
@@ -116,6 +125,8 @@ pub struct HeldMember {
     /// The run that made the account made the membership.
     pub with_account: bool,
     pub settled: bool,
+    /// It is as a run left it, and nothing hangs on it that people made.
+    pub bare: bool,
     pub assignments: Vec<(AssignmentId, String)>,
     pub grants: Vec<(GrantId, String)>,
 }
@@ -152,7 +163,7 @@ pub struct MembershipChange {
     pub organization: OrganizationId,
     /// Whose.
     pub principal: PrincipalId,
-    /// `active` or `deactivated`.
+    /// `active`, `deactivated` or `removed`.
     pub status: &'static str,
 }
 
@@ -235,10 +246,12 @@ impl Changes {
     pub fn counts(&self) -> ChangeCounts {
         let of = |status: &str| self.accounts.iter().filter(|it| it.status == Some(status)).count() as u64;
         let renamed = self.accounts.iter().filter(|it| it.login.is_some() || it.name.is_some());
+        let removed = self.memberships.iter().filter(|it| it.status == REMOVED).count() as u64;
         ChangeCounts {
             assignments: self.assignments.len() as u64,
             grants: self.grants.len() as u64,
-            memberships: self.memberships.len() as u64,
+            memberships: self.memberships.len() as u64 - removed,
+            memberships_removed: removed,
             deactivated: of(DEACTIVATED),
             reactivated: of(ACTIVE),
             renamed: renamed.count() as u64,
@@ -268,7 +281,7 @@ impl Changes {
     pub fn ends(&self, organization: OrganizationId, principal: u128) -> bool {
         let key = (organization, principal);
         let at = self.memberships.binary_search_by_key(&key, |it| (it.organization, it.principal.0));
-        at.ok().and_then(|at| self.memberships.get(at)).is_some_and(|it| it.status == DEACTIVATED)
+        at.ok().and_then(|at| self.memberships.get(at)).is_some_and(|it| it.status != ACTIVE)
     }
 }
 
@@ -313,6 +326,8 @@ impl Kept {
 
 pub(crate) const ACTIVE: &str = PrincipalStatus::Active.as_str();
 pub(crate) const CLOSED: &str = OrganizationStatus::Closed.as_str();
+/// Of a membership that goes.
+pub(crate) const REMOVED: &str = "removed";
 pub(crate) const DEACTIVATED: &str = PrincipalStatus::Deactivated.as_str();
 
 /// Accounts whose logins change, so that each comes after the one that has its new login now, and those that change places come together.

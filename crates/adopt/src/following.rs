@@ -6,7 +6,7 @@
 
 use crate::change::{
     ACTIVE, AccountChange, CLOSED, Changes, DEACTIVATED, Held, HeldAccount, HeldMember, HeldOrganization,
-    MembershipChange, ModuleChange, OrganizationChange, Removed, RoleChange, lower,
+    MembershipChange, ModuleChange, OrganizationChange, REMOVED, Removed, RoleChange, lower,
 };
 use crate::facts::LegacyUser;
 use crate::named::Named;
@@ -284,8 +284,9 @@ impl<'a> Following<'a> {
     fn member(&mut self, id: OrganizationId, held: &HeldMember) {
         let own = id.to_string();
         let mut rows = Rows::default();
-        for user in self.users(held.principal) {
-            self.making.member(user, &mut rows);
+        let users = self.users(held.principal);
+        for user in &users {
+            self.making.member(*user, &mut rows);
         }
         let bits = |id: &str| id.parse::<OrganizationId>().map_or(0, |id| lower(id.0));
         let here = |organization: &String| *organization == own;
@@ -315,10 +316,16 @@ impl<'a> Following<'a> {
         let is_wanted = wanted == Some(ACTIVE);
         // One that came with its account stops with it, unless the account goes on.
         let known = self.making.source().known;
+        let is_ours = held.recorded || held.with_account;
+        if wanted.is_none() && held.bare && is_ours && known.is_own(held.principal) && !users.is_empty() {
+            // Its user is somewhere else by now.
+            self.begins(id, held.principal, REMOVED);
+            return;
+        }
         let ends_alone = held.recorded || (held.with_account && known.shared.contains(&held.principal));
         match (is_wanted, held.status.as_str()) {
             (true, ACTIVE) | (false, DEACTIVATED) => {}
-            (true, DEACTIVATED) if (held.recorded || held.with_account) && held.settled => {
+            (true, DEACTIVATED) if is_ours && held.settled => {
                 self.begins(id, held.principal, ACTIVE);
             }
             (true, _) => {

@@ -1,7 +1,7 @@
 //! A plan: what would be written, who would gain or lose what, and what stands in the way. It is carried out exactly, or not at all.
 
 use crate::anomaly::{Anomalies, AnomalyKind};
-use crate::change::ChangeCounts;
+use crate::change::{ChangeCounts, is_none};
 use crate::facts::{LegacyFacts, LegacyRole, LegacyUser, NONE};
 use crate::intent::Intent;
 use crate::mapping::{self, Becomes, Mapping};
@@ -91,6 +91,9 @@ pub struct Plan {
     /// What stays otherwise here than there, as people changed it here.
     #[serde(default)]
     pub left: Vec<String>,
+    /// Passwords that changed there since they were taken over, when it was made: what is there by the time of the run is followed.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub passwords: u64,
     /// The first of those whom it changes, who stay as they are, and who stop it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub named: Vec<Named>,

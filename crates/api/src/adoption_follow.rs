@@ -77,7 +77,7 @@ struct MembershipBody {
     /// Whose.
     #[schemars(with = "wire::Id")]
     principal: PrincipalId,
-    /// `active` or `deactivated`.
+    /// `active` or `deactivated`; `removed` takes one away on which nothing hangs that people made.
     status: String,
 }
 

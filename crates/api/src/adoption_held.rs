@@ -206,6 +206,8 @@ struct MemberView {
     with_account: bool,
     /// Whether the membership is as a run left it.
     settled: bool,
+    /// Whether it is, and nothing hangs on it that people made.
+    bare: bool,
     /// Assignments of runs, each with its role.
     #[schemars(with = "Vec<(wire::Id, wire::Key)>")]
     assignments: Vec<(AssignmentId, String)>,
@@ -222,6 +224,7 @@ impl From<HeldMember> for MemberView {
             recorded: it.is_recorded,
             with_account: it.is_with_account,
             settled: it.is_settled,
+            bare: it.is_bare,
             assignments: it.assignments.into_iter().map(|(id, role)| (AssignmentId(id), role)).collect(),
             grants: it.grants.into_iter().map(|(id, pattern)| (GrantId(id), pattern)).collect(),
         }

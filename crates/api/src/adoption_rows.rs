@@ -98,7 +98,8 @@ struct UserBody {
     name: Option<String>,
     /// `active` or `deactivated`. An active account is suspended until the equivalence of the run is done.
     status: String,
-    /// The hash of the password, as the other system has it.
+    /// The hash of the password, as the other system has it. An account that an earlier run made gets it where what is kept is what a run took
+    /// over still.
     #[serde(default)]
     password_hash: Option<String>,
 }
@@ -301,10 +302,12 @@ impl From<Inserted> for InsertedView {
 struct WrittenView {
     /// How many rows of each kind are new.
     inserted: InsertedView,
+    /// How many accounts of earlier runs have another password, as their users have there.
+    passwords: u64,
 }
 
 async fn write(call: Call<RunPath, (), RowsBody>) -> Result<Reply<WrittenView>, Problem> {
     let (holder, run) = (call.body.holder.0, call.path.run);
-    let inserted = adoption::write(&call.app, &call.ctx, run, holder, call.body.into()).await?;
-    Ok(Reply::new(WrittenView { inserted: inserted.into() }))
+    let written = adoption::write(&call.app, &call.ctx, run, holder, call.body.into()).await?;
+    Ok(Reply::new(WrittenView { inserted: written.inserted.into(), passwords: written.passwords }))
 }

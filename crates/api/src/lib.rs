@@ -7,6 +7,7 @@ mod adoption;
 mod adoption_follow;
 mod adoption_held;
 mod adoption_links;
+mod adoption_password;
 mod adoption_proof;
 mod adoption_rows;
 mod adoption_undo;
@@ -104,6 +105,7 @@ pub fn routes() -> Routes {
         .with(adoption_held::routes())
         .with(adoption_links::routes())
         .with(adoption_undo::routes())
+        .with(adoption_password::routes())
         .with(adoption_proof::routes())
         .with(legacy::routes())
         .with(shadow::routes())

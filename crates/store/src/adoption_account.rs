@@ -68,6 +68,7 @@ of_accounts! {
     "email_changes" "principal_id";
     "principal_memberships" "principal_id";
     "adopted_users" "principal_id";
+    "adopted_passwords" "principal_id";
 }
 
 /// Floors of tokens: a scope at a time, as their key begins with it.

@@ -33,12 +33,16 @@ statements! {
         "delete from adopted_changes where run_no = $2 and kind = $3 and (organization_id, row_key) in \
          (select e.o, e.k from jsonb_to_recordset($1) as e(o uuid, k text))";
     COUNTS = "select kind, count(*) from adopted_changes where run_no = $1 group by kind order by kind";
-    /// Rows that cannot be put back: whoever held them is no member any more.
+    /// Rows that cannot be put back: whoever held them is no member any more, nor by a membership that is put back first.
     LOST =
         "select count(*) from adopted_changes c where c.run_no = $1 and c.kind in ('assignment', 'grant') and not exists \
-         (select 1 from memberships m where m.organization_id = c.organization_id and m.principal_id = unhex(c.before->>'principal'))",
+         (select 1 from memberships m where m.organization_id = c.organization_id and m.principal_id = unhex(c.before->>'principal')) \
+         and not exists (select 1 from adopted_changes m where m.run_no = c.run_no and m.kind = 'membership' and m.organization_id = c.organization_id \
+         and m.row_key = c.before->>'principal' and m.after is null)",
         "select count(*) from adopted_changes c where c.run_no = $1 and c.kind in ('assignment', 'grant') and not exists \
-         (select 1 from memberships m where m.organization_id = c.organization_id and m.principal_id = jsonb_extract_path_text(c.before, 'principal')::uuid)";
+         (select 1 from memberships m where m.organization_id = c.organization_id and m.principal_id = jsonb_extract_path_text(c.before, 'principal')::uuid) \
+         and not exists (select 1 from adopted_changes m where m.run_no = c.run_no and m.kind = 'membership' and m.organization_id = c.organization_id \
+         and m.row_key = jsonb_extract_path_text(c.before, 'principal') and m.after is null)";
     ASSIGNMENTS =
         "select a.organization_id, a.assignment_id, a.role_key, a.principal_id, a.team_id, a.starts_at, a.ends_at, a.condition_key, a.reason, \
          a.given_by, a.given_at from json_each($1) e cross join assignments a \

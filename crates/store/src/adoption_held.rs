@@ -41,9 +41,10 @@ macro_rules! recorded {
 statements! {
     RUNS = "select run_no, opened_at from adoption_runs where source_key = $1 and state <> 'undone' \
             and opened_at is not null order by run_no";
-    MEMBERS = "select principal_id, status, created_at, updated_at from memberships \
-               where organization_id = $1 and principal_id > $2 order by principal_id limit $3";
-    MEMBER = "select principal_id, status, created_at, updated_at from memberships where organization_id = $1 and principal_id = $2";
+    MEMBERS = "select principal_id, status, created_at, updated_at, (starts_at is null and ends_at is null and attributes = '{}') \
+               from memberships where organization_id = $1 and principal_id > $2 order by principal_id limit $3";
+    MEMBER = "select principal_id, status, created_at, updated_at, (starts_at is null and ends_at is null and attributes = '{}') \
+              from memberships where organization_id = $1 and principal_id = $2";
     ASSIGNMENTS = "select assignment_id, principal_id, role_key from assignments where organization_id = $1 and principal_id >= $2 \
                    and principal_id <= $3 and assignment_id < $4 order by principal_id, assignment_id";
     GRANTS = "select grant_id, principal_id, pattern from grants where organization_id = $1 and principal_id >= $2 \
@@ -119,6 +120,8 @@ pub struct HeldMembership {
     pub status: PrincipalStatus,
     /// When it was changed.
     pub times: Times,
+    /// Whether it has no dates and no attributes.
+    pub is_plain: bool,
 }
 
 /// A row with an id of a run: an assignment with its role, or a grant with its pattern.
@@ -190,6 +193,7 @@ fn membership(row: RowRef<'_>) -> Result<HeldMembership> {
         principal: PrincipalId(row.get_id(0)?),
         status: row::word(row, 1, PrincipalStatus::from_word)?,
         times: times(row, 2)?,
+        is_plain: row.get_bool(4)?,
     })
 }
 

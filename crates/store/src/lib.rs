@@ -9,12 +9,14 @@ mod param;
 mod row;
 
 pub mod adoption_account;
+pub mod adoption_bare;
 pub mod adoption_change;
 pub mod adoption_held;
 pub mod adoption_hold;
 pub mod adoption_link;
 pub mod adoption_lookup;
 pub mod adoption_made;
+pub mod adoption_password;
 pub mod adoption_preview;
 pub mod adoption_row;
 pub mod adoption_run;
@@ -110,6 +112,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
     type Listed = (&'static str, fn() -> Vec<(&'static str, &'static Statement)>);
     const FILES: &[Listed] = &[
         ("adoption_account", adoption_account::statements),
+        ("adoption_bare", adoption_bare::statements),
         ("adoption_change", adoption_change::statements),
         ("adoption_held", adoption_held::statements),
         ("adoption_hold", adoption_hold::statements),
@@ -118,6 +121,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("adoption_row", adoption_row::statements),
         ("adoption_run", adoption_run::statements),
         ("adoption_made", adoption_made::statements),
+        ("adoption_password", adoption_password::statements),
         ("adoption_preview", adoption_preview::statements),
         ("adoption_undo", adoption_undo::statements),
         ("adoption_wipe", adoption_wipe::statements),

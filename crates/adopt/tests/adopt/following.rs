@@ -82,6 +82,7 @@ fn member(id: &str, assignments: Vec<(AssignmentId, String)>) -> HeldMember {
         recorded: false,
         with_account: true,
         settled: true,
+        bare: true,
         assignments,
         grants: Vec::new(),
     }
@@ -234,6 +235,38 @@ fn an_account_that_another_system_has_as_well_loses_what_this_one_gave_and_goes_
     let (changes, stopping, ..) = followed(&facts, &known, &[by_people], &ended);
     assert_eq!(changes.counts().reactivated, 0);
     assert!(stopping.iter().any(|line| line.contains("(ann)")), "{stopping:#?}");
+}
+
+#[test]
+fn a_membership_goes_where_its_user_left_and_people_made_nothing_of_it() {
+    let mut facts = facts(&[("1", "ann", "viewer", true), ("2", "bob", "viewer", true)], true);
+    // Both belong to another organization by now.
+    let name = "Trade".to_owned();
+    facts.organizations.push(LegacyOrganization {
+        id: "8".to_owned(),
+        name,
+        enabled_modules: None,
+        is_active: true,
+    });
+    let mut users = charter_adopt::facts::LegacyUsers::default();
+    facts.users.iter().for_each(|user| users.push(LegacyUser { organization: Some(1), ..user }));
+    facts.users = users;
+    let known = known(&["1", "2", "3"]);
+    let stands = held(vec![
+        member("1", vec![assignment(1, "1", "viewer")]),
+        HeldMember { bare: false, ..member("2", vec![assignment(1, "2", "viewer")]) },
+        // Gone from there: the account stops, and its membership stays for the day it comes back.
+        member("3", vec![assignment(1, "3", "viewer")]),
+    ]);
+    let accounts = [of("1", "ann", "active"), of("2", "bob", "active"), of("3", "cid", "active")];
+    let (changes, stopping, ..) = followed(&facts, &known, &accounts, &stands);
+    let counts = changes.counts();
+    assert_eq!(
+        (counts.memberships_removed, counts.memberships, counts.assignments),
+        (1, 0, 3),
+        "{stopping:#?}"
+    );
+    assert!(changes.ends(TOYS, account("1").0) && !changes.ends(TOYS, account("2").0));
 }
 
 #[test]

@@ -159,8 +159,20 @@ async fn carry_out(
             }
         }
     }
+    if !todo.gone.is_empty() {
+        let notes: Vec<_> =
+            todo.gone.iter().map(|(row, before)| (row.clone(), before.clone(), None)).collect();
+        change::put(tx, number, ChangeKind::Membership, &notes, now).await?;
+        for ((place, key), _) in &todo.gone {
+            let Some(who) = id_of(key).map(PrincipalId) else { continue };
+            let (ended, events) = consent::end_with_membership(tx, ctx, *place, who).await?;
+            aftermath.ended.extend(ended);
+            aftermath.events.extend(events);
+            store::membership::delete(tx, *place, who).await?;
+        }
+    }
     tell_modules(tx, ctx, run, &todo.entitlements).await?;
-    followed.memberships = todo.memberships.len() as u64;
+    followed.memberships = (todo.memberships.len() + todo.gone.len()) as u64;
     followed.accounts = todo.accounts.len() as u64;
     followed.entitlements = todo.entitlements.len() as u64;
     followed.roles = todo.roles.len() as u64;

@@ -18,7 +18,7 @@ pub struct MembershipDraft {
     pub organization: OrganizationId,
     /// Whose.
     pub principal: PrincipalId,
-    /// `active` or `deactivated`.
+    /// `active`, `deactivated` or `removed`.
     pub status: String,
 }
 
@@ -122,6 +122,16 @@ fn standing(text: &str) -> Result<&'static str, Problem> {
     }
 }
 
+/// Of a membership that goes.
+pub(super) const REMOVED: &str = "removed";
+
+fn place(text: &str) -> Result<&'static str, Problem> {
+    if text == REMOVED {
+        return Ok(REMOVED);
+    }
+    standing(text).map_err(|_| Problem::invalid("status", "active, deactivated or removed is expected"))
+}
+
 fn life(text: &str) -> Result<&'static str, Problem> {
     match OrganizationStatus::from_word(text) {
         Some(status @ (OrganizationStatus::Active | OrganizationStatus::Closed)) => Ok(status.as_str()),
@@ -164,9 +174,9 @@ pub(super) fn read(index: &Index, changes: Changes) -> Result<Ready, Problem> {
     }
     (ready.assignments, ready.grants) = (changes.assignments, changes.grants);
     let mut seen = Once::new();
-    for (place, it) in changes.memberships.into_iter().enumerate() {
-        seen.see(&mut faults, "memberships", place, "principal", (it.organization, it.principal));
-        let status = faults.note("memberships", place, "status", standing(&it.status)).unwrap_or_default();
+    for (at, it) in changes.memberships.into_iter().enumerate() {
+        seen.see(&mut faults, "memberships", at, "principal", (it.organization, it.principal));
+        let status = faults.note("memberships", at, "status", place(&it.status)).unwrap_or_default();
         let MembershipDraft { organization, principal, .. } = it;
         ready.memberships.push(MembershipChange { organization, principal, status });
     }

@@ -3,7 +3,7 @@
 
 use super::Run;
 use super::follow::is_reopened;
-use super::follow_form::{AccountChange, MembershipChange, OrganizationChange, Ready, RoleChange};
+use super::follow_form::{AccountChange, MembershipChange, OrganizationChange, REMOVED, Ready, RoleChange};
 use super::held::{self, NOWHERE, Runs};
 use super::noted;
 use charter_db::Conn;
@@ -11,7 +11,7 @@ use charter_kernel::facts::{OrganizationKind, OrganizationStatus, PrincipalStatu
 use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, Timestamp};
 use charter_store as store;
 use charter_store::adoption_change::{self as change, ChangeKind, RowKey, id_of, key_of};
-use charter_store::{adoption_held as rows, adoption_lookup as lookup};
+use charter_store::{adoption_bare, adoption_held as rows, adoption_lookup as lookup};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -27,6 +27,8 @@ pub(super) struct Todo {
     pub assignments: Vec<(RowKey, Value)>,
     pub grants: Vec<(RowKey, Value)>,
     pub memberships: Vec<Turn>,
+    /// Memberships that go.
+    pub gone: Vec<(RowKey, Value)>,
     pub accounts: Vec<Turn>,
     pub roles: Vec<Turn>,
     pub entitlements: Vec<Turn>,
@@ -35,7 +37,7 @@ pub(super) struct Todo {
 
 impl Todo {
     pub fn places(&self) -> BTreeSet<OrganizationId> {
-        let removed = self.assignments.iter().chain(&self.grants).map(|((id, _), _)| *id);
+        let removed = self.assignments.iter().chain(&self.grants).chain(&self.gone).map(|((id, _), _)| *id);
         let turned =
             self.memberships.iter().chain(&self.roles).chain(&self.entitlements).chain(&self.organizations);
         removed.chain(turned.map(|((id, _), ..)| *id)).collect()
@@ -141,7 +143,10 @@ impl Judging<'_> {
         let row = (organization, key_of(who.0));
         let found = rows::member(conn, organization, who).await?;
         let Some(found) = found else {
-            self.no_row(KIND, place, "principal");
+            // One that goes went already.
+            if it.status != REMOVED {
+                self.no_row(KIND, place, "principal");
+            }
             return Ok(());
         };
         let runs = &self.runs.numbers;
@@ -155,6 +160,17 @@ impl Judging<'_> {
             return Ok(());
         }
         let notes = held::notes(conn, ChangeKind::Membership, std::slice::from_ref(&row)).await?;
+        if it.status == REMOVED {
+            // Assignments and grants of runs went before.
+            let more = adoption_bare::with_more(conn, organization, (who, who), 0).await?;
+            let is_settled = held::is_settled(found.times, notes.get(&row));
+            let state = adoption_bare::get(conn, organization, who).await?;
+            match state.filter(|_| more.is_empty() && is_settled && found.is_plain && self.runs.made(who.0)) {
+                Some(state) => self.todo.gone.push((row, noted::of_membership(&state))),
+                None => self.faults.add(KIND, place, "status", "people made more of it: it stays"),
+            }
+            return Ok(());
+        }
         if it.status != DEACTIVATED && !held::is_settled(found.times, notes.get(&row)) {
             self.faults.add(KIND, place, "status", BY_PEOPLE);
             return Ok(());

@@ -8,6 +8,7 @@ use charter_kernel::facts::{Level, OrganizationStatus, PrincipalStatus};
 use charter_kernel::problem::FieldProblem;
 use charter_kernel::{Key, ModuleKey, OrganizationId, Pattern, PrincipalId, Problem, ProblemKind, RoleKey};
 use charter_policy::Index;
+use charter_store::adoption_password::PasswordState;
 use charter_store::adoption_row::{
     NewAssignment, NewEntitlement, NewGrant, NewMembership, NewOrganization, NewRole, NewUser,
 };
@@ -153,6 +154,8 @@ pub(super) struct Ready {
     /// Without the hashes of their passwords, which follow.
     pub users: Vec<(String, NewUser)>,
     pub hashes: Vec<Option<AdoptedHash>>,
+    /// Users, by their places, whose accounts stand and get another password.
+    pub followed: HashMap<usize, PasswordState>,
     pub memberships: Vec<NewMembership>,
     pub assignments: Vec<NewAssignment>,
     pub grants: Vec<NewGrant>,

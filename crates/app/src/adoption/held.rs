@@ -10,10 +10,11 @@ use charter_db::Conn;
 use charter_kernel::facts::{OrganizationKind, OrganizationStatus, PrincipalStatus, RoleFact};
 use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, Timestamp};
 use charter_store as store;
+use charter_store::adoption_bare;
 use charter_store::adoption_change::{self as change, ChangeKind, Note, RowKey, key_of};
 use charter_store::adoption_held::{self as rows, HeldMembership, HeldModule, HeldRow, Times};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The organization of what belongs to none.
 pub(super) const NOWHERE: OrganizationId = OrganizationId(0);
@@ -82,7 +83,8 @@ pub(super) async fn notes(
 /// Whether a row is as runs left it: nobody changed it since it was made, or since a run did last.
 pub(super) fn is_settled(times: Times, note: Option<&Note>) -> bool {
     match note {
-        None => times.is_untouched(),
+        // One that a run removed came back since.
+        None | Some(Note { after: None, .. }) => times.is_untouched(),
         Some(note) => times.updated_at == note.changed_at && told(note) != Some(false),
     }
 }
@@ -193,6 +195,8 @@ pub struct HeldMember {
     pub is_with_account: bool,
     /// Whether it is as a run left it.
     pub is_settled: bool,
+    /// Whether it is, and nothing hangs on it that people made.
+    pub is_bare: bool,
     /// Assignments of runs, with their roles.
     pub assignments: Vec<(u128, String)>,
     /// Grants of runs, with their patterns.
@@ -362,18 +366,23 @@ async fn members(
     let may_be_noted = |it: &&HeldMembership| recorded.contains(&it.principal) || !it.times.is_untouched();
     let keys = page.iter().filter(may_be_noted).map(|it| (organization, key_of(it.principal.0)));
     let notes = notes(conn, ChangeKind::Membership, &keys.collect::<Vec<RowKey>>()).await?;
-    let mut assignments = given(runs, rows::assignments(conn, organization, span, runs.end()).await?);
-    let mut grants = given(runs, rows::grants(conn, organization, span, runs.end()).await?);
+    let mut more = adoption_bare::with_more(conn, organization, span, runs.end()).await?;
+    let assignments = rows::assignments(conn, organization, span, runs.end()).await?;
+    let mut assignments = given(runs, assignments, &mut more);
+    let grants = rows::grants(conn, organization, span, runs.end()).await?;
+    let mut grants = given(runs, grants, &mut more);
     let mut members = Vec::new();
     for it in page {
         let is_recorded = recorded.contains(&it.principal);
         let is_with_account = runs.made_with(it.principal, it.times, &wrote);
+        let is_settled = is_settled(it.times, notes.get(&(organization, key_of(it.principal.0))));
         let member = HeldMember {
             principal: it.principal,
             status: it.status,
             is_recorded,
             is_with_account,
-            is_settled: is_settled(it.times, notes.get(&(organization, key_of(it.principal.0)))),
+            is_settled,
+            is_bare: is_settled && it.is_plain && !more.contains(&it.principal),
             assignments: assignments.remove(&it.principal).unwrap_or_default(),
             grants: grants.remove(&it.principal).unwrap_or_default(),
         };
@@ -385,10 +394,18 @@ async fn members(
     Ok(members)
 }
 
-/// Rows of runs, by whose they are.
-fn given<T: ToString>(runs: &Runs, rows: Vec<HeldRow<T>>) -> BTreeMap<PrincipalId, Vec<(u128, String)>> {
+/// Rows of runs, by whose they are; whoever has others has more.
+fn given<T: ToString>(
+    runs: &Runs,
+    rows: Vec<HeldRow<T>>,
+    more: &mut BTreeSet<PrincipalId>,
+) -> BTreeMap<PrincipalId, Vec<(u128, String)>> {
     let mut by_principal: BTreeMap<PrincipalId, Vec<(u128, String)>> = BTreeMap::new();
-    for row in rows.into_iter().filter(|row| runs.made(row.id)) {
+    for row in rows {
+        if !runs.made(row.id) {
+            more.insert(row.principal);
+            continue;
+        }
         by_principal.entry(row.principal).or_default().push((row.id, row.gives.to_string()));
     }
     by_principal

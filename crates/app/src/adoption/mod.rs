@@ -16,6 +16,7 @@ mod hashes;
 mod held;
 mod links;
 mod noted;
+mod password;
 mod preview;
 mod proof;
 mod put_back;
@@ -35,9 +36,10 @@ pub use held::{
     Held, HeldAccount, HeldEntitlement, HeldMember, HeldOrganization, HeldRole, held, held_accounts,
 };
 pub use links::{accounts, organizations, users};
+pub use password::changed_passwords;
 pub use preview::preview_undo;
 pub use proof::{CheckedProof, ProofStatement, SignedProof, check_proof, sign_proof};
-pub use rows::{Inserted, write};
+pub use rows::{Inserted, Written, write};
 pub use run::{RunDraft, RunView, begin, get, list, plan};
 pub use step::{StepDraft, step};
 pub use undo::{UndoDraft, Undone, undo};

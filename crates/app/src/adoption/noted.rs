@@ -8,6 +8,7 @@ use charter_kernel::{
     Timestamp, Window,
 };
 use charter_store as store;
+use charter_store::adoption_bare::MembershipState;
 use charter_store::adoption_change::{ChangeKind, RowKey, id_of, key_of};
 use charter_store::adoption_held::{self as rows, AccountState, HeldAccount, HeldModule};
 use charter_store::assignment::AssignmentRow;
@@ -153,6 +154,26 @@ pub(super) fn grant(key: &str, value: &Value) -> Result<GrantFact, Problem> {
         reason: text(value, "reason")?.to_owned(),
         given_by: opt_id(value, "given_by"),
         given_at: time(value, "given_at")?,
+    })
+}
+
+/// A membership that goes, as it is noted.
+pub(super) fn of_membership(it: &MembershipState) -> Value {
+    json!({
+        "status": it.status.as_str(), "starts_at": micros(it.starts_at), "ends_at": micros(it.ends_at), "attributes": it.attributes,
+        "created_at": it.created_at.micros(), "updated_at": it.updated_at.micros(),
+    })
+}
+
+/// The membership of such a note.
+pub(super) fn membership(value: &Value) -> Result<MembershipState, Problem> {
+    Ok(MembershipState {
+        status: status(value)?,
+        starts_at: opt_time(value, "starts_at"),
+        ends_at: opt_time(value, "ends_at"),
+        attributes: text(value, "attributes")?.to_owned(),
+        created_at: time(value, "created_at")?,
+        updated_at: time(value, "updated_at")?,
     })
 }
 

@@ -8,7 +8,7 @@ use crate::caller::RequestContext;
 use charter_db::Conn;
 use charter_kernel::{OrganizationId, Problem};
 use charter_store as store;
-use charter_store::{adoption_change, adoption_lookup, adoption_preview, adoption_wipe};
+use charter_store::{adoption_change, adoption_lookup, adoption_password, adoption_preview, adoption_wipe};
 use std::collections::BTreeMap;
 
 /// Organizations that are looked at at once.
@@ -68,7 +68,8 @@ async fn count(conn: &mut Conn, run: &Run, undone: &mut Undone) -> Result<(), Pr
         }
     }
     let changed = adoption_change::counts(conn, run.number).await?;
-    let put_back = changed.iter().map(|(_, count)| *count).sum::<u64>();
+    let passwords = adoption_password::count(conn, run.number).await?;
+    let put_back = changed.iter().map(|(_, count)| *count).sum::<u64>() + passwords;
     for (kind, count) in [("organizations", organizations), ("put_back", put_back)] {
         if count > 0 {
             undone.removed.insert(kind, count);

@@ -13,7 +13,7 @@ use charter_kernel::{OrganizationId, PrincipalId, Problem, RoleKey, SessionId, T
 use charter_policy::Index;
 use charter_store as store;
 use charter_store::adoption_change::{self as change, ChangeKind, Note, id_of, key_of};
-use charter_store::{adoption_hold, adoption_lookup as lookup, adoption_row};
+use charter_store::{adoption_bare, adoption_hold, adoption_lookup as lookup, adoption_row};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -113,7 +113,11 @@ pub(super) async fn changed_since(
             // What a later run changed as well is looked at with that one, which goes back before.
             let later: HashSet<_> = later.collect();
             for note in page.iter().filter(|note| !later.contains(&note.row)) {
-                count += u64::from(is_as_left(conn, run, kind, note).await?.is_none());
+                count += u64::from(match note.after {
+                    Some(_) => is_as_left(conn, run, kind, note).await?.is_none(),
+                    // It went, and people made it anew.
+                    None => noted::read(conn, &run.source, kind, &note.row).await?.is_some(),
+                });
             }
             page = change::after(conn, run.number, kind, &last, LOOKED_AT).await?;
         }
@@ -149,6 +153,10 @@ pub(super) async fn put_back(
             ChangeKind::Account => accounts(tx, ctx, run, notes, &mut put).await?,
             _ => {
                 for note in &notes {
+                    if note.after.is_none() {
+                        come_back(tx, kind, note).await?;
+                        continue;
+                    }
                     if let Some((_, to)) = restored(tx, run, kind, note, ctx.now).await? {
                         noted::write(tx, &run.source, kind, &note.row, &to).await?;
                     }
@@ -165,7 +173,21 @@ pub(super) async fn put_back(
         put.rows = change::forget(tx, run.number, kind, &keys).await?;
         return Ok(put);
     }
-    Ok(PutBack::default())
+    let (rows, ended) = super::password::put_back(tx, ctx, run).await?;
+    Ok(PutBack { rows, ended, touched: Vec::new() })
+}
+
+/// Makes a membership anew that the run removed, unless people did, or its account is gone.
+async fn come_back(tx: &mut Tx, kind: ChangeKind, note: &Note) -> Result<(), Problem> {
+    let (Some(who), ChangeKind::Membership) = (id_of(&note.row.1).map(PrincipalId), kind) else {
+        return Ok(());
+    };
+    let is_there = adoption_bare::get(tx, note.row.0, who).await?.is_some();
+    if is_there || store::principal::by_id(tx, who).await?.is_none() {
+        return Ok(());
+    }
+    adoption_bare::insert(tx, note.row.0, who, &noted::membership(&value(&note.before)?)?).await?;
+    Ok(())
 }
 
 async fn places(tx: &mut Tx, kind: ChangeKind, notes: &[Note]) -> Result<BTreeSet<OrganizationId>, Problem> {

@@ -4,16 +4,17 @@
 
 use super::form::{self, Ready, Rows};
 use super::state::{self, LoginHashes, Todo};
-use super::{Run, applying, event, hashes, hold, is_of_run, require_operator};
+use super::{Run, applying, event, hashes, hold, is_of_run, password, require_operator};
 use crate::App;
 use crate::audit;
 use crate::caller::RequestContext;
 use crate::entitlement::{Cause, Entry, Origin, actor_text, append_events};
+use crate::identity::session;
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Scope, Tx};
 use charter_kernel::audit::AuditEvent;
 use charter_kernel::facts::PrincipalStatus;
-use charter_kernel::{ModuleKey, OrganizationId, Problem, Timestamp};
+use charter_kernel::{ModuleKey, OrganizationId, Problem, SessionId, Timestamp};
 use charter_store as store;
 use charter_store::adoption_row as row;
 use charter_store::adoption_row::NewUser;
@@ -42,6 +43,22 @@ pub struct Inserted {
     pub entitlements: u64,
 }
 
+/// What a batch came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Rows that are new.
+    pub inserted: Inserted,
+    /// Accounts of earlier runs that have another password.
+    pub passwords: u64,
+}
+
+/// What a batch leaves to be done in memory.
+#[derive(Default)]
+struct Aftermath {
+    touched: Vec<OrganizationId>,
+    ended: Vec<SessionId>,
+}
+
 /// Writes a batch of a run.
 pub async fn write(
     app: &App,
@@ -49,7 +66,7 @@ pub async fn write(
     number: u64,
     holder: u128,
     rows: Rows,
-) -> Result<Inserted, Problem> {
+) -> Result<Written, Problem> {
     require_operator(ctx)?;
     let index = app.snapshots().index();
     let mut ready = form::read(&index, number, rows)?;
@@ -61,7 +78,7 @@ pub async fn write(
     // The hashing took its time, and a write is stamped with an instant close to its own.
     let (now, platform) = (app.now(), app.platform());
     let ctx = RequestContext { now, ..ctx.clone() };
-    let ((inserted, touched), _) = app
+    let ((written, aftermath), _) = app
         .write(Scope::Installation, platform, now, move |mut transaction: Transaction<'_>| {
             Box::pin(async move {
                 let tx = transaction.tx();
@@ -73,22 +90,26 @@ pub async fn write(
                 row::touch(tx, &changed, now).await?;
                 row::record_organizations(tx, number, &todo.named).await?;
                 let inserted = insert(tx, &ctx, &run, &ready, &todo, now).await?;
-                let after = serde_json::json!({ "inserted": inserted, "sha256": sum });
+                let (passwords, ended) = password::follow(tx, &ctx, &run, &ready).await?;
+                let after =
+                    serde_json::json!({ "inserted": inserted, "passwords": passwords, "sha256": sum });
                 let told = event(&ctx, platform, "adoption.rows", number, after);
                 let more = reopened(&ctx, number, &todo);
-                transaction.commit(told, more, (inserted, changed)).await
-            }) as BoxFuture<'_, Result<Committed<(Inserted, Vec<OrganizationId>)>, Problem>>
+                let aftermath = Aftermath { touched: changed, ended };
+                transaction.commit(told, more, (Written { inserted, passwords }, aftermath)).await
+            }) as BoxFuture<'_, Result<Committed<(Written, Aftermath)>, Problem>>
         })
         .await?;
+    session::forget(app, &aftermath.ended);
     // Nobody builds a shard for a batch: whoever asks next has it built.
-    for organization in touched {
+    for organization in aftermath.touched {
         app.snapshots().forget(organization);
     }
     app.snapshots().forget(platform);
-    Ok(inserted)
+    Ok(written)
 }
 
-/// The hashes of the passwords of users who are not there yet.
+/// The hashes of the passwords of users who are not there yet, and of those whose password changed there since.
 async fn adopt_hashes(app: &App, number: u64, holder: u128, ready: &mut Ready) -> Result<(), Problem> {
     if ready.hashes.iter().all(Option::is_none) {
         return Ok(());
@@ -100,8 +121,12 @@ async fn adopt_hashes(app: &App, number: u64, holder: u128, ready: &mut Ready) -
             |conn| async move { store::adoption_lookup::principals(conn, &ids).await }
         )?;
     let known: HashSet<_> = known.into_iter().map(|it| it.id).collect();
-    let wanted = std::mem::take(&mut ready.hashes).into_iter().zip(&ready.users);
-    let wanted = wanted.map(|(hash, (_, it))| hash.filter(|_| !known.contains(&it.id))).collect();
+    if !known.is_empty() {
+        ready.followed = password::judge(app, number, ready).await?;
+    }
+    let wanted = std::mem::take(&mut ready.hashes).into_iter().zip(&ready.users).enumerate();
+    let is_wanted = |place, id| !known.contains(id) || ready.followed.contains_key(&place);
+    let wanted = wanted.map(|(place, (hash, (_, it)))| hash.filter(|_| is_wanted(place, &it.id))).collect();
     let kept = hashes::adopt(app, number, holder, wanted).await?;
     for ((_, user), hash) in ready.users.iter_mut().zip(kept) {
         user.password_hash = hash;

@@ -42,7 +42,7 @@ impl Default for HashCost {
 }
 
 /// How a hash of our own begins.
-const OWN: &str = "$argon2id$";
+pub(super) const OWN: &str = "$argon2id$";
 
 /// The dearest hash that is verified: what an adopted table brings must not stop the service.
 const CEILING: HashCost = HashCost { memory_kib: 1024 * 1024, passes: 10, lanes: 16 };

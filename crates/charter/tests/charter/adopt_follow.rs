@@ -22,6 +22,7 @@ const TABLES: &[&str] = &[
     "adopted_users",
     "adopted_organizations",
     "adopted_changes",
+    "adopted_passwords",
 ];
 
 impl Erp<'_> {

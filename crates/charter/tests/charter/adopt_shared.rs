@@ -199,7 +199,7 @@ both_engines!(
         let erp = with_shop(&database).await;
         erp.place.write(
             "shop.toml",
-            &MAP.replace("\"accountant\" =", "\"chief\" = \"superadmin\"\n\"accountant\" ="),
+            &MAP.replace("\"accountant\" = \"accountant\"", "\"chief\" = \"superadmin\""),
         );
         let login = "user9@toys.example";
         let accept = format!("account:{login}");

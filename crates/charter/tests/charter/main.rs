@@ -11,6 +11,7 @@
 mod adopt;
 mod adopt_follow;
 mod adopt_going_on;
+mod adopt_leaving;
 mod adopt_names;
 mod adopt_proof;
 mod adopt_run;

@@ -82,7 +82,7 @@ migrations! {
     43 "0043_shadow"
     44 "0044_runs_that_follow"
     45 "0045_shadow_pairs"
-    47 "0047_adoption_goes_on"
+    47 "0047_runs_go_on"
 }
 
 const PRESENT: Statement = Statement::forked(

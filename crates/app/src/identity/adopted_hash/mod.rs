@@ -173,6 +173,19 @@ impl AdoptedHash {
         }
     }
 
+    /// Whether what is kept of a password came from another system, and is no hash of our own.
+    pub fn is_one(kept: &str) -> bool {
+        WrappedHash::is_one(kept) || !kept.starts_with(super::password::OWN)
+    }
+
+    /// Whether what is kept came of this very hash; none where it is one of our own, made since by a sign-in or of a new password.
+    pub fn is_kept_as(&self, kept: &str) -> Option<bool> {
+        if WrappedHash::is_one(kept) {
+            return WrappedHash::parse(kept).ok().map(|wrapped| wrapped.is_around(self));
+        }
+        Self::is_one(kept).then(|| kept == self.to_text())
+    }
+
     /// Whether it is weaker than what OWASP's password storage page allows to be kept, and so has to be wrapped.
     pub fn is_weak(&self) -> bool {
         /// Memory in KiB, passes.

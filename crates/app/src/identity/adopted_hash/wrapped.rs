@@ -46,6 +46,11 @@ impl WrappedHash {
         Ok(Self { inner, outer: outer.to_string() })
     }
 
+    /// Whether it goes around a hash: each has a salt of its own.
+    pub fn is_around(&self, adopted: &AdoptedHash) -> bool {
+        self.inner.recipe == adopted.recipe
+    }
+
     /// Its text.
     pub fn to_text(&self) -> String {
         format!("{PREFIX}{}{}", self.inner.to_text(), self.outer)

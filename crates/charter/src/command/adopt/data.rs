@@ -57,6 +57,8 @@ fn split(rows: Rows) -> Vec<Rows> {
 struct Writing<'a> {
     desk: &'a Desk<'a>,
     inserted: Counts,
+    /// Accounts of earlier runs that have another password.
+    passwords: u64,
     sent: Counts,
     rows: Summed,
     batches: u64,
@@ -88,7 +90,9 @@ impl Writing<'_> {
             return Ok(());
         }
         for call in split(rows) {
-            self.inserted.add(self.desk.rows(&call).await?);
+            let (inserted, passwords) = self.desk.rows(&call).await?;
+            self.inserted.add(inserted);
+            self.passwords += passwords;
         }
         self.batches += 1;
         if self.batches.is_multiple_of(NOTED_EVERY) {
@@ -185,6 +189,7 @@ pub async fn write(
     let mut writing = Writing {
         desk,
         inserted: Counts::default(),
+        passwords: 0,
         sent: Counts::default(),
         rows: Summed(Sha256::new()),
         batches: 0,
@@ -211,7 +216,10 @@ pub async fn write(
         writing.rows.0.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     writing.note("done", Some(sum(checksum.as_bytes()))).await?;
     let (sent, inserted) = (there, writing.inserted);
-    Ok(vec![
+    let passwords = (writing.passwords > 0).then(|| {
+        format!("{} there and here", counted(writing.passwords, "password changed", "passwords changed"))
+    });
+    let mut lines = vec![
         [
             counted(sent.organizations, "organization", "organizations"),
             counted(sent.users, "user", "users"),
@@ -223,5 +231,7 @@ pub async fn write(
         ]
         .join(", "),
         format!("{} of {} new", inserted.sum(), counted(sent.sum(), "row was", "rows were")),
-    ])
+    ];
+    lines.extend(passwords);
+    Ok(lines)
 }

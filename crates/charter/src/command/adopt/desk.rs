@@ -160,16 +160,18 @@ impl<'a> Desk<'a> {
         steps.iter().find(|step| text(step, "step") == name)
     }
 
-    /// Writes rows; gives how many were new.
-    pub async fn rows(&self, rows: &Rows) -> Result<Counts> {
+    /// Writes rows; gives how many were new, and how many accounts that stood have another password now.
+    pub async fn rows(&self, rows: &Rows) -> Result<(Counts, u64)> {
         let body = serde_json::to_vec(&Batch { holder: self.holder, rows })
             .map_err(|error| Failure::new(format!("rows cannot be written down: {error}")))?;
         let body = Some(("application/json".to_owned(), body));
         let call = Call { body, ..Call::new("POST", format!("/api/v1/adoption/runs/{}/rows", self.run)) };
         let answer = send(self.client, &call).await?.json()?;
         let inserted = answer.get("inserted").cloned().unwrap_or_default();
-        serde_json::from_value(inserted)
-            .map_err(|flaw| Failure::new(format!("the service told of rows in words unknown here: {flaw}")))
+        let inserted = serde_json::from_value(inserted).map_err(|flaw| {
+            Failure::new(format!("the service told of rows in words unknown here: {flaw}"))
+        })?;
+        Ok((inserted, answer.get("passwords").and_then(Value::as_u64).unwrap_or(0)))
     }
 
     /// Changes and removes rows of runs before this one.

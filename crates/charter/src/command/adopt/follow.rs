@@ -16,7 +16,7 @@ use charter_adopt::named::{self, Named};
 use charter_adopt::plan::{Ground, Plan, more};
 use charter_adopt::rows::{Making, Rows, Source};
 use charter_app::text;
-use charter_kernel::{Key, OrganizationId};
+use charter_kernel::{Key, OrganizationId, counted};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -179,6 +179,7 @@ pub async fn follows(client: &Client, plan: &mut Plan, is_more: bool) -> Result<
             changes: last.changes.clone(),
             left: last.left.clone(),
             named: last.named.clone(),
+            passwords: last.passwords,
             ..plan.clone()
         };
         let is_done = match super::here::text(&run, "state") {
@@ -303,8 +304,11 @@ fn lines(counts: &ChangeCounts) -> Vec<String> {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         (!parts.is_empty()).then(|| format!("{what}: {}", parts.join(", ")))
     };
-    let taken =
-        vec![many(counts.assignments, "assignment", "assignments"), many(counts.grants, "grant", "grants")];
+    let taken = vec![
+        many(counts.assignments, "assignment", "assignments"),
+        many(counts.grants, "grant", "grants"),
+        many(counts.memberships_removed, "membership", "memberships"),
+    ];
     let account = |count| vec![many(count, "account", "accounts")];
     let changed = vec![
         many(counts.memberships, "membership", "memberships"),
@@ -356,6 +360,13 @@ pub fn told(plan: &Plan) -> String {
         let kind = kinds.iter().find(|(prefix, ..)| line.starts_with(prefix));
         let names = kind.map(|(_, what, count)| first(plan, what, *count)).unwrap_or_default();
         told.push_str(&output::wrapped("", &format!("{line}{names}")));
+    }
+    if plan.passwords > 0 {
+        let count = counted(plan.passwords, "password changed there", "passwords changed there");
+        told.push_str(&output::wrapped(
+            "",
+            &format!("followed: {count}, whose accounts have the one that was taken over still"),
+        ));
     }
     for line in &plan.left {
         told.push_str(&output::wrapped("left as it is: ", line));

@@ -1,12 +1,19 @@
 //! The passwords of the other system's users, read beside what they are for.
 
+use super::desk::send;
 use super::legacy::{self, Looking};
+use crate::client::{Call, Client};
 use crate::failure::{Failure, Result};
 use charter_app::identity::adopted_hash::AdoptedHash;
+use charter_kernel::Key;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 /// Users whose passwords are read ahead.
 const AHEAD: usize = 4_096;
+
+/// Users of one question.
+const ASKED: usize = 5_000;
 
 /// A user's id, and the hash of the password where it is one that is known.
 pub struct Password {
@@ -45,6 +52,27 @@ pub fn read(mut looking: Looking) -> Result<mpsc::Receiver<Result<Password>>> {
     )]
     thread.spawn(work).map_err(|error| Failure::new(format!("no thread to read with: {error}")))?;
     Ok(receiver)
+}
+
+/// How many passwords changed there since runs took them over, that a run would follow.
+pub async fn changed(client: &Client, source: &Key, looking: Looking) -> Result<u64> {
+    let mut passwords = read(looking)?;
+    let (mut changed, mut batch) = (0, Vec::new());
+    loop {
+        let password = passwords.recv().await.transpose()?;
+        let is_over = password.is_none();
+        let found = password.and_then(|it| Some((it.id, it.hash?)));
+        batch.extend(found.map(|(id, hash)| json!({ "legacy_id": id, "password_hash": hash })));
+        if batch.len() >= ASKED || (is_over && !batch.is_empty()) {
+            let body = json!({ "source": source, "users": std::mem::take(&mut batch) });
+            let call = Call::new("POST", "/api/v1/adoption/passwords").json(&body);
+            let answer = send(client, &call).await?.json()?;
+            changed += answer.get("changed").and_then(Value::as_u64).unwrap_or(0);
+        }
+        if is_over {
+            return Ok(changed);
+        }
+    }
 }
 
 /// A user's password; rows between that belong to nobody who comes over are passed by.

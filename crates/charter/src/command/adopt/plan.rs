@@ -4,8 +4,8 @@ use super::super::Invocation;
 use super::super::show;
 use super::follow::{self, Looked};
 use super::here::Here;
-use super::legacy::{self, Legacy};
-use super::{drift, equivalence, runs, stopped};
+use super::legacy::{self, Legacy, Looking};
+use super::{drift, equivalence, passwords, runs, stopped};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
@@ -131,6 +131,8 @@ struct Seen {
     gone_roles: BTreeSet<String>,
     /// What stands, and what of it changes.
     looked: Looked,
+    /// How many passwords changed there.
+    passwords: u64,
 }
 
 async fn seen(found: &Legacy, here: &Here, asked: &Asked) -> Result<Seen> {
@@ -140,7 +142,7 @@ async fn seen(found: &Legacy, here: &Here, asked: &Asked) -> Result<Seen> {
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
     let missing = ground.missing_roles(&asked.accepted);
     let gone_roles = runs::known_roles(client, &asked.source, missing).await?;
-    Ok(Seen { beyond: here.beyond(&ground).await?, gone_roles, looked: Looked::default() })
+    Ok(Seen { beyond: here.beyond(&ground).await?, gone_roles, ..Seen::default() })
 }
 
 /// Makes the plan.
@@ -152,7 +154,7 @@ fn made(
     seen: Seen,
     differences: Option<&Path>,
 ) -> Result<Plan> {
-    let Seen { beyond, gone_roles, looked } = seen;
+    let Seen { beyond, gone_roles, looked, passwords } = seen;
     let no_mapping = || Failure::new("there is no mapping");
     let mapping: &Mapping = found.mapping.as_ref().ok_or_else(no_mapping)?;
     let facts = &found.heard.facts;
@@ -194,6 +196,7 @@ fn made(
         follows: None,
         changes: looked.changes.counts(),
         left: looked.left,
+        passwords,
         named: looked.named.into_iter().take(NAMED_MAX).collect(),
         anomalies: plan::counted(&found.heard.anomalies),
         unmapped: ground.intent.unmapped.clone(),
@@ -230,7 +233,13 @@ async fn followed(
     let differences = matches.get_one::<String>(DIFFERENCES).map(Path::new);
     let changes = matches.get_one::<String>(CHANGES);
     let mut seen = seen(found, here, &asked).await?;
-    let (looked, is_more) = drift::look(found, here, &asked.accepted).await?;
+    let (looked, mut is_more) = drift::look(found, here, &asked.accepted).await?;
+    if let Some(client) = here.client.as_ref().filter(|_| !here.known.standing.is_empty()) {
+        let address = legacy::address(&legacy::typed(matches))?;
+        let looking = Looking::open(&address, Some(found.system), found.mapping.as_ref()).await?;
+        seen.passwords = passwords::changed(client, &asked.source, looking).await?;
+        is_more |= seen.passwords > 0;
+    }
     // Whoever is here already has the rows of their account.
     here.claim(found).await?;
     if let Some(path) = changes {

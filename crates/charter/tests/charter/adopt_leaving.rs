@@ -1,0 +1,128 @@
+//! Passwords that change in the other system are followed, as long as nobody signed in here; and whoever moves there leaves nothing behind.
+
+use crate::adopt_run::{Erp, check};
+use charter_testkit::{both_engines, database::TestDatabase};
+use std::io::Write;
+use std::process::Stdio;
+
+const ONE: &str = "correct horse battery";
+const OTHER: &str = "wrong donkey capacitor";
+/// Strong hashes of both, which are kept as they are.
+const STRONG: &str = "$pbkdf2-sha512$210000$c2FsdCBvZiB0aGUgZmlyc3Q$kn8Bp6yx7SKNJUpaEu1qijxl..7gR6Dqb6yIZpc1f21QtKL8j2f.cOGiZ4A2hY1/b9jGcnm6SR2FexZMFoORvQ";
+const STRONG_OTHER: &str = "$pbkdf2-sha512$210000$c2FsdCBvZiB0aGUgb3RoZXI$/j2ZXr13h1ijPbGalHUPjMY.PsjX03uilQJ8DteNRdaKDa8o9JOT42OWeiI4OsUMvPtnzZASRk7g89AigL2PNg";
+/// Weak hashes, which are wrapped: of the first, and of the other.
+const WEAK: &str = "pbkdf2_sha256$1000$Ss4FU99z7FNEYQi5QdzrgA$xcxpMBVQR1dFtqWv08aCz0a9orpwo3ZRmfVl3yPhUik=";
+const WEAK_OTHER: &str =
+    "pbkdf2_sha256$1000$saltOfTheDonkey000000$fzd8meaIM+4VhfxsDXxMmznExr6ITl4qAm915Phx6XI=";
+
+impl Erp<'_> {
+    /// Whether somebody signs in with a password.
+    fn lets_in(&self, login: &str, password: &str) -> bool {
+        let mut command = self.place.command(&["auth", "login", "--login", login, "--body", "-"]);
+        command.envs(self.variables()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let body = serde_json::json!({ "password": password }).to_string();
+        child.stdin.take().unwrap().write_all(body.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.code().is_some_and(|code| code < 3), "{told}");
+        told.contains("eyJ")
+    }
+
+    async fn password(&self, id: u32, hash: &str) {
+        let text = format!("update users set hashed_password = '{hash}' where id = {id}");
+        self.database.maintain(&text).await.unwrap();
+    }
+}
+
+both_engines!(
+    a_password_that_changes_there_is_followed_until_somebody_signs_in,
+    async |database: TestDatabase| {
+        let erp = Erp::with(&database, 20).await;
+        erp.mapped("none");
+        for (id, hash) in [(0, STRONG), (3, WEAK), (9, STRONG), (12, WEAK)] {
+            erp.password(id, hash).await;
+        }
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        // Nobody's changed: there is nothing to do.
+        let run = erp.plan(&[]).ended(0);
+        assert!(!run.told().contains("passwords changed"), "{}", run.out);
+        // Two sign in here before theirs change there, and so have a hash of Charter's.
+        assert!(erp.lets_in("user9@toys.example", ONE) && erp.lets_in("user12@toys.example", ONE));
+        let before = erp.rows().await;
+        for (id, hash) in [(0, STRONG_OTHER), (3, WEAK_OTHER), (9, STRONG_OTHER), (12, WEAK_OTHER)] {
+            erp.password(id, hash).await;
+        }
+        let run = erp.plan(&[]).ended(0);
+        assert!(run.told().contains("followed: 2 passwords changed there"), "{}", run.out);
+        let run = erp.apply(&[]).ended(0);
+        assert!(
+            run.told().contains("run 2 is applied")
+                && run.told().contains("2 passwords changed there and here"),
+            "{}",
+            run.out
+        );
+        // The same again is nothing.
+        let run = erp.plan(&["--json"]).ended(0).json();
+        assert_eq!(run["plan"]["passwords"], 2, "{run:#}");
+        let run = erp.apply(&["--json"]).ended(0).json();
+        assert_eq!((&run["run"], &run["changed"]), (&2.into(), &false.into()));
+        // Taken back it is the one of before, and followed again by the next run.
+        let run = erp.run(&["adopt", "rollback"]).ended(0);
+        assert!(run.told().contains("2 rows put back"), "{}", run.out);
+        crate::adopt_follow::same(&before, &erp.rows().await);
+        erp.follow(&[]);
+        for login in ["user0@toys.example", "user3@toys.example"] {
+            assert!(!erp.lets_in(login, ONE), "{login}");
+            assert!(erp.lets_in(login, OTHER), "{login}");
+        }
+        for login in ["user9@toys.example", "user12@toys.example"] {
+            assert!(erp.lets_in(login, ONE) && !erp.lets_in(login, OTHER), "{login}");
+        }
+        // Whoever signed in with the new one keeps it, whatever is taken back.
+        erp.run(&["adopt", "rollback", "--discard"]).ended(0);
+        assert!(erp.lets_in("user0@toys.example", OTHER));
+    }
+);
+
+both_engines!(
+    whoever_moves_to_another_organization_leaves_no_empty_membership,
+    async |database: TestDatabase| {
+        let erp = Erp::with(&database, 20).await;
+        erp.mapped("none");
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        let (toys, soap) = ("toys-co", "o-neil-soap");
+        // Somebody in a team of the old organization stays a member of it.
+        let team = ["teams", "create", "--org", toys, "--key", "night", "--name", "Night"];
+        erp.run(&[&team[..], &["--members", r#"["user9@toys.example"]"#]].concat()).ended(0);
+        let before = erp.rows().await;
+        database.maintain("update users set organization_id = 2 where id in (0, 9)").await.unwrap();
+        let plan = erp.follow(&[]);
+        assert_eq!(plan["changes"]["memberships_removed"], 1, "{plan:#}");
+        let is_member = |organization: &str, login: &str| {
+            let told = erp.run(&["members", "list", "--org", organization, "--json"]).ended(0).json();
+            told["items"].as_array().unwrap().iter().any(|it| it["login"] == login)
+        };
+        assert!(!is_member(toys, "user0@toys.example") && is_member(soap, "user0@toys.example"));
+        assert!(is_member(toys, "user9@toys.example") && is_member(soap, "user9@toys.example"));
+        let post = "finance.journal_entries.create";
+        assert_ne!(check(&erp, toys, "user0@toys.example", post), 0);
+        // There and back again, run by run, and all of it taken back.
+        let second = erp.rows().await;
+        database.maintain("update users set organization_id = 1 where id = 0").await.unwrap();
+        let plan = erp.follow(&[]);
+        assert_eq!(plan["changes"]["memberships_removed"], 1, "{plan:#}");
+        assert!(is_member(toys, "user0@toys.example") && !is_member(soap, "user0@toys.example"));
+        assert_eq!(check(&erp, toys, "user0@toys.example", post), 0);
+        database.maintain("update users set organization_id = 2 where id = 0").await.unwrap();
+        erp.follow(&[]);
+        assert!(!is_member(toys, "user0@toys.example") && is_member(soap, "user0@toys.example"));
+        erp.run(&["adopt", "rollback", "--to", "run-2"]).ended(0);
+        crate::adopt_follow::same(&second, &erp.rows().await);
+        erp.run(&["adopt", "rollback"]).ended(0);
+        crate::adopt_follow::same(&before, &erp.rows().await);
+        assert_eq!(check(&erp, toys, "user0@toys.example", post), 0);
+    }
+);
