@@ -96,3 +96,29 @@ both_engines!(
         assert!(run.told().contains("run 2 is applied"), "{}", run.out);
     }
 );
+
+both_engines!(a_run_that_lets_many_act_again_goes_on_after_it_was_killed, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 6_000).await;
+    erp.mapped("none");
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+    database.maintain("update users set is_active = false where id % 2 = 0").await.unwrap();
+    erp.follow(&[]);
+    let before = erp.rows().await;
+    database.maintain("update users set is_active = true where id % 2 = 0").await.unwrap();
+    erp.plan(&[]).ended(0);
+    let at_work = [100, 300, 600].into_iter().filter(|pause| killed(&erp, 3, "plan.json", *pause)).count();
+    assert!(at_work > 0, "the run was over before it was killed");
+    // Those that are to act again wait for the proof, and are no obstacle to it.
+    let plan = erp.plan(&["--json"]).ended(0).json();
+    let run = erp.apply(&[]).ended(0);
+    assert!(run.told().contains("run 3 "), "{}", run.out);
+    assert!(
+        plan["plan"]["changes"]["reactivated"].as_u64().unwrap() > 2_000,
+        "{:#}",
+        plan["plan"]["changes"]
+    );
+    erp.verify().ended(0);
+    erp.run(&["adopt", "rollback"]).ended(0);
+    crate::adopt_follow::same(&before, &erp.rows().await);
+});

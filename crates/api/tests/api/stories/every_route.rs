@@ -119,6 +119,7 @@ const SIGNED_IN: &[&str] = &[
     "adoption.held",
     "adoption.held.accounts",
     "adoption.organizations",
+    "adoption.passwords",
     "adoption.proofs.check",
     "adoption.runs.begin",
     "adoption.runs.follow",

@@ -67,7 +67,10 @@ both_engines!(all_that_a_run_changed_is_put_back_as_it_was, async |database| {
     );
     assert_eq!(story.held_account("1").await["login"], "bob@shop.example");
     assert_eq!(story.held_account("1").await["status"], "deactivated");
-    assert_eq!(story.held_account("2").await["status"], "suspended", "it waits for the proof");
+    assert_eq!(story.held_account("2").await["status"], "active", "as it is to be");
+    let path = format!("/api/v1/organizations/{shop}/members/{}", id(first, 12));
+    let member = story.get(Who::Operator, &path).await.is(200).body;
+    assert_eq!(member["account_status"], "suspended", "it waits for the proof");
     let held = story.held(&shop).await;
     assert_eq!(
         (&held["organization"]["name"], &held["organization"]["status"]),
@@ -152,8 +155,21 @@ both_engines!(what_no_earlier_run_of_the_source_wrote_is_refused, async |databas
             "memberships/0/principal",
         ),
         (
-            json!({"memberships": [{"organization": shop, "principal": id(first, 11), "status": "deactivated"}]}),
+            json!({"memberships": [{"organization": id(other, 1), "principal": id(other, 11), "status": "deactivated"}]}),
             "memberships/0/principal",
+        ),
+        (
+            json!({"memberships": [{"organization": toys, "principal": ann, "status": "removed"}]}),
+            "memberships/0/principal",
+        ),
+        // Rights hang on it still.
+        (
+            json!({"memberships": [{"organization": shop, "principal": id(first, 11), "status": "removed"}]}),
+            "memberships/0/status",
+        ),
+        (
+            json!({"memberships": [{"organization": shop, "principal": id(first, 11), "status": "gone"}]}),
+            "memberships/0/status",
         ),
         (
             json!({"roles": [{"organization": toys, "key": "adopted_clerk", "name": "X", "permissions": []}]}),

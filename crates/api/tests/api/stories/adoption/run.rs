@@ -69,10 +69,16 @@ both_engines!(links_and_accounts_are_told_page_by_page, async |database| {
     let link = json!({"legacy_id": "7", "organization": id(run, 1), "key": "shop", "status": "active", "stands": false});
     assert_eq!(organizations.body, json!({"items": [link], "next": null}));
     let first = story.get(Who::Operator, "/api/v1/adoption/users?source=legacy&limit=1").await.is(200).body;
-    assert_eq!(first, json!({"items": [{"legacy_id": "1", "principal": id(run, 11)}], "next": "1"}));
+    assert_eq!(
+        first,
+        json!({"items": [{"legacy_id": "1", "principal": id(run, 11), "shared": false}], "next": "1"})
+    );
     let second =
         story.get(Who::Operator, "/api/v1/adoption/users?source=legacy&limit=1&after=1").await.is(200).body;
-    assert_eq!(second, json!({"items": [{"legacy_id": "2", "principal": id(run, 12)}], "next": null}));
+    assert_eq!(
+        second,
+        json!({"items": [{"legacy_id": "2", "principal": id(run, 12), "shared": false}], "next": null})
+    );
     let none = story.get(Who::Operator, "/api/v1/adoption/users?source=another").await.is(200).body;
     assert_eq!(none, json!({"items": [], "next": null}));
     let logins =
