@@ -1,36 +1,14 @@
-//! What people took away by hand of what runs gave, and the other system still gives: found among the rows that a run would write, and decided
-//! name by name. It is given back, or kept away; what is kept away stays away with the runs that follow, as long as the other system gives it.
+//! What is kept away: rights and memberships that people took away by hand and that stay so. Their rows are not written, and the proof takes their
+//! users for having that much less.
 
-use crate::change::{Changes, lower};
+use crate::change::lower;
 use crate::facts::{LegacyUser, NONE};
 use crate::intent::{Intent, Place};
 use crate::naming;
 use crate::plan::Ground;
-use crate::rows::{Known, Making, Rows, Source};
-use charter_kernel::{AssignmentId, OrganizationId, PrincipalId};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use crate::taken::Taken;
+use charter_kernel::{OrganizationId, PrincipalId};
 use std::collections::{BTreeSet, HashMap, HashSet};
-
-/// By this name one keeps all away that people took away.
-pub const KEEP_ALL: &str = "flag:away";
-/// By this name one says that nobody took away by hand what runs without notes of it may have given.
-pub const UNNOTED: &str = "flag:unnoted";
-/// Before a login: what people took away from whoever has it comes back.
-const BACK: &str = "back:";
-/// Before a login: it stays away.
-const AWAY: &str = "away:";
-/// Rights that are named one by one; all are counted.
-const NAMED_MAX: usize = 1_000;
-
-/// What people removed in an organization, as the service tells it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[expect(missing_docs, reason = "each field is what the service tells by that name")]
-pub struct Removed {
-    pub rights: Vec<AssignmentId>,
-    pub members: Vec<PrincipalId>,
-    pub roles: Vec<String>,
-}
 
 /// What one right is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,131 +57,13 @@ impl std::fmt::Display for What {
 /// Something that a run was told to keep away.
 pub type Kept = (OrganizationId, PrincipalId, What);
 
-/// What people removed, of all organizations, and what the newest run keeps away.
-#[derive(Debug, Clone, Default)]
-pub struct Removals {
-    rows: HashSet<u64>,
-    members: HashSet<(OrganizationId, PrincipalId)>,
-    roles: HashSet<(OrganizationId, String)>,
-    /// What the newest run was told to keep away.
-    pub kept: HashSet<Kept>,
-    /// Nobody noted what people removed since the newest run.
-    pub is_unnoted: bool,
-}
-
-impl Removals {
-    /// What a run keeps away, by itself: whatever else people removed is not known.
-    #[must_use]
-    pub fn of_kept(kept: HashSet<Kept>) -> Self {
-        let members = kept.iter().filter(|(_, _, what)| *what == What::Membership);
-        let members = members.map(|(organization, principal, _)| (*organization, *principal)).collect();
-        Self { members, kept, ..Self::default() }
-    }
-
-    /// Takes what people removed in an organization.
-    pub fn add(&mut self, organization: OrganizationId, removed: &Removed) {
-        self.rows.extend(removed.rights.iter().map(|id| lower(id.0)));
-        self.members.extend(removed.members.iter().map(|id| (organization, *id)));
-        self.roles.extend(removed.roles.iter().map(|key| (organization, key.clone())));
-    }
-}
-
-/// A right of a user that a run would give, and that people took away or a run kept away.
-#[derive(Debug, Clone)]
-pub struct Taken {
-    /// What the user signs in with.
-    pub login: String,
-    /// The organization.
-    pub organization: OrganizationId,
-    /// The account.
-    pub principal: PrincipalId,
-    /// What it is.
-    pub what: What,
-    /// The user's row in the facts.
-    place: u32,
-    /// The bits that say what its row is of; none for a membership.
-    bits: Option<u64>,
-    /// Whether the newest run was told to keep it away.
-    is_kept: bool,
-}
-
-/// What was found among the rows that a run would write.
-#[derive(Debug, Clone, Default)]
-pub struct Found {
-    /// What people took away, or a run kept away.
-    pub taken: Vec<Taken>,
-    /// Users who would get something of which nobody knows whether people took it away, by their logins.
-    pub unsure: BTreeSet<String>,
-    removals_of_roles: HashSet<(OrganizationId, String)>,
-}
-
-impl Found {
-    /// Whether a row is of what people took away.
-    #[must_use]
-    pub fn has(&self, id: &str) -> bool {
-        let bits = id.parse::<OrganizationId>().ok().map(|id| lower(id.0));
-        self.taken.iter().any(|taken| taken.bits.is_some() && taken.bits == bits)
-    }
-}
-
-/// The rows of one user, each as what it is.
-fn each_row(rows: &Rows) -> impl Iterator<Item = (OrganizationId, What, Option<u64>)> + '_ {
-    let id = |text: &str| text.parse::<OrganizationId>().unwrap_or(OrganizationId(0));
-    let bits = move |text: &str| Some(lower(id(text).0));
-    let memberships = rows.memberships.iter().map(move |row| (id(&row.organization), What::Membership, None));
-    let assignments = rows.assignments.iter();
-    let assignments =
-        assignments.map(move |row| (id(&row.organization), What::Role(row.role.clone()), bits(&row.id)));
-    let grants = rows.grants.iter();
-    let grants =
-        grants.map(move |row| (id(&row.organization), What::Right(row.pattern.clone()), bits(&row.id)));
-    memberships.chain(assignments).chain(grants)
-}
-
-/// Looks for what people took away among what a run would write, but for what stands.
-#[must_use]
-pub fn find(ground: &Ground<'_>, known: &Known, changes: &Changes, removals: &Removals) -> Found {
-    let mut found = Found { removals_of_roles: removals.roles.clone(), ..Found::default() };
-    let mut making = Making::new(Source { kept: Some(&changes.kept), ..ground.source(known, 0) });
-    let mut seen = HashSet::new();
-    let standing: HashSet<OrganizationId> = match removals.is_unnoted {
-        true => known.standing.iter().map(|(_, id)| *id).chain(known.platform).collect(),
-        false => HashSet::new(),
-    };
-    for (place, user) in (0_u32..).zip(ground.facts.users.iter()) {
-        let principal = making.principal(user.id);
-        let mut rows = Rows::default();
-        making.member(user, &mut rows);
-        let is_known = known.users.contains_key(user.id);
-        for (organization, what, bits) in each_row(&rows) {
-            let is_out = removals.members.contains(&(organization, principal));
-            let is_gone = match &what {
-                What::Role(key) => is_out || removals.roles.contains(&(organization, key.clone())),
-                What::Membership | What::Right(_) => is_out,
-            };
-            let is_kept = removals.kept.contains(&(organization, principal, what.clone()));
-            // Somebody whom people let in again is a member.
-            let stays_away = is_kept && what != What::Membership;
-            if is_gone || stays_away || bits.is_some_and(|bits| removals.rows.contains(&bits)) {
-                let login = user.login.to_owned();
-                found.taken.push(Taken { login, organization, principal, what, place, bits, is_kept });
-            } else if is_known
-                && standing.contains(&organization)
-                && bits.is_some_and(|bits| seen.insert(bits))
-            {
-                found.unsure.insert(user.login.to_owned());
-            }
-        }
-    }
-    found
-}
-
 /// What is kept away: rows that are not written, and what their users have less by it.
 #[derive(Debug, Clone, Default)]
 pub struct Away {
     rows: HashSet<u64>,
     members: HashSet<(OrganizationId, PrincipalId)>,
-    roles: HashSet<(OrganizationId, String)>,
+    /// Roles that people deleted, and nobody gets back.
+    pub(crate) roles: HashSet<(OrganizationId, String)>,
     users: HashMap<(String, Option<u32>), Less>,
     /// All of it, each once.
     pub list: BTreeSet<Kept>,
@@ -256,7 +116,7 @@ impl Away {
         self.users.get(&(user.id.to_owned(), user.organization))
     }
 
-    fn add(&mut self, ground: &Ground<'_>, platform: Option<OrganizationId>, taken: &Taken) {
+    pub(crate) fn add(&mut self, ground: &Ground<'_>, platform: Option<OrganizationId>, taken: &Taken) {
         let Some(user) = ground.facts.users.get(taken.place as usize) else { return };
         self.list.insert((taken.organization, taken.principal, taken.what.clone()));
         self.rows.extend(taken.bits);
@@ -314,146 +174,4 @@ pub fn gives(intent: &Intent, what: &What) -> Vec<String> {
             own.find(|own| own.key.as_str() == key).map(|own| own.patterns.clone()).unwrap_or_default()
         }
     }
-}
-
-/// What becomes of a right that people took away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Becomes {
-    /// Nobody said.
-    Open,
-    /// It is given back.
-    Back,
-    /// It stays away.
-    Away,
-}
-
-/// A right that people took away, by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Named {
-    /// What the user signs in with.
-    pub login: String,
-    /// The organization, by its key.
-    pub organization: String,
-    /// What it is.
-    pub what: String,
-    /// What becomes of it.
-    pub becomes: Becomes,
-}
-
-/// What people took away by hand and the other system still gives, as a plan has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TakenAway {
-    /// Of so much nobody said what becomes of it.
-    pub open: u64,
-    /// So much is given back.
-    pub back: u64,
-    /// So much stays away.
-    pub away: u64,
-    /// What stays away comes to this.
-    pub away_sum: String,
-    /// What is given back comes to this.
-    pub back_sum: String,
-    /// The first by name, those of which nobody said anything before the others.
-    pub named: Vec<Named>,
-}
-
-impl TakenAway {
-    /// Whether people took nothing away.
-    #[must_use]
-    pub fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Whether nothing is left to do that a plan did not do.
-    #[must_use]
-    pub fn is_done_by(&self, other: &Self) -> bool {
-        (self.open, self.back) == (0, 0) && (self.away, &self.away_sum) == (other.away, &other.away_sum)
-    }
-}
-
-/// What was decided.
-#[derive(Debug, Clone, Default)]
-pub struct Decided {
-    /// What a plan says of it.
-    pub told: TakenAway,
-    /// What stays away.
-    pub away: Away,
-    /// What comes back, by the bits that say what the rows are of.
-    pub back: HashSet<u64>,
-    /// Logins of which two things are said.
-    pub twice: BTreeSet<String>,
-}
-
-fn sum(of: &BTreeSet<Kept>) -> String {
-    if of.is_empty() {
-        return String::new();
-    }
-    let mut sum = Sha256::new();
-    for (organization, principal, what) in of {
-        let (kind, key) = what.words();
-        sum.update(format!("{organization} {principal} {kind} {key}\n"));
-    }
-    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Decides by what was accepted: `back:LOGIN`, `away:LOGIN`, or [`KEEP_ALL`]. What a run kept away before stays so unless it is given back.
-#[must_use]
-pub fn decide(ground: &Ground<'_>, known: &Known, found: &Found, accepted: &BTreeSet<String>) -> Decided {
-    let mut decided = Decided::default();
-    let keys: HashMap<OrganizationId, &str> =
-        known.organizations.values().map(|(id, key)| (*id, key.as_str())).collect();
-    let says = |prefix: &str, login: &str| accepted.contains(&format!("{prefix}{login}"));
-    let (mut back, mut open, mut named) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    let mut roles_back = HashSet::new();
-    for taken in &found.taken {
-        let becomes = match (says(BACK, &taken.login), says(AWAY, &taken.login)) {
-            (true, true) => {
-                decided.twice.insert(taken.login.clone());
-                Becomes::Open
-            }
-            (true, false) => Becomes::Back,
-            (false, true) => Becomes::Away,
-            (false, false) if taken.is_kept || accepted.contains(KEEP_ALL) => Becomes::Away,
-            (false, false) => Becomes::Open,
-        };
-        let it = (taken.organization, taken.principal, taken.what.clone());
-        match becomes {
-            Becomes::Open => _ = open.insert(it),
-            Becomes::Away => decided.away.add(ground, known.platform, taken),
-            Becomes::Back => {
-                decided.back.extend(taken.bits);
-                if let What::Role(key) = &taken.what {
-                    roles_back.insert((taken.organization, key.clone()));
-                }
-                back.insert(it);
-            }
-        }
-        let organization = match keys.get(&taken.organization) {
-            Some(key) => (*key).to_owned(),
-            None if known.platform == Some(taken.organization) => "platform".to_owned(),
-            None => taken.organization.to_string(),
-        };
-        named.insert((becomes, taken.login.clone(), organization, taken.what.clone()));
-    }
-    let is_away = |role: &(OrganizationId, String)| !roles_back.contains(role);
-    decided.away.roles = found.removals_of_roles.iter().filter(|role| is_away(role)).cloned().collect();
-    let named = named.into_iter().take(NAMED_MAX);
-    let named = named.map(|(becomes, login, organization, what)| Named {
-        login,
-        organization,
-        what: what.to_string(),
-        becomes,
-    });
-    decided.told = TakenAway {
-        open: open.len() as u64,
-        back: back.len() as u64,
-        away: decided.away.list.len() as u64,
-        away_sum: sum(&decided.away.list),
-        back_sum: sum(&back),
-        named: named.collect(),
-    };
-    decided
 }

@@ -1,7 +1,7 @@
 //! What a run changes and takes away of what earlier runs of its source wrote: as the service tells what stands, and as it is sent.
 
-use crate::away::Removed as Removals;
 use crate::named::Named;
+use crate::taken::Removed as ByPeople;
 use charter_kernel::facts::{OrganizationStatus, PrincipalStatus};
 use charter_kernel::{AssignmentId, GrantId, OrganizationId, PrincipalId};
 use serde::{Deserialize, Serialize};
@@ -147,7 +147,7 @@ pub struct Held {
     pub modules: Vec<HeldModule>,
     pub members: Vec<HeldMember>,
     #[serde(default)]
-    pub removed: Removals,
+    pub removed: ByPeople,
     pub next: Option<PrincipalId>,
 }
 

@@ -4,7 +4,6 @@
 //! The id of a row says what it is of, whichever run wrote it: its lower bits are those that the row would have in this run. So one that is
 //! still wanted is known by them, and is not written a second time.
 
-use crate::away::Removals;
 use crate::change::{
     ACTIVE, AccountChange, CLOSED, Changes, DEACTIVATED, Held, HeldAccount, HeldMember, HeldOrganization,
     MembershipChange, ModuleChange, OrganizationChange, REMOVED, Removed, RoleChange, lower,
@@ -14,6 +13,7 @@ use crate::named::Named;
 use crate::plan::more;
 use crate::rows::{EntitlementRow, Making, OrganizationRow, RoleRow, Rows};
 use crate::rules::is_open;
+use crate::taken::Removals;
 use charter_kernel::facts::{OrganizationStatus, PrincipalStatus};
 use charter_kernel::{AssignmentId, GrantId, OrganizationId, PrincipalId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -24,4 +24,5 @@ pub mod rules;
 pub mod sets;
 pub mod source;
 pub mod sums;
+pub mod taken;
 pub mod universe;

@@ -1,7 +1,7 @@
 //! A plan: what would be written, who would gain or lose what, and what stands in the way. It is carried out exactly, or not at all.
 
 use crate::anomaly::{Anomalies, AnomalyKind};
-use crate::away::{Away, Becomes as Decided, TakenAway};
+use crate::away::Away;
 use crate::change::{ChangeCounts, is_none};
 use crate::facts::{LegacyFacts, LegacyRole, LegacyUser, NONE};
 use crate::intent::Intent;
@@ -12,6 +12,7 @@ use crate::proof::{Beyond, Difference, Judge, OVER_ALL, Over, SUPERUSER, Verdict
 use crate::rows::{Counts, Known, Making, OrganizationRow, Rows, Source};
 use crate::rules::{Asking, Rules};
 use crate::source::System;
+use crate::taken::{self, Becomes as Decided, TakenAway};
 use crate::universe::{Universe, Unnamed};
 use charter_kernel::catalogue::Catalogue;
 use charter_kernel::{Key, count};
@@ -224,7 +225,7 @@ impl Plan {
                 rights(open),
                 first.join(", "),
                 more(open, first.len()),
-                crate::away::KEEP_ALL
+                taken::KEEP_ALL
             ));
         }
         (back > 0 && people(&self.approved_by) < APPROVERS).then(|| {

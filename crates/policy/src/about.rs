@@ -23,7 +23,9 @@ pub fn all_role_codes(index: &Index, facts: &OrganizationFacts) -> BTreeMap<Role
     roles
         .roles
         .iter()
-        .map(|role| (role.key.clone(), role.lines.iter().fold(role.set.clone(), |set, (more, _)| set.union(more))))
+        .map(|role| {
+            (role.key.clone(), role.lines.iter().fold(role.set.clone(), |set, (more, _)| set.union(more)))
+        })
         .collect()
 }
 

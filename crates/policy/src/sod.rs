@@ -84,7 +84,8 @@ impl<'a> Holdings<'a> {
             let Some((_, role)) = roles.get(&assignment.role).filter(|(_, role)| role.gives_anything) else {
                 continue;
             };
-            let set = role.lines.iter().fold(role.set.clone(), |set, (permissions, _)| set.union(permissions));
+            let set =
+                role.lines.iter().fold(role.set.clone(), |set, (permissions, _)| set.union(permissions));
             let exempt = role.gives.iter().filter_map(|at| roles.roles.get(*at)).any(|role| role.sod_exempt);
             this.add(Source {
                 row: format!("assignment {}", assignment.id),

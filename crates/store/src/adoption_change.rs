@@ -5,8 +5,8 @@ use charter_kernel::facts::{AssignmentFact, GrantFact};
 use charter_kernel::{OrganizationId, Timestamp};
 use serde_json::json;
 
-use crate::bulk::{hex, rows};
 use crate::assignment::{self, AssignmentRow};
+use crate::bulk::{hex, rows};
 use crate::{Result, grant, row};
 
 statements! {

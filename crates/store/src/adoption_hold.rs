@@ -152,7 +152,9 @@ pub async fn waiting(
         }
         waiting.runs.push(run);
         waiting.accounts.extend(row::list(conn, &MEMBERS_AGAIN, params![organization, run], who).await?);
-        waiting.memberships.extend(row::list(conn, &MEMBERSHIPS_AGAIN, params![run, organization], who).await?);
+        waiting
+            .memberships
+            .extend(row::list(conn, &MEMBERSHIPS_AGAIN, params![run, organization], who).await?);
         let status = |row: charter_db::RowRef<'_>| row::word(row, 0, OrganizationStatus::from_word);
         let itself = row::opt(conn, &ORGANIZATION_AGAIN, params![run, organization], status).await?;
         waiting.organization = waiting.organization.or(itself);

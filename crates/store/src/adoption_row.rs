@@ -2,10 +2,10 @@
 //! already stays as it is and does not count, so that a batch can be repeated. In PostgreSQL `offset 0` has each row look by the key: how many
 //! stand in a parameter is not estimated, and a join with a table that was never analyzed reads all of it for each.
 
-use charter_db::Tx;
-use charter_kernel::{Key, ModuleKey, OrganizationId, Pattern, PrincipalId, RoleKey, Timestamp};
 use crate::Result;
 use crate::bulk::{Cell, Row, ids, pairs, rows};
+use charter_db::Tx;
+use charter_kernel::{Key, ModuleKey, OrganizationId, Pattern, PrincipalId, RoleKey, Timestamp};
 
 statements! {
     TOUCH =
@@ -284,9 +284,10 @@ pub async fn insert_memberships(
     if !recorded.is_empty() {
         tx.execute(&RECORD_MEMBERSHIPS, params![pairs(recorded), run]).await?;
     }
-    let new = rows(new.iter().map(|it| {
-        Row([("o", it.organization.into()), ("p", it.principal.into()), ("s", it.status.into())])
-    }));
+    let new =
+        rows(new.iter().map(|it| {
+            Row([("o", it.organization.into()), ("p", it.principal.into()), ("s", it.status.into())])
+        }));
     tx.execute(&MEMBERSHIP_DIRECTORY, params![new]).await?;
     tx.execute(&MEMBERSHIPS, params![new, now]).await
 }
@@ -309,7 +310,12 @@ pub async fn insert_assignments(
 pub async fn insert_grants(tx: &mut Tx, new: &[NewGrant], reason: &str, now: Timestamp) -> Result<u64> {
     let of = new.iter().map(|it| {
         let pattern = it.pattern.as_str().into();
-        Row([("o", it.organization.into()), ("i", Cell::Id(it.id)), ("p", it.principal.into()), ("t", pattern)])
+        Row([
+            ("o", it.organization.into()),
+            ("i", Cell::Id(it.id)),
+            ("p", it.principal.into()),
+            ("t", pattern),
+        ])
     });
     tx.execute(&GRANTS, params![rows(of), now, reason]).await
 }

@@ -116,12 +116,15 @@ mod tests {
     fn rows_are_json_whatever_stands_in_them() {
         let name = "Ä \"quoted\" \\ \u{1}\n😀".to_owned();
         let of = [1_i64, -2].map(|number| {
-            Row([("o", OrganizationId(0xab).into()), ("n", name.as_str().into()), ("i", number.into()), ("h", None.into())])
+            Row([
+                ("o", OrganizationId(0xab).into()),
+                ("n", name.as_str().into()),
+                ("i", number.into()),
+                ("h", None.into()),
+            ])
         });
         let Value::Json(text) = rows(of.into_iter()) else { unreachable!() };
-        let wanted = |number| {
-            serde_json::json!({ "o": "000000000000000000000000000000ab", "n": name, "i": number, "h": null })
-        };
+        let wanted = |number| serde_json::json!({ "o": "000000000000000000000000000000ab", "n": name, "i": number, "h": null });
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(read, serde_json::json!([wanted(1), wanted(-2)]));
         let Value::Json(none) = ids(&[]) else { unreachable!() };

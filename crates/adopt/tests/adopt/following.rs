@@ -1,6 +1,5 @@
 //! What stands by earlier runs, set beside the facts: what goes, what stays, and what people did here.
 
-use charter_adopt::away::{self, Becomes, Removed};
 use charter_adopt::change::{Changes, Held, HeldAccount, HeldMember, HeldModule, HeldOrganization, HeldRole};
 use charter_adopt::facts::{LegacyFacts, LegacyOrganization, LegacyRole, LegacyUser};
 use charter_adopt::following::Following;
@@ -11,6 +10,7 @@ use charter_adopt::proof::{Beyond, Over};
 use charter_adopt::rows::{Known, Making, Rows, Source};
 use charter_adopt::sets::SetId;
 use charter_adopt::source::System;
+use charter_adopt::taken::{self, Becomes, Removed};
 use charter_kernel::{AssignmentId, OrganizationId, PrincipalId};
 use std::collections::BTreeSet;
 
@@ -309,10 +309,10 @@ fn what_people_took_away_comes_back_or_stays_away_and_nothing_else_may_be_missin
         let removals = following.removals();
         (following.end().0, removals)
     };
-    let found = away::find(&ground, &known, &changes, &removals);
+    let found = taken::find(&ground, &known, &changes, &removals);
     let decide = |words: &[&str]| {
         let accepted = words.iter().map(|word| (*word).to_owned()).collect();
-        away::decide(&ground, &known, &found, &accepted)
+        taken::decide(&ground, &known, &found, &accepted)
     };
     let open = decide(&["back:bob", "away:bob"]).told;
     assert_eq!((open.open, open.back, open.away), (1, 0, 0), "bob's is wanted by nobody");
@@ -321,11 +321,11 @@ fn what_people_took_away_comes_back_or_stays_away_and_nothing_else_may_be_missin
         (&named.login[..], &named.organization[..], &named.what[..], named.becomes),
         ("ann", "toys", "role viewer", Becomes::Open)
     );
-    let back = decide(&["back:ann", away::KEEP_ALL]);
+    let back = decide(&["back:ann", taken::KEEP_ALL]);
     assert_eq!((back.told.back, back.told.away, back.away.is_none()), (1, 0, true));
     let kept = decide(&["away:ann"]);
     assert!(kept.told.is_done_by(&kept.told) && !back.told.is_done_by(&kept.told));
-    assert_eq!(kept.told, decide(&[away::KEEP_ALL]).told);
+    assert_eq!(kept.told, decide(&[taken::KEEP_ALL]).told);
     ground.away = kept.away;
     let mut rows = Rows::default();
     let mut making = Making::new(Source { kept: Some(&changes.kept), ..ground.source(&known, 2) });

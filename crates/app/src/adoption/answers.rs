@@ -117,8 +117,7 @@ async fn supposed(
     if let Some(known) = app.snapshots().supposed(organization, OPENED, revision) {
         return Ok(Some(known));
     }
-    let waiting =
-        reading_all!(app.database(), |conn| adoption_hold::waiting(conn, organization, range_of))?;
+    let waiting = reading_all!(app.database(), |conn| adoption_hold::waiting(conn, organization, range_of))?;
     let Some(waiting) = waiting else { return Ok(None) };
     let (accounts, memberships): (HashSet<_>, HashSet<_>) =
         (waiting.accounts.into_iter().collect(), waiting.memberships.into_iter().collect());

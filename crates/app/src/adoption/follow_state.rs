@@ -76,7 +76,8 @@ pub(super) async fn judge(
     for (place, it) in ready.organizations.iter().enumerate() {
         judging.organization(conn, place, it).await?;
     }
-    judging.kept_away(conn, &ready.kept_away).await?;
+    super::removal::judge(conn, &ready.kept_away, &mut judging.faults).await?;
+    judging.todo.kept_away = ready.kept_away.clone();
     judging.faults.none()?;
     Ok(judging.todo)
 }
@@ -133,31 +134,6 @@ impl Judging<'_> {
                 self.todo.grants.push((change::of_grant(organization, &row), before));
             }
         }
-        Ok(())
-    }
-
-    /// What stays away is nobody's right: it has to be of an account and an organization that are there, and no more.
-    async fn kept_away(&mut self, conn: &mut Conn, all: &[KeptAway]) -> Result<(), Problem> {
-        let mut organizations: Vec<OrganizationId> = all.iter().map(|it| it.organization).collect();
-        let mut principals: Vec<PrincipalId> = all.iter().map(|it| it.principal).collect();
-        organizations.sort();
-        organizations.dedup();
-        principals.sort();
-        principals.dedup();
-        let organizations = lookup::organizations(conn, &organizations).await?;
-        let organizations: HashSet<_> = organizations.into_iter().map(|it| it.id).collect();
-        let principals = lookup::principals(conn, &principals).await?;
-        let principals: HashSet<_> = principals.into_iter().map(|it| it.id).collect();
-        for (place, it) in all.iter().enumerate() {
-            if !organizations.contains(&it.organization) {
-                let detail = format!("no organization {}", it.organization);
-                self.faults.add("kept_away", place, "organization", detail);
-            }
-            if !principals.contains(&it.principal) {
-                self.faults.add("kept_away", place, "principal", format!("no account {}", it.principal));
-            }
-        }
-        self.todo.kept_away = all.to_vec();
         Ok(())
     }
 

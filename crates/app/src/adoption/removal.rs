@@ -1,6 +1,7 @@
 //! What people took away by hand of what runs gave: noted with each removal, told to the next plan of the source, and kept away where a plan
 //! says so.
 
+use super::form::Faults;
 use super::held::Runs;
 use super::links::limit;
 use super::require_operator;
@@ -8,8 +9,9 @@ use crate::App;
 use crate::caller::RequestContext;
 use charter_db::{Conn, Tx};
 use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, Subject, Timestamp};
+use charter_store::adoption_lookup as lookup;
 use charter_store::adoption_removal::{self as rows, KeptAway, RemovalKind};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Numbers of runs lie below this; where they stand in an id, every other one has the time it was made, milliseconds since 1970.
 const RUNS: u128 = 1 << 36;
@@ -97,4 +99,28 @@ pub async fn kept_away(
         })
     })
     .await
+}
+
+/// Judges what a run is to keep away. It is nobody's right: the account and the organization have to be there, and no more.
+pub(super) async fn judge(conn: &mut Conn, all: &[KeptAway], faults: &mut Faults) -> Result<(), Problem> {
+    const KIND: &str = "kept_away";
+    let mut organizations: Vec<OrganizationId> = all.iter().map(|it| it.organization).collect();
+    let mut principals: Vec<PrincipalId> = all.iter().map(|it| it.principal).collect();
+    organizations.sort();
+    organizations.dedup();
+    principals.sort();
+    principals.dedup();
+    let organizations = lookup::organizations(conn, &organizations).await?;
+    let organizations: HashSet<_> = organizations.into_iter().map(|it| it.id).collect();
+    let principals = lookup::principals(conn, &principals).await?;
+    let principals: HashSet<_> = principals.into_iter().map(|it| it.id).collect();
+    for (place, it) in all.iter().enumerate() {
+        if !organizations.contains(&it.organization) {
+            faults.add(KIND, place, "organization", format!("no organization {}", it.organization));
+        }
+        if !principals.contains(&it.principal) {
+            faults.add(KIND, place, "principal", format!("no account {}", it.principal));
+        }
+    }
+    Ok(())
 }

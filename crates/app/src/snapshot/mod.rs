@@ -387,8 +387,7 @@ impl Snapshots {
         let kept = self.supposed.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, _, snapshot) =
             kept.iter().find(|(of, supposition, _)| *of == organization && supposition == what)?;
-        let is_it =
-            snapshot.shard.revision() >= revision && Arc::ptr_eq(&snapshot.index, &self.index.load());
+        let is_it = snapshot.shard.revision() >= revision && Arc::ptr_eq(&snapshot.index, &self.index.load());
         is_it.then(|| Arc::clone(snapshot))
     }
 

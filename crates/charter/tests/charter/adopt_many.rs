@@ -37,7 +37,8 @@ async fn django(database: &TestDatabase) {
     });
     insert(database, "auth_permission", permissions.collect()).await;
     let of_groups = all().map(|(at, ..)| format!("({at}, 1, {at})"));
-    let thirds = all().filter(|(at, ..)| at % 3 == 0).map(|(at, ..)| format!("({}, 2, {at})", MODELS * 4 + at));
+    let thirds =
+        all().filter(|(at, ..)| at % 3 == 0).map(|(at, ..)| format!("({}, 2, {at})", MODELS * 4 + at));
     insert(database, "auth_group_permissions", of_groups.chain(thirds).collect()).await;
     let users = ["ann", "bob", "eve"].iter().enumerate().map(|(at, name)| {
         format!("({at}, '!', null, false, '{name}@shop.example', '{name}', '', '{name}@shop.example', false, true, '2026-01-01 00:00:00')")
@@ -64,9 +65,13 @@ both_engines!(thousands_of_permissions_come_over_and_each_is_proved, async |data
     let organization = keys.filter(|key| *key != "platform").next_back().unwrap().to_owned();
     let last = MODELS - 1;
     let code_of = |action: &str| format!("adopted.app{}.{action}_model{last}", last % 7);
-    for (user, action, wanted) in
-        [("ann", "delete", 0), ("bob", "view", 0), ("bob", "delete", 1), ("eve", "view", 0), ("eve", "delete", 1)]
-    {
+    for (user, action, wanted) in [
+        ("ann", "delete", 0),
+        ("bob", "view", 0),
+        ("bob", "delete", 1),
+        ("eve", "view", 0),
+        ("eve", "delete", 1),
+    ] {
         let code = code_of(action);
         let told = check(&erp, &organization, &format!("{user}@shop.example"), &code);
         assert_eq!(told, wanted, "{user} {code}");

@@ -180,7 +180,7 @@ both_engines!(a_role_and_a_right_that_people_removed_stay_so, async |database: T
     // Bob's role goes for good, and Ann's right besides roles.
     erp.run(&["members", "remove", "--org", "yard", "--member", "bob@yard.example"]).ended(0);
     erp.run(&["members", "add", "--org", "yard", "--login", "bob@yard.example"]).ended(0);
-    erp.run(&["roles", "delete", "--org", "yard", "--role", "guard"]).ended(0);
+    erp.run(&["roles", "delete", "--org", "yard", "--role", "adopted_guard"]).ended(0);
     let told = erp
         .run(&["grants", "list", "--org", "yard", "--member", "ann@yard.example", "--json"])
         .ended(0)
@@ -192,7 +192,7 @@ both_engines!(a_role_and_a_right_that_people_removed_stay_so, async |database: T
     database.maintain("insert into people_duties values (3, 2)").await.unwrap();
     let (plan, obstacles) = erp.obstacles(&[]);
     assert_eq!(plan["taken"]["open"], 5, "{obstacles}");
-    assert!(obstacles.contains("eve@yard.example: role guard in yard"), "{obstacles}");
+    assert!(obstacles.contains("eve@yard.example: role adopted_guard in yard"), "{obstacles}");
     let plan = erp.follow(&["--accept", "flag:away"]);
     assert_eq!(plan["rows"]["roles"], 2, "{plan:#}");
     assert_eq!(check(&erp, "yard", "ann@yard.example", "adopted.gate.close"), 1);
@@ -206,7 +206,7 @@ both_engines!(a_role_and_a_right_that_people_removed_stay_so, async |database: T
 });
 
 both_engines!(a_run_that_keeps_away_and_is_killed_goes_on, async |database: TestDatabase| {
-    let erp = Erp::taken_over(&database, 4_000).await;
+    let erp = Erp::taken_over(&database, 1_500).await;
     erp.take_role("toys-co", "user0@toys.example");
     erp.remove_member("toys-co", "user12@toys.example");
     database.maintain("update users set role = 'Viewer' where id > 20 and role = 'org_admin'").await.unwrap();
@@ -243,7 +243,7 @@ both_engines!(a_run_that_keeps_away_and_is_killed_goes_on, async |database: Test
 });
 
 both_engines!(what_is_let_in_again_goes_on_after_a_kill, async |database: TestDatabase| {
-    let erp = Erp::taken_over(&database, 4_000).await;
+    let erp = Erp::taken_over(&database, 1_500).await;
     for change in [
         "update organizations set is_active = false where id = 1",
         "update users set is_active = false where id % 7 = 3",

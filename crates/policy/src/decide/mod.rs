@@ -110,6 +110,9 @@ impl Shard {
 
     /// What a member's roles give without window or condition, whatever is entitled; empty for others.
     pub fn plain_roles(&self, principal: PrincipalId) -> PermissionSet {
-        self.slot(principal).and_then(|slot| self.role_set(slot)).map(|set| set.all().clone()).unwrap_or_default()
+        self.slot(principal)
+            .and_then(|slot| self.role_set(slot))
+            .map(|set| set.all().clone())
+            .unwrap_or_default()
     }
 }

@@ -17,12 +17,12 @@ pub async fn put(client: &Client, own: &OwnCatalogue) -> Result<()> {
 }
 
 /// Puts the own document back that was in force before, unless somebody changed it meanwhile.
-pub async fn put_back(client: &Client, before: &OwnCatalogue, put: &OwnCatalogue) -> Result<()> {
-    if before == put || here::own(client).await? != *put {
+pub async fn put_back(client: &Client, before: &OwnCatalogue, in_force: &OwnCatalogue) -> Result<()> {
+    if before == in_force || here::own(client).await? != *in_force {
         return Ok(());
     }
     // There is no document without a version.
     let empty = OwnCatalogue::default();
-    let without = module::without_permissions(put);
+    let without = module::without_permissions(in_force);
     put(client, if *before == empty { &without } else { before }).await
 }

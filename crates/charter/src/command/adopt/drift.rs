@@ -8,12 +8,12 @@ use super::runs;
 use super::taken;
 use crate::client::Client;
 use crate::failure::{Failure, Result};
-use charter_adopt::away::Found;
 use charter_adopt::change::Changes;
 use charter_adopt::named::Named;
 use charter_adopt::plan::{self, Ground};
 use charter_adopt::rows::{Making, Rows, Source};
 use charter_adopt::rules::Asking;
+use charter_adopt::taken::Found;
 use charter_kernel::{PrincipalId, counted};
 use std::collections::BTreeSet;
 

@@ -8,7 +8,7 @@ use super::taken;
 use crate::client::{Call, Client};
 use crate::failure::{Failure, Result};
 use crate::output;
-use charter_adopt::away::{Away, Decided, Removals};
+use charter_adopt::away::Away;
 use charter_adopt::change::{
     AccountChange, ChangeCounts, Changes, Held, HeldAccount, MembershipChange, ModuleChange,
     OrganizationChange, in_order,
@@ -17,6 +17,7 @@ use charter_adopt::following::Following;
 use charter_adopt::named::{self, Named};
 use charter_adopt::plan::{Ground, Plan, more};
 use charter_adopt::rows::{Making, Rows, Source};
+use charter_adopt::taken::{Decided, Removals};
 use charter_app::text;
 use charter_kernel::{Key, OrganizationId, counted};
 use serde::Deserialize;

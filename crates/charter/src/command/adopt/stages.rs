@@ -1,15 +1,15 @@
 //! The four stages of a run that is carried out, each with what it comes to. One that fails has the run taken back.
 
+use super::checksum::sum;
 use super::desk::{Desk, Told, send};
 use super::equivalence::{self, Accepted, Equivalence};
-use super::here::Here;
+use super::here::{self, Here};
 use super::legacy::{self, Legacy, Looking};
 use super::proof::{self, Proof};
 use super::ready::{self, Ready};
 use super::record::{self, Record, RecordedLegacy, RecordedOrganization};
 use super::telling::{Telling, compared};
 use super::{catalogue, data, follow, tables, taken};
-use super::checksum::sum;
 use crate::client::{Call, Client};
 use crate::config::Configuration;
 use crate::config::text::without_password;

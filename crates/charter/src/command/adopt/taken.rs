@@ -5,9 +5,10 @@ use super::here::{Here, id, text};
 use crate::client::{Call, Client};
 use crate::failure::{Failure, Result};
 use crate::output;
-use charter_adopt::away::{self, Away, Becomes, Decided, Found, Kept, Removals, TakenAway, UNNOTED, What};
+use charter_adopt::away::{self, Away, Kept, What};
 use charter_adopt::change::Changes;
 use charter_adopt::plan::{Ground, Plan, more};
+use charter_adopt::taken::{self, Becomes, Decided, Found, Removals, TakenAway, UNNOTED};
 use charter_kernel::{Key, OrganizationId, PrincipalId, counted};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashSet};
@@ -58,8 +59,8 @@ pub fn decide(
     removals: &Removals,
     accepted: &BTreeSet<String>,
 ) -> (Found, Decided) {
-    let found = away::find(ground, &here.known, changes, removals);
-    let decided = away::decide(ground, &here.known, &found, accepted);
+    let found = taken::find(ground, &here.known, changes, removals);
+    let decided = taken::decide(ground, &here.known, &found, accepted);
     (found, decided)
 }
 
