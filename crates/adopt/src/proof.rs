@@ -183,7 +183,7 @@ impl<'a> Judge<'a> {
         let is_known = self.accepted.contains(&format!("account:{}", user.login))
             && is_among(&more, self.beyond.get(user.login));
         let as_intended = is_as_meant && (is_over_all_as_meant || is_beyond) && (!is_beyond || is_known);
-        let is_less_by_role = is_less && !(intended_over_all && !is_least_over_all);
+        let is_less_by_role = is_less && (is_least_over_all || !intended_over_all);
         let by_role = is_less_by_role || (!more.is_empty() && !is_beyond);
         let by_roles: Vec<usize> = losses.iter().copied().filter(|place| !may_miss(*place)).collect();
         let is_all_known = gains.is_empty() && by_roles.is_empty() && !by_role;

@@ -126,7 +126,7 @@ fn kept_away(row: RowRef<'_>) -> Result<KeptAway> {
 }
 
 fn id(row: RowRef<'_>) -> Result<u128> {
-    Ok(row.get_id(0)?)
+    row.get_id(0)
 }
 
 /// Notes that people removed an assignment or a grant.

@@ -391,7 +391,7 @@ impl Judging<'_> {
             fields.push(("name", Value::from(name.as_str())));
         }
         let closes = it.status == Some(OrganizationStatus::Closed.as_str());
-        let turns = |status: &&str| *status != is && !(waits && !closes);
+        let turns = |status: &&str| *status != is && (closes || !waits);
         if let Some(status) = it.status.filter(turns) {
             fields.push(("status", status.into()));
         }
