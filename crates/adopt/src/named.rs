@@ -50,5 +50,7 @@ pub fn accounts(changes: &Changes) -> Vec<Named> {
         named.extend(it.login.as_deref().map(|now| Named::of("login", who, Some(now))));
         named.extend(it.name.as_deref().map(|now| Named::of("name", who, Some(now))));
     }
+    // Whoever gets another login and another name stays together.
+    named.sort_by(|one, other| (&one.who, &one.what).cmp(&(&other.who, &other.what)));
     named
 }
