@@ -102,10 +102,16 @@ both_engines!(a_run_that_lets_many_act_again_goes_on_after_it_was_killed, async 
     erp.mapped("none");
     erp.plan(&[]).ended(0);
     erp.apply(&[]).ended(0);
-    database.maintain("update users set is_active = false where id % 2 = 0 and role <> 'superadmin'").await.unwrap();
+    database
+        .maintain("update users set is_active = false where id % 2 = 0 and role <> 'superadmin'")
+        .await
+        .unwrap();
     erp.follow(&[]);
     let before = erp.rows().await;
-    database.maintain("update users set is_active = true where id % 2 = 0 and role <> 'superadmin'").await.unwrap();
+    database
+        .maintain("update users set is_active = true where id % 2 = 0 and role <> 'superadmin'")
+        .await
+        .unwrap();
     erp.plan(&[]).ended(0);
     let at_work = [100, 300, 600].into_iter().filter(|pause| killed(&erp, 3, "plan.json", *pause)).count();
     assert!(at_work > 0, "the run was over before it was killed");
