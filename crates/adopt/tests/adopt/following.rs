@@ -222,22 +222,22 @@ fn an_account_that_another_system_has_as_well_loses_what_this_one_gave_and_goes_
     known.shared.insert(account("1"));
     let shared = HeldAccount { own: false, ..of("1", "ann", "active") };
     let stands = held(vec![member("1", vec![assignment(1, "1", "viewer")])]);
-    let (changes, stopping, left, rows) = followed(&stopped, &known, &[shared.clone()], &stands);
+    let (changes, stopping, left, rows) = followed(&stopped, &known, std::slice::from_ref(&shared), &stands);
     let counts = changes.counts();
     assert_eq!((counts.assignments, counts.memberships, counts.deactivated), (1, 1, 0));
     assert_eq!((rows.assignments.len(), stopping.len()), (0, 0), "{stopping:#?}");
     assert!(left.len() == 1 && left[0].contains("(ann)"), "{left:#?}");
     // Taken away once, it is told no more.
     let ended = held(vec![HeldMember { status: "deactivated".to_owned(), ..member("1", Vec::new()) }]);
-    let (changes, stopping, left, _) = followed(&stopped, &known, &[shared.clone()], &ended);
+    let (changes, stopping, left, _) = followed(&stopped, &known, std::slice::from_ref(&shared), &ended);
     assert!(changes.counts().is_none() && stopping.is_empty() && left.is_empty(), "{left:#?}");
     // Let in again.
     let facts = facts(&[("1", "ann", "viewer", true)], true);
-    let (changes, _, _, rows) = followed(&facts, &known, &[shared.clone()], &ended);
+    let (changes, _, _, rows) = followed(&facts, &known, std::slice::from_ref(&shared), &ended);
     assert_eq!((changes.counts().memberships, rows.assignments.len()), (1, 1));
     // The account stopped by a run of this source, and by people.
     let off = HeldAccount { status: "deactivated".to_owned(), ..shared };
-    let (changes, stopping, ..) = followed(&facts, &known, &[off.clone()], &ended);
+    let (changes, stopping, ..) = followed(&facts, &known, std::slice::from_ref(&off), &ended);
     assert_eq!((changes.counts().reactivated, stopping.len()), (1, 0), "{stopping:#?}");
     let by_people = HeldAccount { status_settled: false, ..off };
     let (changes, stopping, ..) = followed(&facts, &known, &[by_people], &ended);

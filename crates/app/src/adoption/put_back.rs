@@ -2,7 +2,7 @@
 //! left it, and is counted before a run is taken back.
 
 use super::Run;
-use super::held::NOWHERE;
+use super::held::{NOWHERE, Runs};
 use super::noted;
 use super::waiting::stands_waiting;
 use crate::caller::RequestContext;
@@ -13,7 +13,7 @@ use charter_kernel::{OrganizationId, PrincipalId, Problem, RoleKey, SessionId, T
 use charter_policy::Index;
 use charter_store as store;
 use charter_store::adoption_change::{self as change, ChangeKind, Note, id_of, key_of};
-use charter_store::{adoption_bare, adoption_hold, adoption_lookup as lookup, adoption_row};
+use charter_store::{adoption_bare, adoption_held, adoption_hold, adoption_lookup as lookup, adoption_row};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -87,6 +87,17 @@ async fn restored(
     Ok(noted::merged(kind, &now, &value(after)?, &before, at).map(|merged| (now, merged)))
 }
 
+/// Whether people made a membership anew that the run removed; one that a later run made goes with that.
+async fn is_made_anew(conn: &mut Conn, run: &Run, note: &Note) -> Result<bool, Problem> {
+    let Some(who) = id_of(&note.row.1).map(PrincipalId) else { return Ok(false) };
+    if adoption_bare::get(conn, note.row.0, who).await?.is_none() {
+        return Ok(false);
+    }
+    let mut later = Runs::before(conn, &run.source, u64::MAX).await?.numbers;
+    later.retain(|number| *number > run.number);
+    Ok(adoption_held::recorded_members(conn, &later, note.row.0, (who, who)).await?.is_empty())
+}
+
 /// How many rows that the run changed people changed since, by what they are called.
 pub(super) async fn changed_since(
     conn: &mut Conn,
@@ -115,8 +126,7 @@ pub(super) async fn changed_since(
             for note in page.iter().filter(|note| !later.contains(&note.row)) {
                 count += u64::from(match note.after {
                     Some(_) => is_as_left(conn, run, kind, note).await?.is_none(),
-                    // It went, and people made it anew.
-                    None => noted::read(conn, &run.source, kind, &note.row).await?.is_some(),
+                    None => is_made_anew(conn, run, note).await?,
                 });
             }
             page = change::after(conn, run.number, kind, &last, LOOKED_AT).await?;
