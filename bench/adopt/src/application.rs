@@ -8,8 +8,14 @@ use tokio_postgres::types::ToSql;
 
 const CONNECTIONS: u64 = 8;
 
+#[derive(Default)]
+struct Waits {
+    looks: Vec<Duration>,
+    writes: Vec<Duration>,
+}
+
 pub struct Application {
-    waits: Arc<Mutex<Vec<Duration>>>,
+    waits: Arc<Mutex<Waits>>,
 }
 
 /// A number that looks drawn.
@@ -20,7 +26,7 @@ fn drawn(state: &mut u64) -> u64 {
     *state
 }
 
-async fn work(url: String, users: u64, seed: u64, pause: Duration, waits: Arc<Mutex<Vec<Duration>>>) {
+async fn work(url: String, users: u64, seed: u64, pause: Duration, waits: Arc<Mutex<Waits>>) {
     let client = connect(&url).await;
     let look = "select email, name, role, organization_id from users where id = $1";
     let look = client.prepare(look).await.expect("a statement");
@@ -32,14 +38,17 @@ async fn work(url: String, users: u64, seed: u64, pause: Duration, waits: Arc<Mu
     loop {
         tokio::time::sleep_until(due.into()).await;
         let user = (drawn(&mut state) % users + 1) as i64;
-        let statement = match drawn(&mut state) % 10 {
-            0 => &sign_in,
-            1 => &order,
-            _ => &look,
+        let (statement, is_look) = match drawn(&mut state) % 10 {
+            0 => (&sign_in, false),
+            1 => (&order, false),
+            _ => (&look, true),
         };
         let parameters: [&(dyn ToSql + Sync); 1] = [&user];
         client.query(statement, &parameters).await.expect("the application is answered");
-        waits.lock().expect("waits").push(due.elapsed());
+        let mut waits = waits.lock().expect("waits");
+        let kind = if is_look { &mut waits.looks } else { &mut waits.writes };
+        kind.push(due.elapsed());
+        drop(waits);
         due += pause;
     }
 }
@@ -47,7 +56,7 @@ async fn work(url: String, users: u64, seed: u64, pause: Duration, waits: Arc<Mu
 impl Application {
     /// Begins to work; eight connections share so many questions a second, of which a fifth write.
     pub async fn start(company: &Company, a_second: u64) -> Self {
-        let waits = Arc::new(Mutex::new(Vec::new()));
+        let waits = Arc::new(Mutex::new(Waits::default()));
         let pause = Duration::from_secs_f64(CONNECTIONS as f64 / a_second as f64);
         for seed in 1..=CONNECTIONS {
             tokio::spawn(work(company.other.clone(), company.users, seed, pause, waits.clone()));
@@ -55,11 +64,15 @@ impl Application {
         Self { waits }
     }
 
-    /// Prints how long it waited since this was asked last.
+    /// Prints how long it waited since this was asked last: all questions, those that look and those that write.
     pub fn told(&self, when: &str) {
-        let mut waits = std::mem::take(&mut *self.waits.lock().expect("waits"));
-        waits.sort_unstable();
-        let at = |part: f64| waits.get((waits.len() as f64 * part) as usize).map_or(0.0, |wait| wait.as_secs_f64() * 1e3);
-        println!("{when}: {} questions, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms", waits.len(), at(0.5), at(0.99), at(0.999));
+        let Waits { looks, writes } = std::mem::take(&mut *self.waits.lock().expect("waits"));
+        let all = looks.iter().chain(&writes).copied().collect();
+        for (kind, mut waits) in [("", all), ("  looks", looks), ("  writes", writes)] {
+            waits.sort_unstable();
+            let at = |part: f64| waits.get((waits.len() as f64 * part) as usize).map_or(0.0, |wait: &Duration| wait.as_secs_f64() * 1e3);
+            let (half, most, worst) = (at(0.5), at(0.99), at(0.999));
+            println!("{when}{kind}: {} questions, p50 {half:.2} ms, p99 {most:.2} ms, p99.9 {worst:.2} ms", waits.len());
+        }
     }
 }

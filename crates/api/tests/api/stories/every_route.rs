@@ -118,6 +118,7 @@ const SIGNED_IN: &[&str] = &[
     "adoption.answers",
     "adoption.held",
     "adoption.held.accounts",
+    "adoption.kept-away",
     "adoption.organizations",
     "adoption.passwords",
     "adoption.proofs.check",

@@ -222,10 +222,11 @@ pub async fn compare(
         members: Vec::new(),
     };
     // Linked users who are gone from the other system may be left with the installation itself.
-    let here: BTreeSet<u128> = facts.users.iter().map(|user| making.principal(user.id).0).collect();
-    let gone =
-        known.users.values().map(|principal| principal.0).filter(|principal| !here.contains(principal));
-    let left: Vec<u128> = gone.filter(|principal| over_all.contains_key(principal)).collect();
+    let over_here = |principal: &PrincipalId| over_all.contains_key(&principal.0);
+    let here: BTreeSet<PrincipalId> =
+        facts.users.iter().map(|user| making.principal(user.id)).filter(over_here).collect();
+    let gone = known.users.values().filter(|principal| over_here(principal) && !here.contains(principal));
+    let left: Vec<u128> = gone.map(|principal| principal.0).collect();
     if let Some(platform) = known.platform {
         unknown(client, "platform", &platform.to_string(), left, accepted, &mut out).await?;
     }

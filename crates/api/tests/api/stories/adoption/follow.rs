@@ -68,7 +68,8 @@ both_engines!(all_that_a_run_changed_is_put_back_as_it_was, async |database| {
     );
     assert_eq!(story.held_account("1").await["login"], "bob@shop.example");
     assert_eq!(story.held_account("1").await["status"], "deactivated");
-    assert_eq!(story.held_account("2").await["status"], "active", "as it is to be");
+    assert_eq!(story.held_account("2").await["status"], "suspended", "it waits for the proof");
+    assert_eq!(story.held_account("2").await["waits"], true);
     let path = format!("/api/v1/organizations/{shop}/members/{}", id(first, 12));
     let member = story.get(Who::Operator, &path).await.is(200).body;
     assert_eq!(member["account_status"], "suspended", "it waits for the proof");
