@@ -13,8 +13,8 @@ statements! {
                           join organizations o on o.organization_id = a.organization_id \
                           where a.source_key = $1 and a.legacy_id > $2 order by a.legacy_id limit $3";
     /// Where there is one source only, nobody is looked for in others.
-    USERS_PAGE = "select a.principal_id, a.legacy_id, exists (select 1 from adoption_runs r where r.source_key <> $1) \
-                  and exists (select 1 from adopted_users b where b.principal_id = a.principal_id \
+    USERS_PAGE = "select a.principal_id, a.legacy_id, (exists (select 1 from adoption_runs r where r.source_key < $1) \
+                  or exists (select 1 from adoption_runs r where r.source_key > $1)) and exists (select 1 from adopted_users b where b.principal_id = a.principal_id \
                   and b.source_key <> a.source_key) from adopted_users a where a.source_key = $1 and a.legacy_id > $2 \
                   order by a.legacy_id limit $3";
     /// Links of the same organization by a run that was taken back become this run's.

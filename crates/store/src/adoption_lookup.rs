@@ -224,7 +224,7 @@ pub async fn kept(
     now: Timestamp,
 ) -> Result<Vec<([u8; 32], PrincipalId, Timestamp)>> {
     let text = |hash: &[u8; 32]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let hashes = rows(hashes.iter().map(|hash| text(hash)));
+    let hashes = rows(hashes.iter().map(text));
     row::list(conn, &KEPT, params![hashes, now], |row| {
         Ok((row.get(1)?, PrincipalId(row.get_id(0)?), row::time(row, 2)?))
     })

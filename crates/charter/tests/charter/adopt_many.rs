@@ -61,8 +61,8 @@ both_engines!(thousands_of_permissions_come_over_and_each_is_proved, async |data
     assert_eq!(proved["holds"], true, "{proved:#}");
 
     let organizations = erp.run(&["organizations", "list", "--json"]).ended(0).json();
-    let keys = organizations["items"].as_array().unwrap().iter().map(|it| it["key"].as_str().unwrap());
-    let organization = keys.filter(|key| *key != "platform").next_back().unwrap().to_owned();
+    let mut keys = organizations["items"].as_array().unwrap().iter().map(|it| it["key"].as_str().unwrap());
+    let organization = keys.rfind(|key| *key != "platform").unwrap().to_owned();
     let last = MODELS - 1;
     let code_of = |action: &str| format!("adopted.app{}.{action}_model{last}", last % 7);
     for (user, action, wanted) in [
