@@ -133,6 +133,8 @@ impl Stages<'_> {
         let client = self.client().map_err(&stage)?;
         // What was written is linked by now, under whatever ids it has.
         let mut known = charter_adopt::rows::Known::default();
+        // A map that grows stands twice for a moment.
+        known.users.reserve(self.ground.facts.users.len());
         here::links(client, &self.work.plan.source, &mut known).await.map_err(&stage)?;
         let plan = self.work.plan;
         let accepted = Accepted { names: &plan.accepted, beyond: &plan.beyond };
