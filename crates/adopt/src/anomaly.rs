@@ -1,13 +1,13 @@
 //! What would break a migration, each named with its row.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How many rows of one kind are named; all are counted.
 pub const NAMED_MAX: usize = 100;
 
 /// A kind of thing that is not as it should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnomalyKind {
     /// Two users sign in with names that differ in case, or in the form of their letters.
@@ -32,6 +32,8 @@ pub enum AnomalyKind {
     UnreadableModules,
     /// A module is named that nobody knows.
     UnknownModule,
+    /// A module has a value that says neither on nor off.
+    OddModule,
     /// Several names of one document mean one module.
     DoubledModule,
     /// A password in a format that cannot be taken over.
@@ -48,7 +50,7 @@ pub enum AnomalyKind {
 
 impl AnomalyKind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::DuplicateLogin,
         Self::DuplicateUser,
         Self::MissingLogin,
@@ -60,6 +62,7 @@ impl AnomalyKind {
         Self::InactiveWithRoles,
         Self::UnreadableModules,
         Self::UnknownModule,
+        Self::OddModule,
         Self::DoubledModule,
         Self::UnknownPassword,
         Self::DuplicateOrganization,
@@ -76,8 +79,8 @@ impl AnomalyKind {
                 "users with one id and different logins: make them differ",
             ),
             Self::DuplicateLogin => (
-                "login that is another one's here: make them differ, or leave one out by the mapping",
-                "logins that are one login here: make them differ, or leave one out by the mapping",
+                "login that is another one's here: make them differ",
+                "logins that are one login here: make them differ",
             ),
             Self::MissingLogin => (
                 "user without anything to sign in with: left out",
@@ -114,6 +117,10 @@ impl AnomalyKind {
             Self::UnknownModule => {
                 ("module that nobody knows: left out", "modules that nobody knows: they are left out")
             }
+            Self::OddModule => (
+                "module with a value that says neither on nor off: taken as off",
+                "modules with a value that says neither on nor off: taken as off",
+            ),
             Self::DoubledModule => (
                 "module that stands twice in a document: one name that is on is enough",
                 "modules that stand twice in a document: one name that is on is enough",
@@ -141,6 +148,17 @@ impl AnomalyKind {
         }
     }
 
+    /// What there is of it, in two words.
+    #[must_use]
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::DuplicateLogin => "duplicate logins",
+            Self::DuplicateUser => "ids with two logins",
+            Self::DuplicateOrganization => "duplicate organizations",
+            other => other.means(),
+        }
+    }
+
     /// What it means, and what becomes of it.
     #[must_use]
     pub const fn means(self) -> &'static str {
@@ -162,7 +180,8 @@ impl AnomalyKind {
 }
 
 /// One row that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Anomaly {
     /// The row: its table and id.
     pub row: String,
@@ -170,28 +189,55 @@ pub struct Anomaly {
     pub detail: String,
 }
 
+/// What was found of one kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Found {
+    count: u64,
+    named: Vec<Anomaly>,
+    losing: u64,
+}
+
 /// All that was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Anomalies(BTreeMap<AnomalyKind, (u64, Vec<Anomaly>)>);
+pub struct Anomalies {
+    kinds: BTreeMap<AnomalyKind, Found>,
+    is_whole: bool,
+}
 
 impl Anomalies {
+    /// Names every row from now on, and not the first of each kind alone.
+    pub const fn name_all(&mut self) {
+        self.is_whole = true;
+    }
+
     /// Notes one.
     pub fn note(&mut self, kind: AnomalyKind, row: impl Into<String>, detail: impl Into<String>) {
-        let (count, named) = self.0.entry(kind).or_default();
-        *count += 1;
-        if named.len() < NAMED_MAX {
-            named.push(Anomaly { row: row.into(), detail: detail.into() });
+        let found = self.kinds.entry(kind).or_default();
+        found.count += 1;
+        if self.is_whole || found.named.len() < NAMED_MAX {
+            found.named.push(Anomaly { row: row.into(), detail: detail.into() });
         }
+    }
+
+    /// Says of the one noted last of a kind that its user may sign in, holds something, and loses it.
+    pub fn note_losing(&mut self, kind: AnomalyKind) {
+        self.kinds.entry(kind).or_default().losing += 1;
     }
 
     /// What was found, by kind: how many, and the first of them.
     pub fn iter(&self) -> impl Iterator<Item = (AnomalyKind, u64, &[Anomaly])> {
-        self.0.iter().map(|(kind, (count, named))| (*kind, *count, named.as_slice()))
+        self.kinds.iter().map(|(kind, found)| (*kind, found.count, found.named.as_slice()))
     }
 
     /// How many of a kind.
     #[must_use]
     pub fn count(&self, kind: AnomalyKind) -> u64 {
-        self.0.get(&kind).map_or(0, |(count, _)| *count)
+        self.kinds.get(&kind).map_or(0, |found| found.count)
+    }
+
+    /// How many users of a kind lose what they hold.
+    #[must_use]
+    pub fn losing(&self, kind: AnomalyKind) -> u64 {
+        self.kinds.get(&kind).map_or(0, |found| found.losing)
     }
 }

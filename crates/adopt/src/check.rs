@@ -71,6 +71,11 @@ fn judge_modules(heard: &mut Heard, index: &Index) {
         for name in &told.unknown {
             heard.anomalies.note(AnomalyKind::UnknownModule, row(), shown(name));
         }
+        for (module, value) in &told.odd {
+            let detail =
+                format!("{}: {}", module.as_str(), value.chars().take(SHOWN_MAX).collect::<String>());
+            heard.anomalies.note(AnomalyKind::OddModule, row(), detail);
+        }
         for module in &told.folded_twice {
             heard.anomalies.note(AnomalyKind::DoubledModule, row(), module.as_str());
         }

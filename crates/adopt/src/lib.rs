@@ -1,6 +1,7 @@
 //! Takes over the roles of a running system: readers turn its tables into facts, a mapping says what becomes of its roles, a plan lists
 //! what would be written, and a proof sets what everybody may do afterwards beside what they could do before. It writes nothing itself.
 
+pub mod accepting;
 pub mod anomaly;
 pub mod answers;
 pub mod away;
@@ -17,6 +18,8 @@ pub mod module;
 pub mod modules;
 pub mod named;
 pub mod naming;
+pub mod obstacles;
+pub mod over_all;
 pub mod plan;
 pub mod proof;
 pub mod rows;

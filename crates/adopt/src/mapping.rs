@@ -227,7 +227,12 @@ pub fn propose(
         system,
         tables,
         organization,
-        superuser: if has_own { Becomes::Own } else { becomes("superadmin") },
+        // What a flag of one's own system allows nobody knows but its people; that of a framework is documented as everything it knows.
+        superuser: match system {
+            System::RoleColumn | System::RoleTables => Becomes::Unknown,
+            _ if has_own => Becomes::Own,
+            _ => Becomes::Unknown,
+        },
         modules: match facts.organizations.iter().any(|it| it.enabled_modules.is_some()) {
             true => ModulesRule::AsSaid,
             false if has_own => ModulesRule::None,
@@ -250,7 +255,8 @@ pub fn print(mapping: &Mapping, facts: &LegacyFacts) -> String {
          #\n\
          # A role becomes the key of a role of Charter, `own` for a role that keeps exactly what it allowed there, or `none` for nothing.\n\
          # `?` stands where nobody has said yet: nothing is taken over before each of them is replaced.\n\n\
-         # Those who may do everything there.\n",
+         # Those who may do everything there: `superadmin` for all of this installation, whatever the organization, which the plan asks about name by name;\n\
+         # the key of another role, such as `org_admin`, for that role in the organization they belong to; or `none`.\n",
     );
     let _ = writeln!(out, "superuser = {}", quoted(mapping.superuser.as_str()));
     out.push_str(

@@ -1,6 +1,6 @@
 //! A plan: what would be written, who would gain or lose what, and what stands in the way. It is carried out exactly, or not at all.
 
-use crate::anomaly::{Anomalies, AnomalyKind};
+use crate::anomaly::{Anomalies, Anomaly, AnomalyKind};
 use crate::away::Away;
 use crate::change::{ChangeCounts, is_none};
 use crate::facts::{LegacyFacts, LegacyRole, LegacyUser, NONE};
@@ -8,14 +8,15 @@ use crate::intent::Intent;
 use crate::mapping::{self, Becomes, Mapping};
 use crate::modules::Modules;
 use crate::named::Named;
+use crate::over_all::OverAll;
 use crate::proof::{Beyond, Difference, Judge, OVER_ALL, Over, SUPERUSER, Verdict};
 use crate::rows::{Counts, Known, Making, OrganizationRow, Rows, Source};
-use crate::rules::{Asking, Rules};
+use crate::rules::{Asking, Rules, home, is_open};
 use crate::source::System;
-use crate::taken::{self, Becomes as Decided, TakenAway};
+use crate::taken::TakenAway;
 use crate::universe::{Universe, Unnamed};
+use charter_kernel::Key;
 use charter_kernel::catalogue::Catalogue;
-use charter_kernel::{Key, count};
 use charter_policy::Index;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -23,14 +24,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The form of plans that this program writes and reads.
 pub const FORMAT: u32 = 2;
-/// The anomaly by which users are left out who could sign in.
-const UNFIT_LOGIN: &str = "unfit_login";
 /// New organizations that a plan names; all are counted.
 const NEW_MAX: usize = 1_000;
-/// Rights that people took away which are told one by one.
-const TAKEN_TOLD: usize = 5;
-/// How many people approve what gives somebody more.
-const APPROVERS: usize = 2;
+/// The key of the organization that runs the installation.
+const PLATFORM: &str = "platform";
+/// Rows of one kind of anomaly that a plan names; all are counted.
+const ROWS_MAX: usize = 20;
 
 /// What becomes of one role, and what that changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +105,27 @@ pub struct Plan {
     pub taken: TakenAway,
     /// What is wrong with the other system's rows, by kind.
     pub anomalies: BTreeMap<String, u64>,
+    /// The first of these rows, by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub anomaly_rows: BTreeMap<String, Vec<Anomaly>>,
+    /// Users who hold something there and have nothing to sign in with.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub nameless: u64,
+    /// Rules on records or fields that are not taken over, where somebody may do something of what they narrow.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lifted: u64,
+    /// Users who bring no password that can be taken over.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub without_password: u64,
+    /// Users who came since the run it goes on from.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub new_users: u64,
+    /// Roles that become nothing though nobody can see what they allow, with how many lose them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unseen: BTreeMap<String, u64>,
+    /// Who would get all of the installation.
+    #[serde(default, skip_serializing_if = "OverAll::is_none")]
+    pub over_all: OverAll,
     /// Roles nobody has said anything of.
     pub unmapped: Vec<String>,
     /// Roles that the mapping or what was accepted names, that were there when an earlier run was planned, and are there no more.
@@ -154,110 +174,6 @@ impl Plan {
     pub fn is_whole(&self) -> bool {
         self.format == FORMAT && self.hash == self.sum()
     }
-
-    /// Why it cannot be carried out, each with what to do.
-    #[must_use]
-    pub fn obstacles(&self) -> Vec<String> {
-        let mut all = self.faults.clone();
-        for name in &self.unmapped {
-            all.push(format!("{name:?} is neither shipped nor mapped: say in the mapping what it becomes"));
-        }
-        let unaccepted: Vec<&Difference> = self.verdict.named.iter().filter(|it| !it.accepted).collect();
-        if self.verdict.unaccepted > 0 {
-            let who: Vec<&str> = unaccepted.iter().take(3).map(|it| it.login.as_str()).collect();
-            all.push(format!(
-                "{} would gain or lose rights ({}{}): change the mapping, or accept roles by name with --accept",
-                users(self.verdict.unaccepted),
-                who.join(", "),
-                more(self.verdict.unaccepted, who.len()),
-            ));
-        }
-        if let Some(count) = self.anomalies.get(UNFIT_LOGIN).filter(|_| !self.accepted.contains(UNFIT_LOGIN))
-        {
-            all.push(format!(
-                "{}, and would lose all they have: mend them there, or accept it with --accept {UNFIT_LOGIN}",
-                count::counted(
-                    *count,
-                    "user has a login that cannot be taken over",
-                    "users have logins that cannot be taken over"
-                )
-            ));
-        }
-        let is_open = |kind: &str, name: &str| !self.accepted.contains(&format!("{kind}:{name}"));
-        for name in self.existing_organizations.iter().filter(|name| is_open("organization", name)).take(10) {
-            all.push(format!(
-                "organization {name} is here already: whoever it is gets what comes over; accept it with --accept organization:{name}"
-            ));
-        }
-        let plain = self.existing_accounts.iter().filter(|name| !self.beyond.contains_key(*name));
-        for name in plain.filter(|name| is_open("account", name)).take(10) {
-            all.push(format!(
-                "account {name} is here already: whoever it is gets what comes over; accept it with --accept account:{name}"
-            ));
-        }
-        for (name, codes) in self.beyond.iter().filter(|(name, _)| is_open("account", name)).take(10) {
-            all.push(format!(
-                "account {name} is here already, and may do {} of the installation itself that it may not there: take that from it here, or                  accept it with --accept account:{name}",
-                parts(codes)
-            ));
-        }
-        all.extend(self.taken_obstacles());
-        if self.verdict.gains > 0 && self.verdict.unaccepted == 0 && people(&self.approved_by) < APPROVERS {
-            all.push(format!(
-                "{}: that wants two people by name, --approved-by NAME twice",
-                count::counted(self.verdict.users_gaining, "user gains rights", "users gain rights")
-            ));
-        }
-        all
-    }
-
-    /// What has to be said of what people took away by hand.
-    fn taken_obstacles(&self) -> Option<String> {
-        let (open, back) = (self.taken.open, self.taken.back);
-        let rights = |count| count::counted(count, "right or membership", "rights and memberships");
-        if open > 0 {
-            let first = self.taken.named.iter().filter(|it| it.becomes == Decided::Open).take(TAKEN_TOLD);
-            let first: Vec<String> =
-                first.map(|it| format!("{}: {} in {}", it.login, it.what, it.organization)).collect();
-            return Some(format!(
-                "people took away {} that the other system still gives ({}{}): accept each as given back with --accept back:LOGIN, or as kept \
-                 away with --accept away:LOGIN; --accept {} keeps all of it away",
-                rights(open),
-                first.join(", "),
-                more(open, first.len()),
-                taken::KEEP_ALL
-            ));
-        }
-        (back > 0 && people(&self.approved_by) < APPROVERS).then(|| {
-            format!(
-                "{} that people took away {} given back: that wants two people by name, --approved-by NAME twice",
-                rights(back),
-                if back == 1 { "is" } else { "are" }
-            )
-        })
-    }
-}
-
-/// How many people these names are: case, blanks and marks tell nobody apart.
-fn people(names: &BTreeSet<String>) -> usize {
-    let fold = |name: &String| -> String {
-        name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-    };
-    let folded: BTreeSet<String> = names.iter().map(fold).filter(|name| !name.is_empty()).collect();
-    folded.len()
-}
-
-/// What an account may do of the installation itself, in few words.
-fn parts(codes: &BTreeSet<String>) -> String {
-    if codes.contains(OVER_ALL) {
-        return "all".to_owned();
-    }
-    let first: Vec<&str> = codes.iter().take(3).map(String::as_str).collect();
-    format!("{}{}", first.join(", "), more(codes.len() as u64, first.len()))
-}
-
-fn users(count: u64) -> String {
-    count::counted(count, "user", "users")
 }
 
 /// How many are not told, after some that are.
@@ -268,9 +184,6 @@ pub fn more(all: u64, told: usize) -> String {
         more => format!(" and {more} more"),
     }
 }
-
-/// Words before a colon by which other things than roles are accepted.
-const PREFIXES: [&str; 6] = ["account:", "organization:", "member:", "flag:", "back:", "away:"];
 
 /// Why no plan can be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -409,6 +322,41 @@ impl<'a> Ground<'a> {
         Some(self.facts.roles.iter().filter(named).map(|role| role.name.clone()).collect())
     }
 
+    /// Roles that become nothing though nobody can see what they allow, with how many lose them.
+    #[must_use]
+    pub fn unseen(&self) -> BTreeMap<String, u64> {
+        let mut unseen = BTreeMap::new();
+        let without: BTreeSet<String> = self.without_before().into_iter().flatten().collect();
+        let is_lost =
+            |name: &str| without.contains(name) && self.mapping.roles.get(name) == Some(&Becomes::Nothing);
+        let lost: Vec<bool> = self.facts.roles.iter().map(|role| is_lost(&role.name)).collect();
+        if !lost.contains(&true) {
+            return unseen;
+        }
+        for user in self.facts.users.iter().filter(|user| user.is_active) {
+            if !home(self.facts, user).is_some_and(|home| is_open(self.facts, home)) {
+                continue;
+            }
+            for role in self.facts.role_sets.members(user.roles) {
+                let role =
+                    (lost.get(*role as usize) == Some(&true)).then(|| self.facts.roles.get(*role as usize));
+                if let Some(role) = role.flatten() {
+                    *unseen.entry(role.name.clone()).or_default() += 1;
+                }
+            }
+        }
+        unseen
+    }
+
+    /// Rules on records or fields that go, where somebody may do something.
+    #[must_use]
+    pub fn lifted(&self, anomalies: &Anomalies) -> u64 {
+        let count = anomalies.count(AnomalyKind::Condition);
+        let mut before = Asking::new(self.facts, &self.modules, &self.universe, &self.before);
+        let may = count > 0 && self.facts.users.iter().any(|user| !before.of(user).is_none());
+        if may { count } else { 0 }
+    }
+
     /// The organizations that would be made, but for those that are here by their keys: the first, and how many.
     #[must_use]
     pub fn new_organizations(&self, known: &Known, here: &[String]) -> (Vec<NewOrganization>, u64) {
@@ -482,34 +430,6 @@ impl<'a> Ground<'a> {
         all
     }
 
-    fn has_role(&self, name: &str) -> bool {
-        self.facts.roles.iter().any(|role| role.name == name)
-    }
-
-    fn mapped_and_missing(&self) -> impl Iterator<Item = &String> {
-        let is_missing =
-            |(name, becomes): &(&String, &Becomes)| **becomes != Becomes::Unknown && !self.has_role(name);
-        self.mapping.roles.iter().filter(is_missing).map(|(name, _)| name)
-    }
-
-    fn accepted_and_missing<'n>(&self, accepted: &'n BTreeSet<String>) -> impl Iterator<Item = &'n String> {
-        let is_other = |name: &str| name == UNFIT_LOGIN || PREFIXES.iter().any(|it| name.starts_with(it));
-        accepted.iter().filter(move |name| !is_other(name) && !self.has_role(name))
-    }
-
-    /// Roles that the mapping or what was accepted names, and that are not there: mistyped, or gone since an earlier run.
-    #[must_use]
-    pub fn missing_roles(&self, accepted: &BTreeSet<String>) -> BTreeSet<String> {
-        self.mapped_and_missing().chain(self.accepted_and_missing(accepted)).cloned().collect()
-    }
-
-    /// What was accepted and is nothing, nor was before.
-    #[must_use]
-    pub fn misnamed(&self, accepted: &BTreeSet<String>, gone: &BTreeSet<String>) -> Vec<String> {
-        let unknown = self.accepted_and_missing(accepted).filter(|name| !gone.contains(*name));
-        unknown.map(|name| format!("--accept {name:?}: there is no role of this name")).collect()
-    }
-
     /// What else keeps a plan from being carried out; roles that were there before and are gone do not.
     #[must_use]
     pub fn faults(&self, anomalies: &Anomalies, gone: &BTreeSet<String>) -> Vec<String> {
@@ -522,14 +442,13 @@ impl<'a> Ground<'a> {
                     .to_owned(),
             );
         }
-        let odd = self.facts.roles.iter().filter(|role| {
-            role.name == UNFIT_LOGIN || PREFIXES.iter().any(|prefix| role.name.starts_with(prefix))
-        });
-        faults.extend(odd.map(|role| {
-            format!(
-                "the role {:?} has a name by which something else is accepted: rename it there",
-                role.name
-            )
+        if self.mapping.organization.as_ref().is_some_and(|one| one.key.as_str() == PLATFORM) {
+            faults.push(format!(
+                "organization: {PLATFORM} is the organization of those who run this installation: name another key in the mapping"
+            ));
+        }
+        faults.extend(self.oddly_named().map(|name| {
+            format!("the role {name:?} has a name by which something else is accepted: rename it there")
         }));
         // A role that went meanwhile does no harm; a name that was mistyped does.
         faults.extend(self.mapped_and_missing().filter(|name| !gone.contains(*name)).map(|name| {
@@ -539,11 +458,22 @@ impl<'a> Ground<'a> {
     }
 }
 
+/// The word of a kind of anomaly.
+fn word(kind: AnomalyKind) -> Option<String> {
+    serde_json::to_value(kind).ok()?.as_str().map(str::to_owned)
+}
+
 /// What anomalies come to, by kind.
 #[must_use]
 pub fn counted(anomalies: &Anomalies) -> BTreeMap<String, u64> {
-    let word = |kind: AnomalyKind| serde_json::to_value(kind).ok()?.as_str().map(str::to_owned);
     anomalies.iter().filter_map(|(kind, count, _)| Some((word(kind)?, count))).collect()
+}
+
+/// The first rows of each kind.
+#[must_use]
+pub fn rows_of(anomalies: &Anomalies) -> BTreeMap<String, Vec<Anomaly>> {
+    let first = |rows: &[Anomaly]| rows.iter().take(ROWS_MAX).cloned().collect();
+    anomalies.iter().filter_map(|(kind, _, rows)| Some((word(kind)?, first(rows)))).collect()
 }
 
 /// What a catalogue comes to.

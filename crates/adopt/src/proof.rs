@@ -1,8 +1,10 @@
 //! The proof: what everybody may do afterwards beside what they could do before. Nobody gains and nobody loses, or the difference comes
 //! from a role that was accepted by its name.
 
+use crate::accepting::ORPHAN;
 use crate::answers::Bits;
 use crate::away::Away;
+use crate::change::is_none;
 use crate::facts::{LegacyFacts, LegacyUser, NONE};
 use crate::intent::Intent;
 use crate::rules::{Asking, Rules, home};
@@ -62,6 +64,9 @@ pub struct Difference {
     pub losses: Vec<String>,
     /// Whether all of it comes from roles that were accepted.
     pub accepted: bool,
+    /// Whether the user belongs to no organization that is there, and so to none here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_left_out: bool,
 }
 
 /// What was compared, and what came out.
@@ -84,6 +89,9 @@ pub struct Verdict {
     pub users_differing: u64,
     /// Users with a difference that nobody accepted.
     pub unaccepted: u64,
+    /// Users who hold something and belong to no organization that is there.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub left_out: u64,
     /// Those users, and then others, by name.
     pub named: Vec<Difference>,
 }
@@ -162,6 +170,10 @@ impl<'a> Judge<'a> {
         self.verdict.pairs += self.universe.len() as u64;
         let more = if was_over_all { BTreeSet::new() } else { over.words() };
         let is_less = was_over_all && !over.all;
+        if !over.all && home(self.facts, user).is_none() && user.is_active && self.holds(user) {
+            self.left_out(user, more, was_over_all);
+            return;
+        }
         if *before == *after && more.is_empty() && !is_less {
             return;
         }
@@ -202,12 +214,46 @@ impl<'a> Judge<'a> {
             gains: name(&gains, more),
             losses: name(&losses, less),
             accepted,
+            is_left_out: false,
         };
+        self.take(difference);
+    }
+
+    /// Whether a user holds anything.
+    fn holds(&self, user: LegacyUser<'_>) -> bool {
+        let has_roles = !self.facts.role_sets.members(user.roles).is_empty();
+        has_roles || user.is_superuser || !self.facts.permission_sets.members(user.permissions).is_empty()
+    }
+
+    /// One who belongs to no organization that is there comes to none here, and loses what is held.
+    fn left_out(&mut self, user: LegacyUser<'_>, more: BTreeSet<String>, was_over_all: bool) {
+        let held = self.before.held(user);
+        let codes = held.iter().filter_map(|place| self.universe.code(place));
+        let all = was_over_all.then(|| OVER_ALL.to_owned());
+        let is_known = more.is_empty()
+            || (self.accepted.contains(&format!("account:{}", user.login))
+                && is_among(&more, self.beyond.get(user.login)));
+        let difference = Difference {
+            user: user.id.to_owned(),
+            login: user.login.to_owned(),
+            organization: None,
+            gains: more.into_iter().collect(),
+            losses: codes.map(|code| code.as_str().to_owned()).chain(all).collect(),
+            accepted: is_known && self.accepted.contains(ORPHAN),
+            is_left_out: true,
+        };
+        self.take(difference);
+    }
+
+    /// Takes a difference in.
+    fn take(&mut self, difference: Difference) {
+        let (accepted, is_left_out) = (difference.accepted, difference.is_left_out);
         let verdict = &mut self.verdict;
+        verdict.left_out += u64::from(is_left_out);
         verdict.gains += difference.gains.len() as u64;
         verdict.losses += difference.losses.len() as u64;
         verdict.users_gaining += u64::from(!difference.gains.is_empty());
-        verdict.users_losing += u64::from(!difference.losses.is_empty());
+        verdict.users_losing += u64::from(is_left_out || !difference.losses.is_empty());
         verdict.users_differing += 1;
         verdict.unaccepted += u64::from(!accepted);
         if let Some(each) = &mut self.each {

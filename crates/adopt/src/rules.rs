@@ -99,6 +99,20 @@ impl<'a> Asking<'a> {
         Arc::clone(bits)
     }
 
+    /// What a user holds, whichever organization it counts in.
+    #[must_use]
+    pub fn held(&self, user: LegacyUser<'_>) -> Bits {
+        let (facts, rules) = (self.facts, self.rules);
+        let mut bits = of_set(facts, self.universe, user.permissions);
+        for role in facts.role_sets.members(user.roles) {
+            rules.roles.get(*role as usize).into_iter().for_each(|role| bits.add(role));
+        }
+        if user.is_superuser {
+            bits.add(&rules.superuser);
+        }
+        bits
+    }
+
     /// What a user may do there without what is kept away.
     #[must_use]
     pub fn without(&self, user: LegacyUser<'_>, less: &Less) -> Bits {

@@ -16,7 +16,7 @@ pub const KEEP_ALL: &str = "flag:away";
 /// By this name one says that nobody took away by hand what runs without notes of it may have given.
 pub const UNNOTED: &str = "flag:unnoted";
 /// Before a login: what people took away from whoever has it comes back.
-const BACK: &str = "back:";
+pub const BACK: &str = "back:";
 /// Before a login: it stays away.
 const AWAY: &str = "away:";
 /// Rights that are named one by one; all are counted.

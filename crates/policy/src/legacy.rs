@@ -15,6 +15,8 @@ pub struct LegacyModules {
     pub folded_twice: Vec<ModuleKey>,
     /// Names that are no module.
     pub unknown: Vec<String>,
+    /// Modules with a value that says neither on nor off, and the value: they count as off.
+    pub odd: Vec<(ModuleKey, String)>,
     /// The document cannot be read; everything is off.
     pub unreadable: bool,
 }
@@ -75,17 +77,40 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-fn is_on(value: &Json) -> bool {
+/// Whether a value says on or off; nothing where it says neither.
+fn told(value: &Json) -> Option<bool> {
     match value {
-        Json::Bool(value) => *value,
-        Json::Number(value) => *value == 1.0,
-        Json::Text(text) => {
-            matches!(text.trim().to_lowercase().as_str(), "1" | "true" | "yes" | "on" | "enabled")
+        Json::Bool(value) => Some(*value),
+        Json::Number(value) if *value == 1.0 => Some(true),
+        Json::Number(value) if *value == 0.0 => Some(false),
+        Json::Text(text) => match text.trim().to_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" | "enabled" => Some(true),
+            "0" | "false" | "no" | "off" | "disabled" | "" => Some(false),
+            _ => None,
+        },
+        Json::Object(entries) => {
+            let said =
+                entries.iter().filter(|(key, value)| key == "enabled" && !matches!(value, Json::Object(_)));
+            let said: Vec<Option<bool>> = said.map(|(_, value)| told(value)).collect();
+            match said.contains(&Some(true)) {
+                true => Some(true),
+                false => said.into_iter().next().flatten(),
+            }
         }
-        Json::Object(entries) => entries
-            .iter()
-            .any(|(key, value)| key == "enabled" && !matches!(value, Json::Object(_)) && is_on(value)),
-        Json::Null | Json::List(_) => false,
+        Json::Null => Some(false),
+        Json::Number(_) | Json::List(_) => None,
+    }
+}
+
+/// A value as it may be shown.
+fn shown(value: &Json) -> String {
+    match value {
+        Json::Null => "null".to_owned(),
+        Json::Bool(value) => value.to_string(),
+        Json::Number(value) => value.to_string(),
+        Json::Text(text) => format!("{text:?}"),
+        Json::List(_) => "a list".to_owned(),
+        Json::Object(_) => "an object that does not say `enabled`".to_owned(),
     }
 }
 
@@ -104,14 +129,16 @@ pub fn enabled_modules(document: Option<&str>, index: &Index) -> LegacyModules {
         let inner = inner.trim().to_owned();
         json = if inner.is_empty() { Ok(Json::Null) } else { serde_json::from_str::<Json>(&inner) };
     }
-    let names: Vec<(String, bool)> = match json {
+    let names: Vec<(String, Option<bool>, String)> = match json {
         Ok(Json::Null) => return modules,
-        Ok(Json::Object(entries)) => entries.into_iter().map(|(name, value)| (name, is_on(&value))).collect(),
+        Ok(Json::Object(entries)) => {
+            entries.into_iter().map(|(name, value)| (name, told(&value), shown(&value))).collect()
+        }
         Ok(Json::List(items)) => items
             .into_iter()
             .map(|item| match item {
-                Json::Text(name) => (name, true),
-                other => (format!("{other:?}"), true),
+                Json::Text(name) => (name, Some(true), String::new()),
+                other => (format!("{other:?}"), Some(true), String::new()),
             })
             .collect(),
         Ok(_) | Err(_) => {
@@ -129,12 +156,14 @@ pub fn enabled_modules(document: Option<&str>, index: &Index) -> LegacyModules {
         aliases.insert(module.key.as_str().to_owned(), &module.key);
     }
     let mut seen: BTreeMap<&ModuleKey, usize> = BTreeMap::new();
-    for (name, on) in &names {
+    for (name, on, value) in &names {
         match aliases.get(&fold(name)) {
             Some(module) => {
                 *seen.entry(module).or_default() += 1;
-                if *on {
-                    modules.on.insert((*module).clone());
+                match on {
+                    Some(true) => _ = modules.on.insert((*module).clone()),
+                    Some(false) => {}
+                    None => modules.odd.push(((*module).clone(), value.clone())),
                 }
             }
             None => modules.unknown.push(name.clone()),

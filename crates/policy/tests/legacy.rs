@@ -66,3 +66,28 @@ fn names_that_fold_to_one_module_are_named_and_on_wins() {
     let read = legacy::enabled_modules(Some(r#"{"crm": true, "spaceships": true}"#), &index);
     assert_eq!(read.unknown, ["spaceships"]);
 }
+
+#[test]
+fn a_value_that_says_neither_on_nor_off_is_off_and_named() {
+    let index = index();
+    let odd = r#"{"crm": "maybe", "sales": 2, "hr": -1, "finance": [], "quality": {"seats": 5}, "assets": {"enabled": "soon"}}"#;
+    let read = legacy::enabled_modules(Some(odd), &index);
+    assert!(read.on.is_empty(), "{read:?}");
+    let named: Vec<(&str, &str)> =
+        read.odd.iter().map(|(module, value)| (module.as_str(), value.as_str())).collect();
+    assert_eq!(
+        named,
+        [
+            ("crm", "\"maybe\""),
+            ("sales", "2"),
+            ("hr", "-1"),
+            ("finance", "a list"),
+            ("quality", "an object that does not say `enabled`"),
+            ("assets", "an object that does not say `enabled`"),
+        ]
+    );
+    let said = r#"{"crm": "Off", "sales": 0, "hr": "disabled", "finance": null, "quality": "", "assets": {"enabled": "no"}, "reports": "ON"}"#;
+    let read = legacy::enabled_modules(Some(said), &index);
+    assert!(read.odd.is_empty(), "{read:?}");
+    assert_eq!(read.on.iter().map(charter_kernel::Key::as_str).collect::<Vec<_>>(), ["reports"]);
+}

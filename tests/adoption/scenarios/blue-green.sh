@@ -36,7 +36,7 @@ green bob@toys.example
 say "2. Green is made ready: blue's people are taken over, and blue does not notice"
 step 'charter adopt inspect --from "$ERP" --propose roles.toml >looked'
 step "sed -i 's/\"night shift\" = \"?\"/\"night shift\" = \"none\"/' roles.toml"
-step 'charter adopt plan --from "$ERP" --map roles.toml >planned'
+step 'charter adopt plan --from "$ERP" --map roles.toml --accept "night shift" >planned'
 step 'charter adopt apply --plan plan.json --from "$ERP" --no-backup Ann | tail -n 1'
 green bob@toys.example
 
@@ -52,7 +52,7 @@ say "4. Second point: people are on both. Blue's administrators still change rol
 step 'charter adopt verify --from "$ERP"'
 sql <<<"insert into users values (7, 'gus@toys.example', 'Gus', 'Accountant', true, 1, null);"
 stops 1 'charter adopt verify --from "$ERP"'
-step 'charter adopt plan --from "$ERP" --map roles.toml >planned'
+step 'charter adopt plan --from "$ERP" --map roles.toml --accept "night shift" >planned'
 step 'charter adopt apply --plan plan.json --from "$ERP" --no-backup Ann | tail -n 1'
 step 'charter adopt verify --from "$ERP"'
 blue gus@toys.example

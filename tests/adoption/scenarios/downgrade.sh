@@ -9,7 +9,7 @@ say "1. Three runs, as the ERP goes on"
 step 'charter adopt inspect --from "$ERP" --propose roles.toml >looked'
 step "sed -i 's/\"night shift\" = \"?\"/\"night shift\" = \"none\"/' roles.toml"
 take_over() {
-  charter adopt plan --from "$ERP" --map roles.toml >planned
+  charter adopt plan --from "$ERP" --map roles.toml --accept "night shift" >planned
   charter adopt apply --from "$ERP" --no-backup Ann | grep -E '^run|were new'
 }
 take_over

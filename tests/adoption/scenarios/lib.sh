@@ -99,8 +99,10 @@ may() {
 
 # serve: Charter as a service, on a port of the loopback address that is free.
 serve() {
+  # It is read before the service writes to it.
+  : >service.log
   # Not by the function: what is ended has to be the service itself.
-  "$program" serve --listen 127.0.0.1:0 >service.log 2>&1 &
+  "$program" serve --listen 127.0.0.1:0 >>service.log 2>&1 &
   running[service]=$!
   for _ in $(seq 600); do
     service=$(sed -nE 's/^.*listens on (http[^ ]*).*$/\1/p' service.log)

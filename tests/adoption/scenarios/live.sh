@@ -24,7 +24,7 @@ export CHARTER_SHADOW_FROM=$ERP CHARTER_SHADOW_MAP=$PWD/roles.toml CHARTER_SHADO
 serve
 
 say "3. Plan, and take over through the service"
-step 'charter adopt plan --from "$ERP" --map roles.toml'
+step 'charter adopt plan --from "$ERP" --map roles.toml --accept "night shift"'
 step 'charter adopt apply --plan plan.json --from "$ERP" --no-backup "Ann Admin"'
 step 'charter adopt verify --from "$ERP"'
 

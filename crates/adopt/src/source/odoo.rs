@@ -13,7 +13,17 @@ const ACTIONS: [(&str, &str); 4] =
 
 /// The name of a group: the one by which code refers to it (`base.group_user`), for shown names are many times the same and translated.
 fn group_name(tables: &Tables<'_>, groups: &ForeignTable) -> Result<String, Wanted> {
-    let shown = tables.text(groups, "g", "name")?;
+    let is_translated = groups.column("name").is_some_and(|column| column.kind.starts_with("json"));
+    let shown = match is_translated {
+        // In English, or in the first language there is.
+        true => {
+            let name = tables.plain(groups, "g", "name")?;
+            tables.as_text(&format!(
+                "coalesce({name} ->> 'en_US', (select min(v.value) from jsonb_each_text(cast({name} as jsonb)) v))"
+            ))
+        }
+        false => tables.text(groups, "g", "name")?,
+    };
     let Some(names) = tables.find("ir_model_data") else { return Ok(shown) };
     let names = tables.need(&names.name)?;
     Ok(format!(

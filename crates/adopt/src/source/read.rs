@@ -1,6 +1,6 @@
 //! Runs the statements of a reader and hands their rows on.
 
-use super::intake::{EachUser, Heard, Intake, LoginRule};
+use super::intake::{EachUser, Heard, Intake, Taking};
 use super::statements::{ReadError, Statements};
 use crate::anomaly::AnomalyKind;
 use charter_db::foreign::{Foreign, ForeignRow};
@@ -23,10 +23,10 @@ async fn rows(
 pub async fn read(
     foreign: &mut Foreign,
     statements: &Statements,
-    rule: LoginRule,
+    taking: impl Into<Taking>,
     each: EachUser<'_>,
 ) -> Result<Heard, ReadError> {
-    let mut intake = Intake::new(statements.shape(), rule);
+    let mut intake = Intake::new(statements.shape(), taking.into());
     let asked = statements.organizations.as_ref();
     rows(foreign, "its organizations", asked, |row| intake.organization(row)).await?;
     let asked = statements.permissions.as_ref();

@@ -3,7 +3,7 @@
 use crate::shared::{codes, may, noted, rule};
 use charter_adopt::anomaly::AnomalyKind;
 use charter_adopt::source::keycloak;
-use charter_adopt::source::{Heard, Wanted};
+use charter_adopt::source::{Heard, LoginRule, Wanted};
 
 const REALM: &str = r#"{
   "realm": "toys", "enabled": true, "unheard": {"of": [1]},
@@ -40,7 +40,7 @@ const REALM: &str = r#"{
 }"#;
 
 fn heard(text: &str) -> Result<Heard, Wanted> {
-    keycloak::read(text, rule, &mut |_, _| {})
+    keycloak::read(text, rule as LoginRule, &mut |_, _| {})
 }
 
 #[test]
@@ -84,7 +84,10 @@ fn passwords_are_written_as_others_write_the_same_method() {
             "secretData":"{{\"value\":\"YW+j/w==\",\"salt\":\"c2FsdHNhbHQ=\"}}","credentialData":"{data}"}}]}}]}}"#
         );
         let mut seen = None;
-        keycloak::read(&text, rule, &mut |passing, _| seen = passing.password.map(str::to_owned)).unwrap();
+        keycloak::read(&text, rule as LoginRule, &mut |passing, _| {
+            seen = passing.password.map(str::to_owned)
+        })
+        .unwrap();
         seen.unwrap()
     };
     assert_eq!(of("pbkdf2-sha512", ""), "$pbkdf2-sha512$5$c2FsdHNhbHQ$YW.j/w");

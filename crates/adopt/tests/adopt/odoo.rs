@@ -53,7 +53,7 @@ async fn odoo_groups_imply_others_and_rows_without_a_group_are_for_everybody() {
         [
             "base.group_user",
             "sales_team.group_sale_salesman",
-            r#"{"en_US": "Administrator"}"#,
+            "Administrator",
             "base.group_portal",
             "Everybody"
         ]

@@ -2,7 +2,7 @@
 
 use charter_adopt::anomaly::AnomalyKind;
 use charter_adopt::answers::Answers;
-use charter_adopt::source::{self, Heard, ReadError, System, Tables, Wanted};
+use charter_adopt::source::{self, Heard, LoginRule, ReadError, System, Tables, Wanted};
 use charter_db::foreign::Foreign;
 use charter_testkit::database::TestDatabase;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ pub async fn read(url: &str, system: System) -> Result<Heard, ReadError> {
     let tables = Tables::new(&foreign, &all);
     assert_eq!(source::detect(&tables), [system]);
     let statements = source::statements(&tables, system, None).map_err(ReadError::Wanted)?;
-    source::read(&mut foreign, &statements, rule, &mut |_, _| {}).await
+    source::read(&mut foreign, &statements, rule as LoginRule, &mut |_, _| {}).await
 }
 
 /// The same of a test's own database.

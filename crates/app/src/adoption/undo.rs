@@ -160,7 +160,10 @@ impl MadeSince {
             self.0.iter().map(|(one, several, count)| counted(count, one, several)).collect();
         Err(Problem::new(
             ProblemKind::InUse,
-            format!("people made since: {}; they go as well when told to discard them", counts.join(", ")),
+            format!(
+                "people made since: {}; they go as well when told to discard them, with --discard",
+                counts.join(", ")
+            ),
         ))
     }
 

@@ -38,7 +38,7 @@ pub fn common(command: Command) -> Command {
         setting::all().filter(|setting| setting.reader == Reader::Everyone).filter_map(|setting| {
             let mut arg = flag(setting)?.global(true).hide(!SHOWN.contains(&setting.key));
             if setting.key == "organization" {
-                arg = arg.alias("org").value_name("KEY");
+                arg = arg.visible_alias("org").value_name("KEY");
             }
             Some(arg)
         });

@@ -135,54 +135,68 @@ fn dispatch(operations: &[Operation], matches: &ArgMatches, program: &str) -> Re
         return Err(Failure::new(report::faults(loaded.faults.iter()).trim_end().to_owned()));
     }
     log::start(&loaded.configuration, words == "serve");
-    match words.as_str() {
-        "serve" => runtime(true)?.block_on(serve::run(&invocation)),
+    let done = carry_out(&words, &invocation);
+    // Whoever reads JSON of an adoption reads there, too, why it was refused.
+    if let Err(failure) = &done
+        && invocation.is_json
+        && words.starts_with("adopt ")
+    {
+        output::print(&serde_json::json!({ "error": failure.to_string() }).to_string());
+    }
+    done
+}
+
+fn carry_out(words: &str, invocation: &Invocation<'_>) -> Result {
+    let operations = invocation.operations;
+    match words {
+        "serve" => runtime(true)?.block_on(serve::run(invocation)),
         "migrate up" | "migrate down" | "migrate status" => {
-            runtime(false)?.block_on(migrate::run(&words, &invocation))
+            runtime(false)?.block_on(migrate::run(words, invocation))
         }
-        "check" => runtime(false)?.block_on(question::check(&invocation)),
+        "check" => runtime(false)?.block_on(question::check(invocation)),
         "who-can" | "what-can" | "list-resources" => {
-            runtime(false)?.block_on(question::search(&words, &invocation))
+            runtime(false)?.block_on(question::search(words, invocation))
         }
-        "policy export" => runtime(false)?.block_on(policy::export(&invocation)),
-        "policy plan" => runtime(false)?.block_on(policy::change("policy.plan", &invocation)),
-        "policy apply" => runtime(false)?.block_on(policy::change("policy.apply", &invocation)),
-        "policy test" => runtime(false)?.block_on(policy::test(&invocation)),
-        "catalogue lint" => runtime(false)?.block_on(catalogue::propose("catalogue.lint", &invocation)),
-        "catalogue diff" => runtime(false)?.block_on(catalogue::propose("catalogue.diff", &invocation)),
-        "catalogue apply" => runtime(false)?.block_on(catalogue::propose("catalogue.apply", &invocation)),
-        "catalogue export" => runtime(false)?.block_on(catalogue::export(&invocation)),
-        "keys rotate" => runtime(false)?.block_on(keys::rotate(&invocation)),
-        "keys revoke" => runtime(false)?.block_on(keys::revoke(&invocation)),
-        "keys schedule" => key_timer::schedule(&invocation),
-        "setup" => runtime(false)?.block_on(people::setup(&invocation)),
-        "password set" => runtime(false)?.block_on(people::set_password(&invocation)),
-        "adopt inspect" => runtime(false)?.block_on(adopt::inspect(&invocation)),
-        "adopt apply" => runtime(false)?.block_on(adopt::apply(&invocation)),
-        "adopt rollback" => runtime(false)?.block_on(adopt::rollback(&invocation)),
-        "adopt status" => runtime(false)?.block_on(adopt::status(&invocation)),
-        "adopt verify" => runtime(false)?.block_on(adopt::verify(&invocation)),
-        "adopt check-proof" => runtime(false)?.block_on(adopt::check_proof(&invocation)),
-        "adopt shadow" => runtime(false)?.block_on(adopt::replay(&invocation)),
-        "adopt shadow status" => runtime(false)?.block_on(adopt::shadow::status(&invocation)),
-        "adopt shadow flips" => runtime(false)?.block_on(adopt::shadow::flips(&invocation)),
+        "policy export" => runtime(false)?.block_on(policy::export(invocation)),
+        "policy plan" => runtime(false)?.block_on(policy::change("policy.plan", invocation)),
+        "policy apply" => runtime(false)?.block_on(policy::change("policy.apply", invocation)),
+        "policy test" => runtime(false)?.block_on(policy::test(invocation)),
+        "catalogue lint" => runtime(false)?.block_on(catalogue::propose("catalogue.lint", invocation)),
+        "catalogue diff" => runtime(false)?.block_on(catalogue::propose("catalogue.diff", invocation)),
+        "catalogue apply" => runtime(false)?.block_on(catalogue::propose("catalogue.apply", invocation)),
+        "catalogue export" => runtime(false)?.block_on(catalogue::export(invocation)),
+        "keys rotate" => runtime(false)?.block_on(keys::rotate(invocation)),
+        "keys revoke" => runtime(false)?.block_on(keys::revoke(invocation)),
+        "keys schedule" => key_timer::schedule(invocation),
+        "setup" => runtime(false)?.block_on(people::setup(invocation)),
+        "password set" => runtime(false)?.block_on(people::set_password(invocation)),
+        "adopt codes" => runtime(false)?.block_on(adopt::codes(invocation)),
+        "adopt inspect" => runtime(false)?.block_on(adopt::inspect(invocation)),
+        "adopt apply" => runtime(false)?.block_on(adopt::apply(invocation)),
+        "adopt rollback" => runtime(false)?.block_on(adopt::rollback(invocation)),
+        "adopt status" => runtime(false)?.block_on(adopt::status(invocation)),
+        "adopt verify" => runtime(false)?.block_on(adopt::verify(invocation)),
+        "adopt check-proof" => runtime(false)?.block_on(adopt::check_proof(invocation)),
+        "adopt shadow" => runtime(false)?.block_on(adopt::replay(invocation)),
+        "adopt shadow status" => runtime(false)?.block_on(adopt::shadow::status(invocation)),
+        "adopt shadow flips" => runtime(false)?.block_on(adopt::shadow::flips(invocation)),
         "adopt shadow start" | "adopt shadow back" => {
             runtime(false)?.block_on(adopt::shadow::set(&invocation, "shadow"))
         }
         "adopt shadow cut-over" => runtime(false)?.block_on(adopt::shadow::set(&invocation, "cut_over")),
         "adopt shadow stop" => runtime(false)?.block_on(adopt::shadow::set(&invocation, "off")),
-        "adopt plan" => runtime(false)?.block_on(adopt::plan(&invocation)),
-        "users import" => runtime(false)?.block_on(users::import(&invocation)),
-        "rescue" => runtime(false)?.block_on(rescue::run(&invocation)),
-        "vault status" => runtime(false)?.block_on(vault::status(&invocation)),
-        "vault rotate" => runtime(false)?.block_on(vault::rotate(&invocation)),
-        "vault encrypt-existing" => runtime(false)?.block_on(vault::encrypt_existing(&invocation)),
-        "entitlements truncate" => runtime(false)?.block_on(truncate::run(&invocation)),
-        "audit verify" => runtime(false)?.block_on(audit::verify(&invocation)),
+        "adopt plan" => runtime(false)?.block_on(adopt::plan(invocation)),
+        "users import" => runtime(false)?.block_on(users::import(invocation)),
+        "rescue" => runtime(false)?.block_on(rescue::run(invocation)),
+        "vault status" => runtime(false)?.block_on(vault::status(invocation)),
+        "vault rotate" => runtime(false)?.block_on(vault::rotate(invocation)),
+        "vault encrypt-existing" => runtime(false)?.block_on(vault::encrypt_existing(invocation)),
+        "entitlements truncate" => runtime(false)?.block_on(truncate::run(invocation)),
+        "audit verify" => runtime(false)?.block_on(audit::verify(invocation)),
         _ => {
             let id = words.replace(' ', ".");
             match operations.iter().find(|operation| operation.id == id) {
-                Some(operation) => runtime(false)?.block_on(generic::run(operation, &invocation)),
+                Some(operation) => runtime(false)?.block_on(generic::run(operation, invocation)),
                 None => Err(Failure::new(format!(
                     "`charter {words}` needs one more word: see `charter {words} --help`"
                 ))),

@@ -85,6 +85,7 @@ fn written() -> Vec<(&'static [&'static str], Command)> {
         (&["setup"], people::setup_command()),
         (&["password", "set"], people::password_command()),
         (&["adopt", "inspect"], adopt::inspect_command()),
+        (&["adopt", "codes"], adopt::codes_command()),
         (&["adopt", "apply"], adopt::apply_command()),
         (&["adopt", "rollback"], adopt::rollback_command()),
         (&["adopt", "status"], adopt::status_command()),

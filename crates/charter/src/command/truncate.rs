@@ -38,7 +38,8 @@ pub fn command() -> Command {
 
 async fn organizations(invocation: &Invocation<'_>, client: &Client) -> Result<Vec<String>> {
     if !invocation.matches.get_flag(EVERY) {
-        return Ok(vec![client.organization()?.to_owned()]);
+        let hint = |failure: Failure| Failure::new(format!("{failure}; --every-organization means all"));
+        return Ok(vec![client.organization().map_err(hint)?.to_owned()]);
     }
     if invocation.loaded.configuration.organization.is_some() {
         return Err(Failure::new("say --org or --every-organization, not both"));

@@ -32,7 +32,7 @@ impl Erp<'_> {
     fn shop_plan(&self, more: &[&str]) -> Run {
         let from = self.url();
         let plan = ["adopt", "plan", "--from", &from, "--map", "shop.toml", "--source", "shop"];
-        self.run(&[&plan[..], &["--out", "shop.json", "--json"], more].concat())
+        self.run(&[&plan[..], &["--out", "shop.json", "--force", "--json"], more].concat())
     }
 
     fn shop_follow(&self, more: &[&str]) -> serde_json::Value {

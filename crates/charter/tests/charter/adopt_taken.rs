@@ -32,7 +32,7 @@ impl Erp<'_> {
     }
 
     fn obstacles(&self, more: &[&str]) -> (Value, String) {
-        let run = self.plan(&[more, &["--json"]].concat()).ended(1).json();
+        let run = self.plan_as_said(&[more, &["--json"]].concat()).ended(1).json();
         (run["plan"].clone(), run["obstacles"].to_string())
     }
 

@@ -138,7 +138,8 @@ both_engines!(
         let said = "may do platform.settings.read, platform.settings.update of the installation itself that it may not there";
         assert!(run.told().contains(said), "{}", run.out);
         let account = ["--accept", "account:user2@toys.example"];
-        let run = erp.plan(&account).ended(1);
+        let said = ["--accept", "superadmin", "--accept", "boss"];
+        let run = erp.plan_as_said(&[&account[..], &said].concat()).ended(1);
         assert!(run.told().contains("1 user gains rights: that wants two people by name"), "{}", run.out);
         let approved = [&account[..], &["--approved-by", "Ann", "--approved-by", "Bob"]].concat();
         let told = erp.plan(&[&approved[..], &["--json"]].concat()).ended(0).json();

@@ -9,9 +9,11 @@
 )]
 
 mod adopt;
+mod adopt_asked;
 mod adopt_follow;
 mod adopt_going_on;
 mod adopt_leaving;
+mod adopt_look;
 mod adopt_many;
 mod adopt_names;
 mod adopt_proof;

@@ -15,6 +15,21 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 /// Brings a login into the one form in which logins are compared, or says why it can be none here.
 pub type LoginRule = fn(&str) -> Result<String, String>;
 
+/// How rows are taken up.
+#[derive(Debug, Clone, Copy)]
+pub struct Taking {
+    /// What makes a login of a text.
+    pub rule: LoginRule,
+    /// Whether every row that is not as it should be is named, and not the first of each kind alone.
+    pub names_all: bool,
+}
+
+impl From<LoginRule> for Taking {
+    fn from(rule: LoginRule) -> Self {
+        Self { rule, names_all: false }
+    }
+}
+
 /// A user that is being read, with what only passes by.
 #[derive(Debug, Clone, Copy)]
 pub struct Passing<'a> {
@@ -89,11 +104,15 @@ fn ids(joined: Option<&str>, places: &Places) -> Vec<u32> {
 }
 
 impl Intake {
-    pub(super) fn new(shape: Shape, rule: LoginRule) -> Self {
+    pub(super) fn new(shape: Shape, taking: Taking) -> Self {
+        let mut heard = Heard::default();
+        if taking.names_all {
+            heard.anomalies.name_all();
+        }
         Self {
-            heard: Heard::default(),
+            heard,
             shape,
-            rule,
+            rule: taking.rule,
             fingerprint: Fingerprint::default(),
             organizations: Places::default(),
             permissions: Places::default(),

@@ -23,7 +23,12 @@ impl Intake {
             return;
         };
         let named = || format!("user {id}");
-        let Some(login) = self.login(id, cell(row, 1)) else { return };
+        let Some(login) = self.login(id, cell(row, 1)) else {
+            if cell(row, 1).unwrap_or_default().trim().is_empty() && self.loses(row) {
+                self.heard.anomalies.note_losing(AnomalyKind::MissingLogin);
+            }
+            return;
+        };
         let is_active = self.decides(id, cell(row, 3), "whether the user may sign in");
         let is_superuser = self.shape.tells_superuser
             && self.decides(id, cell(row, 4), "whether the user may do everything");
@@ -58,6 +63,14 @@ impl Intake {
         };
         each(Passing { user, password: cell(row, 9) }, &mut self.heard.anomalies);
         facts.users.push(user);
+    }
+
+    /// Whether a user who is left out may sign in there and holds something.
+    fn loses(&self, row: ForeignRow<'_>) -> bool {
+        let is = |place: usize| cell(row, place).and_then(truth).unwrap_or(false);
+        let has = |place: usize| cell(row, place).is_some_and(|text| !text.trim().is_empty());
+        let has_word = self.shape.are_words && has(6);
+        is(3) && (has_word || has(7) || has(8) || (self.shape.tells_superuser && is(4)))
     }
 
     /// What a user signs in with; nothing where that can be none here, which is noted.

@@ -4,7 +4,7 @@
 
 mod form;
 
-use super::intake::{EachUser, Heard, Intake, LoginRule, Shape};
+use super::intake::{EachUser, Heard, Intake, Shape, Taking};
 use super::statements::{BETWEEN, Wanted};
 use crate::anomaly::AnomalyKind;
 use form::{Group, Realm, Roles, User};
@@ -168,9 +168,9 @@ fn take_user(intake: &mut Intake, known: &Known, user: &User, each: EachUser<'_>
 }
 
 /// Reads the text of the file.
-pub fn read(text: &str, rule: LoginRule, each: EachUser<'_>) -> Result<Heard, Wanted> {
+pub fn read(text: &str, taking: impl Into<Taking>, each: EachUser<'_>) -> Result<Heard, Wanted> {
     let realm = parsed(text)?;
-    let mut intake = Intake::new(Shape::default(), rule);
+    let mut intake = Intake::new(Shape::default(), taking.into());
     let mut known = Known::default();
     known.add_roles(&realm.roles);
     known.add_groups(&realm.groups, "", &BTreeSet::new());

@@ -12,12 +12,17 @@ use super::ready::{self, Ready};
 use super::record::Record;
 use super::stages::{Failed, Proved, Stages, Work};
 use super::telling::{Telling, compared};
-use super::{follow, plan, runs};
+use super::{drift, follow, plan, runs};
 use crate::client::Client;
 use crate::config::Configuration;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
+use charter_adopt::accepting::UNFIT_LOGIN;
+use charter_adopt::anomaly::AnomalyKind;
+use charter_adopt::change::Changes;
+use charter_adopt::over_all::Reaching;
 use charter_adopt::plan::{self as planned, Ground, Plan, catalogue_sum};
+use charter_adopt::taken::{BACK, Found};
 use clap::{Arg, Command};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -203,8 +208,18 @@ async fn ended(invocation: &Invocation<'_>, work: &Work<'_>, number: u64, carrie
 }
 
 /// Refuses a plan that says something else than what it comes to.
-fn as_planned(plan: &Plan, ground: &Ground<'_>, found: &Legacy, here: &Here) -> Result<()> {
-    let unfit = |anomalies: &BTreeMap<String, u64>| anomalies.get("unfit_login").copied();
+fn as_planned(
+    plan: &Plan,
+    ground: &Ground<'_>,
+    found: &Legacy,
+    here: &Here,
+    changes: &Changes,
+) -> Result<()> {
+    let unfit = |anomalies: &BTreeMap<String, u64>| anomalies.get(UNFIT_LOGIN).copied();
+    let none = Found::default();
+    let later = plan.follows.map(|_| (changes, &none));
+    let over_all = drift::over_all(ground, &here.known, later, &plan.accepted);
+    let is_known = |it: &Reaching| it.accepted || plan.accepted.contains(&format!("{BACK}{}", it.login));
     let (new, _) = ground.new_organizations(&here.known, &[]);
     let key = |legacy_id: &str| plan.new_organizations.iter().find(|it| it.legacy_id == legacy_id);
     if let Some(other) = new.iter().find(|it| key(&it.legacy_id).is_some_and(|planned| planned.key != it.key))
@@ -218,6 +233,10 @@ fn as_planned(plan: &Plan, ground: &Ground<'_>, found: &Legacy, here: &Here) -> 
         && ground.without_before() == plan.without_before
         && ground.intent.unmapped == plan.unmapped
         && ground.roles() == plan.roles
+        && over_all.named.iter().all(is_known)
+        && ground.unseen() == plan.unseen
+        && ground.lifted(&found.heard.anomalies) == plan.lifted
+        && found.heard.anomalies.losing(AnomalyKind::MissingLogin) == plan.nameless
         && ground.faults(&found.heard.anomalies, &plan.gone_roles).is_empty()
         && unfit(&planned::counted(&found.heard.anomalies)) == unfit(&plan.anomalies);
     if is_same {
@@ -256,7 +275,7 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
     let client = here.client.as_ref().ok_or_else(missing)?;
     let (changes, away) = follow::as_planned(client, &ground, here, plan).await?;
     ground.away = away;
-    as_planned(plan, &ground, found, here)?;
+    as_planned(plan, &ground, found, here, &changes)?;
     for (login, codes) in here.beyond(&ground).await? {
         if !charter_adopt::proof::is_among(&codes, plan.beyond.get(&login)) {
             return Err(Failure::new(format!(

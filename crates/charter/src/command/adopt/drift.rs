@@ -1,6 +1,6 @@
 //! What people gave by hand to those who were taken over, beyond what the other system allows them: no run takes it away, and a plan says so.
 
-use super::equivalence::{self, Equivalence};
+use super::equivalence::{self, Equivalence, UnknownMember};
 use super::follow::{self, Looked};
 use super::here::{Here, text};
 use super::legacy::{self, Legacy};
@@ -8,10 +8,12 @@ use super::runs;
 use super::taken;
 use crate::client::Client;
 use crate::failure::{Failure, Result};
+use charter_adopt::accepting::LOGINS;
 use charter_adopt::change::Changes;
 use charter_adopt::named::Named;
+use charter_adopt::over_all::{OverAll, Standing};
 use charter_adopt::plan::{self, Ground};
-use charter_adopt::rows::{Making, Rows, Source};
+use charter_adopt::rows::{Known, Making};
 use charter_adopt::rules::Asking;
 use charter_adopt::taken::Found;
 use charter_kernel::{PrincipalId, counted};
@@ -21,8 +23,6 @@ use std::collections::BTreeSet;
 const OVER_ALL: &str = "gets all of the installation by this run";
 const BY_HAND: &str = "has more here by hand than in the other system";
 const UNKNOWN: &str = "has rights here by hand and is no user of the other system there";
-/// By this name one accepts all logins that changed.
-const LOGINS: &str = "flag:logins";
 
 /// Looks what stands, what of it changes, and what stands in the way; and whether there is more to be written than stands.
 pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) -> Result<(Looked, bool)> {
@@ -47,11 +47,13 @@ pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) 
     ground.away = decided.away.clone();
     looked.decided = decided;
     looked.stopping.extend(renamed(&looked.changes, accepted));
-    let again = over_all_again(&ground, here, &looked.changes, &taken, accepted);
-    looked.named.extend(again.iter().map(|login| Named::why("stops", login, OVER_ALL)));
-    looked.stopping.extend(over_all_told(&again));
+    let over_all = over_all(&ground, &here.known, Some((&looked.changes, &taken)), accepted);
+    let open = over_all.named.iter().filter(|it| !it.accepted);
+    looked.named.extend(open.map(|it| Named::why("stops", &it.login, OVER_ALL)));
+    looked.over_all = Some(over_all);
     let by_hand = by_hand(client, &ground, here, &looked.changes, accepted).await?;
     looked.stopping.extend(told(&by_hand, &mut looked.named));
+    looked.members = by_hand.1.members.iter().map(UnknownMember::name).collect();
     looked.is_more = follow::is_more(ground.source(&here.known, 0), &looked.changes);
     let is_more = looked.is_more || is_claimed;
     Ok((looked, is_more))
@@ -77,39 +79,16 @@ fn renamed(changes: &Changes, accepted: &BTreeSet<String>) -> Option<String> {
     })
 }
 
-/// Whoever was taken over before and would get everything of the installation now. What people took from them by hand is told by itself.
-fn over_all_again<'g>(
-    ground: &Ground<'g>,
-    here: &Here,
-    changes: &Changes,
-    taken: &Found,
+/// Who would get all of the installation. What people took from them by hand is told by itself.
+pub fn over_all(
+    ground: &Ground<'_>,
+    known: &Known,
+    later: Option<(&Changes, &Found)>,
     accepted: &BTreeSet<String>,
-) -> BTreeSet<&'g str> {
-    let known = &here.known;
-    let Some(platform) = known.platform.map(|id| id.to_string()) else { return BTreeSet::new() };
-    let mut making = Making::new(Source { kept: Some(&changes.kept), ..ground.source(known, 0) });
-    let mut open = BTreeSet::new();
-    for user in ground.facts.users.iter().filter(|user| known.users.contains_key(user.id)) {
-        let mut rows = Rows::default();
-        making.member(user, &mut rows);
-        let is_given = rows.assignments.iter().any(|row| row.organization == platform && !taken.has(&row.id));
-        if is_given && !accepted.contains(&format!("account:{}", user.login)) {
-            open.insert(user.login);
-        }
-    }
-    open
-}
-
-fn over_all_told(open: &BTreeSet<&str>) -> Option<String> {
-    let (count, shown) = (open.len() as u64, open.len().min(5));
-    (count > 0).then(|| {
-        format!(
-            "{} all of the installation by this run and had it not before ({}{}): accept each with --accept account:LOGIN",
-            counted(count, "account gets", "accounts get"),
-            open.iter().take(shown).copied().collect::<Vec<_>>().join(", "),
-            plan::more(count, shown)
-        )
-    })
+) -> OverAll {
+    let is_asked = |id: &str| later.is_some_and(|(_, taken)| taken.has(id));
+    let kept = later.map(|(changes, _)| &changes.kept);
+    OverAll::find(ground, &Standing { known, kept, is_asked: &is_asked, is_later: later.is_some() }, accepted)
 }
 
 /// Whether the name of the source is another system's here.

@@ -89,6 +89,15 @@ pub struct UnknownMember {
     pub accepted: bool,
 }
 
+impl UnknownMember {
+    /// The name by which it is accepted.
+    pub fn name(&self) -> String {
+        format!("{MEMBER}{}", self.login)
+    }
+}
+
+/// What stands before the login of a member who is accepted by name.
+const MEMBER: &str = "member:";
 /// Members that are named one by one.
 const MEMBERS_MAX: usize = 200;
 
@@ -312,7 +321,7 @@ pub(super) async fn unknown(
         let path = format!("/api/v1/organizations/{organization}/members/{}", PrincipalId(member));
         let found = send(client, &Call::new("GET", path)).await?.json()?;
         let login = found.get("login").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let accepted = accepted.contains(&format!("member:{login}"));
+        let accepted = accepted.contains(&format!("{MEMBER}{login}"));
         out.unaccepted_members += u64::from(!accepted);
         if out.members.len() < MEMBERS_MAX {
             out.members.push(UnknownMember { organization: key.to_owned(), login, accepted });
@@ -349,12 +358,19 @@ pub async fn over(
 
 /// How much was gained and lost, by how many.
 pub fn sums(verdict: &Verdict) -> String {
-    if verdict.gains + verdict.losses == 0 {
+    if verdict.gains + verdict.losses == 0 && verdict.left_out == 0 {
         return "nobody gains and nobody loses".to_owned();
     }
     let users = |count| counted(count, "user", "users");
+    let left_out = match verdict.left_out {
+        0 => String::new(),
+        count => format!(
+            "; {} of no organization that is there, and left out",
+            counted(count, "user is", "users are")
+        ),
+    };
     format!(
-        "{} gained by {}, {} lost by {}",
+        "{} gained by {}, {} lost by {}{left_out}",
         verdict.gains,
         users(verdict.users_gaining),
         verdict.losses,
@@ -369,7 +385,7 @@ pub fn told(equivalence: &Equivalence) -> String {
         "{} users x permissions, {} organizations x modules compared: ",
         verdict.pairs, equivalence.module_pairs
     );
-    if verdict.gains + verdict.losses == 0 && equivalence.modules.is_empty() {
+    if verdict.gains + verdict.losses + verdict.left_out == 0 && equivalence.modules.is_empty() {
         told.push_str("nobody gained and nobody lost\n");
     } else {
         told.push_str(&format!(
@@ -380,13 +396,17 @@ pub fn told(equivalence: &Equivalence) -> String {
     }
     let mut told = output::wrapped("", &told);
     for difference in verdict.named.iter().take(TOLD_MAX) {
+        let left_out = if difference.is_left_out { " (left out)" } else { "" };
         let accepted = if difference.accepted { " (accepted)" } else { "" };
         let gains = difference.gains.iter().take(CODES_MAX).map(|code| format!(" +{code}"));
         let losses = difference.losses.iter().take(CODES_MAX).map(|code| format!(" -{code}"));
         let codes: String = gains.chain(losses).collect();
         let shown = difference.gains.len().min(CODES_MAX) + difference.losses.len().min(CODES_MAX);
         let more = more((difference.gains.len() + difference.losses.len()) as u64, shown);
-        told.push_str(&output::wrapped("  ", &format!("{}{accepted}:{codes}{more}", difference.login)));
+        told.push_str(&output::wrapped(
+            "  ",
+            &format!("{}{left_out}{accepted}:{codes}{more}", difference.login),
+        ));
     }
     told.push_str(&others("  ", verdict.users_differing, verdict.named.len()));
     for difference in equivalence.modules.iter().take(TOLD_MAX) {

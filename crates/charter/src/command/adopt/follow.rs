@@ -15,6 +15,7 @@ use charter_adopt::change::{
 };
 use charter_adopt::following::Following;
 use charter_adopt::named::{self, Named};
+use charter_adopt::over_all::OverAll;
 use charter_adopt::plan::{Ground, Plan, more};
 use charter_adopt::rows::{Making, Rows, Source};
 use charter_adopt::taken::{Decided, Removals};
@@ -22,7 +23,7 @@ use charter_app::text;
 use charter_kernel::{Key, OrganizationId, counted};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Members, or accounts, of one page.
 const PAGE: &str = "20000";
@@ -32,6 +33,8 @@ const ACCOUNTS: usize = 500;
 /// Logins of one question.
 const LOGINS: usize = 5_000;
 const ACTIVE: &str = "active";
+/// What becomes of a user who came since the last run.
+const NEW: &str = "new";
 /// Accounts of a kind that are told by their logins.
 const TOLD_MAX: usize = 5;
 
@@ -48,6 +51,12 @@ pub struct Looked {
     pub named: Vec<Named>,
     /// Whether something would be written that does not stand.
     pub is_more: bool,
+    /// Who would get all of the installation, where that was looked at with what stands.
+    pub over_all: Option<OverAll>,
+    /// Users who came since the last run.
+    pub new_users: u64,
+    /// Members who have rights here and are no users there, by the names by which they are accepted.
+    pub members: BTreeSet<String>,
     /// What people took away by hand.
     pub removals: Removals,
     /// What becomes of it.
@@ -108,7 +117,18 @@ pub async fn look(client: &Client, ground: &Ground<'_>, here: &Here) -> Result<L
     stopping.extend(logins_taken(client, &changes).await?);
     let mut named = named::accounts(&changes);
     named.append(&mut changes.told);
-    Ok(Looked { changes, stopping, left, named, removals, ..Looked::default() })
+    let mut came: Vec<&str> = ground
+        .facts
+        .users
+        .iter()
+        .filter(|user| !known.users.contains_key(user.id))
+        .map(|user| user.login)
+        .collect();
+    came.sort_unstable();
+    came.dedup();
+    named.extend(came.iter().map(|login| Named::of(NEW, login, None)));
+    let new_users = came.len() as u64;
+    Ok(Looked { changes, stopping, left, named, removals, new_users, ..Looked::default() })
 }
 
 async fn one(
@@ -176,12 +196,15 @@ async fn logins_taken(client: &Client, changes: &Changes) -> Result<Vec<String>>
     Ok(stopping)
 }
 
-/// Says what a plan goes on from. One that comes to what the newest run carried out, or is carrying out, is that run's plan.
-pub async fn follows(client: &Client, plan: &mut Plan, is_more: bool) -> Result<()> {
+/// Says what a plan goes on from. One that comes to what the newest run carried out, or is carrying out, is that run's plan. Gives the run after which
+/// nothing changed.
+pub async fn follows(client: &Client, plan: &mut Plan, is_more: bool) -> Result<Option<u64>> {
     let Some(run) = runs::newest(client, &plan.source, &["applied", "applying", "failed"]).await? else {
-        return Ok(());
+        return Ok(None);
     };
     let number = runs::number(&run);
+    let is_applied = super::here::text(&run, "state") == "applied";
+    let mut is_unchanged = false;
     if let Ok(last) = runs::plan_of(client, number).await {
         let same = Plan {
             follows: last.follows,
@@ -190,19 +213,22 @@ pub async fn follows(client: &Client, plan: &mut Plan, is_more: bool) -> Result<
             named: last.named.clone(),
             taken: last.taken.clone(),
             passwords: last.passwords,
+            over_all: last.over_all.clone(),
+            new_users: last.new_users,
             ..plan.clone()
         };
-        let is_done = match super::here::text(&run, "state") {
-            "applied" => plan.changes.is_none() && !is_more && plan.taken.is_done_by(&last.taken),
-            _ => plan.changes.is_within(&last.changes) && plan.taken == last.taken,
+        let is_done = match is_applied {
+            true => plan.changes.is_none() && !is_more && plan.taken.is_done_by(&last.taken),
+            false => plan.changes.is_within(&last.changes) && plan.taken == last.taken,
         };
+        is_unchanged = is_done && is_applied;
         if is_done && same.sum() == last.hash {
             *plan = same;
-            return Ok(());
+            return Ok(is_unchanged.then_some(number));
         }
     }
     plan.follows = Some(number);
-    Ok(())
+    Ok(is_unchanged.then_some(number))
 }
 
 /// Looks again, and refuses when it does not come to what the plan says; gives what changes and what stays away.
@@ -372,6 +398,13 @@ fn first(plan: &Plan, what: &[&str], count: u64) -> String {
 pub fn told(plan: &Plan) -> String {
     let mut told = String::new();
     let changes = &plan.changes;
+    if plan.new_users > 0 {
+        let are = counted(plan.rows.users, "user is new", "users are new");
+        let are = are.split_once(' ').map(|(_, words)| words).unwrap_or_default();
+        let line =
+            format!("{} of {} {are}{}", plan.new_users, plan.rows.users, first(plan, &[NEW], plan.new_users));
+        told.push_str(&output::wrapped("", &line));
+    }
     let kinds: [(&str, &[&str], u64); 3] = [
         ("deactivated: ", &["deactivated"], changes.deactivated),
         ("active again: ", &["active_again"], changes.reactivated),
@@ -393,7 +426,8 @@ pub fn told(plan: &Plan) -> String {
     for line in &plan.left {
         told.push_str(&output::wrapped("left as it is: ", line));
     }
-    if kinds.iter().any(|(.., count)| *count > TOLD_MAX as u64) || plan.named.len() > TOLD_MAX {
+    let counts = kinds.iter().map(|(.., count)| *count).chain([plan.new_users]);
+    if counts.max().is_some_and(|count| count > TOLD_MAX as u64) || plan.named.len() > TOLD_MAX {
         told.push_str("--changes FILE names every one\n");
     }
     told

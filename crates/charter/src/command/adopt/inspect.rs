@@ -18,7 +18,10 @@ use std::io::Write as _;
 
 const PROPOSE: &str = "propose";
 const FORCE: &str = "force";
+const ANOMALIES: &str = "anomalies";
 
+/// Rows of one kind of anomaly that `--json` names.
+const JSON_MAX: usize = 100;
 /// Lines of one kind of anomaly that are told; `--json` tells more.
 const TOLD_MAX: usize = 10;
 /// Rows that are named in one line.
@@ -43,8 +46,14 @@ pub fn command() -> Command {
                 .requires(PROPOSE)
                 .help("Write it over a file that is there"),
         )
+        .arg(
+            Arg::new(ANOMALIES)
+                .long(ANOMALIES)
+                .value_name("FILE")
+                .help("Where every row goes that is not as it should be, a line of JSON each"),
+        )
         .after_help(
-            "Nothing is written, there or here, but the file of --propose. The other system may go on: all is read in one state of its database. Exit code 1: \
+            "Nothing is written, there or here, but the files of --propose and --anomalies. The other system may go on: all is read in one state of its database. Exit code 1: \
              something has to be mended before anything can be taken over.",
         )
 }
@@ -94,6 +103,48 @@ fn write(path: &str, text: &str, is_forced: bool) -> Result<()> {
     })
 }
 
+/// Writes down every row that is not as it should be.
+fn write_anomalies(path: &str, found: &Legacy) -> Result<()> {
+    let failed = |error: std::io::Error| Failure::new(format!("{path} cannot be written: {error}"));
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path).map_err(failed)?);
+    for (kind, _, rows) in found.heard.anomalies.iter() {
+        for it in rows {
+            let line = json!({ "kind": kind, "row": it.row, "detail": it.detail, "stops": kind.stops() });
+            writeln!(file, "{line}").map_err(failed)?;
+        }
+    }
+    file.flush().map_err(failed)
+}
+
+/// What has to be done before anything is taken over.
+fn ending(found: &Legacy, lines: &[RoleLine], superuser: &Becomes) -> String {
+    let stopping: Vec<String> = found
+        .heard
+        .anomalies
+        .iter()
+        .filter(|(kind, ..)| kind.stops())
+        .map(|(kind, count, _)| format!("{} ({count})", kind.noun()))
+        .collect();
+    let open = lines.iter().filter(|line| line.becomes == Becomes::Unknown).count() as u64;
+    let mut told = String::new();
+    let has_superusers = found.heard.facts.users.iter().any(|user| user.is_superuser);
+    if has_superusers && *superuser == Becomes::Unknown {
+        told.push_str(&output::wrapped(
+            "",
+            "whoever may do everything wants a word in the mapping: superuser",
+        ));
+    }
+    if open > 0 {
+        let roles = counted(open, "role wants", "roles want");
+        told.push_str(&output::wrapped("", &format!("{roles} a word in the mapping")));
+    }
+    if !stopping.is_empty() {
+        let things = counted(stopping.len() as u64, "thing has", "things have");
+        told.push_str(&output::wrapped("", &format!("{things} to be mended first: {}", stopping.join(", "))));
+    }
+    if told.is_empty() { told } else { format!("\n{told}") }
+}
+
 fn role_lines(found: &Legacy, proposed: &Mapping) -> Vec<RoleLine> {
     let facts = &found.heard.facts;
     let mut users: BTreeMap<u32, u64> = BTreeMap::new();
@@ -113,18 +164,24 @@ fn role_lines(found: &Legacy, proposed: &Mapping) -> Vec<RoleLine> {
 
 /// Reads the other system and tells what it has.
 pub async fn run(invocation: &Invocation<'_>) -> Result {
-    let found = legacy::read(invocation.matches).await?;
+    let anomalies = invocation.matches.get_one::<String>(ANOMALIES);
+    let found = legacy::read_naming(invocation.matches, anomalies.is_some()).await?;
     let proposed = proposed(&found)?;
-    let lines = role_lines(&found, &proposed);
     let file = invocation.matches.get_one::<String>(PROPOSE);
     if let Some(path) = file {
         write(path, &mapping::print(&proposed, &found.heard.facts), invocation.matches.get_flag(FORCE))?;
     }
+    if let Some(path) = anomalies {
+        write_anomalies(path, &found)?;
+    }
+    // What a mapping keeps silent about is proposed in a file, and shown as what nobody has said.
+    let said = found.mapping.as_ref().unwrap_or(&proposed);
+    let lines = role_lines(&found, said);
     let stops = found.heard.anomalies.iter().any(|(kind, ..)| kind.stops());
     if invocation.is_json {
         show::raw(&as_json(&found, &lines));
     } else {
-        output::print(&as_text(&found, &lines));
+        output::print(&as_text(&found, &lines, &said.superuser));
         if let Some(path) = file {
             output::print(&format!(
                 "\nwritten: {path}: read each line of it, and give it with --map from now on\n"
@@ -145,6 +202,8 @@ fn engine(engine: Option<Engine>) -> &'static str {
 struct Counts {
     active: usize,
     superusers: usize,
+    /// Who may do everything and may not sign in.
+    inactive_superusers: usize,
 }
 
 fn counts(found: &Legacy) -> Counts {
@@ -152,18 +211,23 @@ fn counts(found: &Legacy) -> Counts {
     Counts {
         active: users().filter(|user| user.is_active).count(),
         superusers: users().filter(|user| user.is_superuser && user.is_active).count(),
+        inactive_superusers: users().filter(|user| user.is_superuser && !user.is_active).count(),
     }
 }
 
-fn as_text(found: &Legacy, lines: &[RoleLine]) -> String {
+fn as_text(found: &Legacy, lines: &[RoleLine], superuser: &Becomes) -> String {
     let facts = &found.heard.facts;
-    let Counts { active, superusers } = counts(found);
+    let Counts { active, superusers, inactive_superusers } = counts(found);
+    let besides = match inactive_superusers {
+        0 => String::new(),
+        count => format!(", and {count} who may not sign in"),
+    };
     let organizations = match facts.organizations.len() {
         0 => "1, as the system knows none".to_owned(),
         count => count.to_string(),
     };
     let mut told = format!(
-        "{} in {}\n\norganizations  {organizations}\nusers          {} ({active} may sign in, {superusers} of them may do everything)\n\
+        "{} in {}\n\norganizations  {organizations}\nusers          {} ({active} may sign in, {superusers} of them may do everything{besides})\n\
          roles          {}\npermissions    {}\nfingerprint    {}\n",
         legacy::name(found.system),
         engine(found.engine),
@@ -190,7 +254,9 @@ fn as_text(found: &Legacy, lines: &[RoleLine]) -> String {
     if facts.permissions.is_empty() && !facts.roles.is_empty() {
         told.push_str(&format!("\n{}", output::wrapped("before: ", super::plan::BEFORE)));
     }
-    for (kind, count, named) in found.heard.anomalies.iter() {
+    let (stopping, others): (Vec<_>, Vec<_>) =
+        found.heard.anomalies.iter().partition(|(kind, ..)| kind.stops());
+    for (kind, count, named) in stopping.into_iter().chain(others) {
         told.push_str(&format!("\n{}", output::wrapped("", &kind.counted(count))));
         told.push_str(&match kind {
             AnomalyKind::UnknownRole => by_role(lines, named),
@@ -204,6 +270,7 @@ fn as_text(found: &Legacy, lines: &[RoleLine]) -> String {
     for line in unseen(found.system) {
         told.push_str(&output::wrapped("  ", line));
     }
+    told.push_str(&ending(found, lines, superuser));
     told
 }
 
@@ -252,14 +319,19 @@ fn by_detail(count: u64, named: &[Anomaly]) -> String {
     }
     let left = count.saturating_sub(shown);
     if left > 0 {
-        told.push_str(&format!("  and {left} more (--json names up to a hundred)\n"));
+        told.push_str(&format!("  and {left} more (--anomalies FILE names every one)\n"));
     }
     told
 }
 
+/// The first of rows; a file has all.
+fn first(rows: &[Anomaly]) -> &[Anomaly] {
+    rows.get(..JSON_MAX).unwrap_or(rows)
+}
+
 fn as_json(found: &Legacy, lines: &[RoleLine]) -> Value {
     let facts = &found.heard.facts;
-    let Counts { active, superusers } = counts(found);
+    let Counts { active, superusers, .. } = counts(found);
     let roles: Vec<Value> = lines
         .iter()
         .map(|line| {
@@ -277,7 +349,7 @@ fn as_json(found: &Legacy, lines: &[RoleLine]) -> Value {
         .anomalies
         .iter()
         .map(|(kind, count, named)| {
-            json!({ "kind": kind, "count": count, "stops": kind.stops(), "means": kind.means(), "rows": named })
+            json!({ "kind": kind, "count": count, "stops": kind.stops(), "means": kind.means(), "rows": first(named) })
         })
         .collect();
     json!({

@@ -5,9 +5,9 @@ use charter_adopt::anomaly::{Anomalies, AnomalyKind};
 use charter_adopt::check;
 use charter_adopt::mapping::{self, Mapping};
 use charter_adopt::source::{
-    self, EachUser, Heard, NamedTables, Passing, ReadError, Statements, System, Tables,
+    self, EachUser, Heard, LoginRule, NamedTables, Passing, ReadError, Statements, System, Tables, Taking,
 };
-use charter_app::identity::adopted_hash::AdoptedHash;
+use charter_app::identity::adopted_hash::{AdoptedHash, Refused};
 use charter_db::Engine;
 use charter_db::foreign::{Foreign, ForeignRow, ForeignTable};
 use clap::{Arg, ArgMatches};
@@ -81,6 +81,18 @@ pub struct Legacy {
     pub passwords: BTreeMap<String, u64>,
 }
 
+impl Legacy {
+    /// Users who bring no password that can be taken over; nothing where no password was looked at.
+    pub fn without_password(&self) -> u64 {
+        [NO_PASSWORD, UNKNOWN_PASSWORD].iter().filter_map(|format| self.passwords.get(*format)).sum()
+    }
+}
+
+/// What stands for a user without a password.
+const NO_PASSWORD: &str = "none";
+/// What stands for a password that cannot be taken over.
+const UNKNOWN_PASSWORD: &str = "unknown";
+
 /// The word of an engine, or of a file.
 pub const fn engine_word(engine: Option<Engine>) -> &'static str {
     match engine {
@@ -145,6 +157,8 @@ pub struct Looking {
     pub tables: Option<NamedTables>,
     /// Its tables that are read, by schema and name.
     pub read: Vec<ForeignTable>,
+    /// Whether every row that is not as it should be is named, and not the first of each kind alone.
+    pub names_all: bool,
 }
 
 /// What is being looked at.
@@ -197,7 +211,8 @@ impl Looking {
             statements.all().any(|text| text.contains(&name))
         };
         let read = all.iter().filter(|table| is_read(table)).cloned().collect();
-        Ok(Self { at: At::Database { foreign, statements: Box::new(statements) }, system, tables, read })
+        let at = At::Database { foreign, statements: Box::new(statements) };
+        Ok(Self { at, system, tables, read, names_all: false })
     }
 
     fn file(path: &str, said: Option<System>) -> Result<Self> {
@@ -210,7 +225,7 @@ impl Looking {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
         let at = At::File { path: path.to_owned(), text };
-        Ok(Self { at, system: System::Keycloak, tables: None, read: Vec::new() })
+        Ok(Self { at, system: System::Keycloak, tables: None, read: Vec::new(), names_all: false })
     }
 
     /// What its database runs on; nothing where it is a file.
@@ -231,16 +246,17 @@ impl Looking {
 
     /// Reads it; users are also shown to `each`.
     pub async fn hear(&mut self, each: EachUser<'_>) -> Result<Heard> {
+        let taking = Taking { rule: login_rule, names_all: self.names_all };
         match &mut self.at {
             At::Database { foreign, statements } => {
-                source::read(foreign, statements, login_rule, each).await.map_err(|error| match error {
+                source::read(foreign, statements, taking, each).await.map_err(|error| match error {
                     ReadError::Database { .. } => {
                         Failure::new(format!("the other system's database, {error}"))
                     }
                     ReadError::Wanted(wanted) => Failure::new(wanted.to_string()),
                 })
             }
-            At::File { path, text } => source::keycloak::read(text, login_rule, each)
+            At::File { path, text } => source::keycloak::read(text, taking, each)
                 .map_err(|wanted| Failure::new(format!("{path}: {wanted}"))),
         }
     }
@@ -264,7 +280,7 @@ impl Looking {
                         outcome = each(passing.user.id, passing.password);
                     }
                 };
-                source::keycloak::read(text, login_rule, &mut user)
+                source::keycloak::read(text, login_rule as LoginRule, &mut user)
                     .map_err(|wanted| charter_db::Error::Statement(wanted.to_string()))?;
                 outcome
             }
@@ -274,10 +290,27 @@ impl Looking {
 
 /// Reads the other system, in one state of it.
 pub async fn read(matches: &ArgMatches) -> Result<Legacy> {
+    read_naming(matches, false).await
+}
+
+/// The same, with every row that is not as it should be by name where that is asked for.
+pub async fn read_naming(matches: &ArgMatches, names_all: bool) -> Result<Legacy> {
     let given = mapping_of(matches)?;
     let named = matches.get_one::<String>(SYSTEM).and_then(|name| system_named(name));
     let mapping = given.as_ref().map(|(mapping, _)| mapping);
     let mut looking = Looking::open(&address(&typed(matches))?, named, mapping).await?;
+    looking.names_all = names_all;
+    let (heard, passwords) = heard(&mut looking, mapping).await?;
+    let (engine, system, tables) = (looking.engine(), looking.system, looking.tables);
+    let (mapping, mapping_text) = given.unzip();
+    Ok(Legacy { system, engine, tables, mapping, mapping_text, heard, passwords })
+}
+
+/// Reads it with the formats of passwords, and judges what was read by the catalogue and the mapping.
+pub async fn heard(
+    looking: &mut Looking,
+    mapping: Option<&Mapping>,
+) -> Result<(Heard, BTreeMap<String, u64>)> {
     let mut passwords: BTreeMap<String, u64> = BTreeMap::new();
     let mut each = |passing: Passing<'_>, anomalies: &mut Anomalies| {
         let format = password(&passing, anomalies);
@@ -288,24 +321,25 @@ pub async fn read(matches: &ArgMatches) -> Result<Legacy> {
         charter_catalogue::shipped().map_err(|_| Failure::new("the shipped catalogue cannot be read"))?;
     check::judge(&mut heard, mapping, &catalogue)
         .map_err(|error| Failure::new(format!("the shipped catalogue cannot be used: {error}")))?;
-    let (engine, system, tables) = (looking.engine(), looking.system, looking.tables);
-    let (mapping, mapping_text) = given.unzip();
-    Ok(Legacy { system, engine, tables, mapping, mapping_text, heard, passwords })
+    Ok((heard, passwords))
 }
 
 /// The format of a user's password; one that cannot be taken over is noted.
 fn password(passing: &Passing<'_>, anomalies: &mut Anomalies) -> String {
-    const NONE: &str = "none";
     // Django writes one that fits nothing with a ! in front.
     let Some(hash) = passing.password.filter(|hash| !hash.is_empty() && !hash.starts_with('!')) else {
-        return NONE.to_owned();
+        return NO_PASSWORD.to_owned();
     };
     match AdoptedHash::parse(hash) {
         Ok(known) => known.scheme(),
         Err(refused) => {
             let row = format!("user {}", passing.user.id);
-            anomalies.note(AnomalyKind::UnknownPassword, row, refused.to_string());
-            "unknown".to_owned()
+            let why = match refused {
+                Refused::Unsafe(what) => what.to_owned(),
+                other => other.to_string(),
+            };
+            anomalies.note(AnomalyKind::UnknownPassword, row, why);
+            UNKNOWN_PASSWORD.to_owned()
         }
     }
 }

@@ -1,8 +1,10 @@
 //! `charter adopt`: taking over the roles of a running system, in steps that can each be looked at and taken back.
 
+mod accepting;
 mod apply;
 mod catalogue;
 mod checksum;
+mod codes;
 mod data;
 mod desk;
 mod drift;
@@ -14,10 +16,12 @@ mod interrupt;
 pub mod legacy;
 mod passwords;
 mod plan;
+mod plan_told;
 mod progress;
 mod proof;
 mod ready;
 pub mod record;
+mod replaced;
 mod replay;
 mod rollback;
 mod rollback_preview;
@@ -31,6 +35,7 @@ mod telling;
 mod verify;
 
 pub use apply::{command as apply_command, run as apply};
+pub use codes::{command as codes_command, run as codes};
 pub use inspect::{command as inspect_command, run as inspect};
 pub use plan::{command as plan_command, run as plan};
 pub use proof::{check as check_proof, command as check_proof_command};

@@ -5,15 +5,17 @@ use super::super::show;
 use super::follow::{self, Looked};
 use super::here::Here;
 use super::legacy::{self, Legacy, Looking};
-use super::{drift, equivalence, passwords, runs, stopped};
+use super::plan_told::told;
+use super::{accepting, drift, passwords, replaced, runs, stopped};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
+use charter_adopt::anomaly::AnomalyKind;
 use charter_adopt::mapping::{self, Mapping};
 use charter_adopt::named::NAMED_MAX;
 use charter_adopt::plan::{self, Ground, Plan};
 use charter_adopt::proof::Beyond;
-use charter_kernel::{Key, counted};
+use charter_kernel::Key;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -25,10 +27,7 @@ const APPROVED_BY: &str = "approved_by";
 const OUT: &str = "out";
 const DIFFERENCES: &str = "differences";
 const CHANGES: &str = "changes";
-/// Lines of a kind that are told; the file has all.
-const TOLD_MAX: usize = 10;
-/// Codes that are told of a list; the file has all.
-const CODES_MAX: usize = 2;
+const FORCE: &str = "force";
 /// What before means where a role is a word and its rights stand in code.
 pub const BEFORE: &str = "what the shipped role of the same name allows, since a role there is a word and its rights stand in code";
 
@@ -50,8 +49,9 @@ pub fn source_of(matches: &ArgMatches) -> Result<Key> {
 /// What is accepted, by name.
 pub fn accept() -> Arg {
     Arg::new(ACCEPT).long(ACCEPT).value_name("NAME").action(ArgAction::Append).help(
-        "Accept what becomes of a role, by its name there; or flag:superuser, account:LOGIN, organization:KEY, member:LOGIN, unfit_login. What \
-         people took away here comes back with back:LOGIN, and stays away with away:LOGIN or flag:away. Can be given again",
+        "Accept what becomes of a role, by its name there; or flag:superuser, flag:logins, account:LOGIN, organization:KEY, member:LOGIN, orphan, \
+         missing_login, unfit_login, condition. What people took away here comes back with back:LOGIN, and stays away with away:LOGIN or flag:away. \
+         Can be given again",
     )
 }
 
@@ -76,6 +76,12 @@ pub fn command() -> Command {
                 .help("Who approves it; a plan by which somebody gains rights wants two"),
         )
         .arg(Arg::new(OUT).long(OUT).value_name("FILE").default_value("plan.json").help("Where the plan goes"))
+        .arg(
+            Arg::new(FORCE)
+                .long(FORCE)
+                .action(ArgAction::SetTrue)
+                .help("Write the plan over one that was accepted or approved, can be carried out still, and was not"),
+        )
         .arg(
             Arg::new(DIFFERENCES)
                 .long(DIFFERENCES)
@@ -125,6 +131,8 @@ struct Asked {
 /// What the installation says of a plan.
 #[derive(Default)]
 struct Seen {
+    /// Accepted names of accounts and organizations that are this side's, or that an earlier plan knew.
+    known: BTreeSet<String>,
     /// What accounts that were here before may do of the installation itself, and could not in the other system.
     beyond: Beyond,
     /// Roles that earlier plans knew and that are gone.
@@ -142,7 +150,9 @@ async fn seen(found: &Legacy, here: &Here, asked: &Asked) -> Result<Seen> {
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
     let missing = ground.missing_roles(&asked.accepted);
     let gone_roles = runs::known_roles(client, &asked.source, missing).await?;
-    Ok(Seen { beyond: here.beyond(&ground).await?, gone_roles, ..Seen::default() })
+    let known =
+        accepting::known(client, &asked.source, &here.known, ground.strangers(&asked.accepted)).await?;
+    Ok(Seen { beyond: here.beyond(&ground).await?, gone_roles, known, ..Seen::default() })
 }
 
 /// Makes the plan.
@@ -154,7 +164,8 @@ fn made(
     seen: Seen,
     differences: Option<&Path>,
 ) -> Result<Plan> {
-    let Seen { beyond, gone_roles, looked, passwords } = seen;
+    let Seen { mut known, beyond, gone_roles, looked, passwords } = seen;
+    known.extend(looked.members);
     let no_mapping = || Failure::new("there is no mapping");
     let mapping: &Mapping = found.mapping.as_ref().ok_or_else(no_mapping)?;
     let facts = &found.heard.facts;
@@ -162,6 +173,10 @@ fn made(
     let mut ground =
         Ground::new(facts, mapping, catalogue).map_err(|wrong| Failure::new(wrong.to_string()))?;
     ground.away = looked.decided.away;
+    let over_all = match looked.over_all {
+        Some(over_all) => over_all,
+        None => drift::over_all(&ground, &here.known, None, &asked.accepted),
+    };
     let mut file = match differences {
         None => None,
         Some(path) => {
@@ -202,10 +217,17 @@ fn made(
         named: looked.named.into_iter().take(NAMED_MAX).collect(),
         taken: looked.decided.told,
         anomalies: plan::counted(&found.heard.anomalies),
+        anomaly_rows: plan::rows_of(&found.heard.anomalies),
+        nameless: found.heard.anomalies.losing(AnomalyKind::MissingLogin),
+        lifted: ground.lifted(&found.heard.anomalies),
+        without_password: found.without_password(),
+        new_users: looked.new_users,
+        unseen: ground.unseen(),
+        over_all,
         unmapped: ground.intent.unmapped.clone(),
         faults: [
             ground.faults(&found.heard.anomalies, &gone_roles),
-            ground.misnamed(&asked.accepted, &gone_roles),
+            ground.misnamed(&asked.accepted, &gone_roles, &known),
             looked.stopping,
             stopped::here(&ground, &here.accounts).into_iter().collect(),
         ]
@@ -232,7 +254,7 @@ async fn followed(
     here: &mut Here,
     text: String,
     matches: &ArgMatches,
-) -> Result<Plan> {
+) -> Result<(Plan, Option<u64>)> {
     let differences = matches.get_one::<String>(DIFFERENCES).map(Path::new);
     let changes = matches.get_one::<String>(CHANGES);
     let mut seen = seen(found, here, &asked).await?;
@@ -250,8 +272,9 @@ async fn followed(
     }
     seen.looked = looked;
     let mut plan = made(asked, found, here, text, seen, differences)?;
+    let mut unchanged = None;
     if let Some(client) = &here.client {
-        follow::follows(client, &mut plan, is_more).await?;
+        unchanged = follow::follows(client, &mut plan, is_more).await?;
         plan.hash = plan.sum();
         if let Some(fault) = runs::in_the_way(client, &plan).await? {
             // What stands is half of that run: nothing else that was found there can be relied on.
@@ -259,7 +282,7 @@ async fn followed(
         }
     }
     plan.hash = plan.sum();
-    Ok(plan)
+    Ok((plan, unchanged))
 }
 
 /// Makes a plan and writes it.
@@ -275,135 +298,28 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let text = settled(&mut found)?;
     let mut here = Here::look(&invocation.loaded.configuration, &asked.source, &found).await?;
     let made = followed(asked, &found, &mut here, text, matches).await;
-    here.close().await?;
-    let plan = made?;
     let out = matches.get_one::<String>(OUT).map_or("plan.json", String::as_str);
+    let kept = match &made {
+        Ok((plan, _)) if !matches.get_flag(FORCE) => replaced::look(out, plan, here.client.as_ref()).await,
+        _ => Ok(()),
+    };
+    here.close().await?;
+    let (plan, unchanged) = made?;
+    kept?;
     let json = serde_json::to_string_pretty(&plan).unwrap_or_default();
     std::fs::write(out, json + "\n")
         .map_err(|error| Failure::new(format!("{out} cannot be written: {error}")))?;
     let obstacles = plan.obstacles();
     if invocation.is_json {
-        show::raw(&serde_json::json!({ "plan": plan, "file": out, "obstacles": obstacles }));
+        show::raw(
+            &serde_json::json!({ "plan": plan, "file": out, "obstacles": obstacles, "unchanged_since": unchanged }),
+        );
+    } else if let Some(run) = unchanged.filter(|_| obstacles.is_empty()) {
+        output::print(&format!("nothing changed since run {run}: there is nothing to apply\n"));
     } else {
         output::print(&told(&plan, &obstacles, out));
     }
     Ok(if obstacles.is_empty() { Outcome::Good } else { Outcome::Denied })
-}
-
-/// How many codes, and the first of them.
-fn codes(codes: &[String]) -> String {
-    if codes.is_empty() {
-        return "-".to_owned();
-    }
-    let first: Vec<&str> = codes.iter().take(CODES_MAX).map(String::as_str).collect();
-    format!("{}: {}{}", codes.len(), first.join(", "), plan::more(codes.len() as u64, first.len()))
-}
-
-/// What the rows of a plan come to.
-fn rows_told(plan: &Plan) -> String {
-    let rows = plan.rows;
-    let parts = [
-        counted(rows.organizations, "organization", "organizations"),
-        counted(rows.users, "user", "users"),
-        counted(rows.memberships, "membership", "memberships"),
-        counted(rows.roles, "role of an organization's own", "roles of organizations' own"),
-        counted(rows.assignments, "assignment", "assignments"),
-        counted(rows.grants, "grant", "grants"),
-        counted(rows.entitlements, "module on or off", "modules on or off"),
-    ];
-    output::wrapped("", &parts.join(", "))
-}
-
-/// The keys that new organizations get.
-fn organizations_told(plan: &Plan) -> String {
-    if plan.new_organizations_count == 0 {
-        return String::new();
-    }
-    let first = plan.new_organizations.iter().take(TOLD_MAX);
-    let first: Vec<String> = first.map(|it| format!("{} ({})", it.key, it.name)).collect();
-    let heading = counted(plan.new_organizations_count, "new organization: ", "new organizations, by key: ");
-    output::wrapped(
-        &heading,
-        &format!("{}{}", first.join(", "), plan::more(plan.new_organizations_count, first.len())),
-    )
-}
-
-/// Roles that are gone there.
-fn gone_told(plan: &Plan) -> String {
-    if plan.gone_roles.is_empty() {
-        return String::new();
-    }
-    let first: Vec<String> = plan.gone_roles.iter().take(TOLD_MAX).map(|name| format!("{name:?}")).collect();
-    let rest = plan::more(plan.gone_roles.len() as u64, first.len());
-    let what = "roles of the mapping or of --accept that nobody has there any more";
-    output::wrapped("gone there: ", &format!("{what} ({}{rest})", first.join(", ")))
-}
-
-/// What before means where a role is a word.
-fn before_told(plan: &Plan) -> String {
-    let Some(without) = &plan.without_before else { return String::new() };
-    let mut told = format!("before: {BEFORE}");
-    if !without.is_empty() {
-        let first: Vec<String> = without.iter().take(TOLD_MAX).map(|name| format!("{name:?}")).collect();
-        told.push_str(&format!(
-            "; {}{} {} no shipped namesake and so no before: what is lost with that cannot be seen",
-            first.join(", "),
-            plan::more(without.len() as u64, first.len()),
-            if without.len() == 1 { "has" } else { "have" }
-        ));
-    }
-    output::wrapped("", &told)
-}
-
-fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
-    let mut told = rows_told(plan) + &organizations_told(plan);
-    told.push_str(&follow::told(plan));
-    told.push_str(&gone_told(plan));
-    let lines: Vec<Vec<String>> = plan
-        .roles
-        .iter()
-        .map(|role| {
-            let becomes = role.becomes.clone().unwrap_or_else(|| "nothing".to_owned());
-            vec![role.name.clone(), role.users.to_string(), becomes, codes(&role.gains), codes(&role.loses)]
-        })
-        .collect();
-    if !lines.is_empty() {
-        told.push_str(&format!(
-            "\n{}",
-            output::table_within(&["role", "users", "becomes", "gives more", "gives less"], &lines)
-        ));
-    }
-    let verdict = &plan.verdict;
-    told.push_str(&format!("\n{}", before_told(plan)));
-    told.push_str(&output::wrapped(
-        "",
-        &format!("{} users x permissions compared: {}", verdict.pairs, equivalence::sums(verdict)),
-    ));
-    for difference in verdict.named.iter().take(TOLD_MAX) {
-        let accepted = if difference.accepted { " (accepted)" } else { "" };
-        told.push_str(&output::wrapped(
-            "  ",
-            &format!(
-                "{}{accepted}: gains {}; loses {}",
-                difference.login,
-                codes(&difference.gains),
-                codes(&difference.losses)
-            ),
-        ));
-    }
-    let more = plan::more(verdict.users_differing, verdict.named.len().min(TOLD_MAX));
-    if !more.is_empty() {
-        told.push_str(&format!(" {more}: --differences FILE names every one\n"));
-    }
-    if obstacles.is_empty() {
-        told.push_str(&format!("\n{out} is ready: charter adopt apply --plan {out}\n"));
-    } else {
-        told.push_str(&format!("\n{out} cannot be carried out yet:\n"));
-        for obstacle in obstacles {
-            told.push_str(&output::wrapped("  - ", obstacle));
-        }
-    }
-    told
 }
 
 /// Reads a plan, and takes it as it was made.

@@ -14,6 +14,9 @@ use crate::config::{Configuration, account};
 use crate::failure::{Failure, Outcome, Result};
 use crate::folder::write_private;
 use crate::output;
+use charter_adopt::accepting::name_of;
+use charter_adopt::anomaly::Anomaly;
+use charter_adopt::over_all::OverAll;
 use charter_adopt::plan::{Plan, PlannedRole};
 use charter_adopt::rows::Counts;
 use charter_adopt::sums::TableSum;
@@ -92,6 +95,29 @@ struct RoleOf<'a> {
     users: u64,
 }
 
+/// Rows of the other system that were not as they should be, of one kind.
+#[derive(Debug, Serialize)]
+struct AnomalyOf<'a> {
+    kind: &'a str,
+    count: u64,
+    /// The first of them.
+    rows: &'a [Anomaly],
+    /// By which name it was accepted, where it wants that.
+    accepted: Option<&'static str>,
+}
+
+impl<'a> AnomalyOf<'a> {
+    fn new(plan: &'a Plan, kind: &'a str, count: u64) -> Self {
+        let name = serde_json::from_value(Value::from(kind)).ok().and_then(name_of);
+        Self {
+            kind,
+            count,
+            rows: plan.anomaly_rows.get(kind).map(Vec::as_slice).unwrap_or_default(),
+            accepted: name.filter(|name| plan.accepted.contains(*name)),
+        }
+    }
+}
+
 /// How many of those who differ are named one by one.
 #[derive(Debug, Serialize)]
 struct Names {
@@ -137,6 +163,10 @@ pub struct Proof<'a> {
     rows: Counts,
     /// Those that were not there before, when the rows were written last.
     rows_new: Value,
+    /// What was wrong with the other system's rows.
+    anomalies: Vec<AnomalyOf<'a>>,
+    /// Who got all of the installation by the run.
+    over_all: &'a OverAll,
     accepted: &'a BTreeSet<String>,
     approved_by: &'a BTreeSet<String>,
     names: Names,
@@ -221,6 +251,12 @@ impl<'a> Proof<'a> {
             roles: plan.roles.iter().map(role).collect(),
             rows: plan.rows,
             rows_new: detail(run, "data", "inserted").cloned().unwrap_or_default(),
+            anomalies: plan
+                .anomalies
+                .iter()
+                .map(|(kind, count)| AnomalyOf::new(plan, kind, *count))
+                .collect(),
+            over_all: &plan.over_all,
             accepted: &plan.accepted,
             approved_by: &plan.approved_by,
             names: Names::of(verdict.named.len() as u64, verdict.users_differing),
@@ -313,7 +349,14 @@ pub async fn check(invocation: &Invocation<'_>) -> Result {
     };
     let holds = proof.get("holds") == Some(&Value::Bool(true));
     if invocation.is_json {
-        show::raw(&json!({ "signature": checked, "holds": is_signed && holds }));
+        // What nobody signed says nothing.
+        let said = |name: &str| proof.pointer(name).filter(|_| is_signed).cloned().unwrap_or_default();
+        show::raw(&json!({
+            "signature": checked, "holds": is_signed && holds, "run": said("/run"), "tool": said("/tool"), "source": said("/source/name"),
+            "system": said("/source/system"), "address": said("/source/address"), "account": said("/by/account"),
+            "machine": said("/by/machine"), "pairs": said("/equivalence/verdict/pairs"), "gains": said("/equivalence/verdict/gains"),
+            "losses": said("/equivalence/verdict/losses"),
+        }));
     } else {
         output::print(&told(&path, &checked, &proof, is_signed));
     }

@@ -101,11 +101,15 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let flips = || pairs().filter(|(_, answer)| answer.get("flip").is_some_and(Value::is_string));
     if invocation.is_json {
         let flip = |(line, answer): (&Line, &Value)| json!({ "line": line.number, "recorded": line.body, "answer": answer });
+        let strange = pairs().filter_map(|(line, answer)| {
+            let what = answer.get("unknown").filter(|what| what.is_string())?;
+            Some(json!({ "line": line.number, "recorded": line.body, "what": what }))
+        });
         let unread: Vec<Value> =
             faults.iter().map(|(line, what)| json!({ "line": line, "what": what })).collect();
         show::raw(
             &json!({ "compared": answers.len() - unknown, "gains": gains, "losses": losses, "unknown": unknown,
-                           "flips": flips().map(flip).collect::<Vec<_>>(), "unread": unread }),
+                           "flips": flips().map(flip).collect::<Vec<_>>(), "unknown_lines": strange.collect::<Vec<_>>(), "unread": unread }),
         );
     } else {
         let mut told = format!(

@@ -207,7 +207,11 @@ pub async fn set(invocation: &Invocation<'_>, mode: &str) -> Result {
             output::print(&proof(it));
         }
     }
-    if !standings.is_empty() || refused.is_empty() {
+    if invocation.is_json {
+        let refused: Vec<Value> =
+            refused.iter().map(|(key, why)| json!({ "organization": key, "why": why })).collect();
+        show::raw(&json!({ "items": standings, "refused": refused }));
+    } else if !standings.is_empty() || refused.is_empty() {
         shown(invocation, &standings);
     }
     for (key, why) in &refused {
@@ -225,7 +229,8 @@ async fn set_all(
         let all = every_page(client, Call::new("GET", LIST).ask("limit", "200")).await?;
         all.iter().map(|it| text(it, "key").to_owned()).collect()
     } else {
-        vec![client.organization()?.to_owned()]
+        let hint = |failure: Failure| Failure::new(format!("{failure}; --every-organization means all"));
+        vec![client.organization().map_err(hint)?.to_owned()]
     };
     let (mut standings, mut refused) = (Vec::new(), Vec::new());
     for key in keys {

@@ -2,20 +2,20 @@
 
 use super::super::Invocation;
 use super::super::show;
-use super::equivalence::{self, Accepted, Equivalence};
+use super::equivalence::{self, Accepted, Equivalence, UnknownMember};
 use super::here::{self, Here};
 use super::legacy::{self, Legacy, Looking};
 use super::proof::{self, Proof, Sums};
-use super::{plan, ready, runs, taken};
+use super::{accepting, plan, ready, runs, taken};
 use crate::client::Client;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
-use charter_adopt::plan::{Ground, Plan, catalogue_sum};
+use charter_adopt::plan::{self as planned, Ground, Plan, catalogue_sum};
 use charter_adopt::proof::OVER_ALL;
 use clap::{Arg, Command};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 const PROOF: &str = "proof";
 
@@ -130,6 +130,7 @@ async fn proved(
     for login in accepted.iter().filter_map(|name| name.strip_prefix("account:")) {
         plan.beyond.insert(login.to_owned(), BTreeSet::from([OVER_ALL.to_owned()]));
     }
+    let typed = accepted.clone();
     accepted.append(&mut plan.accepted);
     plan.accepted = accepted;
     let mapping = match given {
@@ -140,7 +141,7 @@ async fn proved(
         None => legacy::parsed("the mapping of the run", &plan.mapping)?,
     };
     let mut looking = Looking::open(address, Some(mapping.system), Some(&mapping)).await?;
-    let heard = looking.hear(&mut |_, _| {}).await?;
+    let (heard, passwords) = legacy::heard(&mut looking, Some(&mapping)).await?;
     let tables = ready::sums(&mut looking).await?;
     let server_version = ready::server_version(&mut looking).await;
     let found = Legacy {
@@ -150,7 +151,7 @@ async fn proved(
         mapping: Some(mapping),
         mapping_text: Some(plan.mapping.clone()),
         heard,
-        passwords: BTreeMap::new(),
+        passwords,
     };
     drop(looking);
     let mut here = Here::empty(source);
@@ -164,6 +165,14 @@ async fn proved(
     let accepted = Accepted { names: &plan.accepted, beyond: &plan.beyond };
     let equivalence =
         equivalence::compare(client, &ground, &here.known, accepted, runs::number(&run)).await?;
+    let mut names = accepting::known(client, source, &here.known, ground.strangers(&typed)).await?;
+    names.extend(equivalence.members.iter().map(UnknownMember::name));
+    let gone = runs::known_roles(client, source, ground.missing_roles(&typed)).await?;
+    if let Some(wrong) = ground.misnamed(&typed, &gone, &names).into_iter().next() {
+        return Err(Failure::new(wrong));
+    }
+    plan.anomalies = planned::counted(&found.heard.anomalies);
+    plan.anomaly_rows = planned::rows_of(&found.heard.anomalies);
     plan.roles = ground.roles();
     plan.without_before = ground.without_before();
     Ok(Proved {

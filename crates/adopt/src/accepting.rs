@@ -1,0 +1,118 @@
+//! The names by which something is accepted: a role by its own name, everything else by a word of its own. A name that is nothing was
+//! mistyped, and does not stand in a plan or a proof.
+
+use crate::anomaly::AnomalyKind;
+use crate::mapping::Becomes;
+use crate::plan::Ground;
+use crate::proof::SUPERUSER;
+use crate::taken::{KEEP_ALL, UNNOTED};
+use std::collections::BTreeSet;
+
+/// By this name one accepts all logins that changed.
+pub const LOGINS: &str = "flag:logins";
+/// Flags that can be accepted; there are no others.
+const FLAGS: [&str; 4] = [SUPERUSER, LOGINS, KEEP_ALL, UNNOTED];
+/// By this name one accepts that users without an organization lose what they hold.
+pub const ORPHAN: &str = "orphan";
+/// By this name one accepts that users lose what they hold who have nothing to sign in with.
+pub const MISSING_LOGIN: &str = "missing_login";
+/// By this name one accepts that users are left out whose logins can be none here.
+pub const UNFIT_LOGIN: &str = "unfit_login";
+/// By this name one accepts that rules on records go.
+pub const CONDITION: &str = "condition";
+/// What is wrong with rows, and accepted by its kind.
+const KINDS: [&str; 4] = [ORPHAN, MISSING_LOGIN, UNFIT_LOGIN, CONDITION];
+/// Words before a colon by which other things than roles are accepted.
+const PREFIXES: [&str; 6] = ["account:", "organization:", "member:", "flag:", "back:", "away:"];
+/// The same where a login stands behind it.
+const OF_LOGINS: [&str; 4] = ["account:", "member:", "back:", "away:"];
+
+/// By which name a kind of anomaly is accepted, where it wants that.
+#[must_use]
+pub const fn name_of(kind: AnomalyKind) -> Option<&'static str> {
+    match kind {
+        AnomalyKind::Orphan => Some(ORPHAN),
+        AnomalyKind::MissingLogin => Some(MISSING_LOGIN),
+        AnomalyKind::UnfitLogin => Some(UNFIT_LOGIN),
+        AnomalyKind::Condition => Some(CONDITION),
+        _ => None,
+    }
+}
+
+/// Whether a name is that of something else than a role.
+fn is_other(name: &str) -> bool {
+    KINDS.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+impl Ground<'_> {
+    fn has_role(&self, name: &str) -> bool {
+        self.facts.roles.iter().any(|role| role.name == name)
+    }
+
+    /// Roles that the mapping names, and that are not there.
+    pub(crate) fn mapped_and_missing(&self) -> impl Iterator<Item = &String> {
+        let is_missing =
+            |(name, becomes): &(&String, &Becomes)| **becomes != Becomes::Unknown && !self.has_role(name);
+        self.mapping.roles.iter().filter(is_missing).map(|(name, _)| name)
+    }
+
+    fn accepted_and_missing<'n>(&self, accepted: &'n BTreeSet<String>) -> impl Iterator<Item = &'n String> {
+        accepted.iter().filter(move |name| !is_other(name) && !self.has_role(name))
+    }
+
+    /// Roles that the mapping or what was accepted names, and that are not there: mistyped, or gone since an earlier run.
+    #[must_use]
+    pub fn missing_roles(&self, accepted: &BTreeSet<String>) -> BTreeSet<String> {
+        self.mapped_and_missing().chain(self.accepted_and_missing(accepted)).cloned().collect()
+    }
+
+    /// Accepted names of accounts and organizations of which the other system knows nothing: they may be this side's, or gone.
+    #[must_use]
+    pub fn strangers<'n>(&self, accepted: &'n BTreeSet<String>) -> BTreeSet<&'n str> {
+        let mut wanted: BTreeSet<&str> = accepted.iter().filter_map(|name| login_of(name)).collect();
+        if !wanted.is_empty() {
+            self.facts.users.iter().for_each(|user| {
+                wanted.remove(user.login);
+            });
+        }
+        let one = self.mapping.organization.as_ref().map(|one| format!("organization:{}", one.key));
+        let is_stranger = |name: &str| match login_of(name) {
+            Some(login) => wanted.contains(login),
+            None => name.starts_with("organization:") && one.as_deref() != Some(name),
+        };
+        accepted.iter().map(String::as_str).filter(|name| is_stranger(name)).collect()
+    }
+
+    /// What was accepted and is nothing, nor was before; `known` are those of the strangers that somebody knows.
+    #[must_use]
+    pub fn misnamed(
+        &self,
+        accepted: &BTreeSet<String>,
+        gone: &BTreeSet<String>,
+        known: &BTreeSet<String>,
+    ) -> Vec<String> {
+        let unknown = self.accepted_and_missing(accepted).filter(|name| !gone.contains(*name));
+        let roles = unknown.map(|name| format!("--accept {name:?}: there is no role of this name"));
+        let flags =
+            accepted.iter().filter(|name| name.starts_with("flag:") && !FLAGS.contains(&name.as_str()));
+        let flags = flags
+            .map(|name| format!("--accept {name:?}: there is no such flag; there are {}", FLAGS.join(", ")));
+        let strangers = self.strangers(accepted).into_iter().filter(|name| !known.contains(*name));
+        let strangers = strangers.map(|name| match name.starts_with("organization:") {
+            true => format!("--accept {name:?}: there is no organization of this key"),
+            false => format!("--accept {name:?}: nobody there or here signs in with this"),
+        });
+        roles.chain(flags).chain(strangers).collect()
+    }
+
+    /// Roles whose names are those by which something else is accepted.
+    pub(crate) fn oddly_named(&self) -> impl Iterator<Item = &str> {
+        self.facts.roles.iter().map(|role| role.name.as_str()).filter(|name| is_other(name))
+    }
+}
+
+/// The login that an accepted name speaks of.
+#[must_use]
+pub fn login_of(name: &str) -> Option<&str> {
+    OF_LOGINS.iter().find_map(|prefix| name.strip_prefix(prefix))
+}

@@ -1,0 +1,206 @@
+//! What keeps a plan from being carried out, each with what to do about it.
+
+use crate::accepting::{CONDITION, MISSING_LOGIN, ORPHAN, UNFIT_LOGIN};
+use crate::plan::{Plan, more};
+use crate::proof::{Difference, OVER_ALL};
+use crate::taken::{self, Becomes as Decided};
+use charter_kernel::count;
+use std::collections::BTreeSet;
+
+/// Rights that people took away which are told one by one.
+const TAKEN_TOLD: usize = 5;
+/// How many people approve what gives somebody more.
+const APPROVERS: usize = 2;
+/// Names that are told of one kind.
+const NAMES_TOLD: usize = 3;
+
+impl Plan {
+    /// Why it cannot be carried out, each with what to do.
+    #[must_use]
+    pub fn obstacles(&self) -> Vec<String> {
+        let mut all = self.faults.clone();
+        for name in &self.unmapped {
+            all.push(format!("{name:?} is neither shipped nor mapped: say in the mapping what it becomes"));
+        }
+        let by_role = |it: &&Difference| !it.accepted && !it.is_left_out;
+        let left_out = if self.accepted.contains(ORPHAN) { 0 } else { self.verdict.left_out };
+        let unaccepted = self.verdict.unaccepted.saturating_sub(left_out);
+        if unaccepted > 0 {
+            let who = self.verdict.named.iter().filter(by_role).take(NAMES_TOLD);
+            let who: Vec<&str> = who.map(|it| it.login.as_str()).collect();
+            all.push(format!(
+                "{} would gain or lose rights ({}{}): change the mapping, or accept roles by name with --accept",
+                users(unaccepted),
+                who.join(", "),
+                more(unaccepted, who.len()),
+            ));
+        }
+        all.extend(self.unseen_obstacles());
+        all.extend(self.left_out_obstacles());
+        all.extend(self.over_all.obstacle(self.follows.is_some()));
+        let is_open = |kind: &str, name: &str| !self.accepted.contains(&format!("{kind}:{name}"));
+        for name in self.existing_organizations.iter().filter(|name| is_open("organization", name)).take(10) {
+            all.push(format!(
+                "organization {name} is here already: whoever it is gets what comes over; accept it with --accept organization:{name}"
+            ));
+        }
+        let plain = self.existing_accounts.iter().filter(|name| !self.beyond.contains_key(*name));
+        for name in plain.filter(|name| is_open("account", name)).take(10) {
+            all.push(format!(
+                "account {name} is here already: whoever it is gets what comes over; accept it with --accept account:{name}"
+            ));
+        }
+        for (name, codes) in self.beyond.iter().filter(|(name, _)| is_open("account", name)).take(10) {
+            all.push(format!(
+                "account {name} is here already, and may do {} of the installation itself that it may not there: take that from it here, or                  accept it with --accept account:{name}",
+                parts(codes)
+            ));
+        }
+        all.extend(self.taken_obstacles());
+        if people(&self.approved_by) < APPROVERS {
+            all.extend(self.lifting_obstacle());
+        }
+        if self.verdict.gains > 0 && self.verdict.unaccepted == 0 && people(&self.approved_by) < APPROVERS {
+            all.push(format!(
+                "{}: that wants two people by name, --approved-by NAME twice",
+                count::counted(self.verdict.users_gaining, "user gains rights", "users gain rights")
+            ));
+        }
+        all
+    }
+
+    /// Roles that become nothing though nobody can see what they allow.
+    fn unseen_obstacles(&self) -> Option<String> {
+        let open: Vec<(&String, &u64)> =
+            self.unseen.iter().filter(|(name, _)| !self.accepted.contains(*name)).collect();
+        let shown: Vec<String> = open
+            .iter()
+            .take(NAMES_TOLD)
+            .map(|(name, holders)| format!("--accept {name:?} ({})", users(**holders)))
+            .collect();
+        (!open.is_empty()).then(|| {
+            format!(
+                "{} nothing, and nobody can see what {} by it there: say in the mapping what becomes of it, or accept that with {}{}",
+                count::counted(open.len() as u64, "role becomes", "roles become"),
+                if open.len() == 1 { "whoever holds it may do" } else { "those who hold them may do" },
+                shown.join(", "),
+                more(open.len() as u64, shown.len())
+            )
+        })
+    }
+
+    /// Users who may do something there and come to nothing here.
+    fn left_out_obstacles(&self) -> Vec<String> {
+        let is_open = |name: &str| !self.accepted.contains(name);
+        let mut all = Vec::new();
+        if self.verdict.left_out > 0 && is_open(ORPHAN) {
+            let who = self.verdict.named.iter().filter(|it| it.is_left_out).take(NAMES_TOLD);
+            let who: Vec<&str> = who.map(|it| it.login.as_str()).collect();
+            all.push(format!(
+                "{}, and would lose all they have ({}{}): mend them there, or accept it with --accept {ORPHAN}",
+                count::counted(
+                    self.verdict.left_out,
+                    "user belongs to no organization that is there",
+                    "users belong to no organization that is there"
+                ),
+                who.join(", "),
+                more(self.verdict.left_out, who.len())
+            ));
+        }
+        if self.nameless > 0 && is_open(MISSING_LOGIN) {
+            all.push(format!(
+                "{}, and would lose all they have: mend them there, or accept it with --accept {MISSING_LOGIN}",
+                count::counted(
+                    self.nameless,
+                    "user who holds something has nothing to sign in with",
+                    "users who hold something have nothing to sign in with"
+                )
+            ));
+        }
+        if let Some(count) = self.anomalies.get(UNFIT_LOGIN).filter(|_| is_open(UNFIT_LOGIN)) {
+            all.push(format!(
+                "{}, and would lose all they have: mend them there, or accept it with --accept {UNFIT_LOGIN}",
+                count::counted(
+                    *count,
+                    "user has a login that cannot be taken over",
+                    "users have logins that cannot be taken over"
+                )
+            ));
+        }
+        if self.lifted > 0 && is_open(CONDITION) {
+            all.push(format!(
+                "{} over, so whoever is held by one there may do more here: write them as conditions or as grants on resources once the run is \
+                 applied, and accept it with --accept {CONDITION}",
+                count::counted(
+                    self.lifted,
+                    "rule on records or fields is not taken",
+                    "rules on records or fields are not taken"
+                )
+            ));
+        }
+        all
+    }
+
+    /// What two people approve besides what somebody gains.
+    fn lifting_obstacle(&self) -> Option<String> {
+        let over_all = (self.over_all.users > 0 && self.over_all.open == 0).then(|| {
+            let get = count::counted(self.over_all.users, "account gets", "accounts get");
+            format!("{get} all of the installation")
+        });
+        let lifted = (self.lifted > 0 && self.accepted.contains(CONDITION)).then(|| {
+            count::counted(self.lifted, "rule on records or fields goes", "rules on records or fields go")
+        });
+        let what: Vec<String> = over_all.into_iter().chain(lifted).collect();
+        (!what.is_empty()).then(|| {
+            format!("{}: that wants two people by name, --approved-by NAME twice", what.join(", and "))
+        })
+    }
+
+    /// What has to be said of what people took away by hand.
+    fn taken_obstacles(&self) -> Option<String> {
+        let (open, back) = (self.taken.open, self.taken.back);
+        let rights = |count| count::counted(count, "right or membership", "rights and memberships");
+        if open > 0 {
+            let first = self.taken.named.iter().filter(|it| it.becomes == Decided::Open).take(TAKEN_TOLD);
+            let first: Vec<String> =
+                first.map(|it| format!("{}: {} in {}", it.login, it.what, it.organization)).collect();
+            return Some(format!(
+                "people took away {} that the other system still gives ({}{}): accept each as given back with --accept back:LOGIN, or as kept \
+                 away with --accept away:LOGIN; --accept {} keeps all of it away",
+                rights(open),
+                first.join(", "),
+                more(open, first.len()),
+                taken::KEEP_ALL
+            ));
+        }
+        (back > 0 && people(&self.approved_by) < APPROVERS).then(|| {
+            format!(
+                "{} that people took away {} given back: that wants two people by name, --approved-by NAME twice",
+                rights(back),
+                if back == 1 { "is" } else { "are" }
+            )
+        })
+    }
+}
+
+/// How many people these names are: case, blanks and marks tell nobody apart.
+fn people(names: &BTreeSet<String>) -> usize {
+    let fold = |name: &String| -> String {
+        name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let folded: BTreeSet<String> = names.iter().map(fold).filter(|name| !name.is_empty()).collect();
+    folded.len()
+}
+
+/// What an account may do of the installation itself, in few words.
+fn parts(codes: &BTreeSet<String>) -> String {
+    if codes.contains(OVER_ALL) {
+        return "all".to_owned();
+    }
+    let first: Vec<&str> = codes.iter().take(3).map(String::as_str).collect();
+    format!("{}{}", first.join(", "), more(codes.len() as u64, first.len()))
+}
+
+fn users(count: u64) -> String {
+    count::counted(count, "user", "users")
+}
