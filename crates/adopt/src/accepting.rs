@@ -23,9 +23,21 @@ pub const CONDITION: &str = "condition";
 /// What is wrong with rows, and accepted by its kind.
 const KINDS: [&str; 4] = [ORPHAN, MISSING_LOGIN, UNFIT_LOGIN, CONDITION];
 /// Words before a colon by which other things than roles are accepted.
-const PREFIXES: [&str; 6] = ["account:", "organization:", "member:", "flag:", "back:", "away:"];
+const PREFIXES: [&str; 9] = [
+    "account:",
+    "organization:",
+    "member:",
+    "flag:",
+    "back:",
+    "away:",
+    "new:",
+    "modules-back:",
+    "modules-away:",
+];
 /// The same where a login stands behind it.
-const OF_LOGINS: [&str; 4] = ["account:", "member:", "back:", "away:"];
+const OF_LOGINS: [&str; 5] = ["account:", "member:", "back:", "away:", "new:"];
+/// The same where the key of an organization does.
+const OF_ORGANIZATIONS: [&str; 3] = ["organization:", "modules-back:", "modules-away:"];
 
 /// By which name a kind of anomaly is accepted, where it wants that.
 #[must_use]
@@ -78,7 +90,7 @@ impl Ground<'_> {
         let one = self.mapping.organization.as_ref().map(|one| format!("organization:{}", one.key));
         let is_stranger = |name: &str| match login_of(name) {
             Some(login) => wanted.contains(login),
-            None => name.starts_with("organization:") && one.as_deref() != Some(name),
+            None => organization_of(name).is_some() && one.as_deref() != Some(name),
         };
         accepted.iter().map(String::as_str).filter(|name| is_stranger(name)).collect()
     }
@@ -98,7 +110,7 @@ impl Ground<'_> {
         let flags = flags
             .map(|name| format!("--accept {name:?}: there is no such flag; there are {}", FLAGS.join(", ")));
         let strangers = self.strangers(accepted).into_iter().filter(|name| !known.contains(*name));
-        let strangers = strangers.map(|name| match name.starts_with("organization:") {
+        let strangers = strangers.map(|name| match organization_of(name).is_some() {
             true => format!("--accept {name:?}: there is no organization of this key"),
             false => format!("--accept {name:?}: nobody there or here signs in with this"),
         });
@@ -115,4 +127,10 @@ impl Ground<'_> {
 #[must_use]
 pub fn login_of(name: &str) -> Option<&str> {
     OF_LOGINS.iter().find_map(|prefix| name.strip_prefix(prefix))
+}
+
+/// The key of the organization that an accepted name speaks of.
+#[must_use]
+pub fn organization_of(name: &str) -> Option<&str> {
+    OF_ORGANIZATIONS.iter().find_map(|prefix| name.strip_prefix(prefix))
 }

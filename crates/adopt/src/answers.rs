@@ -53,6 +53,13 @@ impl Bits {
         }
     }
 
+    /// Takes out those that another has.
+    pub fn remove(&mut self, other: &Self) {
+        for (at, word) in self.0.iter_mut().enumerate() {
+            *word &= !other.0.get(at).copied().unwrap_or(0);
+        }
+    }
+
     /// Whether none is set.
     #[must_use]
     pub fn is_none(&self) -> bool {

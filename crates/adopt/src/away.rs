@@ -1,11 +1,13 @@
 //! What is kept away: rights and memberships that people took away by hand and that stay so. Their rows are not written, and the proof takes their
 //! users for having that much less.
 
+use crate::answers::Bits;
 use crate::change::lower;
-use crate::facts::{LegacyUser, NONE};
+use crate::facts::{LegacyFacts, LegacyUser, NONE};
 use crate::intent::{Intent, Place};
 use crate::naming;
 use crate::plan::Ground;
+use crate::rules::{Asking, home};
 use crate::taken::Taken;
 use charter_kernel::{OrganizationId, PrincipalId};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -65,7 +67,11 @@ pub struct Away {
     /// Roles that people deleted, and nobody gets back.
     pub(crate) roles: HashSet<(OrganizationId, String)>,
     users: HashMap<(String, Option<u32>), Less>,
-    /// All of it, each once.
+    /// Organizations in which people removed modules.
+    modules: HashSet<OrganizationId>,
+    /// The same by their places in the facts: those modules, and what is within reach without them.
+    reach: HashMap<u32, (BTreeSet<String>, Bits)>,
+    /// All of it but for modules, each once.
     pub list: BTreeSet<Kept>,
 }
 
@@ -86,7 +92,7 @@ impl Away {
     /// Whether nothing is kept away.
     #[must_use]
     pub fn is_none(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_empty() && self.modules.is_empty()
     }
 
     /// Whether a row is.
@@ -105,6 +111,52 @@ impl Away {
     #[must_use]
     pub fn has_role(&self, organization: OrganizationId, key: &str) -> bool {
         !self.roles.is_empty() && self.roles.contains(&(organization, key.to_owned()))
+    }
+
+    /// Whether people removed modules of an organization, which stay so.
+    #[must_use]
+    pub fn has_modules(&self, organization: &str) -> bool {
+        let id = || organization.parse::<OrganizationId>().ok();
+        !self.modules.is_empty() && id().is_some_and(|id| self.modules.contains(&id))
+    }
+
+    /// Whether a module is one of them, by the place of the organization.
+    #[must_use]
+    pub fn has_module(&self, place: usize, module: &str) -> bool {
+        let place = u32::try_from(place).ok();
+        place.and_then(|place| self.reach.get(&place)).is_some_and(|(modules, _)| modules.contains(module))
+    }
+
+    /// What a user may do without what is kept away; none where nothing is.
+    #[must_use]
+    pub fn least(&self, facts: &LegacyFacts, asking: &mut Asking<'_>, user: LegacyUser<'_>) -> Option<Bits> {
+        let less = self.of(user);
+        let reach = match self.reach.is_empty() {
+            true => None,
+            false => home(facts, user).and_then(|home| self.reach.get(&home)),
+        };
+        if less.is_none() && reach.is_none() {
+            return None;
+        }
+        let mut least = match less {
+            Some(less) => asking.without(user, less),
+            None => (*asking.of(user)).clone(),
+        };
+        reach.into_iter().for_each(|(_, reach)| least.keep(reach));
+        Some(least)
+    }
+
+    pub(crate) fn add_modules(
+        &mut self,
+        ground: &Ground<'_>,
+        organization: OrganizationId,
+        place: u32,
+        gone: &BTreeSet<String>,
+    ) {
+        self.modules.insert(organization);
+        let on = ground.modules.kind(place).and_then(|kind| ground.modules.on(kind));
+        let on = on.into_iter().flatten().filter(|module| !gone.contains(module.as_str()));
+        self.reach.insert(place, (gone.clone(), ground.universe.within(on)));
     }
 
     /// What a user has less where it belongs.

@@ -1,7 +1,7 @@
 //! What a run changes and takes away of what earlier runs of its source wrote: as the service tells what stands, and as it is sent.
 
 use crate::named::Named;
-use crate::taken::Removed as ByPeople;
+use crate::removals::Removed as ByPeople;
 use charter_kernel::facts::{OrganizationStatus, PrincipalStatus};
 use charter_kernel::{AssignmentId, GrantId, OrganizationId, PrincipalId};
 use serde::{Deserialize, Serialize};
@@ -203,6 +203,9 @@ pub struct RoleChange {
     pub key: String,
     pub name: String,
     pub permissions: Vec<String>,
+    /// Those of them that it does not give now.
+    #[serde(skip)]
+    pub gains: Vec<String>,
 }
 
 /// A module that is switched.
@@ -318,6 +321,11 @@ impl Kept {
     #[must_use]
     pub fn has(&self, id: u128) -> bool {
         self.0.binary_search(&lower(id)).is_ok()
+    }
+
+    /// The same, by the bits that say what a row is of.
+    pub(crate) fn has_bits(&self, bits: u64) -> bool {
+        self.0.binary_search(&bits).is_ok()
     }
 
     /// How many there are.

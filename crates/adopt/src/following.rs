@@ -11,9 +11,9 @@ use crate::change::{
 use crate::facts::LegacyUser;
 use crate::named::Named;
 use crate::plan::more;
+use crate::removals::Removals;
 use crate::rows::{EntitlementRow, Making, OrganizationRow, RoleRow, Rows};
 use crate::rules::is_open;
-use crate::taken::Removals;
 use charter_kernel::facts::{OrganizationStatus, PrincipalStatus};
 use charter_kernel::{AssignmentId, GrantId, OrganizationId, PrincipalId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,6 +24,9 @@ const SUSPENDED: &str = PrincipalStatus::Suspended.as_str();
 /// What is told of accounts that nobody here lets act, and whose users would have rights.
 pub const STOPPED_HERE: &str = "accounts are deactivated or suspended here and may sign in there: activate them here when all they have may act \
                                 again, or stop them there";
+/// What is told of organizations that people closed here and that are open there.
+pub const CLOSED_HERE: &str =
+    "organizations were closed or suspended here and are active there: open them here, or close them there";
 const OPEN: &str = OrganizationStatus::Active.as_str();
 
 /// A login or a name as it is kept here; none where it can be none.
@@ -222,8 +225,7 @@ impl<'a> Following<'a> {
             (false, _) => change.status = Some(CLOSED),
             (true, CLOSED) if held.settled => change.status = Some(OPEN),
             (true, _) => {
-                let what = "organizations were closed or suspended here and are active there: open them here, or close them there";
-                tell(&mut self.stopping, what, || held.name.clone());
+                tell(&mut self.stopping, CLOSED_HERE, || held.name.clone());
             }
         }
         if let Some(row) = row {
@@ -260,6 +262,7 @@ impl<'a> Following<'a> {
                 key: role.key.clone(),
                 name,
                 permissions: wanted.permissions.clone(),
+                gains: ought.difference(&is).map(|pattern| (*pattern).to_owned()).collect(),
             });
         }
     }
@@ -300,6 +303,7 @@ impl<'a> Following<'a> {
             rows.grants.iter().filter(|row| here(&row.organization)).map(|row| bits(&row.id)).collect();
         let mut is_less = false;
         for (AssignmentId(row), role) in &held.assignments {
+            self.removals.stands(*row);
             if assignments.contains(&lower(*row)) {
                 self.changes.kept.add(*row);
             } else {
@@ -309,6 +313,7 @@ impl<'a> Following<'a> {
             }
         }
         for (GrantId(row), _) in &held.grants {
+            self.removals.stands(*row);
             if grants.contains(&lower(*row)) {
                 self.changes.kept.add(*row);
             } else {

@@ -269,9 +269,13 @@ impl<'a> Ground<'a> {
         let mut after = Asking::new(self.facts, &self.modules, &self.universe, &self.intent.rules);
         let mut judge = self.judge(accepted, beyond).shown(each);
         for user in self.facts.users.iter() {
-            let (bits, is_over_all) = match self.away.of(user) {
-                Some(less) => (after.without(user, less).into(), after.is_over_all_without(user, less)),
-                None => (after.of(user), after.is_over_all(user)),
+            let bits = match self.away.least(self.facts, &mut after, user) {
+                Some(least) => least.into(),
+                None => after.of(user),
+            };
+            let is_over_all = match self.away.of(user) {
+                Some(less) => after.is_over_all_without(user, less),
+                None => after.is_over_all(user),
             };
             let parts = beyond.get(user.login);
             let all = is_over_all || parts.is_some_and(|parts| parts.contains(OVER_ALL));

@@ -162,8 +162,25 @@ impl<'a> Judge<'a> {
         self
     }
 
+    /// What a user may do that is kept away. Modules that people removed may be on by the organization's document.
+    pub fn regained(&mut self, user: LegacyUser<'_>, after: &Bits) -> Bits {
+        let mut regained = self.universe.none();
+        if let Some(less) = self.away.and_then(|away| away.of(user)) {
+            let (intended, least) = (self.intended.of(user), self.intended.without(user, less));
+            let away = intended.without(&least).filter(|place| after.has(*place));
+            away.for_each(|place| regained.set(place));
+        }
+        regained
+    }
+
     /// Compares one user: what it may do in its organization, and what of the installation itself.
     pub fn user(&mut self, user: LegacyUser<'_>, after: &Bits, over: Over<'_>) {
+        let none = self.universe.none();
+        self.user_with(user, after, over, &none);
+    }
+
+    /// The same of one who may do something that is kept away, and has it by runs: nobody accepted that.
+    pub fn user_with(&mut self, user: LegacyUser<'_>, after: &Bits, over: Over<'_>, regained: &Bits) {
         let before = self.before.of(user);
         let was_over_all = self.before.is_over_all(user);
         self.verdict.users += 1;
@@ -174,17 +191,17 @@ impl<'a> Judge<'a> {
             self.left_out(user, more, was_over_all);
             return;
         }
-        if *before == *after && more.is_empty() && !is_less {
+        if *before == *after && more.is_empty() && !is_less && regained.is_none() {
             return;
         }
-        let (gains, losses) = (bits_of(after.without(&before)), bits_of(before.without(after)));
+        let (mut gains, losses) = (bits_of(after.without(&before)), bits_of(before.without(after)));
         // What comes from elsewhere than the plan is accepted by nobody, whatever roles a user holds; but for what an account had that was
         // here before, when that was accepted by the name of the account.
         let intended_over_all = self.intended.is_over_all(user);
         let intended = self.intended.of(user);
         // What is kept away may be missing, and nothing else; what people gave again by hand is no more than was meant.
         let less = self.away.and_then(|away| away.of(user));
-        let least = less.map(|less| self.intended.without(user, less));
+        let least = self.away.and_then(|away| away.least(self.facts, &mut self.intended, user));
         let is_least_over_all =
             less.map_or(intended_over_all, |less| self.intended.is_over_all_without(user, less));
         let may_miss =
@@ -199,7 +216,10 @@ impl<'a> Judge<'a> {
         let by_role = is_less_by_role || (!more.is_empty() && !is_beyond);
         let by_roles: Vec<usize> = losses.iter().copied().filter(|place| !may_miss(*place)).collect();
         let is_all_known = gains.is_empty() && by_roles.is_empty() && !by_role;
-        let accepted = as_intended && (is_all_known || self.is_accepted(user, &gains, &by_roles, by_role));
+        let accepted = as_intended
+            && regained.is_none()
+            && (is_all_known || self.is_accepted(user, &gains, &by_roles, by_role));
+        gains.extend(regained.iter().filter(|place| before.has(*place)));
         let name = |places: &[usize], more: BTreeSet<String>| {
             let codes = places.iter().filter_map(|place| self.universe.code(*place));
             codes.map(|code| code.as_str().to_owned()).chain(more).collect::<Vec<String>>()

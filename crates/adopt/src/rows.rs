@@ -212,6 +212,8 @@ pub struct Known {
     pub runs: BTreeSet<u64>,
     /// Organizations that such a run linked, by their ids in the other system.
     pub standing: Vec<(String, OrganizationId)>,
+    /// Organizations of runs that were taken back which people closed or suspended, by those ids: no run opens them.
+    pub closed: BTreeSet<String>,
 }
 
 impl Known {
@@ -388,7 +390,10 @@ impl<'a> Making<'a> {
             module.scope == ModuleScope::Organization && module.key.as_str() != naming::MODULE
         };
         let mut rows = Vec::new();
-        for (place, organization) in self.organizations.iter().enumerate() {
+        let is_left = |id: &str| self.source.away.is_some_and(|away| away.has_modules(id));
+        let all = self.organizations.iter().enumerate();
+        // A row for one of them would end what the document says of all others.
+        for (place, organization) in all.filter(|(_, organization)| !is_left(&organization.id)) {
             let kind = u32::try_from(place).ok().and_then(|place| modules.kind(place));
             let on = kind.and_then(|kind| modules.on(kind));
             for module in catalogue.modules.iter().filter(is_switched) {

@@ -4,12 +4,14 @@
 
 use crate::away::{Away, Kept, What};
 use crate::change::{Changes, lower};
+use crate::effect::Effects;
 use crate::plan::Ground;
-use crate::rows::{Known, Making, Rows, Source};
-use charter_kernel::{AssignmentId, OrganizationId, PrincipalId};
+use crate::removals::Removals;
+use crate::rows::{Known, Making, Rows};
+use charter_kernel::{OrganizationId, PrincipalId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// By this name one keeps all away that people took away.
 pub const KEEP_ALL: &str = "flag:away";
@@ -19,52 +21,18 @@ pub const UNNOTED: &str = "flag:unnoted";
 pub const BACK: &str = "back:";
 /// Before a login: it stays away.
 const AWAY: &str = "away:";
+/// Before a login: what comes to it anew is given, though it gives some of what people took away; that stays as it is.
+const NEW: &str = "new:";
+/// How a right is named that gives some of what people took away, and is another one.
+pub(crate) const IS_NEW: &str = ", new there";
+/// How one is named that stands, and whose role gives more by the run.
+pub(crate) const IS_MORE: &str = ", which gives more there";
+/// Before the key of an organization: modules that people removed are switched again as the other system says.
+const MODULES_BACK: &str = "modules-back:";
+/// Before it: they stay as people left them.
+pub const MODULES_AWAY: &str = "modules-away:";
 /// Rights that are named one by one; all are counted.
 const NAMED_MAX: usize = 1_000;
-
-/// What people removed in an organization, as the service tells it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[expect(missing_docs, reason = "each field is what the service tells by that name")]
-pub struct Removed {
-    pub rights: Vec<AssignmentId>,
-    pub members: Vec<PrincipalId>,
-    pub roles: Vec<String>,
-}
-
-/// What people removed, of all organizations, and what the newest run keeps away.
-#[derive(Debug, Clone, Default)]
-pub struct Removals {
-    rows: HashSet<u64>,
-    members: HashSet<(OrganizationId, PrincipalId)>,
-    roles: HashSet<(OrganizationId, String)>,
-    /// What the newest run was told to keep away.
-    pub kept: HashSet<Kept>,
-    /// Nobody noted what people removed since the newest run.
-    pub is_unnoted: bool,
-}
-
-impl Removals {
-    /// What a run keeps away, by itself: whatever else people removed is not known.
-    #[must_use]
-    pub fn of_kept(kept: HashSet<Kept>) -> Self {
-        let members = kept.iter().filter(|(_, _, what)| *what == What::Membership);
-        let members = members.map(|(organization, principal, _)| (*organization, *principal)).collect();
-        Self { members, kept, ..Self::default() }
-    }
-
-    /// Whether nothing is known to be removed, and nothing is in doubt.
-    fn is_none(&self) -> bool {
-        let is_empty = self.rows.is_empty() && self.members.is_empty() && self.roles.is_empty();
-        is_empty && self.kept.is_empty() && !self.is_unnoted
-    }
-
-    /// Takes what people removed in an organization.
-    pub fn add(&mut self, organization: OrganizationId, removed: &Removed) {
-        self.rows.extend(removed.rights.iter().map(|id| lower(id.0)));
-        self.members.extend(removed.members.iter().map(|id| (organization, *id)));
-        self.roles.extend(removed.roles.iter().map(|key| (organization, key.clone())));
-    }
-}
 
 /// A right of a user that a run would give, and that people took away or a run kept away.
 #[derive(Debug, Clone)]
@@ -81,8 +49,12 @@ pub struct Taken {
     pub(crate) place: u32,
     /// The bits that say what its row is of; none for a membership.
     pub(crate) bits: Option<u64>,
-    /// Whether the newest run was told to keep it away.
+    /// Whether the newest run was told to keep it away, or all that it gives.
     is_kept: bool,
+    /// Whether it is another one, which gives some of it.
+    is_new: bool,
+    /// Whether its row stands, and its role gives more by this run.
+    is_more: bool,
 }
 
 /// What was found among the rows that a run would write.
@@ -93,6 +65,7 @@ pub struct Found {
     /// Users who would get something of which nobody knows whether people took it away, by their logins.
     pub unsure: BTreeSet<String>,
     removals_of_roles: HashSet<(OrganizationId, String)>,
+    modules: BTreeMap<OrganizationId, BTreeSet<String>>,
 }
 
 impl Found {
@@ -118,26 +91,46 @@ fn each_row(rows: &Rows) -> impl Iterator<Item = (OrganizationId, What, Option<u
     memberships.chain(assignments).chain(grants)
 }
 
-/// Looks for what people took away among what a run would write, but for what stands.
+/// Looks for what people took away among what a run would write, but for what stands; of that, only what gives more by the run.
 #[must_use]
 pub fn find(ground: &Ground<'_>, known: &Known, changes: &Changes, removals: &Removals) -> Found {
-    let mut found = Found { removals_of_roles: removals.roles.clone(), ..Found::default() };
+    let (removals_of_roles, modules) = (removals.roles.clone(), removals.modules.clone());
+    let mut found = Found { removals_of_roles, modules, ..Found::default() };
     if removals.is_none() {
         return found;
     }
-    let mut making = Making::new(Source { kept: Some(&changes.kept), ..ground.source(known, 0) });
+    let mut making = Making::new(ground.source(known, 0));
+    let mut effects = Effects::new(ground);
     let mut seen = HashSet::new();
     let standing: HashSet<OrganizationId> = match removals.is_unnoted {
         true => known.standing.iter().map(|(_, id)| *id).chain(known.platform).collect(),
         false => HashSet::new(),
     };
+    let more: HashMap<(OrganizationId, &str), &[String]> = changes
+        .roles
+        .iter()
+        .map(|role| ((role.organization, role.key.as_str()), role.gains.as_slice()))
+        .collect();
     for (place, user) in (0_u32..).zip(ground.facts.users.iter()) {
         let principal = making.principal(user.id);
         let mut rows = Rows::default();
         making.member(user, &mut rows);
         let is_known = known.users.contains_key(user.id);
         for (organization, what, bits) in each_row(&rows) {
-            let is_out = removals.members.contains(&(organization, principal));
+            let whose = (organization, principal);
+            let taken = |is_kept, is_new, is_more| {
+                let (login, what) = (user.login.to_owned(), what.clone());
+                Taken { login, organization, principal, what, place, bits, is_kept, is_new, is_more }
+            };
+            if bits.is_some_and(|bits| changes.kept.has_bits(bits)) {
+                let gains = more.get(&(organization, what.words().1)).filter(|gains| !gains.is_empty());
+                let gains = gains.map(|gains| effects.of("", gains));
+                if gains.is_some_and(|gains| removals.is_like(&mut effects, whose, gains.as_deref()).0) {
+                    found.taken.push(taken(false, false, true));
+                }
+                continue;
+            }
+            let is_out = removals.members.contains(&whose);
             let is_gone = match &what {
                 What::Role(key) => is_out || removals.roles.contains(&(organization, key.clone())),
                 What::Membership | What::Right(_) => is_out,
@@ -146,12 +139,23 @@ pub fn find(ground: &Ground<'_>, known: &Known, changes: &Changes, removals: &Re
             // Somebody whom people let in again is a member.
             let stays_away = is_kept && what != What::Membership;
             if is_gone || stays_away || bits.is_some_and(|bits| removals.rows.contains(&bits)) {
-                let login = user.login.to_owned();
-                found.taken.push(Taken { login, organization, principal, what, place, bits, is_kept });
-            } else if is_known
-                && standing.contains(&organization)
-                && bits.is_some_and(|bits| seen.insert(bits))
-            {
+                found.taken.push(taken(is_kept, false, false));
+                continue;
+            }
+            let is_by_name = removals.is_by_name || what == What::Membership;
+            if !is_by_name && removals.is_about(whose) {
+                // Over all organizations everything is one.
+                let gives = match known.platform == Some(organization) {
+                    true => None,
+                    false => effects.of_right(&what),
+                };
+                let (is_like, is_kept) = removals.is_like(&mut effects, whose, gives.as_deref());
+                if is_like {
+                    found.taken.push(taken(is_kept, true, false));
+                    continue;
+                }
+            }
+            if is_known && standing.contains(&organization) && bits.is_some_and(|bits| seen.insert(bits)) {
                 found.unsure.insert(user.login.to_owned());
             }
         }
@@ -201,6 +205,21 @@ pub struct TakenAway {
     pub back_sum: String,
     /// The first by name, those of which nobody said anything before the others.
     pub named: Vec<Named>,
+    /// Modules that people removed, organization by organization.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<NamedModules>,
+}
+
+/// Modules that people removed in an organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedModules {
+    /// The organization, by its key.
+    pub organization: String,
+    /// The modules.
+    pub modules: BTreeSet<String>,
+    /// What becomes of them.
+    pub becomes: Becomes,
 }
 
 impl TakenAway {
@@ -213,7 +232,16 @@ impl TakenAway {
     /// Whether nothing is left to do that a plan did not do.
     #[must_use]
     pub fn is_done_by(&self, other: &Self) -> bool {
-        (self.open, self.back) == (0, 0) && (self.away, &self.away_sum) == (other.away, &other.away_sum)
+        let is_away = self.modules.iter().all(|it| it.becomes == Becomes::Away);
+        is_away
+            && self.modules == other.modules
+            && (self.open, self.back) == (0, 0)
+            && (self.away, &self.away_sum) == (other.away, &other.away_sum)
+    }
+
+    /// The modules of which something becomes, organization by organization.
+    pub fn modules_that(&self, becomes: Becomes) -> impl Iterator<Item = &NamedModules> {
+        self.modules.iter().filter(move |it| it.becomes == becomes)
     }
 }
 
@@ -253,6 +281,9 @@ pub fn decide(ground: &Ground<'_>, known: &Known, found: &Found, accepted: &BTre
     let mut roles_back = HashSet::new();
     for taken in &found.taken {
         let becomes = match (says(BACK, &taken.login), says(AWAY, &taken.login)) {
+            _ if taken.is_new && says(NEW, &taken.login) => Becomes::Back,
+            // What its role gives more cannot be kept from one of those who hold it.
+            (false, _) if taken.is_more => Becomes::Open,
             (true, true) => {
                 decided.twice.insert(taken.login.clone());
                 Becomes::Open
@@ -279,17 +310,19 @@ pub fn decide(ground: &Ground<'_>, known: &Known, found: &Found, accepted: &BTre
             None if known.platform == Some(taken.organization) => "platform".to_owned(),
             None => taken.organization.to_string(),
         };
-        named.insert((becomes, taken.login.clone(), organization, taken.what.clone()));
+        let words = match (taken.is_new, taken.is_more) {
+            (true, _) => format!("{}{IS_NEW}", taken.what),
+            (_, true) => format!("{}{IS_MORE}", taken.what),
+            _ => taken.what.to_string(),
+        };
+        named.insert((becomes, taken.login.clone(), organization, taken.what.clone(), words));
     }
     let is_away = |role: &(OrganizationId, String)| !roles_back.contains(role);
     decided.away.roles = found.removals_of_roles.iter().filter(|role| is_away(role)).cloned().collect();
     let named = named.into_iter().take(NAMED_MAX);
-    let named = named.map(|(becomes, login, organization, what)| Named {
-        login,
-        organization,
-        what: what.to_string(),
-        becomes,
-    });
+    let named =
+        named.map(|(becomes, login, organization, _, what)| Named { login, organization, what, becomes });
+    let modules = modules(ground, known, found, accepted, &mut decided);
     decided.told = TakenAway {
         open: open.len() as u64,
         back: back.len() as u64,
@@ -297,6 +330,43 @@ pub fn decide(ground: &Ground<'_>, known: &Known, found: &Found, accepted: &BTre
         away_sum: sum(&decided.away.list),
         back_sum: sum(&back),
         named: named.collect(),
+        modules,
     };
     decided
+}
+
+/// Decides by what was accepted what becomes of modules that people removed.
+fn modules(
+    ground: &Ground<'_>,
+    known: &Known,
+    found: &Found,
+    accepted: &BTreeSet<String>,
+    decided: &mut Decided,
+) -> Vec<NamedModules> {
+    let mut all = Vec::new();
+    if found.modules.is_empty() {
+        return all;
+    }
+    let making = Making::new(ground.source(known, 0));
+    for (place, row) in (0_u32..).zip(making.organizations()) {
+        let Ok(organization) = row.id.parse::<OrganizationId>() else { continue };
+        let Some(gone) = found.modules.get(&organization) else { continue };
+        let key = row.key.as_str();
+        let says = |prefix: &str| accepted.contains(&format!("{prefix}{key}"));
+        let becomes = match (says(MODULES_BACK), says(MODULES_AWAY)) {
+            (true, true) => {
+                decided.twice.insert(key.to_owned());
+                Becomes::Open
+            }
+            (true, false) => Becomes::Back,
+            (false, true) => Becomes::Away,
+            (false, false) if accepted.contains(KEEP_ALL) => Becomes::Away,
+            (false, false) => Becomes::Open,
+        };
+        if becomes == Becomes::Away {
+            decided.away.add_modules(ground, organization, place, gone);
+        }
+        all.push(NamedModules { organization: key.to_owned(), modules: gone.clone(), becomes });
+    }
+    all
 }

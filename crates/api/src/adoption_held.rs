@@ -4,7 +4,7 @@ use crate::adoption::{OPERATOR, TAG};
 use crate::edge::{Call, Reply, Route, wire};
 use charter_app::App;
 use charter_app::adoption::{
-    self, Held, HeldAccount, HeldEntitlement, HeldMember, HeldOrganization, HeldRole,
+    self, Held, HeldAccount, HeldEntitlement, HeldMember, HeldOrganization, HeldRole, RemovedRight,
 };
 use charter_kernel::{
     AssignmentId, GrantId, Key, OrganizationId, Pattern, PrincipalId, Problem, ProblemKind,
@@ -260,13 +260,37 @@ struct HeldView {
     next: Option<PrincipalId>,
 }
 
+/// An assignment or a grant that people removed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "HeldRemovedRight")]
+struct RemovedRightView {
+    /// The id that it had.
+    #[schemars(with = "wire::Id")]
+    id: AssignmentId,
+    /// Whose it was.
+    #[schemars(with = "wire::Id")]
+    principal: PrincipalId,
+    /// `assignment` or `grant`.
+    kind: &'static str,
+    /// The role or the permission; empty where a version before noted none.
+    key: String,
+    /// What a role of the organization gave at the time, or the permission; nothing of a role that is shipped.
+    gives: Vec<String>,
+}
+
+impl From<RemovedRight> for RemovedRightView {
+    fn from(it: RemovedRight) -> Self {
+        let RemovedRight { id, principal, kind, key, gives } = it;
+        Self { id: AssignmentId(id), principal, kind: kind.as_str(), key, gives }
+    }
+}
+
 /// What people removed by hand of what runs gave.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "HeldRemoved")]
 struct RemovedView {
-    /// Assignments and grants, by the ids that they had.
-    #[schemars(with = "Vec<wire::Id>")]
-    rights: Vec<AssignmentId>,
+    /// Assignments and grants.
+    rights: Vec<RemovedRightView>,
     /// Accounts whose memberships they removed, and who are no members again.
     #[schemars(with = "Vec<wire::Id>")]
     members: Vec<PrincipalId>,
@@ -283,7 +307,7 @@ impl From<Held> for HeldView {
             modules: it.modules.into_iter().map(ModuleView::from).collect(),
             members: it.members.into_iter().map(MemberView::from).collect(),
             removed: RemovedView {
-                rights: it.removed.rights.into_iter().map(AssignmentId).collect(),
+                rights: it.removed.rights.into_iter().map(RemovedRightView::from).collect(),
                 members: it.removed.members,
                 roles: it.removed.roles,
             },

@@ -91,8 +91,22 @@ struct KeptAwayView {
     noted: bool,
     /// What stays away.
     items: Vec<KeptAwayRow>,
+    /// Modules that people removed of those that runs switched, with the first page.
+    modules: Vec<RemovedModule>,
     /// Whether there is more after the last item.
     more: bool,
+}
+
+/// A module that people removed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AdoptedModuleRemoved")]
+struct RemovedModule {
+    /// Where.
+    #[schemars(with = "wire::Id")]
+    organization: OrganizationId,
+    /// The module.
+    #[schemars(with = "wire::Key")]
+    module: Key,
 }
 
 async fn list(call: Call<(), KeptAwayQuery>) -> Result<Reply<KeptAwayView>, Problem> {
@@ -119,5 +133,7 @@ async fn list(call: Call<(), KeptAwayQuery>) -> Result<Reply<KeptAwayView>, Prob
     let items = page.items.into_iter().map(row).collect::<Option<Vec<_>>>();
     let items =
         items.ok_or_else(|| Problem::new(ProblemKind::Internal, "what a run keeps away cannot be read"))?;
-    Ok(Reply::new(KeptAwayView { noted: page.is_noted, items, more: page.more }))
+    let module = |(organization, module)| RemovedModule { organization, module };
+    let modules = page.modules.into_iter().map(module).collect();
+    Ok(Reply::new(KeptAwayView { noted: page.is_noted, items, modules, more: page.more }))
 }

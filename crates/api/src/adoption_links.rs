@@ -68,8 +68,10 @@ struct OrganizationLinkView {
     key: Key,
     /// Its status.
     status: String,
-    /// Whether the run that linked it stands; one that was taken back left it closed, for the next run to open.
+    /// Whether the run that linked it stands.
     stands: bool,
+    /// Whether it is closed because a run was taken back, and nobody changed it since: the next run opens it.
+    opens: bool,
 }
 
 impl From<OrganizationLink> for OrganizationLinkView {
@@ -80,6 +82,7 @@ impl From<OrganizationLink> for OrganizationLinkView {
             key: it.key,
             status: it.status,
             stands: it.stands,
+            opens: it.opens,
         }
     }
 }

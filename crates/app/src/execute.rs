@@ -15,7 +15,6 @@ use charter_kernel::facts::{
 use charter_kernel::{OrganizationId, PrincipalId, Problem, SessionId, Timestamp, Window};
 use charter_store as store;
 use charter_store::Given;
-use charter_store::adoption_removal::RemovalKind;
 use serde_json::{Value, json};
 
 /// What ended with a change: sessions, and what applications had, with an event for each of them.
@@ -91,8 +90,7 @@ pub async fn change(
                 }
                 Edit::Delete(it) => {
                     store::assignment::delete(transaction.tx(), organization, it.id).await?;
-                    let kind = RemovalKind::Assignment;
-                    removal::note(transaction.tx(), organization, kind, it.id.0, it.subject, now).await?;
+                    removal::note_assignment(transaction.tx(), organization, it, now).await?;
                 }
             }
         }
@@ -103,8 +101,7 @@ pub async fn change(
         }
         Change::Grant(Edit::Delete(row)) => {
             store::grant::delete(transaction.tx(), organization, row.id).await?;
-            let kind = RemovalKind::Grant;
-            removal::note(transaction.tx(), organization, kind, row.id.0, row.subject, now).await?;
+            removal::note_grant(transaction.tx(), organization, row, now).await?;
         }
         Change::Block(edit) => {
             if let Some(was) = edit.before() {

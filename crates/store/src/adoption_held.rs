@@ -20,7 +20,7 @@ macro_rules! link {
 
 /// Rows that the runs of a JSON parameter recorded.
 macro_rules! recorded {
-    (sqlite $columns:literal, $rest:literal) => {
+    (sqlite $columns:expr, $rest:literal) => {
         concat!(
             "select ",
             $columns,
@@ -28,7 +28,7 @@ macro_rules! recorded {
             $rest
         )
     };
-    (postgres $columns:literal, $rest:literal) => {
+    (postgres $columns:expr, $rest:literal) => {
         concat!(
             "select ",
             $columns,
@@ -38,9 +38,20 @@ macro_rules! recorded {
     };
 }
 
+/// Whether the row that a run recorded is the one it wrote: runs before a version that noted when are told by when their accounts were opened.
+macro_rules! is_written {
+    ($at:literal) => {
+        concat!(
+            "(case when a.recorded_at is null then exists (select 1 from adoption_runs o where o.run_no = a.run_no and ", $at,
+            " <= o.opened_at) else a.recorded_at = ", $at, " end)"
+        )
+    };
+}
+
 statements! {
     RUNS = "select run_no, opened_at from adoption_runs where source_key = $1 and state <> 'undone' \
             and opened_at is not null order by run_no";
+    RUNS_BEGUN = "select run_no from adoption_runs where source_key = $1 and state <> 'undone' order by run_no";
     MEMBERS = "select principal_id, status, created_at, updated_at, (starts_at is null and ends_at is null and attributes = '{}') \
                from memberships where organization_id = $1 and principal_id > $2 order by principal_id limit $3";
     MEMBER = "select principal_id, status, created_at, updated_at, (starts_at is null and ends_at is null and attributes = '{}') \
@@ -50,21 +61,23 @@ statements! {
     GRANTS = "select grant_id, principal_id, pattern from grants where organization_id = $1 and principal_id >= $2 \
               and principal_id <= $3 and grant_id < $4 order by principal_id, grant_id";
     RECORDED_MEMBERS =
-        recorded!(sqlite "a.row_key", "and a.kind = 'membership' and a.organization_id = $2 and a.row_key >= $3 and a.row_key <= $4"),
-        recorded!(postgres "a.row_key", "and a.kind = 'membership' and a.organization_id = $2 and a.row_key >= $3 and a.row_key <= $4");
+        concat!(recorded!(sqlite "a.row_key", "and a.kind = 'membership' and a.organization_id = $2 and a.row_key >= $3 and a.row_key <= $4 \
+            join memberships m on m.organization_id = a.organization_id and m.principal_id = unhex(a.row_key) where "), is_written!("m.created_at")),
+        concat!(recorded!(postgres "a.row_key", "and a.kind = 'membership' and a.organization_id = $2 and a.row_key >= $3 and a.row_key <= $4 \
+            join memberships m on m.organization_id = a.organization_id and m.principal_id = a.row_key::uuid where "), is_written!("m.created_at"));
     WROTE_INTO =
         recorded!(sqlite "a.run_no", "and a.kind = 'organization' and a.organization_id = $2 and a.row_key = ''"),
         recorded!(postgres "a.run_no", "and a.kind = 'organization' and a.organization_id = $2 and a.row_key = ''");
     RECORDED_ROLES =
-        recorded!(sqlite "a.row_key, r.created_at, r.updated_at", "and a.kind = 'role' and a.organization_id = $2 \
+        recorded!(sqlite concat!("a.row_key, r.created_at, r.updated_at, ", is_written!("r.created_at")), "and a.kind = 'role' and a.organization_id = $2 \
             join roles r on r.organization_id = a.organization_id and r.role_key = a.row_key order by a.row_key"),
-        recorded!(postgres "a.row_key, r.created_at, r.updated_at", "and a.kind = 'role' and a.organization_id = $2 \
+        recorded!(postgres concat!("a.row_key, r.created_at, r.updated_at, ", is_written!("r.created_at")), "and a.kind = 'role' and a.organization_id = $2 \
             join roles r on r.organization_id = a.organization_id and r.role_key = a.row_key order by a.row_key");
     RECORDED_MODULES =
-        recorded!(sqlite "a.row_key, t.status, t.reason, t.row_version, t.changed_by, t.changed_at", "and a.kind = 'entitlement' \
+        recorded!(sqlite concat!("a.row_key, t.status, t.reason, t.row_version, t.changed_by, t.changed_at, ", is_written!("t.changed_at")), "and a.kind = 'entitlement' \
             and a.organization_id = $2 join org_entitlements t on t.organization_id = a.organization_id and t.module_key = a.row_key \
             and t.source = 'migration' and t.source_id = '' order by a.row_key"),
-        recorded!(postgres "a.row_key, t.status, t.reason, t.row_version, t.changed_by, t.changed_at", "and a.kind = 'entitlement' \
+        recorded!(postgres concat!("a.row_key, t.status, t.reason, t.row_version, t.changed_by, t.changed_at, ", is_written!("t.changed_at")), "and a.kind = 'entitlement' \
             and a.organization_id = $2 join org_entitlements t on t.organization_id = a.organization_id and t.module_key = a.row_key \
             and t.source = 'migration' and t.source_id = '' order by a.row_key");
     MIGRATED = "select module_key, status, reason, row_version, changed_by, changed_at from org_entitlements \
@@ -219,6 +232,11 @@ pub async fn runs(conn: &mut Conn, source: &Key) -> Result<Vec<(u64, Option<Time
     row::list(conn, &RUNS, params![source], |row| Ok((row.get(0)?, row::opt_time(row, 1)?))).await
 }
 
+/// Those, and one that is under way.
+pub async fn runs_begun(conn: &mut Conn, source: &Key) -> Result<Vec<u64>> {
+    row::list(conn, &RUNS_BEGUN, params![source], |row| row.get(0)).await
+}
+
 /// Members of an organization after one of them.
 pub async fn members(
     conn: &mut Conn,
@@ -294,29 +312,49 @@ pub async fn wrote_into(conn: &mut Conn, runs: &[u64], organization: Organizatio
     row::list(conn, &WROTE_INTO, params![numbers(runs), organization], |row| row.get(0)).await
 }
 
-/// The roles of an organization that these runs made.
+/// A role of a key that runs recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedRole {
+    /// Its key.
+    pub key: RoleKey,
+    /// When it was changed.
+    pub times: Times,
+    /// Whether one of them wrote it; otherwise people deleted that one and made another.
+    pub is_written: bool,
+}
+
+/// The roles of an organization that these runs made, or that have their keys by now.
 pub async fn recorded_roles(
     conn: &mut Conn,
     runs: &[u64],
     organization: OrganizationId,
-) -> Result<Vec<(RoleKey, Times)>> {
+) -> Result<Vec<RecordedRole>> {
     let mut roles = row::list(conn, &RECORDED_ROLES, params![numbers(runs), organization], |row| {
-        Ok((row::parsed(row, 0)?, times(row, 1)?))
+        Ok(RecordedRole { key: row::parsed(row, 0)?, times: times(row, 1)?, is_written: row.get_bool(3)? })
     })
     .await?;
-    roles.dedup();
+    roles.dedup_by(|later, it| {
+        let is_one = later.key == it.key;
+        it.is_written |= is_one && later.is_written;
+        is_one
+    });
     Ok(roles)
 }
 
-/// The modules of an organization for which these runs wrote rows.
+/// The modules of an organization for which these runs wrote rows, each with whether the row was one of these when it was changed last.
 pub async fn recorded_modules(
     conn: &mut Conn,
     runs: &[u64],
     organization: OrganizationId,
-) -> Result<Vec<HeldModule>> {
+) -> Result<Vec<(HeldModule, bool)>> {
     let params = params![numbers(runs), organization];
-    let mut modules = row::list(conn, &RECORDED_MODULES, params, module).await?;
-    modules.dedup();
+    let recorded = |row: RowRef<'_>| Ok((module(row)?, row.get_bool(6)?));
+    let mut modules = row::list(conn, &RECORDED_MODULES, params, recorded).await?;
+    modules.dedup_by(|later, it| {
+        let is_one = later.0.module == it.0.module;
+        it.1 |= is_one && later.1;
+        is_one
+    });
     Ok(modules)
 }
 

@@ -9,7 +9,11 @@ use crate::{Page, Result, row};
 statements! {
     ORGANIZATIONS_PAGE = "select a.organization_id, a.legacy_id, o.organization_key, o.status, exists (select 1 from adoption_runs r \
                           join adoption_steps s on s.run_no = r.run_no and s.step = 'data' and s.state <> 'undone' \
-                          where r.run_no = a.run_no and r.opened_at is not null) from adopted_organizations a \
+                          where r.run_no = a.run_no and r.opened_at is not null), exists (select 1 from adopted_closed c \
+                          where c.organization_id = o.organization_id and c.closed_at = o.updated_at and o.status = 'closed') \
+                          or exists (select 1 from adopted_changes c join adoption_runs r on r.run_no = c.run_no and r.opened_at is null \
+                          where c.kind = 'organization' and c.organization_id = o.organization_id and c.row_key = '' and c.changed_at = o.updated_at) \
+                          from adopted_organizations a \
                           join organizations o on o.organization_id = a.organization_id \
                           where a.source_key = $1 and a.legacy_id > $2 order by a.legacy_id limit $3";
     /// Where there is one source only, nobody is looked for in others.
@@ -58,6 +62,8 @@ pub struct OrganizationLink {
     pub status: String,
     /// Whether rows of the run that linked it stand.
     pub stands: bool,
+    /// Whether the next run opens it, or one that is under way: a rollback closed it, and nobody changed it since.
+    pub opens: bool,
 }
 
 /// A user of another system and the account they have here.
@@ -93,6 +99,7 @@ pub async fn organizations(
             key: row::parsed(row, 2)?,
             status: row::text(row, 3)?,
             stands: row.get_bool(4)?,
+            opens: row.get_bool(5)?,
         })
     })
     .await

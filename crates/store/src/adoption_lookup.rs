@@ -19,9 +19,11 @@ statements! {
         "select p.principal_id, l.login_folded, p.kind, p.status from jsonb_array_elements_text($1) e(v) \
          join logins l on l.login_folded = e.v join principals p on p.principal_id = l.principal_id";
     ORGANIZATIONS =
-        "select o.organization_id, o.organization_key, o.kind, o.status from json_each($1) e \
+        "select o.organization_id, o.organization_key, o.kind, o.status, exists (select 1 from adopted_closed c \
+         where c.organization_id = o.organization_id and c.closed_at = o.updated_at and o.status = 'closed') from json_each($1) e \
          cross join organizations o on o.organization_id = unhex(e.value)",
-        "select o.organization_id, o.organization_key, o.kind, o.status from jsonb_array_elements_text($1) e(v) \
+        "select o.organization_id, o.organization_key, o.kind, o.status, exists (select 1 from adopted_closed c \
+         where c.organization_id = o.organization_id and c.closed_at = o.updated_at and o.status = 'closed') from jsonb_array_elements_text($1) e(v) \
          join organizations o on o.organization_id = e.v::uuid";
     KEYS =
         "select k.organization_id, k.organization_key from json_each($1) e cross join organization_keys k on k.organization_key = e.value",
@@ -41,9 +43,13 @@ statements! {
          join role_permissions l on l.organization_id = e.o and l.role_key = e.k";
     RECORDED_ROLES =
         "select a.organization_id, a.row_key from json_each($1) e \
-         cross join adopted_rows a on a.run_no = $2 and a.kind = 'role' and a.organization_id = unhex(e.value->>'o') and a.row_key = e.value->>'k'",
+         cross join adopted_rows a on a.run_no = $2 and a.kind = 'role' and a.organization_id = unhex(e.value->>'o') and a.row_key = e.value->>'k' \
+         where a.recorded_at is null or exists (select 1 from roles r where r.organization_id = a.organization_id and r.role_key = a.row_key \
+         and r.created_at = a.recorded_at)",
         "select a.organization_id, a.row_key from jsonb_to_recordset($1) as e(o uuid, k text) \
-         join adopted_rows a on a.run_no = $2 and a.kind = 'role' and a.organization_id = e.o and a.row_key = e.k";
+         join adopted_rows a on a.run_no = $2 and a.kind = 'role' and a.organization_id = e.o and a.row_key = e.k \
+         where a.recorded_at is null or exists (select 1 from roles r where r.organization_id = a.organization_id and r.role_key = a.row_key \
+         and r.created_at = a.recorded_at)";
     MEMBERSHIPS =
         "select m.organization_id, m.principal_id from json_each($1) e \
          cross join memberships m on m.organization_id = unhex(e.value->>'o') and m.principal_id = unhex(e.value->>'p')",
@@ -87,6 +93,8 @@ pub struct KnownOrganization {
     pub kind: OrganizationKind,
     /// Where it is in its life.
     pub status: OrganizationStatus,
+    /// Whether a rollback closed it, and nobody changed it since.
+    pub is_taken_back: bool,
 }
 
 /// A role of an organization's own that is there.
@@ -142,6 +150,7 @@ pub async fn organizations(conn: &mut Conn, of: &[OrganizationId]) -> Result<Vec
             key: row::parsed(row, 1)?,
             kind: row::word(row, 2, OrganizationKind::from_word)?,
             status: row::word(row, 3, OrganizationStatus::from_word)?,
+            is_taken_back: row.get_bool(4)?,
         })
     })
     .await

@@ -32,8 +32,9 @@ macro_rules! newest {
 }
 
 statements! {
-    NOTE = "insert into adopted_removals (organization_id, kind, row_id, principal_id, removed_at) values ($1, $2, $3, $4, $5) \
-            on conflict (organization_id, principal_id, kind, row_id) do update set removed_at = excluded.removed_at";
+    NOTE = "insert into adopted_removals (organization_id, kind, row_id, principal_id, removed_at, row_key, gives) values ($1, $2, $3, $4, $5, $6, $7) \
+            on conflict (organization_id, principal_id, kind, row_id) do update set removed_at = excluded.removed_at, row_key = excluded.row_key, \
+            gives = excluded.gives";
     /// A membership is noted where the account is somebody's of another system.
     NOTE_MEMBERSHIP =
         "insert into adopted_removals (organization_id, kind, row_id, principal_id, removed_at) \
@@ -42,7 +43,7 @@ statements! {
         "insert into adopted_removals (organization_id, kind, row_id, principal_id, removed_at) \
          select $1::uuid, 'membership', u.principal_id, u.principal_id, $3::timestamptz from adopted_users u where u.principal_id = $2 limit 1 \
          on conflict (organization_id, principal_id, kind, row_id) do update set removed_at = excluded.removed_at";
-    RIGHTS = "select row_id from adopted_removals where organization_id = $1 and kind <> 'membership' order by row_id";
+    RIGHTS = "select row_id, principal_id, kind, row_key, gives from adopted_removals where organization_id = $1 and kind <> 'membership' order by row_id";
     MEMBERS = "select n.row_id from adopted_removals n where n.organization_id = $1 and n.kind = 'membership' and not exists \
                (select 1 from memberships m where m.organization_id = n.organization_id and m.principal_id = n.row_id) order by n.row_id";
     BY_RUNS = "select row_key from adopted_changes where kind in ('assignment', 'grant') and organization_id = $1";
@@ -51,6 +52,13 @@ statements! {
             where r.organization_id = a.organization_id and r.role_key = a.row_key) order by a.row_key"),
         recorded!(postgres "and a.kind = 'role' and a.organization_id = $2 and not exists (select 1 from roles r \
             where r.organization_id = a.organization_id and r.role_key = a.row_key) order by a.row_key");
+    /// What any run that stands recorded in organizations of the source, and people removed; what a run that is under way wrote is open still.
+    MODULES = "select a.organization_id, a.row_key from adopted_organizations x join adopted_rows a on a.organization_id = x.organization_id \
+               and a.kind = 'entitlement' join adoption_runs r on r.run_no = a.run_no and r.state <> 'undone' and r.opened_at is not null \
+               where x.source_key = $1 and not exists (select 1 from org_entitlements t where t.organization_id = a.organization_id \
+               and t.module_key = a.row_key and t.source = 'migration' and t.source_id = '' and not exists (select 1 from adopted_rows b \
+               join adoption_runs q on q.run_no = b.run_no and q.opened_at is null and q.state <> 'undone' where b.kind = 'entitlement' \
+               and b.organization_id = t.organization_id and b.row_key = t.module_key)) order by a.organization_id, a.row_key";
     IS_NOTED = concat!("select removals_noted from adoption_runs where run_no = ", newest!("$1"));
     KEEP_AWAY =
         "insert into adopted_kept_away (run_no, organization_id, principal_id, kind, row_key, gives) \
@@ -121,7 +129,7 @@ fn kept_away(row: RowRef<'_>) -> Result<KeptAway> {
         principal: PrincipalId(row.get_id(1)?),
         kind: row::word(row, 2, RemovalKind::from_word)?,
         key: row::text(row, 3)?,
-        gives: serde_json::from_str(row.get_json(4)?).map_err(|error| row::bad(4, error))?,
+        gives: gives(row, 4)?,
     })
 }
 
@@ -129,16 +137,35 @@ fn id(row: RowRef<'_>) -> Result<u128> {
     row.get_id(0)
 }
 
+/// An assignment or a grant that people removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedRight {
+    /// The id that it had.
+    pub id: u128,
+    /// From whom.
+    pub principal: PrincipalId,
+    /// What.
+    pub kind: RemovalKind,
+    /// The role or the permission; empty where a version before noted none.
+    pub key: String,
+    /// The patterns that a role of the organization gave, or the permission.
+    pub gives: Vec<String>,
+}
+
+fn gives(row: RowRef<'_>, index: usize) -> Result<Vec<String>> {
+    serde_json::from_str(row.get_json(index)?).map_err(|error| row::bad(index, error))
+}
+
 /// Notes that people removed an assignment or a grant.
 pub async fn note(
     tx: &mut Tx,
     organization: OrganizationId,
-    kind: RemovalKind,
-    id: u128,
-    principal: PrincipalId,
+    it: &RemovedRight,
     now: Timestamp,
 ) -> Result<()> {
-    tx.execute(&NOTE, params![organization, kind.as_str(), PrincipalId(id), principal, now]).await?;
+    let (kind, id) = (it.kind.as_str(), PrincipalId(it.id));
+    let gives = charter_db::Value::Json(json!(it.gives).to_string());
+    tx.execute(&NOTE, params![organization, kind, id, it.principal, now, it.key, gives]).await?;
     Ok(())
 }
 
@@ -153,9 +180,27 @@ pub async fn note_membership(
     Ok(())
 }
 
-/// Assignments and grants that people removed in an organization, by their ids.
-pub async fn rights(conn: &mut Conn, organization: OrganizationId) -> Result<Vec<u128>> {
-    row::list(conn, &RIGHTS, params![organization], id).await
+/// Assignments and grants that people removed in an organization.
+pub async fn rights(conn: &mut Conn, organization: OrganizationId) -> Result<Vec<RemovedRight>> {
+    row::list(conn, &RIGHTS, params![organization], |row| {
+        Ok(RemovedRight {
+            id: row.get_id(0)?,
+            principal: PrincipalId(row.get_id(1)?),
+            kind: row::word(row, 2, RemovalKind::from_word)?,
+            key: row::text(row, 3)?,
+            gives: gives(row, 4)?,
+        })
+    })
+    .await
+}
+
+/// Modules that people removed in organizations of a source of those that runs switched there.
+pub async fn modules(conn: &mut Conn, source: &Key) -> Result<Vec<(OrganizationId, Key)>> {
+    let mut modules =
+        row::list(conn, &MODULES, params![source], |row| Ok((row::organization(row)?, row::parsed(row, 1)?)))
+            .await?;
+    modules.dedup();
+    Ok(modules)
 }
 
 /// Accounts whose memberships people removed there, and who are no members again.

@@ -39,14 +39,14 @@ statements! {
         "insert into adopted_rows (run_no, kind, organization_id, row_key) select $2, 'organization', e.v::uuid, '' \
          from jsonb_array_elements_text($1) e(v) on conflict (run_no, kind, organization_id, row_key) do nothing";
     RECORD_MEMBERSHIPS =
-        "insert into adopted_rows (run_no, kind, organization_id, row_key) \
-         select $2, 'membership', unhex(e.value->>'o'), lower(e.value->>'p') from json_each($1) e \
+        "insert into adopted_rows (run_no, kind, organization_id, row_key, recorded_at) \
+         select $2, 'membership', unhex(e.value->>'o'), lower(e.value->>'p'), $3 from json_each($1) e \
          where not exists (select 1 from memberships m where m.organization_id = unhex(e.value->>'o') and m.principal_id = unhex(e.value->>'p')) \
-         on conflict (run_no, kind, organization_id, row_key) do nothing",
-        "insert into adopted_rows (run_no, kind, organization_id, row_key) \
-         select $2, 'membership', e.o, replace(e.p::text, '-', '') from jsonb_to_recordset($1) as e(o uuid, p uuid) \
+         on conflict (run_no, kind, organization_id, row_key) do update set recorded_at = excluded.recorded_at",
+        "insert into adopted_rows (run_no, kind, organization_id, row_key, recorded_at) \
+         select $2, 'membership', e.o, replace(e.p::text, '-', ''), $3 from jsonb_to_recordset($1) as e(o uuid, p uuid) \
          where not exists (select 1 from memberships m where m.organization_id = e.o and m.principal_id = e.p offset 0) \
-         on conflict (run_no, kind, organization_id, row_key) do nothing";
+         on conflict (run_no, kind, organization_id, row_key) do update set recorded_at = excluded.recorded_at";
     MEMBERSHIPS =
         "insert into memberships (organization_id, principal_id, status, attributes, created_at, updated_at) \
          select unhex(e.value->>'o'), unhex(e.value->>'p'), e.value->>'s', '{}', $2, $2 from json_each($1) e where true \
@@ -60,10 +60,11 @@ statements! {
         "insert into principal_memberships (principal_id, organization_id) \
          select e.p, e.o from jsonb_to_recordset($1) as e(o uuid, p uuid) on conflict (principal_id, organization_id) do nothing";
     RECORD_ROLES =
-        "insert into adopted_rows (run_no, kind, organization_id, row_key) select $2, 'role', unhex(e.value->>'o'), e.value->>'k' \
-         from json_each($1) e where true on conflict (run_no, kind, organization_id, row_key) do nothing",
-        "insert into adopted_rows (run_no, kind, organization_id, row_key) select $2, 'role', e.o, e.k \
-         from jsonb_to_recordset($1) as e(o uuid, k text) on conflict (run_no, kind, organization_id, row_key) do nothing";
+        "insert into adopted_rows (run_no, kind, organization_id, row_key, recorded_at) select $2, 'role', unhex(e.value->>'o'), e.value->>'k', $3 \
+         from json_each($1) e where true on conflict (run_no, kind, organization_id, row_key) do update set recorded_at = excluded.recorded_at",
+        "insert into adopted_rows (run_no, kind, organization_id, row_key, recorded_at) select $2, 'role', e.o, e.k, $3 \
+         from jsonb_to_recordset($1) as e(o uuid, k text) on conflict (run_no, kind, organization_id, row_key) \
+         do update set recorded_at = excluded.recorded_at";
     ROLES =
         "insert into roles (organization_id, role_key, name, level, created_at, updated_at) \
          select unhex(e.value->>'o'), e.value->>'k', e.value->>'n', e.value->>'v', $2, $2 from json_each($1) e",
@@ -89,14 +90,14 @@ statements! {
          select e.o, e.i, e.p, e.t, 'allow', $3, $2 from jsonb_to_recordset($1) as e(o uuid, i uuid, p uuid, t text) \
          on conflict (organization_id, grant_id) do nothing";
     RECORD_ENTITLEMENTS =
-        "insert into adopted_rows (run_no, kind, organization_id, row_key) \
-         select $2, 'entitlement', unhex(e.value->>'o'), e.value->>'m' from json_each($1) e where not exists (select 1 from org_entitlements t \
+        "insert into adopted_rows (run_no, kind, organization_id, row_key, recorded_at) \
+         select $2, 'entitlement', unhex(e.value->>'o'), e.value->>'m', $3 from json_each($1) e where not exists (select 1 from org_entitlements t \
          where t.organization_id = unhex(e.value->>'o') and t.module_key = e.value->>'m' and t.source = 'migration' and t.source_id = '') \
-         on conflict (run_no, kind, organization_id, row_key) do nothing",
-        "insert into adopted_rows (run_no, kind, organization_id, row_key) \
-         select $2, 'entitlement', e.o, e.m from jsonb_to_recordset($1) as e(o uuid, m text) where not exists (select 1 from org_entitlements t \
+         on conflict (run_no, kind, organization_id, row_key) do update set recorded_at = excluded.recorded_at",
+        "insert into adopted_rows (run_no, kind, organization_id, row_key, recorded_at) \
+         select $2, 'entitlement', e.o, e.m, $3 from jsonb_to_recordset($1) as e(o uuid, m text) where not exists (select 1 from org_entitlements t \
          where t.organization_id = e.o and t.module_key = e.m and t.source = 'migration' and t.source_id = '' offset 0) \
-         on conflict (run_no, kind, organization_id, row_key) do nothing";
+         on conflict (run_no, kind, organization_id, row_key) do update set recorded_at = excluded.recorded_at";
     ENTITLEMENTS =
         "insert into org_entitlements (organization_id, module_key, source, source_id, status, reason, row_version, changed_at) \
          select unhex(e.value->>'o'), e.value->>'m', 'migration', '', e.value->>'s', $3, 1, $2 from json_each($1) e where true \
@@ -261,7 +262,7 @@ pub async fn insert_roles(tx: &mut Tx, run: u64, new: &[NewRole], now: Timestamp
         let (key, name) = (it.key.as_str().into(), it.name.as_str().into());
         Row([("o", it.organization.into()), ("k", key), ("n", name), ("v", it.level.into())])
     }));
-    tx.execute(&RECORD_ROLES, params![roles, run]).await?;
+    tx.execute(&RECORD_ROLES, params![roles, run, now]).await?;
     let inserted = tx.execute(&ROLES, params![roles, now]).await?;
     let lines = new.iter().flat_map(|it| {
         let key = it.key.as_str().into();
@@ -282,7 +283,7 @@ pub async fn insert_memberships(
     now: Timestamp,
 ) -> Result<u64> {
     if !recorded.is_empty() {
-        tx.execute(&RECORD_MEMBERSHIPS, params![pairs(recorded), run]).await?;
+        tx.execute(&RECORD_MEMBERSHIPS, params![pairs(recorded), run, now]).await?;
     }
     let new =
         rows(new.iter().map(|it| {
@@ -331,7 +332,7 @@ pub async fn insert_entitlements(
     let entitlements = rows(new.iter().map(|it| {
         Row([("o", it.organization.into()), ("m", it.module.as_str().into()), ("s", it.status.into())])
     }));
-    tx.execute(&RECORD_ENTITLEMENTS, params![entitlements, run]).await?;
+    tx.execute(&RECORD_ENTITLEMENTS, params![entitlements, run, now]).await?;
     let inserted = tx.execute(&ENTITLEMENTS, params![entitlements, now, reason]).await?;
     if inserted > 0 {
         let mut whose: Vec<OrganizationId> = new.iter().map(|it| it.organization).collect();

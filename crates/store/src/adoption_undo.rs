@@ -104,6 +104,11 @@ const RECORDED_MODULES: Statement = listed!(
 );
 const FORGET: Statement = listed!("delete from adopted_rows where run_no = $2 and organization_id"; "");
 const CLOSE: Statement = listed!("update organizations set status = 'closed', updated_at = $2 where status <> 'closed' and organization_id"; "");
+/// Those that people suspended or closed before are theirs to open.
+const NOTE_CLOSED: Statement = listed!(
+    "insert into adopted_closed (organization_id, closed_at) select o.organization_id, $2 from organizations o where o.status = 'active' and o.organization_id";
+    " on conflict (organization_id) do update set closed_at = excluded.closed_at"
+);
 const FORGET_USERS: Statement = Statement::new("delete from adopted_users where run_no = $1");
 /// Links of organizations that a run made, this one or one before, stay for as long as the organization does.
 const FORGET_ORGANIZATIONS: Statement =
@@ -123,6 +128,7 @@ pub fn statements() -> Vec<(&'static str, &'static Statement)> {
             ("RECORDED_MODULES", &RECORDED_MODULES),
             ("FORGET", &FORGET),
             ("CLOSE", &CLOSE),
+            ("NOTE_CLOSED", &NOTE_CLOSED),
             ("FORGET_USERS", &FORGET_USERS),
             ("FORGET_ORGANIZATIONS", &FORGET_ORGANIZATIONS),
         ])
@@ -151,8 +157,9 @@ pub async fn open(conn: &mut Conn, run: u64, range: Range, limit: u32) -> Result
     row::list(conn, &OPEN, params, row::organization).await
 }
 
-/// Closes organizations: nobody does anything there any more.
+/// Closes organizations: nobody does anything there any more. Those that were open are noted, as the next run may open them again.
 pub async fn close(tx: &mut Tx, of: &[OrganizationId], now: Timestamp) -> Result<u64> {
+    tx.execute(&NOTE_CLOSED, params![ids(of), now]).await?;
     tx.execute(&CLOSE, params![ids(of), now]).await
 }
 

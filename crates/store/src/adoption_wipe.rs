@@ -31,6 +31,7 @@ macro_rules! wiped {
         const WIPED: &[(&str, Statement)] = &[$(($table, wiped!(@one $table $($through)?))),*];
         /// The tables that hold an organization itself, in the same order.
         const OWN: &[(&str, Statement)] = &[
+            ("adopted_closed", of_organizations!("delete from adopted_closed where organization_id"; "")),
             ("adopted_organizations", of_organizations!("delete from adopted_organizations where organization_id"; "")),
             ("organization_revisions", of_organizations!("delete from organization_revisions where organization_id"; "")),
             ("org_entitlement_versions", of_organizations!("delete from org_entitlement_versions where organization_id"; "")),

@@ -23,6 +23,7 @@ pub mod adoption_preview;
 pub mod adoption_removal;
 pub mod adoption_row;
 pub mod adoption_run;
+pub mod adoption_stopped;
 pub mod adoption_undo;
 pub mod adoption_wipe;
 pub mod assignment;
@@ -123,6 +124,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("adoption_lookup", adoption_lookup::statements),
         ("adoption_row", adoption_row::statements),
         ("adoption_run", adoption_run::statements),
+        ("adoption_stopped", adoption_stopped::statements),
         ("adoption_made", adoption_made::statements),
         ("adoption_password", adoption_password::statements),
         ("adoption_preview", adoption_preview::statements),

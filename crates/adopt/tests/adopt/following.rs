@@ -7,10 +7,11 @@ use charter_adopt::ids::{self, Kind};
 use charter_adopt::mapping;
 use charter_adopt::plan::Ground;
 use charter_adopt::proof::{Beyond, Over};
+use charter_adopt::removals::{Removed, RemovedRight};
 use charter_adopt::rows::{Known, Making, Rows, Source};
 use charter_adopt::sets::SetId;
 use charter_adopt::source::System;
-use charter_adopt::taken::{self, Becomes, Removed};
+use charter_adopt::taken::{self, Becomes};
 use charter_kernel::{AssignmentId, OrganizationId, PrincipalId};
 use std::collections::BTreeSet;
 
@@ -299,7 +300,13 @@ fn what_people_took_away_comes_back_or_stays_away_and_nothing_else_may_be_missin
     let facts = facts(&[("1", "ann", "viewer", true), ("2", "bob", "accountant", true)], true);
     let known = known(&["1", "2"]);
     let mut stands = held(vec![member("2", vec![assignment(1, "2", "accountant")])]);
-    stands.removed.rights = vec![assignment(1, "1", "viewer").0, assignment(1, "2", "viewer").0];
+    let removed = |id: &str| RemovedRight {
+        id: assignment(1, id, "viewer").0,
+        principal: account(id),
+        key: "viewer".to_owned(),
+        gives: Vec::new(),
+    };
+    stands.removed.rights = vec![removed("1"), removed("2")];
     let catalogue = charter_catalogue::shipped().unwrap();
     let mapping = mapping::propose(System::RoleColumn, None, &facts, &catalogue);
     let mut ground = Ground::new(&facts, &mapping, catalogue).unwrap();
@@ -343,4 +350,49 @@ fn what_people_took_away_comes_back_or_stays_away_and_nothing_else_may_be_missin
     judge.user(ann, &ground.universe.all(), Over::default());
     judge.user(ann, &ground.universe.none(), Over { all: true, parts: None });
     assert_eq!(judge.verdict().unaccepted, 3);
+    // What is kept away and nevertheless allowed fails the proof, unless people gave it by hand.
+    let mut judge = ground.judge(&nobody, &nothing);
+    let viewer = ground.universe.of_role(&ground.catalogue, &"viewer".parse().unwrap());
+    let mut regained = judge.regained(ann, &viewer);
+    assert!(!regained.is_none() && judge.regained(bob, &viewer).is_none());
+    judge.user_with(ann, &viewer, Over::default(), &regained);
+    regained.remove(&viewer);
+    judge.user_with(ann, &viewer, Over::default(), &regained);
+    let verdict = judge.verdict();
+    assert_eq!((verdict.unaccepted, verdict.users_gaining), (1, 1), "{verdict:#?}");
+}
+
+#[test]
+fn what_gives_some_of_what_was_taken_away_is_asked_about_under_any_name() {
+    let facts = facts(&[("1", "ann", "viewer", true), ("2", "bob", "viewer", true)], true);
+    let known = known(&["1", "2"]);
+    let mut stands = held(Vec::new());
+    let removed = |id: &str, key: &str, gives: &[&str]| RemovedRight {
+        id: assignment(1, id, "gone").0,
+        principal: account(id),
+        key: key.to_owned(),
+        gives: gives.iter().map(|it| (*it).to_owned()).collect(),
+    };
+    let catalogue = charter_catalogue::shipped().unwrap();
+    let mapping = mapping::propose(System::RoleColumn, None, &facts, &catalogue);
+    let ground = Ground::new(&facts, &mapping, catalogue).unwrap();
+    let viewer = ground.universe.of_role(&ground.catalogue, &"viewer".parse().unwrap());
+    let place = |has: bool| (0..ground.universe.len()).find(|place| viewer.has(*place) == has).unwrap();
+    let code = |has| ground.universe.code(place(has)).unwrap().as_str();
+    // By codes, by a shipped role, and by what nobody knows any more; but not what has nothing in common.
+    for (key, gives, asked) in [
+        ("adopted_x", vec![code(true)], 1),
+        ("viewer", vec![], 1),
+        ("", vec![], 1),
+        ("adopted_x", vec![], 1),
+        ("adopted_x", vec![code(false)], 0),
+    ] {
+        stands.removed.rights = vec![removed("1", key, &gives)];
+        let mut following = Following::new(Making::new(ground.source(&known, 0)), same, same);
+        following.organization(TOYS, following.place("7"), &stands, true);
+        let removals = following.removals();
+        let found = taken::find(&ground, &known, &following.end().0, &removals);
+        let logins: Vec<&str> = found.taken.iter().map(|it| it.login.as_str()).collect();
+        assert_eq!(logins, vec!["ann"; asked], "{key} {gives:?}");
+    }
 }

@@ -99,7 +99,7 @@ async fn by_hand(
     }
     let asked = source.clone();
     let runs = super::run::reading_problem(app, move |conn| {
-        Box::pin(async move { Runs::before(conn, &asked, u64::MAX).await })
+        Box::pin(async move { Runs::begun(conn, &asked).await })
     })
     .await?;
     let mut facts = crate::facts(app, organization).await?;

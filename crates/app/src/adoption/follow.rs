@@ -5,10 +5,9 @@
 
 use super::follow_form::Changes;
 use super::follow_state::{Todo, Turn, judge};
-use super::held;
 use super::noted;
 use super::waiting::until_proved;
-use super::{Run, applying, event, hold, require_operator};
+use super::{Run, applying, event, hold, is_of_run, require_operator};
 use crate::App;
 use crate::audit::hex;
 use crate::caller::RequestContext;
@@ -201,7 +200,7 @@ async fn accounts(
     noted::turn_accounts(tx, source, &turned).await
 }
 
-/// Counts the version of what organizations may use. The chain of one that no run made tells of it, too.
+/// Counts the version of what organizations may use. The chain of one that the run did not make tells of it, too.
 async fn tell_modules(tx: &mut Tx, ctx: &RequestContext, run: &Run, turns: &[Turn]) -> Result<(), Problem> {
     let mut by_place: BTreeMap<OrganizationId, Vec<(&String, &Value)>> = BTreeMap::new();
     for ((organization, module), _, after) in turns {
@@ -209,7 +208,7 @@ async fn tell_modules(tx: &mut Tx, ctx: &RequestContext, run: &Run, turns: &[Tur
     }
     for (organization, modules) in by_place {
         store::entitlement::bump_version(tx, organization).await?;
-        if held::is_own_organization(tx, &run.source, organization).await? {
+        if is_of_run(run.number, organization.0) {
             continue;
         }
         let of = |status: &str| -> Vec<&String> {

@@ -304,7 +304,7 @@ impl Judging<'_> {
         const KIND: &str = "roles";
         let row = (it.organization, it.key.to_string());
         let found = rows::recorded_roles(conn, &self.runs.numbers, it.organization).await?;
-        let Some((_, times)) = found.into_iter().find(|(key, _)| *key == it.key) else {
+        let Some(role) = found.into_iter().find(|role| role.key == it.key) else {
             self.no_row(KIND, place, "key");
             return Ok(());
         };
@@ -327,7 +327,7 @@ impl Judging<'_> {
             return Ok(());
         }
         let notes = held::notes(conn, ChangeKind::Role, std::slice::from_ref(&row)).await?;
-        if !held::is_settled(times, notes.get(&row)) {
+        if !held::is_role_settled(&role, notes.get(&row)) {
             self.faults.add(KIND, place, "key", BY_PEOPLE);
             return Ok(());
         }
@@ -346,7 +346,7 @@ impl Judging<'_> {
         const KIND: &str = "entitlements";
         let row = (organization, module.to_string());
         let found = rows::recorded_modules(conn, &self.runs.numbers, organization).await?;
-        let Some(found) = found.into_iter().find(|it| it.module == *module) else {
+        let Some((found, is_written)) = found.into_iter().find(|(it, _)| it.module == *module) else {
             self.no_row(KIND, place, "module");
             return Ok(());
         };
@@ -354,7 +354,7 @@ impl Judging<'_> {
             return Ok(());
         }
         let notes = held::notes(conn, ChangeKind::Entitlement, std::slice::from_ref(&row)).await?;
-        if !held::is_module_settled(&found, notes.get(&row)) {
+        if !held::is_module_settled(&found, is_written, notes.get(&row)) {
             self.faults.add(KIND, place, "status", BY_PEOPLE);
             return Ok(());
         }

@@ -13,7 +13,7 @@ use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, Timestamp};
 use charter_store as store;
 use charter_store::adoption_bare;
 use charter_store::adoption_change::{self as change, ChangeKind, Note, RowKey, key_of};
-use charter_store::adoption_held::{self as rows, HeldMembership, HeldModule, HeldRow, Times};
+use charter_store::adoption_held::{self as rows, HeldMembership, HeldModule, HeldRow, RecordedRole, Times};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -37,6 +37,11 @@ impl Runs {
             numbers: all.iter().map(|(run, _)| *run).collect(),
             opened: all.iter().filter_map(|(run, opened)| Some((*run, (*opened)?))).collect(),
         })
+    }
+
+    /// Those, and one that is under way.
+    pub async fn begun(conn: &mut Conn, source: &Key) -> Result<Self, Problem> {
+        Ok(Self { numbers: rows::runs_begun(conn, source).await?, opened: Vec::new() })
     }
 
     /// Whether an id is one of theirs.
@@ -324,22 +329,27 @@ async fn of_organization(
 
 async fn roles(conn: &mut Conn, runs: &Runs, organization: OrganizationId) -> Result<Vec<HeldRole>, Problem> {
     let found = rows::recorded_roles(conn, &runs.numbers, organization).await?;
-    let keys: Vec<RowKey> = found.iter().map(|(key, _)| (organization, key.to_string())).collect();
+    let keys: Vec<RowKey> = found.iter().map(|it| (organization, it.key.to_string())).collect();
     let notes = notes(conn, ChangeKind::Role, &keys).await?;
     let mut roles = Vec::with_capacity(found.len());
-    for (key, times) in found {
-        let note = notes.get(&(organization, key.to_string()));
-        if let Some(role) = store::role::get(conn, organization, &key).await? {
-            roles.push(HeldRole { role, is_settled: is_settled(times, note) });
+    for it in found {
+        let note = notes.get(&(organization, it.key.to_string()));
+        if let Some(role) = store::role::get(conn, organization, &it.key).await? {
+            roles.push(HeldRole { role, is_settled: is_role_settled(&it, note) });
         }
     }
     Ok(roles)
 }
 
-/// Whether the row of a module is as a run left it.
-pub(super) fn is_module_settled(module: &HeldModule, note: Option<&Note>) -> bool {
+/// Whether a role is as a run left it: one that people deleted and made anew is theirs.
+pub(super) fn is_role_settled(role: &RecordedRole, note: Option<&Note>) -> bool {
+    role.is_written && is_settled(role.times, note)
+}
+
+/// Whether the row of a module is as a run left it: one that people removed and made anew is theirs.
+pub(super) fn is_module_settled(module: &HeldModule, is_written: bool, note: Option<&Note>) -> bool {
     match note {
-        None => module.row_version == 1,
+        None => is_written && module.row_version == 1,
         Some(note) => module.changed_at == note.changed_at && module.changed_by.is_none(),
     }
 }
@@ -350,11 +360,11 @@ async fn modules(
     organization: OrganizationId,
 ) -> Result<Vec<HeldEntitlement>, Problem> {
     let found = rows::recorded_modules(conn, &runs.numbers, organization).await?;
-    let keys: Vec<RowKey> = found.iter().map(|it| (organization, it.module.to_string())).collect();
+    let keys: Vec<RowKey> = found.iter().map(|(it, _)| (organization, it.module.to_string())).collect();
     let notes = notes(conn, ChangeKind::Entitlement, &keys).await?;
-    let shown = |module: HeldModule| {
+    let shown = |(module, is_written): (HeldModule, bool)| {
         let note = notes.get(&(organization, module.module.to_string()));
-        HeldEntitlement { is_settled: is_module_settled(&module, note), module }
+        HeldEntitlement { is_settled: is_module_settled(&module, is_written, note), module }
     };
     Ok(found.into_iter().map(shown).collect())
 }

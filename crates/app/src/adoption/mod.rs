@@ -49,7 +49,7 @@ pub use undo::{UndoDraft, Undone, undo};
 
 pub use charter_store::adoption_link::{OrganizationLink, UserLink};
 pub use charter_store::adoption_lookup::KnownPrincipal;
-pub use charter_store::adoption_removal::{KeptAway, RemovalKind};
+pub use charter_store::adoption_removal::{KeptAway, RemovalKind, RemovedRight};
 pub use charter_store::adoption_run::{Run, RunEngine, RunState, Step, StepRow, StepState};
 
 use crate::caller::RequestContext;

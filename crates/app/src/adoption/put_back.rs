@@ -356,11 +356,11 @@ async fn keep_logins(tx: &mut Tx, turned: &mut [(PrincipalId, String, Value)]) -
     }
 }
 
-/// The chain of an organization that no run made tells that its modules were put back.
+/// The chain of an organization that the run did not make tells that its modules were put back.
 async fn tell(tx: &mut Tx, ctx: &RequestContext, run: &Run, keys: &[change::RowKey]) -> Result<(), Problem> {
     let mut told = Vec::new();
     for (organization, module) in keys {
-        if !super::held::is_own_organization(tx, &run.source, *organization).await?
+        if !super::is_of_run(run.number, organization.0)
             && let Ok(module) = module.parse()
         {
             told.push((*organization, module));

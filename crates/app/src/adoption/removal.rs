@@ -8,36 +8,60 @@ use super::require_operator;
 use crate::App;
 use crate::caller::RequestContext;
 use charter_db::{Conn, Tx};
+use charter_kernel::facts::{AssignmentFact, GrantFact};
 use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, Subject, Timestamp};
+use charter_store as store;
 use charter_store::adoption_lookup as lookup;
-use charter_store::adoption_removal::{self as rows, KeptAway, RemovalKind};
+use charter_store::adoption_removal::{self as rows, KeptAway, RemovalKind, RemovedRight};
 use std::collections::{HashMap, HashSet};
 
 /// Numbers of runs lie below this; where they stand in an id, every other one has the time it was made, milliseconds since 1970.
 const RUNS: u128 = 1 << 36;
 
-/// Notes that people removed an assignment or a grant, where a run gave it.
-pub(crate) async fn note(
+/// Whether an id is a run's, and of whom: nobody else's removal is noted.
+fn of_run(id: u128, subject: Subject) -> Option<PrincipalId> {
+    match subject {
+        Subject::Principal(principal) if id >> super::RUN_SHIFT < RUNS => Some(principal),
+        _ => None,
+    }
+}
+
+/// Notes that people removed an assignment, where a run gave it, with what a role of the organization gave at the time. Of one that inherits,
+/// that is left open.
+pub(crate) async fn note_assignment(
     tx: &mut Tx,
     organization: OrganizationId,
-    kind: RemovalKind,
-    id: u128,
-    subject: Subject,
+    it: &AssignmentFact,
     now: Timestamp,
 ) -> Result<(), Problem> {
-    if let Subject::Principal(principal) = subject
-        && id >> super::RUN_SHIFT < RUNS
-    {
-        rows::note(tx, organization, kind, id, principal, now).await?;
-    }
+    let Some(principal) = of_run(it.id.0, it.subject) else { return Ok(()) };
+    let role = store::role::get(tx, organization, &it.role).await?.filter(|role| role.parents.is_empty());
+    let lines = role.iter().flat_map(|role| &role.permissions);
+    let (kind, key) = (RemovalKind::Assignment, it.role.to_string());
+    let gives = lines.map(|line| line.pattern.as_str().to_owned()).collect();
+    rows::note(tx, organization, &RemovedRight { id: it.id.0, principal, kind, key, gives }, now).await?;
+    Ok(())
+}
+
+/// Notes that people removed a grant, where a run gave it.
+pub(crate) async fn note_grant(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    it: &GrantFact,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let Some(principal) = of_run(it.id.0, it.subject) else { return Ok(()) };
+    let (kind, key) = (RemovalKind::Grant, it.pattern.as_str().to_owned());
+    let gives = vec![key.clone()];
+    rows::note(tx, organization, &RemovedRight { id: it.id.0, principal, kind, key, gives }, now).await?;
     Ok(())
 }
 
 /// What people removed in an organization of what runs gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// Assignments and grants, by the ids that they had.
-    pub rights: Vec<u128>,
+    /// Assignments and grants.
+    pub rights: Vec<RemovedRight>,
     /// Accounts whose memberships they removed.
     pub members: Vec<PrincipalId>,
     /// Roles that runs made.
@@ -50,7 +74,8 @@ const fn lower(id: u128) -> u64 {
     id as u64
 }
 
-/// What people removed there, but for what a later run gave and took away again itself.
+/// What people removed there, but for what a later run of the source gave and took away again itself. What another source's runs took away says
+/// nothing of this one's.
 pub(super) async fn removed(
     conn: &mut Conn,
     runs: &Runs,
@@ -59,11 +84,11 @@ pub(super) async fn removed(
     let mut rights = rows::rights(conn, organization).await?;
     if !rights.is_empty() {
         let mut newest: HashMap<u64, u128> = HashMap::new();
-        for id in rows::by_runs(conn, organization).await? {
+        for id in rows::by_runs(conn, organization).await?.into_iter().filter(|id| runs.made(*id)) {
             let known = newest.entry(lower(id)).or_default();
             *known = (*known).max(id >> super::RUN_SHIFT);
         }
-        rights.retain(|id| newest.get(&lower(*id)).is_none_or(|run| *run <= id >> super::RUN_SHIFT));
+        rights.retain(|it| newest.get(&lower(it.id)).is_none_or(|run| *run <= it.id >> super::RUN_SHIFT));
     }
     let members = rows::members(conn, organization).await?;
     let roles = rows::roles(conn, &runs.numbers, organization).await?;
@@ -77,6 +102,8 @@ pub struct KeptPage {
     pub is_noted: bool,
     /// What it keeps away.
     pub items: Vec<KeptAway>,
+    /// Modules that people removed of those that runs switched, with the first page.
+    pub modules: Vec<(OrganizationId, Key)>,
     /// Whether there is more after the last of these.
     pub more: bool,
 }
@@ -95,7 +122,11 @@ pub async fn kept_away(
         Box::pin(async move {
             let is_noted = rows::is_noted(conn, &source).await?.unwrap_or(true);
             let page = rows::page(conn, &source, after.as_ref(), limit).await?;
-            Ok(KeptPage { is_noted, items: page.rows, more: page.more })
+            let modules = match after {
+                Some(_) => Vec::new(),
+                None => rows::modules(conn, &source).await?,
+            };
+            Ok(KeptPage { is_noted, items: page.rows, modules, more: page.more })
         })
     })
     .await

@@ -1,6 +1,6 @@
 //! A batch of rows, written in one transaction: all of it or nothing. Written again it changes nothing, so that whoever was interrupted
-//! goes on where they like. The trail of the platform organization tells of it; an adopted organization's tells nothing, because a trail
-//! cannot be taken back.
+//! goes on where they like. The trail of the platform organization tells of it; that of an organization which the run made tells nothing, because a
+//! trail cannot be taken back. What comes to the modules of one that was there before the run, its chain of entitlement events tells.
 
 use super::form::{self, Ready, Rows};
 use super::state::{self, LoginHashes, Todo};

@@ -125,11 +125,6 @@ async fn organizations(conn: &mut Conn, scene: &mut Scene<'_>) -> Result<(), Pro
     let legacy: Vec<String> = ready.organizations.iter().map(|(legacy, _)| legacy.clone()).collect();
     let linked: HashMap<_, _> =
         link::linked_organizations(conn, &scene.run.source, &legacy).await?.into_iter().collect();
-    // What a run that stands or a person closed is for a change to open, or for a person.
-    let undone = match linked.is_empty() {
-        true => Vec::new(),
-        false => charter_store::adoption_undo::undone_runs(conn).await?,
-    };
     let keys: Vec<String> = ready.organizations.iter().map(|(_, it)| it.key.to_string()).collect();
     let taken: HashMap<_, _> = lookup::keys(conn, &keys).await?.into_iter().collect();
     for (place, (legacy, row)) in ready.organizations.iter().enumerate() {
@@ -140,11 +135,11 @@ async fn organizations(conn: &mut Conn, scene: &mut Scene<'_>) -> Result<(), Pro
         }
         match scene.organizations.get(&row.id) {
             Some(known) => {
-                let is_reopened = known.status == OrganizationStatus::Closed
+                // What a run that stands or a person closed is for a change to open, or for a person.
+                let is_reopened = known.is_taken_back
                     && row.status != OrganizationStatus::Closed.as_str()
                     && known.kind == OrganizationKind::Customer
-                    && link.is_some_and(|(_, run)| *run == scene.run.number || undone.contains(run))
-                    && !scene.is_own(row.id.0);
+                    && link.is_some();
                 if is_reopened {
                     scene.todo.reopened.push((row.id, row.status));
                 }

@@ -23,7 +23,9 @@ use charter_store as store;
 use charter_store::adoption_made::{self, Made};
 use charter_store::adoption_undo as undo_rows;
 use charter_store::removed_organization::Removed;
-use charter_store::{adoption_account, adoption_hold, adoption_lookup, adoption_row, adoption_wipe};
+use charter_store::{
+    adoption_account, adoption_hold, adoption_lookup, adoption_row, adoption_stopped, adoption_wipe,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Accounts of one call.
@@ -176,14 +178,16 @@ impl MadeSince {
 /// Counts what people made since. What was never proved can always be taken back, or its gains would stay in force.
 pub(super) async fn made_since(conn: &mut Conn, run: &Run) -> Result<MadeSince, Problem> {
     let (range, mut made) = (range_of(run.number), Made::default());
-    if adoption_hold::opened_at(conn, run.number).await?.is_none() {
+    let Some(opened_at) = adoption_hold::opened_at(conn, run.number).await? else {
         return Ok(MadeSince(made));
-    }
+    };
     let until = range_of(store::adoption_run::newest(conn).await?).to;
     for owner in owners(conn, run).await? {
         adoption_made::in_organizations(conn, &mut made, range, range_of(owner), until).await?;
+        adoption_stopped::in_organizations(conn, &mut made, range, range_of(owner), opened_at).await?;
     }
     adoption_made::elsewhere(conn, &mut made, range, until).await?;
+    adoption_stopped::elsewhere(conn, &mut made, range, opened_at).await?;
     for (one, several, count) in put_back::changed_since(conn, run).await? {
         made.add(one, several, count);
     }

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const POST: &str = "finance.journal_entries.create";
-const APPROVED: [&str; 4] = ["--approved-by", "Ann", "--approved-by", "Bob"];
+pub const APPROVED: [&str; 4] = ["--approved-by", "Ann", "--approved-by", "Bob"];
 
 impl Erp<'_> {
-    async fn taken_over<'d>(database: &'d TestDatabase, users: usize) -> Erp<'d> {
+    pub async fn taken_over<'d>(database: &'d TestDatabase, users: usize) -> Erp<'d> {
         let erp = Erp::with(database, users).await;
         erp.mapped("none");
         erp.plan(&[]).ended(0);
@@ -20,18 +20,18 @@ impl Erp<'_> {
         erp
     }
 
-    fn take_role(&self, organization: &str, login: &str) {
+    pub fn take_role(&self, organization: &str, login: &str) {
         let words = ["assignments", "list", "--org", organization, "--member", login, "--json"];
         let told = self.run(&words).ended(0).json();
         let id = told["items"][0]["id"].as_str().unwrap().to_owned();
         self.run(&["assignments", "unassign", "--org", organization, "--assignment", &id]).ended(0);
     }
 
-    fn remove_member(&self, organization: &str, login: &str) {
+    pub fn remove_member(&self, organization: &str, login: &str) {
         self.run(&["members", "remove", "--org", organization, "--member", login]).ended(0);
     }
 
-    fn obstacles(&self, more: &[&str]) -> (Value, String) {
+    pub fn obstacles(&self, more: &[&str]) -> (Value, String) {
         let run = self.plan_as_said(&[more, &["--json"]].concat()).ended(1).json();
         (run["plan"].clone(), run["obstacles"].to_string())
     }
@@ -49,7 +49,7 @@ impl Erp<'_> {
         own.close().await.unwrap();
     }
 
-    fn losses(&self) -> Value {
+    pub fn losses(&self) -> Value {
         let told = self.verify().ended(0).json();
         told["proof"]["equivalence"]["verdict"]["named"].clone()
     }
@@ -155,7 +155,9 @@ both_engines!(what_people_took_away_stays_away_once_that_is_said, async |databas
     assert_eq!(check(&erp, "toys-co", "user3@toys.example", POST), 0, "others get what is new");
     // Gone there and given anew, it is asked about.
     database.maintain("update users set role = 'Viewer' where id = 0").await.unwrap();
-    erp.follow(&[]);
+    let (_, obstacles) = erp.obstacles(&[]);
+    assert!(obstacles.contains("user0@toys.example: role viewer, new there"), "{obstacles}");
+    erp.follow(&[&["--accept", "new:user0@toys.example"][..], &APPROVED].concat());
     database.maintain("update users set role = 'accountant' where id = 0").await.unwrap();
     let (_, obstacles) = erp.obstacles(&[]);
     assert!(obstacles.contains("1 right or membership") && obstacles.contains(zero), "{obstacles}");

@@ -10,11 +10,14 @@
 
 mod adopt;
 mod adopt_asked;
+mod adopt_effect;
 mod adopt_follow;
+mod adopt_forgotten;
 mod adopt_going_on;
 mod adopt_leaving;
 mod adopt_look;
 mod adopt_many;
+mod adopt_modules;
 mod adopt_names;
 mod adopt_proof;
 mod adopt_run;

@@ -85,6 +85,7 @@ migrations! {
     46 "0046_removals"
     47 "0047_runs_go_on"
     48 "0048_partial_indexes"
+    49 "0049_taken_back"
 }
 
 const PRESENT: Statement = Statement::forked(

@@ -4,7 +4,7 @@ use super::desk::send;
 use super::runs;
 use crate::client::{Call, Client};
 use crate::failure::Result;
-use charter_adopt::accepting::login_of;
+use charter_adopt::accepting::{login_of, organization_of};
 use charter_adopt::rows::Known;
 use charter_app::text;
 use charter_kernel::Key;
@@ -25,8 +25,7 @@ pub async fn known(
     if strangers.is_empty() {
         return Ok(known);
     }
-    let organization =
-        |name: &&&str| name.strip_prefix("organization:").is_some_and(|key| here.taken.contains(key));
+    let organization = |name: &&&str| organization_of(name).is_some_and(|key| here.taken.contains(key));
     known.extend(strangers.iter().filter(organization).map(|name| (*name).to_owned()));
     // What is no login is nobody's.
     let is_one = |login: &&str| text::login("login", login).is_ok();

@@ -57,6 +57,8 @@ pub struct ModuleDifference {
     pub module: String,
     /// Whether the other system has it on.
     pub before: bool,
+    /// Whether people removed it, and that was accepted by the name of the organization.
+    pub accepted: bool,
 }
 
 /// What came out.
@@ -102,9 +104,14 @@ const MEMBER: &str = "member:";
 const MEMBERS_MAX: usize = 200;
 
 impl Equivalence {
+    /// Modules that differ, which nobody accepted.
+    pub fn unaccepted_modules(&self) -> usize {
+        self.modules.iter().filter(|it| !it.accepted).count()
+    }
+
     /// Whether before is after, but for what was accepted.
-    pub const fn holds(&self) -> bool {
-        self.verdict.holds() && self.modules.is_empty() && self.unaccepted_members == 0
+    pub fn holds(&self) -> bool {
+        self.verdict.holds() && self.unaccepted_modules() == 0 && self.unaccepted_members == 0
     }
 }
 
@@ -192,6 +199,7 @@ fn modules_of(
                 organization: legacy_id.to_owned(),
                 module: module.key.as_str().to_owned(),
                 before,
+                accepted: before && ground.away.has_module(place, module.key.as_str()),
             });
         }
     }
@@ -210,6 +218,7 @@ pub struct Accepted<'a> {
 /// Compares everything. `run` names the ids of users who are not linked yet.
 pub async fn compare(
     client: &Client,
+    source: &Key,
     ground: &Ground<'_>,
     known: &Known,
     accepted: Accepted<'_>,
@@ -264,7 +273,7 @@ pub async fn compare(
             out.module_pairs += pairs;
             out.modules.extend(differences);
         }
-        let mut met = Vec::new();
+        let (mut met, mut by_hand) = (Vec::new(), None);
         for user in list.iter().filter_map(|at| facts.users.get(*at as usize)) {
             let principal = making.principal(user.id);
             let bits = after.as_ref().and_then(|after| after.of(principal));
@@ -275,7 +284,18 @@ pub async fn compare(
             }
             let parts = over_all.get(&principal.0);
             let all = parts.is_some_and(|parts| parts.contains(OVER_ALL));
-            judge.user(user, bits.unwrap_or(&none), Over { all, parts });
+            let bits = bits.unwrap_or(&none);
+            // What people gave again by hand is theirs to give; what runs give is kept away.
+            let mut regained = judge.regained(user, bits);
+            if let Some(row) = organization.filter(|_| !regained.is_none()) {
+                let asked = match by_hand.take() {
+                    Some(asked) => asked,
+                    None => ask(client, &row.id, &ground.universe, Some(source)).await?,
+                };
+                regained.remove(asked.of(principal).unwrap_or(&none));
+                by_hand = Some(asked);
+            }
+            judge.user_with(user, bits, Over { all, parts }, &regained);
             done += 1;
             progress.at(done);
         }
@@ -411,8 +431,9 @@ pub fn told(equivalence: &Equivalence) -> String {
     told.push_str(&others("  ", verdict.users_differing, verdict.named.len()));
     for difference in equivalence.modules.iter().take(TOLD_MAX) {
         let (there, here) = if difference.before { ("on", "off") } else { ("off", "on") };
+        let accepted = if difference.accepted { " (accepted)" } else { "" };
         told.push_str(&format!(
-            "  organization {}: {} is {there} in the other system and {here} here\n",
+            "  organization {}: {} is {there} in the other system and {here} here{accepted}\n",
             difference.organization, difference.module
         ));
     }

@@ -17,8 +17,9 @@ use charter_adopt::following::Following;
 use charter_adopt::named::{self, Named};
 use charter_adopt::over_all::OverAll;
 use charter_adopt::plan::{Ground, Plan, more};
+use charter_adopt::removals::Removals;
 use charter_adopt::rows::{Making, Rows, Source};
-use charter_adopt::taken::{Decided, Removals};
+use charter_adopt::taken::Decided;
 use charter_app::text;
 use charter_kernel::{Key, OrganizationId, counted};
 use serde::Deserialize;
@@ -111,8 +112,7 @@ pub async fn look(client: &Client, ground: &Ground<'_>, here: &Here) -> Result<L
     }
     drop(progress);
     let mut removals = following.removals();
-    let (kept, is_noted) = taken::kept(client, &here.source).await?;
-    (removals.kept, removals.is_unnoted) = (kept, !is_noted);
+    removals.keep(taken::kept(client, &here.source).await?);
     let (mut changes, mut stopping, left) = following.end();
     stopping.extend(logins_taken(client, &changes).await?);
     let mut named = named::accounts(&changes);
@@ -241,7 +241,7 @@ pub async fn as_planned(
     let newest = runs::newest(client, &plan.source, &["applied", "applying", "failed"]).await?;
     let begun = newest.clone().filter(|run| super::here::text(run, "plan_hash") == plan.hash);
     if begun.as_ref().is_some_and(|run| super::here::text(run, "state") == "applied") {
-        return Ok((Changes::default(), taken::of_newest(client, ground, here).await?));
+        return Ok((Changes::default(), taken::of_newest(client, ground, here, &plan.accepted).await?));
     }
     if begun.is_none() && newest.as_ref().map(runs::number) != plan.follows {
         return Err(Failure::new("another run came or went since the plan was made: make the plan again"));

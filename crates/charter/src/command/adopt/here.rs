@@ -103,6 +103,8 @@ pub async fn links(client: &Client, source: &Key, known: &mut Known) -> Result<(
                 let legacy_id = text(link, "legacy_id").to_owned();
                 if link.get("stands") == Some(&Value::Bool(true)) {
                     known.standing.push((legacy_id.clone(), OrganizationId(organization)));
+                } else if text(link, "status") != "active" && link.get("opens") != Some(&Value::Bool(true)) {
+                    known.closed.insert(legacy_id.clone());
                 }
                 known.organizations.insert(legacy_id, (OrganizationId(organization), key));
             }

@@ -50,8 +50,8 @@ pub fn source_of(matches: &ArgMatches) -> Result<Key> {
 pub fn accept() -> Arg {
     Arg::new(ACCEPT).long(ACCEPT).value_name("NAME").action(ArgAction::Append).help(
         "Accept what becomes of a role, by its name there; or flag:superuser, flag:logins, account:LOGIN, organization:KEY, member:LOGIN, orphan, \
-         missing_login, unfit_login, condition. What people took away here comes back with back:LOGIN, and stays away with away:LOGIN or flag:away. \
-         Can be given again",
+         missing_login, unfit_login, condition. What people took away here comes back with back:LOGIN, and stays away with away:LOGIN or flag:away; \
+         new:LOGIN gives what is new there and gives some of it. Modules that people removed: modules-back:KEY, modules-away:KEY. Can be given again",
     )
 }
 
@@ -230,6 +230,7 @@ fn made(
             ground.misnamed(&asked.accepted, &gone_roles, &known),
             looked.stopping,
             stopped::here(&ground, &here.accounts).into_iter().collect(),
+            stopped::organizations(&ground, &here.known).into_iter().collect(),
         ]
         .concat(),
         gone_roles,

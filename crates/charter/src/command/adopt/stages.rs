@@ -138,7 +138,8 @@ impl Stages<'_> {
         here::links(client, &self.work.plan.source, &mut known).await.map_err(&stage)?;
         let plan = self.work.plan;
         let accepted = Accepted { names: &plan.accepted, beyond: &plan.beyond };
-        let equivalence = equivalence::compare(client, self.ground, &known, accepted, desk.run);
+        let equivalence =
+            equivalence::compare(client, &self.here.source, self.ground, &known, accepted, desk.run);
         let equivalence = equivalence.await.map_err(&stage)?;
         let (text, lines) = self.proof(desk.run, &equivalence).await.map_err(&stage)?;
         let path = record::folder(&self.work.configuration.data).join(format!("proof-{:06}.json", desk.run));

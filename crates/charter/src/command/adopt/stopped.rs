@@ -1,13 +1,14 @@
-//! Accounts that users of the other system would come to, and that nobody lets act here: what a run gave to these would fail its proof, so the
-//! plan names them.
+//! Accounts that users of the other system would come to, and organizations that a run would write into, which somebody stopped here: what a run
+//! gave there would fail its proof, so the plan names them.
 
 use super::here::Coming;
-use charter_adopt::following::STOPPED_HERE;
+use charter_adopt::following::{CLOSED_HERE, STOPPED_HERE};
 use charter_adopt::plan::{Ground, more};
-use charter_adopt::rules::Asking;
+use charter_adopt::rows::{Known, Making};
+use charter_adopt::rules::{Asking, is_open};
 use std::collections::BTreeSet;
 
-/// Accounts that are told by their logins.
+/// Accounts that are told by their logins, and organizations by their keys.
 const TOLD_MAX: usize = 5;
 
 /// Names those whose users may do something there. Accounts that are linked to other users of the source are looked at with what stands.
@@ -29,4 +30,19 @@ pub fn here(ground: &Ground<'_>, accounts: &[Coming]) -> Option<String> {
     let first: Vec<&str> = logins.iter().take(TOLD_MAX).copied().collect();
     let rest = more(logins.len() as u64, first.len());
     (!logins.is_empty()).then(|| format!("{STOPPED_HERE} ({}{rest})", first.join(", ")))
+}
+
+/// Names organizations of runs that were taken back which people closed, and which are open there.
+pub fn organizations(ground: &Ground<'_>, known: &Known) -> Option<String> {
+    if known.closed.is_empty() {
+        return None;
+    }
+    let making = Making::new(ground.source(known, 0));
+    let places = making.organizations().iter().zip(0..);
+    let closed =
+        places.filter(|(row, at)| known.closed.contains(&row.legacy_id) && is_open(ground.facts, *at));
+    let keys: BTreeSet<&str> = closed.map(|(row, _)| row.key.as_str()).collect();
+    let first: Vec<&str> = keys.iter().take(TOLD_MAX).copied().collect();
+    let rest = more(keys.len() as u64, first.len());
+    (!keys.is_empty()).then(|| format!("{CLOSED_HERE} ({}{rest})", first.join(", ")))
 }

@@ -8,10 +8,11 @@ use crate::output;
 use charter_adopt::away::{self, Away, Kept, What};
 use charter_adopt::change::Changes;
 use charter_adopt::plan::{Ground, Plan, more};
-use charter_adopt::taken::{self, Becomes, Decided, Found, Removals, TakenAway, UNNOTED};
+use charter_adopt::removals::{KeptAway, Removals};
+use charter_adopt::taken::{self, Becomes, Decided, Found, TakenAway, UNNOTED};
 use charter_kernel::{Key, OrganizationId, PrincipalId, counted};
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 /// Rows of one page, and of one call.
 const PAGE: &str = "50000";
@@ -27,9 +28,18 @@ fn kept_row(row: &Value) -> Option<Kept> {
     Some((OrganizationId(organization), PrincipalId(principal), what))
 }
 
-/// What the newest run of a source keeps away, and whether removals were noted since.
-pub async fn kept(client: &Client, source: &Key) -> Result<(HashSet<Kept>, bool)> {
-    let mut kept = HashSet::new();
+fn gives(row: &Value) -> Vec<String> {
+    let gives = row.get("gives").and_then(Value::as_array).into_iter().flatten();
+    gives.filter_map(|pattern| Some(pattern.as_str()?.to_owned())).collect()
+}
+
+fn module_row(row: &Value) -> Option<(OrganizationId, String)> {
+    Some((OrganizationId(id(row, "organization")?), text(row, "module").to_owned()))
+}
+
+/// What the newest run of a source keeps away, and whether removals were noted since; and modules that people removed.
+pub async fn kept(client: &Client, source: &Key) -> Result<KeptAway> {
+    let mut away = KeptAway::default();
     let mut last: Option<Value> = None;
     loop {
         let mut call = Call::new("GET", "/api/v1/adoption/kept-away").ask("source", source.as_str());
@@ -40,13 +50,17 @@ pub async fn kept(client: &Client, source: &Key) -> Result<(HashSet<Kept>, bool)
         }
         let page = send(client, &call.ask("limit", PAGE)).await?.json()?;
         let items = page.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+        let unknown = || Failure::new("the service told of what is kept away in words unknown here");
         for row in &items {
-            let unknown = || Failure::new("the service told of what is kept away in words unknown here");
-            kept.insert(kept_row(row).ok_or_else(unknown)?);
+            away.kept.insert(kept_row(row).ok_or_else(unknown)?, gives(row));
+        }
+        for row in page.get("modules").and_then(Value::as_array).into_iter().flatten() {
+            away.modules.push(module_row(row).ok_or_else(unknown)?);
         }
         last = items.into_iter().next_back();
         if page.get("more") != Some(&Value::Bool(true)) || last.is_none() {
-            return Ok((kept, page.get("noted") != Some(&Value::Bool(false))));
+            away.is_unnoted = page.get("noted") == Some(&Value::Bool(false));
+            return Ok(away);
         }
     }
 }
@@ -64,14 +78,18 @@ pub fn decide(
     (found, decided)
 }
 
-/// What the newest run of a source keeps away of what the other system gives now.
-pub async fn of_newest(client: &Client, ground: &Ground<'_>, here: &Here) -> Result<Away> {
-    let (kept, _) = kept(client, &here.source).await?;
-    if kept.is_empty() {
-        return Ok(Away::default());
-    }
-    let removals = Removals::of_kept(kept);
-    Ok(decide(ground, here, &Changes::default(), &removals, &BTreeSet::new()).1.away)
+/// What the newest run of a source keeps away of what the other system gives now, and the modules that were accepted as people left them.
+pub async fn of_newest(
+    client: &Client,
+    ground: &Ground<'_>,
+    here: &Here,
+    accepted: &BTreeSet<String>,
+) -> Result<Away> {
+    let kept = kept(client, &here.source).await?;
+    let removals = Removals::of_kept(KeptAway { is_unnoted: false, ..kept });
+    let is_left = |name: &&String| *name == taken::KEEP_ALL || name.starts_with(taken::MODULES_AWAY);
+    let accepted = accepted.iter().filter(is_left).cloned().collect();
+    Ok(decide(ground, here, &Changes::default(), &removals, &accepted).1.away)
 }
 
 fn first(logins: &BTreeSet<String>) -> String {
@@ -120,7 +138,7 @@ pub fn told(plan: &Plan) -> String {
     let TakenAway { open, back, away, named, .. } = &plan.taken;
     let all = open + back + away;
     if all == 0 {
-        return String::new();
+        return modules_told(&plan.taken);
     }
     let parts = [(open, "not decided"), (back, "given back"), (away, "kept away")];
     let parts: Vec<String> = parts
@@ -145,6 +163,26 @@ pub fn told(plan: &Plan) -> String {
     let more = more(all, named.len().min(TOLD_MAX));
     if !more.is_empty() {
         told.push_str(&format!(" {more}: the file of the plan names the first thousand\n"));
+    }
+    told + &modules_told(&plan.taken)
+}
+
+/// What is told of modules that people removed, by organization.
+fn modules_told(taken: &TakenAway) -> String {
+    let mut told = String::new();
+    for it in taken.modules.iter().take(TOLD_MAX) {
+        let becomes = match it.becomes {
+            Becomes::Open => "not decided",
+            Becomes::Back => "switched as the other system says",
+            Becomes::Away => "left as people left them",
+        };
+        let count = counted(it.modules.len() as u64, "module", "modules");
+        let heading = format!("{count} removed by hand in {}: ", it.organization);
+        told.push_str(&output::wrapped(&heading, becomes));
+    }
+    let more = more(taken.modules.len() as u64, taken.modules.len().min(TOLD_MAX));
+    if !more.is_empty() {
+        told.push_str(&format!(" {more} organizations: the file of the plan names them\n"));
     }
     told
 }

@@ -161,10 +161,10 @@ async fn proved(
     let mapping = found.mapping.as_ref().ok_or_else(|| Failure::new("there is no mapping"))?;
     let mut ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
-    ground.away = taken::of_newest(client, &ground, &here).await?;
+    ground.away = taken::of_newest(client, &ground, &here, &plan.accepted).await?;
     let accepted = Accepted { names: &plan.accepted, beyond: &plan.beyond };
     let equivalence =
-        equivalence::compare(client, &ground, &here.known, accepted, runs::number(&run)).await?;
+        equivalence::compare(client, source, &ground, &here.known, accepted, runs::number(&run)).await?;
     let mut names = accepting::known(client, source, &here.known, ground.strangers(&typed)).await?;
     names.extend(equivalence.members.iter().map(UnknownMember::name));
     let gone = runs::known_roles(client, source, ground.missing_roles(&typed)).await?;

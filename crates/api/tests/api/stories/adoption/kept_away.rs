@@ -1,6 +1,6 @@
 //! What people remove by hand of what runs gave: told to the next plan, and kept away where a run was told so, in shadow mode too.
 
-use super::{HOLDER, company, id};
+use super::{HOLDER, RUNS, company, id, plan};
 use crate::stories::{ANN, Story, Who};
 use charter_app::shadow::{Answering, LegacyAnswer, LegacyQuestion, LegacyRule};
 use charter_testkit::both_engines;
@@ -21,6 +21,11 @@ impl LegacyRule for Generous {
 impl Story {
     async fn removed(&self, shop: &str) -> Value {
         self.held(shop).await["removed"].clone()
+    }
+
+    async fn removed_ids(&self, shop: &str) -> Value {
+        let removed = self.removed(shop).await;
+        removed["rights"].as_array().unwrap().iter().map(|it| it["id"].clone()).collect()
     }
 
     async fn remove(&self, path: &str) {
@@ -57,8 +62,19 @@ both_engines!(what_people_remove_is_told_until_a_run_gave_it_and_took_it_away_it
     story.remove("roles/adopted_clerk").await;
     story.remove("members/bob@shop.example").await;
     let rights = json!([id(first, 21), id(first, 22), id(first, 31)]);
-    let told = json!({"rights": rights, "members": [bob], "roles": ["adopted_clerk"]});
-    assert_eq!(story.removed(&shop).await, told);
+    assert_eq!(story.removed_ids(&shop).await, rights);
+    let told = story.removed(&shop).await;
+    assert_eq!((&told["members"], &told["roles"]), (&json!([bob]), &json!(["adopted_clerk"])));
+    let gave = &told["rights"][0];
+    assert_eq!(
+        (&gave["principal"], &gave["kind"], &gave["key"]),
+        (&json!(ann), &json!("assignment"), &json!("adopted_clerk"))
+    );
+    let gives = gave["gives"].to_string();
+    assert!(
+        gives.contains(READ) && gives.contains("sales.invoices.read"),
+        "what the role gave then: {gives}"
+    );
     // A run gives some of it back, and the run after it takes that away.
     let second = story.begin("p2").await;
     let back = json!({
@@ -75,9 +91,34 @@ both_engines!(what_people_remove_is_told_until_a_run_gave_it_and_took_it_away_it
     let gone = json!({"assignments": [{"id": id(second, 21), "organization": shop}]});
     story.changes(third, gone).await.is(200);
     story.prove(third).await;
-    assert_eq!(story.removed(&shop).await["rights"], json!([id(first, 22), id(first, 31)]));
+    assert_eq!(story.removed_ids(&shop).await, json!([id(first, 22), id(first, 31)]));
     story.undo(third, "before", false).await;
-    assert_eq!(story.removed(&shop).await["rights"], rights);
+    assert_eq!(story.removed_ids(&shop).await, rights);
+});
+
+both_engines!(what_another_sources_run_took_away_hides_nothing, async |database| {
+    let story = Story::company(database).await;
+    let first = story.begin("p1").await;
+    story.rows(first, company(first)).await.is(200);
+    story.prove(first).await;
+    let (shop, ann) = (id(first, 1), id(first, 11));
+    story.remove(&format!("assignments/{}", id(first, 21))).await;
+    assert_eq!(story.removed_ids(&shop).await, json!([id(first, 21)]));
+    // The other source gives ann the same in the same organization, and takes it away again.
+    let other = async |hash: &str| {
+        let mut body = plan(hash, HOLDER);
+        body["source"] = json!("other");
+        story.post(Who::Operator, RUNS, body).await.is(201).body["run"].as_u64().unwrap()
+    };
+    let second = other("p2").await;
+    let row = json!({"id": id(second, 21), "organization": shop, "role": "adopted_clerk", "principal": ann});
+    story.rows(second, json!({"holder": HOLDER, "assignments": [row]})).await.is(200);
+    story.prove(second).await;
+    let third = other("p3").await;
+    let gone = json!({"assignments": [{"id": id(second, 21), "organization": shop}]});
+    story.changes(third, gone).await.is(200);
+    story.prove(third).await;
+    assert_eq!(story.removed_ids(&shop).await, json!([id(first, 21)]));
 });
 
 both_engines!(what_a_run_keeps_away_is_told_and_stops_in_shadow_mode, async |database| {
@@ -117,7 +158,7 @@ both_engines!(what_a_run_keeps_away_is_told_and_stops_in_shadow_mode, async |dat
     assert_eq!(story.changes(second, all).await.is(200).body["changed"]["kept_away"], 0);
     assert_eq!(
         story.kept("").await,
-        json!({"noted": true, "items": [], "more": false}),
+        json!({"noted": true, "items": [], "modules": [], "more": false}),
         "not before its proof"
     );
     assert_eq!(story.asked(login, READ).await, ["allow", "legacy"]);
@@ -125,7 +166,10 @@ both_engines!(what_a_run_keeps_away_is_told_and_stops_in_shadow_mode, async |dat
     let one = story.kept("&limit=1").await;
     assert_eq!((&one["items"], &one["more"]), (&json!([clerk]), &json!(true)));
     let after = format!("&organization={shop}&principal={ann}&kind=assignment&key=adopted_clerk");
-    assert_eq!(story.kept(&after).await, json!({"noted": true, "items": [grant], "more": false}));
+    assert_eq!(
+        story.kept(&after).await,
+        json!({"noted": true, "items": [grant], "modules": [], "more": false})
+    );
     let half = format!("/api/v1/adoption/kept-away?source=legacy&organization={shop}");
     story.get(Who::Operator, &half).await.is_problem(422, "invalid");
     story.get(ANN, "/api/v1/adoption/kept-away?source=legacy").await.is(403);

@@ -1,0 +1,73 @@
+//! Modules that people removed of what runs switched: they stay so until somebody says otherwise, and the plan says so.
+
+use crate::adopt_run::{Erp, check};
+use crate::adopt_taken::APPROVED;
+use charter_testkit::{both_engines, database::TestDatabase};
+use serde_json::json;
+
+const ZERO: &str = "user0@toys.example";
+const POST: &str = "finance.journal_entries.create";
+
+/// An organization whose modules go by its document again, as the guide says, with finance off.
+async fn truncated(database: &TestDatabase) -> Erp<'_> {
+    let erp = Erp::taken_over(database, 20).await;
+    let words = ["entitlements", "truncate", "--org", "toys-co", "--reason", "by the document", "--yes"];
+    erp.run(&words).ended(0);
+    let document = r#"{"crm":true}"#;
+    erp.run(&["organizations", "enabled-modules", "--org", "toys-co", "--enabled-modules", document])
+        .ended(0);
+    assert_eq!(check(&erp, "toys-co", ZERO, POST), 1);
+    database
+        .maintain("insert into users values (900, 'new@toys.example', 'New', 'Viewer', true, 1, null)")
+        .await
+        .unwrap();
+    erp
+}
+
+both_engines!(modules_that_people_removed_stay_so_once_that_is_said, async |database: TestDatabase| {
+    let erp = truncated(&database).await;
+    let (plan, obstacles) = erp.obstacles(&[]);
+    assert!(obstacles.contains("people removed modules") && obstacles.contains("toys-co"), "{obstacles}");
+    assert_eq!(plan["taken"]["modules"].as_array().unwrap().len(), 1, "{plan:#}");
+    assert_eq!(plan["taken"]["modules"][0]["becomes"], "open");
+    erp.apply(&[]).ended(2);
+    let away = ["--accept", "modules-away:toys-co"];
+    let before = erp.rows().await;
+    let plan = erp.plan(&[&away[..], &["--json"]].concat()).ended(0).json();
+    assert_eq!(plan["plan"]["taken"]["modules"][0]["becomes"], "away", "{plan:#}");
+    erp.apply(&[]).ended(0);
+    assert_eq!(before["org_entitlements"], erp.rows().await["org_entitlements"], "no row came back");
+    assert_eq!(check(&erp, "toys-co", ZERO, POST), 1);
+    // The proof names what differs as accepted, and so does verify.
+    let told = erp.verify().ended(0).json();
+    let equivalence = &told["proof"]["equivalence"];
+    let modules = equivalence["modules"].as_array().unwrap();
+    assert!(
+        modules.iter().any(|it| it["module"] == "finance") && modules.iter().all(|it| it["accepted"] == true)
+    );
+    let named = equivalence["verdict"]["named"].to_string();
+    assert!(named.contains(ZERO), "{named}");
+    // The same plan is the same run, and the next one asks again.
+    erp.plan(&away).ended(0);
+    let applied = erp.apply(&["--json"]).ended(0).json();
+    assert_eq!(applied["changed"], false, "{applied:#}");
+    assert!(erp.obstacles(&[]).1.contains("toys-co"));
+});
+
+both_engines!(modules_that_people_removed_come_back_by_name, async |database: TestDatabase| {
+    let erp = truncated(&database).await;
+    let back = [&["--accept", "modules-back:toys-co"][..], &APPROVED].concat();
+    assert!(erp.obstacles(&back[..2]).1.contains("two people by name"));
+    assert!(
+        erp.obstacles(&[&back[..], &["--accept", "modules-away:toys-co"]].concat())
+            .1
+            .contains("say one of both")
+    );
+    erp.follow(&back);
+    assert_eq!(check(&erp, "toys-co", ZERO, POST), 0);
+    assert_eq!(erp.verify().ended(0).json()["proof"]["equivalence"]["modules"], json!([]));
+    erp.plan(&[]).ended(0);
+    // Whoever takes that run back is where people left it.
+    erp.run(&["adopt", "rollback"]).ended(0);
+    assert_eq!(check(&erp, "toys-co", ZERO, POST), 1);
+});
