@@ -12,7 +12,7 @@ use crate::proof::{Beyond, Difference, Judge, OVER_ALL, Over, SUPERUSER, Verdict
 use crate::rows::{Counts, Known, Making, OrganizationRow, Rows, Source};
 use crate::rules::{Asking, Rules};
 use crate::source::System;
-use crate::taken::{self, Becomes as Decided, TakenAway};
+use crate::taken::TakenAway;
 use crate::universe::{Universe, Unnamed};
 use charter_kernel::catalogue::Catalogue;
 use charter_kernel::{Key, count};
@@ -27,8 +27,6 @@ pub const FORMAT: u32 = 2;
 const UNFIT_LOGIN: &str = "unfit_login";
 /// New organizations that a plan names; all are counted.
 const NEW_MAX: usize = 1_000;
-/// Rights that people took away which are told one by one.
-const TAKEN_TOLD: usize = 5;
 /// How many people approve what gives somebody more.
 const APPROVERS: usize = 2;
 
@@ -201,7 +199,7 @@ impl Plan {
                 parts(codes)
             ));
         }
-        all.extend(self.taken_obstacles());
+        all.extend(self.taken.obstacles(people(&self.approved_by) >= APPROVERS));
         if self.verdict.gains > 0 && self.verdict.unaccepted == 0 && people(&self.approved_by) < APPROVERS {
             all.push(format!(
                 "{}: that wants two people by name, --approved-by NAME twice",
@@ -209,66 +207,6 @@ impl Plan {
             ));
         }
         all
-    }
-
-    /// What has to be said of what people took away by hand.
-    fn taken_obstacles(&self) -> Vec<String> {
-        let (open, back) = (self.taken.open, self.taken.back);
-        let rights = |count| count::counted(count, "right or membership", "rights and memberships");
-        let mut all = Vec::new();
-        if open > 0 {
-            let first = self.taken.named.iter().filter(|it| it.becomes == Decided::Open).take(TAKEN_TOLD);
-            let first: Vec<String> =
-                first.map(|it| format!("{}: {} in {}", it.login, it.what, it.organization)).collect();
-            all.push(format!(
-                "people took away {} that the other system still gives ({}{}): accept each as given back with --accept back:LOGIN, or as kept \
-                 away with --accept away:LOGIN; --accept {} keeps all of it away{}",
-                rights(open),
-                first.join(", "),
-                more(open, first.len()),
-                taken::KEEP_ALL,
-                self.other_words(),
-            ));
-        }
-        let modules: Vec<&str> =
-            self.taken.modules_that(Decided::Open).map(|it| it.organization.as_str()).collect();
-        if !modules.is_empty() {
-            let first = modules.len().min(TAKEN_TOLD);
-            all.push(format!(
-                "people removed modules that runs had switched in {} ({}{}): accept each as it was with --accept modules-back:KEY, or as people left \
-                 it with --accept modules-away:KEY; --accept {} leaves all so",
-                count::counted(modules.len() as u64, "organization", "organizations"),
-                modules.iter().take(first).copied().collect::<Vec<_>>().join(", "),
-                more(modules.len() as u64, first),
-                taken::KEEP_ALL
-            ));
-        }
-        let is_back = back > 0 || self.taken.modules_that(Decided::Back).next().is_some();
-        if all.is_empty() && is_back && people(&self.approved_by) < APPROVERS {
-            all.push(match back {
-                0 => "modules that people removed come back: that wants two people by name, --approved-by NAME twice"
-                    .to_owned(),
-                back => format!(
-                    "{} that people took away {} given back: that wants two people by name, --approved-by NAME twice",
-                    rights(back),
-                    if back == 1 { "is" } else { "are" }
-                ),
-            });
-        }
-        all
-    }
-
-    /// What else may be said of what is open: of roles that are new there, and of those that give more.
-    fn other_words(&self) -> String {
-        let open = || self.taken.named.iter().filter(|it| it.becomes == Decided::Open);
-        let mut words = String::new();
-        if open().any(|it| it.what.ends_with(taken::IS_NEW)) {
-            words.push_str("; --accept new:LOGIN gives what is new there, and nothing besides");
-        }
-        if open().any(|it| it.what.ends_with(taken::IS_MORE)) {
-            words.push_str("; what gives more is given back, or the role is taken from them here");
-        }
-        words
     }
 }
 
