@@ -3,12 +3,9 @@
 use crate::accepting::{CONDITION, MISSING_LOGIN, ORPHAN, UNFIT_LOGIN};
 use crate::plan::{Plan, more};
 use crate::proof::{Difference, OVER_ALL};
-use crate::taken::{self, Becomes as Decided};
 use charter_kernel::count;
 use std::collections::BTreeSet;
 
-/// Rights that people took away which are told one by one.
-const TAKEN_TOLD: usize = 5;
 /// How many people approve what gives somebody more.
 const APPROVERS: usize = 2;
 /// Names that are told of one kind.
@@ -56,7 +53,7 @@ impl Plan {
                 parts(codes)
             ));
         }
-        all.extend(self.taken_obstacles());
+        all.extend(self.taken.obstacles(people(&self.approved_by) >= APPROVERS));
         if people(&self.approved_by) < APPROVERS {
             all.extend(self.lifting_obstacle());
         }
@@ -154,66 +151,6 @@ impl Plan {
         (!what.is_empty()).then(|| {
             format!("{}: that wants two people by name, --approved-by NAME twice", what.join(", and "))
         })
-    }
-
-    /// What has to be said of what people took away by hand.
-    fn taken_obstacles(&self) -> Vec<String> {
-        let (open, back) = (self.taken.open, self.taken.back);
-        let rights = |count| count::counted(count, "right or membership", "rights and memberships");
-        let mut all = Vec::new();
-        if open > 0 {
-            let first = self.taken.named.iter().filter(|it| it.becomes == Decided::Open).take(TAKEN_TOLD);
-            let first: Vec<String> =
-                first.map(|it| format!("{}: {} in {}", it.login, it.what, it.organization)).collect();
-            all.push(format!(
-                "people took away {} that the other system still gives ({}{}): accept each as given back with --accept back:LOGIN, or as kept \
-                 away with --accept away:LOGIN; --accept {} keeps all of it away{}",
-                rights(open),
-                first.join(", "),
-                more(open, first.len()),
-                taken::KEEP_ALL,
-                self.other_words(),
-            ));
-        }
-        let modules: Vec<&str> =
-            self.taken.modules_that(Decided::Open).map(|it| it.organization.as_str()).collect();
-        if !modules.is_empty() {
-            let first = modules.len().min(TAKEN_TOLD);
-            all.push(format!(
-                "people removed modules that runs had switched in {} ({}{}): accept each as it was with --accept modules-back:KEY, or as people left \
-                 it with --accept modules-away:KEY; --accept {} leaves all so",
-                count::counted(modules.len() as u64, "organization", "organizations"),
-                modules.iter().take(first).copied().collect::<Vec<_>>().join(", "),
-                more(modules.len() as u64, first),
-                taken::KEEP_ALL
-            ));
-        }
-        let is_back = back > 0 || self.taken.modules_that(Decided::Back).next().is_some();
-        if all.is_empty() && is_back && people(&self.approved_by) < APPROVERS {
-            all.push(match back {
-                0 => "modules that people removed come back: that wants two people by name, --approved-by NAME twice"
-                    .to_owned(),
-                back => format!(
-                    "{} that people took away {} given back: that wants two people by name, --approved-by NAME twice",
-                    rights(back),
-                    if back == 1 { "is" } else { "are" }
-                ),
-            });
-        }
-        all
-    }
-
-    /// What else may be said of what is open: of roles that are new there, and of those that give more.
-    fn other_words(&self) -> String {
-        let open = || self.taken.named.iter().filter(|it| it.becomes == Decided::Open);
-        let mut words = String::new();
-        if open().any(|it| it.what.ends_with(taken::IS_NEW)) {
-            words.push_str("; --accept new:LOGIN gives what is new there, and nothing besides");
-        }
-        if open().any(|it| it.what.ends_with(taken::IS_MORE)) {
-            words.push_str("; what gives more is given back, or the role is taken from them here");
-        }
-        words
     }
 }
 

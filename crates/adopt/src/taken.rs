@@ -5,10 +5,10 @@
 use crate::away::{Away, Kept, What};
 use crate::change::{Changes, lower};
 use crate::effect::Effects;
-use crate::plan::Ground;
+use crate::plan::{Ground, more};
 use crate::removals::Removals;
 use crate::rows::{Known, Making, Rows};
-use charter_kernel::{OrganizationId, PrincipalId};
+use charter_kernel::{OrganizationId, PrincipalId, counted};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -33,6 +33,8 @@ const MODULES_BACK: &str = "modules-back:";
 pub const MODULES_AWAY: &str = "modules-away:";
 /// Rights that are named one by one; all are counted.
 const NAMED_MAX: usize = 1_000;
+/// Rights and organizations that are told one by one of what nobody decided.
+const TOLD_MAX: usize = 5;
 
 /// A right of a user that a run would give, and that people took away or a run kept away.
 #[derive(Debug, Clone)]
@@ -242,6 +244,66 @@ impl TakenAway {
     /// The modules of which something becomes, organization by organization.
     pub fn modules_that(&self, becomes: Becomes) -> impl Iterator<Item = &NamedModules> {
         self.modules.iter().filter(move |it| it.becomes == becomes)
+    }
+
+    /// What has to be said of what people took away by hand.
+    pub(crate) fn obstacles(&self, is_approved: bool) -> Vec<String> {
+        let (open, back) = (self.open, self.back);
+        let rights = |count| counted(count, "right or membership", "rights and memberships");
+        let mut all = Vec::new();
+        if open > 0 {
+            let first = self.named.iter().filter(|it| it.becomes == Becomes::Open).take(TOLD_MAX);
+            let first: Vec<String> =
+                first.map(|it| format!("{}: {} in {}", it.login, it.what, it.organization)).collect();
+            all.push(format!(
+                "people took away {} that the other system still gives ({}{}): accept each as given back with --accept back:LOGIN, or as kept \
+                 away with --accept away:LOGIN; --accept {} keeps all of it away{}",
+                rights(open),
+                first.join(", "),
+                more(open, first.len()),
+                KEEP_ALL,
+                self.other_words(),
+            ));
+        }
+        let modules: Vec<&str> =
+            self.modules_that(Becomes::Open).map(|it| it.organization.as_str()).collect();
+        if !modules.is_empty() {
+            let first = modules.len().min(TOLD_MAX);
+            all.push(format!(
+                "people removed modules that runs had switched in {} ({}{}): accept each as it was with --accept modules-back:KEY, or as people left \
+                 it with --accept modules-away:KEY; --accept {} leaves all so",
+                counted(modules.len() as u64, "organization", "organizations"),
+                modules.iter().take(first).copied().collect::<Vec<_>>().join(", "),
+                more(modules.len() as u64, first),
+                KEEP_ALL
+            ));
+        }
+        let is_back = back > 0 || self.modules_that(Becomes::Back).next().is_some();
+        if all.is_empty() && is_back && !is_approved {
+            all.push(match back {
+                0 => "modules that people removed come back: that wants two people by name, --approved-by NAME twice"
+                    .to_owned(),
+                back => format!(
+                    "{} that people took away {} given back: that wants two people by name, --approved-by NAME twice",
+                    rights(back),
+                    if back == 1 { "is" } else { "are" }
+                ),
+            });
+        }
+        all
+    }
+
+    /// What else may be said of what is open: of roles that are new there, and of those that give more.
+    fn other_words(&self) -> String {
+        let open = || self.named.iter().filter(|it| it.becomes == Becomes::Open);
+        let mut words = String::new();
+        if open().any(|it| it.what.ends_with(IS_NEW)) {
+            words.push_str("; --accept new:LOGIN gives what is new there, and nothing besides");
+        }
+        if open().any(|it| it.what.ends_with(IS_MORE)) {
+            words.push_str("; what gives more is given back, or the role is taken from them here");
+        }
+        words
     }
 }
 
