@@ -4,6 +4,9 @@ use crate::lint::{Lint, Weight};
 use charter_kernel::catalogue::{Catalogue, Severity};
 use std::collections::BTreeSet;
 
+/// The module of codes that come with the adoption of another system, and go when that is taken back.
+const ADOPTED: &str = "adopted";
+
 pub(super) fn findings(old: &Catalogue, new: &Catalogue) -> Vec<Lint> {
     let mut found = Vec::new();
     let mut add = |severity, rule, at: String, what: String| found.push(Lint { severity, rule, at, what });
@@ -12,6 +15,10 @@ pub(super) fn findings(old: &Catalogue, new: &Catalogue) -> Vec<Lint> {
         let code = &permission.code;
         let at = format!("permissions.{code}");
         match new.permission(code.as_str()) {
+            None if code.module() == ADOPTED => {
+                let what = "is gone with the adoption that brought it; whoever had it by that has it no more";
+                add(Weight::Warning, "adopted_code_vanished", at, what.to_owned());
+            }
             None if !retired.contains(code.as_str()) => {
                 add(
                     Weight::Error,

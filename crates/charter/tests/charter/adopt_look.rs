@@ -99,6 +99,12 @@ both_engines!(codes_are_told_before_there_is_an_installation, async |database: T
     erp.apply(&[]).ended(0);
     let told = erp.run(&["catalogue", "show", "--json"]).ended(0);
     assert!(told.out.contains("adopted.warehouse_2a625c25.move_oldpallet_d31c9404"));
+    // They go with the last run that stands, and come back with the next.
+    erp.run(&["adopt", "rollback"]).ended(0);
+    let told = erp.run(&["catalogue", "export"]).ended(0);
+    assert!(!told.out.contains("Taken over: "), "{}", told.out);
+    erp.apply(&[]).ended(0);
+    erp.verify().ended(0);
 });
 
 both_engines!(a_plan_that_was_approved_is_not_written_over, async |database: TestDatabase| {

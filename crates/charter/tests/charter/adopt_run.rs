@@ -508,6 +508,7 @@ both_engines!(a_plan_that_was_written_by_hand_is_carried_out_by_nobody, async |d
     let mut plan: charter_adopt::plan::Plan =
         serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     plan.approved_by.clear();
+    plan.over_all = charter_adopt::over_all::OverAll::default();
     plan.verdict =
         charter_adopt::proof::Verdict { named: Vec::new(), gains: 0, users_gaining: 0, ..plan.verdict };
     plan.hash = plan.sum();

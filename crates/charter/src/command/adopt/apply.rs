@@ -25,7 +25,7 @@ use charter_adopt::plan::{self as planned, Ground, Plan, catalogue_sum};
 use charter_adopt::taken::{BACK, Found};
 use clap::{Arg, Command};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const PLAN: &str = "plan";
 const FROM: &str = "from";
@@ -213,13 +213,20 @@ fn as_planned(
     ground: &Ground<'_>,
     found: &Legacy,
     here: &Here,
-    changes: &Changes,
+    changes: Option<&Changes>,
 ) -> Result<()> {
     let unfit = |anomalies: &BTreeMap<String, u64>| anomalies.get(UNFIT_LOGIN).copied();
-    let none = Found::default();
-    let later = plan.follows.map(|_| (changes, &none));
-    let over_all = drift::over_all(ground, &here.known, later, &plan.accepted);
-    let is_known = |it: &Reaching| it.accepted || plan.accepted.contains(&format!("{BACK}{}", it.login));
+    // Of a run that is applied everything stands, and nothing of it is given.
+    let is_over_all_known = changes.is_none_or(|changes| {
+        let none = Found::default();
+        let later = plan.follows.map(|_| (changes, &none));
+        let found = drift::over_all(ground, &here.known, later, &plan.accepted);
+        let is_back = |it: &Reaching| plan.accepted.contains(&format!("{BACK}{}", it.login));
+        let named: BTreeSet<&str> = plan.over_all.named.iter().map(|it| it.login.as_str()).collect();
+        let is_cut = plan.over_all.users > named.len() as u64;
+        let is_named = |it: &Reaching| is_cut || named.contains(it.login.as_str());
+        found.named.iter().all(|it| is_back(it) || (it.accepted && is_named(it)))
+    });
     let (new, _) = ground.new_organizations(&here.known, &[]);
     let key = |legacy_id: &str| plan.new_organizations.iter().find(|it| it.legacy_id == legacy_id);
     if let Some(other) = new.iter().find(|it| key(&it.legacy_id).is_some_and(|planned| planned.key != it.key))
@@ -233,7 +240,7 @@ fn as_planned(
         && ground.without_before() == plan.without_before
         && ground.intent.unmapped == plan.unmapped
         && ground.roles() == plan.roles
-        && over_all.named.iter().all(is_known)
+        && is_over_all_known
         && ground.unseen() == plan.unseen
         && ground.lifted(&found.heard.anomalies) == plan.lifted
         && found.heard.anomalies.losing(AnomalyKind::MissingLogin) == plan.nameless
@@ -273,9 +280,9 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
     let missing = || Failure::new("there is no installation");
     let client = here.client.as_ref().ok_or_else(missing)?;
-    let (changes, away) = follow::as_planned(client, &ground, here, plan).await?;
+    let (changes, away, is_applied) = follow::as_planned(client, &ground, here, plan).await?;
     ground.away = away;
-    as_planned(plan, &ground, found, here, &changes)?;
+    as_planned(plan, &ground, found, here, (!is_applied).then_some(&changes))?;
     for (login, codes) in here.beyond(&ground).await? {
         if !charter_adopt::proof::is_among(&codes, plan.beyond.get(&login)) {
             return Err(Failure::new(format!(

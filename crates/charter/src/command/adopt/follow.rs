@@ -231,17 +231,18 @@ pub async fn follows(client: &Client, plan: &mut Plan, is_more: bool) -> Result<
     Ok(is_unchanged.then_some(number))
 }
 
-/// Looks again, and refuses when it does not come to what the plan says; gives what changes and what stays away.
+/// Looks again, and refuses when it does not come to what the plan says; gives what changes and what stays away, and whether the run is applied
+/// already: then nothing is looked at.
 pub async fn as_planned(
     client: &Client,
     ground: &Ground<'_>,
     here: &Here,
     plan: &Plan,
-) -> Result<(Changes, Away)> {
+) -> Result<(Changes, Away, bool)> {
     let newest = runs::newest(client, &plan.source, &["applied", "applying", "failed"]).await?;
     let begun = newest.clone().filter(|run| super::here::text(run, "plan_hash") == plan.hash);
     if begun.as_ref().is_some_and(|run| super::here::text(run, "state") == "applied") {
-        return Ok((Changes::default(), taken::of_newest(client, ground, here, &plan.accepted).await?));
+        return Ok((Changes::default(), taken::of_newest(client, ground, here, &plan.accepted).await?, true));
     }
     if begun.is_none() && newest.as_ref().map(runs::number) != plan.follows {
         return Err(Failure::new("another run came or went since the plan was made: make the plan again"));
@@ -260,7 +261,7 @@ pub async fn as_planned(
         ));
     }
     if is_same && looked.stopping.is_empty() {
-        return Ok((looked.changes, decided.away));
+        return Ok((looked.changes, decided.away, false));
     }
     let why = looked.stopping.first().map(|why| format!(": {why}")).unwrap_or_default();
     Err(Failure::new(format!(
