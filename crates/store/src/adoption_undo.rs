@@ -106,7 +106,8 @@ const FORGET: Statement = listed!("delete from adopted_rows where run_no = $2 an
 const CLOSE: Statement = listed!("update organizations set status = 'closed', updated_at = $2 where status <> 'closed' and organization_id"; "");
 /// Those that people suspended or closed before are theirs to open.
 const NOTE_CLOSED: Statement = listed!(
-    "insert into adopted_closed (organization_id, closed_at) select o.organization_id, $2 from organizations o where o.status = 'active' and o.organization_id";
+    "insert into adopted_closed (organization_id, closed_at) select o.organization_id, $2 from organizations o \
+     where o.status <> 'closed' and o.status <> 'suspended' and o.organization_id";
     " on conflict (organization_id) do update set closed_at = excluded.closed_at"
 );
 const FORGET_USERS: Statement = Statement::new("delete from adopted_users where run_no = $1");

@@ -169,6 +169,7 @@ async fn every_table_of_an_organization_is_isolated_and_keyed_by_it() {
         .collect();
     odd.sort_unstable();
     let known = [
+        "adopted_removals_principal",
         "credential_uses_hour",
         "credentials_expiring",
         "invitations_closed",
