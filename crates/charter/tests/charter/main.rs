@@ -9,12 +9,14 @@
 )]
 
 mod adopt;
+mod adopt_evidence;
 mod adopt_follow;
 mod adopt_going_on;
 mod adopt_leaving;
 mod adopt_many;
 mod adopt_names;
 mod adopt_proof;
+mod adopt_reused;
 mod adopt_run;
 mod adopt_shared;
 mod adopt_taken;
