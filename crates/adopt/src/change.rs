@@ -231,6 +231,12 @@ pub struct OrganizationChange {
     /// Its document of modules; `Some(None)` for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled_modules: Option<Option<String>>,
+    /// The name it has now.
+    #[serde(skip)]
+    pub name_before: String,
+    /// Whether it is closed now.
+    #[serde(skip)]
+    pub was_closed: bool,
 }
 
 /// All that a run changes and takes away.

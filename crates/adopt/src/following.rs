@@ -218,8 +218,14 @@ impl<'a> Following<'a> {
         let facts = self.making.source().facts;
         let is_open = place.is_some_and(|place| is_open(facts, place));
         let row = self.row(place).cloned();
-        let mut change =
-            OrganizationChange { organization: id, name: None, status: None, enabled_modules: None };
+        let mut change = OrganizationChange {
+            organization: id,
+            name: None,
+            status: None,
+            enabled_modules: None,
+            name_before: held.name.clone(),
+            was_closed: held.status == CLOSED,
+        };
         match (is_open, if held.waits { OPEN } else { held.status.as_str() }) {
             (false, CLOSED) | (true, OPEN) => {}
             (false, _) => change.status = Some(CLOSED),
@@ -339,7 +345,8 @@ impl<'a> Following<'a> {
             }
             (true, _) => {
                 let what = "memberships were ended or suspended here and stand there: let them in again here, or end them there";
-                tell(&mut self.stopping, what, || held.principal.to_string());
+                let login = users.first().map(|user| user.login.to_owned());
+                tell(&mut self.stopping, what, || login.unwrap_or_else(|| held.principal.to_string()));
             }
             (false, ACTIVE | SUSPENDED) if ends_alone => {
                 is_less = true;

@@ -1,6 +1,6 @@
 //! Whom a plan after the first is about, one by one: it counts all of them and names the first.
 
-use crate::change::{ACTIVE, Changes, DEACTIVATED};
+use crate::change::{ACTIVE, CLOSED, Changes, DEACTIVATED};
 use serde::{Deserialize, Serialize};
 
 /// How many a plan names.
@@ -10,7 +10,8 @@ pub const NAMED_MAX: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Named {
-    /// `deactivated`, `active_again`, `login`, `name`; `left` for what stays as it is, `stops` for what stops the plan.
+    /// Of accounts `deactivated`, `active_again`, `login`, `name`; of organizations `closed`, `open_again`, `organization_name`; `left` for what
+    /// stays as it is, `stops` for what stops the plan.
     pub what: String,
     /// The login it has here, or the name of what is no account.
     pub who: String,
@@ -36,9 +37,9 @@ impl Named {
     }
 }
 
-/// The accounts that change.
+/// The accounts and organizations that change.
 #[must_use]
-pub fn accounts(changes: &Changes) -> Vec<Named> {
+pub fn changed(changes: &Changes) -> Vec<Named> {
     let mut named = Vec::new();
     for it in &changes.accounts {
         let who = it.login_before.as_str();
@@ -49,6 +50,15 @@ pub fn accounts(changes: &Changes) -> Vec<Named> {
         }
         named.extend(it.login.as_deref().map(|now| Named::of("login", who, Some(now))));
         named.extend(it.name.as_deref().map(|now| Named::of("name", who, Some(now))));
+    }
+    for it in &changes.organizations {
+        let who = it.name_before.as_str();
+        match it.status {
+            Some(CLOSED) => named.push(Named::of("closed", who, None)),
+            Some(_) => named.push(Named::of("open_again", who, None)),
+            None => {}
+        }
+        named.extend(it.name.as_deref().map(|now| Named::of("organization_name", who, Some(now))));
     }
     // Whoever gets another login and another name stays together.
     named.sort_by(|one, other| (&one.who, &one.what).cmp(&(&other.who, &other.what)));

@@ -6,7 +6,7 @@ use charter_app::App;
 use charter_app::adoption::{
     self, RunDraft, RunEngine, RunView as Found, Step, StepDraft, StepRow, StepState,
 };
-use charter_kernel::{Key, Problem, ProblemKind, RequestId, Timestamp};
+use charter_kernel::{Key, PrincipalId, Problem, ProblemKind, RequestId, Timestamp};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -185,6 +185,12 @@ struct RunView {
     steps: Vec<StepView>,
     /// Whether it was begun before this call.
     resumed: bool,
+    /// Who works at runs, where this one is under way; nobody, or a time that is over, says that it was broken off.
+    #[schemars(with = "Option<wire::Id>")]
+    holder: Option<PrincipalId>,
+    /// Until when nobody else may.
+    #[schemars(with = "Option<wire::Time>")]
+    held_until: Option<Timestamp>,
 }
 
 impl From<Found> for RunView {
@@ -205,6 +211,8 @@ impl From<Found> for RunView {
             ended_at: run.ended_at,
             steps: found.steps.into_iter().map(StepView::from).collect(),
             resumed: found.resumed,
+            holder: found.at_work.map(|(holder, _)| PrincipalId(holder)),
+            held_until: found.at_work.map(|(_, until)| until),
         }
     }
 }

@@ -50,8 +50,14 @@ impl<T> Edit<T> {
 #[expect(missing_docs, reason = "each variant is named for the row it changes")]
 pub enum Change {
     Member(Edit<MemberFact>),
+    /// A member, before and after, of whose account somebody said what it is in its life, though it may be that already.
+    AccountSaid(MemberFact, MemberFact),
     Team(Edit<TeamFact>),
-    TeamMember { team: TeamId, principal: PrincipalId, joins: bool },
+    TeamMember {
+        team: TeamId,
+        principal: PrincipalId,
+        joins: bool,
+    },
     Condition(Edit<ConditionFact>),
     Role(Edit<RoleFact>),
     Resource(Edit<ResourceFact>),

@@ -105,6 +105,38 @@ pub struct Bench<'a> {
     pub ctx: &'a RequestContext,
     /// The application, for the catalogue and fresh ids.
     pub app: &'a App,
+    /// Whose state in life somebody said, though it may be that already.
+    pub said: Option<Said>,
+}
+
+/// A member of whom somebody said what it is in its life: said again, it is remembered when, as a run of adoption must not undo it.
+#[derive(Debug, Clone, Copy)]
+pub struct Said {
+    /// Who.
+    pub principal: PrincipalId,
+    /// Whether it was said of the account, not of the membership alone.
+    pub of_account: bool,
+}
+
+/// The changes with what somebody said though it is so already.
+fn with_said(mut changes: Vec<Change>, after: &OrganizationFacts, said: Option<Said>) -> Vec<Change> {
+    let Some(said) = said else { return changes };
+    let of = |change: &Change| matches!(change, Change::Member(Edit::Update(_, is)) if is.principal == said.principal);
+    let place = changes.iter().position(of);
+    let member = after.members.iter().find(|member| member.principal == said.principal);
+    match (place.and_then(|place| changes.get_mut(place)), member) {
+        (Some(change), Some(is)) if said.of_account => {
+            let was = match change {
+                Change::Member(Edit::Update(was, _)) => was.clone(),
+                _ => is.clone(),
+            };
+            *change = Change::AccountSaid(was, is.clone());
+        }
+        (None, Some(is)) if said.of_account => changes.push(Change::AccountSaid(is.clone(), is.clone())),
+        (None, Some(is)) => changes.push(Change::Member(Edit::Update(is.clone(), is.clone()))),
+        _ => {}
+    }
+    changes
 }
 
 /// An edit that was checked and not yet written.
@@ -138,8 +170,10 @@ pub(crate) fn prepare<T>(
         ));
     }
     let mut after = before.clone();
-    let value = mutate(&mut Bench { facts: &mut after, now: ctx.now, ctx, app })?;
-    let changes = changes(&before, &after);
+    let mut bench = Bench { facts: &mut after, now: ctx.now, ctx, app, said: None };
+    let value = mutate(&mut bench)?;
+    let said = bench.said;
+    let changes = with_said(changes(&before, &after), &after, said);
     let warnings = rules::check(app, ctx, options, &before, &after)?;
     Ok(Prepared { value, before, after, changes, warnings })
 }

@@ -32,6 +32,9 @@ pub async fn change(
     let given = Given { by: ctx.principal().map(|principal| principal.id), at: now };
     match change {
         Change::Member(edit) => return member(transaction, ctx, organization, edit).await,
+        Change::AccountSaid(was, member) => {
+            return update_member(transaction, ctx, organization, was, member, true).await;
+        }
         Change::TeamMember { team, principal, joins: true } => {
             store::team::add_member(transaction.tx(), organization, *team, *principal, now).await?;
         }
@@ -120,7 +123,7 @@ pub async fn change(
 pub fn membership_ended(change: &Change, now: Timestamp) -> Option<PrincipalId> {
     match change {
         Change::Member(Edit::Delete(member)) => Some(member.principal),
-        Change::Member(Edit::Update(was, member)) => {
+        Change::Member(Edit::Update(was, member)) | Change::AccountSaid(was, member) => {
             let is_deactivated = was.status != member.status && member.status == PrincipalStatus::Deactivated;
             let is_over = was.window.is_over(now) || member.window.is_over(now);
             (is_deactivated || is_over).then_some(member.principal)
@@ -136,7 +139,6 @@ async fn member(
     edit: &Edit<MemberFact>,
 ) -> Result<Ended, Problem> {
     let now = ctx.now;
-    let (mut ended, mut events) = Ended::default();
     match edit {
         Edit::Delete(member) => {
             store::membership::delete(transaction.tx(), organization, member.principal).await?;
@@ -166,34 +168,47 @@ async fn member(
                 .await?;
         }
         Edit::Update(was, member) => {
-            if (was.account_status, &was.name) != (member.account_status, &member.name) {
-                let before = store::principal::by_id(transaction.tx(), member.principal)
-                    .await?
-                    .ok_or_else(|| Problem::not_found(format!("no account {}", member.login)))?;
-                let mut after = before.clone();
-                after.name.clone_from(&member.name);
-                after.status = member.account_status;
-                after.updated_at = now;
-                store::principal::update(transaction.tx(), &before, &after).await?;
-                if before.status != after.status && after.status == PrincipalStatus::Deactivated {
-                    (ended, events) =
-                        consent::end_with_account(transaction.tx(), ctx, member.principal).await?;
-                }
-                if after.status != PrincipalStatus::Active {
-                    let why = "the account may not act";
-                    let rest = session::end_everywhere(transaction.tx(), member.principal, why, now).await?;
-                    ended.extend(rest);
-                }
-                for other in store::membership::organizations_of(transaction.tx(), member.principal).await? {
-                    transaction.touch(other).await?;
-                }
-            }
-            let MemberFact { principal, status, window, attributes, .. } = member;
-            let tx = transaction.tx();
-            store::membership::update(tx, organization, *principal, *status, *window, attributes, now)
-                .await?;
+            return update_member(transaction, ctx, organization, was, member, false).await;
         }
     }
+    Ok(Ended::default())
+}
+
+/// Writes a member that is there, and the account, where it differs or somebody said what it is.
+async fn update_member(
+    transaction: &mut Transaction<'_>,
+    ctx: &RequestContext,
+    organization: OrganizationId,
+    was: &MemberFact,
+    member: &MemberFact,
+    is_said: bool,
+) -> Result<Ended, Problem> {
+    let now = ctx.now;
+    let (mut ended, mut events) = Ended::default();
+    if is_said || (was.account_status, &was.name) != (member.account_status, &member.name) {
+        let before = store::principal::by_id(transaction.tx(), member.principal)
+            .await?
+            .ok_or_else(|| Problem::not_found(format!("no account {}", member.login)))?;
+        let mut after = before.clone();
+        after.name.clone_from(&member.name);
+        after.status = member.account_status;
+        after.updated_at = now;
+        store::principal::update(transaction.tx(), &before, &after).await?;
+        if before.status != after.status && after.status == PrincipalStatus::Deactivated {
+            (ended, events) = consent::end_with_account(transaction.tx(), ctx, member.principal).await?;
+        }
+        if after.status != PrincipalStatus::Active {
+            let why = "the account may not act";
+            let rest = session::end_everywhere(transaction.tx(), member.principal, why, now).await?;
+            ended.extend(rest);
+        }
+        for other in store::membership::organizations_of(transaction.tx(), member.principal).await? {
+            transaction.touch(other).await?;
+        }
+    }
+    let MemberFact { principal, status, window, attributes, .. } = member;
+    let tx = transaction.tx();
+    store::membership::update(tx, organization, *principal, *status, *window, attributes, now).await?;
     Ok((ended, events))
 }
 
@@ -301,6 +316,11 @@ fn told<T>(
     }
 }
 
+fn member_told(edit: &Edit<MemberFact>) -> Told {
+    let actions = ["member.add", "member.update", "member.remove"];
+    told(edit, "member", actions, |row| row.login.clone(), member_json)
+}
+
 /// The audit event of one change.
 pub fn event(
     ctx: &RequestContext,
@@ -309,13 +329,8 @@ pub fn event(
     reason: &str,
 ) -> AuditEvent {
     let told = match change {
-        Change::Member(edit) => told(
-            edit,
-            "member",
-            ["member.add", "member.update", "member.remove"],
-            |row| row.login.clone(),
-            member_json,
-        ),
+        Change::Member(edit) => member_told(edit),
+        Change::AccountSaid(was, is) => member_told(&Edit::Update(was.clone(), is.clone())),
         Change::Team(edit) => told(
             edit,
             "team",

@@ -2,7 +2,7 @@
 
 use crate::App;
 use crate::caller::{Listing, Page, RequestContext};
-use crate::edit::{Bench, EditOptions, Edited, edit};
+use crate::edit::{Bench, EditOptions, Edited, Said, edit};
 use crate::guard::Permit;
 use crate::text;
 use charter_kernel::facts::{
@@ -179,6 +179,13 @@ pub async fn update(
     }
     edit(app, ctx, permit, options, move |bench: &mut Bench<'_>| {
         let member = find_mut(bench.facts, &who)?;
+        // Whom somebody stops who is stopped already stays so, though a run of adoption stopped it before.
+        let is_said = |said: Option<PrincipalStatus>, is: PrincipalStatus| {
+            said.is_some_and(|said| said == is && said != PrincipalStatus::Active)
+        };
+        let of_account = is_said(update.account_status, member.account_status);
+        let is_said = of_account || is_said(update.status, member.status);
+        let said = is_said.then_some(Said { principal: member.principal, of_account });
         if let Some(name) = name {
             member.name = name;
         }
@@ -197,7 +204,9 @@ pub async fn update(
         if let Some(attributes) = attributes {
             member.attributes = attributes;
         }
-        Ok(member.clone())
+        let member = member.clone();
+        bench.said = said;
+        Ok(member)
     })
     .await
 }

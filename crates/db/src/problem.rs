@@ -6,7 +6,16 @@ use charter_kernel::{Problem, ProblemKind};
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match &error {
-            Error::Unavailable(_) | Error::ReadOnly(_) | Error::Corrupt(_) | Error::Config(_) => {
+            Error::Corrupt(_) => {
+                tracing::error!(%error, "the database is damaged");
+                Self::new(
+                    ProblemKind::Unavailable,
+                    "the database is damaged: whoever runs this installation restores it from a backup, or goes back to another system that was \
+                     taken over with `charter rescue`",
+                )
+                .retry_after(60)
+            }
+            Error::Unavailable(_) | Error::ReadOnly(_) | Error::Config(_) => {
                 // Who asks need not know where the database stands, nor what it said.
                 tracing::warn!(%error, "the database cannot be used");
                 Self::new(ProblemKind::Unavailable, "the database cannot be reached or cannot be written: try again later")

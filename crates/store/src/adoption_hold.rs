@@ -1,5 +1,6 @@
 //! What waits for the proof of a run, and is opened when the equivalence holds: accounts, which come suspended, and memberships and
-//! organizations of earlier runs, which stay as they were.
+//! organizations of earlier runs, which stay as they were. What people said of one meanwhile stands: only what was not changed since it was
+//! written is opened.
 
 use charter_db::{Conn, Tx};
 use charter_kernel::facts::OrganizationStatus;
@@ -13,9 +14,10 @@ statements! {
     OPENED_TO = "select opened_to from adoption_runs where run_no = $1";
     SET_OPENED = "update adoption_runs set opened_at = $2, opened_to = null where run_no = $1";
     SET_OPENED_TO = "update adoption_runs set opened_to = $2 where run_no = $1";
-    /// Whoever was suspended by hand since the run was opened stays so.
+    /// Whoever was suspended by hand meanwhile, or since the run was opened, stays so.
     OPEN = "update principals set status = 'active', updated_at = $3 \
-            where principal_id >= $1 and principal_id <= $2 and status = 'suspended' and created_at > $4";
+            where principal_id >= $1 and principal_id <= $2 and status = 'suspended' and created_at > $4 \
+            and updated_at = created_at";
     TOUCH =
         "insert into organization_revisions (organization_id, revision, changed_at) \
          select organization_id, 1, $2 from adopted_rows where run_no = $1 and kind = 'organization' and organization_id <> $3 \
@@ -29,18 +31,20 @@ statements! {
          returning organization_id";
     /// Accounts of earlier runs that are to act again.
     OPEN_AGAIN =
-        "update principals set status = 'active', updated_at = $2 where status = 'suspended' and principal_id in \
-         (select unhex(c.row_key) from adopted_changes c where c.run_no = $1 and c.kind = 'account' \
+        "update principals set status = 'active', updated_at = $2 where status = 'suspended' and (principal_id, updated_at) in \
+         (select unhex(c.row_key), c.changed_at from adopted_changes c where c.run_no = $1 and c.kind = 'account' \
          and c.after->>'status' = 'active' and c.before->>'status' <> 'active')",
-        "update principals set status = 'active', updated_at = $2 where status = 'suspended' and principal_id in \
-         (select c.row_key::uuid from adopted_changes c where c.run_no = $1 and c.kind = 'account' \
+        "update principals set status = 'active', updated_at = $2 where status = 'suspended' and (principal_id, updated_at) in \
+         (select c.row_key::uuid, c.changed_at from adopted_changes c where c.run_no = $1 and c.kind = 'account' \
          and c.after->>'status' = 'active' and c.before->>'status' <> 'active')";
     MEMBERS_AGAIN =
         "select m.principal_id from adopted_changes c join memberships m on m.organization_id = $1 and m.principal_id = unhex(c.row_key) \
-         join principals p on p.principal_id = m.principal_id and p.status = 'suspended' where c.run_no = $2 and c.kind = 'account' \
+         join principals p on p.principal_id = m.principal_id and p.status = 'suspended' and p.updated_at = c.changed_at \
+         where c.run_no = $2 and c.kind = 'account' \
          and c.after->>'status' = 'active' and c.before->>'status' <> 'active'",
         "select m.principal_id from adopted_changes c join memberships m on m.organization_id = $1 and m.principal_id = c.row_key::uuid \
-         join principals p on p.principal_id = m.principal_id and p.status = 'suspended' where c.run_no = $2 and c.kind = 'account' \
+         join principals p on p.principal_id = m.principal_id and p.status = 'suspended' and p.updated_at = c.changed_at \
+         where c.run_no = $2 and c.kind = 'account' \
          and c.after->>'status' = 'active' and c.before->>'status' <> 'active'";
     /// Memberships of earlier runs that are to be in force again; one that people changed since it was noted is not what it was then.
     OPEN_MEMBERSHIPS =
@@ -67,7 +71,11 @@ statements! {
     RUNS = "select run_no, opened_at from adoption_runs where state in ('applying', 'failed') order by run_no";
     MEMBERS = "select m.principal_id from memberships m join principals p on p.principal_id = m.principal_id \
                where m.organization_id = $1 and m.principal_id >= $2 and m.principal_id < $3 and p.status = 'suspended' and p.created_at > $4 \
-               order by m.principal_id";
+               and p.updated_at = p.created_at order by m.principal_id";
+    /// Whoever is suspended and was changed since a run made the account waits for no proof.
+    SUSPENDED_BY_PEOPLE = "select m.principal_id from memberships m join principals p on p.principal_id = m.principal_id \
+               where m.organization_id = $1 and m.principal_id >= $2 and m.principal_id < $3 and p.status = 'suspended' \
+               and p.updated_at <> p.created_at order by m.principal_id";
 }
 
 /// The first instant there is.
@@ -120,8 +128,10 @@ pub async fn close(tx: &mut Tx, run: u64) -> Result<()> {
 /// What waits in an organization.
 #[derive(Debug, Default)]
 pub struct Waiting {
-    /// Runs that were never opened: each account of theirs that is suspended waits.
+    /// Runs that were never opened: each account of theirs that is suspended waits,
     pub runs: Vec<u64>,
+    /// but for these members, whom people suspended.
+    pub suspended: Vec<PrincipalId>,
     /// Members whose accounts wait besides.
     pub accounts: Vec<PrincipalId>,
     /// Members whose memberships wait.
@@ -151,6 +161,9 @@ pub async fn waiting(
             continue;
         }
         waiting.runs.push(run);
+        let range = range_of(run);
+        let params = params![organization, PrincipalId(range.from), PrincipalId(range.to)];
+        waiting.suspended.extend(row::list(conn, &SUSPENDED_BY_PEOPLE, params, who).await?);
         waiting.accounts.extend(row::list(conn, &MEMBERS_AGAIN, params![organization, run], who).await?);
         waiting
             .memberships

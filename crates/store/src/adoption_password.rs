@@ -10,12 +10,15 @@ statements! {
         "select a.legacy_id, p.principal_id, p.password_hash, p.password_changed_at, p.created_at, \
          (select max(n.changed_at) from adopted_passwords n where n.principal_id = p.principal_id) \
          from json_each($1) e cross join adopted_users a on a.source_key = $2 and a.legacy_id = e.value \
-         cross join principals p on p.principal_id = a.principal_id where p.password_hash is not null",
+         cross join principals p on p.principal_id = a.principal_id",
         "select a.legacy_id, p.principal_id, p.password_hash, p.password_changed_at, p.created_at, \
          (select max(n.changed_at) from adopted_passwords n where n.principal_id = p.principal_id) \
          from jsonb_array_elements_text($1) e(v) join adopted_users a on a.source_key = $2 and a.legacy_id = e.v \
-         join principals p on p.principal_id = a.principal_id where p.password_hash is not null";
+         join principals p on p.principal_id = a.principal_id";
     SET = "update principals set password_hash = $3, password_changed_at = $4 where principal_id = $1 and password_hash = $2";
+    /// One that never was any: whoever lost theirs has the moment of it.
+    SET_FIRST = "update principals set password_hash = $2, password_changed_at = $3 \
+                 where principal_id = $1 and password_hash is null and password_changed_at is null";
     /// What was there before the run stays noted, however often the run sets another.
     NOTE = "insert into adopted_passwords (run_no, principal_id, hash_before, changed_at_before, changed_at) values ($1, $2, $3, $4, $5) \
             on conflict (run_no, principal_id) do update set changed_at = excluded.changed_at";
@@ -33,8 +36,8 @@ pub struct PasswordState {
     pub legacy_id: String,
     /// The account.
     pub principal: PrincipalId,
-    /// What is kept of the password.
-    pub kept: String,
+    /// What is kept of the password; none where the account has none.
+    pub kept: Option<String>,
     /// When it was set.
     pub changed_at: Option<Timestamp>,
     /// When the account was made.
@@ -44,11 +47,14 @@ pub struct PasswordState {
 }
 
 impl PasswordState {
-    /// Whether a run set it: with the account, or later.
+    /// Whether a run set it, with the account or later, or there never was one: nobody here set one or took it away.
     #[must_use]
     pub fn is_of_a_run(&self) -> bool {
-        self.changed_at == Some(self.created_at)
-            || (self.changed_at.is_some() && self.changed_at == self.followed_at)
+        match (&self.kept, self.changed_at) {
+            (None, changed_at) => changed_at.is_none(),
+            (Some(_), Some(at)) => at == self.created_at || Some(at) == self.followed_at,
+            (Some(_), None) => false,
+        }
     }
 }
 
@@ -83,13 +89,13 @@ impl core::fmt::Debug for PasswordNote {
     }
 }
 
-/// The passwords of the accounts that are linked to these ids there; accounts without one are left out.
+/// The passwords of the accounts that are linked to these ids there.
 pub async fn states(conn: &mut Conn, source: &Key, legacy_ids: &[String]) -> Result<Vec<PasswordState>> {
     row::list(conn, &STATES, params![crate::param::texts(legacy_ids), source], |row| {
         Ok(PasswordState {
             legacy_id: row::text(row, 0)?,
             principal: PrincipalId(row.get_id(1)?),
-            kept: row::text(row, 2)?,
+            kept: row::opt_text(row, 2)?,
             changed_at: row::opt_time(row, 3)?,
             created_at: row::time(row, 4)?,
             followed_at: row::opt_time(row, 5)?,
@@ -98,9 +104,13 @@ pub async fn states(conn: &mut Conn, source: &Key, legacy_ids: &[String]) -> Res
     .await
 }
 
-/// Sets another password where the one is kept that was seen; notes it for the run. Tells whether it was.
+/// Sets another password where the one is kept that was seen, or none; notes it for the run. Tells whether it was.
 pub async fn follow(tx: &mut Tx, run: u64, seen: &PasswordState, kept: &str, now: Timestamp) -> Result<bool> {
-    if tx.execute(&SET, params![seen.principal, seen.kept, kept, now]).await? == 0 {
+    let set = match &seen.kept {
+        Some(seen_kept) => tx.execute(&SET, params![seen.principal, seen_kept.as_str(), kept, now]).await?,
+        None => tx.execute(&SET_FIRST, params![seen.principal, kept, now]).await?,
+    };
+    if set == 0 {
         return Ok(false);
     }
     let params = params![run, seen.principal, seen.kept, seen.changed_at, now];

@@ -12,7 +12,7 @@ s/^  PostgreSQL [0-9].*$/  <room, or version>/
 s#^(  Charter's database is ).*$#\1<address>#
 /^  in its schema charter$/d
 s/[0-9]+ tables of Charter/<n> tables of Charter/
-s/^(  schema +done +)[0-9]+ rows/\1<n> rows/
+s/^(  schema +done +)[0-9]+ tables/\1<n> tables/
 s/[0-9]+ users x permissions/<n> users x permissions/
 s/[0-9]+ organizations x modules/<n> organizations x modules/
 s/"revision": ?[0-9]+/"revision": <n>/

@@ -119,13 +119,15 @@ async fn supposed(
     }
     let waiting = reading_all!(app.database(), |conn| adoption_hold::waiting(conn, organization, range_of))?;
     let Some(waiting) = waiting else { return Ok(None) };
-    let (accounts, memberships): (HashSet<_>, HashSet<_>) =
-        (waiting.accounts.into_iter().collect(), waiting.memberships.into_iter().collect());
+    let [accounts, memberships, suspended] =
+        [waiting.accounts, waiting.memberships, waiting.suspended].map(HashSet::<PrincipalId>::from_iter);
     let mut facts = crate::facts(app, organization).await?;
     for member in &mut facts.members {
         let is_of_one = waiting.runs.iter().any(|run| is_of_run(*run, member.principal.0));
         let is_suspended = member.account_status == PrincipalStatus::Suspended;
-        if is_suspended && is_of_one || accounts.contains(&member.principal) {
+        if is_suspended && is_of_one && !suspended.contains(&member.principal)
+            || accounts.contains(&member.principal)
+        {
             member.account_status = PrincipalStatus::Active;
         }
         if memberships.contains(&member.principal) {

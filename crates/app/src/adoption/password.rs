@@ -1,6 +1,6 @@
-//! Passwords that changed in the other system since a run took them over. They are followed as long as what is kept here is still what a run
-//! set: whoever signed in has a hash of our own since, and whoever set a new password has that. What a run replaced is noted and put back with
-//! it.
+//! Passwords that changed in the other system since a run took them over, or that came to be there since. They are followed as long as what is
+//! kept here is still what a run set, or nobody here ever set one: whoever signed in has a hash of our own since, and whoever set a new password
+//! has that. What a run replaced is noted and put back with it.
 
 use super::form::{ROWS_MAX, Ready};
 use super::held::Runs;
@@ -34,9 +34,9 @@ async fn of_runs(
     Ok(states.map(|it| (it.legacy_id.clone(), it)).collect())
 }
 
-/// Whether the other system has another password by now.
+/// Whether the other system has another password by now, or one where none came over.
 fn is_other(state: &PasswordState, there: &AdoptedHash) -> bool {
-    there.is_kept_as(&state.kept) == Some(false)
+    state.kept.as_ref().is_none_or(|kept| there.is_kept_as(kept) == Some(false))
 }
 
 /// How many of these users have another password there by now than a run took over, which a run would follow.

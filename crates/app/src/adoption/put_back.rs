@@ -39,6 +39,13 @@ fn value(text: &str) -> Result<Value, Problem> {
     })
 }
 
+/// Whether a row is stopped, and was changed since the note of it.
+fn is_stopped_since(now: &Value, note: &Note) -> bool {
+    let is_stopped = now.get("status").is_some_and(|status| *status != PrincipalStatus::Active.as_str());
+    let moment = now.get("updated_at").and_then(Value::as_i64);
+    is_stopped && moment.is_some_and(|moment| moment != note.changed_at.micros())
+}
+
 /// Whether a row is still as the run left it.
 async fn is_as_left(
     conn: &mut Conn,
@@ -53,10 +60,7 @@ async fn is_as_left(
     let after = value(after)?;
     if noted::is_same(kind, &now, &after) {
         // What stands still is only looked at closer: somebody may have stopped it again.
-        let is_stopped = now.get("status").is_some_and(|status| *status != PrincipalStatus::Active.as_str());
-        let moment = now.get("updated_at").and_then(Value::as_i64);
-        let is_later = moment.is_some_and(|moment| moment != note.changed_at.micros());
-        return Ok((!(is_stopped && is_later)).then_some(now));
+        return Ok((!is_stopped_since(&now, note)).then_some(now));
     }
     // What is let in again waits for the proof.
     let status = now.get("status").and_then(Value::as_str).unwrap_or_default();
@@ -76,7 +80,7 @@ async fn restored(
     note: &Note,
     at: Timestamp,
 ) -> Result<Option<(Value, Value)>, Problem> {
-    let before = value(&note.before)?;
+    let mut before = value(&note.before)?;
     if let Some(now) = is_as_left(conn, run, kind, note).await? {
         return Ok(Some((now, before)));
     }
@@ -84,6 +88,12 @@ async fn restored(
     else {
         return Ok(None);
     };
+    // Somebody may have stopped it again whom the run had stopped.
+    if is_stopped_since(&now, note)
+        && let (Some(before), Some(status)) = (before.as_object_mut(), now.get("status"))
+    {
+        before.insert("status".to_owned(), status.clone());
+    }
     Ok(noted::merged(kind, &now, &value(after)?, &before, at).map(|merged| (now, merged)))
 }
 

@@ -1,11 +1,13 @@
 //! Runs: begun, gone on with, listed.
 
-use super::{Run, RunEngine, RunState, Step, StepRow, StepState, event, hold, known, require_operator};
+use super::{
+    LEASE, Run, RunEngine, RunState, Step, StepRow, StepState, event, hold, known, require_operator,
+};
 use crate::App;
 use crate::caller::{Listing, Page, RequestContext};
 use crate::transaction::{Committed, Transaction};
 use charter_db::{BoxFuture, Conn, Scope};
-use charter_kernel::{Key, Problem, ProblemKind};
+use charter_kernel::{Key, Problem, ProblemKind, Timestamp};
 use charter_store as store;
 
 /// Most characters of the words about a run.
@@ -39,6 +41,8 @@ pub struct RunView {
     pub steps: Vec<StepRow>,
     /// Whether it was begun before.
     pub resumed: bool,
+    /// Who works at runs, and until when nobody else may, where the run is under way and somebody does or was broken off.
+    pub at_work: Option<(u128, Timestamp)>,
 }
 
 impl RunView {
@@ -73,7 +77,11 @@ impl RunDraft {
 
 pub(super) async fn view(conn: &mut Conn, run: Run, resumed: bool) -> Result<RunView, Problem> {
     let steps = store::adoption_run::steps(conn, run.number).await?;
-    Ok(RunView { run, steps, resumed })
+    let at_work = match run.state {
+        RunState::Applying | RunState::Undoing => store::lease::held(conn, LEASE).await?,
+        _ => None,
+    };
+    Ok(RunView { run, steps, resumed, at_work })
 }
 
 /// What is to be done about a plan.

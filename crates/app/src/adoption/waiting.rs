@@ -1,6 +1,6 @@
 //! What a run lets in again waits for its proof: accounts, memberships and organizations. Their notes say what they are to be. An account
-//! stands as suspended until then; a membership or an organization stays as it was, stamped with the moment of its note, so that what people
-//! do to it meanwhile is seen, and counts.
+//! stands as suspended until then; a membership or an organization stays as it was. Each is stamped with the moment of its note, so that what
+//! people do to it meanwhile is seen, and counts.
 
 use super::held::Runs;
 use super::{Run, noted};
@@ -52,11 +52,11 @@ pub(super) fn stands_waiting(kind: ChangeKind, note: &Note, status: &str, update
     let Some((before, after)) = read(&note.before).zip(note.after.as_deref().and_then(read)) else {
         return false;
     };
-    let is_marked = match kind {
+    let is_as_written = match kind {
         ChangeKind::Account => status == SUSPENDED,
-        _ => self::status(&before) == Some(status) && updated_at == note.changed_at,
+        _ => self::status(&before) == Some(status),
     };
-    is_marked && is_reopened(kind, &before, &after)
+    is_as_written && updated_at == note.changed_at && is_reopened(kind, &before, &after)
 }
 
 /// Whether a row waits for the proof of a run that is under way.

@@ -136,7 +136,8 @@ async fn objection(
             let mut missing = Vec::new();
             if !can_ask {
                 missing.push(
-                    "the service is not told how to ask the other system: set shadow_from or shadow_endpoint"
+                    "the service is not told how to ask the other system: set shadow_from_file or shadow_endpoint in charter.toml, and start the \
+                     service again"
                         .to_owned(),
                 );
             }

@@ -1,6 +1,7 @@
 //! Passwords that change in the other system are followed, as long as nobody signed in here; and whoever moves there leaves nothing behind.
 
 use crate::adopt_run::{Erp, check};
+use charter_db::{Database, Options};
 use charter_testkit::{both_engines, database::TestDatabase};
 use std::io::Write;
 use std::process::Stdio;
@@ -29,11 +30,57 @@ impl Erp<'_> {
         told.contains("eyJ")
     }
 
+    /// As an account stands from which a password was taken here.
+    async fn lost_password(&self, login: &str) {
+        let set = format!("set password_changed_at = updated_at where login = '{login}'");
+        if self.url().starts_with("postgres") {
+            return self.database.maintain(&format!("update charter.principals {set}")).await.unwrap();
+        }
+        let url = format!("sqlite:{}", self.place.path("charter-data/charter.db").display());
+        let own = Database::open(&Options { url, ..self.database.options().clone() }).await.unwrap();
+        own.maintain(&format!("update principals {set}")).await.unwrap();
+        own.close().await.unwrap();
+    }
+
     async fn password(&self, id: u32, hash: &str) {
         let text = format!("update users set hashed_password = '{hash}' where id = {id}");
         self.database.maintain(&text).await.unwrap();
     }
 }
+
+both_engines!(a_password_that_comes_to_be_there_is_followed_as_well, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 20).await;
+    erp.mapped("none");
+    // None, one in a format that nobody knows, and two more: one sets a password here, from one it is taken.
+    database.maintain("update users set hashed_password = null where id in (0, 9, 12)").await.unwrap();
+    erp.password(3, "{SSHA}unknown").await;
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+    let (own, taken) = ("user9@toys.example", "user12@toys.example");
+    erp.place.write("users.csv", &format!("login,password_hash\n{own},{STRONG_OTHER}\n"));
+    erp.run(&["users", "import", "users.csv"]).ended(0);
+    erp.lost_password(taken).await;
+    let before = erp.rows().await;
+    for id in [0, 3, 9, 12] {
+        erp.password(id, STRONG).await;
+    }
+    let run = erp.plan(&[]).ended(0);
+    assert!(run.told().contains("followed: 2 passwords changed there"), "{}", run.out);
+    erp.apply(&[]).ended(0);
+    erp.run(&["adopt", "rollback"]).ended(0);
+    crate::adopt_follow::same(&before, &erp.rows().await);
+    let plan = erp.follow(&[]);
+    assert_eq!(plan["passwords"], 2, "{plan:#}");
+    for login in ["user0@toys.example", "user3@toys.example"] {
+        assert!(erp.lets_in(login, ONE), "{login}");
+    }
+    assert!(erp.lets_in(own, OTHER) && !erp.lets_in(own, ONE));
+    assert!(!erp.lets_in(taken, ONE));
+    // There is nothing more to do.
+    let run = erp.plan(&["--json"]).ended(0).json();
+    let hash = run["plan"]["hash"].clone();
+    assert_eq!(hash, plan["hash"]);
+});
 
 both_engines!(
     a_password_that_changes_there_is_followed_until_somebody_signs_in,

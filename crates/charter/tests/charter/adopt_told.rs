@@ -189,7 +189,7 @@ both_engines!(an_apply_that_is_stopped_says_how_to_go_on, async |database: TestD
     erp.mapped("none");
     erp.plan(&[]).ended(0);
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
-        let mut command = erp.place.command(&["adopt", "apply", "--no-backup", "Ann"]);
+        let mut command = erp.place.command(&["adopt", "apply", "--no-backup", "Ann Toys"]);
         command.envs(erp.variables()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let record = erp.place.path("charter-data/adoption/run-000001.json");
@@ -207,8 +207,18 @@ both_engines!(an_apply_that_is_stopped_says_how_to_go_on, async |database: TestD
         let own: Vec<&str> = told.lines().filter(|line| line.starts_with("charter: ")).collect();
         assert_eq!(own.len(), 1, "{told}");
         assert!(own[0].contains("stopped: run 1 is in the stage"), "{told}");
-        assert!(told.contains("`charter adopt apply --plan plan.json` goes on"), "{told}");
+        let again = "`charter adopt apply --plan plan.json --no-backup 'Ann Toys'` goes on";
+        assert!(told.contains(again), "{told}");
         assert_eq!(erp.run(&["adopt", "status", "--json"]).ended(0).json()["items"][0]["state"], "applying");
+        let run = erp.run(&["adopt", "status"]).ended(0);
+        let status = run.told();
+        assert!(status.contains("run 1 of legacy: broken off, begun"), "{status}");
+        assert!(
+            status
+                .contains("charter adopt apply goes on with its plan, charter adopt rollback takes it back"),
+            "{status}"
+        );
+        assert!(!status.contains("running"), "{status}");
     }
     let run = erp.apply(&[]).ended(0);
     assert!(run.out.contains("run 1 goes on") && run.out.contains("run 1 is applied"), "{}", run.out);

@@ -11,6 +11,7 @@
 mod adopt;
 mod adopt_asked;
 mod adopt_effect;
+mod adopt_evidence;
 mod adopt_follow;
 mod adopt_forgotten;
 mod adopt_going_on;
@@ -20,6 +21,7 @@ mod adopt_many;
 mod adopt_modules;
 mod adopt_names;
 mod adopt_proof;
+mod adopt_reused;
 mod adopt_run;
 mod adopt_shared;
 mod adopt_taken;

@@ -190,6 +190,12 @@ both_engines!(six_steps_lead_back_and_the_other_system_is_what_it_was, async |ot
         let states = charter_store::migration::states(&kept).await.unwrap();
         assert!(states.iter().all(|state| state.applied_at.is_some()));
     }
+    if scene.is_postgres() {
+        assert!(
+            done.to_string().contains("the audit trail cannot say it too: its tables are gone"),
+            "{done}"
+        );
+    }
     // Again does no harm, and tells what there was nothing to do for.
     let mut again = all_done.clone();
     again[1].1 = "nothing to do";
@@ -550,15 +556,40 @@ async fn another_systems_file_is_never_moved() {
     let away = scene.place.path("away");
     std::fs::rename(&records, &away).unwrap();
     refused(&scene, "platform", "cannot be read");
+    let run = scene.run(&["rescue", "--step", "2"]).ended(2);
+    assert!(
+        run.err.contains("type `platform` when asked") && run.err.contains("--organization platform"),
+        "{}",
+        run.err
+    );
     scene.variables[0].1 = format!("sqlite://{}", legacy.display());
     refused(&scene, "platform", "nothing says that");
     // What the record names goes, however damaged.
     std::fs::rename(&away, &records).unwrap();
     scene.variables[0].1 = charters;
     std::fs::write(scene.place.path("charter-data/charter.db"), "torn").unwrap();
+    let run = scene.run(&["adopt", "status"]).ended(2);
+    assert!(run.err.contains("charter rescue"), "{}", run.err);
+    let run = scene.run(&[&RESCUE[..3], &["--step", "1"]].concat()).ended(0);
+    assert!(told(&run).contains("is damaged") && told(&run).contains("moved aside as it is"), "{}", run.out);
     let run = scene.run(&[&RESCUE[..], &["--step", "2"]].concat()).ended(0);
     assert!(told(&run).contains("cannot be opened") && !scene.stands(), "{}", run.out);
     assert_eq!(read(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rescues_within_a_second_have_files_of_their_own() {
+    let scene = Scene::adopted(charter_testkit::database::sqlite().await).await;
+    let steps = ["--step", "4", "--step", "6", "--restart", "echo again"];
+    for _ in 0..4 {
+        scene.run(&[&RESCUE[..], &steps].concat()).ended(0);
+    }
+    let names: Vec<String> = std::fs::read_dir(scene.place.path("charter-data/adoption"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    let count = |end: &str| names.iter().filter(|it| it.starts_with("rescue-") && it.ends_with(end)).count();
+    assert_eq!((count(".json"), count("-restart.log")), (4, 4), "{names:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -64,7 +64,7 @@ both_engines!(
     async |database: TestDatabase| {
         let mut it = taken_over(&database).await;
         let refused = it.run(&["adopt", "shadow", "start", "--org", "toys"]).ended(1);
-        assert!(refused.err.contains("shadow_from"), "{}", refused.err);
+        assert!(refused.told().contains("in charter.toml, and start the service again"), "{}", refused.err);
         it.more.push(("CHARTER_SHADOW_FROM", database.options().url.clone()));
         it.more.push(("CHARTER_SHADOW_MAP", it.place.path("roles.toml").display().to_string()));
         it.more.push(("CHARTER_SHADOW_REFRESH", "1s".to_owned()));
@@ -95,6 +95,29 @@ both_engines!(
         assert!(status.out.contains("cut_over") && status.out.contains("soap"), "{}", status.out);
         it.run(&["adopt", "shadow", "back", "--org", "toys"]).ended(0);
         assert_eq!(it.decision("bob@toys.example")["reason"], "allowed_by_legacy");
+        // Once it is cut over, an answer that the other system denies leads back, and the status says why.
+        let run = it.run(&["adopt", "shadow", "status"]).ended(0);
+        assert!(!run.out.contains("by itself"), "{}", run.out);
+        it.run(&["adopt", "shadow", "cut-over", "--org", "toys", "--force"]).ended(0);
+        it.database.maintain("update users set role = 'viewer' where id = 1").await.unwrap();
+        let mut status = String::new();
+        for _ in 0..300 {
+            it.decision("ann@toys.example");
+            status = it.run(&["adopt", "shadow", "status"]).ended(0).told();
+            if status.contains("back by itself since, because") {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert!(status.contains("back by itself since, because") && status.contains("Z: "), "{status}");
+        it.database.maintain("update users set role = 'accountant' where id = 1").await.unwrap();
+        it.until("ann@toys.example", "allowed_by_legacy");
+        let run = it.run(&["adopt", "shadow"]).ended(2);
+        assert!(
+            run.told().contains("charter adopt shadow status") && run.told().contains("--log-file FILE"),
+            "{}",
+            run.err
+        );
         // A table that is gone: what was read counts until it is too old, and then nobody is let through by it.
         it.database.maintain("drop table users").await.unwrap();
         it.until("ann@toys.example", "legacy_unavailable");

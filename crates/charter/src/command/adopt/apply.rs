@@ -15,6 +15,7 @@ use super::telling::{Telling, compared};
 use super::{drift, follow, plan, runs};
 use crate::client::Client;
 use crate::config::Configuration;
+use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
 use charter_adopt::accepting::UNFIT_LOGIN;
@@ -23,6 +24,7 @@ use charter_adopt::change::Changes;
 use charter_adopt::over_all::Reaching;
 use charter_adopt::plan::{self as planned, Ground, Plan, catalogue_sum};
 use charter_adopt::taken::{BACK, Found};
+use clap::parser::ValueSource;
 use clap::{Arg, Command};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +32,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const PLAN: &str = "plan";
 const FROM: &str = "from";
 const PROOF: &str = "proof";
+/// Settings that say where the installation is.
+const PLACES: [&str; 5] = ["config", "data", "database", "database_schema", "url"];
 
 pub fn command() -> Command {
     Command::new("apply")
@@ -73,7 +77,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let telling = Telling::new(invocation);
     let mut stop = Stop::listen()?;
     match stop.unless(begun(invocation, &plan, &telling)).await {
-        Err(code) => Ok(interrupt::told(code, telling.stopped(path))),
+        Err(code) => Ok(interrupt::told(code, telling.stopped(&again(invocation)))),
         Ok(begun) => {
             let (address, found, ready, looking, mut here) = begun?;
             let work = Work {
@@ -88,7 +92,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
             let done = stop.unless(carry_out(&mut here, &work, looking)).await;
             let closed = here.close().await;
             match done {
-                Err(code) => Ok(interrupt::told(code, telling.stopped(path))),
+                Err(code) => Ok(interrupt::told(code, telling.stopped(&again(invocation)))),
                 Ok(done) => {
                     let (number, carried) = done?;
                     closed?;
@@ -97,6 +101,34 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
             }
         }
     }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "@%+=:,./-_".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// The command that goes on, with what was typed and without a password.
+fn again(invocation: &Invocation<'_>) -> String {
+    let mut command = "charter adopt apply".to_owned();
+    let matches = invocation.matches;
+    let is_typed = |name: &str| {
+        matches.try_contains_id(name).is_ok_and(|is_there| is_there)
+            && matches.value_source(name) == Some(ValueSource::CommandLine)
+    };
+    let typed = [PLAN, FROM].into_iter().chain(ready::NAMES).chain([PROOF]).chain(PLACES);
+    for name in typed.filter(|name| *name == PLAN || is_typed(name)) {
+        let Some(value) = matches.get_one::<String>(name) else { continue };
+        let plain = if value.starts_with('@') { value.clone() } else { without_password(value) };
+        // One that was typed with its password is given from a file.
+        let value = if plain == *value { quoted(value) } else { "@FILE".to_owned() };
+        command.push_str(&format!(" --{} {value}", name.replace('_', "-")));
+    }
+    command
 }
 
 /// The first stage, and the installation.
@@ -312,8 +344,8 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
         })?;
     }
     let state = if state == "failed" { "undone" } else { state };
-    if let Ok(Some(record)) = Record::newest(&configuration.data)
-        && u64::from(record.run) == desk.run
+    if let Ok(Some(record)) = Record::of(&configuration.data, u32::try_from(desk.run).unwrap_or(u32::MAX))
+        && record.plan_hash == plan.hash
     {
         let _ = Record { state: state.to_owned(), ..record }.write(&configuration.data);
     }

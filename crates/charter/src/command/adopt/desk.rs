@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock, write_private};
 use charter_adopt::plan::Plan;
 use charter_adopt::rows::{Counts, Rows};
-use charter_kernel::{PrincipalId, counted};
+use charter_kernel::{PrincipalId, Timestamp, counted};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -30,6 +30,20 @@ const AGAIN: [u16; 3] = [429, 502, 503];
 pub struct Holder {
     id: String,
     _lock: Lock,
+}
+
+/// Whether somebody works at runs from a data folder, or another one, by what the service says of one.
+pub fn is_at_work(run: &Value, data: &Path, now: Timestamp) -> bool {
+    let until = text(run, "held_until").parse::<Timestamp>();
+    if !until.is_ok_and(|until| until > now) {
+        return false;
+    }
+    // Whoever is killed leaves the word of a minute behind, and the lock to the next.
+    let folder = Folder::at(&record::folder(data));
+    let own = std::fs::read_to_string(folder.path().join(HOLDER));
+    let is_own = own.is_ok_and(|own| own == text(run, "holder"));
+    let is_free = || matches!(folder.try_lock(), Ok(Some(_)));
+    !(is_own && is_free())
 }
 
 impl Holder {

@@ -1,6 +1,6 @@
 //! What people gave by hand to those who were taken over, beyond what the other system allows them: no run takes it away, and a plan says so.
 
-use super::equivalence::{self, Equivalence, UnknownMember};
+use super::equivalence::{self, After, Equivalence, UnknownMember};
 use super::follow::{self, Looked};
 use super::here::{Here, text};
 use super::legacy::{self, Legacy};
@@ -9,6 +9,7 @@ use super::taken;
 use crate::client::Client;
 use crate::failure::{Failure, Result};
 use charter_adopt::accepting::LOGINS;
+use charter_adopt::answers::Bits;
 use charter_adopt::change::Changes;
 use charter_adopt::named::Named;
 use charter_adopt::over_all::{OverAll, Standing};
@@ -16,17 +17,21 @@ use charter_adopt::plan::{self, Ground};
 use charter_adopt::rows::{Known, Making};
 use charter_adopt::rules::Asking;
 use charter_adopt::taken::Found;
-use charter_kernel::{PrincipalId, counted};
-use std::collections::BTreeSet;
+use charter_kernel::{Key, OrganizationId, PrincipalId, counted};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Why somebody stops a plan, in the list of everybody.
 const OVER_ALL: &str = "gets all of the installation by this run";
 const BY_HAND: &str = "has more here by hand than in the other system";
+const BY_ANOTHER: &str = "has more here by another source than in the other system";
 const UNKNOWN: &str = "has rights here by hand and is no user of the other system there";
+const OF_ANOTHER: &str = "has rights here by another source and is no user of the other system there";
 
 /// Looks what stands, what of it changes, and what stands in the way; and whether there is more to be written than stands.
 pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) -> Result<(Looked, bool)> {
-    if here.client.is_none() || here.known.standing.is_empty() {
+    // What stands in an organization that is another system's as well, or people's own, is looked at before the first run, too.
+    let is_first = here.known.standing.is_empty();
+    if here.client.is_none() || (is_first && here.organizations.is_empty()) {
         return Ok((Looked::default(), true));
     }
     if let Some(stopping) = other_system(here, found).await? {
@@ -41,19 +46,28 @@ pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) 
     let (catalogue, _) = here.catalogue(found)?;
     let mut ground = Ground::new(&found.heard.facts, mapping, catalogue)
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
+    if is_first {
+        let mut looked = Looked { is_more: true, ..Looked::default() };
+        let by_hand = by_hand(client, &ground, here, &looked.changes, accepted).await?;
+        looked.stopping.extend(told(&by_hand, &mut looked.named));
+        return Ok((looked, true));
+    }
     let mut looked = follow::look(client, &ground, here).await?;
     let (taken, decided) = taken::decide(&ground, here, &looked.changes, &looked.removals, accepted);
     looked.stopping.extend(taken::stopping(&taken, &decided, accepted));
     ground.away = decided.away.clone();
     looked.decided = decided;
     looked.stopping.extend(renamed(&looked.changes, accepted));
+    looked.stopping.extend(reused(here, &looked.changes, accepted));
+    looked.stopping.extend(keeps_its_login(here, &looked.changes));
     let over_all = over_all(&ground, &here.known, Some((&looked.changes, &taken)), accepted);
     let open = over_all.named.iter().filter(|it| !it.accepted);
     looked.named.extend(open.map(|it| Named::why("stops", &it.login, OVER_ALL)));
     looked.over_all = Some(over_all);
     let by_hand = by_hand(client, &ground, here, &looked.changes, accepted).await?;
     looked.stopping.extend(told(&by_hand, &mut looked.named));
-    looked.members = by_hand.1.members.iter().map(UnknownMember::name).collect();
+    let unknown = by_hand.unknown.values().flat_map(|it| &it.members);
+    looked.members = unknown.map(UnknownMember::name).collect();
     looked.is_more = follow::is_more(ground.source(&here.known, 0), &looked.changes);
     let is_more = looked.is_more || is_claimed;
     Ok((looked, is_more))
@@ -75,6 +89,47 @@ fn renamed(changes: &Changes, accepted: &BTreeSet<String>) -> Option<String> {
             counted(count, "account has", "accounts have"),
             shown.join(", "),
             plan::more(count, shown.len())
+        )
+    })
+}
+
+/// Organizations that a run closed and whose ids are of other names there: somebody else may have the id by now, and would get what is here.
+fn reused(here: &Here, changes: &Changes, accepted: &BTreeSet<String>) -> Vec<String> {
+    let key = |id: OrganizationId| here.known.organizations.values().find(|(known, _)| *known == id);
+    let turned = changes.organizations.iter().filter(|it| it.was_closed);
+    let turned = turned.filter_map(|it| Some((key(it.organization)?.1.as_str(), it, it.name.as_deref()?)));
+    let open = turned.filter(|(key, ..)| !accepted.contains(&format!("organization:{key}")));
+    let told = open.map(|(key, it, name)| {
+        format!(
+            "organization {key} is closed here, and its id is of another name there now ({} -> {name}): whoever it is gets what is here, with \
+             its members, keys, webhooks and trail; accept it with --accept organization:{key}, or give the other one an id of its own there",
+            it.name_before
+        )
+    });
+    told.collect()
+}
+
+/// Accounts that keep their logins, which somebody else has there by now.
+fn keeps_its_login(here: &Here, changes: &Changes) -> Option<String> {
+    let renamed: HashSet<PrincipalId> =
+        changes.accounts.iter().filter(|it| it.login.is_some()).map(|it| it.principal).collect();
+    let kept: Vec<String> = here
+        .of_others
+        .iter()
+        .filter(|(coming, _)| !renamed.contains(&coming.principal))
+        .map(|(coming, now)| {
+            format!("{}, who is {now} there now, and user {}", coming.login, coming.legacy_id)
+        })
+        .collect();
+    let (count, shown) = (kept.len() as u64, kept.len().min(5));
+    (count > 0).then(|| {
+        format!(
+            "{} here that another user has there ({}{}), and no run renames {}: change the login of the account here, or of the other user \
+             there",
+            counted(count, "account keeps a login", "accounts keep logins"),
+            kept.iter().take(shown).map(String::as_str).collect::<Vec<_>>().join("; "),
+            plan::more(count, shown),
+            if count == 1 { "it" } else { "them" }
         )
     })
 }
@@ -109,14 +164,51 @@ async fn other_system(here: &Here, found: &Legacy) -> Result<Option<String>> {
     }))
 }
 
-/// Who has more by hand than the other system allows, and whom it does not know.
+/// Whether whatever somebody has beyond some codes is what another source gave: it is not there without that.
+fn giver<'s>(
+    others: &'s [(Key, After)],
+    principal: PrincipalId,
+    has_more: impl Fn(&Bits) -> bool,
+) -> Option<&'s Key> {
+    let is_it = |(_, without): &&(Key, After)| !without.of(principal).is_some_and(&has_more);
+    others.iter().find(is_it).map(|(source, _)| source)
+}
+
+/// What runs of the other sources leave in an organization when they are thought away, one after the other.
+async fn without_others(
+    client: &Client,
+    ground: &Ground<'_>,
+    here: &Here,
+    id: &str,
+) -> Result<Vec<(Key, After)>> {
+    let mut others = BTreeSet::new();
+    for run in runs::all(client).await?.iter().filter(|run| text(run, "state") != "undone") {
+        others.extend(text(run, "source").parse::<Key>().ok().filter(|source| *source != here.source));
+    }
+    let mut found = Vec::new();
+    for source in others {
+        let after = equivalence::ask(client, id, &ground.universe, Some(&source)).await?;
+        found.push((source, after));
+    }
+    Ok(found)
+}
+
+/// Who has more than the other system allows by what its runs did not give, and whom it does not know; each with the source that gave it, where
+/// it was one.
+#[derive(Default)]
+struct ByHand {
+    more: Vec<(String, Option<Key>)>,
+    unknown: BTreeMap<Option<Key>, Equivalence>,
+}
+
+/// Looks for them.
 async fn by_hand(
     client: &Client,
     ground: &Ground<'_>,
     here: &Here,
     changes: &Changes,
     accepted: &BTreeSet<String>,
-) -> Result<(Vec<String>, Equivalence)> {
+) -> Result<ByHand> {
     let known = &here.known;
     let without = Some(&here.source);
     let making = Making::new(ground.source(known, 0));
@@ -124,7 +216,7 @@ async fn by_hand(
     let (mut before, mut intended) = (asking(&ground.before), asking(&ground.intent.rules));
     let over_all = equivalence::over(client, ground, known.platform, without).await?;
     let lists = charter_adopt::rules::by_home(ground.facts, making.organizations().len());
-    let (mut out, mut more) = (Equivalence::default(), Vec::new());
+    let mut found = ByHand::default();
     let present: BTreeSet<u128> = ground
         .facts
         .users
@@ -138,7 +230,8 @@ async fn by_hand(
     gone.sort_unstable();
     gone.dedup();
     if let Some(platform) = known.platform {
-        equivalence::unknown(client, "platform", &platform.to_string(), gone, accepted, &mut out).await?;
+        let out = found.unknown.entry(None).or_default();
+        equivalence::unknown(client, "platform", &platform.to_string(), gone, accepted, out).await?;
     }
     for (place, list) in lists.iter().enumerate() {
         let organization = making.organizations().get(place);
@@ -149,6 +242,7 @@ async fn by_hand(
             Some((row, _)) => Some(equivalence::ask(client, &row.id, &ground.universe, without).await?),
             None => None,
         };
+        let mut others: Option<Vec<(Key, After)>> = None;
         let mut met = Vec::new();
         for user in list.iter().filter_map(|at| ground.facts.users.get(*at as usize)) {
             let principal = making.principal(user.id);
@@ -159,14 +253,21 @@ async fn by_hand(
                 && !intended.is_over_all(user);
             let ends = |id| changes.stops(principal.0) || changes.ends(id, principal.0);
             let bits = after.as_ref().and_then(|after| after.of(principal)).filter(|bits| !bits.is_none());
-            let has_more = bits.filter(|_| linked.is_none_or(|(_, id)| !ends(id))).is_some_and(|bits| {
-                let mut allowed = ground.universe.none();
+            let bits = bits.filter(|_| linked.is_none_or(|(_, id)| !ends(id)));
+            let mut allowed = ground.universe.none();
+            if bits.is_some() {
                 allowed.add(&before.of(user));
                 allowed.add(&intended.of(user));
-                bits.without(&allowed).next().is_some()
-            });
-            if has_more || (is_over_all && !changes.stops(principal.0)) {
-                more.push(user.login.to_owned());
+            }
+            let has_more = |bits: &Bits| bits.without(&allowed).next().is_some();
+            if is_over_all && !changes.stops(principal.0) {
+                found.more.push((user.login.to_owned(), None));
+            } else if let (true, Some((row, _))) = (bits.is_some_and(has_more), linked) {
+                if others.is_none() {
+                    others = Some(without_others(client, ground, here, &row.id).await?);
+                }
+                let giver = giver(others.as_deref().unwrap_or_default(), principal, has_more);
+                found.more.push((user.login.to_owned(), giver.cloned()));
             }
         }
         if let (Some((row, id)), Some(after)) = (linked, after) {
@@ -174,38 +275,95 @@ async fn by_hand(
             let is_unknown = |member: &&u128| met.binary_search(member).is_err();
             let stays = |member: &&u128| !changes.stops(**member) && !changes.ends(id, **member);
             let may = |member: &&u128| after.of(PrincipalId(**member)).is_some_and(|bits| !bits.is_none());
-            let others = after.members.iter().filter(is_unknown).filter(stays).filter(may);
-            let others: Vec<u128> = others.copied().collect();
-            equivalence::unknown(client, &row.key, &row.id, others, accepted, &mut out).await?;
+            let unknown = after.members.iter().filter(is_unknown).filter(stays).filter(may);
+            let unknown: Vec<u128> = unknown.copied().collect();
+            if !unknown.is_empty() && others.is_none() {
+                others = Some(without_others(client, ground, here, &row.id).await?);
+            }
+            let mut by_giver: BTreeMap<Option<Key>, Vec<u128>> = BTreeMap::new();
+            for member in unknown {
+                let has_any = |bits: &Bits| !bits.is_none();
+                let giver = giver(others.as_deref().unwrap_or_default(), PrincipalId(member), has_any);
+                by_giver.entry(giver.cloned()).or_default().push(member);
+            }
+            for (giver, members) in by_giver {
+                let out = found.unknown.entry(giver).or_default();
+                equivalence::unknown(client, &row.key, &row.id, members, accepted, out).await?;
+            }
         }
     }
-    Ok((more, out))
+    Ok(found)
 }
 
-fn told((more, out): &(Vec<String>, Equivalence), named: &mut Vec<Named>) -> Vec<String> {
-    named.extend(more.iter().map(|login| Named::why("stops", login, BY_HAND)));
+/// The first of some, and whether there are more.
+fn first(all: &[String]) -> String {
+    let shown = all.get(..all.len().min(5)).unwrap_or_default();
+    format!("{}{}", shown.join(", "), plan::more(all.len() as u64, shown.len()))
+}
+
+fn told(found: &ByHand, named: &mut Vec<Named>) -> Vec<String> {
     let mut drift = Vec::new();
-    if !more.is_empty() {
-        drift.push(format!(
-            "{} users have more here than in the other system now, given by hand ({}{}), and a run takes away only what runs gave: take it \
-             from them here",
-            more.len(),
-            more.iter().take(5).cloned().collect::<Vec<_>>().join(", "),
-            if more.len() > 5 { ", ..." } else { "" }
-        ));
+    let mut more: BTreeMap<Option<&Key>, Vec<String>> = BTreeMap::new();
+    for (login, giver) in &found.more {
+        more.entry(giver.as_ref()).or_default().push(login.clone());
     }
-    let others = out.members.iter().filter(|member| !member.accepted);
-    let others: Vec<String> =
-        others.map(|member| format!("{} in {}", member.login, member.organization)).collect();
-    named.extend(others.iter().map(|member| Named::why("stops", member, UNKNOWN)));
-    if out.unaccepted_members > 0 {
-        drift.push(format!(
-            "{} members have rights here by hand and are not users of the other system there ({}{}): end their memberships, or accept them \
-             with --accept member:LOGIN",
-            out.unaccepted_members,
-            others.iter().take(5).cloned().collect::<Vec<_>>().join(", "),
-            if out.unaccepted_members > 5 { ", ..." } else { "" }
-        ));
+    for (giver, logins) in more {
+        let have = counted(
+            logins.len() as u64,
+            "user has more here than in the other system now",
+            "users have more here than in the other system now",
+        );
+        let who = first(&logins);
+        let (why, told) = match giver {
+            None => (
+                BY_HAND,
+                format!(
+                    "{have}, given by hand ({who}), and a run takes away only what runs gave: take it from them here"
+                ),
+            ),
+            Some(giver) => (
+                BY_ANOTHER,
+                format!(
+                    "{have}, given by the source {giver} ({who}): what that one says of them stands; take it from them there and follow it, or \
+                     give this system an organization of its own"
+                ),
+            ),
+        };
+        named.extend(logins.iter().map(|login| Named::why("stops", login, why)));
+        drift.push(told);
+    }
+    for (giver, out) in &found.unknown {
+        let open = out.members.iter().filter(|member| !member.accepted);
+        let open: Vec<String> =
+            open.map(|member| format!("{} in {}", member.login, member.organization)).collect();
+        if out.unaccepted_members == 0 {
+            continue;
+        }
+        let are = |by: &str| {
+            let one = format!("member has rights here by {by} and is no user of the other system there");
+            let more = format!("members have rights here by {by} and are no users of the other system there");
+            counted(out.unaccepted_members, &one, &more)
+        };
+        let shown = open.get(..open.len().min(5)).unwrap_or_default();
+        let who = format!("{}{}", shown.join(", "), plan::more(out.unaccepted_members, shown.len()));
+        let (why, told) = match giver {
+            None => (
+                UNKNOWN,
+                format!(
+                    "{} ({who}): end their memberships, or accept them with --accept member:LOGIN",
+                    are("hand")
+                ),
+            ),
+            Some(giver) => (
+                OF_ANOTHER,
+                format!(
+                    "{} ({who}): accept them with --accept member:LOGIN, or give this system an organization of its own",
+                    are(&format!("the source {giver}"))
+                ),
+            ),
+        };
+        named.extend(open.iter().map(|member| Named::why("stops", member, why)));
+        drift.push(told);
     }
     drift
 }

@@ -115,7 +115,7 @@ pub async fn look(client: &Client, ground: &Ground<'_>, here: &Here) -> Result<L
     removals.keep(taken::kept(client, &here.source).await?);
     let (mut changes, mut stopping, left) = following.end();
     stopping.extend(logins_taken(client, &changes).await?);
-    let mut named = named::accounts(&changes);
+    let mut named = named::changed(&changes);
     named.append(&mut changes.told);
     let mut came: Vec<&str> = ground
         .facts
@@ -395,6 +395,24 @@ fn first(plan: &Plan, what: &[&str], count: u64) -> String {
     }
 }
 
+/// The first organizations that are closed, open again or are renamed.
+fn organizations(plan: &Plan) -> String {
+    let word = |it: &Named| match it.what.as_str() {
+        "closed" => Some(format!("{} is closed", it.who)),
+        "open_again" => Some(format!("{} is open again", it.who)),
+        "organization_name" => it.now.as_ref().map(|now| format!("{} -> {now}", it.who)),
+        _ => None,
+    };
+    let words: Vec<String> = plan.named.iter().filter_map(word).collect();
+    match words.is_empty() {
+        true => String::new(),
+        false => {
+            let shown = words.get(..words.len().min(TOLD_MAX)).unwrap_or_default();
+            format!(" ({}{})", shown.join(", "), more(words.len() as u64, shown.len()))
+        }
+    }
+}
+
 /// What is told of the changes of a plan.
 pub fn told(plan: &Plan) -> String {
     let mut told = String::new();
@@ -413,7 +431,11 @@ pub fn told(plan: &Plan) -> String {
     ];
     for line in lines(changes) {
         let kind = kinds.iter().find(|(prefix, ..)| line.starts_with(prefix));
-        let names = kind.map(|(_, what, count)| first(plan, what, *count)).unwrap_or_default();
+        let names = match kind {
+            Some((_, what, count)) => first(plan, what, *count),
+            None if line.starts_with("changed: ") => organizations(plan),
+            None => String::new(),
+        };
         told.push_str(&output::wrapped("", &format!("{line}{names}")));
     }
     told.push_str(&taken::told(plan));

@@ -2,6 +2,7 @@
 
 use super::equivalence;
 use super::legacy::Legacy;
+use super::record::Installation;
 use super::runs;
 use crate::client::{Call, Client};
 use crate::command::generic::every_page;
@@ -17,7 +18,7 @@ use charter_catalogue::OwnCatalogue;
 use charter_kernel::catalogue::Catalogue;
 use charter_kernel::{Key, OrganizationId, PrincipalId};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Links of users, or logins, of one call.
 const USERS: usize = 5_000;
@@ -35,6 +36,8 @@ pub struct Here {
     pub known: Known,
     /// Accounts that users of the other system would come to.
     pub accounts: Vec<Coming>,
+    /// Those of them that are of users who are there under other logins by now: a run renames such an account, or its login is no other's.
+    pub of_others: Vec<(Coming, String)>,
     /// Keys of organizations that the other system's would get, and that are not linked.
     pub organizations: Vec<String>,
 }
@@ -81,6 +84,14 @@ pub async fn own(client: &Client) -> Result<OwnCatalogue> {
         Some(document) => charter_catalogue::parse_own(document).map_err(|wrong| faults(&wrong)),
         None => Ok(OwnCatalogue::default()),
     }
+}
+
+/// Which installation this is.
+pub async fn installation(client: &Client) -> Result<Installation> {
+    let platform = client.call(&Call::new("GET", "/api/v1/organizations/platform")).await?.json()?;
+    let made_at = text(&platform, "created_at").parse();
+    let made_at = made_at.map_err(|_| Failure::new("the service does not tell when it was made"))?;
+    Ok(Installation { id: text(&platform, "id").to_owned(), made_at })
 }
 
 /// Which organizations and accounts of a source are whose.
@@ -134,8 +145,13 @@ pub async fn links(client: &Client, source: &Key, known: &mut Known) -> Result<(
     }
 }
 
-/// Accounts that users of the other system would come to, and that are not linked to them.
-async fn accounts(client: &Client, found: &Legacy, known: &Known) -> Result<Vec<Coming>> {
+/// Accounts that users of the other system would come to, and that are not linked to them; and such as belong to users who are there under other
+/// logins by now, with these.
+async fn accounts(
+    client: &Client,
+    found: &Legacy,
+    known: &Known,
+) -> Result<(Vec<Coming>, Vec<(Coming, String)>)> {
     let mut accounts = Vec::new();
     let mut batch: Vec<(&str, &str)> = Vec::with_capacity(USERS);
     let unknown = found.heard.facts.users.iter().filter(|user| !known.users.contains_key(user.id));
@@ -160,15 +176,23 @@ async fn accounts(client: &Client, found: &Legacy, known: &Known) -> Result<Vec<
     accounts.dedup();
     // The account of somebody who is there under another login by now is theirs, and gives this one up.
     let theirs: HashSet<PrincipalId> = accounts.iter().map(|it| it.principal).collect();
+    let mut of_others = Vec::new();
     if !theirs.is_empty() && !known.users.is_empty() {
-        let linked = found.heard.facts.users.iter().filter_map(|user| known.users.get(user.id).copied());
-        let present: HashSet<PrincipalId> = linked.filter(|principal| theirs.contains(principal)).collect();
-        accounts.retain(|it| !present.contains(&it.principal));
+        let users = found.heard.facts.users.iter();
+        let linked = users.filter_map(|user| Some((known.users.get(user.id).copied()?, user.login)));
+        let present: HashMap<PrincipalId, &str> =
+            linked.filter(|(principal, _)| theirs.contains(principal)).collect();
+        for it in std::mem::take(&mut accounts) {
+            match present.get(&it.principal) {
+                Some(login) => of_others.push((it, (*login).to_owned())),
+                None => accounts.push(it),
+            }
+        }
         let linked: HashSet<PrincipalId> =
             known.users.values().copied().filter(|principal| theirs.contains(principal)).collect();
         accounts.iter_mut().for_each(|it| it.is_linked = linked.contains(&it.principal));
     }
-    Ok(accounts)
+    Ok((accounts, of_others))
 }
 
 /// Looks at the installation: if there is one, or making one.
@@ -189,7 +213,7 @@ async fn looked(
     };
     here.own = own(&client).await?;
     links(&client, source, &mut here.known).await?;
-    here.accounts = accounts(&client, found, &here.known).await?;
+    (here.accounts, here.of_others) = accounts(&client, found, &here.known).await?;
     // Only an organization that the mapping names by key can be one that is here; others get keys nobody has.
     if let Some(one) = found.mapping.as_ref().and_then(|mapping| mapping.organization.as_ref())
         && found.heard.facts.organizations.is_empty()
@@ -211,6 +235,7 @@ impl Here {
             own: OwnCatalogue::default(),
             known: Known::default(),
             accounts: Vec::new(),
+            of_others: Vec::new(),
             organizations: Vec::new(),
         }
     }

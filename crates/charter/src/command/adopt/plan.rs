@@ -92,7 +92,7 @@ pub fn command() -> Command {
             Arg::new(CHANGES)
                 .long(CHANGES)
                 .value_name("FILE")
-                .help("Where every account goes that is deactivated, acts again or is renamed, and what stays as it is or stops the plan, a line of JSON each"),
+                .help("Where every account and organization goes that is stopped, acts again or is renamed, and what stays as it is or stops the plan, a line of JSON each"),
         )
         .after_help("Nothing is written but these files. Exit code 1: something keeps the plan from being carried out; it is told.")
 }

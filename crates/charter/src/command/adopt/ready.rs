@@ -18,6 +18,8 @@ use std::time::{Duration, SystemTime};
 
 const BACKUP: &str = "backup";
 const NO_BACKUP: &str = "no_backup";
+/// Both, by name.
+pub const NAMES: [&str; 2] = [BACKUP, NO_BACKUP];
 /// How old a backup may be.
 const BACKUP_AGE: Duration = Duration::from_secs(60 * 60);
 /// Bytes that a row of ours comes to, indexes with it.

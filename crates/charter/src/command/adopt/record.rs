@@ -1,8 +1,11 @@
 //! The record of a run, as a file in the data folder: what there was, where, and by which names, for the day on which nothing else can
-//! be asked. A run writes it before it touches anything, and `charter rescue` reads it.
+//! be asked. A run writes it before it touches anything, and `charter rescue` reads it. What another installation left in the folder, before a
+//! rescue, is put aside before the first run of this one writes there: evidence is never written over.
 
 use crate::folder::{make_folder, write_private};
+use crate::installation;
 use charter_adopt::sums::TableSum;
+use charter_kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -56,9 +59,24 @@ pub struct Record {
     pub plan_hash: String,
     /// When the run began.
     pub started_at: String,
-    /// How far it came.
+    /// How far it came; `rescued` once a rescue took Charter's tables away.
     pub state: String,
+    /// Which installation this is: the id of its platform organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation: Option<String>,
 }
+
+/// An installation, as records know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// The id of its platform organization.
+    pub id: String,
+    /// When it was made.
+    pub made_at: Timestamp,
+}
+
+/// What a rescue leaves a record as.
+pub const RESCUED: &str = "rescued";
 
 /// The folder that records lie in.
 pub fn folder(data: &Path) -> PathBuf {
@@ -95,22 +113,78 @@ impl Record {
         if path.exists() { Self::read(&path).map(Some) } else { Ok(None) }
     }
 
+    /// Whether it is about an installation; one that tells none is of one that was there when it was written.
+    fn is_of(&self, installation: &Installation) -> bool {
+        match &self.installation {
+            Some(id) => *id == installation.id,
+            None => self.started_at.parse::<Timestamp>().is_ok_and(|at| at >= installation.made_at),
+        }
+    }
+
+    /// Puts aside what other installations left: records and proofs, in a folder of their own. Gives it, where there were any.
+    pub fn put_aside(data: &Path, installation: &Installation) -> Result<Option<PathBuf>, String> {
+        let folder = folder(data);
+        let mut moved: Vec<PathBuf> = Vec::new();
+        for (number, path) in records(&folder)? {
+            // One that cannot be read is nobody's whom anything could be said of.
+            if Self::read(&path).is_ok_and(|record| record.is_of(installation)) {
+                continue;
+            }
+            let proof = folder.join(format!("proof-{number:06}.json"));
+            let signature = folder.join(format!("proof-{number:06}.json.jws"));
+            moved.push(path);
+            moved.extend([proof, signature].into_iter().filter(|path| path.exists()));
+        }
+        if moved.is_empty() {
+            return Ok(None);
+        }
+        let stamp = stamp(installation::now());
+        let aside = new_folder(&folder, &format!("earlier-{stamp}"))?;
+        for path in moved {
+            let name = path.file_name().unwrap_or_default();
+            let wrong = |error: std::io::Error| format!("{} cannot be put aside: {error}", path.display());
+            fs::rename(&path, aside.join(name)).map_err(wrong)?;
+        }
+        Ok(Some(aside))
+    }
+
     /// The record of the latest run, where there is one.
     pub fn newest(data: &Path) -> Result<Option<Self>, String> {
-        let folder = folder(data);
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(format!("{}: {error}", folder.display())),
-        };
-        let number = |path: &PathBuf| {
-            let name = path.file_name()?.to_str()?.strip_prefix("run-")?.strip_suffix(".json")?;
-            name.parse::<u32>().ok()
-        };
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let newest = paths.filter_map(|path| Some((number(&path)?, path))).max();
+        let newest = records(&folder(data))?.into_iter().max();
         newest.map(|(_, path)| Self::read(&path)).transpose()
     }
+}
+
+/// The files of records, with the numbers of their runs.
+fn records(folder: &Path) -> Result<Vec<(u32, PathBuf)>, String> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(format!("{}: {error}", folder.display())),
+    };
+    let number = |path: &PathBuf| {
+        let name = path.file_name()?.to_str()?.strip_prefix("run-")?.strip_suffix(".json")?;
+        name.parse::<u32>().ok()
+    };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    Ok(paths.filter_map(|path| Some((number(&path)?, path))).collect())
+}
+
+/// An instant, to be put into the name of a file.
+pub fn stamp(at: Timestamp) -> String {
+    at.to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect()
+}
+
+/// Makes a folder that was not there, by this name or one that counts up from it.
+fn new_folder(within: &Path, name: &str) -> Result<PathBuf, String> {
+    let named = |count: u32| match count {
+        1 => within.join(name),
+        count => within.join(format!("{name}-{count}")),
+    };
+    let free = (1..).map(named).find(|path| !path.exists());
+    let path = free.ok_or_else(|| format!("{}: no name is free", within.display()))?;
+    make_folder(&path)?;
+    Ok(path)
 }
 
 #[cfg(test)]
@@ -142,6 +216,7 @@ mod tests {
             plan_hash: "cd".to_owned(),
             started_at: "2026-11-22T01:00:00Z".to_owned(),
             state: "applying".to_owned(),
+            installation: None,
         }
     }
 
@@ -159,6 +234,39 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&folder(data.path()))), (0o600, 0o700));
         assert_eq!(fs::read_dir(folder(data.path())).unwrap().count(), 3, "nothing half written is left");
+    }
+
+    #[test]
+    fn what_another_installation_left_is_put_aside_and_never_written_over() {
+        let data = tempfile::tempdir().unwrap();
+        let of = |run, id: &str| Record { installation: Some(id.to_owned()), ..record(run) };
+        let made_at = "2026-11-22T02:00:00Z".parse().unwrap();
+        let here = Installation { id: "b".to_owned(), made_at };
+        of(1, "a").write(data.path()).unwrap();
+        // One that tells no installation was written before there was this one.
+        record(3).write(data.path()).unwrap();
+        let later = Record { started_at: "2026-11-22T03:00:00Z".to_owned(), ..record(4) };
+        later.write(data.path()).unwrap();
+        let folder = folder(data.path());
+        fs::write(folder.join("proof-000001.json"), "first").unwrap();
+        fs::write(folder.join("proof-000001.json.jws"), "signed").unwrap();
+        fs::write(folder.join("proof-000004.json"), "ours").unwrap();
+        let aside = Record::put_aside(data.path(), &here).unwrap().unwrap();
+        let mut names: Vec<String> = fs::read_dir(&aside)
+            .unwrap()
+            .map(|it| it.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        assert_eq!(
+            names,
+            ["proof-000001.json", "proof-000001.json.jws", "run-000001.json", "run-000003.json"]
+        );
+        assert_eq!(Record::newest(data.path()).unwrap().unwrap(), later);
+        assert_eq!(Record::put_aside(data.path(), &here).unwrap(), None);
+        assert_eq!(fs::read_to_string(folder.join("proof-000004.json")).unwrap(), "ours");
+        // A second time within the second has a name of its own.
+        of(2, "a").write(data.path()).unwrap();
+        assert_ne!(Record::put_aside(data.path(), &here).unwrap().unwrap(), aside);
     }
 
     #[test]

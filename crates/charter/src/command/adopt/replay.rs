@@ -22,7 +22,7 @@ pub fn command() -> Command {
     Command::new("shadow")
         .about("Whose rule answers in organizations that were taken over; recorded answers compared")
         .arg(
-            Arg::new(LOG).long("log-file").value_name("FILE").required(true).help(
+            Arg::new(LOG).long("log-file").value_name("FILE").help(
                 "Answers of the other system, a JSON object a line: organization, user, permission, allow",
             ),
         )
@@ -85,7 +85,12 @@ async fn compared(client: &Client, source: &str, lines: &[Line]) -> Result<Vec<V
 
 /// Compares.
 pub async fn run(invocation: &Invocation<'_>) -> Result {
-    let path = invocation.matches.get_one::<String>(LOG).cloned().unwrap_or_default();
+    let Some(path) = invocation.matches.get_one::<String>(LOG).cloned() else {
+        return Err(Failure::new(
+            "say what is to be done: `charter adopt shadow status`, start, flips, cut-over, back or stop; or give recorded answers of the other \
+             system with --log-file FILE",
+        ));
+    };
     let source = plan::source_of(invocation.matches)?;
     let bytes =
         std::fs::read(&path).map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;

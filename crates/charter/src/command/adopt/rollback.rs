@@ -287,14 +287,17 @@ impl Work<'_> {
         }
         let data = &invocation.loaded.configuration.data;
         let record = Record::of(data, u32::try_from(number).unwrap_or(u32::MAX)).map_err(Failure::new)?;
-        let Some(record) = record else { return Ok(Vec::new()) };
+        // That of another installation, before a rescue, has the same name.
+        let plan = runs::plan_of(client, number).await?;
+        let Some(record) = record.filter(|record| record.plan_hash == plan.hash) else {
+            return Ok(Vec::new());
+        };
         let record = Record { state: "undone".to_owned(), ..record };
         record.write(data).map_err(Failure::new)?;
         let Some(from) = self.from else {
             return Ok(vec!["the other system's tables were not looked at: --from compares them".to_owned()]);
         };
         let system = legacy::system_named(&record.system);
-        let plan = runs::plan_of(client, number).await?;
         let mapping = legacy::parsed("the mapping of the run", &plan.mapping)?;
         let mut looking = Looking::open(from, system, Some(&mapping)).await?;
         let now = ready::sums(&mut looking).await?;

@@ -3,9 +3,11 @@
 use super::super::Invocation;
 use super::super::generic::every_page;
 use super::super::show;
+use super::desk;
 use super::here::text;
 use super::plan;
 use crate::client::{Call, Client};
+use crate::config::Configuration;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
 use charter_adopt::plan::Plan;
@@ -57,14 +59,44 @@ pub fn under_way(run: &Value) -> String {
     if text(run, "state") == "undoing" {
         return "is being taken back".to_owned();
     }
+    format!("was begun and is not done (stage {})", stage(run))
+}
+
+/// The stage that a run is in.
+fn stage(run: &Value) -> &'static str {
     const STEPS: [&str; 4] = ["before", "schema", "data", "equivalence"];
     let steps = run.get("steps").and_then(Value::as_array);
     let is_done = |step: &str| {
         let mut own = steps.into_iter().flatten().filter(|it| text(it, "step") == step);
         own.any(|it| text(it, "state") == "done")
     };
-    let stage = STEPS.into_iter().find(|step| !is_done(step)).unwrap_or("equivalence");
-    format!("was begun and is not done (stage {stage})")
+    STEPS.into_iter().find(|step| !is_done(step)).unwrap_or("equivalence")
+}
+
+/// What was broken off, and how it goes on; nothing where somebody is at work.
+fn broken_off(run: &Value, configuration: &Configuration) -> Option<String> {
+    let state = text(run, "state");
+    if !UNDER_WAY.contains(&state) || desk::is_at_work(run, &configuration.data, installation::now()) {
+        return None;
+    }
+    let back = rollback(run);
+    Some(match state {
+        "undoing" => format!("taking it back was broken off: {back} goes on"),
+        _ => format!(
+            "broken off in {}: charter adopt apply goes on with its plan, {back} takes it back",
+            stage(run)
+        ),
+    })
+}
+
+/// What the rows of a step are.
+fn rows_told(step: &Value) -> String {
+    let count = step.get("row_count").and_then(Value::as_u64).unwrap_or(0);
+    match text(step, "step") {
+        "schema" => counted(count, "table", "tables"),
+        "equivalence" => counted(count, "user", "users"),
+        _ => counted(count, "row", "rows"),
+    }
 }
 
 /// How a run is taken back.
@@ -147,7 +179,9 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     }
     let mut told = String::new();
     for run in &runs {
+        let broken_off = broken_off(run, &invocation.loaded.configuration);
         let state = match text(run, "back_to") {
+            "" if broken_off.is_some() => "broken off".to_owned(),
             "" => text(run, "state").to_owned(),
             step => format!("taken back to the step {step}"),
         };
@@ -158,10 +192,15 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
             output::to_the_second(text(run, "started_at"))
         ));
         for step in run.get("steps").and_then(Value::as_array).into_iter().flatten() {
-            let rows = step.get("row_count").and_then(Value::as_u64).unwrap_or(0);
-            let rows = counted(rows, "row", "rows");
-            told.push_str(&format!("  {:<12} {:<8} {rows}\n", text(step, "step"), text(step, "state")));
+            let state = match text(step, "state") {
+                "running" if broken_off.is_some() => "broken off",
+                state => state,
+            };
+            told.push_str(&format!("  {:<12} {state:<8} {}\n", text(step, "step"), rows_told(step)));
             told.push_str(&why(text(step, "error")));
+        }
+        if let Some(broken_off) = broken_off {
+            told.push_str(&output::wrapped("  ", &broken_off));
         }
     }
     output::print(told.trim_end());

@@ -19,6 +19,9 @@ const NOT_AUTOMATIC: &str = "not_automatic";
 const REASON: &str = "reason";
 const LIST: &str = "/api/v1/shadow";
 const ONE: &str = "/api/v1/organizations/{organization}/shadow";
+const TRAIL: &str = "/api/v1/organizations/{organization}/audit/events";
+/// Beside a standing: when it went back by itself, and why.
+const WENT_BACK: &str = "went_back";
 
 fn switch(id: &'static str, name: &'static str, help: &'static str) -> Arg {
     Arg::new(id).long(name).action(ArgAction::SetTrue).help(help)
@@ -100,8 +103,21 @@ fn table(standings: &[Value]) -> String {
         row.push(time(it, "last_flip_at"));
         row
     };
-    let heading = ["organization", "mode", "since", "compared", "gains", "losses", "unknown", "last flip"];
-    output::table(&heading, &standings.iter().map(row).collect::<Vec<_>>())
+    let mut heading =
+        vec!["organization", "mode", "since", "compared", "gains", "losses", "unknown", "last flip"];
+    let mut rows: Vec<Vec<String>> = standings.iter().map(row).collect();
+    if standings.iter().any(|it| it.get(WENT_BACK).is_some()) {
+        heading.push("back by itself since, because");
+        for (row, it) in rows.iter_mut().zip(standings) {
+            row.push(match it.get(WENT_BACK) {
+                Some(back) => {
+                    format!("{}: {}", output::to_the_second(text(back, "at")), text(back, "reason"))
+                }
+                None => "-".to_owned(),
+            });
+        }
+    }
+    output::table(&heading, &rows)
 }
 
 /// What a cut-over rests on.
@@ -136,11 +152,29 @@ pub async fn status(invocation: &Invocation<'_>) -> Result {
 }
 
 async fn standings(invocation: &Invocation<'_>, client: &Client) -> Result<Vec<Value>> {
-    if invocation.loaded.configuration.organization.is_some() {
+    let mut standings = if invocation.loaded.configuration.organization.is_some() {
         let call = Call::new("GET", ONE).within(client.organization()?);
-        return Ok(vec![client.call(&call).await?.json()?]);
+        vec![client.call(&call).await?.json()?]
+    } else {
+        every_page(client, Call::new("GET", LIST).ask("limit", "200")).await?
+    };
+    for it in standings.iter_mut().filter(|it| text(it, "mode") == "shadow") {
+        let back = went_back(client, it).await?;
+        if let (Some(back), Some(it)) = (back, it.as_object_mut()) {
+            it.insert(WENT_BACK.to_owned(), back);
+        }
     }
-    every_page(client, Call::new("GET", LIST).ask("limit", "200")).await
+    Ok(standings)
+}
+
+/// Why an organization is in shadow mode that went back there by itself: what its trail says of the moment since which it is.
+async fn went_back(client: &Client, standing: &Value) -> Result<Option<Value>> {
+    let call = Call::new("GET", TRAIL).within(text(standing, "key"));
+    let call = call.ask("action", "shadow.back").ask("limit", "1");
+    let events = client.call(&call).await?.json()?;
+    let event = events.get("items").and_then(Value::as_array).and_then(|items| items.first());
+    let event = event.filter(|event| text(event, "at") == text(standing, "since"));
+    Ok(event.map(|event| json!({ "at": event.get("at"), "reason": event.get("reason") })))
 }
 
 /// Shows flips.

@@ -7,8 +7,8 @@ use super::here::{self, Here};
 use super::legacy::{self, Legacy, Looking};
 use super::proof::{self, Proof};
 use super::ready::{self, Ready};
-use super::record::{self, Record, RecordedLegacy, RecordedOrganization};
-use super::telling::{Telling, compared};
+use super::record::{self, Installation, Record, RecordedLegacy, RecordedOrganization};
+use super::telling::{APPLIED, Telling, compared};
 use super::{catalogue, data, follow, tables, taken};
 use crate::client::{Call, Client};
 use crate::config::Configuration;
@@ -67,8 +67,10 @@ impl Stages<'_> {
     /// The second stage: our tables are there and are what was meant; the other system's permissions are codes.
     async fn schema(&self, desk: &Desk<'_>) -> Result<Record> {
         let tables = tables::ours(self.work.configuration).await?;
-        let record = self.record(desk.run, tables, "applying")?;
         let client = self.client()?;
+        let installation = here::installation(client).await?;
+        let aside = Record::put_aside(&self.work.configuration.data, &installation).map_err(Failure::new)?;
+        let record = self.record(desk.run, tables, installation)?;
         if *self.own != self.here.own {
             catalogue::put(client, self.own).await?;
         }
@@ -82,7 +84,7 @@ impl Stages<'_> {
         })
         .await?;
         let codes = self.work.found.heard.facts.permissions.len();
-        let lines = [
+        let mut lines = vec![
             format!(
                 "{} of Charter, all of them its own",
                 counted(record.tables.len() as u64, "table", "tables")
@@ -96,11 +98,16 @@ impl Stages<'_> {
                 )
             ),
         ];
+        lines.extend(
+            aside.map(|path| {
+                format!("records and proofs of another installation lie in {} now", path.display())
+            }),
+        );
         self.work.telling.stage(2, "schema", &lines);
         Ok(record)
     }
 
-    fn record(&self, run: u64, tables: Vec<String>, state: &str) -> Result<Record> {
+    fn record(&self, run: u64, tables: Vec<String>, installation: Installation) -> Result<Record> {
         let making = Making::new(self.ground.source(&self.here.known, run));
         let organizations = making.organizations().iter();
         let record = Record {
@@ -121,7 +128,8 @@ impl Stages<'_> {
             },
             plan_hash: self.work.plan.hash.clone(),
             started_at: installation::now().to_string(),
-            state: state.to_owned(),
+            state: "applying".to_owned(),
+            installation: Some(installation.id),
         };
         record.write(&self.work.configuration.data).map_err(Failure::new)?;
         Ok(record)
@@ -170,6 +178,7 @@ impl Stages<'_> {
         })
         .await
         .map_err(&stage)?;
+        self.work.telling.reaches(desk.run, APPLIED);
         let told = equivalence::told(&equivalence);
         let mut all: Vec<String> = told.lines().map(|line| line.trim_start().to_owned()).collect();
         all.extend(lines);

@@ -7,6 +7,9 @@ use crate::output;
 use charter_kernel::counted;
 use std::cell::Cell;
 
+/// What a run has reached whose proof was accepted.
+pub const APPLIED: &str = "applied";
+
 /// What is told on the way, unless JSON is asked for.
 pub struct Telling {
     is_json: bool,
@@ -42,12 +45,21 @@ impl Telling {
     }
 
     /// How far it came, for somebody who ended it.
-    pub fn stopped(&self, plan: &str) -> String {
+    pub fn stopped(&self, again: &str) -> String {
+        let goes_on = || format!("`{again}` goes on, `charter adopt rollback` takes it back");
         match self.reached.get() {
             (0, _) => "no run was begun or gone on with, and nothing was written".to_owned(),
+            (run, APPLIED) => {
+                format!("run {run} is applied: its proof was accepted, and the accounts it brought may act")
+            }
+            // The word that the proof holds may have arrived.
+            (run, "equivalence") => format!(
+                "run {run} was in the stage equivalence: `charter adopt status` says whether it is applied by now; where it is not, {}",
+                goes_on()
+            ),
             (run, stage) => format!(
-                "run {run} is in the stage {stage}, and accounts it brings can do nothing before its proof; `charter adopt apply --plan {plan}` goes on, `charter adopt \
-                 rollback` takes it back"
+                "run {run} is in the stage {stage}, and accounts it brings can do nothing before its proof; {}",
+                goes_on()
             ),
         }
     }

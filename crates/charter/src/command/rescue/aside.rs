@@ -68,9 +68,14 @@ pub fn earlier(path: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The name a file gets that is moved aside.
+pub fn moved(path: &Path, stamp: &str) -> PathBuf {
+    beside(path, &format!(".rescued-{stamp}"))
+}
+
 /// The name it gets: that of a move that was cut short before the file itself, or a new one.
 fn target(path: &Path, stamp: &str) -> PathBuf {
-    let new = beside(path, &format!(".rescued-{stamp}"));
+    let new = moved(path, stamp);
     let folder = path.parent().unwrap_or(Path::new("."));
     let prefix = format!("{}.rescued-", path.file_name().unwrap_or_default().to_string_lossy());
     let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
@@ -116,7 +121,7 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
             }
         }
     }
-    let target = target(&path, &rescue.stamp());
+    let target = target(&path, &rescue.stamp);
     // Whoever has it open goes on writing into it wherever it lies.
     match Database::open(&options).await {
         Ok(database) => {

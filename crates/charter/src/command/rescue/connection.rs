@@ -26,6 +26,13 @@ async fn own(rescue: &Rescue<'_>, step: &mut Step) {
     }
     let database = match Database::open(&installation::options(configuration)).await {
         Ok(database) => database,
+        // A file that is damaged is moved aside as it is: there is nothing that anybody has to mend first.
+        Err(error @ Error::Corrupt(_)) if !rescue.is_postgres() && rescue.record.is_some() => {
+            return step.tell(format!(
+                "Charter's database: the SQLite file {} is damaged ({error}), and is moved aside as it is",
+                path.display()
+            ));
+        }
         Err(error) => return step.fail(format!("Charter's database, {place}: {error}")),
     };
     if rescue.is_postgres() {

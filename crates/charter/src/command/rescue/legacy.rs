@@ -45,7 +45,8 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
             None => step.fail(format!("{name} is not there any more: {} rows before", was.rows)),
         }
     }
-    step.tell(format!("{same} of {} tables are what they were on {}", before.len(), record.started_at));
+    let (are, they) = if before.len() == 1 { ("table is", "it was") } else { ("tables are", "they were") };
+    step.tell(format!("{same} of {} {are} what {they} on {}", before.len(), record.started_at));
     step.note("before", json!(before));
     step.note("now", json!(after));
 }

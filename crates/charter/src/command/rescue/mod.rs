@@ -11,13 +11,14 @@ mod restart;
 mod sign_in;
 
 use super::Invocation;
-use super::adopt::record::Record;
+use super::adopt::record::{self, RESCUED, Record};
 use super::show;
 use crate::config::{Configuration, text};
 use crate::failure::{Failure, Outcome, Result};
 use crate::folder::{Folder, Lock};
 use crate::{installation, output, terminal};
-use charter_kernel::Timestamp;
+use charter_db::{Conn, Database, Error, Scope};
+use charter_kernel::{Key, OrganizationId, Timestamp};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use report::{Ended, Step};
 use serde_json::{Value, json};
@@ -79,16 +80,13 @@ struct Rescue<'a> {
     from: std::result::Result<String, String>,
     is_dry_run: bool,
     now: Timestamp,
+    /// What its files are called by: the instant, and a number where another one has that.
+    stamp: String,
     /// Keeps every other command and service out of the data folder.
     lock: Option<Lock>,
 }
 
 impl Rescue<'_> {
-    /// The instant, to be put into the name of a file.
-    fn stamp(&self) -> String {
-        self.now.to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect()
-    }
-
     fn is_postgres(&self) -> bool {
         self.configuration.database.starts_with("postgres")
     }
@@ -110,6 +108,44 @@ impl Rescue<'_> {
             None => return None,
         })
     }
+}
+
+/// Whether another installation than that of a record is there for certain.
+async fn stands_anew(configuration: &Configuration, record: &Record) -> bool {
+    if !configuration.database.starts_with("postgres") && !aside::path(configuration).exists() {
+        return false;
+    }
+    let Ok(platform) = PLATFORM.parse::<Key>() else { return false };
+    let Ok(database) = Database::open(&installation::options(configuration)).await else { return false };
+    let found = match charter_store::migration::is_begun(&database).await {
+        Ok(true) => {
+            let read = database.read::<_, Option<OrganizationId>, Error>(
+                Scope::Installation,
+                move |conn: &mut Conn| {
+                    Box::pin(async move { charter_store::organization::by_key(conn, &platform).await })
+                },
+            );
+            read.await.ok().flatten()
+        }
+        _ => None,
+    };
+    let _closed = database.close().await;
+    found.is_some_and(|id| record.installation.as_ref() != Some(&id.to_string()))
+}
+
+/// A stamp that no file of a rescue has yet.
+fn free_stamp(configuration: &Configuration, now: Timestamp) -> String {
+    let (folder, database) = (record::folder(&configuration.data), aside::path(configuration));
+    let stamp = record::stamp(now);
+    let named = |count: u32| match count {
+        1 => stamp.clone(),
+        count => format!("{stamp}-{count}"),
+    };
+    let is_free = |stamp: &String| {
+        let names = ["", ".json", "-restart.log"].map(|end| folder.join(format!("rescue-{stamp}{end}")));
+        names.iter().all(|path| !path.exists()) && !aside::moved(&database, stamp).exists()
+    };
+    (1..1_000).map(named).find(is_free).unwrap_or_else(|| stamp.clone())
 }
 
 fn address(matches: &ArgMatches, record: Option<&Record>) -> std::result::Result<String, String> {
@@ -135,7 +171,7 @@ fn confirm(rescue: &Rescue<'_>) -> Result<()> {
         let known = if rescue.record.is_some() {
             "no organization of the adoption"
         } else {
-            "not the platform, and there is no record that names others"
+            "not `platform`, and there is no record that names others"
         };
         Failure::new(format!("{word:?} is {known}: nothing was done"))
     };
@@ -143,12 +179,17 @@ fn confirm(rescue: &Rescue<'_>) -> Result<()> {
     if let Some(word) = rescue.matches.get_one::<String>(ORGANIZATION) {
         return if is_named(word, rescue.record.as_ref()) { Ok(()) } else { Err(wrong(word)) };
     }
-    match terminal::word("To do this, type the name of the organization: ")? {
+    let (asked, what) = match &rescue.record {
+        Some(_) => ("To do this, type the name of the organization: ", "the name of the organization"),
+        None => ("To do this, type `platform`: ", "`platform`"),
+    };
+    match terminal::word(asked)? {
         Some(word) if is_named(&word, rescue.record.as_ref()) => Ok(()),
         Some(word) => Err(wrong(&word)),
-        None => Err(Failure::new(
-            "nothing was done: type the name of the organization when asked, or give it with --organization NAME",
-        )),
+        None => Err(Failure::new(format!(
+            "nothing was done: type {what} when asked, or give it with --organization {}",
+            if rescue.record.is_some() { "NAME" } else { PLATFORM }
+        ))),
     }
 }
 
@@ -175,11 +216,27 @@ async fn steps(rescue: &Rescue<'_>, is_json: bool) -> Vec<Step> {
     done
 }
 
+/// Says in the record that its installation is gone: a later one is another.
+fn mark_rescued(rescue: &Rescue<'_>) {
+    let Some(record) = &rescue.record else { return };
+    let record = Record { state: RESCUED.to_owned(), ..record.clone() };
+    if let Err(wrong) = record.write(&rescue.configuration.data) {
+        output::complain(&format!("the record of run {} cannot say that it is over: {wrong}", record.run));
+    }
+}
+
 /// Goes back.
 pub async fn run(invocation: &Invocation<'_>) -> Result {
     let configuration = &invocation.loaded.configuration;
     let matches = invocation.matches;
     let (record, told) = match Record::newest(&configuration.data) {
+        Ok(Some(record)) if record.state == RESCUED && stands_anew(configuration, &record).await => (
+            None,
+            Some(format!(
+                "the record of run {} is of an installation that a rescue took away, and no adoption has a record since",
+                record.run
+            )),
+        ),
         Ok(Some(record)) => (Some(record), None),
         Ok(None) => {
             (None, Some(format!("there is no record of an adoption in {}", configuration.data.display())))
@@ -190,13 +247,15 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         output::complain(&told);
     }
     let folder = Folder::at(&configuration.data);
+    let now = installation::now();
     let mut rescue = Rescue {
         configuration,
         matches,
         from: address(matches, record.as_ref()),
         record,
         is_dry_run: true,
-        now: installation::now(),
+        now,
+        stamp: free_stamp(configuration, now),
         lock: if folder.path().exists() { folder.try_lock()? } else { None },
     };
     let is_dry_run = matches.get_flag(DRY_RUN);
@@ -212,6 +271,9 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         output::print(&format!("rescue begins: {}", text::without_password(&configuration.database)));
     }
     let done = steps(&rescue, invocation.is_json).await;
+    if !is_dry_run && done.iter().any(Step::took_away) {
+        mark_rescued(&rescue);
+    }
     if invocation.is_json {
         let steps: Vec<Value> = done.iter().map(Step::as_json).collect();
         show::raw(&json!({ "dry_run": is_dry_run, "steps": steps }));

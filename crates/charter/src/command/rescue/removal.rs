@@ -78,7 +78,7 @@ pub fn elsewhere(rescue: &Rescue<'_>) -> Option<String> {
 
 /// Writes down what is worth keeping, as far as it can be read.
 async fn keep(rescue: &Rescue<'_>, database: &Database, standing: &[String], step: &mut Step) {
-    let folder = record::folder(&rescue.configuration.data).join(format!("rescue-{}", rescue.stamp()));
+    let folder = record::folder(&rescue.configuration.data).join(format!("rescue-{}", rescue.stamp));
     let made = make_folder(&rescue.configuration.data)
         .and_then(|()| make_folder(&record::folder(&rescue.configuration.data)))
         .and_then(|()| make_folder(&folder));

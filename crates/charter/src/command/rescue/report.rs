@@ -11,7 +11,11 @@ use charter_db::{Database, Scope, Tx};
 use charter_kernel::audit::{Actor, AuditEvent, Outcome};
 use charter_kernel::{Key, Problem};
 use charter_store as store;
+use charter_store::rescue as tables;
 use serde_json::{Map, Value, json};
+
+/// Tables without which nothing is put into the trail.
+const TRAIL: [&str; 3] = ["organizations", "organization_keys", "audit_events"];
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +96,11 @@ impl Step {
         self.detail.insert(name.to_owned(), value);
     }
 
+    /// Whether it is the step that took Charter's tables away.
+    pub fn took_away(&self) -> bool {
+        self.number == 2 && self.ended == Ended::Done
+    }
+
     /// For a person.
     pub fn text(&self) -> String {
         let mut text = format!("{} {}: {}\n", self.number, self.title, self.ended.word());
@@ -137,6 +146,14 @@ async fn to_the_trail(rescue: &Rescue<'_>, document: &Value) -> Result<(), Strin
     }
     let database = Database::open(&installation::options(rescue.configuration)).await;
     let database = database.map_err(|error| error.to_string())?;
+    // Without them there is no trail, and asking would only put a fault into the log.
+    if rescue.is_postgres() {
+        let standing = tables::standing(&database).await.map_err(|error| error.to_string())?;
+        if !TRAIL.iter().all(|table| standing.iter().any(|it| it == table)) {
+            let _closed = database.close().await;
+            return Err("its tables are gone".to_owned());
+        }
+    }
     let platform: Key = super::PLATFORM.parse().map_err(|_| "the platform has no key".to_owned())?;
     let (now, account, after) = (rescue.now, rescue.configuration.account.clone(), document.to_string());
     let written = database.write::<_, (), Problem>(Scope::Installation, move |tx: &mut Tx| {
@@ -169,7 +186,7 @@ async fn to_the_trail(rescue: &Rescue<'_>, document: &Value) -> Result<(), Strin
 /// Step 6.
 pub async fn run(rescue: &Rescue<'_>, done: &[Step], step: &mut Step) {
     let folder = record::folder(&rescue.configuration.data);
-    let path = folder.join(format!("rescue-{}.json", rescue.stamp()));
+    let path = folder.join(format!("rescue-{}.json", rescue.stamp));
     if rescue.is_dry_run {
         step.would(format!("write {}, and an event into the audit trail if it is left", path.display()));
         return;

@@ -40,7 +40,7 @@ async fn command(rescue: &Rescue<'_>, text: &str) -> Result<String, String> {
     let folder = record::folder(&rescue.configuration.data);
     make_folder(&rescue.configuration.data)?;
     make_folder(&folder)?;
-    let path = folder.join(format!("rescue-{}-restart.log", rescue.stamp()));
+    let path = folder.join(format!("rescue-{}-restart.log", rescue.stamp));
     let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(wrong)?;
     let also = log.try_clone().map_err(wrong)?;

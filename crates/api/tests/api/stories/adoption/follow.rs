@@ -18,7 +18,7 @@ impl Story {
         self.get(Who::Operator, &path).await.is(200).body
     }
 
-    async fn held_account(&self, legacy_id: &str) -> Value {
+    pub async fn held_account(&self, legacy_id: &str) -> Value {
         let told = self.get(Who::Operator, "/api/v1/adoption/held/accounts?source=legacy").await.is(200).body;
         let found = told["items"].as_array().unwrap().iter().find(|it| it["legacy_id"] == legacy_id);
         found.cloned().unwrap_or_default()

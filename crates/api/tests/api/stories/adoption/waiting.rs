@@ -160,3 +160,84 @@ both_engines!(an_organization_that_a_rollback_left_closed_opens_with_the_proof, 
     // It is closed once more, and the link is of the run that was taken back last.
     assert_eq!(left, ["adopted_organizations", "organizations"]);
 });
+
+both_engines!(an_account_that_people_suspend_while_it_waits_stays_suspended, async |database| {
+    let story = Story::company(database).await;
+    let first = story.begin("p1").await;
+    story.rows(first, company(first)).await.is(200);
+    story.prove(first).await;
+    let (shop, ann) = (id(first, 1), id(first, 11));
+    let turn = |status: &str| json!({"accounts": [{"principal": ann, "status": status}]});
+    let path = "/api/v1/organizations/shop/members/ann@shop.example";
+    story.pass(5);
+    let second = story.begin("p2").await;
+    story.changes(second, turn("deactivated")).await.is(200);
+    story.prove(second).await;
+    story.pass(5);
+    let third = story.begin("p3").await;
+    story.changes(third, turn("active")).await.is(200);
+    let new = json!({
+        "holder": HOLDER,
+        "users": [{"legacy_id": "77", "id": id(third, 77), "login": "new@shop.example", "status": "active"}],
+        "memberships": [{"organization": shop, "principal": id(third, 77), "status": "active"}],
+        "assignments": [{"id": id(third, 87), "organization": shop, "role": "adopted_clerk", "principal": id(third, 77)}],
+    });
+    story.rows(third, new).await.is(200);
+    assert!(story.would_have(&ann).await > 0 && story.would_have(&id(third, 77)).await > 0);
+    story.pass(5);
+    // They stand as suspended already: whoever says it again means it.
+    for login in ["ann@shop.example", "new@shop.example"] {
+        let path = format!("/api/v1/organizations/shop/members/{login}");
+        let body = json!({"account_status": "suspended", "reason": "by hand"});
+        story.patch(Who::Operator, &path, body).await.is(200);
+        let trail = "/api/v1/organizations/shop/audit/events?action=member.update&limit=1";
+        let event = story.get(Who::Operator, trail).await.is(200).body["items"][0].clone();
+        assert_eq!((&event["target"], &event["reason"]), (&json!(login), &json!("by hand")), "{event:#}");
+    }
+    assert_eq!(story.would_have(&ann).await, 0, "the proof sees it");
+    assert_eq!(story.would_have(&id(third, 77)).await, 0, "the proof sees it");
+    assert_eq!(story.held_account("1").await["waits"], false);
+    story.prove(third).await;
+    for login in ["ann@shop.example", "new@shop.example"] {
+        assert!(!story.may_read(login).await, "{login}");
+    }
+    assert_eq!(story.held_account("1").await["status_settled"], false);
+    assert_eq!(story.held_account("77").await["status_settled"], false);
+    // A rollback of the run leaves out who was left out by hand.
+    story.undo(third, "before", true).await;
+    assert!(!story.may_read("ann@shop.example").await);
+    story.patch(Who::Operator, path, json!({"account_status": "active", "reason": "by hand"})).await.is(200);
+    assert!(story.may_read("ann@shop.example").await);
+});
+
+both_engines!(whom_a_run_stopped_and_people_stop_again_no_run_lets_in, async |database| {
+    let story = Story::company(database).await;
+    let ann_of_toys = story.id_of(ANN).to_string();
+    let first = story.begin("p1").await;
+    story.rows(first, company(first)).await.is(200);
+    story.rows(first, ann_too(first, &ann_of_toys)).await.is(200);
+    story.prove(first).await;
+    let (shop, ann) = (id(first, 1), id(first, 11));
+    let turn = |status: &str| {
+        json!({"accounts": [{"principal": ann, "status": status}],
+               "memberships": [{"organization": shop, "principal": ann_of_toys, "status": status}]})
+    };
+    story.pass(5);
+    let second = story.begin("p2").await;
+    story.changes(second, turn("deactivated")).await.is(200);
+    story.prove(second).await;
+    assert_eq!(story.held_account("1").await["status_settled"], true);
+    story.pass(5);
+    for (login, field) in [("ann@shop.example", "account_status"), ("ann@toys.example", "status")] {
+        let path = format!("/api/v1/organizations/shop/members/{login}");
+        story.patch(Who::Operator, &path, json!({field: "deactivated", "reason": "by hand"})).await.is(200);
+    }
+    assert_eq!(story.held_account("1").await["status_settled"], false);
+    let third = story.begin("p3").await;
+    story.changes(third, turn("active")).await.is_problem(422, "invalid");
+    story.undo(third, "before", false).await;
+    // Taken back, the run that stopped them lets nobody in whom people stopped after it.
+    story.pass(5);
+    story.undo(second, "before", true).await;
+    assert!(!story.may_read("ann@shop.example").await && !story.may_read("ann@toys.example").await);
+});
