@@ -181,10 +181,10 @@ fn carry_out(words: &str, invocation: &Invocation<'_>) -> Result {
         "adopt shadow status" => runtime(false)?.block_on(adopt::shadow::status(invocation)),
         "adopt shadow flips" => runtime(false)?.block_on(adopt::shadow::flips(invocation)),
         "adopt shadow start" | "adopt shadow back" => {
-            runtime(false)?.block_on(adopt::shadow::set(&invocation, "shadow"))
+            runtime(false)?.block_on(adopt::shadow::set(invocation, "shadow"))
         }
-        "adopt shadow cut-over" => runtime(false)?.block_on(adopt::shadow::set(&invocation, "cut_over")),
-        "adopt shadow stop" => runtime(false)?.block_on(adopt::shadow::set(&invocation, "off")),
+        "adopt shadow cut-over" => runtime(false)?.block_on(adopt::shadow::set(invocation, "cut_over")),
+        "adopt shadow stop" => runtime(false)?.block_on(adopt::shadow::set(invocation, "off")),
         "adopt plan" => runtime(false)?.block_on(adopt::plan(invocation)),
         "users import" => runtime(false)?.block_on(users::import(invocation)),
         "rescue" => runtime(false)?.block_on(rescue::run(invocation)),

@@ -66,7 +66,8 @@ both_engines!(links_and_accounts_are_told_page_by_page, async |database| {
     let organizations =
         story.get(Who::Operator, "/api/v1/adoption/organizations?source=legacy").await.is(200);
     // The step of the rows has not begun.
-    let link = json!({"legacy_id": "7", "organization": id(run, 1), "key": "shop", "status": "active", "stands": false});
+    let link = json!({"legacy_id": "7", "organization": id(run, 1), "key": "shop", "status": "active", "stands": false,
+                      "opens": false});
     assert_eq!(organizations.body, json!({"items": [link], "next": null}));
     let first = story.get(Who::Operator, "/api/v1/adoption/users?source=legacy&limit=1").await.is(200).body;
     assert_eq!(

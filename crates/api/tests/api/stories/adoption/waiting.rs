@@ -158,7 +158,7 @@ both_engines!(an_organization_that_a_rollback_left_closed_opens_with_the_proof, 
     let now = content(&story).await;
     let left = differing(&closed, &now);
     // It is closed once more, and the link is of the run that was taken back last.
-    assert_eq!(left, ["adopted_organizations", "organizations"]);
+    assert_eq!(left, ["adopted_closed", "adopted_organizations", "organizations"]);
 });
 
 both_engines!(an_account_that_people_suspend_while_it_waits_stays_suspended, async |database| {
