@@ -107,7 +107,6 @@ role = "job"
 is_active = "is_active"
 [roles]
 "accountant" = "accountant"
-"org_admin" = "org_admin"
 "#;
 
 both_engines!(
