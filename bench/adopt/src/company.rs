@@ -48,14 +48,14 @@ fn tables(users: u64, organizations: u64) -> String {
 }
 
 /// Makes both databases anew.
-pub async fn make(server: &str, users: u64) -> Company {
-    let administrator = connect(server).await;
-    for name in [OTHER, OWN] {
+pub async fn make(server: &str, own: &str, users: u64) -> Company {
+    for (server, name) in [(server, OTHER), (own, OWN)] {
+        let administrator = connect(server).await;
         for text in [format!("drop database if exists {name}"), format!("create database {name}")] {
             administrator.batch_execute(&text).await.expect("an administrator of the server");
         }
     }
-    let (other, own) = (beside(server, OTHER), beside(server, OWN));
+    let (other, own) = (beside(server, OTHER), beside(own, OWN));
     let organizations = users.div_ceil(MEMBERS);
     let client = connect(&other).await;
     client.batch_execute(&tables(users, organizations)).await.expect("the tables are made");

@@ -1,8 +1,8 @@
 //! A million users of another system taken over on PostgreSQL: how long each command takes and what it weighs, and what an application that
 //! works on the other system's tables meanwhile feels of it.
 //!
-//! `cargo run --release --bin adopt -- --charter PATH --server URL [--users N] [--load N] [--data FOLDER]`. The server gets two databases of its
-//! own, which are dropped first if they are there. With `--load` an application asks as many questions a second beside each command,
+//! `cargo run --release --bin adopt -- --charter PATH --server URL [--own URL] [--users N] [--load N] [--data FOLDER]`. The server gets two
+//! databases of its own, which are dropped first if they are there; with `--own` Charter's is on that other one. With `--load` an application asks as many questions a second beside each command,
 //! which is stopped every other two seconds: waits beside it and alone come from the same minutes.
 
 mod application;
@@ -22,6 +22,7 @@ const PERMISSIONS: f64 = 445.0;
 pub struct Arguments {
     charter: PathBuf,
     server: String,
+    own: Option<String>,
     users: u64,
     load: u64,
     data: PathBuf,
@@ -31,6 +32,7 @@ fn arguments() -> Arguments {
     let mut found = Arguments {
         charter: "../target/release/charter".into(),
         server: String::new(),
+        own: None,
         users: 1_000_000,
         load: 0,
         data: std::env::temp_dir().join("charter-bench-adopt"),
@@ -41,10 +43,11 @@ fn arguments() -> Arguments {
         match word.as_str() {
             "--charter" => found.charter = value.into(),
             "--server" => found.server = value,
+            "--own" => found.own = Some(value),
             "--users" => found.users = value.parse().expect("a number"),
             "--load" => found.load = value.parse().expect("a number"),
             "--data" => found.data = value.into(),
-            other => panic!("{other} is not known: use --charter, --server, --users, --load, --data"),
+            other => panic!("{other} is not known: use --charter, --server, --own, --users, --load, --data"),
         }
     }
     assert!(!found.server.is_empty(), "--server URL: an administrator's address, as postgres://postgres@/postgres?host=/run/postgresql");
@@ -54,7 +57,7 @@ fn arguments() -> Arguments {
 #[tokio::main]
 async fn main() {
     let asked = arguments();
-    let company = company::make(&asked.server, asked.users).await;
+    let company = company::make(&asked.server, asked.own.as_deref().unwrap_or(&asked.server), asked.users).await;
     println!("{} users with ten roles in {} organizations", asked.users, company.organizations);
     let application = if asked.load > 0 { Some(Application::start(&company, asked.load).await) } else { None };
     if let Some(application) = &application {

@@ -93,6 +93,9 @@ struct KeptAwayView {
     items: Vec<KeptAwayRow>,
     /// Modules that people removed of those that runs switched, with the first page.
     modules: Vec<RemovedModule>,
+    /// Users of the source, by their ids there, whom people stopped, or from whom they took something, of what a run gave that was taken back, and
+    /// whom no run brought again; with the first page.
+    remembered: Vec<String>,
     /// Whether there is more after the last item.
     more: bool,
 }
@@ -135,5 +138,11 @@ async fn list(call: Call<(), KeptAwayQuery>) -> Result<Reply<KeptAwayView>, Prob
         items.ok_or_else(|| Problem::new(ProblemKind::Internal, "what a run keeps away cannot be read"))?;
     let module = |(organization, module)| RemovedModule { organization, module };
     let modules = page.modules.into_iter().map(module).collect();
-    Ok(Reply::new(KeptAwayView { noted: page.is_noted, items, modules, more: page.more }))
+    Ok(Reply::new(KeptAwayView {
+        noted: page.is_noted,
+        items,
+        modules,
+        remembered: page.remembered,
+        more: page.more,
+    }))
 }

@@ -53,6 +53,8 @@ struct UndoneView {
     removed: BTreeMap<&'static str, u64>,
     /// With `dry_run`: what people made since that would go as well, by what it is.
     discarded: BTreeMap<&'static str, u64>,
+    /// Users whom people stopped meanwhile, or from whom they took something: the next plan asks about them.
+    remembered: u64,
     /// Keys of organizations that have a trail by now: they stay, closed and empty.
     #[schemars(with = "Vec<wire::Key>")]
     kept: Vec<Key>,
@@ -70,6 +72,6 @@ async fn undo(call: Call<RunPath, (), UndoBody>) -> Result<Reply<UndoneView>, Pr
         true => adoption::preview_undo(&call.app, &call.ctx, call.path.run, draft).await?,
         false => adoption::undo(&call.app, &call.ctx, call.path.run, draft).await?,
     };
-    let Undone { removed, kept, done, discarded } = undone;
-    Ok(Reply::new(UndoneView { removed, discarded, kept, done, state: run.run.state.as_str() }))
+    let Undone { removed, kept, done, remembered, discarded } = undone;
+    Ok(Reply::new(UndoneView { removed, discarded, remembered, kept, done, state: run.run.state.as_str() }))
 }

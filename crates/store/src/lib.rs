@@ -20,6 +20,7 @@ pub mod adoption_lookup;
 pub mod adoption_made;
 pub mod adoption_password;
 pub mod adoption_preview;
+pub mod adoption_remembered;
 pub mod adoption_removal;
 pub mod adoption_row;
 pub mod adoption_run;
@@ -129,6 +130,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("adoption_password", adoption_password::statements),
         ("adoption_preview", adoption_preview::statements),
         ("adoption_removal", adoption_removal::statements),
+        ("adoption_remembered", adoption_remembered::statements),
         ("adoption_undo", adoption_undo::statements),
         ("adoption_wipe", adoption_wipe::statements),
         ("assignment", assignment::statements),

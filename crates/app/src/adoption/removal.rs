@@ -104,6 +104,8 @@ pub struct KeptPage {
     pub items: Vec<KeptAway>,
     /// Modules that people removed of those that runs switched, with the first page.
     pub modules: Vec<(OrganizationId, Key)>,
+    /// Users of the source, by their ids there, whom people stopped of a run that was taken back, and whom no run brought again; with the first page.
+    pub remembered: Vec<String>,
     /// Whether there is more after the last of these.
     pub more: bool,
 }
@@ -122,11 +124,14 @@ pub async fn kept_away(
         Box::pin(async move {
             let is_noted = rows::is_noted(conn, &source).await?.unwrap_or(true);
             let page = rows::page(conn, &source, after.as_ref(), limit).await?;
-            let modules = match after {
-                Some(_) => Vec::new(),
-                None => rows::modules(conn, &source).await?,
+            let (modules, remembered) = match after {
+                Some(_) => (Vec::new(), Vec::new()),
+                None => {
+                    let remembered = store::adoption_remembered::all(conn, &source).await?;
+                    (rows::modules(conn, &source).await?, remembered)
+                }
             };
-            Ok(KeptPage { is_noted, items: page.rows, modules, more: page.more })
+            Ok(KeptPage { is_noted, items: page.rows, modules, remembered, more: page.more })
         })
     })
     .await

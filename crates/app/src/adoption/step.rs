@@ -92,6 +92,7 @@ pub async fn step(
                         (Step::Equivalence, StepState::Done) => {
                             (run.state, run.ended_at) = (RunState::Applied, Some(now));
                             opened = store::adoption_hold::opened(tx, number, platform, now).await?;
+                            store::adoption_remembered::forget(tx, &run.source).await?;
                         }
                         _ => {}
                     }

@@ -24,7 +24,8 @@ use charter_store::adoption_made::{self, Made};
 use charter_store::adoption_undo as undo_rows;
 use charter_store::removed_organization::Removed;
 use charter_store::{
-    adoption_account, adoption_hold, adoption_lookup, adoption_row, adoption_stopped, adoption_wipe,
+    adoption_account, adoption_hold, adoption_lookup, adoption_remembered, adoption_row, adoption_stopped,
+    adoption_wipe,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +56,8 @@ pub struct Undone {
     pub kept: Vec<Key>,
     /// Nothing is left to do.
     pub done: bool,
+    /// Users whom people stopped meanwhile, or from whom they took something, that are remembered for the next plan.
+    pub remembered: u64,
     /// What people made since that would go as well, by what it is: told before only.
     pub discarded: BTreeMap<&'static str, u64>,
 }
@@ -91,6 +94,10 @@ pub async fn undo(
                 } else {
                     if run.state != RunState::Undoing {
                         require_free(tx, &run, draft.discard).await?;
+                        let opened_at = adoption_hold::opened_at(tx, number).await?;
+                        let range = range_of(number);
+                        undone.remembered =
+                            adoption_remembered::remember(tx, &run.source, range, opened_at, now).await?;
                         store::adoption_run::set_state(tx, number, RunState::Undoing, run.error.as_deref(), None).await?;
                         run.state = RunState::Undoing;
                     }
@@ -104,6 +111,7 @@ pub async fn undo(
                 }
                 let told = serde_json::json!({
                     "to": draft.to.as_str(), "discard": draft.discard, "removed": undone.removed, "done": undone.done,
+                    "remembered": undone.remembered,
                 });
                 let told = event(&ctx, platform, "adoption.undo", number, told);
                 let view = view(tx, run, true).await?;

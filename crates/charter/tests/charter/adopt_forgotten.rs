@@ -65,9 +65,17 @@ both_engines!(a_rollback_tells_what_people_took_away_and_stopped, async |databas
     assert_eq!(erp.organization(&soap), "closed");
     assert_eq!(erp.organization("toys-co"), "closed");
     database.maintain("update organizations set is_active = false where id = 2").await.unwrap();
-    erp.plan(&[]).ended(0);
+    // Nor does it bring whom people stopped.
+    let run = erp.plan(&[]).ended(1);
+    assert!(run.told().contains("people stopped 3 users here, or took something from them"), "{}", run.out);
+    let back = [zero, three, member].map(|login| format!("back:{login}"));
+    let [zero_back, three_back, member_back] = back.each_ref().map(|name| ["--accept", name.as_str()]);
+    let words =
+        [&zero_back[..], &three_back, &member_back, &["--approved-by", "Ann", "--approved-by", "Bob"]];
+    erp.plan(&words.concat()).ended(0);
     erp.apply(&[]).ended(0);
     erp.verify().ended(0);
+    erp.plan(&[]).ended(0);
     assert_eq!(
         (erp.organization(&soap).as_str(), erp.organization("toys-co").as_str()),
         ("closed", "active")

@@ -21,6 +21,7 @@ mod adopt_many;
 mod adopt_modules;
 mod adopt_names;
 mod adopt_proof;
+mod adopt_remembered;
 mod adopt_reused;
 mod adopt_run;
 mod adopt_shared;

@@ -86,6 +86,7 @@ migrations! {
     47 "0047_runs_go_on"
     48 "0048_partial_indexes"
     49 "0049_taken_back"
+    50 "0050_remembered"
 }
 
 const PRESENT: Statement = Statement::forked(

@@ -88,6 +88,8 @@ pub struct Undone {
     pub put_back: u64,
     /// Keys of organizations that have a trail of their own: they stay, closed and empty.
     pub kept: Vec<String>,
+    /// How many users whom people stopped the next plan asks about.
+    pub remembered: u64,
 }
 
 /// What is told of a step.
@@ -135,9 +137,16 @@ impl Undone {
     /// How much it was, in words.
     pub fn told(&self) -> String {
         let removed = format!("{} removed", counted(self.rows, "row", "rows"));
-        match self.put_back {
+        let told = match self.put_back {
             0 => removed,
             count => format!("{removed}, {} put back", counted(count, "row", "rows")),
+        };
+        match self.remembered {
+            0 => told,
+            count => format!(
+                "{told}; the next plan asks about {} whom people stopped here meanwhile, or from whom they took something",
+                counted(count, "user", "users")
+            ),
         }
     }
 }
@@ -243,6 +252,7 @@ impl<'a> Desk<'a> {
             }
             let kept = answer.get("kept").and_then(Value::as_array).into_iter().flatten();
             undone.kept.extend(kept.filter_map(|key| Some(key.as_str()?.to_owned())));
+            undone.remembered += answer.get("remembered").and_then(Value::as_u64).unwrap_or(0);
             each(undone.rows + undone.put_back);
             if answer.get("done") == Some(&Value::Bool(true)) {
                 return Ok(undone);

@@ -230,6 +230,9 @@ fn made(
             ground.misnamed(&asked.accepted, &gone_roles, &known),
             looked.stopping,
             stopped::here(&ground, &here.accounts).into_iter().collect(),
+            stopped::remembered(&ground, &here.remembered, &asked.accepted, &asked.approved_by)
+                .into_iter()
+                .collect(),
             stopped::organizations(&ground, &here.known).into_iter().collect(),
         ]
         .concat(),

@@ -153,6 +153,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
             .map(|it| {
                 json!({
                     "run": it.run, "removed": it.undone.rows, "put_back": it.undone.put_back, "kept": it.undone.kept,
+                    "remembered": it.undone.remembered,
                     "other_system": it.lines,
                 })
             })

@@ -5,6 +5,7 @@ mod follow;
 mod kept_away;
 mod proof;
 mod refused;
+mod remembered;
 mod run;
 mod undo;
 mod waiting;

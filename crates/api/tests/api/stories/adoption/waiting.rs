@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const READ: &str = "sales.orders.read";
 
 /// A membership of Ann of toys, with what the clerks have.
-fn ann_too(run: u64, ann: &str) -> Value {
+pub fn ann_too(run: u64, ann: &str) -> Value {
     let shop = id(run, 1);
     json!({
         "holder": HOLDER,
