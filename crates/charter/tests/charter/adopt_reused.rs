@@ -150,7 +150,7 @@ both_engines!(
             .maintain("insert into shop_people values (71, 'user3@toys.example', 'accountant', true)")
             .await
             .unwrap();
-        database.maintain("update users set role = 'org_admin' where id = 3").await.unwrap();
+        database.maintain("update users set role = 'manager' where id = 3").await.unwrap();
         erp.plan(&["--accept", "member:new@shop.example"]).ended(0);
         erp.apply(&[]).ended(0);
         let run = plan(&[&accept[..2], &["--accept", "account:user3@toys.example"]].concat()).ended(1);

@@ -59,20 +59,19 @@ pub fn remembered(
     let acting = acting(ground, &users.iter().map(String::as_str).collect());
     let (back, open): (BTreeSet<&str>, BTreeSet<&str>) =
         acting.into_iter().partition(|login| accepted.contains(&format!("{BACK}{login}")));
-    let whom = |count: usize| counted(count as u64, "user", "users");
     if !open.is_empty() {
         return Some(format!(
             "people stopped {} here, or took something from them, of what a run gave that was taken back since ({}): accept each as let in again \
              with --accept back:LOGIN, or stop them there",
-            whom(open.len()),
+            counted(open.len() as u64, "user", "users"),
             first(&open)
         ));
     }
     (!back.is_empty() && approved_by.len() < 2).then(|| {
         format!(
-            "{} whom people stopped here, or from whom they took something, of what a run gave that was taken back since, come in again ({}): that \
+            "{} let in again whom people stopped here, or from whom they took something, of what a run gave that was taken back since ({}): that \
              wants two people by name, --approved-by NAME twice",
-            whom(back.len()),
+            counted(back.len() as u64, "user is", "users are"),
             first(&back)
         )
     })
