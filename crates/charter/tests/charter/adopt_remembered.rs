@@ -16,7 +16,7 @@ fn suspended(erp: &Erp<'_>) {
     let mut pause = 300;
     while pause < 30_000 {
         assert!(killed(erp, 1, "plan.json", pause), "the run ended before it was killed");
-        pause += 250;
+        pause += pause / 2;
         if erp.run(&suspend).code == 0 {
             return;
         }
