@@ -22,8 +22,10 @@ pub const UNFIT_LOGIN: &str = "unfit_login";
 pub const CONDITION: &str = "condition";
 /// What is wrong with rows, and accepted by its kind.
 const KINDS: [&str; 4] = [ORPHAN, MISSING_LOGIN, UNFIT_LOGIN, CONDITION];
+/// Before the key of a role here: others than the system's users hold it, and it gives them more.
+pub const WIDENED: &str = "widened:";
 /// Words before a colon by which other things than roles are accepted.
-const PREFIXES: [&str; 9] = [
+const PREFIXES: [&str; 10] = [
     "account:",
     "organization:",
     "member:",
@@ -33,6 +35,7 @@ const PREFIXES: [&str; 9] = [
     "new:",
     "modules-back:",
     "modules-away:",
+    WIDENED,
 ];
 /// The same where a login stands behind it.
 const OF_LOGINS: [&str; 5] = ["account:", "member:", "back:", "away:", "new:"];

@@ -107,6 +107,8 @@ pub struct HeldRole {
     pub key: String,
     pub name: String,
     pub permissions: Vec<String>,
+    /// It builds on others, or gives something under a condition, as people made it.
+    pub extended: bool,
     pub settled: bool,
 }
 

@@ -255,10 +255,10 @@ impl<'a> Following<'a> {
             let is: BTreeSet<&str> = role.permissions.iter().map(String::as_str).collect();
             let ought: BTreeSet<&str> = wanted.permissions.iter().map(String::as_str).collect();
             let name = (self.name)(&wanted.name).unwrap_or_else(|| role.name.clone());
-            if is == ought && name == role.name {
+            if is == ought && name == role.name && !role.extended {
                 continue;
             }
-            if !role.settled {
+            if !role.settled || role.extended {
                 let what = "roles were changed here and allow something else there: change them back, or give them another name";
                 tell(&mut self.stopping, what, || format!("{} of {}", role.key, held.organization.name));
                 continue;

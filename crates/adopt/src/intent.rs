@@ -128,13 +128,14 @@ impl Making<'_> {
                 (Place::default(), self.universe.none(), false)
             }
             Becomes::Own => {
-                let own = SUPERUSER.parse().ok().map(|key| OwnRole {
-                    key,
-                    name: "Superuser (adopted)".to_owned(),
-                    patterns: vec![format!("{}.*.*", naming::MODULE)],
-                });
+                // One by one: what another system has, and what was there once, is none of theirs.
+                let bits = self.universe.own();
+                let codes = bits.iter().filter_map(|place| self.universe.code(place));
+                let patterns = codes.map(|code| code.as_str().to_owned()).collect();
+                let name = "Superuser (adopted)".to_owned();
+                let own = SUPERUSER.parse().ok().map(|key| OwnRole { key, name, patterns });
                 let place = Place { role: own.as_ref().map(|own| own.key.clone()), own, over_all: None };
-                (place, self.universe.own(), false)
+                (place, bits, false)
             }
         }
     }

@@ -220,7 +220,13 @@ impl Known {
     /// Whether a run of the source made an account.
     #[must_use]
     pub fn made(&self, principal: PrincipalId) -> bool {
-        u64::try_from(ids::run_of(principal.0)).is_ok_and(|run| self.runs.contains(&run))
+        self.wrote(principal.0)
+    }
+
+    /// Whether a row is of a run of the source, by its id.
+    #[must_use]
+    pub fn wrote(&self, id: u128) -> bool {
+        u64::try_from(ids::run_of(id)).is_ok_and(|run| self.runs.contains(&run))
     }
 
     /// Whether it did, and no other source has the account as well.

@@ -164,6 +164,8 @@ struct RoleView {
     /// What it gives.
     #[schemars(with = "Vec<wire::Pattern>")]
     permissions: Vec<Pattern>,
+    /// Whether it builds on other roles, or gives something under a condition, as no run writes it.
+    extended: bool,
     /// Whether it is as a run left it.
     settled: bool,
 }
@@ -173,6 +175,8 @@ impl From<HeldRole> for RoleView {
         Self {
             key: it.role.key,
             name: it.role.name,
+            extended: !it.role.parents.is_empty()
+                || it.role.permissions.iter().any(|line| line.condition.is_some()),
             permissions: it.role.permissions.into_iter().map(|line| line.pattern).collect(),
             settled: it.is_settled,
         }

@@ -288,6 +288,7 @@ fn an_organization_that_is_closed_there_is_closed_whoever_changed_it_here() {
         key: "adopted_x".to_owned(),
         name: "X".to_owned(),
         permissions: Vec::new(),
+        extended: false,
         settled: false,
     });
     let (changes, stopping, ..) = followed(&facts, &known(&["1"]), &[], &stands);

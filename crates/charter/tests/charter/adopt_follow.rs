@@ -503,7 +503,7 @@ const TABLES_OF_ROLES: &str = "create table people (id int primary key, email va
     insert into duties_rights values (1, 1), (1, 3), (2, 2);
     insert into people_rights values (1, 2), (2, 3);";
 
-const MAP: &str = r#"
+pub const MAP: &str = r#"
 superuser = "own"
 modules = "as_said"
 [organization]

@@ -15,6 +15,7 @@ mod adopt_evidence;
 mod adopt_follow;
 mod adopt_forgotten;
 mod adopt_going_on;
+mod adopt_handed_over;
 mod adopt_leaving;
 mod adopt_look;
 mod adopt_many;

@@ -19,6 +19,8 @@ use std::io::Write;
 
 /// Rows of one kind in one call, at most.
 const ROWS_MAX: usize = 5_000;
+/// Permissions of roles in one call, more or less.
+pub const PERMISSIONS_MAX: usize = 20_000;
 /// Rows of one kind, more or less, in one call with what users have.
 const BATCH: usize = 4_000;
 /// Users with a weak hash in one batch: each costs the service a hash of its own.
@@ -28,24 +30,33 @@ const NOTED_EVERY: u64 = 10;
 /// Batches on their way at once: while one is written, the next is made.
 const UNDERWAY: usize = 2;
 
+/// How many roles go in one call, by how many permissions they have.
+pub fn roles_of_a_call(permissions: impl Iterator<Item = usize>) -> usize {
+    (PERMISSIONS_MAX / permissions.max().unwrap_or(1).max(1)).clamp(1, ROWS_MAX)
+}
+
 /// Rows in calls that are not too large; what is referred to stands in the same call or before it.
 fn split(rows: Rows) -> Vec<Rows> {
-    fn parts<T>(list: Vec<T>) -> Vec<Vec<T>> {
+    fn by<T>(list: Vec<T>, most: usize) -> Vec<Vec<T>> {
         let mut parts = Vec::new();
         let mut list = list.into_iter().peekable();
         while list.peek().is_some() {
-            parts.push(list.by_ref().take(ROWS_MAX).collect());
+            parts.push(list.by_ref().take(most).collect());
         }
         parts
     }
-    if rows.longest() <= ROWS_MAX {
+    fn parts<T>(list: Vec<T>) -> Vec<Vec<T>> {
+        by(list, ROWS_MAX)
+    }
+    let roles_max = roles_of_a_call(rows.roles.iter().map(|role| role.permissions.len()));
+    if rows.longest() <= ROWS_MAX && rows.roles.len() <= roles_max {
         return vec![rows];
     }
     let mut calls = Vec::new();
     calls.extend(
         parts(rows.organizations).into_iter().map(|organizations| Rows { organizations, ..Rows::default() }),
     );
-    calls.extend(parts(rows.roles).into_iter().map(|roles| Rows { roles, ..Rows::default() }));
+    calls.extend(by(rows.roles, roles_max).into_iter().map(|roles| Rows { roles, ..Rows::default() }));
     calls.extend(parts(rows.users).into_iter().map(|users| Rows { users, ..Rows::default() }));
     calls.extend(
         parts(rows.memberships).into_iter().map(|memberships| Rows { memberships, ..Rows::default() }),

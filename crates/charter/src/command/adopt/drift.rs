@@ -1,14 +1,14 @@
 //! What people gave by hand to those who were taken over, beyond what the other system allows them: no run takes it away, and a plan says so.
 
-use super::equivalence::{self, After, Equivalence, UnknownMember};
+use super::equivalence::{self, Accepted, After, Equivalence, UnknownMember};
 use super::follow::{self, Looked};
+use super::handed_over::{self, first};
 use super::here::{Here, text};
 use super::legacy::{self, Legacy};
 use super::runs;
 use super::taken;
 use crate::client::Client;
 use crate::failure::{Failure, Result};
-use charter_adopt::accepting::LOGINS;
 use charter_adopt::answers::Bits;
 use charter_adopt::change::Changes;
 use charter_adopt::named::Named;
@@ -18,7 +18,7 @@ use charter_adopt::rows::{Known, Making};
 use charter_adopt::rules::Asking;
 use charter_adopt::taken::Found;
 use charter_kernel::{Key, OrganizationId, PrincipalId, counted};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why somebody stops a plan, in the list of everybody.
 const OVER_ALL: &str = "gets all of the installation by this run";
@@ -57,9 +57,7 @@ pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) 
     looked.stopping.extend(taken::stopping(&taken, &decided, accepted));
     ground.away = decided.away.clone();
     looked.decided = decided;
-    looked.stopping.extend(renamed(&looked.changes, accepted));
-    looked.stopping.extend(reused(here, &looked.changes, accepted));
-    looked.stopping.extend(keeps_its_login(here, &looked.changes));
+    looked.stopping.extend(handed_over::stopping(client, &ground, here, &looked.changes, accepted).await?);
     let over_all = over_all(&ground, &here.known, Some((&looked.changes, &taken)), accepted);
     let open = over_all.named.iter().filter(|it| !it.accepted);
     looked.named.extend(open.map(|it| Named::why("stops", &it.login, OVER_ALL)));
@@ -70,68 +68,34 @@ pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) 
     looked.members = unknown.map(UnknownMember::name).collect();
     looked.is_more = follow::is_more(ground.source(&here.known, 0), &looked.changes);
     let is_more = looked.is_more || is_claimed;
+    if !is_more && looked.stopping.is_empty() && looked.changes.counts().is_none() {
+        looked.stopping.extend(unlike(client, &ground, here, accepted).await?);
+    }
     Ok((looked, is_more))
 }
 
-/// Accounts that would get another login: whoever has the id there by now gets the account, with its password and its keys.
-fn renamed(changes: &Changes, accepted: &BTreeSet<String>) -> Option<String> {
-    let is_open = |login: &str| !accepted.contains(LOGINS) && !accepted.contains(&format!("account:{login}"));
-    let turns =
-        changes.accounts.iter().filter_map(|it| Some((it.login_before.as_str(), it.login.as_deref()?)));
-    let open: Vec<(&str, &str)> = turns.filter(|(_, login)| is_open(login)).collect();
-    let shown: Vec<String> =
-        open.iter().take(5).map(|(before, login)| format!("{before} -> {login}")).collect();
-    let count = open.len() as u64;
-    (count > 0).then(|| {
+/// Where nothing is to be changed: whether what stands is what the other system allows, as the proof looks at it.
+async fn unlike(
+    client: &Client,
+    ground: &Ground<'_>,
+    here: &Here,
+    accepted: &BTreeSet<String>,
+) -> Result<Option<String>> {
+    let Some(run) = runs::newest(client, &here.source, &["applied"]).await? else { return Ok(None) };
+    let number = runs::number(&run);
+    let mut names = accepted.clone();
+    if let Ok(mut last) = runs::plan_of(client, number).await {
+        names.append(&mut last.accepted);
+    }
+    let accepted = Accepted { names: &names, beyond: &here.beyond(ground).await? };
+    let found = equivalence::compare(client, &here.source, ground, &here.known, accepted, number).await?;
+    Ok((!found.holds()).then(|| {
         format!(
-            "{} another login there ({}{}): whoever has it gets the account with its password and keys; accept each with --accept \
-             account:LOGIN by the new login, or all with --accept {LOGINS}",
-            counted(count, "account has", "accounts have"),
-            shown.join(", "),
-            plan::more(count, shown.len())
+            "nothing changed there, and what stands here is not what the other system allows: people changed it here, or a run of another \
+             system did\n{}",
+            equivalence::told(&found).trim_end()
         )
-    })
-}
-
-/// Organizations that a run closed and whose ids are of other names there: somebody else may have the id by now, and would get what is here.
-fn reused(here: &Here, changes: &Changes, accepted: &BTreeSet<String>) -> Vec<String> {
-    let key = |id: OrganizationId| here.known.organizations.values().find(|(known, _)| *known == id);
-    let turned = changes.organizations.iter().filter(|it| it.was_closed);
-    let turned = turned.filter_map(|it| Some((key(it.organization)?.1.as_str(), it, it.name.as_deref()?)));
-    let open = turned.filter(|(key, ..)| !accepted.contains(&format!("organization:{key}")));
-    let told = open.map(|(key, it, name)| {
-        format!(
-            "organization {key} is closed here, and its id is of another name there now ({} -> {name}): whoever it is gets what is here, with \
-             its members, keys, webhooks and trail; accept it with --accept organization:{key}, or give the other one an id of its own there",
-            it.name_before
-        )
-    });
-    told.collect()
-}
-
-/// Accounts that keep their logins, which somebody else has there by now.
-fn keeps_its_login(here: &Here, changes: &Changes) -> Option<String> {
-    let renamed: HashSet<PrincipalId> =
-        changes.accounts.iter().filter(|it| it.login.is_some()).map(|it| it.principal).collect();
-    let kept: Vec<String> = here
-        .of_others
-        .iter()
-        .filter(|(coming, _)| !renamed.contains(&coming.principal))
-        .map(|(coming, now)| {
-            format!("{}, who is {now} there now, and user {}", coming.login, coming.legacy_id)
-        })
-        .collect();
-    let (count, shown) = (kept.len() as u64, kept.len().min(5));
-    (count > 0).then(|| {
-        format!(
-            "{} here that another user has there ({}{}), and no run renames {}: change the login of the account here, or of the other user \
-             there",
-            counted(count, "account keeps a login", "accounts keep logins"),
-            kept.iter().take(shown).map(String::as_str).collect::<Vec<_>>().join("; "),
-            plan::more(count, shown),
-            if count == 1 { "it" } else { "them" }
-        )
-    })
+    }))
 }
 
 /// Who would get all of the installation. What people took from them by hand is told by itself.
@@ -293,12 +257,6 @@ async fn by_hand(
         }
     }
     Ok(found)
-}
-
-/// The first of some, and whether there are more.
-fn first(all: &[String]) -> String {
-    let shown = all.get(..all.len().min(5)).unwrap_or_default();
-    format!("{}{}", shown.join(", "), plan::more(all.len() as u64, shown.len()))
 }
 
 fn told(found: &ByHand, named: &mut Vec<Named>) -> Vec<String> {

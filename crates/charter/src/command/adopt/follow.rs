@@ -4,7 +4,7 @@ use super::desk::{Desk, send};
 use super::here::Here;
 use super::progress::Progress;
 use super::runs;
-use super::taken;
+use super::{data, handed_over, taken};
 use crate::client::{Call, Client};
 use crate::failure::{Failure, Result};
 use crate::output;
@@ -247,7 +247,9 @@ pub async fn as_planned(
     if begun.is_none() && newest.as_ref().map(runs::number) != plan.follows {
         return Err(Failure::new("another run came or went since the plan was made: make the plan again"));
     }
-    let looked = look(client, ground, here).await?;
+    let mut looked = look(client, ground, here).await?;
+    let handed = handed_over::stopping(client, ground, here, &looked.changes, &plan.accepted).await?;
+    looked.stopping.extend(handed);
     let counts = looked.changes.counts();
     let is_same = match begun {
         // Some of it is done.
@@ -322,7 +324,8 @@ pub async fn write(desk: &Desk<'_>, changes: &Changes) -> Result<Vec<String>> {
     sending.list("accounts", &stops, ACCOUNTS).await?;
     sending.list("entitlements", &off, ROWS).await?;
     sending.list("organizations", &closes, ROWS).await?;
-    sending.list("roles", &changes.roles, ROWS).await?;
+    let roles_max = data::roles_of_a_call(changes.roles.iter().map(|role| role.permissions.len()));
+    sending.list("roles", &changes.roles, roles_max.min(ROWS)).await?;
     let mut part: Vec<AccountChange> = Vec::new();
     for group in in_order(renamed.into_iter().cloned().collect()) {
         if part.len() + group.len() > ACCOUNTS {

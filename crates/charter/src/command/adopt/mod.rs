@@ -10,6 +10,7 @@ mod desk;
 mod drift;
 mod equivalence;
 mod follow;
+mod handed_over;
 mod here;
 mod inspect;
 mod interrupt;
