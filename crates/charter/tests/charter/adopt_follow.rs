@@ -103,6 +103,9 @@ pub fn same(before: &BTreeMap<&'static str, Vec<String>>, after: &BTreeMap<&'sta
     }
 }
 
+/// Logins that changed there, and one that somebody else has by now.
+const LOGINS: [&str; 4] = ["--accept", "flag:logins", "--accept", "new:user6@toys.example"];
+
 both_engines!(a_run_follows_what_the_other_system_took_away, async |database: TestDatabase| {
     let erp = Erp::with(&database, 40).await;
     erp.mapped("none");
@@ -136,14 +139,14 @@ both_engines!(a_run_follows_what_the_other_system_took_away, async |database: Te
     }
     let run = erp.plan(&[]).ended(1);
     assert!(run.out.contains("-> ann@toys.example"), "{}", run.out);
-    let run = erp.plan(&["--accept", "flag:logins"]).ended(0);
+    let run = erp.plan(&LOGINS).ended(0);
     assert!(run.out.contains("taken away: 6 assignments"), "{}", run.out);
     assert!(
         run.out.contains("deactivated: 2 accounts") && run.out.contains("renamed: 3 accounts"),
         "{}",
         run.out
     );
-    let plan = erp.follow(&["--accept", "flag:logins"]);
+    let plan = erp.follow(&LOGINS);
     assert_eq!(plan["changes"]["by_role"]["accountant"], 3, "{plan:#}");
     assert_eq!((&plan["changes"]["organizations"], &plan["follows"]), (&2.into(), &1.into()), "{plan:#}");
     assert_eq!(erp.assignments("toys-co", "user0@toys.example"), ["viewer"]);
@@ -172,7 +175,7 @@ both_engines!(a_run_follows_what_the_other_system_took_away, async |database: Te
     pairs.dedup();
     assert_eq!(pairs.len(), count, "{all:#}");
     // The same again is nothing.
-    let again = erp.plan(&["--json", "--accept", "flag:logins"]).ended(0).json();
+    let again = erp.plan(&[&["--json"][..], &LOGINS].concat()).ended(0).json();
     assert_eq!(again["plan"]["hash"], plan["hash"]);
     let run = erp.apply(&["--json"]).ended(0).json();
     assert_eq!((&run["run"], &run["changed"]), (&2.into(), &false.into()));
@@ -464,7 +467,7 @@ both_engines!(a_run_that_is_killed_while_it_takes_away_goes_on, async |database:
         .unwrap();
     database.maintain("update users set is_active = false where id % 13 = 5").await.unwrap();
     database.maintain("update users set email = 'x' || email where id % 5 = 1").await.unwrap();
-    erp.plan(&["--accept", "flag:logins"]).ended(0);
+    erp.plan(&LOGINS).ended(0);
     let mut killed = 0;
     for pause in [50, 200, 500, 1_000] {
         let mut command = erp.place.command(&["adopt", "apply", "--no-backup", "Ann"]);
@@ -481,7 +484,7 @@ both_engines!(a_run_that_is_killed_while_it_takes_away_goes_on, async |database:
     }
     assert!(killed > 0, "no run was fast enough to end before it was killed");
     // Planned again while it is under way, it is the same plan.
-    erp.plan(&["--accept", "flag:logins"]).ended(0);
+    erp.plan(&LOGINS).ended(0);
     let run = erp.apply(&[]).ended(0);
     assert!(run.out.contains("run 2 "), "it is the same run: {}", run.out);
     let verdict = erp.verify().ended(0).json()["proof"]["equivalence"]["verdict"].clone();

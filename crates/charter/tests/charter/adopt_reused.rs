@@ -87,7 +87,7 @@ both_engines!(
             )
             .await
             .unwrap();
-        erp.follow(&["--accept", "flag:logins"]);
+        erp.follow(&["--accept", "flag:logins", "--accept", "new:user3@toys.example"]);
     }
 );
 

@@ -129,11 +129,7 @@ async fn other_system(here: &Here, found: &Legacy) -> Result<Option<String>> {
 }
 
 /// Whether whatever somebody has beyond some codes is what another source gave: it is not there without that.
-fn giver<'s>(
-    others: &'s [(Key, After)],
-    principal: PrincipalId,
-    has_more: impl Fn(&Bits) -> bool,
-) -> Option<&'s Key> {
+fn giver(others: &[(Key, After)], principal: PrincipalId, has_more: impl Fn(&Bits) -> bool) -> Option<&Key> {
     let is_it = |(_, without): &&(Key, After)| !without.of(principal).is_some_and(&has_more);
     others.iter().find(is_it).map(|(source, _)| source)
 }
