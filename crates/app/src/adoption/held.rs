@@ -65,7 +65,8 @@ impl Runs {
 }
 
 /// What stands for the login and the name that a source gives an account.
-pub(super) fn told_sum(login: &str, name: &str) -> i64 {
+#[must_use]
+pub fn told_sum(login: &str, name: &str) -> i64 {
     let mut sum = Sha256::new();
     sum.update((login.len() as u64).to_be_bytes());
     sum.update(login);
