@@ -10,8 +10,12 @@ use std::collections::BTreeSet;
 
 /// By this name one accepts all logins that changed.
 pub const LOGINS: &str = "flag:logins";
+/// By this name one accepts that the other system is at another address than in the run before.
+pub const ADDRESS: &str = "flag:address";
+/// By this name one accepts that most of the users of the run before are gone or may not sign in.
+pub const FEWER: &str = "flag:fewer";
 /// Flags that can be accepted; there are no others.
-const FLAGS: [&str; 4] = [SUPERUSER, LOGINS, KEEP_ALL, UNNOTED];
+const FLAGS: [&str; 6] = [SUPERUSER, LOGINS, KEEP_ALL, UNNOTED, ADDRESS, FEWER];
 /// By this name one accepts that users without an organization lose what they hold.
 pub const ORPHAN: &str = "orphan";
 /// By this name one accepts that users lose what they hold who have nothing to sign in with.
