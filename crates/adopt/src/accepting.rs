@@ -26,9 +26,12 @@ pub const UNFIT_LOGIN: &str = "unfit_login";
 pub const CONDITION: &str = "condition";
 /// What is wrong with rows, and accepted by its kind.
 const KINDS: [&str; 4] = [ORPHAN, MISSING_LOGIN, UNFIT_LOGIN, CONDITION];
+/// What stands before the login of one who gets all of the installation.
+pub const OVER_ALL: &str = "over-all:";
 /// Words before a colon by which other things than roles are accepted.
-const PREFIXES: [&str; 9] = [
+const PREFIXES: [&str; 10] = [
     "account:",
+    OVER_ALL,
     "organization:",
     "member:",
     "flag:",
@@ -39,7 +42,7 @@ const PREFIXES: [&str; 9] = [
     "modules-away:",
 ];
 /// The same where a login stands behind it.
-const OF_LOGINS: [&str; 5] = ["account:", "member:", "back:", "away:", "new:"];
+const OF_LOGINS: [&str; 6] = ["account:", OVER_ALL, "member:", "back:", "away:", "new:"];
 /// The same where the key of an organization does.
 const OF_ORGANIZATIONS: [&str; 3] = ["organization:", "modules-back:", "modules-away:"];
 
