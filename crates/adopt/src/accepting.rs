@@ -10,8 +10,12 @@ use std::collections::BTreeSet;
 
 /// By this name one accepts all logins that changed.
 pub const LOGINS: &str = "flag:logins";
+/// By this name one accepts that the other system is at another address than in the run before.
+pub const ADDRESS: &str = "flag:address";
+/// By this name one accepts that most of the users of the run before are gone or may not sign in.
+pub const FEWER: &str = "flag:fewer";
 /// Flags that can be accepted; there are no others.
-const FLAGS: [&str; 4] = [SUPERUSER, LOGINS, KEEP_ALL, UNNOTED];
+const FLAGS: [&str; 6] = [SUPERUSER, LOGINS, KEEP_ALL, UNNOTED, ADDRESS, FEWER];
 /// By this name one accepts that users without an organization lose what they hold.
 pub const ORPHAN: &str = "orphan";
 /// By this name one accepts that users lose what they hold who have nothing to sign in with.
@@ -24,9 +28,12 @@ pub const CONDITION: &str = "condition";
 const KINDS: [&str; 4] = [ORPHAN, MISSING_LOGIN, UNFIT_LOGIN, CONDITION];
 /// Before the key of a role here: others than the system's users hold it, and it gives them more.
 pub const WIDENED: &str = "widened:";
+/// What stands before the login of one who gets all of the installation.
+pub const OVER_ALL: &str = "over-all:";
 /// Words before a colon by which other things than roles are accepted.
-const PREFIXES: [&str; 10] = [
+const PREFIXES: [&str; 11] = [
     "account:",
+    OVER_ALL,
     "organization:",
     "member:",
     "flag:",
@@ -38,7 +45,7 @@ const PREFIXES: [&str; 10] = [
     WIDENED,
 ];
 /// The same where a login stands behind it.
-const OF_LOGINS: [&str; 5] = ["account:", "member:", "back:", "away:", "new:"];
+const OF_LOGINS: [&str; 6] = ["account:", OVER_ALL, "member:", "back:", "away:", "new:"];
 /// The same where the key of an organization does.
 const OF_ORGANIZATIONS: [&str; 3] = ["organization:", "modules-back:", "modules-away:"];
 

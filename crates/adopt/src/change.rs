@@ -136,6 +136,8 @@ pub struct HeldMember {
     pub settled: bool,
     /// It is as a run left it, and nothing hangs on it that people made.
     pub bare: bool,
+    /// It is not in force now by dates that people gave it, whatever its status.
+    pub out_of_time: bool,
     pub assignments: Vec<(AssignmentId, String)>,
     pub grants: Vec<(GrantId, String)>,
 }

@@ -338,13 +338,16 @@ impl<'a> Following<'a> {
             return;
         }
         let ends_alone = held.recorded || (held.with_account && known.shared.contains(&held.principal));
+        // One that people ended by a date is none that stands, nor one that a run lets in again.
+        let in_time = !held.out_of_time;
         match (is_wanted, if held.waits { ACTIVE } else { held.status.as_str() }) {
-            (true, ACTIVE) | (false, DEACTIVATED) => {}
-            (true, DEACTIVATED) if is_ours && held.settled => {
+            (true, ACTIVE) if in_time => {}
+            (false, DEACTIVATED) => {}
+            (true, DEACTIVATED) if is_ours && held.settled && in_time => {
                 self.begins(id, held.principal, ACTIVE);
             }
             (true, _) => {
-                let what = "memberships were ended or suspended here and stand there: let them in again here, or end them there";
+                let what = "memberships were ended or suspended here, by hand or by a date, and stand there: let them in again here, or end them there";
                 let login = users.first().map(|user| user.login.to_owned());
                 tell(&mut self.stopping, what, || login.unwrap_or_else(|| held.principal.to_string()));
             }

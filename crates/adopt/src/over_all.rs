@@ -1,6 +1,7 @@
 //! Who would get all of the installation by a run. It reaches into every organization, so it comes to nobody by a flag or a word alone: the plan
 //! names each, and is not carried out before each was accepted.
 
+use crate::accepting::OVER_ALL;
 use crate::change::Kept;
 use crate::facts::LegacyUser;
 use crate::plan::{Ground, more};
@@ -77,7 +78,7 @@ impl OverAll {
             if rows.assignments.iter().any(|row| row.organization == platform && is_given(&row.id)) {
                 let by = by(ground, user);
                 let by_role = !standing.is_later && by.iter().any(|name| accepted.contains(name));
-                let accepted = by_role || accepted.contains(&format!("account:{}", user.login));
+                let accepted = by_role || accepted.contains(&format!("{OVER_ALL}{}", user.login));
                 found.insert(Reaching { accepted, login: user.login.to_owned(), by });
             }
         }
@@ -114,7 +115,7 @@ impl OverAll {
         };
         (self.open > 0).then(|| {
             format!(
-                "{} all of the installation by this run and had it not before ({}{}): accept each with --accept account:LOGIN{by_name}",
+                "{} all of the installation by this run and had it not before ({}{}): accept each with --accept {OVER_ALL}LOGIN{by_name}",
                 counted(self.open, "account gets", "accounts get"),
                 first.join(", "),
                 more(self.open, first.len()),

@@ -77,6 +77,9 @@ pub struct Plan {
     pub engine: String,
     /// Where it is; never with a password.
     pub from: String,
+    /// The same as one address, whichever file held it and wherever it was typed; without it the plan was made by an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// What its rows came to.
     pub facts: String,
     /// What the catalogue in force came to.

@@ -221,6 +221,8 @@ struct MemberView {
     settled: bool,
     /// Whether it is, and nothing hangs on it that people made.
     bare: bool,
+    /// Whether the membership is not in force now by dates that people gave it, whatever its status.
+    out_of_time: bool,
     /// Assignments of runs, each with its role.
     #[schemars(with = "Vec<(wire::Id, wire::Key)>")]
     assignments: Vec<(AssignmentId, String)>,
@@ -239,6 +241,7 @@ impl From<HeldMember> for MemberView {
             with_account: it.is_with_account,
             settled: it.is_settled,
             bare: it.is_bare,
+            out_of_time: it.is_out_of_time,
             assignments: it.assignments.into_iter().map(|(id, role)| (AssignmentId(id), role)).collect(),
             grants: it.grants.into_iter().map(|(id, pattern)| (GrantId(id), pattern)).collect(),
         }

@@ -52,9 +52,9 @@ statements! {
     RUNS = "select run_no, opened_at from adoption_runs where source_key = $1 and state <> 'undone' \
             and opened_at is not null order by run_no";
     RUNS_BEGUN = "select run_no from adoption_runs where source_key = $1 and state <> 'undone' order by run_no";
-    MEMBERS = "select principal_id, status, created_at, updated_at, (starts_at is null and ends_at is null and attributes = '{}') \
+    MEMBERS = "select principal_id, status, created_at, updated_at, (starts_at is null and ends_at is null and attributes = '{}'), starts_at, ends_at \
                from memberships where organization_id = $1 and principal_id > $2 order by principal_id limit $3";
-    MEMBER = "select principal_id, status, created_at, updated_at, (starts_at is null and ends_at is null and attributes = '{}') \
+    MEMBER = "select principal_id, status, created_at, updated_at, (starts_at is null and ends_at is null and attributes = '{}'), starts_at, ends_at \
               from memberships where organization_id = $1 and principal_id = $2";
     ASSIGNMENTS = "select assignment_id, principal_id, role_key from assignments where organization_id = $1 and principal_id >= $2 \
                    and principal_id <= $3 and assignment_id < $4 order by principal_id, assignment_id";
@@ -135,6 +135,10 @@ pub struct HeldMembership {
     pub times: Times,
     /// Whether it has no dates and no attributes.
     pub is_plain: bool,
+    /// When it begins to be in force, where people said so.
+    pub starts_at: Option<Timestamp>,
+    /// When it ends, where people said so.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// A row with an id of a run: an assignment with its role, or a grant with its pattern.
@@ -207,6 +211,8 @@ fn membership(row: RowRef<'_>) -> Result<HeldMembership> {
         status: row::word(row, 1, PrincipalStatus::from_word)?,
         times: times(row, 2)?,
         is_plain: row.get_bool(4)?,
+        starts_at: row::opt_time(row, 5)?,
+        ends_at: row::opt_time(row, 6)?,
     })
 }
 

@@ -2,7 +2,7 @@
 //! who and what there.
 
 use charter_db::{Conn, RowRef, Tx};
-use charter_kernel::{OrganizationId, PrincipalId, Timestamp};
+use charter_kernel::{Key, OrganizationId, PrincipalId, Timestamp};
 
 use crate::{Page, Result, row};
 
@@ -19,7 +19,14 @@ statements! {
            is_automatic = excluded.is_automatic, changed_by = excluded.changed_by, last_flip_at = excluded.last_flip_at";
     FLIPPED = "update shadow_organizations set last_flip_at = $2 where organization_id = $1 and (last_flip_at is null or last_flip_at < $2)";
     ORGANIZATION_LINKS = "select legacy_id from adopted_organizations where organization_id = $1 and source_key = $2 order by legacy_id limit 2";
-    USER_LINKS = "select legacy_id from adopted_users where principal_id = $1 and source_key = $2 order by legacy_id limit 2";
+    USER_LINKS = "select a.legacy_id, p.login_folded from adopted_users a join principals p on p.principal_id = a.principal_id \
+                  where a.principal_id = $1 and a.source_key = $2 order by a.legacy_id limit 2";
+    NAMED_ORGANIZATIONS = "select a.legacy_id, a.organization_id, o.name from adopted_organizations a \
+                           join organizations o on o.organization_id = a.organization_id \
+                           where a.source_key = $1 and a.legacy_id > $2 order by a.legacy_id limit $3";
+    NAMED_USERS = "select a.legacy_id, a.principal_id, p.login_folded, a.told_sum from adopted_users a \
+                   join principals p on p.principal_id = a.principal_id \
+                   where a.source_key = $1 and a.legacy_id > $2 order by a.legacy_id limit $3";
     ORGANIZATIONS_PAGE = "select legacy_id, organization_id from adopted_organizations where source_key = $1 and legacy_id > $2 \
                           order by legacy_id limit $3";
     USERS_PAGE = "select legacy_id, principal_id from adopted_users where source_key = $1 and legacy_id > $2 order by legacy_id limit $3";
@@ -97,6 +104,30 @@ pub struct Link {
     pub id: u128,
 }
 
+/// An organization of the other system, and which one it is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedOrganization {
+    /// Its id there.
+    pub legacy_id: String,
+    /// The organization here.
+    pub organization: OrganizationId,
+    /// What it is called here.
+    pub name: String,
+}
+
+/// A user of the other system, and whose account that is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedUser {
+    /// The id there.
+    pub legacy_id: String,
+    /// The account here.
+    pub principal: PrincipalId,
+    /// What it signs in with here.
+    pub login: String,
+    /// What stands for the login and the name that a run was told; none where runs before a version kept that did not.
+    pub told_sum: Option<i64>,
+}
+
 fn shadow(row: RowRef<'_>) -> Result<ShadowRow> {
     Ok(ShadowRow {
         organization: row::organization(row)?,
@@ -163,9 +194,44 @@ pub async fn organization_links(
     row::list(conn, &ORGANIZATION_LINKS, params![organization, source], |row| row::text(row, 0)).await
 }
 
-/// The same of an account.
-pub async fn user_links(conn: &mut Conn, principal: PrincipalId, source: &str) -> Result<Vec<String>> {
-    row::list(conn, &USER_LINKS, params![principal, source], |row| row::text(row, 0)).await
+/// The same of an account, each with what it signs in with here.
+pub async fn user_links(
+    conn: &mut Conn,
+    principal: PrincipalId,
+    source: &str,
+) -> Result<Vec<(String, String)>> {
+    let link = |row: RowRef<'_>| Ok((row::text(row, 0)?, row::text(row, 1)?));
+    row::list(conn, &USER_LINKS, params![principal, source], link).await
+}
+
+/// Organizations of the other system with their names here, in the order of their ids there.
+pub async fn named_organizations(
+    conn: &mut Conn,
+    source: &Key,
+    after: &str,
+    limit: u32,
+) -> Result<Page<NamedOrganization>> {
+    row::page(conn, &NAMED_ORGANIZATIONS, params![source, after], limit, |row| {
+        Ok(NamedOrganization {
+            legacy_id: row::text(row, 0)?,
+            organization: OrganizationId(row.get_id(1)?),
+            name: row::text(row, 2)?,
+        })
+    })
+    .await
+}
+
+/// Users of the other system with what is known of their accounts here, in the order of their ids there.
+pub async fn named_users(conn: &mut Conn, source: &Key, after: &str, limit: u32) -> Result<Page<NamedUser>> {
+    row::page(conn, &NAMED_USERS, params![source, after], limit, |row| {
+        Ok(NamedUser {
+            legacy_id: row::text(row, 0)?,
+            principal: PrincipalId(row.get_id(1)?),
+            login: row::text(row, 2)?,
+            told_sum: row.get(3)?,
+        })
+    })
+    .await
 }
 
 /// Organizations of the other system, in the order of their ids there.

@@ -89,6 +89,7 @@ fn member(id: &str, assignments: Vec<(AssignmentId, String)>) -> HeldMember {
         with_account: true,
         settled: true,
         bare: true,
+        out_of_time: false,
         assignments,
         grants: Vec::new(),
     }

@@ -65,7 +65,8 @@ impl Runs {
 }
 
 /// What stands for the login and the name that a source gives an account.
-pub(super) fn told_sum(login: &str, name: &str) -> i64 {
+#[must_use]
+pub fn told_sum(login: &str, name: &str) -> i64 {
     let mut sum = Sha256::new();
     sum.update((login.len() as u64).to_be_bytes());
     sum.update(login);
@@ -198,6 +199,8 @@ pub struct HeldMember {
     pub is_settled: bool,
     /// Whether it is, and nothing hangs on it that people made.
     pub is_bare: bool,
+    /// Whether it is not in force now by the dates that people gave it, whatever its status.
+    pub is_out_of_time: bool,
     /// Assignments of runs, with their roles.
     pub assignments: Vec<(u128, String)>,
     /// Grants of runs, with their patterns.
@@ -266,7 +269,7 @@ pub async fn held(
     asked: Option<u32>,
 ) -> Result<Held, Problem> {
     require_operator(ctx)?;
-    let limit = limit(asked)?;
+    let (limit, now) = (limit(asked)?, ctx.now);
     super::run::reading_problem(app, move |conn| {
         Box::pin(async move {
             let runs = Runs::before(conn, &source, u64::MAX).await?;
@@ -281,7 +284,7 @@ pub async fn held(
             };
             let page = rows::members(conn, organization, after.unwrap_or(PrincipalId(0)), limit).await?;
             let next = page.rows.last().filter(|_| page.more).map(|it| it.principal);
-            let members = members(conn, &runs, organization, page.rows).await?;
+            let members = members(conn, &runs, organization, page.rows, now).await?;
             Ok(Held { organization: itself, roles, modules, members, removed, next })
         })
     })
@@ -374,6 +377,7 @@ async fn members(
     runs: &Runs,
     organization: OrganizationId,
     page: Vec<HeldMembership>,
+    now: Timestamp,
 ) -> Result<Vec<HeldMember>, Problem> {
     let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(Vec::new()) };
     let span = (first.principal, last.principal);
@@ -403,6 +407,7 @@ async fn members(
             is_with_account,
             is_settled,
             is_bare: is_settled && it.is_plain && !more.contains(&it.principal),
+            is_out_of_time: it.starts_at.is_some_and(|at| now < at) || it.ends_at.is_some_and(|at| at <= now),
             assignments: assignments.remove(&it.principal).unwrap_or_default(),
             grants: grants.remove(&it.principal).unwrap_or_default(),
         };

@@ -35,7 +35,7 @@ pub use form::{
     AssignmentRow, EntitlementRow, GrantRow, MembershipRow, OrganizationRow, ROWS_MAX, RoleRow, Rows, UserRow,
 };
 pub use held::{
-    Held, HeldAccount, HeldEntitlement, HeldMember, HeldOrganization, HeldRole, held, held_accounts,
+    Held, HeldAccount, HeldEntitlement, HeldMember, HeldOrganization, HeldRole, held, held_accounts, told_sum,
 };
 pub use links::{accounts, organizations, users};
 pub use password::changed_passwords;

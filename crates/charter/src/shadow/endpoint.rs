@@ -36,6 +36,13 @@ struct Inner {
     rests_until: AtomicI64,
 }
 
+/// Of whom and where it is asked.
+struct Asked {
+    organization: String,
+    user: String,
+    login: String,
+}
+
 /// The address, as it is asked.
 pub struct Endpoint(Arc<Inner>);
 
@@ -90,8 +97,8 @@ fn read(status: StatusCode, body: &[u8]) -> LegacyAnswer {
 }
 
 impl Inner {
-    /// The one id that an organization and an account have in the other system.
-    async fn links(&self, question: &LegacyQuestion) -> Result<Result<(String, String), String>, Problem> {
+    /// The one id that an organization and an account have in the other system, and what the account signs in with here.
+    async fn links(&self, question: &LegacyQuestion) -> Result<Result<Asked, String>, Problem> {
         let (organization, principal, source) =
             (question.organization, question.principal, self.source.clone());
         self.database
@@ -101,11 +108,15 @@ impl Inner {
                     let organizations = store::shadow::organization_links(conn, organization, source).await?;
                     let users = store::shadow::user_links(conn, principal, source).await?;
                     Ok(match (organizations.as_slice(), users.as_slice()) {
-                        ([organization], [user]) => Ok((organization.clone(), user.clone())),
+                        ([organization], [(user, login)]) => Ok(Asked {
+                            organization: organization.clone(),
+                            user: user.clone(),
+                            login: login.clone(),
+                        }),
                         (_, [_, _, ..]) => Err("two of its users are this account".to_owned()),
                         _ => Err("it has no such user in this organization".to_owned()),
                     })
-                }) as BoxFuture<'_, Result<Result<(String, String), String>, Problem>>
+                }) as BoxFuture<'_, Result<Result<Asked, String>, Problem>>
             })
             .await
     }
@@ -117,10 +128,12 @@ impl Inner {
         }
     }
 
-    async fn post(&self, question: &LegacyQuestion, organization: &str, user: &str) -> LegacyAnswer {
+    async fn post(&self, question: &LegacyQuestion, asked: &Asked) -> LegacyAnswer {
         let code = question.permission.as_str();
         let theirs = question.description.strip_prefix(TAKEN_OVER);
-        let body = json!({ "organization": organization, "user": user, "permission": theirs.unwrap_or(code), "code": code });
+        let Asked { organization, user, login } = asked;
+        let permission = theirs.unwrap_or(code);
+        let body = json!({ "organization": organization, "user": user, "login": login, "permission": permission, "code": code });
         let mut request =
             self.client.post(&self.url).header("content-type", "application/json").body(body.to_string());
         if let Some(token) = &self.token {
@@ -151,12 +164,12 @@ impl Inner {
         let Ok(_under_way) = self.under_way.try_acquire() else {
             return unavailable("too many questions to it are under way");
         };
-        let (organization, user) = match self.links(&question).await {
+        let asked = match self.links(&question).await {
             Ok(Ok(found)) => found,
             Ok(Err(unknown)) => return LegacyAnswer::Unknown(unknown),
             Err(_) => return unavailable("who somebody is there could not be read"),
         };
-        let answer = self.post(&question, &organization, &user).await;
+        let answer = self.post(&question, &asked).await;
         match &answer {
             LegacyAnswer::Unavailable(_) => self.told_of_failure(question.at),
             _ => self.failures.store(0, Ordering::Release),

@@ -1,7 +1,8 @@
 //! How this process asks the rule of a system that organizations were taken over from: its database read into memory again and again
-//! (`reader.rs`), or an address of its own (`endpoint.rs`). Neither can take the service down: what cannot be told is unavailable.
+//! (`reader.rs`, `links.rs`), or an address of its own (`endpoint.rs`). Neither can take the service down: what cannot be told is unavailable.
 
 mod endpoint;
+mod links;
 mod reader;
 
 use crate::config::{Configuration, ShadowFrom};

@@ -1,22 +1,24 @@
 //! The other system's database, read into memory: what each of its users may do, by the classes of answers there are. It is read again and again
-//! and swapped as a whole; what was read is as old as its reading, and when that is too old nothing is answered.
+//! and swapped as a whole; what was read is as old as its reading, and when that is too old nothing is answered. Ids are used again there: one
+//! that has another login or name than what is linked to it here tells nothing, before a run follows it.
 
+use super::links::{Links, doubled, is_the_same, is_the_same_organization, linked};
 use crate::command::other_system::{self, Looking};
 use crate::failure::{Failure, Result};
 use arc_swap::ArcSwapOption;
+use charter_adopt::anomaly::AnomalyKind;
 use charter_adopt::answers::Bits;
 use charter_adopt::facts::{LegacyFacts, LegacyUser};
 use charter_adopt::mapping::{self, Mapping};
 use charter_adopt::plan::Ground;
 use charter_adopt::rows::ONE;
 use charter_adopt::rules::{Asking, home, is_open, of_set};
+use charter_adopt::source::Heard;
 use charter_adopt::universe::Universe;
 use charter_app::App;
 use charter_app::shadow::{Answering, LegacyAnswer, LegacyQuestion, LegacyRule};
-use charter_db::{BoxFuture, Conn, Database, Scope};
 use charter_kernel::catalogue::Catalogue;
-use charter_kernel::{Key, OrganizationId, PermissionCode, PrincipalId, Problem, Timestamp};
-use charter_store::adoption_link;
+use charter_kernel::{Key, OrganizationId, PermissionCode, PrincipalId, Timestamp};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +26,6 @@ use std::time::Duration;
 
 /// What was read is too old when so many readings did not come.
 const MISSED_MAX: u32 = 3;
-const PAGE: u32 = 10_000;
 /// Roles that are named in a reason.
 const NAMED_MAX: usize = 5;
 
@@ -48,8 +49,23 @@ struct Role {
     bits: Bits,
 }
 
-/// Which class of answers an account has in an organization; nothing where two users of the other system are one account here.
-type People = HashMap<(PrincipalId, OrganizationId), Option<usize>>;
+/// What can be told of an account in an organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The class of its answers.
+    Class(usize),
+    /// Two users of the other system are the account.
+    Two,
+    /// The user's id has another login there than what is linked to it.
+    SomebodyElse,
+    /// The organization's id has another name there than what is linked to it.
+    AnotherOrganization,
+    /// Somebody else there has the login, or the id has two.
+    Doubled,
+}
+
+/// What can be told of whom.
+type People = HashMap<(PrincipalId, OrganizationId), Place>;
 
 /// What was read at one instant.
 struct Read {
@@ -59,13 +75,8 @@ struct Read {
     superuser: Bits,
     classes: Vec<Class>,
     people: People,
-}
-
-/// Who and what is who and what here.
-#[derive(Default)]
-struct Links {
-    organizations: HashMap<String, OrganizationId>,
-    users: HashMap<String, PrincipalId>,
+    /// Whether two organizations there have one id: then nobody can tell whose a user is.
+    is_doubled: bool,
 }
 
 /// The reader.
@@ -117,45 +128,16 @@ impl Reader {
         let heard = looking.hear(&mut |_, _| {}).await?;
         let (system, tables) = (looking.system, looking.tables.clone());
         drop(looking);
-        let links = links(app.database(), &self.source).await?;
+        let links = linked(app.database(), &self.source).await?;
         let catalogue = Catalogue::clone(&app.snapshots().catalogue());
         let compiled = tokio::task::spawn_blocking(move || {
             let mapping = given.unwrap_or_else(|| mapping::propose(system, tables, &heard.facts, &catalogue));
-            compile(as_of, &heard.facts, &mapping, catalogue, &links)
+            compile(as_of, &heard, &mapping, catalogue, &links)
         });
         compiled
             .await
             .map_err(|error| Failure::new(format!("what was read could not be put together: {error}")))?
     }
-}
-
-async fn links(database: &Database, source: &Key) -> Result<Links> {
-    let source = source.clone();
-    let found = database
-        .read(Scope::Installation, move |conn: &mut Conn| {
-            Box::pin(async move {
-                let mut links = Links::default();
-                let mut after = String::new();
-                loop {
-                    let page = adoption_link::organizations(conn, &source, &after, PAGE).await?;
-                    let Some(last) = page.rows.last().map(|row| row.legacy_id.clone()) else { break };
-                    after = last;
-                    links
-                        .organizations
-                        .extend(page.rows.into_iter().map(|it| (it.legacy_id, it.organization)));
-                }
-                after.clear();
-                loop {
-                    let page = adoption_link::users(conn, &source, &after, PAGE).await?;
-                    let Some(last) = page.rows.last().map(|row| row.legacy_id.clone()) else { break };
-                    after = last;
-                    links.users.extend(page.rows.into_iter().map(|it| (it.legacy_id, it.principal)));
-                }
-                Ok(links)
-            }) as BoxFuture<'_, std::result::Result<Links, Problem>>
-        })
-        .await;
-    found.map_err(Failure::from)
 }
 
 /// What a user holds there.
@@ -225,26 +207,32 @@ impl Read {
 
 fn compile(
     as_of: Timestamp,
-    facts: &LegacyFacts,
+    heard: &Heard,
     mapping: &Mapping,
     catalogue: Catalogue,
     links: &Links,
 ) -> Result<Read> {
+    let facts = &heard.facts;
     let ground = Ground::new(facts, mapping, catalogue).map_err(|wrong| Failure::new(wrong.to_string()))?;
     let mut asking = Asking::new(facts, &ground.modules, &ground.universe, &ground.before);
+    // What the mapping names is no organization of the other system.
     let organization_of = |user: LegacyUser<'_>| {
         let place = home(facts, user)?;
-        let legacy =
-            if facts.organizations.is_empty() { ONE } else { &facts.organizations.get(place as usize)?.id };
-        links.organizations.get(legacy).copied()
+        if facts.organizations.is_empty() {
+            return links.organizations.get(ONE).map(|linked| (linked.organization, true));
+        }
+        let there = facts.organizations.get(place as usize)?;
+        let linked = links.organizations.get(&there.id)?;
+        Some((linked.organization, is_the_same_organization(&there.name, linked)))
     };
+    let doubled = doubled(facts, &heard.anomalies);
     // Nobody's rights are one set of bits whatever the reason.
     let mut known: HashMap<(*const Bits, Option<&'static str>), usize> = HashMap::new();
     let mut classes: Vec<Class> = Vec::new();
     let mut people = People::new();
     for user in facts.users.iter() {
         let linked = links.users.get(user.id).zip(organization_of(user));
-        let Some((principal, organization)) = linked else { continue };
+        let Some((account, (organization, is_same_organization))) = linked else { continue };
         let bits = asking.of(user);
         let nothing = match holds(facts, &ground.universe, user) {
             Holds::Nothing(why) => Some(why),
@@ -254,14 +242,29 @@ fn compile(
             classes.push(Class { bits, holds: holds(facts, &ground.universe, user) });
             classes.len() - 1
         });
-        let place = people.entry((*principal, organization));
-        place.and_modify(|place| *place = None).or_insert(Some(class));
+        let place = if doubled.contains(user.id) {
+            Place::Doubled
+        } else if !is_same_organization {
+            Place::AnotherOrganization
+        } else if !is_the_same(user, account) {
+            Place::SomebodyElse
+        } else {
+            Place::Class(class)
+        };
+        let entry = people.entry((account.principal, organization));
+        let twice = |before: &mut Place| {
+            if *before != Place::Doubled {
+                *before = Place::Two;
+            }
+        };
+        entry.and_modify(twice).or_insert(place);
     }
     let codes = ground.universe.codes().iter().enumerate().map(|(place, code)| (code.clone(), place));
     let named = facts.roles.iter().zip(&ground.before.roles);
     let roles = named.map(|(role, bits)| Role { name: role.name.clone(), bits: bits.clone() }).collect();
     let superuser = ground.before.superuser.clone();
-    Ok(Read { as_of, codes: codes.collect(), roles, superuser, classes, people })
+    let is_doubled = heard.anomalies.count(AnomalyKind::DuplicateOrganization) > 0;
+    Ok(Read { as_of, codes: codes.collect(), roles, superuser, classes, people, is_doubled })
 }
 
 /// The reader as it is asked.
@@ -282,13 +285,24 @@ fn answer(read: &Read, limit: Duration, question: &LegacyQuestion) -> LegacyAnsw
     if i64::try_from(limit.as_micros()).is_ok_and(|limit| age > limit) {
         return LegacyAnswer::Unavailable(format!("what was read of it is {} s old", age / 1_000_000));
     }
+    if read.is_doubled {
+        return LegacyAnswer::Unavailable("two of its organizations have one id".to_owned());
+    }
     let Some(code) = read.codes.get(&question.permission) else {
         return LegacyAnswer::Unknown("it has no such permission".to_owned());
     };
+    let unknown = |why: &str| LegacyAnswer::Unknown(why.to_owned());
     match read.people.get(&(question.principal, question.organization)) {
-        None => LegacyAnswer::Unknown("it has no such user in this organization".to_owned()),
-        Some(None) => LegacyAnswer::Unknown("two of its users are this account".to_owned()),
-        Some(Some(class)) => match read.classes.get(*class) {
+        None => unknown("it has no such user in this organization"),
+        Some(Place::Two) => unknown("two of its users are this account"),
+        Some(Place::SomebodyElse) => unknown("its user of this id has another login: plan and apply again"),
+        Some(Place::AnotherOrganization) => {
+            unknown("its organization of this id has another name: plan and apply again, or rename it here")
+        }
+        Some(Place::Doubled) => {
+            LegacyAnswer::Unavailable("two of its users have this login, or its user has two".to_owned())
+        }
+        Some(Place::Class(class)) => match read.classes.get(*class) {
             Some(class) if class.bits.has(*code) => LegacyAnswer::Allow(read.why(class, *code)),
             Some(class) => LegacyAnswer::Deny(read.why(class, *code)),
             None => LegacyAnswer::Unavailable("what was read of it does not fit together".to_owned()),
@@ -302,25 +316,27 @@ mod tests {
     use charter_adopt::facts::{LegacyOrganization, LegacyRole};
     use charter_adopt::sets::SetId;
     use charter_adopt::source::System;
+    use charter_app::adoption::told_sum;
+    use charter_store::shadow::{NamedOrganization, NamedUser};
 
     const TOYS: OrganizationId = OrganizationId(1);
     const TRADE: OrganizationId = OrganizationId(2);
     const CLOSED: OrganizationId = OrganizationId(3);
+    const TURNED: OrganizationId = OrganizationId(4);
 
     /// Two organizations; user N is account N; an accountant and one without a role at toys, one who left, one of trade; and 5 and 6 are
     /// one account.
     fn read() -> Read {
-        let mut facts = LegacyFacts::default();
+        let mut heard = Heard::default();
+        let facts = &mut heard.facts;
         for id in ["t \"1\"", "t2"] {
             let (id, name) = (id.to_owned(), id.to_owned());
             facts.organizations.push(LegacyOrganization { id, name, enabled_modules: None, is_active: true });
         }
-        facts.organizations.push(LegacyOrganization {
-            id: "t3".to_owned(),
-            name: "t3".to_owned(),
-            enabled_modules: None,
-            is_active: false,
-        });
+        for (id, is_active) in [("t3", false), ("t4", true)] {
+            let (id, name) = (id.to_owned(), id.to_owned());
+            facts.organizations.push(LegacyOrganization { id, name, enabled_modules: None, is_active });
+        }
         for name in ["accountant", "auditor"] {
             let name = name.to_owned();
             facts.roles.push(LegacyRole { id: name.clone(), name, permissions: SetId::default() });
@@ -344,20 +360,59 @@ mod tests {
         user("10", 0, SetId::default(), true);
         user("11", 0, both, true);
         user("12", 2, accountant, true);
+        user("13", 3, accountant, true);
+        user("14", 0, accountant, true);
+        user("15", 0, accountant, true);
+        user("16", 0, accountant, true);
+        user("17", 0, accountant, true);
+        let (organization, permissions) = (Some(0), SetId::default());
+        let (id, login, name, roles) = ("18", "17", "18", accountant);
+        let (is_active, is_superuser) = (true, false);
+        facts.users.push(LegacyUser {
+            id,
+            login,
+            name,
+            organization,
+            roles,
+            permissions,
+            is_active,
+            is_superuser,
+        });
+        heard.anomalies.note(AnomalyKind::DuplicateLogin, "user 18", "signs in as 17");
         let mut links = Links::default();
-        links.organizations.extend([
-            ("t \"1\"".to_owned(), TOYS),
-            ("t2".to_owned(), TRADE),
-            ("t3".to_owned(), CLOSED),
-        ]);
-        let people =
-            [("1", 1), ("2", 2), ("3", 3), ("4", 4), ("5", 5), ("6", 5), ("10", 10), ("11", 11), ("12", 12)];
-        for (legacy, account) in people {
-            links.users.insert(legacy.to_owned(), PrincipalId(account));
+        for (legacy, organization) in [("t \"1\"", TOYS), ("t2", TRADE), ("t3", CLOSED), ("t4", TURNED)] {
+            let (legacy_id, name) = (legacy.to_owned(), legacy.replace("t4", "Toys"));
+            links
+                .organizations
+                .insert(legacy_id.clone(), NamedOrganization { legacy_id, organization, name });
+        }
+        let people = [
+            ("1", 1, "1"),
+            ("2", 2, "2"),
+            ("3", 3, "3"),
+            ("4", 4, "4"),
+            ("5", 5, "5"),
+            ("6", 5, "6"),
+            ("10", 10, "10"),
+            ("11", 11, "11"),
+            ("12", 12, "12"),
+            ("13", 13, "13"),
+            ("14", 14, "cid"),
+            ("15", 15, "renamed-here"),
+            ("16", 16, "renamed-here-too"),
+            ("17", 17, "17"),
+            ("18", 18, "18"),
+        ];
+        for (legacy, account, login) in people {
+            let (legacy_id, login) = (legacy.to_owned(), login.to_owned());
+            let told = (legacy != "16").then(|| told_sum(legacy, legacy));
+            let told_sum = if legacy == "14" { Some(told_sum("cid", "Cid")) } else { told };
+            let user = NamedUser { legacy_id, principal: PrincipalId(account), login, told_sum };
+            links.users.insert(legacy.to_owned(), user);
         }
         let catalogue = charter_catalogue::shipped().unwrap();
-        let mapping = mapping::propose(System::RoleTables, None, &facts, &catalogue);
-        compile(Timestamp::from_seconds(100), &facts, &mapping, catalogue, &links).unwrap()
+        let mapping = mapping::propose(System::RoleTables, None, &heard.facts, &catalogue);
+        compile(Timestamp::from_seconds(100), &heard, &mapping, catalogue, &links).unwrap()
     }
 
     fn ask(read: &Read, organization: OrganizationId, principal: u128, code: &str, seconds: i64) -> String {
@@ -403,6 +458,33 @@ mod tests {
                 nobody,
                 "legacy_unknown it has no such permission",
                 "legacy_unavailable what was read of it is 91 s old",
+            ]
+        );
+    }
+
+    #[test]
+    fn who_has_an_id_that_was_somebody_elses_gets_nothing_by_it() {
+        let read = read();
+        let allowed = "email.messages.read";
+        let told = [
+            ask(&read, TURNED, 13, allowed, 100),
+            ask(&read, TOYS, 14, allowed, 100),
+            ask(&read, TOYS, 15, allowed, 100),
+            ask(&read, TOYS, 16, allowed, 100),
+            ask(&read, TOYS, 17, allowed, 100),
+            ask(&read, TOYS, 18, allowed, 100),
+        ];
+        let another = "legacy_unknown its user of this id has another login: plan and apply again";
+        let doubled = "legacy_unavailable two of its users have this login, or its user has two";
+        assert_eq!(
+            told,
+            [
+                "legacy_unknown its organization of this id has another name: plan and apply again, or rename it here",
+                another,
+                "allowed_by_legacy allowed by role accountant",
+                another,
+                doubled,
+                doubled,
             ]
         );
     }

@@ -61,14 +61,14 @@ both_engines!(
             "2 accounts get all of the installation by this run",
             "root@a.example by flag:superuser",
             "b@b.example by superadmin",
-            "--accept account:LOGIN",
+            "--accept over-all:LOGIN",
         ] {
             assert!(said.contains(part), "{part}: {said}");
         }
         erp.apply(&[]).ended(2);
         let said = erp.asks(&[&["--accept", "flag:superuser"][..], &TWO].concat());
         assert!(said.contains("1 account gets all") && said.contains("b@b.example"), "{said}");
-        let all = ["--accept", "flag:superuser", "--accept", "account:b@b.example"];
+        let all = ["--accept", "flag:superuser", "--accept", "over-all:b@b.example"];
         let said = erp.asks(&[&all[..], &["--approved-by", "Ann"]].concat());
         assert!(said.contains("2 accounts get all of the installation: that wants two people"), "{said}");
         let run = erp.plan_as_said(&[&all[..], &TWO].concat()).ended(0);
@@ -87,12 +87,14 @@ both_engines!(
             .maintain("insert into users values (4, 'd@d.example', 'superadmin', true, false, 1)")
             .await
             .unwrap();
-        let said = erp.asks(&[&["--accept", "superadmin"][..], &all, &TWO].concat());
+        // Nor is that said by accepting an account that is here already.
+        let other = ["--accept", "superadmin", "--accept", "account:d@d.example"];
+        let said = erp.asks(&[&other[..], &all, &TWO].concat());
         assert!(
             said.contains("1 account gets all of the installation") && said.contains("d@d.example"),
             "{said}"
         );
-        erp.plan_as_said(&[&["--accept", "account:d@d.example"][..], &TWO].concat()).ended(0);
+        erp.plan_as_said(&[&["--accept", "over-all:d@d.example"][..], &TWO].concat()).ended(0);
         erp.apply(&[]).ended(0);
         erp.verify().ended(0);
     }

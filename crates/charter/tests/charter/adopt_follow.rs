@@ -356,7 +356,7 @@ both_engines!(who_gets_all_of_the_installation_later_is_accepted_by_name, async 
         .unwrap();
     let run = erp.plan(&["--json"]).ended(1).json();
     assert!(run["obstacles"].to_string().contains("1 account gets all of the installation"), "{run:#}");
-    erp.follow(&["--accept", "account:user0@toys.example"]);
+    erp.follow(&["--accept", "over-all:user0@toys.example"]);
     assert_eq!(erp.assignments("platform", "user0@toys.example"), ["superadmin"]);
 });
 

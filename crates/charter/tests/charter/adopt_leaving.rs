@@ -173,3 +173,36 @@ both_engines!(
         assert_eq!(check(&erp, toys, "user0@toys.example", post), 0);
     }
 );
+
+both_engines!(
+    a_membership_that_people_ended_by_a_date_is_told_like_one_they_suspended,
+    async |database: TestDatabase| {
+        let erp = Erp::with(&database, 7).await;
+        erp.mapped("none");
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        let (toys, who) = ("toys-co", "user0@toys.example");
+        let dated = |dates: &[&str]| {
+            let update = ["members", "update", "--org", toys, "--member", who];
+            erp.run(&[&update[..], dates].concat()).ended(0);
+        };
+        let stops = || {
+            let told = erp.plan(&[]).ended(1).told();
+            let said = "memberships were ended or suspended here, by hand or by a date, and stand there";
+            assert!(told.contains(said) && told.contains(who), "{told}");
+        };
+        dated(&["--to", "2020-01-01T00:00:00Z"]);
+        stops();
+        // There and back again: nobody is let in by that.
+        database.maintain("update users set organization_id = 2 where id = 0").await.unwrap();
+        erp.follow(&[]);
+        database.maintain("update users set organization_id = 1 where id = 0").await.unwrap();
+        stops();
+        // Neither is one that begins later in force; one that ends later is.
+        dated(&["--from", "2990-01-01T00:00:00Z", "--to", "2991-01-01T00:00:00Z"]);
+        stops();
+        dated(&["--from", "2020-01-01T00:00:00Z", "--to", "2991-01-01T00:00:00Z"]);
+        erp.follow(&[]);
+        assert_eq!(check(&erp, toys, who, "finance.journal_entries.create"), 0);
+    }
+);

@@ -100,3 +100,62 @@ both_engines!(the_proof_has_all_that_an_auditor_asks_and_is_signed, async |datab
     let run = erp.run(&["adopt", "check-proof", "mine.json"]).ended(1);
     assert!(run.told().contains("was revoked"), "{}", run.out);
 });
+
+both_engines!(
+    what_verify_accepts_by_itself_is_approved_by_nobody_in_its_proof,
+    async |database: TestDatabase| {
+        let erp = Erp::with(&database, 7).await;
+        erp.mapped("none");
+        erp.plan(&["--approved-by", "Ann", "--approved-by", "Bob"]).ended(0);
+        erp.apply(&[]).ended(0);
+        let read = |name: &str| -> Value {
+            serde_json::from_str(&std::fs::read_to_string(erp.place.path(name)).unwrap()).unwrap()
+        };
+        let from = erp.url();
+        // The same again is covered by those who approved the plan.
+        erp.run(&["adopt", "verify", "--from", &from, "--proof", "same.json", "--accept", "boss"]).ended(0);
+        let same = read("same.json");
+        assert_eq!(
+            (&same["made_by"], &same["accepted_by_verify"]),
+            (&json!("verify"), &json!([])),
+            "{same:#}"
+        );
+        assert_eq!(
+            (&same["approved_by"], &same["mapping"]["sha256_of_run"]),
+            (&json!(["Ann", "Bob"]), &Value::Null)
+        );
+        let run = erp.run(&["adopt", "check-proof", "same.json"]).ended(0);
+        assert!(run.told().contains("a proof of charter adopt verify, and not the run's own"), "{}", run.out);
+        assert!(!run.told().contains("beyond the plan"), "{}", run.out);
+        // An accountant is given more by hand, and one person alone says that it is to be so.
+        let give = ["assignments", "assign", "--org", "toys-co", "--role", "org_admin", "--subject"];
+        erp.run(&[&give[..], &["member:user0@toys.example"]].concat()).ended(0);
+        let text = std::fs::read_to_string(erp.place.path("roles.toml")).unwrap();
+        erp.place.write(
+            "more.toml",
+            &text.replace("\"accountant\" = \"accountant\"", "\"accountant\" = \"org_admin\""),
+        );
+        let forge = ["adopt", "verify", "--from", &from, "--map", "more.toml", "--accept", "accountant"];
+        erp.run(&[&forge[..], &["--proof", "forged.json"]].concat()).ended(0);
+        let forged = read("forged.json");
+        assert_eq!(
+            (&forged["accepted_by_verify"], &forged["approved_by"]),
+            (&json!(["accountant"]), &json!([]))
+        );
+        assert_eq!(forged["accepted"], json!(["boss", "superadmin"]));
+        assert_eq!(forged["mapping"]["sha256_of_run"], same["mapping"]["sha256"]);
+        let run = erp.run(&["adopt", "check-proof", "forged.json"]).ended(0);
+        for said in [
+            "a proof of charter adopt verify, and not the run's own",
+            "verify accepted beyond the plan, and nobody approved it: accountant",
+            "another mapping than the run's, and nobody approved it",
+        ] {
+            assert!(run.told().contains(said), "{said}: {}", run.out);
+        }
+        let checked = erp.run(&["adopt", "check-proof", "forged.json", "--json"]).ended(0).json();
+        assert_eq!(checked["accepted_by_verify"], json!(["accountant"]), "{checked:#}");
+        let own = erp.place.path("charter-data/adoption/proof-000001.json").display().to_string();
+        let run = erp.run(&["adopt", "check-proof", &own]).ended(0);
+        assert!(!run.told().contains("charter adopt verify"), "{}", run.out);
+    }
+);

@@ -134,6 +134,43 @@ both_engines!(
 );
 
 both_engines!(
+    whoever_has_somebody_elses_id_or_login_there_lets_nobody_in_here,
+    async |database: TestDatabase| {
+        let mut it = taken_over(&database).await;
+        let url = database.options().url.clone();
+        it.more.push(("CHARTER_SHADOW_FROM", url.clone()));
+        it.more.push(("CHARTER_SHADOW_MAP", it.place.path("roles.toml").display().to_string()));
+        it.more.push(("CHARTER_SHADOW_REFRESH", "1s".to_owned()));
+        let server = it.place.serve_with(&[], &it.variables());
+        it.run(&["adopt", "shadow", "start", "--org", "toys"]).ended(0);
+        it.until("ann@toys.example", "allowed_by_legacy");
+        // Ann is gone there, and her id is Mia's.
+        it.database.maintain("update users set email = 'mia@toys.example' where id = 1").await.unwrap();
+        it.until("ann@toys.example", "legacy_unknown");
+        it.database.maintain("update users set email = 'Ann@toys.example' where id = 1").await.unwrap();
+        it.until("ann@toys.example", "allowed_by_legacy");
+        // Another organization has the id of Toys.
+        it.database.maintain("update organizations set name = 'Trade' where id = 1").await.unwrap();
+        it.until("ann@toys.example", "legacy_unknown");
+        it.database.maintain("update organizations set name = 'Toys' where id = 1").await.unwrap();
+        it.until("ann@toys.example", "allowed_by_legacy");
+        // Bob takes her login.
+        it.database.maintain("update users set email = 'ANN@toys.example' where id = 2").await.unwrap();
+        it.until("ann@toys.example", "legacy_unavailable");
+        let renamed = "update users set email = case id when 1 then 'anna@toys.example' else 'bob@toys.example' end where id < 3";
+        it.database.maintain(renamed).await.unwrap();
+        it.until("ann@toys.example", "legacy_unknown");
+        // She has another login there: a run follows it.
+        let plan =
+            ["adopt", "plan", "--from", &url, "--map", "roles.toml", "--accept", "account:anna@toys.example"];
+        it.run(&plan).ended(0);
+        it.run(&["adopt", "apply", "--no-backup", "Ann"]).ended(0);
+        it.until("anna@toys.example", "allowed_by_legacy");
+        assert_eq!(server.stop(), 0);
+    }
+);
+
+both_engines!(
     an_address_that_hangs_leads_elsewhere_or_talks_nonsense_lets_nobody_through,
     async |database: TestDatabase| {
         let mut it = taken_over(&database).await;
@@ -147,7 +184,7 @@ both_engines!(
         let asked = receiver.requests().pop().unwrap();
         assert_eq!(asked.header("authorization"), "Bearer a shared secret");
         let body: Value = serde_json::from_str(&asked.body).unwrap();
-        let wanted = serde_json::json!({"organization": "1", "user": "2", "permission": CODE, "code": CODE});
+        let wanted = serde_json::json!({"organization": "1", "user": "2", "login": "bob@toys.example", "permission": CODE, "code": CODE});
         assert_eq!(body, wanted);
         let says = |status, body: &str| Reception::Says(status, body.to_owned());
         let receptions = [

@@ -12,7 +12,7 @@ use super::ready::{self, Ready};
 use super::record::Record;
 use super::stages::{Failed, Proved, Stages, Work};
 use super::telling::{Telling, compared};
-use super::{drift, follow, plan, runs, stopped};
+use super::{drift, follow, place, plan, runs, stopped};
 use crate::client::Client;
 use crate::config::Configuration;
 use crate::config::text::without_password;
@@ -43,7 +43,7 @@ pub fn command() -> Command {
             Arg::new(FROM)
                 .long(FROM)
                 .value_name("ADDRESS")
-                .help("The other system's database, where the plan does not have all of its address (a plan never has a password)"),
+                .help("The other system's database, where the plan does not have all of its address (a plan never has a password); it is the plan's but for that"),
         )
         .args(ready::arguments())
         .arg(Arg::new(PROOF).long(PROOF).value_name("FILE").help("Where the proof goes besides the data folder"))
@@ -61,7 +61,9 @@ fn address(invocation: &Invocation<'_>, plan: &Plan) -> Result<String> {
             "a plan has no password: give the whole address with --from, as @file so that it is in no list of processes",
         ));
     }
-    legacy::address(typed.unwrap_or(&plan.from))
+    let from = typed.unwrap_or(&plan.from);
+    place::is_of_plan(from, plan)?;
+    legacy::address(from)
 }
 
 /// Carries a plan out.

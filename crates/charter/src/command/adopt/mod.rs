@@ -16,6 +16,7 @@ mod inspect;
 mod interrupt;
 pub mod legacy;
 mod passwords;
+mod place;
 mod plan;
 mod plan_told;
 mod progress;

@@ -6,10 +6,11 @@ use super::follow::{self, Looked};
 use super::here::Here;
 use super::legacy::{self, Legacy, Looking};
 use super::plan_told::told;
-use super::{accepting, drift, passwords, replaced, runs, stopped};
+use super::{accepting, drift, passwords, place, replaced, runs, stopped};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
+use charter_adopt::accepting::{ADDRESS, FEWER};
 use charter_adopt::anomaly::AnomalyKind;
 use charter_adopt::mapping::{self, Mapping};
 use charter_adopt::named::NAMED_MAX;
@@ -49,7 +50,7 @@ pub fn source_of(matches: &ArgMatches) -> Result<Key> {
 /// What is accepted, by name.
 pub fn accept() -> Arg {
     Arg::new(ACCEPT).long(ACCEPT).value_name("NAME").action(ArgAction::Append).help(
-        "Accept what becomes of a role, by its name there; or flag:superuser, flag:logins, account:LOGIN, organization:KEY, member:LOGIN, orphan, \
+        "Accept what becomes of a role, by its name there; or flag:superuser, flag:logins, flag:address, flag:fewer, account:LOGIN, over-all:LOGIN, organization:KEY, member:LOGIN, orphan, \
          missing_login, unfit_login, condition. What people took away here comes back with back:LOGIN, and stays away with away:LOGIN or flag:away; \
          new:LOGIN gives what is new there and gives some of it, and says that a login is somebody else's by now; widened:KEY gives more to others who hold a role. Modules that people removed: modules-back:KEY, modules-away:KEY. Can be given again",
     )
@@ -124,6 +125,7 @@ pub fn settled(found: &mut Legacy) -> Result<String> {
 struct Asked {
     source: Key,
     from: String,
+    place: String,
     accepted: BTreeSet<String>,
     approved_by: BTreeSet<String>,
 }
@@ -206,6 +208,7 @@ fn made(
         system: found.system,
         engine: legacy::engine_word(found.engine).to_owned(),
         from: asked.from,
+        place: Some(asked.place),
         facts: found.heard.fingerprint.clone(),
         catalogue: plan::catalogue_sum(&ground.catalogue),
         mapping: text,
@@ -262,12 +265,17 @@ async fn followed(
     let differences = matches.get_one::<String>(DIFFERENCES).map(Path::new);
     let changes = matches.get_one::<String>(CHANGES);
     let mut seen = seen(found, here, &asked).await?;
-    let (looked, mut is_more) = drift::look(found, here, &asked.accepted).await?;
+    let (mut looked, mut is_more) = drift::look(found, here, &asked.accepted).await?;
     if let Some(client) = here.client.as_ref().filter(|_| !here.known.standing.is_empty()) {
         let address = legacy::address(&legacy::typed(matches))?;
         let looking = Looking::open(&address, Some(found.system), found.mapping.as_ref()).await?;
         seen.passwords = passwords::changed(client, &asked.source, looking).await?;
-        is_more |= seen.passwords > 0;
+        let moved = place::moved(client, &asked.source, &asked.from, &asked.place).await?;
+        // The run after notes where it is by now.
+        is_more |= seen.passwords > 0 || moved.is_some();
+        looked.stopping.extend(moved.filter(|_| !asked.accepted.contains(ADDRESS)));
+        let fewer = place::fewer(&found.heard.facts, &here.known, &looked.changes);
+        looked.stopping.extend(fewer.filter(|_| !asked.accepted.contains(FEWER)));
     }
     // Whoever is here already has the rows of their account.
     here.claim(found).await?;
@@ -295,6 +303,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let asked = Asked {
         source: source_of(matches)?,
         from: kept(&legacy::typed(matches)),
+        place: place::of(&legacy::typed(matches))?,
         accepted: names(matches, ACCEPT),
         approved_by: names(matches, APPROVED_BY),
     };

@@ -32,6 +32,8 @@ const FILE: &str = "file";
 const SIGNATURE: &str = "signature";
 /// What before means where there is more than words.
 const OWN_PERMISSIONS: &str = "what the other system's own rows of permissions allow, by its rules";
+/// What makes a proof besides runs.
+const VERIFY: &str = "verify";
 /// How the name of a signature goes on after that of its file.
 const SIGNED: &str = ".jws";
 
@@ -86,6 +88,24 @@ struct Before<'a> {
 struct MappingOf<'a> {
     sha256: String,
     text: &'a str,
+    /// What the run's own came to, where this is another.
+    sha256_of_run: Option<&'a str>,
+}
+
+/// What `verify` went by that no plan says, and that nobody approved.
+#[derive(Debug, Default)]
+pub struct ByVerify {
+    /// What was accepted by name.
+    pub accepted: BTreeSet<String>,
+    /// What the mapping of the run came to, where another was given.
+    pub mapping_of_run: Option<String>,
+}
+
+impl ByVerify {
+    /// Whether there is anything that those who approved the plan did not see.
+    fn is_more(&self) -> bool {
+        !self.accepted.is_empty() || self.mapping_of_run.is_some()
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -141,6 +161,8 @@ impl Names {
 pub struct Proof<'a> {
     format: u32,
     tool: String,
+    /// What made it: `run`, or `verify` later.
+    made_by: &'static str,
     run: u64,
     /// Whether before is after, but for what was accepted.
     holds: bool,
@@ -167,8 +189,12 @@ pub struct Proof<'a> {
     anomalies: Vec<AnomalyOf<'a>>,
     /// Who got all of the installation by the run.
     over_all: &'a OverAll,
-    accepted: &'a BTreeSet<String>,
-    approved_by: &'a BTreeSet<String>,
+    /// What the plan accepted by name.
+    accepted: BTreeSet<&'a String>,
+    /// What `verify` accepted besides, which nobody approved.
+    accepted_by_verify: BTreeSet<&'a String>,
+    /// Who approved the plan; nobody where `verify` went by more than that.
+    approved_by: BTreeSet<&'a String>,
     names: Names,
     equivalence: &'a Equivalence,
 }
@@ -181,6 +207,8 @@ pub struct Ground<'a> {
     pub run: &'a Value,
     /// Its plan, with what was accepted.
     pub plan: &'a Plan,
+    /// What `verify` went by besides; none where the run itself is proved.
+    pub verified: Option<&'a ByVerify>,
     /// What the other system's rows came to now.
     pub facts: &'a str,
     /// What the catalogue comes to.
@@ -204,7 +232,8 @@ fn detail<'v>(run: &'v Value, step: &str, name: &str) -> Option<&'v Value> {
 impl<'a> Proof<'a> {
     /// The proof of a run.
     pub fn new(ground: &Ground<'a>, equivalence: &'a Equivalence) -> Self {
-        let Ground { run, plan, tables_after, .. } = *ground;
+        let Ground { run, plan, verified, tables_after, .. } = *ground;
+        let beyond = |name: &&String| verified.is_some_and(|it| it.accepted.contains(*name));
         let before = detail(run, "before", "tables").cloned().unwrap_or_default();
         let tables_before: Sums = serde_json::from_value(before).unwrap_or_default();
         let differs = |name: &&String| tables_before.get(*name) != tables_after.get(*name);
@@ -219,6 +248,7 @@ impl<'a> Proof<'a> {
         Self {
             format: FORMAT,
             tool: format!("charter {}", env!("CARGO_PKG_VERSION")),
+            made_by: if verified.is_some() { VERIFY } else { "run" },
             run: super::runs::number(run),
             holds: equivalence.holds(),
             by: By { account: &ground.configuration.account, machine: account::machine() },
@@ -243,7 +273,11 @@ impl<'a> Proof<'a> {
             },
             backup: detail(run, "before", "backup").cloned().unwrap_or_default(),
             plan: &plan.hash,
-            mapping: MappingOf { sha256: sum(plan.mapping.as_bytes()), text: &plan.mapping },
+            mapping: MappingOf {
+                sha256: sum(plan.mapping.as_bytes()),
+                text: &plan.mapping,
+                sha256_of_run: verified.and_then(|it| it.mapping_of_run.as_deref()),
+            },
             before: Before {
                 what: if plan.without_before.is_some() { super::plan::BEFORE } else { OWN_PERMISSIONS },
                 roles_without: plan.without_before.as_deref().unwrap_or_default(),
@@ -257,8 +291,12 @@ impl<'a> Proof<'a> {
                 .map(|(kind, count)| AnomalyOf::new(plan, kind, *count))
                 .collect(),
             over_all: &plan.over_all,
-            accepted: &plan.accepted,
-            approved_by: &plan.approved_by,
+            accepted: plan.accepted.iter().filter(|name| !beyond(name)).collect(),
+            accepted_by_verify: plan.accepted.iter().filter(beyond).collect(),
+            approved_by: match verified {
+                Some(by) if by.is_more() => BTreeSet::new(),
+                _ => plan.approved_by.iter().collect(),
+            },
             names: Names::of(verdict.named.len() as u64, verdict.users_differing),
             equivalence,
         }
@@ -355,7 +393,8 @@ pub async fn check(invocation: &Invocation<'_>) -> Result {
             "signature": checked, "holds": is_signed && holds, "run": said("/run"), "tool": said("/tool"), "source": said("/source/name"),
             "system": said("/source/system"), "address": said("/source/address"), "account": said("/by/account"),
             "machine": said("/by/machine"), "pairs": said("/equivalence/verdict/pairs"), "gains": said("/equivalence/verdict/gains"),
-            "losses": said("/equivalence/verdict/losses"),
+            "losses": said("/equivalence/verdict/losses"), "made_by": said("/made_by"), "accepted_by_verify": said("/accepted_by_verify"),
+            "mapping_of_run": said("/mapping/sha256_of_run"),
         }));
     } else {
         output::print(&told(&path, &checked, &proof, is_signed));
@@ -400,6 +439,7 @@ fn told(path: &Path, checked: &Value, proof: &Value, is_signed: bool) -> String 
     if checked.get("is_of_the_step") == Some(&Value::Bool(true)) {
         told.push_str("it is the proof by which the run is applied\n");
     }
+    told.push_str(&by_verify(proof));
     let since = output::to_the_second(text(checked, "run_ended_at"));
     told.push_str(&match text(checked, "run_state") {
         "undone" => output::wrapped(
@@ -412,6 +452,27 @@ fn told(path: &Path, checked: &Value, proof: &Value, is_signed: bool) -> String 
         }
         _ => String::new(),
     });
+    told
+}
+
+/// What is told of a proof that is not the run's own.
+fn by_verify(proof: &Value) -> String {
+    if text(proof, "made_by") != VERIFY {
+        return String::new();
+    }
+    let mut told = "it is a proof of charter adopt verify, and not the run's own\n".to_owned();
+    let names = proof.get("accepted_by_verify").and_then(Value::as_array).into_iter().flatten();
+    let names: Vec<&str> = names.filter_map(Value::as_str).collect();
+    if !names.is_empty() {
+        let line = format!("verify accepted beyond the plan, and nobody approved it: {}", names.join(", "));
+        told.push_str(&output::wrapped("  ", &line));
+    }
+    if proof.pointer("/mapping/sha256_of_run").is_some_and(Value::is_string) {
+        told.push_str(&output::wrapped(
+            "  ",
+            "it compares by another mapping than the run's, and nobody approved it",
+        ));
+    }
     told
 }
 

@@ -198,6 +198,7 @@ impl Stages<'_> {
             configuration,
             run: &send(self.client()?, &call).await?.json()?,
             plan,
+            verified: None,
             facts: &plan.facts,
             catalogue: &catalogue_sum(&self.ground.catalogue),
             address: &without_password(self.work.address),

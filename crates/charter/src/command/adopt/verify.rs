@@ -2,10 +2,11 @@
 
 use super::super::Invocation;
 use super::super::show;
+use super::checksum::sum;
 use super::equivalence::{self, Accepted, Equivalence, UnknownMember};
 use super::here::{self, Here};
 use super::legacy::{self, Legacy, Looking};
-use super::proof::{self, Proof, Sums};
+use super::proof::{self, ByVerify, Proof, Sums};
 use super::{accepting, plan, ready, runs, taken};
 use crate::client::Client;
 use crate::config::text::without_password;
@@ -81,6 +82,8 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
 struct Proved {
     run: Value,
     plan: Plan,
+    /// What no plan says.
+    by_verify: ByVerify,
     /// What the other system's rows came to when the plan was made, and come to now.
     plan_facts: String,
     facts: String,
@@ -102,6 +105,7 @@ async fn handed_out(
         configuration: &invocation.loaded.configuration,
         run: &proved.run,
         plan: &proved.plan,
+        verified: Some(&proved.by_verify),
         facts: &proved.facts,
         catalogue: &proved.catalogue,
         address,
@@ -131,10 +135,13 @@ async fn proved(
         plan.beyond.insert(login.to_owned(), BTreeSet::from([OVER_ALL.to_owned()]));
     }
     let typed = accepted.clone();
+    let mut by_verify =
+        ByVerify { accepted: accepted.difference(&plan.accepted).cloned().collect(), mapping_of_run: None };
     accepted.append(&mut plan.accepted);
     plan.accepted = accepted;
     let mapping = match given {
         Some((mapping, text)) => {
+            by_verify.mapping_of_run = (text != plan.mapping).then(|| sum(plan.mapping.as_bytes()));
             plan.mapping = text;
             mapping
         }
@@ -179,6 +186,7 @@ async fn proved(
         run,
         plan_facts: plan.facts.clone(),
         plan,
+        by_verify,
         facts: found.heard.fingerprint.clone(),
         catalogue: catalogue_sum(&ground.catalogue),
         server_version,
