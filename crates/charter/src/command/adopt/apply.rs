@@ -12,7 +12,7 @@ use super::ready::{self, Ready};
 use super::record::Record;
 use super::stages::{Failed, Proved, Stages, Work};
 use super::telling::{Telling, compared};
-use super::{drift, follow, plan, runs, stopped};
+use super::{drift, follow, plan, runs, stopped, tables};
 use crate::client::Client;
 use crate::config::Configuration;
 use crate::config::text::without_password;
@@ -145,6 +145,9 @@ async fn begun(
     if heard.fingerprint != plan.facts {
         return Err(other_rows(configuration, plan, &heard.fingerprint).await?);
     }
+    if ready::through(configuration).is_none() {
+        tables::fit(configuration, &address).await?;
+    }
     let mut ready = ready::look(invocation.matches, configuration, plan, &mut looking, &heard).await?;
     if !installation::is_there(configuration).await {
         let data = configuration.data.display();
@@ -152,7 +155,6 @@ async fn begun(
             .lines
             .push(format!("there is no installation yet: a new one is made, with its data folder in {data}"));
     }
-    telling.stage(1, "before", &ready.lines);
     let found = Legacy {
         system: plan.system,
         engine: looking.engine(),
@@ -163,6 +165,13 @@ async fn begun(
         passwords: BTreeMap::new(),
     };
     let here = Here::open(configuration, &plan.source, &found).await?;
+    if let Some(client) = &here.client
+        && let Err(other) = tables::of_the_service(configuration, client).await
+    {
+        here.close().await?;
+        return Err(other);
+    }
+    telling.stage(1, "before", &ready.lines);
     Ok((address, found, ready, looking, here))
 }
 

@@ -6,7 +6,7 @@ use super::equivalence::{self, Accepted, Equivalence, UnknownMember};
 use super::here::{self, Here};
 use super::legacy::{self, Legacy, Looking};
 use super::proof::{self, Proof, Sums};
-use super::{accepting, plan, ready, runs, taken};
+use super::{accepting, plan, ready, runs, tables, taken};
 use crate::client::Client;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
@@ -113,6 +113,7 @@ async fn handed_out(
     if let Some(file) = invocation.matches.get_one::<String>(PROOF) {
         let text = proof.text();
         let signature = proof::sign(client, runs::number(&proved.run), &text).await?;
+        tables::of_the_service(&invocation.loaded.configuration, client).await?;
         proof::hand_out(file, &text, &signature)?;
     }
     serde_json::to_value(&proof).map_err(|flaw| Failure::new(format!("the proof cannot be written: {flaw}")))
