@@ -27,6 +27,7 @@ mod adopt_remembered;
 mod adopt_reused;
 mod adopt_run;
 mod adopt_shared;
+mod adopt_stuck;
 mod adopt_taken;
 mod adopt_told;
 mod browser;

@@ -228,24 +228,36 @@ async fn ended(invocation: &Invocation<'_>, work: &Work<'_>, number: u64, carrie
             Ok(Outcome::Good)
         }
         Err(Some(failed)) => {
-            let mut again =
-                Looking::open(work.address, Some(work.plan.system), work.found.mapping.as_ref()).await?;
-            let now = ready::sums(&mut again).await?;
-            let lines = compared(&work.ready.sums, &now);
+            let lines = match other_system(work).await {
+                Ok(lines) => lines,
+                Err(failure) => vec![format!("the other system's tables could not be compared: {failure}")],
+            };
             for line in &lines {
                 telling.line(line);
             }
+            let Failed { stage, why, stuck, .. } = failed;
+            let state = if stuck.is_some() { "undoing" } else { "undone" };
+            let rollback = runs::rollback(&json!({ "source": work.plan.source }));
+            let stuck = stuck.map(|failure| {
+                format!("\n  and the run could not be taken back: {failure}\n  {rollback} goes on with that")
+            });
+            let error = format!("{why}{}", stuck.unwrap_or_default());
             if invocation.is_json {
-                let stage = failed.stage;
                 show::raw(
-                    &json!({ "run": number, "state": "undone", "stage": stage, "error": failed.why.to_string(), "other_system": lines }),
+                    &json!({ "run": number, "state": state, "stage": stage, "error": error, "other_system": lines }),
                 );
             } else {
-                output::complain(&format!("charter: the stage {} failed: {}", failed.stage, failed.why));
+                output::complain(&format!("charter: the stage {stage} failed: {error}"));
             }
             Ok(Outcome::Denied)
         }
     }
+}
+
+/// Whether the other system's tables are as they were before the run.
+async fn other_system(work: &Work<'_>) -> Result<Vec<String>> {
+    let mut again = Looking::open(work.address, Some(work.plan.system), work.found.mapping.as_ref()).await?;
+    Ok(compared(&work.ready.sums, &ready::sums(&mut again).await?))
 }
 
 /// Refuses a plan that says something else than what it comes to.
@@ -297,6 +309,12 @@ type Carried = std::result::Result<Proved, Option<Failed>>;
 
 async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result<(u64, Carried)> {
     let Work { configuration, plan, found, telling, .. } = *work;
+    // What stands of a run that is being taken back says nothing of what anybody would have to mend.
+    if let Some(client) = &here.client
+        && let Some(why) = runs::in_the_way(client, plan).await?
+    {
+        return Err(Failure::new(why));
+    }
     let new_names = |kind: &str, names: &[String]| -> Vec<String> {
         let open = names.iter().map(|name| format!("{kind}:{name}"));
         open.filter(|name| !plan.accepted.contains(name)).collect()
@@ -345,17 +363,15 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
     if desk.found.get("resumed") == Some(&Value::Bool(true)) {
         telling.line(&format!("run {} goes on", desk.run));
     }
-    let outcome = stages.carry_out(&desk, looking).await;
-    let state = if outcome.is_ok() { "applied" } else { "failed" };
-    if let Err(failed) = &outcome {
-        stages.back(&desk, failed).await.map_err(|failure| {
-            Failure::new(format!(
-                "the stage {} failed: {}\n  and the run could not be taken back: {failure}\n  try `charter adopt rollback`, or apply the plan again to go on",
-                failed.stage, failed.why
-            ))
-        })?;
+    let mut outcome = stages.carry_out(&desk, looking).await;
+    if let Err(failed) = &mut outcome {
+        failed.stuck = stages.back(&desk, failed).await.err();
     }
-    let state = if state == "failed" { "undone" } else { state };
+    let state = match &outcome {
+        Ok(_) => "applied",
+        Err(Failed { stuck: None, .. }) => "undone",
+        Err(_) => "undoing",
+    };
     if let Ok(Some(record)) = Record::of(&configuration.data, u32::try_from(desk.run).unwrap_or(u32::MAX))
         && record.plan_hash == plan.hash
     {
