@@ -26,6 +26,7 @@ pub fn command() -> Command {
         .arg(legacy::map())
         .arg(plan::source())
         .arg(plan::accept())
+        .arg(plan::accept_file())
         .arg(Arg::new(PROOF).long(PROOF).value_name("FILE").help("Where the proof goes"))
         .after_help(
             "The mapping is that of the last run of the source, unless --map names another. Exit code 1: somebody has more or less than in \
@@ -54,10 +55,11 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         return Err(Failure::new("there is no installation here: nothing was taken over yet"));
     }
     let given = legacy::mapping_of(matches)?;
+    let accepted = plan::accepted(matches)?;
     let address = legacy::address(&legacy::typed(matches))?;
     let started_at = installation::now().to_string();
     let client = Client::connect(configuration).await?;
-    let outcome = proved(&client, &source, given, &address, plan::accepted(matches)).await;
+    let outcome = proved(&client, &source, given, &address, accepted).await;
     let outcome = match outcome {
         Err(failure) => Err(failure),
         Ok(proved) => handed_out(invocation, &client, &proved, &without_password(&address), &started_at)
@@ -111,9 +113,9 @@ async fn handed_out(
     };
     let proof = Proof::new(&ground, &proved.equivalence);
     if let Some(file) = invocation.matches.get_one::<String>(PROOF) {
+        tables::of_the_service(&invocation.loaded.configuration, client).await?;
         let text = proof.text();
         let signature = proof::sign(client, runs::number(&proved.run), &text).await?;
-        tables::of_the_service(&invocation.loaded.configuration, client).await?;
         proof::hand_out(file, &text, &signature)?;
     }
     serde_json::to_value(&proof).map_err(|flaw| Failure::new(format!("the proof cannot be written: {flaw}")))
