@@ -23,9 +23,9 @@ impl Plan {
         for name in &self.unmapped {
             all.push(format!("{name:?} is neither shipped nor mapped: say in the mapping what it becomes"));
         }
-        let by_role = |it: &&Difference| !it.accepted && !it.is_left_out;
+        let by_role = |it: &&Difference| !it.accepted && !it.is_left_out && !it.is_nameless;
         let left_out = if self.accepted.contains(ORPHAN) { 0 } else { self.verdict.left_out };
-        let unaccepted = self.verdict.unaccepted.saturating_sub(left_out);
+        let unaccepted = self.verdict.unaccepted.saturating_sub(left_out + self.verdict.nameless_open);
         if unaccepted > 0 {
             let who = self.verdict.named.iter().filter(by_role).take(NAMES_TOLD);
             let who: Vec<&str> = who.map(|it| it.login.as_str()).collect();
