@@ -6,7 +6,7 @@ use crate::mapping::Becomes;
 use crate::plan::Ground;
 use crate::proof::SUPERUSER;
 use crate::taken::{KEEP_ALL, UNNOTED};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// By this name one accepts all logins that changed.
 pub const LOGINS: &str = "flag:logins";
@@ -44,6 +44,8 @@ const PREFIXES: [&str; 11] = [
     "modules-away:",
     WIDENED,
 ];
+/// By this word and a login one accepts a member with rights who is no user there.
+pub const MEMBER: &str = "member:";
 /// The same where a login stands behind it.
 const OF_LOGINS: [&str; 6] = ["account:", OVER_ALL, "member:", "back:", "away:", "new:"];
 /// The same where the key of an organization does.
@@ -125,6 +127,26 @@ impl Ground<'_> {
             false => format!("--accept {name:?}: nobody there or here signs in with this"),
         });
         roles.chain(flags).chain(strangers).collect()
+    }
+
+    /// Users there who were accepted as members that are none: by that name nothing of theirs is. `members` are those who were, by now or before.
+    #[must_use]
+    pub fn no_strangers(&self, accepted: &BTreeSet<String>, members: &BTreeSet<String>) -> Vec<String> {
+        let named = accepted.iter().filter(|name| !members.contains(*name));
+        let mut named: BTreeMap<&str, &String> =
+            named.filter_map(|name| Some((name.strip_prefix(MEMBER)?, name))).collect();
+        if named.is_empty() {
+            return Vec::new();
+        }
+        let users = self.facts.users.iter();
+        let found: BTreeSet<&String> = users.filter_map(|user| named.remove(user.login)).collect();
+        let told = found.into_iter().map(|name| {
+            format!(
+                "--accept {name:?}: that is for members here who have rights and are no users of the other system, and this is a user there: what \
+                 differs by a role is accepted by the name of the role"
+            )
+        });
+        told.collect()
     }
 
     /// Roles whose names are those by which something else is accepted.

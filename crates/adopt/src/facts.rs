@@ -160,6 +160,8 @@ pub struct LegacyFacts {
     pub permissions: Vec<String>,
     /// Its users.
     pub users: LegacyUsers,
+    /// Those who may sign in there and hold something, and come to nothing here, as their logins can be none; without one it is empty.
+    pub nameless: LegacyUsers,
     /// Sets of roles, by their places in [`LegacyFacts::roles`].
     pub role_sets: Sets,
     /// Sets of permissions, by their places in [`LegacyFacts::permissions`].

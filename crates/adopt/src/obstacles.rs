@@ -8,6 +8,10 @@ use std::collections::BTreeSet;
 
 /// How many people approve what gives somebody more.
 const APPROVERS: usize = 2;
+/// What a plan has of accounts that may do more of the installation itself.
+const BEYOND: &str = "beyond";
+/// So many accounts or organizations are told one by one.
+const ONE_BY_ONE: usize = 10;
 /// Names that are told of one kind.
 const NAMES_TOLD: usize = 3;
 
@@ -19,9 +23,9 @@ impl Plan {
         for name in &self.unmapped {
             all.push(format!("{name:?} is neither shipped nor mapped: say in the mapping what it becomes"));
         }
-        let by_role = |it: &&Difference| !it.accepted && !it.is_left_out;
+        let by_role = |it: &&Difference| !it.accepted && !it.is_left_out && !it.is_nameless;
         let left_out = if self.accepted.contains(ORPHAN) { 0 } else { self.verdict.left_out };
-        let unaccepted = self.verdict.unaccepted.saturating_sub(left_out);
+        let unaccepted = self.verdict.unaccepted.saturating_sub(left_out + self.verdict.nameless_open);
         if unaccepted > 0 {
             let who = self.verdict.named.iter().filter(by_role).take(NAMES_TOLD);
             let who: Vec<&str> = who.map(|it| it.login.as_str()).collect();
@@ -35,24 +39,7 @@ impl Plan {
         all.extend(self.unseen_obstacles());
         all.extend(self.left_out_obstacles());
         all.extend(self.over_all.obstacle(self.follows.is_some()));
-        let is_open = |kind: &str, name: &str| !self.accepted.contains(&format!("{kind}:{name}"));
-        for name in self.existing_organizations.iter().filter(|name| is_open("organization", name)).take(10) {
-            all.push(format!(
-                "organization {name} is here already: whoever it is gets what comes over; accept it with --accept organization:{name}"
-            ));
-        }
-        let plain = self.existing_accounts.iter().filter(|name| !self.beyond.contains_key(*name));
-        for name in plain.filter(|name| is_open("account", name)).take(10) {
-            all.push(format!(
-                "account {name} is here already: whoever it is gets what comes over; accept it with --accept account:{name}"
-            ));
-        }
-        for (name, codes) in self.beyond.iter().filter(|(name, _)| is_open("account", name)).take(10) {
-            all.push(format!(
-                "account {name} is here already, and may do {} of the installation itself that it may not there: take that from it here, or                  accept it with --accept account:{name}",
-                parts(codes)
-            ));
-        }
+        all.extend(self.here_already());
         all.extend(self.taken.obstacles(people(&self.approved_by) >= APPROVERS));
         if people(&self.approved_by) < APPROVERS {
             all.extend(self.lifting_obstacle());
@@ -63,6 +50,30 @@ impl Plan {
                 count::counted(self.verdict.users_gaining, "user gains rights", "users gain rights")
             ));
         }
+        all
+    }
+
+    /// Organizations and accounts that are here already, and that nobody accepted: a few one by one, and many as so many.
+    fn here_already(&self) -> Vec<String> {
+        const ALREADY: &str = "here already: whoever it is gets what comes over";
+        let is_open = |kind: &str, name: &str| !self.accepted.contains(&format!("{kind}:{name}"));
+        let organizations = self.existing_organizations.iter().filter(|name| is_open("organization", name));
+        let mut all = told(organizations.collect(), "organization", "existing_organizations", |name| {
+            format!("organization {name} is {ALREADY}; accept it with --accept organization:{name}")
+        });
+        let plain = self.existing_accounts.iter().filter(|name| !self.beyond.contains_key(*name));
+        let plain = plain.filter(|name| is_open("account", name)).collect();
+        all.extend(told(plain, "account", "existing_accounts", |name| {
+            format!("account {name} is {ALREADY}; accept it with --accept account:{name}")
+        }));
+        let beyond = self.beyond.keys().filter(|name| is_open("account", name)).collect();
+        all.extend(told(beyond, "account", BEYOND, |name| {
+            format!(
+                "account {name} is here already, and may do {} of the installation itself that it may not there: take that from it here, or \
+                 accept it with --accept account:{name}",
+                self.beyond.get(name).map(parts).unwrap_or_default()
+            )
+        }));
         all
     }
 
@@ -152,6 +163,25 @@ impl Plan {
             format!("{}: that wants two people by name, --approved-by NAME twice", what.join(", and "))
         })
     }
+}
+
+/// What is said of each of these names, or of all of them where they are many; `list` is where the file of the plan has all.
+fn told(names: Vec<&String>, word: &str, list: &str, each: impl Fn(&str) -> String) -> Vec<String> {
+    if names.len() <= ONE_BY_ONE {
+        return names.into_iter().map(|name| each(name)).collect();
+    }
+    let first: Vec<&str> = names.iter().take(NAMES_TOLD).map(|name| name.as_str()).collect();
+    let count = names.len() as u64;
+    let beyond = match list {
+        BEYOND => ", and may do something of the installation itself that they may not there",
+        _ => "",
+    };
+    vec![format!(
+        "{count} {word}s are here already{beyond} ({}{}): whoever they are gets what comes over; look that each is the same there, and accept all \
+         with --accept-file FILE, a line {word}:NAME for each; the file of the plan names them under {list}",
+        first.join(", "),
+        more(count, first.len())
+    )]
 }
 
 /// How many people these names are: case, blanks and marks tell nobody apart.

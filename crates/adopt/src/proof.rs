@@ -1,7 +1,7 @@
 //! The proof: what everybody may do afterwards beside what they could do before. Nobody gains and nobody loses, or the difference comes
 //! from a role that was accepted by its name.
 
-use crate::accepting::ORPHAN;
+use crate::accepting::{MISSING_LOGIN, ORPHAN, UNFIT_LOGIN};
 use crate::answers::Bits;
 use crate::away::Away;
 use crate::change::is_none;
@@ -67,6 +67,9 @@ pub struct Difference {
     /// Whether the user belongs to no organization that is there, and so to none here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_left_out: bool,
+    /// Whether the user's login can be none here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_nameless: bool,
 }
 
 /// What was compared, and what came out.
@@ -92,6 +95,12 @@ pub struct Verdict {
     /// Users who hold something and belong to no organization that is there.
     #[serde(default, skip_serializing_if = "is_none")]
     pub left_out: u64,
+    /// Users who hold something and have no login that can be one here.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub nameless: u64,
+    /// Those of them whom nobody accepted.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub nameless_open: u64,
     /// Those users, and then others, by name.
     pub named: Vec<Difference>,
 }
@@ -235,6 +244,7 @@ impl<'a> Judge<'a> {
             losses: name(&losses, less),
             accepted,
             is_left_out: false,
+            is_nameless: false,
         };
         self.take(difference);
     }
@@ -261,8 +271,35 @@ impl<'a> Judge<'a> {
             losses: codes.map(|code| code.as_str().to_owned()).chain(all).collect(),
             accepted: is_known && self.accepted.contains(ORPHAN),
             is_left_out: true,
+            is_nameless: false,
         };
         self.take(difference);
+    }
+
+    /// Those whose logins can be none here come to nothing, and lose what is held.
+    fn nameless(&mut self) {
+        let facts = self.facts;
+        for user in facts.nameless.iter() {
+            let held = self.before.held(user);
+            let codes = held.iter().filter_map(|place| self.universe.code(place));
+            let all = self.before.is_over_all(user).then(|| OVER_ALL.to_owned());
+            let (login, name) = match user.login {
+                "" => (format!("user {}", user.id), MISSING_LOGIN),
+                login => (login.to_owned(), UNFIT_LOGIN),
+            };
+            let organization = home(facts, user).and_then(|home| facts.organizations.get(home as usize));
+            let difference = Difference {
+                user: user.id.to_owned(),
+                login,
+                organization: organization.map(|organization| organization.id.clone()),
+                gains: Vec::new(),
+                losses: codes.map(|code| code.as_str().to_owned()).chain(all).collect(),
+                accepted: self.accepted.contains(name),
+                is_left_out: false,
+                is_nameless: true,
+            };
+            self.take(difference);
+        }
     }
 
     /// Takes a difference in.
@@ -270,10 +307,13 @@ impl<'a> Judge<'a> {
         let (accepted, is_left_out) = (difference.accepted, difference.is_left_out);
         let verdict = &mut self.verdict;
         verdict.left_out += u64::from(is_left_out);
+        verdict.nameless += u64::from(difference.is_nameless);
+        verdict.nameless_open += u64::from(difference.is_nameless && !accepted);
         verdict.gains += difference.gains.len() as u64;
         verdict.losses += difference.losses.len() as u64;
         verdict.users_gaining += u64::from(!difference.gains.is_empty());
-        verdict.users_losing += u64::from(is_left_out || !difference.losses.is_empty());
+        verdict.users_losing +=
+            u64::from(is_left_out || difference.is_nameless || !difference.losses.is_empty());
         verdict.users_differing += 1;
         verdict.unaccepted += u64::from(!accepted);
         if let Some(each) = &mut self.each {
@@ -326,7 +366,8 @@ impl<'a> Judge<'a> {
 
     /// What came out; those that nobody accepted stand first.
     #[must_use]
-    pub fn verdict(self) -> Verdict {
+    pub fn verdict(mut self) -> Verdict {
+        self.nameless();
         let mut verdict = self.verdict;
         verdict.named.sort_by_key(|difference| difference.accepted);
         verdict

@@ -326,6 +326,8 @@ fn sum(of: &BTreeSet<Kept>) -> String {
     }
     let mut sum = Sha256::new();
     for (organization, principal, what) in of {
+    /// Rights of which nobody said what becomes of them, by login.
+    pub open: Vec<(String, String)>,
         let (kind, key) = what.words();
         sum.update(format!("{organization} {principal} {kind} {key}\n"));
     }
@@ -389,6 +391,11 @@ pub fn decide(ground: &Ground<'_>, known: &Known, found: &Found, accepted: &BTre
         open: open.len() as u64,
         back: back.len() as u64,
         away: decided.away.list.len() as u64,
+    let is_open = |(becomes, ..): &&(Becomes, String, String, What, String)| *becomes == Becomes::Open;
+    let words = |(_, login, organization, _, what): &(Becomes, String, String, What, String)| {
+        (login.clone(), format!("{what} in {organization}"))
+    };
+    decided.open = named.iter().filter(is_open).map(words).collect();
         away_sum: sum(&decided.away.list),
         back_sum: sum(&back),
         named: named.collect(),

@@ -16,7 +16,8 @@ pub fn routes() -> Vec<Route<App>> {
         Route::post("/api/v1/adoption/runs/{run}/undo", OPERATOR, undo)
             .named("adoption.runs.undo", TAG, "Takes back some of a run, as the operator.")
             .described(
-                "To be called until `done`. What people made since about what the run brought stops it, unless they are to be discarded as well. \
+                "To be called until `done`. What people made since about what the run brought stops it, unless they are to be discarded as well; so do organizations in \
+                 shadow mode or cut over. \
                  An organization that has a trail by now stays, closed and empty. With `dry_run` nothing is written: it says whether the run \
                  could be taken back once those of its source that came after it are, and what would go and be put back.",
             )
@@ -53,6 +54,9 @@ struct UndoneView {
     removed: BTreeMap<&'static str, u64>,
     /// With `dry_run`: what people made since that would go as well, by what it is.
     discarded: BTreeMap<&'static str, u64>,
+    /// With `dry_run`: keys of organizations in shadow mode or cut over, in which nobody would be known any more.
+    #[schemars(with = "Vec<wire::Key>")]
+    answering: Vec<Key>,
     /// Users whom people stopped meanwhile, or from whom they took something: the next plan asks about them.
     remembered: u64,
     /// Keys of organizations that have a trail by now: they stay, closed and empty.
@@ -72,6 +76,7 @@ async fn undo(call: Call<RunPath, (), UndoBody>) -> Result<Reply<UndoneView>, Pr
         true => adoption::preview_undo(&call.app, &call.ctx, call.path.run, draft).await?,
         false => adoption::undo(&call.app, &call.ctx, call.path.run, draft).await?,
     };
-    let Undone { removed, kept, done, remembered, discarded } = undone;
-    Ok(Reply::new(UndoneView { removed, discarded, remembered, kept, done, state: run.run.state.as_str() }))
+    let Undone { removed, kept, done, remembered, discarded, answering } = undone;
+    let state = run.run.state.as_str();
+    Ok(Reply::new(UndoneView { removed, discarded, answering, remembered, kept, done, state }))
 }

@@ -45,6 +45,8 @@ pub enum Outcome {
     Good,
     /// For a check, denied; for a test or a comparison, something differs.
     Denied,
+    /// It came to no answer, as it had nothing to compare.
+    Nothing,
     /// A signal ended it; how a shell would say so.
     Stopped(u8),
 }

@@ -97,12 +97,37 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
 /// How wide running text grows.
 const WIDTH: usize = 100;
 
+/// The words between which lines are broken: they stand at single blanks. Several blanks beside one another are part of a word, as
+/// somebody may have to type them.
+fn words(text: &str) -> Vec<String> {
+    let is_blank = |c: char| c == ' ' || (c.is_whitespace() && c.is_control());
+    let mut words: Vec<String> = Vec::new();
+    let mut rest = text.trim_matches(is_blank);
+    let mut word = String::new();
+    while let Some(at) = rest.find(is_blank) {
+        let (before, after) = rest.split_at(at);
+        let next = after.trim_start_matches(is_blank);
+        let blanks = after.strip_suffix(next).unwrap_or_default();
+        word.push_str(before);
+        if blanks.chars().count() > 1 && !blanks.contains(char::is_control) {
+            word.push_str(blanks);
+        } else {
+            words.push(std::mem::take(&mut word));
+        }
+        rest = next;
+    }
+    word.push_str(rest);
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 /// Running text under a heading: broken between words, further lines as far in as the first.
 pub fn wrapped(heading: &str, text: &str) -> String {
     let indent = heading.chars().count();
     let mut told = heading.to_owned();
     let mut column = indent;
-    for (at, word) in text.split_whitespace().enumerate() {
+    for (at, word) in words(text).into_iter().enumerate() {
         let word = shown(&word.replace(char::is_control, "")).into_owned();
         let width = word.chars().count();
         if at > 0 && column + 1 + width > WIDTH {
@@ -185,6 +210,17 @@ mod tests {
         assert!(told.lines().skip(1).all(|line| line.starts_with("       word")), "{told}");
         assert_eq!(wrapped("  none  ", ""), "  none\n");
         assert_eq!(wrapped("", "a\u{1b}[31m b\nc"), "a[31m b c\n");
+        assert_eq!(wrapped("", " a\n   b \t c "), "a b c\n");
+    }
+
+    #[test]
+    fn several_blanks_beside_one_another_stay_as_they_are_and_no_line_is_broken_there() {
+        for before in 70..100 {
+            let told =
+                wrapped("- ", &format!("{} accept it with --accept \"night  shift\"", "x".repeat(before)));
+            assert!(told.contains("\"night  shift\""), "{told}");
+        }
+        assert_eq!(wrapped("", "a  b\u{a0}c d"), "a  b\u{a0}c d\n");
     }
 
     #[test]

@@ -31,6 +31,9 @@ statements! {
                           order by legacy_id limit $3";
     USERS_PAGE = "select legacy_id, principal_id from adopted_users where source_key = $1 and legacy_id > $2 order by legacy_id limit $3";
     ORGANIZATION_OF = "select organization_id from adopted_organizations where source_key = $1 and legacy_id = $2";
+    ANSWERING = "select o.organization_key from shadow_organizations s join organizations o on o.organization_id = s.organization_id \
+                 where s.mode <> 'off' and s.organization_id in \
+                 (select organization_id from adopted_rows where run_no = $1 and kind = 'organization') order by o.organization_key";
     PRINCIPAL_OF = "select principal_id from adopted_users where source_key = $1 and legacy_id = $2";
 }
 
@@ -169,6 +172,11 @@ pub async fn adopted(conn: &mut Conn, after: OrganizationId, limit: u32) -> Resu
 /// Whether an organization was taken over from another system.
 pub async fn is_adopted(conn: &mut Conn, organization: OrganizationId) -> Result<bool> {
     row::exists(conn, &IS_ADOPTED, params![organization]).await
+}
+
+/// The organizations that a run of adoption wrote into and that are in shadow mode or cut over.
+pub async fn answering(conn: &mut Conn, run: u64) -> Result<Vec<Key>> {
+    row::list(conn, &ANSWERING, params![run], |row| row::parsed(row, 0)).await
 }
 
 /// Sets a mode. What was compared without a difference stays noted.

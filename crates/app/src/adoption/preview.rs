@@ -33,6 +33,7 @@ pub async fn preview_undo(
                     let made = made_since(conn, &run).await?;
                     made.refuse_unless(draft.discard)?;
                     undone.discarded = made.counts();
+                    undone.answering = made.answering;
                 }
                 count(conn, &run, &mut undone).await?;
             }

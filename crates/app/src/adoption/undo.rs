@@ -33,6 +33,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const ACCOUNTS: u32 = 1_000;
 /// Organizations that are closed in one call.
 const CLOSED: u32 = 2_000;
+/// Organizations that are told by their keys.
+const TOLD_MAX: usize = 10;
 /// Organizations that are gone through in one call.
 const ORGANIZATIONS: u32 = 50;
 
@@ -60,6 +62,8 @@ pub struct Undone {
     pub remembered: u64,
     /// What people made since that would go as well, by what it is: told before only.
     pub discarded: BTreeMap<&'static str, u64>,
+    /// Organizations in shadow mode or cut over, in which nobody would be known any more: told before only.
+    pub answering: Vec<Key>,
 }
 
 /// What a call leaves to be done in memory.
@@ -157,29 +161,47 @@ async fn require_free(tx: &mut Tx, run: &Run, discard: bool) -> Result<(), Probl
     made_since(tx, run).await?.refuse_unless(discard)
 }
 
-/// What people made since with what a run took over.
-pub(super) struct MadeSince(Made);
+/// What people made since with what a run took over, and where it answers by now.
+#[derive(Default)]
+pub(super) struct MadeSince {
+    made: Made,
+    /// Organizations in shadow mode or cut over.
+    pub answering: Vec<Key>,
+}
 
 impl MadeSince {
     /// Refuses when there is any, unless it is to go.
     pub fn refuse_unless(&self, discard: bool) -> Result<(), Problem> {
-        if discard || self.0.is_empty() {
+        if discard || (self.made.is_empty() && self.answering.is_empty()) {
             return Ok(());
         }
-        let counts: Vec<String> =
-            self.0.iter().map(|(one, several, count)| counted(count, one, several)).collect();
-        Err(Problem::new(
-            ProblemKind::InUse,
-            format!(
+        let mut why = Vec::new();
+        if !self.made.is_empty() {
+            let counts: Vec<String> =
+                self.made.iter().map(|(one, several, count)| counted(count, one, several)).collect();
+            why.push(format!(
                 "people made since: {}; they go as well when told to discard them, with --discard",
                 counts.join(", ")
-            ),
-        ))
+            ));
+        }
+        if !self.answering.is_empty() {
+            let first: Vec<&str> = self.answering.iter().take(TOLD_MAX).map(Key::as_str).collect();
+            let rest = match self.answering.len().saturating_sub(first.len()) {
+                0 => String::new(),
+                count => format!(" and {count} more"),
+            };
+            why.push(format!(
+                "in shadow mode or cut over: {}{rest}; whoever asks here about what the run brought would be denied: lead them back to the other \
+                 system first, or take the run back all the same, with --discard",
+                first.join(", ")
+            ));
+        }
+        Err(Problem::new(ProblemKind::InUse, why.join("; ")))
     }
 
-    /// How much it is, by what it is.
+    /// How much people made, by what it is.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
-        self.0.iter().map(|(_, several, count)| (several, count)).collect()
+        self.made.iter().map(|(_, several, count)| (several, count)).collect()
     }
 }
 
@@ -187,7 +209,7 @@ impl MadeSince {
 pub(super) async fn made_since(conn: &mut Conn, run: &Run) -> Result<MadeSince, Problem> {
     let (range, mut made) = (range_of(run.number), Made::default());
     let Some(opened_at) = adoption_hold::opened_at(conn, run.number).await? else {
-        return Ok(MadeSince(made));
+        return Ok(MadeSince::default());
     };
     let until = range_of(store::adoption_run::newest(conn).await?).to;
     for owner in owners(conn, run).await? {
@@ -199,7 +221,8 @@ pub(super) async fn made_since(conn: &mut Conn, run: &Run) -> Result<MadeSince, 
     for (one, several, count) in put_back::changed_since(conn, run).await? {
         made.add(one, several, count);
     }
-    Ok(MadeSince(made))
+    let answering = store::shadow::answering(conn, run.number).await?;
+    Ok(MadeSince { made, answering })
 }
 
 async fn piece(

@@ -107,12 +107,12 @@ fn checked(change: &ModeChange) -> Result<(), Problem> {
         return Ok(());
     }
     if change.compared_min < COMPARED_LEAST {
-        let why = "at least 1 is expected: where nothing was compared nothing is known; force cuts over whatever is missing";
+        let why = "at least 1 is expected: where nothing was compared nothing is known; --force cuts over whatever is missing";
         return Err(Problem::invalid("compared", why));
     }
     if change.after_seconds < AFTER_SECONDS_MIN {
         let why = format!(
-            "at least {AFTER_SECONDS_MIN} is expected, an hour without a difference; force cuts over whatever is missing"
+            "at least {AFTER_SECONDS_MIN} is expected, an hour without a difference; --force cuts over whatever is missing"
         );
         return Err(Problem::invalid("after_seconds", why));
     }
@@ -152,7 +152,7 @@ async fn objection(
         }
         (ShadowMode::Shadow, ShadowMode::Off) if !change.is_forced => {
             let missing =
-                ["it is not cut over: our answers would be given from one moment to the next, which takes force".to_owned()];
+                ["it is not cut over: our answers would be given from one moment to the next, which takes --force".to_owned()];
             Some(refused("shadow mode goes on", &missing))
         }
         _ => None,

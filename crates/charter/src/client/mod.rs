@@ -202,6 +202,11 @@ impl Client {
         answer.good()
     }
 
+    /// Whether another process does what is called for.
+    pub const fn is_remote(&self) -> bool {
+        matches!(self.transport, Transport::Remote(_))
+    }
+
     /// The organization the command is about.
     pub fn organization(&self) -> Result<&str> {
         self.organization.as_deref().ok_or_else(no_organization)

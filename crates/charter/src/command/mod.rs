@@ -66,6 +66,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match dispatch(&operations, &matches, &program) {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Denied) => ExitCode::from(DENIED),
+        Ok(Outcome::Nothing) => ExitCode::from(FAULT),
         Ok(Outcome::Stopped(code)) => ExitCode::from(code),
         Err(failure) => {
             output::complain(&format!("charter: {failure}"));

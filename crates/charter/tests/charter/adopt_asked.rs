@@ -123,6 +123,7 @@ both_engines!(
             "(52, 'off@toys.example', 'Off', 'Viewer', false, null, null)",
             "(53, null, 'Nameless', 'Viewer', true, 1, null)",
             "(54, '', 'Off, too', 'Viewer', false, 1, null)",
+            "(55, 'no good', 'Unfit', 'Viewer', true, 1, null)",
         ] {
             database.maintain(&format!("insert into users values {row}")).await.unwrap();
         }
@@ -133,28 +134,46 @@ both_engines!(
             "--accept orphan",
             "1 user who holds something has nothing to sign in with",
             "--accept missing_login",
+            "1 user has a login that cannot be taken over",
         ] {
             assert!(said.contains(part), "{part}: {said}");
         }
         let run = erp.plan_as_said(&[]).ended(1);
         assert!(!run.told().contains("nobody loses"), "{}", run.out);
-        assert!(run.told().contains("gone@toys.example (left out): gains -; loses"), "{}", run.out);
+        for login in ["gone@toys.example", "user 53", "no good"] {
+            assert!(
+                run.told().contains(&format!("{login} (left out): gains -; loses")),
+                "{login}: {}",
+                run.out
+            );
+        }
+        let from = erp.url();
+        let run = erp.run(&["adopt", "inspect", "--from", &from]);
+        assert!(
+            run.told().contains("and 3 without a login that can be one here, who are left out"),
+            "{}",
+            run.out
+        );
         let said = erp.asks(&["--accept", "missing_login"]);
         assert!(said.contains("--accept orphan") && !said.contains("missing_login"), "{said}");
-        erp.plan_as_said(&["--accept", "orphan", "--accept", "missing_login"]).ended(0);
+        let all = ["--accept", "orphan", "--accept", "missing_login", "--accept", "unfit_login"];
+        erp.plan_as_said(&[&all[..], &["--differences", "who.jsonl"]].concat()).ended(0);
+        let who = std::fs::read_to_string(erp.place.path("who.jsonl")).unwrap();
+        assert!(who.contains("\"login\":\"no good\"") && who.contains("\"user\":\"53\""), "{who}");
         let run = erp.apply(&["--proof", "proof.json"]).ended(0);
         assert!(!run.told().contains("nobody lost"), "{}", run.out);
         let proof = erp.proof("proof.json");
         let named = proof["equivalence"]["verdict"]["named"].as_array().unwrap();
         let who: Vec<&str> = named.iter().map(|it| it["login"].as_str().unwrap()).collect();
-        assert_eq!(who, ["gone@toys.example", "null@toys.example"]);
-        assert!(named.iter().all(|it| it["accepted"] == true && it["is_left_out"] == true), "{named:#?}");
+        assert_eq!(who, ["gone@toys.example", "null@toys.example", "user 53", "no good"]);
+        let is_out = |it: &Value| it["is_left_out"] == true || it["is_nameless"] == true;
+        assert!(named.iter().all(|it| it["accepted"] == true && is_out(it)), "{named:#?}");
+        assert!(named.iter().all(|it| !it["losses"].as_array().unwrap().is_empty()), "{named:#?}");
         let anomalies = proof["anomalies"].as_array().unwrap();
         let of =
             |kind: &str| anomalies.iter().find(|it| it["kind"] == kind).unwrap_or_else(|| panic!("{kind}"));
         assert_eq!((&of("orphan")["count"], &of("orphan")["accepted"]), (&json!(3), &json!("orphan")));
         assert_eq!(of("missing_login")["rows"][0]["row"], "user 53", "{proof:#}");
-        let from = erp.url();
         let run = erp.run(&["adopt", "verify", "--from", &from]).ended(0);
         assert!(
             run.told().contains("2 users are of no organization that is there, and left out"),

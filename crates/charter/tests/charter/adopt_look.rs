@@ -161,9 +161,15 @@ both_engines!(json_tells_what_the_text_tells, async |database: TestDatabase| {
         "log.jsonl",
         "{\"organization\":\"1\",\"user\":\"nobody\",\"permission\":\"finance.invoices.read\",\"allow\":true}\n",
     );
-    let told = erp.run(&["adopt", "shadow", "--log-file", "log.jsonl", "--json"]).ended(0).json();
+    // Where nothing could be compared nothing is known.
+    let run = erp.run(&["adopt", "shadow", "--log-file", "log.jsonl", "--json"]).ended(2);
+    assert!(run.err.contains("nothing was compared: of 1 line none could be read"), "{}", run.err);
+    let told = run.json();
     assert_eq!((&told["unknown"], &told["unknown_lines"][0]["line"]), (&json!(1), &json!(1)), "{told:#}");
     assert!(told["unknown_lines"][0]["what"].is_string(), "{told:#}");
+    erp.place.write("empty.jsonl", "\n");
+    let run = erp.run(&["adopt", "shadow", "--log-file", "empty.jsonl"]).ended(2);
+    assert!(run.told().contains("empty.jsonl holds no recorded answer"), "{}", run.err);
     let told = erp.run(&["adopt", "shadow", "cut-over", "--org", "toys-co", "--json"]).ended(1).json();
     assert_eq!(told["refused"][0]["organization"], "toys-co", "{told:#}");
     let run = erp.run(&["adopt", "shadow", "cut-over"]).ended(2);

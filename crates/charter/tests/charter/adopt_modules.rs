@@ -30,6 +30,9 @@ both_engines!(modules_that_people_removed_stay_so_once_that_is_said, async |data
     assert!(obstacles.contains("people removed modules") && obstacles.contains("toys-co"), "{obstacles}");
     assert_eq!(plan["taken"]["modules"].as_array().unwrap().len(), 1, "{plan:#}");
     assert_eq!(plan["taken"]["modules"][0]["becomes"], "open");
+    erp.plan(&["--changes", "who.jsonl"]).ended(1);
+    let who = std::fs::read_to_string(erp.place.path("who.jsonl")).unwrap();
+    assert!(who.contains("\"who\":\"toys-co\"") && who.contains("people removed modules (admin"), "{who}");
     erp.apply(&[]).ended(2);
     let away = ["--accept", "modules-away:toys-co"];
     let before = erp.rows().await;

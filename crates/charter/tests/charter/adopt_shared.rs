@@ -217,3 +217,37 @@ both_engines!(
         erp.both_hold();
     }
 );
+
+both_engines!(accounts_that_are_here_already_are_accepted_by_a_file, async |database: TestDatabase| {
+    let erp = with_shop(&database).await;
+    // Neither who may do all here nor who is stopped here.
+    let logins: Vec<String> = (0..20_usize)
+        .filter(|at| at % 7 != 4 && *at != 10)
+        .map(|at| format!("user{at}@toys.example"))
+        .collect();
+    for (id, login) in logins.iter().enumerate() {
+        let row = format!("insert into shop_people values ({id}, '{login}', 'accountant', true)");
+        database.maintain(&row).await.unwrap();
+    }
+    let obstacles = erp.shop_plan(&[]).ended(1).json()["obstacles"].clone();
+    let said = obstacles[0].as_str().unwrap();
+    assert_eq!(obstacles.as_array().unwrap().len(), 1, "{obstacles:#}");
+    for part in ["16 accounts are here already", "(user0@toys.example, ", "and 13 more", "--accept-file FILE"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let names: Vec<String> = logins.iter().map(|login| format!("account:{login}")).collect();
+    erp.place.write("names.txt", &format!("# who is the same\n\n  {}\n", names[1..].join("\r\n")));
+    let file = ["--accept-file", "names.txt"];
+    let obstacles = erp.shop_plan(&file).ended(1).json()["obstacles"].to_string();
+    assert!(obstacles.contains("account user0@toys.example is here already"), "{obstacles}");
+    // Somebody who is a user there is no member without one, and nothing is accepted by saying so.
+    let all = [&file[..], &["--accept", &names[0]]].concat();
+    let member = [&all[..], &["--accept", "member:user0@toys.example"]].concat();
+    let obstacles = erp.shop_plan(&member).ended(1).json()["obstacles"].to_string();
+    assert!(obstacles.contains("no users of the other system, and this is a user there"), "{obstacles}");
+    let plan = erp.shop_follow(&all);
+    assert_eq!(plan["accepted"].as_array().unwrap().len(), 16, "{plan:#}");
+    let run = erp.shop_plan(&["--accept-file", "nowhere.txt"]).ended(2);
+    assert!(run.told().contains("nowhere.txt cannot be read"), "{}", run.told());
+});

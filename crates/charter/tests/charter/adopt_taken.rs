@@ -37,7 +37,7 @@ impl Erp<'_> {
     }
 
     /// Changes Charter's own tables by hand.
-    async fn change_own(&self, change: &str) {
+    pub async fn change_own(&self, change: &str) {
         if self.url().starts_with("postgres") {
             return self.database.maintain(change).await.unwrap();
         }
@@ -69,6 +69,9 @@ both_engines!(what_people_took_away_stops_the_plan_and_comes_back_by_name, async
     );
     let (plan, obstacles) = erp.obstacles(&[]);
     assert!(obstacles.contains("people took away 2 rights and memberships"), "{obstacles}");
+    erp.plan(&["--changes", "who.jsonl"]).ended(1);
+    let who = std::fs::read_to_string(erp.place.path("who.jsonl")).unwrap();
+    assert!(who.contains("people took away role accountant in toys-co") && who.contains(admin), "{who}");
     assert!(obstacles.contains("user0@toys.example: role accountant in toys-co"), "{obstacles}");
     assert_eq!(
         plan["taken"]["named"],

@@ -214,3 +214,20 @@ both_engines!(
         assert_eq!(server.stop(), 0);
     }
 );
+
+both_engines!(a_rollback_names_the_organizations_that_answer_by_now, async |database: TestDatabase| {
+    let mut it = taken_over(&database).await;
+    it.more.push(("CHARTER_SHADOW_FROM", database.options().url.clone()));
+    it.more.push(("CHARTER_SHADOW_MAP", it.place.path("roles.toml").display().to_string()));
+    let server = it.place.serve_with(&[], &it.variables());
+    it.run(&["adopt", "shadow", "start", "--org", "toys"]).ended(0);
+    let run = it.run(&["adopt", "rollback"]).ended(2);
+    assert!(run.told().contains("in shadow mode or cut over: toys; whoever asks"), "{}", run.told());
+    it.run(&["adopt", "shadow", "cut-over", "--org", "toys", "--force"]).ended(0);
+    let run = it.run(&["adopt", "rollback", "--dry-run"]).ended(2);
+    assert!(run.told().contains("in shadow mode or cut over: toys; whoever asks"), "{}", run.told());
+    let run = it.run(&["adopt", "rollback", "--dry-run", "--discard"]).ended(0);
+    assert!(run.told().contains("whoever asks there would be denied: toys"), "{}", run.told());
+    it.run(&["adopt", "rollback", "--discard"]).ended(0);
+    assert_eq!(server.stop(), 0);
+});

@@ -83,6 +83,7 @@ pub(super) struct Intake {
     logins: HashMap<u64, u64>,
     ids: HashMap<u64, u64>,
     twice: BTreeSet<u64>,
+    nameless: Vec<users::Nameless>,
 }
 
 /// A truth as any system writes it; nothing where it cannot be told.
@@ -125,6 +126,7 @@ impl Intake {
             logins: HashMap::new(),
             ids: HashMap::new(),
             twice: BTreeSet::new(),
+            nameless: Vec::new(),
         }
     }
 
@@ -212,6 +214,7 @@ impl Intake {
     /// What it all came to.
     pub(super) fn finish(mut self) -> Heard {
         self.note_twins();
+        self.keep_nameless();
         self.heard.fingerprint = self.fingerprint.words();
         self.heard
     }

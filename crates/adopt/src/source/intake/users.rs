@@ -13,6 +13,17 @@ fn hash_of(text: &str) -> u64 {
     hasher.finish()
 }
 
+/// A user who comes to nothing here for want of a login.
+pub(super) struct Nameless {
+    id: String,
+    login: String,
+    organization: Option<u32>,
+    roles: Vec<u32>,
+    word: Option<String>,
+    permissions: Vec<u32>,
+    is_superuser: bool,
+}
+
 impl Intake {
     /// A user: id, login, name, active, superuser, organization, role by its word, roles by ids, permissions by ids, password.
     pub(in super::super) fn user(&mut self, row: ForeignRow<'_>, each: EachUser<'_>) {
@@ -24,9 +35,7 @@ impl Intake {
         };
         let named = || format!("user {id}");
         let Some(login) = self.login(id, cell(row, 1)) else {
-            if cell(row, 1).unwrap_or_default().trim().is_empty() && self.loses(row) {
-                self.heard.anomalies.note_losing(AnomalyKind::MissingLogin);
-            }
+            self.leave_out(id, row);
             return;
         };
         let is_active = self.decides(id, cell(row, 3), "whether the user may sign in");
@@ -63,6 +72,45 @@ impl Intake {
         };
         each(Passing { user, password: cell(row, 9) }, &mut self.heard.anomalies);
         facts.users.push(user);
+    }
+
+    /// Somebody whose login can be none here loses what is held; roles that are words are known once all users have passed by.
+    fn leave_out(&mut self, id: &str, row: ForeignRow<'_>) {
+        if !self.loses(row) {
+            return;
+        }
+        let login = cell(row, 1).unwrap_or_default().trim();
+        let kind = if login.is_empty() { AnomalyKind::MissingLogin } else { AnomalyKind::UnfitLogin };
+        self.heard.anomalies.note_losing(kind);
+        self.nameless.push(Nameless {
+            id: id.to_owned(),
+            login: login.to_owned(),
+            organization: cell(row, 5).and_then(|id| self.organizations.of(id)),
+            roles: ids(cell(row, 7), &self.roles),
+            word: cell(row, 6).filter(|_| self.shape.are_words).map(|word| word.trim().to_owned()),
+            permissions: ids(cell(row, 8), &self.permissions),
+            is_superuser: self.shape.tells_superuser && cell(row, 4).and_then(truth).unwrap_or(false),
+        });
+    }
+
+    /// Puts those who were left out beside the users.
+    pub(super) fn keep_nameless(&mut self) {
+        for it in std::mem::take(&mut self.nameless) {
+            let word = it.word.as_deref().and_then(|word| self.roles.of(word));
+            let roles = it.roles.into_iter().chain(word).chain(self.everybody.iter().copied()).collect();
+            let facts = &mut self.heard.facts;
+            let user = LegacyUser {
+                id: &it.id,
+                login: &it.login,
+                name: "",
+                organization: it.organization,
+                roles: facts.role_sets.keep(roles),
+                permissions: facts.permission_sets.keep(it.permissions),
+                is_active: true,
+                is_superuser: it.is_superuser,
+            };
+            facts.nameless.push(user);
+        }
     }
 
     /// Whether a user who is left out may sign in there and holds something.

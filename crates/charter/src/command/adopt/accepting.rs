@@ -41,15 +41,21 @@ pub async fn known(
             part.iter().zip(is_here).filter(|(_, is_here)| *is_here).map(|((name, _), _)| (*name).to_owned()),
         );
     }
-    // What an earlier run was accepted with was no mistake then, and is gone since.
+    known.extend(earlier(client, source, &strangers).await?);
+    Ok(known)
+}
+
+/// Those of these names with which an earlier plan of the source was accepted: what was no mistake then may be gone since.
+pub async fn earlier(client: &Client, source: &Key, names: &BTreeSet<&str>) -> Result<BTreeSet<String>> {
+    let mut known = BTreeSet::new();
     for run in
         runs::all(client).await?.iter().filter(|run| super::here::text(run, "source") == source.as_str())
     {
-        if known.len() == strangers.len() {
+        if known.len() == names.len() {
             break;
         }
         let Ok(plan) = runs::plan_of(client, runs::number(run)).await else { continue };
-        known.extend(plan.accepted.into_iter().filter(|name| strangers.contains(name.as_str())));
+        known.extend(plan.accepted.into_iter().filter(|name| names.contains(name.as_str())));
     }
     Ok(known)
 }

@@ -12,7 +12,7 @@ use super::ready::{self, Ready};
 use super::record::Record;
 use super::stages::{Failed, Proved, Stages, Work};
 use super::telling::{Telling, compared};
-use super::{drift, follow, place, plan, runs, stopped};
+use super::{drift, follow, place, plan, runs, stopped, tables};
 use crate::client::Client;
 use crate::config::Configuration;
 use crate::config::text::without_password;
@@ -147,6 +147,9 @@ async fn begun(
     if heard.fingerprint != plan.facts {
         return Err(other_rows(configuration, plan, &heard.fingerprint).await?);
     }
+    if ready::through(configuration).is_none() {
+        tables::fit(configuration, &address).await?;
+    }
     let mut ready = ready::look(invocation.matches, configuration, plan, &mut looking, &heard).await?;
     if !installation::is_there(configuration).await {
         let data = configuration.data.display();
@@ -154,7 +157,6 @@ async fn begun(
             .lines
             .push(format!("there is no installation yet: a new one is made, with its data folder in {data}"));
     }
-    telling.stage(1, "before", &ready.lines);
     let found = Legacy {
         system: plan.system,
         engine: looking.engine(),
@@ -165,6 +167,13 @@ async fn begun(
         passwords: BTreeMap::new(),
     };
     let here = Here::open(configuration, &plan.source, &found).await?;
+    if let Some(client) = &here.client
+        && let Err(other) = tables::of_the_service(configuration, client).await
+    {
+        here.close().await?;
+        return Err(other);
+    }
+    telling.stage(1, "before", &ready.lines);
     Ok((address, found, ready, looking, here))
 }
 
@@ -221,24 +230,36 @@ async fn ended(invocation: &Invocation<'_>, work: &Work<'_>, number: u64, carrie
             Ok(Outcome::Good)
         }
         Err(Some(failed)) => {
-            let mut again =
-                Looking::open(work.address, Some(work.plan.system), work.found.mapping.as_ref()).await?;
-            let now = ready::sums(&mut again).await?;
-            let lines = compared(&work.ready.sums, &now);
+            let lines = match other_system(work).await {
+                Ok(lines) => lines,
+                Err(failure) => vec![format!("the other system's tables could not be compared: {failure}")],
+            };
             for line in &lines {
                 telling.line(line);
             }
+            let Failed { stage, why, stuck, .. } = failed;
+            let state = if stuck.is_some() { "undoing" } else { "undone" };
+            let rollback = runs::rollback(&json!({ "source": work.plan.source }));
+            let stuck = stuck.map(|failure| {
+                format!("\n  and the run could not be taken back: {failure}\n  {rollback} goes on with that")
+            });
+            let error = format!("{why}{}", stuck.unwrap_or_default());
             if invocation.is_json {
-                let stage = failed.stage;
                 show::raw(
-                    &json!({ "run": number, "state": "undone", "stage": stage, "error": failed.why.to_string(), "other_system": lines }),
+                    &json!({ "run": number, "state": state, "stage": stage, "error": error, "other_system": lines }),
                 );
             } else {
-                output::complain(&format!("charter: the stage {} failed: {}", failed.stage, failed.why));
+                output::complain(&format!("charter: the stage {stage} failed: {error}"));
             }
             Ok(Outcome::Denied)
         }
     }
+}
+
+/// Whether the other system's tables are as they were before the run.
+async fn other_system(work: &Work<'_>) -> Result<Vec<String>> {
+    let mut again = Looking::open(work.address, Some(work.plan.system), work.found.mapping.as_ref()).await?;
+    Ok(compared(&work.ready.sums, &ready::sums(&mut again).await?))
 }
 
 /// Refuses a plan that says something else than what it comes to.
@@ -290,6 +311,12 @@ type Carried = std::result::Result<Proved, Option<Failed>>;
 
 async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result<(u64, Carried)> {
     let Work { configuration, plan, found, telling, .. } = *work;
+    // What stands of a run that is being taken back says nothing of what anybody would have to mend.
+    if let Some(client) = &here.client
+        && let Some(why) = runs::in_the_way(client, plan).await?
+    {
+        return Err(Failure::new(why));
+    }
     let new_names = |kind: &str, names: &[String]| -> Vec<String> {
         let open = names.iter().map(|name| format!("{kind}:{name}"));
         open.filter(|name| !plan.accepted.contains(name)).collect()
@@ -338,17 +365,15 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
     if desk.found.get("resumed") == Some(&Value::Bool(true)) {
         telling.line(&format!("run {} goes on", desk.run));
     }
-    let outcome = stages.carry_out(&desk, looking).await;
-    let state = if outcome.is_ok() { "applied" } else { "failed" };
-    if let Err(failed) = &outcome {
-        stages.back(&desk, failed).await.map_err(|failure| {
-            Failure::new(format!(
-                "the stage {} failed: {}\n  and the run could not be taken back: {failure}\n  try `charter adopt rollback`, or apply the plan again to go on",
-                failed.stage, failed.why
-            ))
-        })?;
+    let mut outcome = stages.carry_out(&desk, looking).await;
+    if let Err(failed) = &mut outcome {
+        failed.stuck = stages.back(&desk, failed).await.err();
     }
-    let state = if state == "failed" { "undone" } else { state };
+    let state = match &outcome {
+        Ok(_) => "applied",
+        Err(Failed { stuck: None, .. }) => "undone",
+        Err(_) => "undoing",
+    };
     if let Ok(Some(record)) = Record::of(&configuration.data, u32::try_from(desk.run).unwrap_or(u32::MAX))
         && record.plan_hash == plan.hash
     {

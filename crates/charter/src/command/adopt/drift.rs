@@ -55,6 +55,7 @@ pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) 
     let mut looked = follow::look(client, &ground, here).await?;
     let (taken, decided) = taken::decide(&ground, here, &looked.changes, &looked.removals, accepted);
     looked.stopping.extend(taken::stopping(&taken, &decided, accepted));
+    looked.named.extend(taken::named(&decided));
     ground.away = decided.away.clone();
     looked.decided = decided;
     looked.stopping.extend(handed_over::stopping(client, &ground, here, &looked.changes, accepted).await?);

@@ -378,7 +378,7 @@ pub async fn over(
 
 /// How much was gained and lost, by how many.
 pub fn sums(verdict: &Verdict) -> String {
-    if verdict.gains + verdict.losses == 0 && verdict.left_out == 0 {
+    if verdict.gains + verdict.losses + verdict.nameless == 0 && verdict.left_out == 0 {
         return "nobody gains and nobody loses".to_owned();
     }
     let users = |count| counted(count, "user", "users");
@@ -405,7 +405,9 @@ pub fn told(equivalence: &Equivalence) -> String {
         "{} users x permissions, {} organizations x modules compared: ",
         verdict.pairs, equivalence.module_pairs
     );
-    if verdict.gains + verdict.losses + verdict.left_out == 0 && equivalence.modules.is_empty() {
+    if verdict.gains + verdict.losses + verdict.left_out + verdict.nameless == 0
+        && equivalence.modules.is_empty()
+    {
         told.push_str("nobody gained and nobody lost\n");
     } else {
         told.push_str(&format!(
@@ -416,7 +418,7 @@ pub fn told(equivalence: &Equivalence) -> String {
     }
     let mut told = output::wrapped("", &told);
     for difference in verdict.named.iter().take(TOLD_MAX) {
-        let left_out = if difference.is_left_out { " (left out)" } else { "" };
+        let left_out = if difference.is_left_out || difference.is_nameless { " (left out)" } else { "" };
         let accepted = if difference.accepted { " (accepted)" } else { "" };
         let gains = difference.gains.iter().take(CODES_MAX).map(|code| format!(" +{code}"));
         let losses = difference.losses.iter().take(CODES_MAX).map(|code| format!(" -{code}"));

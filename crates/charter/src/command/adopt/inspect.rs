@@ -215,6 +215,12 @@ fn counts(found: &Legacy) -> Counts {
     }
 }
 
+/// Users who are left out, as their logins can be none here.
+fn nameless(found: &Legacy) -> u64 {
+    let kinds = [AnomalyKind::MissingLogin, AnomalyKind::UnfitLogin];
+    kinds.iter().map(|kind| found.heard.anomalies.count(*kind)).sum()
+}
+
 fn as_text(found: &Legacy, lines: &[RoleLine], superuser: &Becomes) -> String {
     let facts = &found.heard.facts;
     let Counts { active, superusers, inactive_superusers } = counts(found);
@@ -222,12 +228,16 @@ fn as_text(found: &Legacy, lines: &[RoleLine], superuser: &Becomes) -> String {
         0 => String::new(),
         count => format!(", and {count} who may not sign in"),
     };
+    let besides = match nameless(found) {
+        0 => format!("{besides})"),
+        count => format!("{besides}), and {count} without a login that can be one here, who are left out"),
+    };
     let organizations = match facts.organizations.len() {
         0 => "1, as the system knows none".to_owned(),
         count => count.to_string(),
     };
     let mut told = format!(
-        "{} in {}\n\norganizations  {organizations}\nusers          {} ({active} may sign in, {superusers} of them may do everything{besides})\n\
+        "{} in {}\n\norganizations  {organizations}\nusers          {} ({active} may sign in, {superusers} of them may do everything{besides}\n\
          roles          {}\npermissions    {}\nfingerprint    {}\n",
         legacy::name(found.system),
         engine(found.engine),
@@ -357,7 +367,7 @@ fn as_json(found: &Legacy, lines: &[RoleLine]) -> Value {
         "engine": legacy::engine_word(found.engine),
         "fingerprint": found.heard.fingerprint,
         "organizations": facts.organizations.len(),
-        "users": { "count": facts.users.len(), "active": active, "superusers": superusers },
+        "users": { "count": facts.users.len(), "active": active, "superusers": superusers, "left_out": nameless(found) },
         "permissions": facts.permissions.len(),
         "roles": roles,
         "passwords": found.passwords,

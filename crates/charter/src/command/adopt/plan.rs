@@ -10,7 +10,7 @@ use super::{accepting, drift, passwords, place, replaced, runs, stopped};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
-use charter_adopt::accepting::{ADDRESS, FEWER};
+use charter_adopt::accepting::{ADDRESS, FEWER, MEMBER};
 use charter_adopt::anomaly::AnomalyKind;
 use charter_adopt::mapping::{self, Mapping};
 use charter_adopt::named::NAMED_MAX;
@@ -24,6 +24,7 @@ use std::path::Path;
 
 const SOURCE: &str = "source";
 const ACCEPT: &str = "accept";
+const ACCEPT_FILE: &str = "accept_file";
 const APPROVED_BY: &str = "approved_by";
 const OUT: &str = "out";
 const DIFFERENCES: &str = "differences";
@@ -56,9 +57,23 @@ pub fn accept() -> Arg {
     )
 }
 
+/// The same from a file.
+pub fn accept_file() -> Arg {
+    Arg::new(ACCEPT_FILE).long("accept-file").value_name("FILE").help(
+        "Accept every name of this file, one a line, as --accept does; lines without anything and lines beginning with # say nothing",
+    )
+}
+
 /// What was accepted.
-pub fn accepted(matches: &ArgMatches) -> BTreeSet<String> {
-    names(matches, ACCEPT)
+pub fn accepted(matches: &ArgMatches) -> Result<BTreeSet<String>> {
+    let mut accepted = names(matches, ACCEPT);
+    let Some(path) = matches.get_one::<String>(ACCEPT_FILE) else { return Ok(accepted) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("--accept-file {path} cannot be read: {error}")))?;
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let named = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    accepted.extend(named.map(str::to_owned));
+    Ok(accepted)
 }
 
 pub fn command() -> Command {
@@ -69,6 +84,7 @@ pub fn command() -> Command {
         .arg(legacy::system())
         .arg(source())
         .arg(accept())
+        .arg(accept_file())
         .arg(
             Arg::new(APPROVED_BY)
                 .long("approved-by")
@@ -135,6 +151,8 @@ struct Asked {
 struct Seen {
     /// Accepted names of accounts and organizations that are this side's, or that an earlier plan knew.
     known: BTreeSet<String>,
+    /// Accepted names of members that an earlier plan was accepted with.
+    members: BTreeSet<String>,
     /// What accounts that were here before may do of the installation itself, and could not in the other system.
     beyond: Beyond,
     /// Roles that earlier plans knew and that are gone.
@@ -154,7 +172,9 @@ async fn seen(found: &Legacy, here: &Here, asked: &Asked) -> Result<Seen> {
     let gone_roles = runs::known_roles(client, &asked.source, missing).await?;
     let known =
         accepting::known(client, &asked.source, &here.known, ground.strangers(&asked.accepted)).await?;
-    Ok(Seen { beyond: here.beyond(&ground).await?, gone_roles, known, ..Seen::default() })
+    let members = asked.accepted.iter().map(String::as_str).filter(|name| name.starts_with(MEMBER)).collect();
+    let members = accepting::earlier(client, &asked.source, &members).await?;
+    Ok(Seen { beyond: here.beyond(&ground).await?, gone_roles, known, members, ..Seen::default() })
 }
 
 /// Makes the plan.
@@ -166,9 +186,10 @@ fn made(
     seen: Seen,
     differences: Option<&Path>,
 ) -> Result<Plan> {
-    let Seen { mut known, beyond, gone_roles, looked, passwords } = seen;
-    known.extend(looked.members);
+    let Seen { mut known, mut members, beyond, gone_roles, looked, passwords } = seen;
+    members.extend(looked.members);
     let no_mapping = || Failure::new("there is no mapping");
+    known.extend(members.iter().cloned());
     let mapping: &Mapping = found.mapping.as_ref().ok_or_else(no_mapping)?;
     let facts = &found.heard.facts;
     let (catalogue, _) = here.catalogue(found)?;
@@ -231,6 +252,7 @@ fn made(
         faults: [
             ground.faults(&found.heard.anomalies, &gone_roles),
             ground.misnamed(&asked.accepted, &gone_roles, &known),
+            ground.no_strangers(&asked.accepted, &members),
             looked.stopping,
             stopped::here(&ground, &here.accounts).into_iter().collect(),
             stopped::remembered(&ground, &here.remembered, &asked.accepted, &asked.approved_by)
@@ -304,7 +326,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         source: source_of(matches)?,
         from: kept(&legacy::typed(matches)),
         place: place::of(&legacy::typed(matches))?,
-        accepted: names(matches, ACCEPT),
+        accepted: accepted(matches)?,
         approved_by: names(matches, APPROVED_BY),
     };
     let mut found = legacy::read(matches).await?;

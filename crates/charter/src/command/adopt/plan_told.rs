@@ -141,7 +141,7 @@ pub fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
     ));
     for difference in verdict.named.iter().take(TOLD_MAX) {
         let accepted = if difference.accepted { " (accepted)" } else { "" };
-        let left_out = if difference.is_left_out { " (left out)" } else { "" };
+        let left_out = if difference.is_left_out || difference.is_nameless { " (left out)" } else { "" };
         told.push_str(&output::wrapped(
             "  ",
             &format!(

@@ -87,13 +87,17 @@ fn backup(matches: &ArgMatches) -> Result<(String, Value)> {
     Ok((format!("backup {path}, {old} old"), json!({ "file": path, "minutes": minutes })))
 }
 
+/// The service through which rows are written, where there is one.
+pub fn through(configuration: &Configuration) -> Option<String> {
+    let service = || Folder::at(&configuration.data).service().map(|service| service.address);
+    configuration.url.clone().or_else(service)
+}
+
 /// Where Charter's own rows go.
 fn own_database(configuration: &Configuration) -> Vec<String> {
     let mut lines = vec![format!("Charter's database is {}", without_password(&configuration.database))];
     lines.extend(configuration.database_schema.as_ref().map(|schema| format!("in its schema {schema}")));
-    let service = || Folder::at(&configuration.data).service().map(|service| service.address);
-    let through = configuration.url.clone().or_else(service);
-    lines.extend(through.map(|url| format!("through the service at {url}")));
+    lines.extend(through(configuration).map(|url| format!("through the service at {url}")));
     lines
 }
 

@@ -9,6 +9,7 @@ use crate::client::{Call, Client};
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
 use charter_adopt::naming;
+use charter_kernel::counted;
 use clap::{Arg, Command};
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ pub fn command() -> Command {
             ),
         )
         .arg(plan::source())
-        .after_help("Exit code 1: an answer differs. Nothing is written, and what is not known here is told.")
+        .after_help("Exit code 1: an answer differs; 2: nothing could be compared. Nothing is written, and what is not known here is told.")
 }
 
 /// A line with its number.
@@ -95,6 +96,9 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let bytes =
         std::fs::read(&path).map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))?;
     let (lines, faults) = read(&String::from_utf8_lossy(&bytes));
+    if lines.is_empty() && faults.is_empty() {
+        return Err(Failure::new(format!("{path} holds no recorded answer: nothing was compared")));
+    }
     let client = Client::connect(&invocation.loaded.configuration).await?;
     let answers = compared(&client, source.as_str(), &lines).await;
     client.close().await?;
@@ -136,6 +140,13 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
             told.push_str(&output::wrapped(&format!("line {number}: "), what));
         }
         output::print(&told);
+    }
+    if answers.len() == unknown {
+        let lines = counted((answers.len() + faults.len()) as u64, "line", "lines");
+        output::complain(&format!(
+            "charter: nothing was compared: of {lines} none could be read and is known here"
+        ));
+        return Ok(Outcome::Nothing);
     }
     Ok(if gains + losses > 0 { Outcome::Denied } else { Outcome::Good })
 }

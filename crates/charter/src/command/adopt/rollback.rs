@@ -32,7 +32,7 @@ const STANDING: [&str; 4] = ["applied", "applying", "failed", "undoing"];
 const WHOLE: &str = "before";
 const STEPS: [&str; 3] = [WHOLE, "schema", "data"];
 /// Organizations that are told by their keys.
-const TOLD_MAX: usize = 10;
+pub const TOLD_MAX: usize = 10;
 
 pub fn command() -> Command {
     Command::new("rollback")
@@ -52,7 +52,9 @@ pub fn command() -> Command {
             Arg::new(DISCARD)
                 .long(DISCARD)
                 .action(ArgAction::SetTrue)
-                .help("Let go of what people did since with what the run took over: roles, keys, sessions"),
+                .help(
+                    "Let go of what people did since with what the run took over: roles, keys, sessions; and of organizations in shadow mode or cut over",
+                ),
         )
         .arg(
             Arg::new(DRY_RUN)

@@ -2,8 +2,9 @@
 
 use super::super::show;
 use super::desk::PUT_BACK;
-use super::rollback::stays;
+use super::rollback::{TOLD_MAX, stays};
 use crate::output;
+use charter_adopt::plan::more;
 use charter_kernel::counted;
 use serde_json::{Value, json};
 
@@ -32,9 +33,13 @@ fn count(found: &Value, kind: &str) -> u64 {
     found.get("removed").and_then(|removed| removed.get(kind)).and_then(Value::as_u64).unwrap_or(0)
 }
 
+fn keys_in(found: &Value, name: &str) -> Vec<String> {
+    let keys = found.get(name).and_then(Value::as_array).into_iter().flatten();
+    keys.filter_map(|key| Some(key.as_str()?.to_owned())).collect()
+}
+
 fn keys(found: &Value) -> Vec<String> {
-    let kept = found.get("kept").and_then(Value::as_array).into_iter().flatten();
-    kept.filter_map(|key| Some(key.as_str()?.to_owned())).collect()
+    keys_in(found, "kept")
 }
 
 /// Tells it.
@@ -45,7 +50,7 @@ pub fn tell(is_json: bool, source: &str, preview: &Preview) {
             removed.as_object_mut().and_then(|removed| removed.remove(PUT_BACK));
             json!({
                 "run": run, "removed": removed, "put_back": count(found, PUT_BACK), "kept": keys(found),
-                "discarded": found.get("discarded"),
+                "discarded": found.get("discarded"), "answering": keys_in(found, "answering"),
             })
         };
         let runs: Vec<Value> = preview.runs.iter().map(run).collect();
@@ -95,6 +100,17 @@ fn one(run: u64, found: &Value, step: &str) -> String {
         told.push_str(&output::wrapped(
             "  ",
             &format!("of what people made since would go: {}", made.join(", ")),
+        ));
+    }
+    let answering = keys_in(found, "answering");
+    if !answering.is_empty() {
+        told.push_str(&output::wrapped(
+            "  ",
+            &format!(
+                "in shadow mode or cut over, and whoever asks there would be denied: {}{}",
+                answering.get(..answering.len().min(TOLD_MAX)).unwrap_or_default().join(", "),
+                more(answering.len() as u64, answering.len().min(TOLD_MAX))
+            ),
         ));
     }
     let kept = keys(found);

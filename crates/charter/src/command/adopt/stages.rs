@@ -53,10 +53,12 @@ pub struct Failed {
     pub stage: &'static str,
     pub why: Failure,
     pub checksum: Option<String>,
+    /// Why the run could not be taken back, where it could not.
+    pub stuck: Option<Failure>,
 }
 
 fn failed(stage: &'static str) -> impl Fn(Failure) -> Failed {
-    move |why| Failed { stage, why, checksum: None }
+    move |why| Failed { stage, why, checksum: None, stuck: None }
 }
 
 impl Stages<'_> {
@@ -162,6 +164,7 @@ impl Stages<'_> {
                 stage: "equivalence",
                 why: Failure::new(why),
                 checksum: Some(sum(text.as_bytes())),
+                stuck: None,
             });
         }
         desk.tell(Told {

@@ -1,8 +1,16 @@
-//! Our own tables, as they stand in the database.
+//! Our own tables, as they stand in the database; and whether that is the one that a service works on.
 
+use super::here;
+use crate::client::Client;
 use crate::config::Configuration;
+use crate::config::text::without_password;
 use crate::failure::{Failure, Result};
+use crate::installation;
+use charter_adopt::beside;
+use charter_db::Engine;
 use charter_db::foreign::Foreign;
+use charter_db::foreign::ForeignRow;
+use std::path::Path;
 
 /// The names of Charter's tables: those its migrations make, each of which has to be there.
 pub async fn ours(configuration: &Configuration) -> Result<Vec<String>> {
@@ -22,5 +30,113 @@ pub async fn ours(configuration: &Configuration) -> Result<Vec<String>> {
         "{} of Charter's tables are not there ({}): `charter migrate status` tells more",
         missing.len(),
         missing.join(", ")
+    )))
+}
+
+/// The database of the configuration, in words.
+pub fn place(configuration: &Configuration) -> String {
+    let place = without_password(&configuration.database);
+    match &configuration.database_schema {
+        Some(schema) => format!("{place}, schema {schema}"),
+        None => place,
+    }
+}
+
+/// Refuses a configuration whose database is not the one that the service works on: the record and the proof of a run would name what is
+/// not its own, and a rescue would take that away.
+pub async fn of_the_service(configuration: &Configuration, client: &Client) -> Result<()> {
+    if !client.is_remote() {
+        return Ok(());
+    }
+    let service = here::installation(client).await?;
+    let schema = configuration.database_schema.as_deref().unwrap_or("public");
+    let looked = async {
+        let mut database = Foreign::open(&configuration.database).await?;
+        beside::installation(&mut database, schema).await
+    };
+    let why = match looked.await {
+        Ok(Some(id)) if id == beside::digits(&service.id) => return Ok(()),
+        Ok(Some(_)) => "which holds another installation".to_owned(),
+        Ok(None) => "which holds no installation".to_owned(),
+        Err(error) => format!("which cannot be looked at ({error})"),
+    };
+    Err(Failure::new(format!(
+        "the service works on another database than this command is told of: {}, {why}. The record and the proof of a run would name that one, \
+         and a rescue would take it away. Run the command with the configuration of the service, or name its database here with --database and \
+         --database-schema (CHARTER_DATABASE, CHARTER_DATABASE_SCHEMA); nothing was written",
+        place(configuration)
+    )))
+}
+
+/// Whether the account may make tables in a schema; nothing where there is no such schema yet.
+const MAY_MAKE: &str = "select (pg_catalog.has_schema_privilege(oid, 'usage') and pg_catalog.has_schema_privilege(oid, 'create'))::text, \
+     current_user::text from pg_catalog.pg_namespace where nspname = ";
+/// Names of tables that are told.
+const TOLD_MAX: usize = 5;
+
+/// The file of an address of SQLite.
+fn file(address: &str) -> Option<&Path> {
+    address.strip_prefix("sqlite://").or_else(|| address.strip_prefix("sqlite:")).map(Path::new)
+}
+
+/// Whether two addresses name one file.
+fn is_one_file(one: &str, other: &str) -> bool {
+    let real = |address| file(address).and_then(|path| path.canonicalize().ok());
+    real(one).is_some_and(|path| real(other) == Some(path))
+}
+
+/// Refuses a place for a new installation that cannot be one, before anything is written there: the other system's own file, a schema in which
+/// tables of the same names stand, or one in which this account may make none.
+pub async fn fit(configuration: &Configuration, other: &str) -> Result<()> {
+    let own = &configuration.database;
+    if is_one_file(own, other) {
+        return Err(Failure::new(format!(
+            "{} is the other system's own file, and Charter's tables go into one of their own: name another with --database, or leave it out",
+            without_password(own)
+        )));
+    }
+    let is_missing = file(own).is_some_and(|path| !path.exists());
+    if is_missing || installation::is_there(configuration).await {
+        return Ok(());
+    }
+    let failed = |error: charter_db::Error| {
+        Failure::new(format!("Charter's database, {}: {error}", place(configuration)))
+    };
+    let schema = configuration.database_schema.as_deref().unwrap_or("public");
+    let mut database = Foreign::open(own).await.map_err(failed)?;
+    if database.engine() == Engine::Postgres {
+        let (text, mut may) = (format!("{MAY_MAKE}'{}'", schema.replace('\'', "''")), None);
+        let mut each = |row: ForeignRow<'_>| {
+            may = row.iter().copied().collect::<Option<Vec<&str>>>().map(|row| row.join(" "));
+            Ok(())
+        };
+        database.for_each(&text, &mut each).await.map_err(failed)?;
+        if let Some(account) = may.as_deref().and_then(|may| may.strip_prefix("false ")) {
+            return Err(Failure::new(format!(
+                "the account {account} may make no tables in the schema {schema} of Charter's database: as the owner of the schema, run `grant usage, \
+                 create on schema {schema} to {account}`, or name another with --database-schema"
+            )));
+        }
+    }
+    let names = charter_store::migration::tables();
+    let is_taken = |table: &charter_db::foreign::ForeignTable| {
+        (table.schema.is_empty() || table.schema == schema) && names.contains(&table.name)
+    };
+    let tables = database.tables().await.map_err(failed)?;
+    let taken: Vec<&str> =
+        tables.iter().filter(|table| is_taken(table)).map(|table| table.name.as_str()).collect();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let first = taken.get(..taken.len().min(TOLD_MAX)).unwrap_or_default();
+    Err(Failure::new(format!(
+        "tables of the names that Charter's have stand in {} already, and are not Charter's ({}{}): {}",
+        place(configuration),
+        first.join(", "),
+        charter_adopt::plan::more(taken.len() as u64, first.len()),
+        match database.engine() {
+            Engine::Postgres => "give Charter a schema of its own, --database-schema charter",
+            Engine::Sqlite => "give Charter a file of its own, --database sqlite:PATH",
+        }
     )))
 }

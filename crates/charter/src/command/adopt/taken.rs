@@ -7,6 +7,7 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use charter_adopt::away::{self, Away, Kept, What};
 use charter_adopt::change::Changes;
+use charter_adopt::named::Named;
 use charter_adopt::plan::{Ground, Plan, more};
 use charter_adopt::removals::{KeptAway, Removals};
 use charter_adopt::taken::{self, Becomes, Decided, Found, TakenAway, UNNOTED};
@@ -103,6 +104,20 @@ pub async fn of_newest(
 fn first(logins: &BTreeSet<String>) -> String {
     let first: Vec<&str> = logins.iter().take(LOGINS_MAX).map(String::as_str).collect();
     format!("{}{}", first.join(", "), more(logins.len() as u64, first.len()))
+}
+
+/// What people took away and nobody said anything of, one by one: each right, and each organization with the modules that they removed.
+pub fn named(decided: &Decided) -> Vec<Named> {
+    let rights = decided.open.iter().map(|(login, what)| {
+        Named::why("stops", login, &format!("people took away {what}, and nobody said what becomes of it"))
+    });
+    let modules = decided.told.modules_that(Becomes::Open).map(|it| {
+        let modules: Vec<&str> = it.modules.iter().map(String::as_str).collect();
+        let why =
+            format!("people removed modules ({}), and nobody said what becomes of them", modules.join(", "));
+        Named::why("stops", &it.organization, &why)
+    });
+    rights.chain(modules).collect()
 }
 
 /// What keeps a plan from being carried out besides what nobody decided yet.

@@ -7,7 +7,7 @@ use super::equivalence::{self, Accepted, Equivalence, UnknownMember};
 use super::here::{self, Here};
 use super::legacy::{self, Legacy, Looking};
 use super::proof::{self, ByVerify, Proof, Sums};
-use super::{accepting, plan, ready, runs, taken};
+use super::{accepting, plan, ready, runs, tables, taken};
 use crate::client::Client;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
@@ -27,6 +27,7 @@ pub fn command() -> Command {
         .arg(legacy::map())
         .arg(plan::source())
         .arg(plan::accept())
+        .arg(plan::accept_file())
         .arg(Arg::new(PROOF).long(PROOF).value_name("FILE").help("Where the proof goes"))
         .after_help(
             "The mapping is that of the last run of the source, unless --map names another. Exit code 1: somebody has more or less than in \
@@ -55,10 +56,11 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         return Err(Failure::new("there is no installation here: nothing was taken over yet"));
     }
     let given = legacy::mapping_of(matches)?;
+    let accepted = plan::accepted(matches)?;
     let address = legacy::address(&legacy::typed(matches))?;
     let started_at = installation::now().to_string();
     let client = Client::connect(configuration).await?;
-    let outcome = proved(&client, &source, given, &address, plan::accepted(matches)).await;
+    let outcome = proved(&client, &source, given, &address, accepted).await;
     let outcome = match outcome {
         Err(failure) => Err(failure),
         Ok(proved) => handed_out(invocation, &client, &proved, &without_password(&address), &started_at)
@@ -115,6 +117,7 @@ async fn handed_out(
     };
     let proof = Proof::new(&ground, &proved.equivalence);
     if let Some(file) = invocation.matches.get_one::<String>(PROOF) {
+        tables::of_the_service(&invocation.loaded.configuration, client).await?;
         let text = proof.text();
         let signature = proof::sign(client, runs::number(&proved.run), &text).await?;
         proof::hand_out(file, &text, &signature)?;

@@ -1,0 +1,42 @@
+//! Where Charter's own tables cannot go: said before anything is written there.
+
+use crate::adopt_run::Erp;
+use charter_testkit::{both_engines, database::TestDatabase};
+
+both_engines!(charter_makes_no_tables_among_those_of_the_other_system, async |database: TestDatabase| {
+    let erp = Erp::with(&database, 3).await;
+    let from = erp.url();
+    erp.run(&["adopt", "inspect", "--from", &from, "--propose", "roles.toml"]);
+    erp.plan(&[]).ended(0);
+    let before = erp.dump().await;
+    let apply = ["adopt", "apply", "--no-backup", "Ann"];
+    let run = erp.place.run_with(&apply, &[("CHARTER_DATABASE", &from)]).ended(2);
+    let said = run.told();
+    match from.starts_with("postgres") {
+        true => {
+            assert!(said.contains("(organizations)") && said.contains("--database-schema charter"), "{said}")
+        }
+        false => {
+            assert!(said.contains("is the other system's own file") && said.contains("--database"), "{said}")
+        }
+    }
+    assert_eq!(erp.dump().await, before);
+    if !from.starts_with("postgres") {
+        return;
+    }
+    // A schema that this account may not write into is said by its name, with what to do.
+    let role = format!("guest_{}", from.split(['/', '?']).nth(3).unwrap());
+    for text in [
+        format!("create role {role} login"),
+        "create schema closed".to_owned(),
+        format!("grant usage on schema closed to {role}"),
+    ] {
+        database.maintain(&text).await.unwrap();
+    }
+    let guest = from.replacen("postgres@", &format!("{role}@"), 1);
+    let variables = [("CHARTER_DATABASE", guest.as_str()), ("CHARTER_DATABASE_SCHEMA", "closed")];
+    let run = erp.place.run_with(&apply, &variables);
+    database.maintain(&format!("drop owned by {role}; drop role {role}")).await.unwrap();
+    let said = run.ended(2).told();
+    assert!(said.contains(&format!("grant usage, create on schema closed to {role}")), "{said}");
+});
