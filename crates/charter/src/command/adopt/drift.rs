@@ -17,7 +17,7 @@ use charter_adopt::plan::{self, Ground};
 use charter_adopt::rows::{Known, Making};
 use charter_adopt::rules::Asking;
 use charter_adopt::taken::Found;
-use charter_kernel::{Key, OrganizationId, PrincipalId, counted};
+use charter_kernel::{Key, PrincipalId, counted};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why somebody stops a plan, in the list of everybody.
