@@ -186,7 +186,7 @@ both_engines!(a_run_follows_what_the_other_system_took_away, async |database: Te
     assert_eq!(check(&erp, "toys-co", "user0@toys.example", post), 0);
     assert_eq!(erp.status("toys-co", "user15@toys.example"), "active");
     // The first run stands, is followed again, and both are taken back.
-    erp.follow(&["--accept", "flag:logins"]);
+    erp.follow(&LOGINS);
     erp.run(&["adopt", "rollback", "--to", "run-1"]).ended(0);
     same(&before, &erp.rows().await);
     erp.run(&["adopt", "rollback"]).ended(0);
