@@ -3,7 +3,7 @@
 use crate::adopt_run::Erp;
 use charter_testkit::{both_engines, database::TestDatabase};
 
-/// Another address of what is the same for now: a copy of the file, or another way to the same server.
+/// Another address with the same rows: a copy of the file, or another way to the same server.
 async fn elsewhere(erp: &Erp<'_>) -> String {
     let url = erp.url();
     if url.starts_with("postgres") {

@@ -34,6 +34,10 @@ const ACROSS: &[(&str, &str)] = &[
     ("organization::PAGE", "the list of organizations"),
     ("organization::IDS", "the spans that loaders share out, each of which then names its organizations"),
     ("revision::CHANGED", "the poll for changes"),
+    (
+        "shadow::NAMED_ORGANIZATIONS",
+        "the other system is read for all organizations that came from it at once",
+    ),
     ("removed_organization::RECORD", "a rollback removes many organizations at once"),
     ("credential::BY_KEY_ID", "the caller is not known yet; the directory leads to one row"),
     (
