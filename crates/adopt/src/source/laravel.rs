@@ -111,7 +111,7 @@ fn organizations(
     roles: &Link<'_>,
     permissions: &Link<'_>,
 ) -> Result<String, Wanted> {
-    if let Some(teams) = tables.find("teams").filter(|it| it.is_readable && it.column("name").is_some()) {
+    if let Some(teams) = tables.find("teams")?.filter(|it| it.is_readable && it.column("name").is_some()) {
         return Ok(format!(
             "select {}, {}, null, 'true' from {} t order by 1",
             tables.text(teams, "t", "id")?,

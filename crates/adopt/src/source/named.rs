@@ -32,6 +32,9 @@ pub struct UserColumns {
     /// The hash of their password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    /// What Laravel's `model_type` says of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 /// Columns of the table of organizations.
