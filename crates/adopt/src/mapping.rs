@@ -155,8 +155,11 @@ pub fn parse(text: &str) -> Result<Mapping, Vec<MappingFault>> {
         None
     } else {
         let table = toml::Table::from_iter(form.source.tables);
-        match table.try_into() {
-            Ok(tables) => Some(tables),
+        match table.try_into::<NamedTables>() {
+            Ok(tables) => {
+                faults.extend(tables.unfit(form.source.system).map(|what| fault("source.users", what)));
+                Some(tables)
+            }
             Err(flaw) => {
                 faults.push(fault("source", flaw.to_string()));
                 None
@@ -396,5 +399,16 @@ mod tests {
         assert!(told[1].starts_with("roles.\"a\": the key of a role"), "{told:?}");
         assert!(parse("[source]\nsystem = \"unheard_of\"").is_err());
         assert!(parse("[source]\nsystem = \"django\"\nsurprise = 1").is_err());
+        let users =
+            |system: &str| format!("[source]\nsystem = \"{system}\"\n[source.users]\ntable = \"people\"");
+        assert_eq!(parse(&users("django")).unwrap().tables.unwrap().users.table, "people");
+        let class = "model = 'App\\Models\\User'";
+        let laravel = parse(&format!("{}\n{class}", users("laravel"))).unwrap();
+        assert_eq!(laravel.tables.unwrap().users.model.as_deref(), Some("App\\Models\\User"));
+        assert!(parse(&format!("{}\n{class}", users("django"))).is_err());
+        assert_eq!(
+            parse(&users("role_column")).unwrap_err()[0].to_string(),
+            "source.users: missing field `id`"
+        );
     }
 }
