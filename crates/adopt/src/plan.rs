@@ -455,9 +455,13 @@ impl<'a> Ground<'a> {
             format!("the role {name:?} has a name by which something else is accepted: rename it there")
         }));
         // A role that went meanwhile does no harm; a name that was mistyped does.
-        faults.extend(self.mapped_and_missing().filter(|name| !gone.contains(*name)).map(|name| {
-            format!("roles.{name:?}: there is no such role there; take the line out of the mapping, or mend its name")
-        }));
+        let mistyped =
+            || "there is no such role there; take the line out of the mapping, or mend its name".to_owned();
+        faults.extend(
+            self.mapped_and_missing()
+                .filter(|name| !gone.contains(*name))
+                .map(|name| format!("roles.{name:?}: {}", self.moved(name).unwrap_or_else(mistyped))),
+        );
         faults
     }
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 
 /// Between ids that one column holds.
 pub const BETWEEN: char = '\u{1f}';
+/// What stands for it within an id that holds it: no id that counts has either.
+pub(super) const INSTEAD: char = '\u{1d}';
 
 /// How many transactions have been open there for more than ten minutes (PostgreSQL).
 pub const LONG_TRANSACTIONS: &str = "select count(*)::text from pg_stat_activity where xact_start < now() - interval '10 minutes' \

@@ -84,7 +84,7 @@ both_engines!(a_team_is_an_organization_and_its_rights_end_there, async |databas
     let orphans = noted(&heard, AnomalyKind::Orphan);
     assert_eq!(orphans, [("user 5".into(), "belongs to no organization".into())]);
     let names: Vec<&str> = heard.facts.roles.iter().map(|role| role.name.as_str()).collect();
-    assert_eq!(names, ["writer", "editor", "editor #3"]);
+    assert_eq!(names, ["writer", "editor #2", "editor #3"]);
 });
 
 both_engines!(keys_of_models_may_be_texts_and_strange_columns_are_refused, async |database: TestDatabase| {
