@@ -218,9 +218,11 @@ impl<'a> Tables<'a> {
         Ok(format!("{alias}.{}", quoted(&found.name).map_err(|_| missing())?))
     }
 
-    /// Texts of several rows in one column, to be put into a statement.
+    /// Texts of several rows in one column, to be put into a statement. A text that holds what stands between them stays one, and is no id.
     pub fn joined(&self, text: &str) -> String {
-        self.foreign.joined(text, u32::from(BETWEEN))
+        let of = |separator: char| self.foreign.character(u32::from(separator));
+        let one = format!("replace({text}, {}, {})", of(BETWEEN), of(INSTEAD));
+        self.foreign.joined(&one, u32::from(BETWEEN))
     }
 
     /// What stands between ids that one column holds, to be put into a statement.

@@ -112,6 +112,29 @@ both_engines!(role_tables_add_up_and_rows_that_lead_nowhere_are_noted, async |da
     assert_eq!(noted(&heard, AnomalyKind::Orphan).len(), 5, "{:?}", noted(&heard, AnomalyKind::Orphan));
 });
 
+both_engines!(an_id_that_holds_what_parts_ids_is_no_other_role, async |database: TestDatabase| {
+    // Such a row once gave the role `boss`, and a role without an id was everybody's who held none.
+    made(
+        &database,
+        "create table users (id int primary key, username varchar(80)); create table roles (id varchar(80), name varchar(80));
+        create table permissions (id varchar(80), code varchar(80)); create table user_roles (user_id int, role_id varchar(80));
+        create table role_permissions (role_id varchar(80), permission_id varchar(80));
+        insert into users values (1, 'ann'), (2, 'bob'), (3, 'cid');
+        insert into roles values ('boss', 'Boss'), ('', 'Nobody'), ('x\u{1f}boss', 'Odd'), ('x\u{1d}boss', 'Odder');
+        insert into permissions values ('all', 'do.all'), ('\u{1f}', 'do.more');
+        insert into user_roles values (1, 'x\u{1f}boss'), (2, 'boss');
+        insert into role_permissions values ('boss', 'all'), ('', 'all'), ('x\u{1d}boss', 'all');",
+    )
+    .await;
+    let heard = heard(&database, System::RoleTables).await;
+    let held = may(&heard);
+    assert_eq!((&held["ann"], &held["cid"]), (&codes(""), &codes("")));
+    assert_eq!(held["bob"], codes("do.all"));
+    let noted = noted(&heard, AnomalyKind::UnfitId);
+    assert_eq!(noted.len(), 4, "{noted:?}");
+    assert!(AnomalyKind::UnfitId.stops());
+});
+
 both_engines!(what_breaks_off_in_the_middle_is_a_failure_that_says_where, async |database: TestDatabase| {
     made(&database, "create table people (id int primary key, email varchar(80), role varchar(40))").await;
     for first in [0, 500] {

@@ -105,6 +105,11 @@ fn ids(joined: Option<&str>, places: &Places) -> Vec<u32> {
     joined.unwrap_or_default().split(BETWEEN).filter_map(|id| places.of(id)).collect()
 }
 
+/// Whether an id could be taken for none, or for several.
+pub(super) fn is_unfit(id: &str) -> bool {
+    id.is_empty() || id.contains([BETWEEN, INSTEAD])
+}
+
 impl Intake {
     pub(super) fn new(shape: Shape, taking: Taking) -> Self {
         let mut heard = Heard::default();
@@ -163,6 +168,10 @@ impl Intake {
     pub(super) fn permission(&mut self, row: ForeignRow<'_>) {
         self.fingerprint.row("permission", row);
         let (Some(id), Some(code)) = (cell(row, 0), cell(row, 1)) else { return };
+        if is_unfit(id) {
+            self.note(AnomalyKind::UnfitId, format!("permission {id:?}"), format!("the permission {code:?}"));
+            return;
+        }
         let next = self.heard.facts.permissions.len();
         let place = self.codes.of(code).map_or(next, |known| known as usize);
         self.permissions.add(id, place);
@@ -176,6 +185,11 @@ impl Intake {
     pub(super) fn role(&mut self, row: ForeignRow<'_>) {
         self.fingerprint.row("role", row);
         let Some(id) = cell(row, 0) else { return };
+        if is_unfit(id) {
+            let name = cell(row, 1).unwrap_or_default();
+            self.note(AnomalyKind::UnfitId, format!("role {id:?}"), format!("the role {name:?}"));
+            return;
+        }
         if self.roles.of(id).is_some() {
             return;
         }
