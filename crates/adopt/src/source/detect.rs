@@ -42,7 +42,7 @@ pub fn statements(
     match system {
         System::Django => django::statements(tables, users.map(|users| users.table.as_str())),
         System::FlaskAppbuilder => flask_appbuilder::statements(tables),
-        System::Laravel => laravel::statements(tables),
+        System::Laravel => laravel::statements(tables, users),
         System::Frappe => frappe::statements(tables),
         System::Odoo => odoo::statements(tables),
         System::Tryton => tryton::statements(tables),
