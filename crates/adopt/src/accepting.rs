@@ -11,8 +11,10 @@ use std::collections::BTreeSet;
 
 /// By this name one accepts all logins that changed.
 pub const LOGINS: &str = "flag:logins";
+/// By this name one accepts that modules are on which the other system's documents do not turn on.
+pub const MODULES: &str = "flag:modules";
 /// Flags that can be accepted; there are no others.
-const FLAGS: [&str; 4] = [SUPERUSER, LOGINS, KEEP_ALL, UNNOTED];
+const FLAGS: [&str; 5] = [SUPERUSER, LOGINS, KEEP_ALL, UNNOTED, MODULES];
 /// By this name one accepts that users without an organization lose what they hold.
 pub const ORPHAN: &str = "orphan";
 /// By this name one accepts that users lose what they hold who have nothing to sign in with.
