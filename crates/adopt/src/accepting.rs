@@ -5,6 +5,7 @@ use crate::anomaly::AnomalyKind;
 use crate::mapping::Becomes;
 use crate::plan::Ground;
 use crate::proof::SUPERUSER;
+use crate::source;
 use crate::taken::{KEEP_ALL, UNNOTED};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +15,10 @@ pub const LOGINS: &str = "flag:logins";
 pub const ADDRESS: &str = "flag:address";
 /// By this name one accepts that most of the users of the run before are gone or may not sign in.
 pub const FEWER: &str = "flag:fewer";
+/// By this name one accepts that modules are on which the other system's documents do not turn on.
+pub const MODULES: &str = "flag:modules";
 /// Flags that can be accepted; there are no others.
-const FLAGS: [&str; 6] = [SUPERUSER, LOGINS, KEEP_ALL, UNNOTED, ADDRESS, FEWER];
+const FLAGS: [&str; 7] = [SUPERUSER, LOGINS, KEEP_ALL, UNNOTED, ADDRESS, FEWER, MODULES];
 /// By this name one accepts that users without an organization lose what they hold.
 pub const ORPHAN: &str = "orphan";
 /// By this name one accepts that users lose what they hold who have nothing to sign in with.
@@ -87,7 +90,15 @@ impl Ground<'_> {
     /// Roles that the mapping or what was accepted names, and that are not there: mistyped, or gone since an earlier run.
     #[must_use]
     pub fn missing_roles(&self, accepted: &BTreeSet<String>) -> BTreeSet<String> {
-        self.mapped_and_missing().chain(self.accepted_and_missing(accepted)).cloned().collect()
+        let all = self.mapped_and_missing().chain(self.accepted_and_missing(accepted));
+        all.filter(|name| self.moved(name).is_none()).cloned().collect()
+    }
+
+    /// What a missing role may be called by now: there are several of its name since, or it is the last of them.
+    pub(crate) fn moved(&self, name: &str) -> Option<String> {
+        source::moved(&self.facts.roles, name).map(|now| {
+            format!("there is no such role there, and {now:?} is: roles of one name are told apart by their ids, so say which is meant")
+        })
     }
 
     /// Accepted names of accounts and organizations of which the other system knows nothing: they may be this side's, or gone.
@@ -116,7 +127,9 @@ impl Ground<'_> {
         known: &BTreeSet<String>,
     ) -> Vec<String> {
         let unknown = self.accepted_and_missing(accepted).filter(|name| !gone.contains(*name));
-        let roles = unknown.map(|name| format!("--accept {name:?}: there is no role of this name"));
+        let no_role = || "there is no role of this name".to_owned();
+        let roles =
+            unknown.map(|name| format!("--accept {name:?}: {}", self.moved(name).unwrap_or_else(no_role)));
         let flags =
             accepted.iter().filter(|name| name.starts_with("flag:") && !FLAGS.contains(&name.as_str()));
         let flags = flags

@@ -46,11 +46,17 @@ pub enum AnomalyKind {
     OtherHolder,
     /// An account that no person signs in with.
     Program,
+    /// An id that is empty, or holds what parts ids here.
+    UnfitId,
+    /// Two groups are called by one path.
+    DuplicateGroup,
+    /// More than one kind of thing may be the users.
+    SeveralUsers,
 }
 
 impl AnomalyKind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::DuplicateLogin,
         Self::DuplicateUser,
         Self::MissingLogin,
@@ -69,6 +75,9 @@ impl AnomalyKind {
         Self::Condition,
         Self::OtherHolder,
         Self::Program,
+        Self::UnfitId,
+        Self::DuplicateGroup,
+        Self::SeveralUsers,
     ];
 
     /// What it means, and what becomes of it, of one and of several.
@@ -145,6 +154,18 @@ impl AnomalyKind {
                 "account of a program: left out, so give that program a service account",
                 "accounts of programs: they are left out, so give those programs service accounts",
             ),
+            Self::UnfitId => (
+                "id that is empty or holds a character that parts ids: give it another",
+                "ids that are empty or hold a character that parts ids: give them others",
+            ),
+            Self::DuplicateGroup => (
+                "path of two groups that give different roles: rename one of them",
+                "paths of two groups each that give different roles: rename one of each",
+            ),
+            Self::SeveralUsers => (
+                "model_type that is not the only one of users: say which counts, as model = \"NAME\" under [source.users]",
+                "several model_types of users: say which counts, as model = \"NAME\" under [source.users]",
+            ),
         }
     }
 
@@ -155,6 +176,9 @@ impl AnomalyKind {
             Self::DuplicateLogin => "duplicate logins",
             Self::DuplicateUser => "ids with two logins",
             Self::DuplicateOrganization => "duplicate organizations",
+            Self::UnfitId => "ids that cannot be told apart",
+            Self::DuplicateGroup => "duplicate groups",
+            Self::SeveralUsers => "several kinds of users",
             other => other.means(),
         }
     }
@@ -175,7 +199,15 @@ impl AnomalyKind {
     /// Whether nothing is taken over before it is mended.
     #[must_use]
     pub const fn stops(self) -> bool {
-        matches!(self, Self::DuplicateLogin | Self::DuplicateUser | Self::DuplicateOrganization)
+        matches!(
+            self,
+            Self::DuplicateLogin
+                | Self::DuplicateUser
+                | Self::DuplicateOrganization
+                | Self::UnfitId
+                | Self::DuplicateGroup
+                | Self::SeveralUsers
+        )
     }
 }
 

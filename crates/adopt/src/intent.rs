@@ -56,6 +56,7 @@ struct Making<'a> {
     facts: &'a LegacyFacts,
     catalogue: &'a Catalogue,
     universe: &'a Universe,
+    made: HashMap<Key, String>,
     faults: Vec<String>,
 }
 
@@ -82,12 +83,7 @@ impl Making<'_> {
         (place, self.universe.all(), true)
     }
 
-    fn of_role(
-        &mut self,
-        role: &LegacyRole,
-        becomes: &Becomes,
-        is_twice: bool,
-    ) -> (Place, crate::answers::Bits, bool) {
+    fn of_role(&mut self, role: &LegacyRole, becomes: &Becomes) -> (Place, crate::answers::Bits, bool) {
         match becomes {
             Becomes::Role(key) => self.shipped(&format!("roles.{:?}", role.name), key),
             Becomes::Nothing | Becomes::Unknown => (Place::default(), self.universe.none(), false),
@@ -100,11 +96,16 @@ impl Making<'_> {
             }
             Becomes::Own => {
                 let bits = of_set(self.facts, self.universe, role.permissions);
-                let words = if is_twice { format!("{} {}", role.name, role.id) } else { role.name.clone() };
-                let Some(key) = naming::role_key(&words) else {
+                let Some(key) = naming::role_key(&role.name) else {
                     self.faults.push(format!("roles.{:?}: no key can be made of its name", role.name));
                     return (Place::default(), self.universe.none(), false);
                 };
+                if let Some(other) = self.made.insert(key.clone(), role.name.clone()) {
+                    self.faults.push(format!(
+                        "roles.{:?} and {other:?} would both become the role {key}: rename one of them there",
+                        role.name
+                    ));
+                }
                 let codes = bits.iter().filter_map(|place| self.universe.code(place));
                 let own = OwnRole {
                     key: key.clone(),
@@ -145,11 +146,7 @@ impl Intent {
     /// What a mapping comes to.
     #[must_use]
     pub fn new(facts: &LegacyFacts, mapping: &Mapping, catalogue: &Catalogue, universe: &Universe) -> Self {
-        let mut making = Making { facts, catalogue, universe, faults: Vec::new() };
-        let mut named: HashMap<&str, u32> = HashMap::new();
-        for role in &facts.roles {
-            *named.entry(role.name.as_str()).or_default() += 1;
-        }
+        let mut making = Making { facts, catalogue, universe, made: HashMap::new(), faults: Vec::new() };
         let (mut roles, mut bits, mut over_all, mut unmapped) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for role in &facts.roles {
@@ -157,8 +154,7 @@ impl Intent {
             if *becomes == Becomes::Unknown && !unmapped.contains(&role.name) {
                 unmapped.push(role.name.clone());
             }
-            let is_twice = named.get(role.name.as_str()).is_some_and(|times| *times > 1);
-            let (place, gives, is_over_all) = making.of_role(role, becomes, is_twice);
+            let (place, gives, is_over_all) = making.of_role(role, becomes);
             roles.push(place);
             bits.push(gives);
             over_all.push(is_over_all);

@@ -74,6 +74,8 @@ pub struct OneOrganization {
 #[derive(Deserialize)]
 struct SourceForm {
     system: System,
+    #[serde(default)]
+    schema: Option<String>,
     #[serde(flatten)]
     tables: BTreeMap<String, toml::Value>,
 }
@@ -97,6 +99,8 @@ struct Form {
 pub struct Mapping {
     /// Which system it is.
     pub system: System,
+    /// The schema that its tables stand in, where several have tables of these names.
+    pub schema: Option<String>,
     /// Where its tables stand, for a system of one's own.
     pub tables: Option<NamedTables>,
     /// The organization of a system that has none.
@@ -151,8 +155,11 @@ pub fn parse(text: &str) -> Result<Mapping, Vec<MappingFault>> {
         None
     } else {
         let table = toml::Table::from_iter(form.source.tables);
-        match table.try_into() {
-            Ok(tables) => Some(tables),
+        match table.try_into::<NamedTables>() {
+            Ok(tables) => {
+                faults.extend(tables.unfit(form.source.system).map(|what| fault("source.users", what)));
+                Some(tables)
+            }
             Err(flaw) => {
                 faults.push(fault("source", flaw.to_string()));
                 None
@@ -162,6 +169,7 @@ pub fn parse(text: &str) -> Result<Mapping, Vec<MappingFault>> {
     if faults.is_empty() {
         Ok(Mapping {
             system: form.source.system,
+            schema: form.source.schema,
             tables,
             organization: form.organization,
             superuser,
@@ -225,6 +233,7 @@ pub fn propose(
     let organization = one.map(|key| OneOrganization { key, name: "Company".to_owned() });
     Mapping {
         system,
+        schema: None,
         tables,
         organization,
         // What a flag of one's own system allows nobody knows but its people; that of a framework is documented as everything it knows.
@@ -266,6 +275,9 @@ pub fn print(mapping: &Mapping, facts: &LegacyFacts) -> String {
     let _ = writeln!(out, "modules = {rule}\n\n[source]");
     let system = toml::Value::try_from(mapping.system).map(|value| value.to_string()).unwrap_or_default();
     let _ = writeln!(out, "system = {system}");
+    if let Some(schema) = &mapping.schema {
+        let _ = writeln!(out, "schema = {}", quoted(schema));
+    }
     if let Some(tables) = &mapping.tables
         && let Ok(text) = toml::to_string(&BTreeMap::from([("source", tables)]))
     {
@@ -387,5 +399,16 @@ mod tests {
         assert!(told[1].starts_with("roles.\"a\": the key of a role"), "{told:?}");
         assert!(parse("[source]\nsystem = \"unheard_of\"").is_err());
         assert!(parse("[source]\nsystem = \"django\"\nsurprise = 1").is_err());
+        let users =
+            |system: &str| format!("[source]\nsystem = \"{system}\"\n[source.users]\ntable = \"people\"");
+        assert_eq!(parse(&users("django")).unwrap().tables.unwrap().users.table, "people");
+        let class = "model = 'App\\Models\\User'";
+        let laravel = parse(&format!("{}\n{class}", users("laravel"))).unwrap();
+        assert_eq!(laravel.tables.unwrap().users.model.as_deref(), Some("App\\Models\\User"));
+        assert!(parse(&format!("{}\n{class}", users("django"))).is_err());
+        assert_eq!(
+            parse(&users("role_column")).unwrap_err()[0].to_string(),
+            "source.users: missing field `id`"
+        );
     }
 }

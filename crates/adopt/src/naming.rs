@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 pub const MODULE: &str = "adopted";
 /// The middle word of permissions that name no thing.
 const NO_THING: &str = "system";
+/// How many letters of a sum are added.
+const SUM: usize = 8;
 /// Most letters of a name that are kept.
 const KEPT_MAX: usize = 48;
 
@@ -24,12 +26,21 @@ fn word(name: &str) -> String {
         word.insert_str(0, "x_");
     }
     word.truncate(KEPT_MAX);
-    if word == name {
+    // What looks like a word with a sum gets one of its own.
+    if word == name && !ends_like_sum(name) {
         return word;
     }
-    let sum = Sha256::digest(name.as_bytes());
-    let sum: String = sum.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{}_{sum}", word.trim_end_matches('_'))
+    format!("{}_{}", word.trim_end_matches('_'), sum(name))
+}
+
+/// The first letters of a sum.
+fn sum(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(SUM / 2).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn ends_like_sum(name: &str) -> bool {
+    let is_hex = |end: &str| end.len() == SUM && end.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+    name.rsplit_once('_').is_some_and(|(_, end)| is_hex(end))
 }
 
 /// The code that a permission of the other system becomes: what stands before its last dot is the thing, what stands after it the action.
@@ -63,11 +74,11 @@ pub fn organization_key(name: &str, id: &str, is_taken: impl Fn(&str) -> bool) -
     let word =
         if word.starts_with(|first: char| first.is_ascii_lowercase()) { word } else { format!("org-{word}") };
     let first = word.trim_end_matches('-');
-    let sum: String =
-        Sha256::digest(id.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let candidates = [first.to_owned(), format!("{first}-{}", plain(id)), format!("{first}-{sum}")];
-    let key = candidates.iter().find(|key| Key::is_valid(key) && !key.ends_with('-') && !is_taken(key))?;
-    key.parse().ok()
+    let sum = sum(id);
+    let named = [first.to_owned(), format!("{first}-{}", plain(id)), format!("{first}-{sum}")];
+    let numbered = (2..u32::MAX).map(|times| format!("{first}-{sum}-{times}"));
+    let is_free = |key: &String| Key::is_valid(key) && !key.ends_with('-') && !is_taken(key);
+    named.into_iter().chain(numbered).find(is_free)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -87,6 +98,9 @@ mod tests {
         assert_eq!(odd, "org-a-b");
         assert!(key("x", "😀", &["x"]).starts_with("x-"));
         assert_eq!(key(&"y".repeat(300), "1", &[]).len(), 48);
+        // Others may be called like what would be made; a run once failed over a key that was empty.
+        let made = key("x", "1", &["x", "x-1"]);
+        assert_eq!(key("x", "1", &["x", "x-1", &made]), format!("{made}-2"));
     }
 
     #[test]
@@ -107,6 +121,7 @@ mod tests {
             "",
             ".",
             "_._",
+            "auth.add_group_0123abcd",
         ];
         let different: BTreeSet<String> = odd.iter().map(|text| code(text)).collect();
         assert_eq!(different.len(), odd.len(), "{different:?}");
@@ -114,5 +129,9 @@ mod tests {
         assert_ne!(code(&long), code(&format!("{long}x")));
         assert!(role_key("Änderungs-Manager 😀").is_some());
         assert_ne!(role_key("admin"), role_key("Admin"));
+        // A role that was called as another's key is made up once stood for both.
+        let made = role_key("Boss").unwrap();
+        let (_, looks_so) = made.as_str().split_once('_').unwrap();
+        assert_ne!(role_key(looks_so).unwrap(), made);
     }
 }

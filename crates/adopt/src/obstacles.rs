@@ -1,6 +1,6 @@
 //! What keeps a plan from being carried out, each with what to do about it.
 
-use crate::accepting::{CONDITION, MISSING_LOGIN, ORPHAN, UNFIT_LOGIN};
+use crate::accepting::{CONDITION, MISSING_LOGIN, MODULES, ORPHAN, UNFIT_LOGIN};
 use crate::plan::{Plan, more};
 use crate::proof::{Difference, OVER_ALL};
 use charter_kernel::count;
@@ -39,6 +39,9 @@ impl Plan {
         all.extend(self.unseen_obstacles());
         all.extend(self.left_out_obstacles());
         all.extend(self.over_all.obstacle(self.follows.is_some()));
+        if !self.opened.is_none() && !self.accepted.contains(MODULES) {
+            all.push(self.opened.obstacle());
+        }
         all.extend(self.here_already());
         all.extend(self.taken.obstacles(people(&self.approved_by) >= APPROVERS));
         if people(&self.approved_by) < APPROVERS {
@@ -158,7 +161,11 @@ impl Plan {
         let lifted = (self.lifted > 0 && self.accepted.contains(CONDITION)).then(|| {
             count::counted(self.lifted, "rule on records or fields goes", "rules on records or fields go")
         });
-        let what: Vec<String> = over_all.into_iter().chain(lifted).collect();
+        let opened = (!self.opened.is_none() && self.accepted.contains(MODULES)).then(|| {
+            let get = count::counted(self.opened.organizations, "organization gets", "organizations get");
+            format!("{get} modules that the other system's documents do not give")
+        });
+        let what: Vec<String> = over_all.into_iter().chain(lifted).chain(opened).collect();
         (!what.is_empty()).then(|| {
             format!("{}: that wants two people by name, --approved-by NAME twice", what.join(", and "))
         })

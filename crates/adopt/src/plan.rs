@@ -6,7 +6,7 @@ use crate::change::{ChangeCounts, is_none};
 use crate::facts::{LegacyFacts, LegacyRole, LegacyUser, NONE};
 use crate::intent::Intent;
 use crate::mapping::{self, Becomes, Mapping};
-use crate::modules::Modules;
+use crate::modules::{Modules, Opened};
 use crate::named::Named;
 use crate::over_all::OverAll;
 use crate::proof::{Beyond, Difference, Judge, OVER_ALL, Over, SUPERUSER, Verdict};
@@ -129,6 +129,9 @@ pub struct Plan {
     /// Who would get all of the installation.
     #[serde(default, skip_serializing_if = "OverAll::is_none")]
     pub over_all: OverAll,
+    /// Organizations that the mapping gives modules which the other system's documents do not give them.
+    #[serde(default, skip_serializing_if = "Opened::is_none")]
+    pub opened: Opened,
     /// Roles nobody has said anything of.
     pub unmapped: Vec<String>,
     /// Roles that the mapping or what was accepted names, that were there when an earlier run was planned, and are there no more.
@@ -458,9 +461,13 @@ impl<'a> Ground<'a> {
             format!("the role {name:?} has a name by which something else is accepted: rename it there")
         }));
         // A role that went meanwhile does no harm; a name that was mistyped does.
-        faults.extend(self.mapped_and_missing().filter(|name| !gone.contains(*name)).map(|name| {
-            format!("roles.{name:?}: there is no such role there; take the line out of the mapping, or mend its name")
-        }));
+        let mistyped =
+            || "there is no such role there; take the line out of the mapping, or mend its name".to_owned();
+        faults.extend(
+            self.mapped_and_missing()
+                .filter(|name| !gone.contains(*name))
+                .map(|name| format!("roles.{name:?}: {}", self.moved(name).unwrap_or_else(mistyped))),
+        );
         faults
     }
 }

@@ -1,22 +1,32 @@
 //! Django's `auth`: groups and permissions of a user add up, an inactive user has nothing, a superuser has every row, stale ones too.
 //! The table of users may be the project's own.
 
-use super::statements::{Statements, Tables, Wanted};
+use super::statements::{Statements, Tables, Wanted, whole};
 use charter_db::foreign::ForeignTable;
 
-/// The table of users: the one that is named, Django's own, or the project's, from which links of groups and permissions lead.
+/// The links of a table of users, which Django names after it.
+const LINKS: [&str; 2] = ["groups", "user_permissions"];
+
+/// The table of users: the one that is named, or the only one from which links of groups and permissions lead. Where several have them, one is
+/// a leftover, and its rows say nothing.
 pub fn users<'a>(tables: &Tables<'a>, named: Option<&str>) -> Result<&'a ForeignTable, Wanted> {
     if let Some(name) = named {
         return tables.need(name);
     }
-    if tables.find("auth_user").is_some() {
-        return tables.need("auth_user");
-    }
     let is_user = |table: &&ForeignTable| {
-        let link = |ending: &str| tables.find(&format!("{}_{ending}", table.name)).is_some();
-        table.column("password").is_some() && link("groups") && link("user_permissions")
+        let has = |ending: &&str| tables.beside(table, &format!("{}_{ending}", table.name)).is_some();
+        table.column("password").is_some() && LINKS.iter().all(has)
     };
-    tables.all().find(is_user).ok_or_else(|| Wanted::Table("auth_user".to_owned()))
+    let found: Vec<&'a ForeignTable> = tables.all().filter(is_user).collect();
+    match found.as_slice() {
+        [] => tables.need("auth_user"),
+        [one] => tables.need(&whole(one)),
+        several => Err(Wanted::Unfit(format!(
+            "several tables of users are there ({}): say in the mapping which one the project uses (AUTH_USER_MODEL), as table = \"NAME\" under \
+             [source.users]",
+            several.iter().map(|table| whole(table)).collect::<Vec<String>>().join(", ")
+        ))),
+    }
 }
 
 /// What is asked. A project with a user model of its own names its table.
@@ -26,8 +36,8 @@ pub fn statements(tables: &Tables<'_>, named: Option<&str>) -> Result<Statements
     let types = tables.need("django_content_type")?;
     let group_permissions = tables.need("auth_group_permissions")?;
     // Django names the links of a user model after its table, and the column after the model.
-    let user_groups = tables.need(&format!("{}_groups", users.name))?;
-    let user_permissions = tables.need(&format!("{}_user_permissions", users.name))?;
+    let user_groups = tables.need_beside(users, &format!("{}_groups", users.name))?;
+    let user_permissions = tables.need_beside(users, &format!("{}_user_permissions", users.name))?;
     let owner = |link: &ForeignTable, other: &str| {
         let found = link.columns.iter().find(|column| column.name != "id" && column.name != other);
         found

@@ -12,7 +12,7 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
     let user_roles = tables.need("ab_user_role")?;
     let id = tables.plain(users, "u", "id")?;
     // A role by a group is a role; the same one twice is one.
-    let holds = match (tables.find("ab_user_group"), tables.find("ab_group_role")) {
+    let holds = match (tables.find("ab_user_group")?, tables.find("ab_group_role")?) {
         (Some(user_groups), Some(group_roles)) => format!(
             "(select user_id, role_id from {} union select g.user_id, r.role_id from {} g join {} r on r.group_id = g.group_id)",
             tables.name(user_roles)?,
@@ -30,11 +30,11 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
         tables.orphans(held, "permission_view_id", pairs, "id")?,
         tables.orphans(held, "role_id", roles, "id")?,
     ];
-    if let (Some(link), Some(groups)) = (tables.find("ab_user_group"), tables.find("ab_group")) {
+    if let (Some(link), Some(groups)) = (tables.find("ab_user_group")?, tables.find("ab_group")?) {
         orphans.push(tables.orphans(link, "user_id", users, "id")?);
         orphans.push(tables.orphans(link, "group_id", groups, "id")?);
     }
-    if let (Some(link), Some(groups)) = (tables.find("ab_group_role"), tables.find("ab_group")) {
+    if let (Some(link), Some(groups)) = (tables.find("ab_group_role")?, tables.find("ab_group")?) {
         orphans.push(tables.orphans(link, "group_id", groups, "id")?);
         orphans.push(tables.orphans(link, "role_id", roles, "id")?);
     }

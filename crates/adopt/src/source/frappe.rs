@@ -101,8 +101,8 @@ fn allowed(
 /// All rules: the project's own, and the standard ones of types without them.
 fn rules(tables: &Tables<'_>) -> Result<String, Wanted> {
     let standard = tables.need("tabDocPerm")?;
-    let types = tables.find("tabDocType").filter(|it| it.is_readable);
-    let (only, mut rules) = match tables.find("tabCustom DocPerm") {
+    let types = tables.find("tabDocType")?.filter(|it| it.is_readable);
+    let (only, mut rules) = match tables.find("tabCustom DocPerm")? {
         Some(custom) => {
             let custom = tables.need(&custom.name)?;
             let (parent, own) = (tables.word(standard, "d", "parent")?, tables.word(custom, "c", "parent")?);
@@ -126,7 +126,7 @@ fn findings(tables: &Tables<'_>) -> Result<Vec<(AnomalyKind, String)>, Wanted> {
         ("tabUser Permission", "allow", "for_value", "sees only this "),
         ("tabDocShare", "share_doctype", "share_name", "was shown this "),
     ] {
-        let Some(found) = tables.find(table) else { continue };
+        let Some(found) = tables.find(table)? else { continue };
         let found = tables.need(&found.name)?;
         all.push((
             AnomalyKind::Condition,
@@ -146,7 +146,7 @@ fn findings(tables: &Tables<'_>) -> Result<Vec<(AnomalyKind, String)>, Wanted> {
 
 /// The hash of a user's password, which stands in a table of its own: what is joined, and the column.
 fn password(tables: &Tables<'_>, user: &str) -> Result<(String, String), Wanted> {
-    let Some(auth) = tables.find("__Auth").filter(|it| it.is_readable) else {
+    let Some(auth) = tables.find("__Auth")?.filter(|it| it.is_readable) else {
         return Ok((String::new(), "null".to_owned()));
     };
     let join = format!(

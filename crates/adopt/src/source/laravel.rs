@@ -1,6 +1,7 @@
 //! spatie/laravel-permission: roles and permissions of models, by guard. Where a project uses teams, a team is an organization, and a user
 //! is in it who holds something there; a role of one team counts in that team alone. Models other than users are left out.
 
+use super::named::UserColumns;
 use super::statements::{Statements, Tables, Wanted};
 use crate::anomaly::AnomalyKind;
 use charter_db::foreign::ForeignTable;
@@ -17,10 +18,16 @@ struct Link<'a> {
     held: &'static str,
     key: &'static str,
     team: Option<String>,
+    model: Option<&'a str>,
 }
 
 impl<'a> Link<'a> {
-    fn find(tables: &Tables<'a>, name: &str, held: &'static str) -> Result<Self, Wanted> {
+    fn find(
+        tables: &Tables<'a>,
+        name: &str,
+        held: &'static str,
+        model: Option<&'a str>,
+    ) -> Result<Self, Wanted> {
         let table = tables.need(name)?;
         let key = ["model_id", "model_uuid"].into_iter().find(|key| table.column(key).is_some());
         let key = key.unwrap_or("model_id");
@@ -35,12 +42,15 @@ impl<'a> Link<'a> {
                 )));
             }
         };
-        Ok(Self { table, held, key, team })
+        Ok(Self { table, held, key, team, model })
     }
 
-    /// Whether a row is of a user: by the name of the class, or by the short name of a morph map.
+    /// Whether a row is of a user: by the word that was named, by the name of the class, or by the short name of a morph map.
     fn is_user(&self, tables: &Tables<'_>) -> Result<String, Wanted> {
         let kind = tables.plain(self.table, "l", "model_type")?;
+        if let Some(model) = self.model {
+            return Ok(format!("{kind} = '{}'", model.replace('\'', "''")));
+        }
         let ending = "\\User";
         Ok(format!(
             "(lower({kind}) in ('user', 'users') or substr({kind}, length({kind}) - {}) = '{ending}')",
@@ -75,6 +85,16 @@ impl<'a> Link<'a> {
         ))
     }
 
+    /// What stands at the rows of users.
+    fn kinds(&self, tables: &Tables<'_>) -> Result<String, Wanted> {
+        Ok(format!(
+            "select {} as kind from {} l where {}",
+            tables.text(self.table, "l", "model_type")?,
+            tables.name(self.table)?,
+            self.is_user(tables)?
+        ))
+    }
+
     fn others(&self, tables: &Tables<'_>) -> Result<(AnomalyKind, String), Wanted> {
         let kind = tables.text(self.table, "l", "model_type")?;
         Ok((
@@ -87,6 +107,15 @@ impl<'a> Link<'a> {
             ),
         ))
     }
+}
+
+/// The words that could be those of users, where there are several: two classes may have the same numbers, and are not the same people.
+fn several(tables: &Tables<'_>, roles: &Link<'_>, permissions: &Link<'_>) -> Result<String, Wanted> {
+    let kinds = format!("({} union all {})", roles.kinds(tables)?, permissions.kinds(tables)?);
+    Ok(format!(
+        "select 'model_type ' || k.kind, 'rows: ' || count(*) from {kinds} k \
+         where (select count(distinct m.kind) from {kinds} m) > 1 group by k.kind order by 1"
+    ))
 }
 
 /// A role of a team counts in that team alone.
@@ -111,7 +140,7 @@ fn organizations(
     roles: &Link<'_>,
     permissions: &Link<'_>,
 ) -> Result<String, Wanted> {
-    if let Some(teams) = tables.find("teams").filter(|it| it.is_readable && it.column("name").is_some()) {
+    if let Some(teams) = tables.find("teams")?.filter(|it| it.is_readable && it.column("name").is_some()) {
         return Ok(format!(
             "select {}, {}, null, 'true' from {} t order by 1",
             tables.text(teams, "t", "id")?,
@@ -133,12 +162,13 @@ fn organizations(
     ))
 }
 
-/// What is asked.
-pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
-    let users = tables.need("users")?;
+/// What is asked. A project names its table of users where it is called otherwise, and the word of their class where there are several.
+pub fn statements(tables: &Tables<'_>, named: Option<&UserColumns>) -> Result<Statements, Wanted> {
+    let users = tables.need(named.map_or("users", |named| &named.table))?;
+    let model = named.and_then(|named| named.model.as_deref());
     let (roles, permissions) = (tables.need("roles")?, tables.need("permissions")?);
-    let user_roles = Link::find(tables, "model_has_roles", "role_id")?;
-    let user_permissions = Link::find(tables, "model_has_permissions", "permission_id")?;
+    let user_roles = Link::find(tables, "model_has_roles", "role_id", model)?;
+    let user_permissions = Link::find(tables, "model_has_permissions", "permission_id", model)?;
     let role_permissions = tables.need("role_has_permissions")?;
     if user_roles.team != user_permissions.team {
         return Err(Wanted::Unfit("roles and permissions of users name their teams differently".to_owned()));
@@ -204,7 +234,11 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
             tables.orphans(role_permissions, "role_id", roles, "id")?,
             tables.orphans(role_permissions, "permission_id", permissions, "id")?,
         ],
-        findings: vec![user_roles.others(tables)?, user_permissions.others(tables)?],
+        findings: vec![
+            (AnomalyKind::SeveralUsers, several(tables, &user_roles, &user_permissions)?),
+            user_roles.others(tables)?,
+            user_permissions.others(tables)?,
+        ],
         ..Statements::default()
     })
 }

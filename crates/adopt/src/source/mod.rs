@@ -16,7 +16,7 @@ mod tryton;
 mod unseen;
 
 pub use detect::{detect, proposed, statements};
-pub use intake::{EachUser, Heard, LoginRule, Passing, Taking};
+pub use intake::{EachUser, Heard, LoginRule, Passing, Taking, moved};
 pub use named::{LinkColumns, NameColumns, NamedTables, OrganizationColumns, UserColumns};
 pub use read::read;
 pub use statements::{BETWEEN, LONG_TRANSACTIONS, ReadError, Statements, Tables, Wanted};

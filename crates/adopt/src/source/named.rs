@@ -1,5 +1,6 @@
 //! Where a system of one's own keeps its users and roles: names of tables and columns, as the mapping file says or as they were found.
 
+use super::System;
 use super::statements::{Statements, Tables, Wanted};
 use charter_db::foreign::ForeignTable;
 use serde::{Deserialize, Serialize};
@@ -10,9 +11,11 @@ use serde::{Deserialize, Serialize};
 pub struct UserColumns {
     /// The table.
     pub table: String,
-    /// Its key.
+    /// Its key; a framework's is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// What users sign in with.
+    /// What users sign in with; of a framework it is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub login: String,
     /// Their shown name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,6 +35,9 @@ pub struct UserColumns {
     /// The hash of their password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    /// What Laravel's `model_type` says of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 /// Columns of the table of organizations.
@@ -131,6 +137,20 @@ fn joined(
 }
 
 impl NamedTables {
+    /// What is wrong with what is said of users, by the system they are of.
+    #[must_use]
+    pub fn unfit(&self, system: System) -> Option<&'static str> {
+        match system {
+            System::RoleColumn | System::RoleTables if self.users.id.is_empty() => Some("missing field `id`"),
+            System::RoleColumn | System::RoleTables if self.users.login.is_empty() => {
+                Some("missing field `login`")
+            }
+            System::Laravel => None,
+            _ if self.users.model.is_some() => Some("`model` is the model_type of Laravel alone"),
+            _ => None,
+        }
+    }
+
     fn orphans(&self, tables: &Tables<'_>) -> Result<Vec<String>, Wanted> {
         let mut all = Vec::new();
         let users: (&str, &str) = (&self.users.table, &self.users.id);

@@ -24,7 +24,7 @@ fn group_name(tables: &Tables<'_>, groups: &ForeignTable) -> Result<String, Want
         }
         false => tables.text(groups, "g", "name")?,
     };
-    let Some(names) = tables.find("ir_model_data") else { return Ok(shown) };
+    let Some(names) = tables.find("ir_model_data")? else { return Ok(shown) };
     let names = tables.need(&names.name)?;
     Ok(format!(
         "coalesce((select min({} || '.' || {}) from {} x where {} = 'res.groups' and {} = {}), {shown})",
@@ -39,7 +39,7 @@ fn group_name(tables: &Tables<'_>, groups: &ForeignTable) -> Result<String, Want
 
 /// The shown name of a user, which stands at the partner: what is joined, and the column.
 fn shown_name(tables: &Tables<'_>, users: &ForeignTable) -> Result<(String, String), Wanted> {
-    let partners = tables.find("res_partner").filter(|it| it.is_readable);
+    let partners = tables.find("res_partner")?.filter(|it| it.is_readable);
     let (Some(partners), Some(_)) = (partners, users.column("partner_id")) else {
         return Ok((String::new(), "null".to_owned()));
     };
@@ -54,7 +54,7 @@ fn shown_name(tables: &Tables<'_>, users: &ForeignTable) -> Result<(String, Stri
 
 /// Rules of records, which narrow what is said of their model.
 fn rules(tables: &Tables<'_>, models: &ForeignTable) -> Result<Vec<(AnomalyKind, String)>, Wanted> {
-    let Some(rules) = tables.find("ir_rule") else { return Ok(Vec::new()) };
+    let Some(rules) = tables.find("ir_rule")? else { return Ok(Vec::new()) };
     let rules = tables.need(&rules.name)?;
     let is_on = match rules.column("active") {
         Some(_) => tables.is_true(rules, "r", "active")?,

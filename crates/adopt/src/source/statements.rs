@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 
 /// Between ids that one column holds.
 pub const BETWEEN: char = '\u{1f}';
+/// What stands for it within an id that holds it: no id that counts has either.
+pub(super) const INSTEAD: char = '\u{1d}';
 
 /// How many transactions have been open there for more than ten minutes (PostgreSQL).
 pub const LONG_TRANSACTIONS: &str = "select count(*)::text from pg_stat_activity where xact_start < now() - interval '10 minutes' \
@@ -55,6 +57,13 @@ impl Statements {
 pub enum Wanted {
     /// A table is not there.
     Table(String),
+    /// Several schemas have a table of this name.
+    Several {
+        /// The name.
+        table: String,
+        /// The tables, each with its schema.
+        candidates: Vec<String>,
+    },
     /// A table has no such column.
     Column {
         /// The table.
@@ -72,6 +81,12 @@ impl std::fmt::Display for Wanted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Table(table) => write!(f, "there is no table {table}: name the right one under [source]"),
+            Self::Several { table, candidates } => write!(
+                f,
+                "there are several tables {table} ({}): write schema.table in the mapping, or under [source] the schema that all of them stand in, \
+                 as schema = \"NAME\"",
+                candidates.join(", ")
+            ),
             Self::Column { table, column } => {
                 write!(f, "the table {table} has no column {column}: name the right one under [source]")
             }
@@ -87,22 +102,37 @@ impl std::fmt::Display for Wanted {
 pub struct Tables<'a> {
     foreign: &'a Foreign,
     all: Vec<&'a ForeignTable>,
+    home: Option<&'a ForeignTable>,
+}
+
+/// The name of a table with its schema, where the engine has any.
+#[must_use]
+pub fn whole(table: &ForeignTable) -> String {
+    if table.schema.is_empty() { table.name.clone() } else { format!("{}.{}", table.schema, table.name) }
 }
 
 /// Tables that together are of no other system than Charter, which may live in a schema of the same database.
 const OURS: [&str; 2] = ["organization_revisions", "adoption_runs"];
 
 impl<'a> Tables<'a> {
-    /// Looks among these; a schema that is Charter's own is left out.
-    pub fn new(foreign: &'a Foreign, all: &'a [ForeignTable]) -> Self {
+    /// Looks among these, or among those of one schema; a schema that is Charter's own is left out.
+    pub fn new(foreign: &'a Foreign, all: &'a [ForeignTable], schema: Option<&str>) -> Self {
         let has = |schema: &str, name: &str| all.iter().any(|it| it.schema == schema && it.name == name);
         let ours: BTreeSet<&str> = all
             .iter()
             .filter(|table| table.name == OURS[0] && OURS.iter().all(|name| has(&table.schema, name)))
             .map(|table| table.schema.as_str())
             .collect();
-        let all = all.iter().filter(|table| !ours.contains(table.schema.as_str())).collect();
-        Self { foreign, all }
+        let is_meant = |table: &&ForeignTable| schema.is_none_or(|schema| table.schema == schema);
+        let is_theirs = |table: &&ForeignTable| !ours.contains(table.schema.as_str());
+        let all = all.iter().filter(is_theirs).filter(is_meant).collect();
+        Self { foreign, all, home: None }
+    }
+
+    /// The same for a system whose tables all stand beside one of them.
+    pub fn around(&self, name: &str) -> Result<Self, Wanted> {
+        let home = self.find(name)?.ok_or_else(|| Wanted::Table(name.to_owned()))?;
+        Ok(Self { foreign: self.foreign, all: self.all.clone(), home: Some(home) })
     }
 
     /// All of them.
@@ -110,18 +140,42 @@ impl<'a> Tables<'a> {
         self.all.iter().copied()
     }
 
-    /// A table by its name, or by schema and name.
-    pub fn find(&self, name: &str) -> Option<&'a ForeignTable> {
-        let whole = |table: &&ForeignTable| format!("{}.{}", table.schema, table.name) == name;
-        let exact = |table: &&ForeignTable| table.name == name;
-        let public = |table: &&ForeignTable| table.name == name && table.schema == "public";
-        self.all().find(public).or_else(|| self.all().find(exact)).or_else(|| self.all().find(whole))
+    /// A table by its name, or by schema and name. Which of several is meant nobody guesses, not even that one of them stands in `public`.
+    pub fn find(&self, name: &str) -> Result<Option<&'a ForeignTable>, Wanted> {
+        let is_it = |table: &&ForeignTable| table.name == name || whole(table) == name;
+        let found: Vec<&'a ForeignTable> = self.all().filter(is_it).collect();
+        match found.as_slice() {
+            [] => Ok(None),
+            [one] => match self.home.filter(|home| home.schema != one.schema) {
+                None => Ok(Some(one)),
+                Some(home) => Err(Wanted::Unfit(format!(
+                    "{} and {} stand in two schemas: write under [source] the one of all tables of this system, as schema = \"NAME\"",
+                    whole(home),
+                    whole(one)
+                ))),
+            },
+            several => Err(Wanted::Several {
+                table: name.to_owned(),
+                candidates: several.iter().map(|table| whole(table)).collect(),
+            }),
+        }
     }
 
     /// A table that must be there and readable.
     pub fn need(&self, name: &str) -> Result<&'a ForeignTable, Wanted> {
-        let table = self.find(name).ok_or_else(|| Wanted::Table(name.to_owned()))?;
+        let table = self.find(name)?.ok_or_else(|| Wanted::Table(name.to_owned()))?;
         if table.is_readable { Ok(table) } else { Err(Wanted::Privilege(name.to_owned())) }
+    }
+
+    /// The table of this name in the schema of another one.
+    pub fn beside(&self, table: &ForeignTable, name: &str) -> Option<&'a ForeignTable> {
+        self.all().find(|it| it.schema == table.schema && it.name == name)
+    }
+
+    /// The same of one that must be there and readable.
+    pub fn need_beside(&self, table: &ForeignTable, name: &str) -> Result<&'a ForeignTable, Wanted> {
+        let found = self.beside(table, name).ok_or_else(|| Wanted::Table(name.to_owned()))?;
+        if found.is_readable { Ok(found) } else { Err(Wanted::Privilege(whole(found))) }
     }
 
     /// A column of a table that must be there, as a text to be put into a statement; `alias` is the table's there.
@@ -164,9 +218,11 @@ impl<'a> Tables<'a> {
         Ok(format!("{alias}.{}", quoted(&found.name).map_err(|_| missing())?))
     }
 
-    /// Texts of several rows in one column, to be put into a statement.
+    /// Texts of several rows in one column, to be put into a statement. A text that holds what stands between them stays one, and is no id.
     pub fn joined(&self, text: &str) -> String {
-        self.foreign.joined(text, u32::from(BETWEEN))
+        let of = |separator: char| self.foreign.character(u32::from(separator));
+        let one = format!("replace({text}, {}, {})", of(BETWEEN), of(INSTEAD));
+        self.foreign.joined(&one, u32::from(BETWEEN))
     }
 
     /// What stands between ids that one column holds, to be put into a statement.

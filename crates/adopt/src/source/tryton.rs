@@ -115,7 +115,7 @@ impl Found<'_> {
 
     fn findings(&self, tables: &Tables<'_>) -> Result<Vec<(AnomalyKind, String)>, Wanted> {
         let mut all = Vec::new();
-        if let Some(rules) = tables.find("ir_rule_group") {
+        if let Some(rules) = tables.find("ir_rule_group")? {
             let rules = tables.need(&rules.name)?;
             let (join, model) = model_of(tables, rules, "r", self.models)?;
             all.push((
@@ -128,7 +128,7 @@ impl Found<'_> {
                 ),
             ));
         }
-        if let Some(fields) = tables.find("ir_model_field_access") {
+        if let Some(fields) = tables.find("ir_model_field_access")? {
             let fields = tables.need(&fields.name)?;
             all.push((
                 AnomalyKind::Condition,

@@ -1,8 +1,10 @@
 //! Django and Flask-AppBuilder make their own tables and say themselves what everybody may do; Charter agrees with each answer.
 
-use crate::shared::{may, read};
+use crate::shared::{made, may, read, refused, rule};
 use charter_adopt::anomaly::AnomalyKind;
-use charter_adopt::source::{Heard, System};
+use charter_adopt::mapping;
+use charter_adopt::source::{self, Heard, LoginRule, System, Tables};
+use charter_db::foreign::Foreign;
 use charter_testkit::{both_engines, database::TestDatabase};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +49,33 @@ both_engines!(django_and_charter_agree_on_every_user_and_permission, async |data
     assert_eq!(heard.anomalies.count(AnomalyKind::Orphan), 0);
     let again = read(&url.0, System::Django).await.unwrap();
     assert_eq!(heard.fingerprint, again.fingerprint);
+});
+
+const LEFTOVER: &str = "create table auth_permission (id int, codename varchar(80), content_type_id int); create table auth_group (id int, name varchar(80));
+    create table django_content_type (id int, app_label varchar(80)); create table auth_group_permissions (group_id int, permission_id int);
+    create table auth_user (id int, username varchar(80), password varchar(80), is_active boolean, is_superuser boolean);
+    create table auth_user_groups (user_id int, group_id int); create table auth_user_user_permissions (user_id int, permission_id int);
+    create table accounts_user (id int, email varchar(80), password varchar(80), is_active boolean, is_superuser boolean);
+    create table accounts_user_groups (user_id int, group_id int); create table accounts_user_user_permissions (user_id int, permission_id int);
+    insert into auth_user values (1, 'old', 'x', true, true); insert into accounts_user values (1, 'ann', 'x', true, false);";
+
+both_engines!(a_leftover_table_of_users_is_not_taken_for_the_projects_own, async |database: TestDatabase| {
+    made(&database, LEFTOVER).await;
+    let told = refused(&database, System::Django).await.to_string();
+    assert!(
+        told.contains("(accounts_user, auth_user)")
+            || told.contains("(public.accounts_user, public.auth_user)"),
+        "{told}"
+    );
+    let mapping =
+        mapping::parse("[source]\nsystem = \"django\"\n[source.users]\ntable = \"accounts_user\"").unwrap();
+    let mut foreign = Foreign::open(&database.options().url).await.unwrap();
+    let all = foreign.tables().await.unwrap();
+    let tables = Tables::new(&foreign, &all, None);
+    let statements = source::statements(&tables, System::Django, mapping.tables.as_ref()).unwrap();
+    let heard = source::read(&mut foreign, &statements, rule as LoginRule, &mut |_, _| {}).await.unwrap();
+    let users: Vec<_> = heard.facts.users.iter().map(|user| (user.login, user.is_superuser)).collect();
+    assert_eq!(users, [("ann", false)]);
 });
 
 both_engines!(

@@ -51,16 +51,16 @@ fn a_user_holds_what_a_token_would_list() {
         held["ann"],
         codes("realm.default-roles-toys realm.offline_access clients.account.view-profile")
     );
-    assert_eq!(held["bob"], codes("realm.offline_access clients.erp.invoices.write"), "groups above count");
+    assert_eq!(held["bob"], codes("realm.offline_access clients.erp.invoices%2Ewrite"), "groups above count");
     assert_eq!(
         held["cid"],
         codes(
-            "realm.offline_access clients.erp.invoices.write realm.clerk realm.boss clients.erp.invoices.read"
+            "realm.offline_access clients.erp.invoices%2Ewrite realm.clerk realm.boss clients.erp.invoices%2Eread"
         ),
         "rings of composite roles end"
     );
     assert_eq!(held["off"], codes(""));
-    assert_eq!(held["dee"], codes("clients.erp.invoices.read+"), "dots never make two roles one");
+    assert_eq!(held["dee"], codes("clients.erp.invoices.read"), "dots never make two roles one");
     assert!(!held.contains_key("service-account-erp"));
     assert_eq!(held["eve"], codes(""), "nobody said that eve may sign in");
     let roles: Vec<&str> = heard.facts.roles.iter().map(|role| role.name.as_str()).collect();
@@ -73,6 +73,55 @@ fn a_user_holds_what_a_token_would_list() {
     assert_eq!(heard.anomalies.count(AnomalyKind::DuplicateLogin), 2);
     let name = heard.facts.users.iter().find(|user| user.login == "ann").map(|user| user.name.to_owned());
     assert_eq!(name.as_deref(), Some("Änn O'Neil"));
+}
+
+#[test]
+fn a_code_means_one_role_whatever_else_the_realm_has() {
+    // `a.b` and `c` once had the code of `a` and `b.c`, or the other way round, by which came first.
+    let realm = |clients: &str, of: &str| {
+        format!(
+            r#"{{"realm": "r", "roles": {{"client": {{{clients}}}}}, "users": [{{"username": "ann", "enabled": true, "clientRoles": {{{of}}}}}]}}"#
+        )
+    };
+    let (one, other) = (r#""a": [{"name": "b.c"}]"#, r#""a.b": [{"name": "c"}]"#);
+    let of = [r#""a": ["b.c"]"#, r#""a.b": ["c"]"#];
+    for clients in [one.to_owned(), format!("{one}, {other}")] {
+        let held = may(&heard(&realm(&clients, of[0])).unwrap());
+        assert_eq!(held["ann"], codes("clients.a.b%2Ec"), "{clients}");
+    }
+    for clients in [other.to_owned(), format!("{one}, {other}")] {
+        let held = may(&heard(&realm(&clients, of[1])).unwrap());
+        assert_eq!(held["ann"], codes("clients.a.b.c"), "{clients}");
+    }
+    let acme = realm(r#""com.acme.app": [{"name": "read"}]"#, r#""com.acme.app": ["read"]"#);
+    assert_eq!(may(&heard(&acme).unwrap())["ann"], codes("clients.com.acme.app.read"));
+}
+
+#[test]
+fn two_groups_of_one_path_give_nothing_and_stop() {
+    let realm = r#"{"realm": "r", "roles": {"realm": [{"name": "boss"}, {"name": "clerk"}]}, "groups": [
+        {"name": "a", "path": "/a", "subGroups": [{"name": "b", "path": "/a/b", "realmRoles": ["clerk"]}]},
+        {"name": "a/b", "path": "/a/b", "realmRoles": ["boss"]}], "users": [{"username": "ann", "enabled": true, "groups": ["/a/b"]}]}"#;
+    let doubled = heard(realm).unwrap();
+    assert_eq!(may(&doubled)["ann"], codes(""));
+    assert_eq!(noted(&doubled, AnomalyKind::DuplicateGroup)[0].0, "group /a/b");
+    assert!(AnomalyKind::DuplicateGroup.stops());
+    let apart = heard(&realm.replace(r#""a/b", "path": "/a/b""#, r#""a/b", "path": "/a~/b""#)).unwrap();
+    assert_eq!(may(&apart)["ann"], codes("realm.clerk"));
+    assert!(noted(&apart, AnomalyKind::DuplicateGroup).is_empty());
+}
+
+#[test]
+fn a_name_that_holds_what_parts_names_is_no_role() {
+    for name in ["x\\u001f\\u001eboss", "x\\u001eboss"] {
+        let realm = r#"{"realm": "r", "roles": {"realm": [{"name": "boss"}, DEFINED]}, "users": [{"username": "ann", "enabled": true,
+            "realmRoles": ["NAME"], "clientRoles": {"": ["boss"], "x": ["NAME"]}}]}"#;
+        let realm = realm.replace("DEFINED", r#"{"name": "NAME"}"#).replace("NAME", name);
+        let heard = heard(&realm).unwrap();
+        assert_eq!(may(&heard)["ann"], codes(""), "{name}");
+        assert_eq!(noted(&heard, AnomalyKind::UnfitId).len(), 1, "{name}");
+        assert!(AnomalyKind::UnfitId.stops());
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! spatie/laravel-permission, on tables like those its migration makes.
 
-use crate::shared::{codes, heard, made, may, noted, refused};
+use crate::shared::{codes, heard, made, may, noted, refused, rule};
 use charter_adopt::anomaly::AnomalyKind;
-use charter_adopt::source::System;
+use charter_adopt::source::{self, LoginRule, NamedTables, System, Tables};
+use charter_db::foreign::Foreign;
 use charter_testkit::{both_engines, database::TestDatabase};
 
 /// The tables of the package; `TEAM` and `TEAM_NULL` are the columns of teams.
@@ -33,9 +34,9 @@ both_engines!(guards_are_told_apart_and_other_models_are_left_out, async |databa
         &database,
         r"insert into roles values (1, 'writer', 'web'), (2, 'writer', 'api');
         insert into role_has_permissions values (1, 1), (2, 1), (3, 2);
-        insert into model_has_roles values (1, 'App\Models\User', 1), (2, 'App\Models\User', 2), (1, 'user', 3), (1, 'App\Models\AdminUser', 5),
+        insert into model_has_roles values (1, 'App\Models\User', 1), (2, 'App\Models\User', 2), (1, 'App\Models\User', 3), (1, 'App\Models\AdminUser', 5),
           (1, 'App\Models\User', 4), (1, 'App\Models\Team', 2);
-        insert into model_has_permissions values (4, 'App\User', 1), (2, 'App\Models\Team', 1);",
+        insert into model_has_permissions values (4, 'App\Models\User', 1), (2, 'App\Models\Team', 1);",
     )
     .await;
     let heard = heard(&database, System::Laravel).await;
@@ -44,11 +45,7 @@ both_engines!(guards_are_told_apart_and_other_models_are_left_out, async |databa
     assert_eq!(held.len(), 4, "who was deleted is no user");
     assert_eq!(held["ann@toys.example"], set(&["edit articles", "publish articles", "posts.*"]));
     assert_eq!(held["Bob@toys.example"], set(&["api:edit articles"]));
-    assert_eq!(
-        held["cid@toys.example"],
-        set(&["edit articles", "publish articles"]),
-        "by the name of a morph map"
-    );
+    assert_eq!(held["cid@toys.example"], set(&["edit articles", "publish articles"]));
     assert_eq!(held["eve@toys.example"], codes(""), "a class that only ends like it is no user");
     let others = noted(&heard, AnomalyKind::OtherHolder);
     let rows: Vec<&str> = others.iter().map(|(row, _)| row.as_str()).collect();
@@ -60,6 +57,37 @@ both_engines!(guards_are_told_apart_and_other_models_are_left_out, async |databa
             r"model_has_permissions of App\Models\Team"
         ]
     );
+});
+
+both_engines!(two_classes_of_users_are_not_taken_for_one, async |database: TestDatabase| {
+    // A customer of the shop with the number of an employee once had the employee's rights here, and the other way round.
+    made(&database, &tables("", "model_id bigint")).await;
+    made(
+        &database,
+        r"insert into roles values (1, 'writer', 'web'); insert into role_has_permissions values (1, 1);
+        insert into model_has_roles values (1, 'App\Models\User', 1), (1, 'Modules\Shop\User', 2), (1, 'user', 3);",
+    )
+    .await;
+    let several = heard(&database, System::Laravel).await;
+    let rows: Vec<String> =
+        noted(&several, AnomalyKind::SeveralUsers).into_iter().map(|(row, _)| row).collect();
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    assert!(rows.contains(&r"model_type Modules\Shop\User".to_owned()) && AnomalyKind::SeveralUsers.stops());
+    let of = async |class: &str| {
+        let text = format!("[users]\ntable = \"users\"\nmodel = '{class}'");
+        let named: NamedTables = toml::from_str(&text).unwrap();
+        let mut foreign = Foreign::open(&database.options().url).await.unwrap();
+        let all = foreign.tables().await.unwrap();
+        let tables = Tables::new(&foreign, &all, None);
+        let statements = source::statements(&tables, System::Laravel, Some(&named)).unwrap();
+        let heard = source::read(&mut foreign, &statements, rule as LoginRule, &mut |_, _| {}).await.unwrap();
+        assert!(noted(&heard, AnomalyKind::SeveralUsers).is_empty());
+        let held = may(&heard);
+        held.into_iter().filter(|(_, codes)| !codes.is_empty()).map(|(login, _)| login).collect::<Vec<_>>()
+    };
+    assert_eq!(of(r"App\Models\User").await, ["ann@toys.example"]);
+    assert_eq!(of(r"Modules\Shop\User").await, ["Bob@toys.example"]);
+    assert_eq!(of("user").await, ["cid@toys.example"], "by the name of a morph map");
 });
 
 both_engines!(a_team_is_an_organization_and_its_rights_end_there, async |database: TestDatabase| {
@@ -84,7 +112,7 @@ both_engines!(a_team_is_an_organization_and_its_rights_end_there, async |databas
     let orphans = noted(&heard, AnomalyKind::Orphan);
     assert_eq!(orphans, [("user 5".into(), "belongs to no organization".into())]);
     let names: Vec<&str> = heard.facts.roles.iter().map(|role| role.name.as_str()).collect();
-    assert_eq!(names, ["writer", "editor", "editor #3"]);
+    assert_eq!(names, ["writer", "editor #2", "editor #3"]);
 });
 
 both_engines!(keys_of_models_may_be_texts_and_strange_columns_are_refused, async |database: TestDatabase| {

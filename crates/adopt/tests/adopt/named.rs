@@ -1,9 +1,10 @@
 //! Systems of one's own: a role column, role tables, and what may be wrong with their rows.
 
-use crate::shared::{codes, heard, made, may, noted, read, refused};
+use crate::shared::{codes, heard, made, may, noted, read, refused, rule};
 use charter_adopt::anomaly::AnomalyKind;
 use charter_adopt::check;
-use charter_adopt::source::{ReadError, System};
+use charter_adopt::source::{self, LoginRule, NamedTables, ReadError, System, Tables};
+use charter_db::foreign::Foreign;
 use charter_testkit::{both_engines, database::TestDatabase};
 
 const WORDS: &str = r#"
@@ -53,7 +54,7 @@ both_engines!(
         let names: Vec<&str> = heard.facts.organizations.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, ["Soft Toys", "2", &long[..200]]);
         let names: Vec<&str> = heard.facts.roles.iter().map(|role| role.name.as_str()).collect();
-        assert_eq!(names, ["boss", "boss #boss"]);
+        assert_eq!(names, ["boss #\"boss\\u{202e}\"", "boss #boss"]);
         let names: Vec<&str> = heard.facts.users.iter().map(|user| user.name).collect();
         assert_eq!(names, ["Ann [2J", ""]);
     }
@@ -105,10 +106,33 @@ both_engines!(role_tables_add_up_and_rows_that_lead_nowhere_are_noted, async |da
     let names: Vec<&str> = heard.facts.roles.iter().map(|role| role.name.as_str()).collect();
     assert_eq!(
         names,
-        ["clerk", "clerk #2", "it's \"odd\" 😀"],
+        ["clerk #1", "clerk #2", "it's \"odd\" 😀"],
         "roles are mapped by name, so no two share one"
     );
     assert_eq!(noted(&heard, AnomalyKind::Orphan).len(), 5, "{:?}", noted(&heard, AnomalyKind::Orphan));
+});
+
+both_engines!(an_id_that_holds_what_parts_ids_is_no_other_role, async |database: TestDatabase| {
+    // Such a row once gave the role `boss`, and a role without an id was everybody's who held none.
+    made(
+        &database,
+        "create table users (id int primary key, username varchar(80)); create table roles (id varchar(80), name varchar(80));
+        create table permissions (id varchar(80), code varchar(80)); create table user_roles (user_id int, role_id varchar(80));
+        create table role_permissions (role_id varchar(80), permission_id varchar(80));
+        insert into users values (1, 'ann'), (2, 'bob'), (3, 'cid');
+        insert into roles values ('boss', 'Boss'), ('', 'Nobody'), ('x\u{1f}boss', 'Odd'), ('x\u{1d}boss', 'Odder');
+        insert into permissions values ('all', 'do.all'), ('\u{1f}', 'do.more');
+        insert into user_roles values (1, 'x\u{1f}boss'), (2, 'boss');
+        insert into role_permissions values ('boss', 'all'), ('', 'all'), ('x\u{1d}boss', 'all');",
+    )
+    .await;
+    let heard = heard(&database, System::RoleTables).await;
+    let held = may(&heard);
+    assert_eq!((&held["ann"], &held["cid"]), (&codes(""), &codes("")));
+    assert_eq!(held["bob"], codes("do.all"));
+    let noted = noted(&heard, AnomalyKind::UnfitId);
+    assert_eq!(noted.len(), 4, "{noted:?}");
+    assert!(AnomalyKind::UnfitId.stops());
 });
 
 both_engines!(what_breaks_off_in_the_middle_is_a_failure_that_says_where, async |database: TestDatabase| {
@@ -151,6 +175,75 @@ async fn a_schema_of_charter_in_the_same_database_is_not_taken_for_the_other_sys
     let heard = heard(&database, System::RoleColumn).await;
     assert_eq!((heard.facts.organizations.len(), heard.facts.users.len()), (0, 1));
     assert_eq!(heard.anomalies.count(AnomalyKind::Orphan), 0);
+}
+
+const COPY: &str = "create schema erp; create table erp.users (id int primary key, email varchar(80), role varchar(40), organization_id int);
+    create table erp.organizations (id int primary key, name varchar(80)); insert into erp.organizations values (1, 'Toys');
+    insert into erp.users values (1, 'bob', 'viewer', 1);
+    create schema archive; create table archive.users (id int primary key, email varchar(80), role varchar(40), organization_id int);
+    insert into archive.users values (1, 'bob', 'org_admin', 1);";
+
+#[tokio::test]
+async fn a_table_that_stands_in_several_schemas_is_not_guessed() {
+    // A copy of the users in another schema once stood in for them, since it came first by its name.
+    let database = charter_testkit::database::postgres().await;
+    made(&database, COPY).await;
+    let mut foreign = Foreign::open(&database.options().url).await.unwrap();
+    let all = foreign.tables().await.unwrap();
+    let refused =
+        |schema: Option<&str>| source::detect(&Tables::new(&foreign, &all, schema)).unwrap_err().to_string();
+    assert!(
+        refused(None).starts_with("there are several tables users (archive.users, erp.users)"),
+        "{}",
+        refused(None)
+    );
+    let tables = Tables::new(&foreign, &all, None);
+    let mut named: NamedTables = toml::from_str(
+        "[users]\ntable = \"users\"\nid = \"id\"\nlogin = \"email\"\nrole = \"role\"\norganization = \"organization_id\"\n\
+         [organizations]\ntable = \"organizations\"\nid = \"id\"\nname = \"name\"",
+    )
+    .unwrap();
+    let wanted = source::statements(&tables, System::RoleColumn, Some(&named)).unwrap_err();
+    assert!(wanted.to_string().contains("write schema.table"), "{wanted}");
+    named.users.table = "erp.users".to_owned();
+    let by_name = source::statements(&tables, System::RoleColumn, Some(&named)).unwrap();
+    let heard = source::read(&mut foreign, &by_name, rule as LoginRule, &mut |_, _| {}).await.unwrap();
+    assert_eq!(heard.facts.roles[0].name, "viewer");
+    // The schema of all of them is enough, and what is proposed says it.
+    let tables = Tables::new(&foreign, &all, Some("erp"));
+    assert_eq!(source::detect(&tables).unwrap(), [System::RoleColumn]);
+    let proposed = source::proposed(&tables).unwrap().unwrap();
+    assert_eq!(
+        (proposed.users.table.as_str(), proposed.organizations.unwrap().table.as_str()),
+        ("erp.users", "erp.organizations")
+    );
+    // Not even public wins.
+    made(&database, "create table users (id int primary key, email varchar(80), role varchar(40))").await;
+    let all = Foreign::open(&database.options().url).await.unwrap().tables().await.unwrap();
+    let wanted = source::detect(&Tables::new(&foreign, &all, None)).unwrap_err();
+    assert!(wanted.to_string().contains("public.users"), "{wanted}");
+}
+
+#[tokio::test]
+async fn the_tables_of_a_framework_stand_in_one_schema() {
+    let database = charter_testkit::database::postgres().await;
+    let tables = |schema: &str| {
+        format!(
+            "create schema {schema}; create table {schema}.auth_permission (id int); create table {schema}.auth_group (id int); \
+             create table {schema}.django_content_type (id int); \
+             create table {schema}.auth_user (id int);"
+        )
+    };
+    made(&database, &tables("erp")).await;
+    made(&database, "create schema old; create table old.auth_group_permissions (id int)").await;
+    let told = refused(&database, System::Django).await.to_string();
+    assert!(
+        told.contains("erp.auth_permission and old.auth_group_permissions stand in two schemas"),
+        "{told}"
+    );
+    made(&database, &tables("tenant")).await;
+    let told = refused(&database, System::Django).await.to_string();
+    assert!(told.contains("(erp.auth_permission, tenant.auth_permission)"), "{told}");
 }
 
 #[tokio::test]

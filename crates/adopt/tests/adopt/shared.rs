@@ -21,9 +21,9 @@ pub async fn made(database: &TestDatabase, text: &str) {
 pub async fn read(url: &str, system: System) -> Result<Heard, ReadError> {
     let mut foreign = Foreign::open(url).await.unwrap();
     let all = foreign.tables().await.unwrap();
-    let tables = Tables::new(&foreign, &all);
-    assert_eq!(source::detect(&tables), [system]);
-    let statements = source::statements(&tables, system, None).map_err(ReadError::Wanted)?;
+    let tables = Tables::new(&foreign, &all, None);
+    assert_eq!(source::detect(&tables)?, [system]);
+    let statements = source::statements(&tables, system, None)?;
     source::read(&mut foreign, &statements, rule as LoginRule, &mut |_, _| {}).await
 }
 

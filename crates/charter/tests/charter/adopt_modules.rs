@@ -74,3 +74,24 @@ both_engines!(modules_that_people_removed_come_back_by_name, async |database: Te
     erp.run(&["adopt", "rollback"]).ended(0);
     assert_eq!(check(&erp, "toys-co", ZERO, POST), 1);
 });
+
+both_engines!(modules_that_the_documents_turn_off_come_on_by_name_alone, async |database: TestDatabase| {
+    // `all` once came in beside documents that say off, and the plan said that nobody gains.
+    let erp = Erp::with(&database, 7).await;
+    erp.mapped("none");
+    let text = std::fs::read_to_string(erp.place.path("roles.toml")).unwrap();
+    erp.place.write("roles.toml", &text.replace("modules = \"as_said\"", "modules = \"all\""));
+    let asked = ["--accept", "superadmin", "--accept", "boss"];
+    let run = erp.plan_as_said(&[&asked[..], &APPROVED].concat()).ended(1);
+    assert!(run.told().contains("turns on what the documents of 3 organizations do not"), "{}", run.out);
+    assert!(run.told().contains("--accept flag:modules"), "{}", run.out);
+    let run = erp.plan_as_said(&[&asked[..], &["--accept", "flag:modules"]].concat()).ended(1);
+    assert!(run.told().contains("two people by name"), "{}", run.out);
+    let run = erp.plan(&["--json"]).ended(0).json();
+    assert_eq!(run["plan"]["opened"]["organizations"], 3, "{run:#}");
+    let modules = run["plan"]["opened"]["named"]["Toys & Co"].to_string();
+    assert!(modules.contains("sales") && !modules.contains("finance"), "{modules}");
+    // Where no organization has a document, nobody said that anything is off.
+    database.maintain("update organizations set enabled_modules = null").await.unwrap();
+    erp.plan_as_said(&[&asked[..], &APPROVED].concat()).ended(0);
+});

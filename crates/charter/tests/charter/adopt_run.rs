@@ -73,6 +73,9 @@ impl<'a> Erp<'a> {
         if text.contains("\"superadmin\" =") {
             all.extend(["--accept", "superadmin"]);
         }
+        if text.contains("modules = \"all\"") {
+            all.extend(["--accept", "flag:modules"]);
+        }
         if text.contains("\"boss\" = \"none\"") {
             all.extend(["--accept", "boss"]);
         }

@@ -9,6 +9,7 @@
 )]
 
 mod adopt;
+mod adopt_ambiguous;
 mod adopt_asked;
 mod adopt_effect;
 mod adopt_evidence;

@@ -2,15 +2,18 @@
 
 mod links;
 mod shown;
+mod twins;
 mod users;
 
-use super::statements::{BETWEEN, Statements};
+pub use twins::moved;
+
+use super::statements::{BETWEEN, INSTEAD, Statements};
 use crate::anomaly::{Anomalies, AnomalyKind};
 use crate::facts::{LegacyFacts, LegacyOrganization, LegacyRole, LegacyUser, Places};
 use crate::fingerprint::Fingerprint;
 use crate::sets::SetId;
 use charter_db::foreign::ForeignRow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 /// Brings a login into the one form in which logins are compared, or says why it can be none here.
 pub type LoginRule = fn(&str) -> Result<String, String>;
@@ -76,7 +79,6 @@ pub(super) struct Intake {
     permissions: Places,
     codes: Places,
     roles: Places,
-    role_names: HashSet<String>,
     allowed: Vec<Vec<u32>>,
     implied: Vec<(u32, u32)>,
     everybody: Vec<u32>,
@@ -104,6 +106,11 @@ fn ids(joined: Option<&str>, places: &Places) -> Vec<u32> {
     joined.unwrap_or_default().split(BETWEEN).filter_map(|id| places.of(id)).collect()
 }
 
+/// Whether an id could be taken for none, or for several.
+pub(super) fn is_unfit(id: &str) -> bool {
+    id.is_empty() || id.contains([BETWEEN, INSTEAD])
+}
+
 impl Intake {
     pub(super) fn new(shape: Shape, taking: Taking) -> Self {
         let mut heard = Heard::default();
@@ -119,7 +126,6 @@ impl Intake {
             permissions: Places::default(),
             codes: Places::default(),
             roles: Places::default(),
-            role_names: HashSet::new(),
             allowed: Vec::new(),
             implied: Vec::new(),
             everybody: Vec::new(),
@@ -164,6 +170,10 @@ impl Intake {
     pub(super) fn permission(&mut self, row: ForeignRow<'_>) {
         self.fingerprint.row("permission", row);
         let (Some(id), Some(code)) = (cell(row, 0), cell(row, 1)) else { return };
+        if is_unfit(id) {
+            self.note(AnomalyKind::UnfitId, format!("permission {id:?}"), format!("the permission {code:?}"));
+            return;
+        }
         let next = self.heard.facts.permissions.len();
         let place = self.codes.of(code).map_or(next, |known| known as usize);
         self.permissions.add(id, place);
@@ -173,10 +183,15 @@ impl Intake {
         }
     }
 
-    /// A role: id, name. Roles are mapped by name, so a name that another has already gets the id behind it.
+    /// A role: id, name.
     pub(super) fn role(&mut self, row: ForeignRow<'_>) {
         self.fingerprint.row("role", row);
         let Some(id) = cell(row, 0) else { return };
+        if is_unfit(id) {
+            let name = cell(row, 1).unwrap_or_default();
+            self.note(AnomalyKind::UnfitId, format!("role {id:?}"), format!("the role {name:?}"));
+            return;
+        }
         if self.roles.of(id).is_some() {
             return;
         }
@@ -185,13 +200,7 @@ impl Intake {
 
     fn named_role(&mut self, id: &str, name: Option<&str>) -> u32 {
         let facts = &mut self.heard.facts;
-        let first = shown::named(name, id);
-        let mut name = first.clone();
-        let mut times = 0;
-        while !self.role_names.insert(name.clone()) {
-            times += 1;
-            name = shown::again(&first, id, times);
-        }
+        let name = shown::named(name, id);
         self.roles.add(id, facts.roles.len());
         facts.roles.push(LegacyRole { id: id.to_owned(), name, permissions: SetId::default() });
         self.allowed.push(Vec::new());
@@ -215,6 +224,7 @@ impl Intake {
     pub(super) fn finish(mut self) -> Heard {
         self.note_twins();
         self.keep_nameless();
+        twins::told_apart(&mut self.heard.facts.roles);
         self.heard.fingerprint = self.fingerprint.words();
         self.heard
     }

@@ -1,5 +1,7 @@
 //! Names that people are shown, brought into the form that Charter takes: other systems let anything into theirs.
 
+use super::twins::MARK;
+use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 
 /// Longest name Charter takes.
@@ -33,11 +35,23 @@ pub(super) fn named(text: Option<&str>, id: &str) -> String {
     text.and_then(of).or_else(|| of(id)).unwrap_or_else(|| cut(&format!("{id:?}"), NAME_MAX).to_owned())
 }
 
-/// A name that others have already, with the id behind it.
-pub(super) fn again(first: &str, id: &str, times: u32) -> String {
-    let id = named(None, id);
-    let id = cut(&id, ID_MAX);
-    let mark = if times > 1 { format!(" #{id} {times}") } else { format!(" #{id}") };
+/// An id as a part of a name: no two are one, so what would be cleaned or cut is shown by its notation, and with its sum.
+fn notation(id: &str) -> Cow<'_, str> {
+    let is_plain = !id.is_empty() && !id.starts_with('"') && name(id) == id && id.chars().count() <= ID_MAX;
+    if is_plain {
+        return Cow::Borrowed(id);
+    }
+    let quoted = format!("{id:?}");
+    if quoted.chars().count() <= ID_MAX {
+        return Cow::Owned(quoted);
+    }
+    let sum: String = Sha256::digest(id.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    Cow::Owned(format!("{} {sum}", cut(&quoted, ID_MAX.saturating_sub(sum.len() + 1))))
+}
+
+/// A name that others have, with the id behind it.
+pub(super) fn again(first: &str, id: &str) -> String {
+    let mark = format!("{MARK}{}", notation(id));
     format!("{}{mark}", cut(first, NAME_MAX.saturating_sub(mark.chars().count())))
 }
 
@@ -53,13 +67,10 @@ mod tests {
         assert_eq!(named(None, "\n"), "\"\\n\"");
         let long = "ä".repeat(300);
         assert_eq!(named(Some(&long), "7").chars().count(), NAME_MAX);
-        for times in [1, 2] {
-            let name = again(&named(Some(&long), "7"), &long, times);
-            assert!(name.chars().count() <= NAME_MAX && !name.contains(is_unwanted), "{name}");
-        }
-        assert_eq!(
-            (again("boss", "7", 1), again("boss", "7", 2)),
-            ("boss #7".to_owned(), "boss #7 2".to_owned())
-        );
+        let ids = [long.clone(), format!("{long}x"), "\u{202e}".to_owned(), "7".to_owned()];
+        let names: Vec<String> = ids.iter().map(|id| again(&named(Some(&long), "7"), id)).collect();
+        let is_fit = |name: &String| name.chars().count() <= NAME_MAX && !name.contains(is_unwanted);
+        assert!(names.iter().all(is_fit) && names[0] != names[1], "{names:?}");
+        assert_eq!(again("boss", "7"), "boss #7");
     }
 }

@@ -4,18 +4,44 @@
 
 mod form;
 
-use super::intake::{EachUser, Heard, Intake, Shape, Taking};
+use super::intake::{self, EachUser, Heard, Intake, Shape, Taking};
 use super::statements::{BETWEEN, Wanted};
 use crate::anomaly::AnomalyKind;
-use form::{Group, Realm, Roles, User};
+use form::{Group, Realm, Role, Roles, User};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Between the client and the name in the id of a role; no name holds it.
 const OF: char = '\u{1e}';
 
-/// The id of a role here.
+/// The id of a role here. No client is called nothing; who says so means no role of the realm.
 fn id(client: Option<&str>, name: &str) -> String {
-    format!("{}{OF}{name}", client.unwrap_or_default())
+    match client {
+        None => format!("{OF}{name}"),
+        Some("") => format!("{OF}{OF}{name}"),
+        Some(client) => format!("{client}{OF}{name}"),
+    }
+}
+
+/// Whether the id of a role could be taken for another's.
+fn is_unfit(client: Option<&str>, name: &str) -> bool {
+    let holds = |text: &str| text.contains(OF) || intake::is_unfit(text);
+    client.is_some_and(holds) || holds(name)
+}
+
+/// The code of a role as a permission. What stands behind the last dot is the role's name, whatever dots the client has.
+fn code(client: Option<&str>, name: &str) -> String {
+    match client {
+        None => format!("realm.{name}"),
+        Some(client) => format!("clients.{client}.{}", name.replace('%', "%25").replace('.', "%2E")),
+    }
+}
+
+/// All roles: the client, or nothing of the realm, and the role.
+fn all(roles: &Roles) -> impl Iterator<Item = (Option<&str>, &Role)> {
+    let of_realm = roles.realm.iter().map(|role| (None, role));
+    let of_clients = roles.client.iter();
+    of_realm
+        .chain(of_clients.flat_map(|(client, all)| all.iter().map(move |role| (Some(client.as_str()), role))))
 }
 
 /// Ids of roles that are named one under the other.
@@ -34,35 +60,35 @@ fn shown(id: &str) -> String {
     }
 }
 
-/// Roles, and what they bring with them.
+/// Roles and what they bring with them, and groups by their paths.
 #[derive(Default)]
 struct Known {
     brings: BTreeMap<String, Vec<String>>,
     groups: BTreeMap<String, BTreeSet<String>>,
+    doubled: BTreeSet<String>,
 }
 
 impl Known {
     fn add_roles(&mut self, roles: &Roles) {
-        for role in &roles.realm {
-            self.brings.insert(id(None, &role.name), named(&role.composites.realm, &role.composites.client));
-        }
-        for (client, all) in &roles.client {
-            for role in all {
-                let brings = named(&role.composites.realm, &role.composites.client);
-                self.brings.insert(id(Some(client), &role.name), brings);
-            }
+        for (client, role) in all(roles).filter(|(client, role)| !is_unfit(*client, &role.name)) {
+            let brings = named(&role.composites.realm, &role.composites.client);
+            self.brings.insert(id(client, &role.name), brings);
         }
     }
 
     /// Groups by their paths; a group has what those above it have.
     fn add_groups(&mut self, groups: &[Group], above: &str, held: &BTreeSet<String>) {
         for group in groups {
-            let path = format!("{above}/{}", group.name.replace('/', "~/"));
+            let path = match group.path.as_str() {
+                "" => format!("{above}/{}", group.name.replace('/', "~/")),
+                path => path.to_owned(),
+            };
             let mut held = held.clone();
             held.extend(named(&group.realm_roles, &group.client_roles));
             self.add_groups(&group.sub_groups, &path, &held);
-            if !group.path.is_empty() {
-                self.groups.insert(group.path.clone(), held.clone());
+            // Older versions write the path of a group `a/b` like that of `b` within `a`.
+            if self.groups.get(&path).is_some_and(|other| *other != held) {
+                self.doubled.insert(path.clone());
             }
             self.groups.insert(path, held);
         }
@@ -106,18 +132,14 @@ fn parsed(text: &str) -> Result<Realm, Wanted> {
 }
 
 fn take_roles(intake: &mut Intake, roles: &Roles) {
-    let mut codes = BTreeSet::new();
-    let of_realm = roles.realm.iter().map(|role| (None, role));
-    let of_clients =
-        roles.client.iter().flat_map(|(client, all)| all.iter().map(move |role| (Some(client), role)));
-    for (client, role) in of_realm.chain(of_clients) {
-        let (id, mut code) = match client {
-            None => (id(None, &role.name), format!("realm.{}", role.name)),
-            Some(client) => (id(Some(client), &role.name), format!("clients.{client}.{}", role.name)),
-        };
-        // Dots in names could make two roles look like one.
-        while !codes.insert(code.clone()) {
-            code.push('+');
+    for (client, role) in all(roles) {
+        let (id, code) = (id(client, &role.name), code(client, &role.name));
+        if is_unfit(client, &role.name) {
+            let row = format!("role {:?}", role.name);
+            let detail =
+                client.map_or_else(|| "of the realm".to_owned(), |it| format!("of the client {it:?}"));
+            intake.finding(AnomalyKind::UnfitId, &[Some(&row), Some(&detail)]);
+            continue;
         }
         let name = client.map_or_else(|| role.name.clone(), |client| format!("{client}/{}", role.name));
         intake.permission(&[Some(&id), Some(&code)]);
@@ -138,6 +160,7 @@ fn take_user(intake: &mut Intake, known: &Known, user: &User, each: EachUser<'_>
     let mut held = named(&user.realm_roles, &user.client_roles);
     for group in &user.groups {
         match known.groups.get(group) {
+            _ if known.doubled.contains(group) => {}
             Some(roles) => held.extend(roles.iter().cloned()),
             None => {
                 intake.finding(AnomalyKind::Orphan, &[Some(&row), Some(&format!("the group {group}"))]);
@@ -148,7 +171,8 @@ fn take_user(intake: &mut Intake, known: &Known, user: &User, each: EachUser<'_>
     for role in held.iter().filter(|role| !known.brings.contains_key(*role)) {
         intake.finding(AnomalyKind::Orphan, &[Some(&row), Some(&shown(role))]);
     }
-    let roles = held.into_iter().collect::<Vec<_>>().join(&BETWEEN.to_string());
+    let roles: Vec<String> = held.into_iter().filter(|role| known.brings.contains_key(role)).collect();
+    let roles = roles.join(&BETWEEN.to_string());
     let name = format!("{} {}", user.first_name, user.last_name);
     let is_active = user.enabled.map(|it| if it { "true" } else { "false" });
     let password = user.credentials.iter().find(|it| it.kind == "password").map(form::Credential::hash);
@@ -175,6 +199,10 @@ pub fn read(text: &str, taking: impl Into<Taking>, each: EachUser<'_>) -> Result
     known.add_roles(&realm.roles);
     known.add_groups(&realm.groups, "", &BTreeSet::new());
     take_roles(&mut intake, &realm.roles);
+    for path in &known.doubled {
+        let row = format!("group {path}");
+        intake.finding(AnomalyKind::DuplicateGroup, &[Some(&row), Some("two groups have this path")]);
+    }
     for user in &realm.users {
         take_user(&mut intake, &known, user, &mut *each);
     }

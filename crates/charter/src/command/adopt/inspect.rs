@@ -85,6 +85,7 @@ fn proposed(found: &Legacy) -> Result<Mapping> {
             proposed.superuser = said.superuser.clone();
         }
         proposed.modules = said.modules;
+        proposed.schema = said.schema.clone();
         proposed.organization = said.organization.clone().or(proposed.organization);
     }
     Ok(proposed)

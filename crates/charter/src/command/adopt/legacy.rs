@@ -136,7 +136,8 @@ fn settled(tables: &Tables<'_>, named: Option<System>, mapping: Option<&Mapping>
     if let Some(system) = named.or_else(|| mapping.map(|mapping| mapping.system)) {
         return Ok(system);
     }
-    match source::detect(tables).as_slice() {
+    let found = source::detect(tables).map_err(|wanted| Failure::new(wanted.to_string()))?;
+    match found.as_slice() {
         [system] => Ok(*system),
         [] => Err(Failure::new(
             "no system that is known was found there: write a mapping with [source], where its tables stand, and give it with --map",
@@ -197,11 +198,19 @@ impl Looking {
         }
         let mut foreign = Foreign::open(address).await.map_err(failed)?;
         let all = charter_adopt::beside::others(foreign.tables().await.map_err(failed)?);
-        let found = Tables::new(&foreign, &all);
+        let schema = mapping.and_then(|mapping| mapping.schema.as_deref());
+        if let Some(schema) = schema.filter(|schema| !all.iter().any(|table| table.schema == **schema)) {
+            return Err(Failure::new(format!(
+                "source.schema: there is no schema {schema:?} with tables there"
+            )));
+        }
+        let found = Tables::new(&foreign, &all, schema);
         let system = settled(&found, named, mapping)?;
         let tables = match mapping.and_then(|mapping| mapping.tables.clone()) {
             Some(tables) => Some(tables),
-            None if matches!(system, System::RoleColumn | System::RoleTables) => source::proposed(&found),
+            None if matches!(system, System::RoleColumn | System::RoleTables) => {
+                source::proposed(&found).map_err(|wanted| Failure::new(wanted.to_string()))?
+            }
             None => None,
         };
         let statements = source::statements(&found, system, tables.as_ref())

@@ -51,7 +51,8 @@ pub fn source_of(matches: &ArgMatches) -> Result<Key> {
 /// What is accepted, by name.
 pub fn accept() -> Arg {
     Arg::new(ACCEPT).long(ACCEPT).value_name("NAME").action(ArgAction::Append).help(
-        "Accept what becomes of a role, by its name there; or flag:superuser, flag:logins, flag:address, flag:fewer, account:LOGIN, over-all:LOGIN, organization:KEY, member:LOGIN, orphan, \
+        "Accept what becomes of a role, by its name there; or flag:superuser, flag:logins, flag:address, flag:fewer, flag:modules, account:LOGIN, over-all:LOGIN, organization:KEY, \
+         member:LOGIN, orphan, \
          missing_login, unfit_login, condition. What people took away here comes back with back:LOGIN, and stays away with away:LOGIN or flag:away; \
          new:LOGIN gives what is new there and gives some of it, and says that a login is somebody else's by now; widened:KEY gives more to others who hold a role. Modules that people removed: modules-back:KEY, modules-away:KEY. Can be given again",
     )
@@ -248,6 +249,7 @@ fn made(
         new_users: looked.new_users,
         unseen: ground.unseen(),
         over_all,
+        opened: ground.modules.opened().clone(),
         unmapped: ground.intent.unmapped.clone(),
         faults: [
             ground.faults(&found.heard.anomalies, &gone_roles),
