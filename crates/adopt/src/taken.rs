@@ -241,6 +241,14 @@ impl TakenAway {
             && (self.away, &self.away_sum) == (other.away, &other.away_sum)
     }
 
+    /// Whether it is what is left once a run of that plan was opened: all that the plan gives back stands, and people took nothing away since.
+    #[must_use]
+    pub fn is_what_stands_of(&self, plan: &Self) -> bool {
+        (self.open, self.back) == (0, 0)
+            && (self.away, &self.away_sum) == (plan.away, &plan.away_sum)
+            && self.modules.iter().eq(plan.modules_that(Becomes::Away))
+    }
+
     /// The modules of which something becomes, organization by organization.
     pub fn modules_that(&self, becomes: Becomes) -> impl Iterator<Item = &NamedModules> {
         self.modules.iter().filter(move |it| it.becomes == becomes)
@@ -318,6 +326,8 @@ pub struct Decided {
     pub back: HashSet<u64>,
     /// Logins of which two things are said.
     pub twice: BTreeSet<String>,
+    /// Rights of which nobody said what becomes of them, by login.
+    pub open: Vec<(String, String)>,
 }
 
 fn sum(of: &BTreeSet<Kept>) -> String {
@@ -326,8 +336,6 @@ fn sum(of: &BTreeSet<Kept>) -> String {
     }
     let mut sum = Sha256::new();
     for (organization, principal, what) in of {
-    /// Rights of which nobody said what becomes of them, by login.
-    pub open: Vec<(String, String)>,
         let (kind, key) = what.words();
         sum.update(format!("{organization} {principal} {kind} {key}\n"));
     }
@@ -383,6 +391,11 @@ pub fn decide(ground: &Ground<'_>, known: &Known, found: &Found, accepted: &BTre
     }
     let is_away = |role: &(OrganizationId, String)| !roles_back.contains(role);
     decided.away.roles = found.removals_of_roles.iter().filter(|role| is_away(role)).cloned().collect();
+    let is_open = |(becomes, ..): &&(Becomes, String, String, What, String)| *becomes == Becomes::Open;
+    let words = |(_, login, organization, _, what): &(Becomes, String, String, What, String)| {
+        (login.clone(), format!("{what} in {organization}"))
+    };
+    decided.open = named.iter().filter(is_open).map(words).collect();
     let named = named.into_iter().take(NAMED_MAX);
     let named =
         named.map(|(becomes, login, organization, _, what)| Named { login, organization, what, becomes });
@@ -391,11 +404,6 @@ pub fn decide(ground: &Ground<'_>, known: &Known, found: &Found, accepted: &BTre
         open: open.len() as u64,
         back: back.len() as u64,
         away: decided.away.list.len() as u64,
-    let is_open = |(becomes, ..): &&(Becomes, String, String, What, String)| *becomes == Becomes::Open;
-    let words = |(_, login, organization, _, what): &(Becomes, String, String, What, String)| {
-        (login.clone(), format!("{what} in {organization}"))
-    };
-    decided.open = named.iter().filter(is_open).map(words).collect();
         away_sum: sum(&decided.away.list),
         back_sum: sum(&back),
         named: named.collect(),

@@ -30,6 +30,7 @@ mod adopt_shared;
 mod adopt_stuck;
 mod adopt_taken;
 mod adopt_told;
+mod adopt_unproved;
 mod browser;
 mod commands;
 mod configuration;
