@@ -48,6 +48,7 @@ mod own_schema;
 mod production;
 mod program;
 mod rescue;
+mod rescue_file;
 mod scenarios;
 mod serving;
 mod shadow;
