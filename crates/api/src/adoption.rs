@@ -181,6 +181,9 @@ struct RunView {
     /// When it ended.
     #[schemars(with = "Option<wire::Time>")]
     ended_at: Option<Timestamp>,
+    /// When the accounts that it brought were opened first; nothing where its proof never held, or its rows are gone.
+    #[schemars(with = "Option<wire::Time>")]
+    opened_at: Option<Timestamp>,
     /// The steps that have begun, in order.
     steps: Vec<StepView>,
     /// Whether it was begun before this call.
@@ -209,6 +212,7 @@ impl From<Found> for RunView {
             error: run.error,
             started_at: run.started_at,
             ended_at: run.ended_at,
+            opened_at: found.opened_at,
             steps: found.steps.into_iter().map(StepView::from).collect(),
             resumed: found.resumed,
             holder: found.at_work.map(|(holder, _)| PrincipalId(holder)),

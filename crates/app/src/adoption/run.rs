@@ -43,6 +43,8 @@ pub struct RunView {
     pub resumed: bool,
     /// Who works at runs, and until when nobody else may, where the run is under way and somebody does or was broken off.
     pub at_work: Option<(u128, Timestamp)>,
+    /// When what it brought was opened first; nothing where its proof never held.
+    pub opened_at: Option<Timestamp>,
 }
 
 impl RunView {
@@ -81,7 +83,8 @@ pub(super) async fn view(conn: &mut Conn, run: Run, resumed: bool) -> Result<Run
         RunState::Applying | RunState::Undoing => store::lease::held(conn, LEASE).await?,
         _ => None,
     };
-    Ok(RunView { run, steps, resumed, at_work })
+    let opened_at = store::adoption_hold::opened_at(conn, run.number).await?;
+    Ok(RunView { run, steps, resumed, at_work, opened_at })
 }
 
 /// What is to be done about a plan.

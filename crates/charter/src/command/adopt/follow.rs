@@ -19,7 +19,7 @@ use charter_adopt::over_all::OverAll;
 use charter_adopt::plan::{Ground, Plan, more};
 use charter_adopt::removals::Removals;
 use charter_adopt::rows::{Making, Rows, Source};
-use charter_adopt::taken::Decided;
+use charter_adopt::taken::{Decided, TakenAway};
 use charter_app::text;
 use charter_kernel::{Key, OrganizationId, counted};
 use serde::Deserialize;
@@ -219,7 +219,7 @@ pub async fn follows(client: &Client, plan: &mut Plan, is_more: bool) -> Result<
         };
         let is_done = match is_applied {
             true => plan.changes.is_none() && !is_more && plan.taken.is_done_by(&last.taken),
-            false => plan.changes.is_within(&last.changes) && plan.taken == last.taken,
+            false => plan.changes.is_within(&last.changes) && is_as_taken(&run, &plan.taken, &last.taken),
         };
         is_unchanged = is_done && is_applied;
         if is_done && same.sum() == last.hash {
@@ -251,13 +251,17 @@ pub async fn as_planned(
     let handed = handed_over::stopping(client, ground, here, &looked.changes, &plan.accepted).await?;
     looked.stopping.extend(handed);
     let counts = looked.changes.counts();
-    let is_same = match begun {
+    let is_same = match &begun {
         // Some of it is done.
         Some(_) => counts.is_within(&plan.changes),
         None => counts == plan.changes && is_among(&plan.named, &looked.named),
     };
     let (_, decided) = taken::decide(ground, here, &looked.changes, &looked.removals, &plan.accepted);
-    if decided.told != plan.taken {
+    let is_as_taken = match &begun {
+        Some(run) => is_as_taken(run, &decided.told, &plan.taken),
+        None => decided.told == plan.taken,
+    };
+    if !is_as_taken {
         return Err(Failure::new(
             "people took something away here since the plan was made, or gave it again: make the plan again",
         ));
@@ -269,6 +273,15 @@ pub async fn as_planned(
     Err(Failure::new(format!(
         "what runs before this one wrote is not as it was when the plan was made: make the plan again{why}"
     )))
+}
+
+/// Whether what people took away is what the plan of a run says of it. Once the run was opened, what it gave back stands: what is not there then
+/// was taken away since.
+fn is_as_taken(run: &Value, now: &TakenAway, planned: &TakenAway) -> bool {
+    match super::here::text(run, "opened_at") {
+        "" => now == planned,
+        _ => now.is_what_stands_of(planned),
+    }
 }
 
 /// Whether the accounts that a plan names are among those that change.

@@ -115,6 +115,11 @@ pub fn address(from: &str) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
+/// Whether an address is that of a file, and no database's.
+pub fn is_file(address: &str) -> bool {
+    address.ends_with(EXPORT) && !address.contains(':')
+}
+
 /// The mapping that was given.
 pub fn mapping_of(matches: &ArgMatches) -> Result<Option<(Mapping, String)>> {
     let Some(path) = matches.get_one::<String>(MAP) else { return Ok(None) };
@@ -188,7 +193,7 @@ pub type EachPassword<'f> =
 impl Looking {
     /// Begins to look.
     pub async fn open(address: &str, named: Option<System>, mapping: Option<&Mapping>) -> Result<Self> {
-        if address.ends_with(EXPORT) && !address.contains(':') {
+        if is_file(address) {
             return Self::file(address, named.or_else(|| mapping.map(|mapping| mapping.system)));
         }
         if !address.starts_with("sqlite:") && !address.contains("://") {

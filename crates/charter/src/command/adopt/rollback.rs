@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
 use charter_adopt::module;
-use charter_adopt::plan::more;
+use charter_adopt::plan::{Plan, more};
 use charter_kernel::counted;
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Value, json};
@@ -269,11 +269,12 @@ impl Work<'_> {
                 reached.at = None;
                 reached.taken.push(Taken { run: desk.run, undone, lines: Vec::new() });
             }
-            if step == WHOLE {
-                let lines = self.after_whole(desk.run).await?;
-                if let Some(last) = self.reached.borrow_mut().taken.last_mut() {
-                    last.lines = lines;
-                }
+            let lines = match step {
+                WHOLE => self.after_whole(desk.run).await?,
+                _ => self.other_system(desk.run).await?,
+            };
+            if let Some(last) = self.reached.borrow_mut().taken.last_mut() {
+                last.lines = lines;
             }
         }
         Ok(())
@@ -288,17 +289,32 @@ impl Work<'_> {
         if is_last && own != without {
             catalogue::put(client, &without).await?;
         }
-        let data = &invocation.loaded.configuration.data;
-        let record = Record::of(data, u32::try_from(number).unwrap_or(u32::MAX)).map_err(Failure::new)?;
-        // That of another installation, before a rescue, has the same name.
-        let plan = runs::plan_of(client, number).await?;
-        let Some(record) = record.filter(|record| record.plan_hash == plan.hash) else {
-            return Ok(Vec::new());
-        };
-        let record = Record { state: "undone".to_owned(), ..record };
-        record.write(data).map_err(Failure::new)?;
-        let Some(from) = self.from else {
+        if let Some((record, _)) = self.record(number).await? {
+            let record = Record { state: "undone".to_owned(), ..record };
+            record.write(&invocation.loaded.configuration.data).map_err(Failure::new)?;
+        }
+        if self.from.is_none() {
             return Ok(vec!["the other system's tables were not looked at: --from compares them".to_owned()]);
+        }
+        self.other_system(number).await
+    }
+
+    /// The record of a run, with its plan. That of another installation, before a rescue, has the same name.
+    async fn record(&self, number: u64) -> Result<Option<(Record, Plan)>> {
+        let data = &self.invocation.loaded.configuration.data;
+        let record = Record::of(data, u32::try_from(number).unwrap_or(u32::MAX)).map_err(Failure::new)?;
+        let plan = runs::plan_of(self.client, number).await?;
+        Ok(record.filter(|record| record.plan_hash == plan.hash).map(|record| (record, plan)))
+    }
+
+    /// Whether the other system's tables are as they were before a run, where its address was given.
+    async fn other_system(&self, number: u64) -> Result<Vec<String>> {
+        let Some(from) = self.from else { return Ok(Vec::new()) };
+        let Some((record, plan)) = self.record(number).await? else {
+            let data = self.invocation.loaded.configuration.data.display();
+            return Ok(vec![format!(
+                "the other system's tables were not compared: there is no record of run {number} in {data}, which says what they came to before"
+            )]);
         };
         let system = legacy::system_named(&record.system);
         let mapping = legacy::parsed("the mapping of the run", &plan.mapping)?;

@@ -107,17 +107,28 @@ pub fn rollback(run: &Value) -> String {
     }
 }
 
-/// Why a plan cannot begin: another run is under way, which is finished or taken back first.
+/// Whether a run stands without its proof, as it was taken back to that on purpose.
+fn is_unproved(run: &Value) -> bool {
+    text(run, "state") == "failed" && text(run, "back_to") == "data"
+}
+
+/// Why a plan cannot begin: another run is under way, or stands without its proof, and is finished or taken back first.
 pub async fn in_the_way(client: &Client, plan: &Plan) -> Result<Option<String>> {
     let is_other = |run: &Value| {
-        let is_own = text(run, "state") == "applying" && text(run, "plan_hash") == plan.hash;
-        UNDER_WAY.contains(&text(run, "state")) && !is_own
+        let is_own = text(run, "state") != "undoing" && text(run, "plan_hash") == plan.hash;
+        let is_unproved = is_unproved(run) && text(run, "source") == plan.source.as_str();
+        (UNDER_WAY.contains(&text(run, "state")) || is_unproved) && !is_own
     };
     let Some(run) = all(client).await?.into_iter().find(is_other) else { return Ok(None) };
     let (who, how, back) = (named(&run), under_way(&run), rollback(&run));
     let is_same_source = text(&run, "source") == plan.source.as_str();
     Ok(Some(if text(&run, "state") == "undoing" {
         format!("{who} {how}: {back} goes on with that; then plan again")
+    } else if is_unproved(&run) {
+        format!(
+            "{who} was taken back to the step data, and stands without its proof: prove it again with its own plan, charter adopt apply --plan \
+             FILE, or take all of it back, {back}; then plan again"
+        )
     } else if is_same_source && text(&run, "facts_fingerprint") != plan.facts {
         format!(
             "{who} {how}, and the other system has other rows by now, so it cannot go on: take it back, {back}, and plan again"

@@ -1,6 +1,7 @@
 //! Step 1: what can be reached.
 
 use super::{Rescue, aside, report::Step};
+use crate::command::adopt::legacy;
 use crate::config::text;
 use crate::installation;
 use charter_db::foreign::{Foreign, ForeignRow};
@@ -77,6 +78,10 @@ async fn other(rescue: &Rescue<'_>, step: &mut Step) {
         Ok(from) => from,
         Err(why) => return step.fail(format!("the other system's database: {why}")),
     };
+    if legacy::is_file(from) {
+        return step
+            .tell(format!("the other system was read from the file {from}: no database is connected to"));
+    }
     let place = text::without_password(from);
     let looked = async {
         let mut foreign = Foreign::open(from).await?;

@@ -1,11 +1,13 @@
 //! Step 3: the other system's tables are what they were, byte for byte.
 
 use super::{Rescue, report::Step};
+use crate::command::adopt::legacy::{self, Looking};
 use charter_adopt::sums::{TableSum, legacy_checksums, name_of};
 use charter_db::Error;
 use charter_db::foreign::{Foreign, ForeignTable};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 type Sums = BTreeMap<String, TableSum>;
 
@@ -19,6 +21,20 @@ async fn now(from: &str, wanted: &Sums) -> Result<(Sums, Vec<String>), Error> {
     Ok((sums, closed.iter().map(name_of).collect()))
 }
 
+/// A file that was exported is no table of the system it came from: whatever became of it, nothing was written there.
+async fn file(path: &str, fingerprint: &str, step: &mut Step) {
+    step.tell(format!("the other system was read from the file {path}: there is no table to compare"));
+    if fingerprint.is_empty() || !Path::new(path).exists() {
+        return step.tell("the file is not there any more, and so is not compared");
+    }
+    let looked = async { Looking::open(path, None, None).await?.hear(&mut |_, _| {}).await };
+    step.tell(match looked.await {
+        Ok(heard) if heard.fingerprint == fingerprint => "what the file says is what it said then".to_owned(),
+        Ok(_) => "the file says something else by now: it was exported anew, or changed".to_owned(),
+        Err(failure) => format!("the file cannot be read any more, and so is not compared: {failure}"),
+    });
+}
+
 /// Step 3.
 pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
     let Some(record) = &rescue.record else {
@@ -28,6 +44,9 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
         Ok(from) => from,
         Err(why) => return step.fail(why.clone()),
     };
+    if legacy::is_file(from) {
+        return file(from, &record.legacy.fingerprint, step).await;
+    }
     let before = &record.legacy.tables;
     let (after, closed) = match now(from, before).await {
         Ok(found) => found,

@@ -27,6 +27,8 @@ const FROM: &str = "from";
 const STEP: &str = "step";
 const DRY_RUN: &str = "dry_run";
 const ORGANIZATION: &str = "organization";
+/// Names of organizations that are told.
+const NAMES_TOLD: usize = 3;
 /// The organization that runs an installation: its name counts where there is no record.
 const PLATFORM: &str = "platform";
 
@@ -65,7 +67,8 @@ pub fn command() -> Command {
         .after_help(
             "Steps: 1 the connections, 2 Charter's tables go (a SQLite file is moved aside), 3 the other system's tables are compared with what \
              they were, 4 it is restarted, 5 somebody signs in there, 6 a record is written. A step that fails is told and the others go on.\n\
-             It asks for the name of the organization before it acts; --organization NAME says it for a script.\n\
+             It asks for the name of an organization that was taken over before it acts; --organization NAME says it for a script.\n\
+             Charter's own tables are those of the configuration; --database ADDRESS and --database-schema NAME say that they stand elsewhere.\n\
              Exit codes: 0 all was done, 1 something was not, 2 nothing was begun.",
         )
 }
@@ -149,11 +152,9 @@ fn free_stamp(configuration: &Configuration, now: Timestamp) -> String {
 }
 
 fn address(matches: &ArgMatches, record: Option<&Record>) -> std::result::Result<String, String> {
-    let given = matches.get_one::<String>(FROM).cloned();
-    let Some(from) = given else {
-        let recorded = record.map(|record| record.from.replace(":***@", "@")).filter(|from| !from.is_empty());
-        return recorded.ok_or_else(|| "give its address with --from: no record tells it".to_owned());
-    };
+    let recorded = || record.map(|record| record.from.replace(":***@", "@")).filter(|from| !from.is_empty());
+    let from = matches.get_one::<String>(FROM).cloned().or_else(recorded);
+    let from = from.ok_or_else(|| "give its address with --from: no record tells it".to_owned())?;
     let Some(path) = from.strip_prefix('@') else { return Ok(from) };
     let read = std::fs::read_to_string(path).map_err(|error| format!("{path} cannot be read: {error}"));
     Ok(read?.trim().to_owned())
@@ -163,6 +164,23 @@ fn address(matches: &ArgMatches, record: Option<&Record>) -> std::result::Result
 fn is_named(word: &str, record: Option<&Record>) -> bool {
     let fits = |record: &Record| record.organizations.iter().any(|it| it.key == word || it.name == word);
     word == PLATFORM || record.is_some_and(fits)
+}
+
+/// The names that count.
+fn counting(record: Option<&Record>) -> String {
+    let Some(record) = record else { return format!("`{PLATFORM}`") };
+    let names = record.organizations.iter().map(|it| it.name.as_str());
+    let first: Vec<&str> = names.take(NAMES_TOLD).collect();
+    match record.organizations.len().saturating_sub(first.len()) {
+        _ if first.is_empty() => format!("`{PLATFORM}`"),
+        0 => {
+            format!("the name of an organization that was taken over ({}), or `{PLATFORM}`", first.join(", "))
+        }
+        more => format!(
+            "the name of an organization that was taken over ({} and {more} more), or `{PLATFORM}`",
+            first.join(", ")
+        ),
+    }
 }
 
 /// Lets somebody go on who knows whose tables these are.
@@ -179,11 +197,8 @@ fn confirm(rescue: &Rescue<'_>) -> Result<()> {
     if let Some(word) = rescue.matches.get_one::<String>(ORGANIZATION) {
         return if is_named(word, rescue.record.as_ref()) { Ok(()) } else { Err(wrong(word)) };
     }
-    let (asked, what) = match &rescue.record {
-        Some(_) => ("To do this, type the name of the organization: ", "the name of the organization"),
-        None => ("To do this, type `platform`: ", "`platform`"),
-    };
-    match terminal::word(asked)? {
+    let what = counting(rescue.record.as_ref());
+    match terminal::word(&format!("To do this, type {what}: "))? {
         Some(word) if is_named(&word, rescue.record.as_ref()) => Ok(()),
         Some(word) => Err(wrong(&word)),
         None => Err(Failure::new(format!(
