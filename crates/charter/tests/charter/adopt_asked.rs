@@ -274,7 +274,7 @@ both_engines!(a_plan_after_the_first_says_who_is_new_and_when_nothing_is, async 
     erp.mapped("none");
     erp.plan(&[]).ended(0);
     erp.apply(&[]).ended(0);
-    for more in [&[][..], &["--accept", "member:user0@toys.example"]] {
+    for more in [&[][..], &["--accept", "account:user0@toys.example"]] {
         let run = erp.plan(more).ended(0);
         assert!(run.told().contains("nothing changed since run 1: there is nothing to apply"), "{}", run.out);
         assert!(!run.told().contains("ready"), "{}", run.out);
