@@ -163,8 +163,8 @@ impl AnomalyKind {
                 "paths of two groups each that give different roles: rename one of each",
             ),
             Self::SeveralUsers => (
-                "model_type that is not the only one of users: say which counts, as model = \"NAME\" under [source.users]",
-                "several model_types of users: say which counts, as model = \"NAME\" under [source.users]",
+                "model_type that could be the users: say which counts, as model = \"NAME\" under [source.users]",
+                "model_types that could each be the users: say which counts, as model = \"NAME\" under [source.users]",
             ),
         }
     }

@@ -460,6 +460,11 @@ impl<'a> Ground<'a> {
         faults.extend(self.oddly_named().map(|name| {
             format!("the role {name:?} has a name by which something else is accepted: rename it there")
         }));
+        let mut names = BTreeSet::new();
+        let twins = self.facts.roles.iter().filter(|role| !names.insert(role.name.as_str()));
+        faults.extend(
+            twins.map(|role| format!("two roles are called {:?}: rename one of them there", role.name)),
+        );
         // A role that went meanwhile does no harm; a name that was mistyped does.
         let mistyped =
             || "there is no such role there; take the line out of the mapping, or mend its name".to_owned();
