@@ -487,6 +487,11 @@ mod tests {
                 doubled,
             ]
         );
+        let read = Read { is_doubled: true, ..read };
+        assert_eq!(
+            ask(&read, TOYS, 1, allowed, 100),
+            "legacy_unavailable two of its organizations have one id"
+        );
     }
 
     #[test]
