@@ -31,9 +31,12 @@ statements! {
                           order by legacy_id limit $3";
     USERS_PAGE = "select legacy_id, principal_id from adopted_users where source_key = $1 and legacy_id > $2 order by legacy_id limit $3";
     ORGANIZATION_OF = "select organization_id from adopted_organizations where source_key = $1 and legacy_id = $2";
+    /// Where no run of the source before it stands, nobody is known any more once it goes.
     ANSWERING = "select o.organization_key from shadow_organizations s join organizations o on o.organization_id = s.organization_id \
-                 where s.mode <> 'off' and s.organization_id in \
-                 (select organization_id from adopted_rows where run_no = $1 and kind = 'organization') order by o.organization_key";
+                 where s.mode <> 'off' and exists (select 1 from adopted_rows a where a.run_no = $1 and a.kind = 'organization' \
+                 and a.organization_id = s.organization_id) and not exists (select 1 from adopted_rows b join adoption_runs r \
+                 on r.run_no = b.run_no and r.state <> 'undone' and r.source_key = (select q.source_key from adoption_runs q where q.run_no = $1) \
+                 where b.run_no < $1 and b.kind = 'organization' and b.organization_id = s.organization_id) order by o.organization_key";
     PRINCIPAL_OF = "select principal_id from adopted_users where source_key = $1 and legacy_id = $2";
 }
 
@@ -174,7 +177,7 @@ pub async fn is_adopted(conn: &mut Conn, organization: OrganizationId) -> Result
     row::exists(conn, &IS_ADOPTED, params![organization]).await
 }
 
-/// The organizations that a run of adoption wrote into and that are in shadow mode or cut over.
+/// The organizations in shadow mode or cut over that a run of adoption wrote into, and none of its source before it that stands.
 pub async fn answering(conn: &mut Conn, run: u64) -> Result<Vec<Key>> {
     row::list(conn, &ANSWERING, params![run], |row| row::parsed(row, 0)).await
 }

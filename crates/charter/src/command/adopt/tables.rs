@@ -9,7 +9,6 @@ use crate::installation;
 use charter_adopt::beside;
 use charter_db::Engine;
 use charter_db::foreign::Foreign;
-use charter_db::foreign::ForeignRow;
 use std::path::Path;
 
 /// The names of Charter's tables: those its migrations make, each of which has to be there.
@@ -68,9 +67,6 @@ pub async fn of_the_service(configuration: &Configuration, client: &Client) -> R
     )))
 }
 
-/// Whether the account may make tables in a schema; nothing where there is no such schema yet.
-const MAY_MAKE: &str = "select (pg_catalog.has_schema_privilege(oid, 'usage') and pg_catalog.has_schema_privilege(oid, 'create'))::text, \
-     current_user::text from pg_catalog.pg_namespace where nspname = ";
 /// Names of tables that are told.
 const TOLD_MAX: usize = 5;
 
@@ -104,19 +100,11 @@ pub async fn fit(configuration: &Configuration, other: &str) -> Result<()> {
     };
     let schema = configuration.database_schema.as_deref().unwrap_or("public");
     let mut database = Foreign::open(own).await.map_err(failed)?;
-    if database.engine() == Engine::Postgres {
-        let (text, mut may) = (format!("{MAY_MAKE}'{}'", schema.replace('\'', "''")), None);
-        let mut each = |row: ForeignRow<'_>| {
-            may = row.iter().copied().collect::<Option<Vec<&str>>>().map(|row| row.join(" "));
-            Ok(())
-        };
-        database.for_each(&text, &mut each).await.map_err(failed)?;
-        if let Some(account) = may.as_deref().and_then(|may| may.strip_prefix("false ")) {
-            return Err(Failure::new(format!(
-                "the account {account} may make no tables in the schema {schema} of Charter's database: as the owner of the schema, run `grant usage, \
-                 create on schema {schema} to {account}`, or name another with --database-schema"
-            )));
-        }
+    if let Some(account) = beside::kept_out(&mut database, schema).await.map_err(failed)? {
+        return Err(Failure::new(format!(
+            "the account {account} may make no tables in the schema {schema} of Charter's database: as the owner of the schema, run `grant usage, \
+             create on schema {schema} to {account}`, or name another with --database-schema"
+        )));
     }
     let names = charter_store::migration::tables();
     let is_taken = |table: &charter_db::foreign::ForeignTable| {
