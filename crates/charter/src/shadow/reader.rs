@@ -75,8 +75,8 @@ struct Read {
     superuser: Bits,
     classes: Vec<Class>,
     people: People,
-    /// Whether two organizations there have one id: then nobody can tell whose a user is.
-    is_doubled: bool,
+    /// Why nothing can be told of anybody: nobody can tell who is whose.
+    in_doubt: Option<&'static str>,
 }
 
 /// The reader.
@@ -263,8 +263,12 @@ fn compile(
     let named = facts.roles.iter().zip(&ground.before.roles);
     let roles = named.map(|(role, bits)| Role { name: role.name.clone(), bits: bits.clone() }).collect();
     let superuser = ground.before.superuser.clone();
-    let is_doubled = heard.anomalies.count(AnomalyKind::DuplicateOrganization) > 0;
-    Ok(Read { as_of, codes: codes.collect(), roles, superuser, classes, people, is_doubled })
+    let doubts = [
+        (AnomalyKind::DuplicateOrganization, "two of its organizations have one id"),
+        (AnomalyKind::SeveralUsers, "several kinds of things may be its users"),
+    ];
+    let in_doubt = doubts.into_iter().find(|(kind, _)| heard.anomalies.count(*kind) > 0).map(|(_, why)| why);
+    Ok(Read { as_of, codes: codes.collect(), roles, superuser, classes, people, in_doubt })
 }
 
 /// The reader as it is asked.
@@ -285,8 +289,8 @@ fn answer(read: &Read, limit: Duration, question: &LegacyQuestion) -> LegacyAnsw
     if i64::try_from(limit.as_micros()).is_ok_and(|limit| age > limit) {
         return LegacyAnswer::Unavailable(format!("what was read of it is {} s old", age / 1_000_000));
     }
-    if read.is_doubled {
-        return LegacyAnswer::Unavailable("two of its organizations have one id".to_owned());
+    if let Some(why) = read.in_doubt {
+        return LegacyAnswer::Unavailable(why.to_owned());
     }
     let Some(code) = read.codes.get(&question.permission) else {
         return LegacyAnswer::Unknown("it has no such permission".to_owned());
@@ -487,7 +491,7 @@ mod tests {
                 doubled,
             ]
         );
-        let read = Read { is_doubled: true, ..read };
+        let read = Read { in_doubt: Some("two of its organizations have one id"), ..read };
         assert_eq!(
             ask(&read, TOYS, 1, allowed, 100),
             "legacy_unavailable two of its organizations have one id"
