@@ -38,6 +38,7 @@ const ACROSS: &[(&str, &str)] = &[
         "shadow::NAMED_ORGANIZATIONS",
         "the other system is read for all organizations that came from it at once",
     ),
+    ("shadow::ANSWERING", "a rollback asks which organizations that its run wrote into answer by now"),
     ("removed_organization::RECORD", "a rollback removes many organizations at once"),
     ("credential::BY_KEY_ID", "the caller is not known yet; the directory leads to one row"),
     (
