@@ -32,11 +32,17 @@ statements! {
     USERS_PAGE = "select legacy_id, principal_id from adopted_users where source_key = $1 and legacy_id > $2 order by legacy_id limit $3";
     ORGANIZATION_OF = "select organization_id from adopted_organizations where source_key = $1 and legacy_id = $2";
     /// Where no run of the source before it stands, nobody is known any more once it goes.
-    ANSWERING = "select o.organization_key from shadow_organizations s join organizations o on o.organization_id = s.organization_id \
-                 where s.mode <> 'off' and exists (select 1 from adopted_rows a where a.run_no = $1 and a.kind = 'organization' \
-                 and a.organization_id = s.organization_id) and not exists (select 1 from adopted_rows b join adoption_runs r \
-                 on r.run_no = b.run_no and r.state <> 'undone' and r.source_key = (select q.source_key from adoption_runs q where q.run_no = $1) \
-                 where b.run_no < $1 and b.kind = 'organization' and b.organization_id = s.organization_id) order by o.organization_key";
+    ANSWERING =
+        "select o.organization_key from adopted_rows a cross join shadow_organizations s on s.organization_id = a.organization_id \
+         and a.run_no = $1 and a.kind = 'organization' and a.row_key = '' cross join organizations o on o.organization_id = s.organization_id \
+         where s.mode <> 'off' and not exists (select 1 from adopted_rows b join adoption_runs r on r.run_no = b.run_no and r.state <> 'undone' \
+         and r.source_key = (select q.source_key from adoption_runs q where q.run_no = $1) where b.run_no < $1 and b.kind = 'organization' \
+         and b.organization_id = a.organization_id) order by o.organization_key",
+        "select o.organization_key from adopted_rows a join shadow_organizations s on s.organization_id = a.organization_id \
+         and a.run_no = $1 and a.kind = 'organization' and a.row_key = '' join organizations o on o.organization_id = s.organization_id \
+         where s.mode <> 'off' and not exists (select 1 from adopted_rows b join adoption_runs r on r.run_no = b.run_no and r.state <> 'undone' \
+         and r.source_key = (select q.source_key from adoption_runs q where q.run_no = $1) where b.run_no < $1 and b.kind = 'organization' \
+         and b.organization_id = a.organization_id) order by o.organization_key";
     PRINCIPAL_OF = "select principal_id from adopted_users where source_key = $1 and legacy_id = $2";
 }
 
