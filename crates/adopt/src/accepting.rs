@@ -33,8 +33,10 @@ const KINDS: [&str; 4] = [ORPHAN, MISSING_LOGIN, UNFIT_LOGIN, CONDITION];
 pub const WIDENED: &str = "widened:";
 /// What stands before the login of one who gets all of the installation.
 pub const OVER_ALL: &str = "over-all:";
+/// Before a login: it was another account's, and is somebody else's by now.
+pub const HANDED_OVER: &str = "handed-over:";
 /// Words before a colon by which other things than roles are accepted.
-const PREFIXES: [&str; 11] = [
+const PREFIXES: [&str; 12] = [
     "account:",
     OVER_ALL,
     "organization:",
@@ -46,11 +48,12 @@ const PREFIXES: [&str; 11] = [
     "modules-back:",
     "modules-away:",
     WIDENED,
+    HANDED_OVER,
 ];
 /// By this word and a login one accepts a member with rights who is no user there.
 pub const MEMBER: &str = "member:";
 /// The same where a login stands behind it.
-const OF_LOGINS: [&str; 6] = ["account:", OVER_ALL, "member:", "back:", "away:", "new:"];
+const OF_LOGINS: [&str; 7] = ["account:", OVER_ALL, "member:", "back:", "away:", "new:", HANDED_OVER];
 /// The same where the key of an organization does.
 const OF_ORGANIZATIONS: [&str; 3] = ["organization:", "modules-back:", "modules-away:"];
 

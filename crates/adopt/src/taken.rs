@@ -22,7 +22,7 @@ pub const BACK: &str = "back:";
 /// Before a login: it stays away.
 const AWAY: &str = "away:";
 /// Before a login: what comes to it anew is given, though it gives some of what people took away; that stays as it is.
-pub const NEW: &str = "new:";
+const NEW: &str = "new:";
 /// How a right is named that gives some of what people took away, and is another one.
 pub(crate) const IS_NEW: &str = ", new there";
 /// How one is named that stands, and whose role gives more by the run.

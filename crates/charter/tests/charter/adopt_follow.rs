@@ -104,7 +104,7 @@ pub fn same(before: &BTreeMap<&'static str, Vec<String>>, after: &BTreeMap<&'sta
 }
 
 /// Logins that changed there, and one that somebody else has by now.
-const LOGINS: [&str; 4] = ["--accept", "flag:logins", "--accept", "new:user6@toys.example"];
+const LOGINS: [&str; 4] = ["--accept", "flag:logins", "--accept", "handed-over:user6@toys.example"];
 
 both_engines!(a_run_follows_what_the_other_system_took_away, async |database: TestDatabase| {
     let erp = Erp::with(&database, 40).await;

@@ -27,10 +27,12 @@ both_engines!(a_login_that_an_account_gives_up_is_nobody_elses_unasked, async |d
             && said.contains(
                 "user0@toys.example, whose account is deleted_0_user0@toys.example now, by user 99"
             )
-            && said.contains("--accept new:LOGIN"),
+            && said.contains("--accept handed-over:LOGIN"),
         "{said}"
     );
-    erp.follow(&["--accept", "flag:logins", "--accept", "new:user0@toys.example"]);
+    // What says that a right is new says nothing of a login.
+    erp.plan(&["--accept", "flag:logins", "--accept", "new:user0@toys.example"]).ended(1);
+    erp.follow(&["--accept", "flag:logins", "--accept", "handed-over:user0@toys.example"]);
     assert_eq!(check(&erp, "toys-co", zero, POST), 0);
     erp.verify().ended(0);
 });

@@ -87,7 +87,7 @@ both_engines!(
             )
             .await
             .unwrap();
-        erp.follow(&["--accept", "flag:logins", "--accept", "new:user3@toys.example"]);
+        erp.follow(&["--accept", "flag:logins", "--accept", "handed-over:user3@toys.example"]);
     }
 );
 

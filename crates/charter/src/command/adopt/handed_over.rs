@@ -5,11 +5,10 @@ use super::here::{Here, id};
 use crate::client::{Call, Client};
 use crate::command::generic::every_page;
 use crate::failure::Result;
-use charter_adopt::accepting::{LOGINS, WIDENED};
+use charter_adopt::accepting::{HANDED_OVER, LOGINS, WIDENED};
 use charter_adopt::change::Changes;
 use charter_adopt::plan::{self, Ground};
 use charter_adopt::rows::Making;
-use charter_adopt::taken::NEW;
 use charter_kernel::{OrganizationId, PrincipalId, counted};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
@@ -90,7 +89,7 @@ fn reused(ground: &Ground<'_>, here: &Here, changes: &Changes, accepted: &BTreeS
 fn takes_over(here: &Here, changes: &Changes, accepted: &BTreeSet<String>) -> Option<String> {
     let renamed: HashSet<PrincipalId> =
         changes.accounts.iter().filter(|it| it.login.is_some()).map(|it| it.principal).collect();
-    let is_open = |login: &str| !accepted.contains(&format!("{NEW}{login}"));
+    let is_open = |login: &str| !accepted.contains(&format!("{HANDED_OVER}{login}"));
     let open = here.of_others.iter().filter(|(it, _)| renamed.contains(&it.principal) && is_open(&it.login));
     let open: Vec<String> = open
         .map(|(it, now)| format!("{}, whose account is {now} now, by user {}", it.login, it.legacy_id))
@@ -98,7 +97,7 @@ fn takes_over(here: &Here, changes: &Changes, accepted: &BTreeSet<String>) -> Op
     (!open.is_empty()).then(|| {
         format!(
             "{} there with a login that another account gives up by this run ({}): what people took from that account, or stopped, does not \
-             hold for whoever has the login now; accept each as somebody else with --accept new:LOGIN",
+             hold for whoever has the login now; accept each as somebody else with --accept {HANDED_OVER}LOGIN",
             counted(open.len() as u64, "user is new", "users are new"),
             first(&open)
         )
