@@ -1,8 +1,8 @@
 //! Charter's own tables beside another system's in one database: they are no part of that system, whatever they are called. And which
 //! installation they are of.
 
+use charter_db::Error;
 use charter_db::foreign::{Foreign, ForeignRow, ForeignTable};
-use charter_db::{Engine, Error};
 use std::collections::BTreeSet;
 
 /// The table that says of a schema that it is Charter's.
@@ -39,27 +39,6 @@ pub async fn installation(foreign: &mut Foreign, schema: &str) -> Result<Option<
     };
     foreign.for_each(&text, &mut each).await?;
     Ok(found)
-}
-
-/// Whether the account may make tables in a schema, and which it is; nothing where there is no such schema yet.
-const MAY_MAKE: &str = "select (pg_catalog.has_schema_privilege(oid, 'usage') and pg_catalog.has_schema_privilege(oid, 'create'))::text, \
-     current_user::text from pg_catalog.pg_namespace where nspname = ";
-
-/// The account of a connection, where it may make no tables in a schema that is there. A file has no accounts.
-pub async fn kept_out(foreign: &mut Foreign, schema: &str) -> Result<Option<String>, Error> {
-    if foreign.engine() == Engine::Sqlite {
-        return Ok(None);
-    }
-    let text = format!("{MAY_MAKE}'{}'", schema.replace('\'', "''"));
-    let mut account = None;
-    let mut each = |row: ForeignRow<'_>| {
-        if let [Some("false"), Some(name)] = row {
-            account = Some((*name).to_owned());
-        }
-        Ok(())
-    };
-    foreign.for_each(&text, &mut each).await?;
-    Ok(account)
 }
 
 /// The digits of an id, however it is written.

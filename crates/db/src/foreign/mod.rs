@@ -102,6 +102,14 @@ impl Foreign {
         }
     }
 
+    /// The account of the connection, where it may make no tables in a schema that is there. A file has no accounts.
+    pub async fn kept_out_of(&mut self, schema: &str) -> Result<Option<String>, Error> {
+        match &mut self.inner {
+            Inner::Sqlite(_) => Ok(None),
+            Inner::Postgres(snapshot) => snapshot.kept_out_of(schema).await,
+        }
+    }
+
     /// The columns that order a table's rows for good: its primary key; all of them where it has none.
     pub async fn order_of(&mut self, table: &ForeignTable) -> Result<String, Error> {
         let literal = |name: &str| format!("'{}'", name.replace('\'', "''"));

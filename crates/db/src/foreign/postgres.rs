@@ -53,6 +53,21 @@ impl Snapshot {
         Ok(this)
     }
 
+    pub(super) async fn kept_out_of(&self, schema: &str) -> Result<Option<String>, Error> {
+        const MAY_MAKE: &str = "select (pg_catalog.has_schema_privilege(oid, 'usage') and pg_catalog.has_schema_privilege(oid, 'create'))::text, \
+             current_user::text from pg_catalog.pg_namespace where nspname = ";
+        let text = format!("{MAY_MAKE}'{}'", schema.replace('\'', "''"));
+        let mut account = None;
+        let mut each = |row: super::ForeignRow<'_>| {
+            if let [Some("false"), Some(name)] = row {
+                account = Some((*name).to_owned());
+            }
+            Ok(())
+        };
+        self.for_each(&text, &mut each).await?;
+        Ok(account)
+    }
+
     pub(super) async fn tables(&self) -> Result<Vec<ForeignTable>, Error> {
         const COLUMNS: &str = "select n.nspname::text, c.relname::text, a.attname::text, \
              pg_catalog.format_type(a.atttypid, a.atttypmod)::text, \

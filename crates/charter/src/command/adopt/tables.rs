@@ -100,7 +100,7 @@ pub async fn fit(configuration: &Configuration, other: &str) -> Result<()> {
     };
     let schema = configuration.database_schema.as_deref().unwrap_or("public");
     let mut database = Foreign::open(own).await.map_err(failed)?;
-    if let Some(account) = beside::kept_out(&mut database, schema).await.map_err(failed)? {
+    if let Some(account) = database.kept_out_of(schema).await.map_err(failed)? {
         return Err(Failure::new(format!(
             "the account {account} may make no tables in the schema {schema} of Charter's database: as the owner of the schema, run `grant usage, \
              create on schema {schema} to {account}`, or name another with --database-schema"
