@@ -20,7 +20,7 @@ step 'charter adopt inspect --from "$ERP" --propose roles.toml'
 step "sed -i 's/\"night shift\" = \"?\"/\"night shift\" = \"none\"/' roles.toml"
 
 say "2. Start the service, which is told where the other system is"
-export CHARTER_SHADOW_FROM=$ERP CHARTER_SHADOW_MAP=$PWD/roles.toml CHARTER_SHADOW_REFRESH=1s
+export CHARTER_SHADOW_FROM=$ERP CHARTER_SHADOW_MAP=$PWD/roles.toml CHARTER_SHADOW_REFRESH=3s
 serve
 
 say "3. Plan, and take over through the service"

@@ -10,7 +10,7 @@ charter adopt inspect --from "$ERP" --propose roles.toml >looked
 sed -i 's/"night shift" = "?"/"night shift" = "none"/' roles.toml
 charter adopt plan --from "$ERP" --map roles.toml --accept "night shift" >planned
 charter adopt apply --plan plan.json --from "$ERP" --no-backup Ann | tail -n 1
-export CHARTER_SHADOW_FROM=$ERP CHARTER_SHADOW_MAP=$PWD/roles.toml CHARTER_SHADOW_REFRESH=1s
+export CHARTER_SHADOW_FROM=$ERP CHARTER_SHADOW_MAP=$PWD/roles.toml CHARTER_SHADOW_REFRESH=3s
 serve
 
 say "2. The ERP answers"
