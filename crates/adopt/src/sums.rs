@@ -40,7 +40,7 @@ async fn sum_of(foreign: &mut Foreign, table: &ForeignTable) -> Result<TableSum,
     let columns: Result<Vec<String>, Error> =
         table.columns.iter().map(|column| foreign.exact_text_of(&column.name)).collect();
     let order = foreign.order_of(table).await?;
-    let text = format!("select {} from {} order by {order}", columns?.join(", "), table.quoted()?);
+    let text = format!("select {} from {} as t order by {order}", columns?.join(", "), table.quoted()?);
     let mut rows = 0;
     let mut each = |row: ForeignRow<'_>| {
         rows += 1;

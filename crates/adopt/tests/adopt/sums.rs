@@ -1,5 +1,6 @@
 //! Sums of another system's tables: the same rows give the same sum however they lie, and any other byte gives another.
 
+use charter_adopt::fingerprint::Fingerprint;
 use charter_adopt::sums::{TableSum, legacy_checksums, name_of};
 use charter_db::foreign::Foreign;
 use charter_db::{Database, Engine, Error, Scope};
@@ -54,6 +55,18 @@ both_engines!(sums_tell_every_other_byte_and_not_how_rows_lie, async |database: 
         run(&database, change).await;
         assert_ne!(sums(&database).await, earlier, "{change}");
     }
+});
+
+both_engines!(rows_are_summed_in_the_order_of_their_numbers, async |database: TestDatabase| {
+    run(&database, "create table numbers (id int primary key); insert into numbers values (10), (9), (-1)")
+        .await;
+    let mut expected = Fingerprint::default();
+    expected.row("columns", &[Some("id")]);
+    for id in ["-1", "9", "10"] {
+        expected.row("row", &[Some(id)]);
+    }
+    let told = sums(&database).await.into_values().map(|sum| sum.sha256).collect::<Vec<_>>();
+    assert_eq!(told, [expected.words()]);
 });
 
 #[tokio::test]

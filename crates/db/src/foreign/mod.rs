@@ -110,7 +110,7 @@ impl Foreign {
         }
     }
 
-    /// The columns that order a table's rows for good: its primary key; all of them where it has none.
+    /// The columns that order the rows of a table for good, which is called `t` in the statement: its primary key; all of them where it has none.
     pub async fn order_of(&mut self, table: &ForeignTable) -> Result<String, Error> {
         let literal = |name: &str| format!("'{}'", name.replace('\'', "''"));
         let text = match &self.inner {
@@ -144,9 +144,10 @@ impl Foreign {
                 ["text", "character", "name", "citext"].iter().any(|kind| column.kind.starts_with(kind));
             Ok(match (&self.inner, has_none) {
                 // By bytes: the order of a language changes with the system's libraries.
-                (Inner::Postgres(_), false) if !is_text => quoted(&column.name)?,
-                (Inner::Postgres(_), _) => format!("{}::text collate \"C\"", quoted(&column.name)?),
-                (Inner::Sqlite(_), false) => quoted(&column.name)?,
+                // Of the table: a name alone is that of what is selected, which is a text.
+                (Inner::Postgres(_), false) if !is_text => format!("t.{}", quoted(&column.name)?),
+                (Inner::Postgres(_), _) => format!("t.{}::text collate \"C\"", quoted(&column.name)?),
+                (Inner::Sqlite(_), false) => format!("t.{}", quoted(&column.name)?),
                 (Inner::Sqlite(_), true) => self.exact_text_of(&column.name)?,
             })
         });

@@ -42,9 +42,10 @@ impl Snapshot {
             }
         });
         let this = Self { client, line };
+        // Of the other system's processors it takes one.
         this.client
             .batch_execute(
-                "set lock_timeout = '2s'; set search_path = ''; set standard_conforming_strings = on; \
+                "set lock_timeout = '2s'; set max_parallel_workers_per_gather = 0; set search_path = ''; set standard_conforming_strings = on; \
                  set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set bytea_output = 'hex'; \
                  set extra_float_digits = 1; begin isolation level repeatable read read only",
             )
