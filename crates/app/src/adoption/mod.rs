@@ -37,7 +37,7 @@ pub use form::{
 pub use held::{
     Held, HeldAccount, HeldEntitlement, HeldMember, HeldOrganization, HeldRole, held, held_accounts, told_sum,
 };
-pub use links::{accounts, organizations, users};
+pub use links::{accounts, former_logins, organizations, users};
 pub use password::changed_passwords;
 pub use preview::preview_undo;
 pub use proof::{CheckedProof, ProofStatement, SignedProof, check_proof, sign_proof};

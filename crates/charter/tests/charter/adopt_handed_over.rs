@@ -179,3 +179,34 @@ both_engines!(
         );
     }
 );
+
+both_engines!(
+    a_login_that_an_account_gave_up_by_another_run_is_nobody_elses_unasked,
+    async |database: TestDatabase| {
+        let erp = Erp::taken_over(&database, 20).await;
+        let zero = "user0@toys.example";
+        erp.take_role("toys-co", zero);
+        erp.follow(&["--accept", "away:user0@toys.example"]);
+        // They are deleted in one run, and come again by another.
+        let delete =
+            "update users set email = 'deleted_0_user0@toys.example', is_active = false where id = 0";
+        database.maintain(delete).await.unwrap();
+        erp.follow(&["--accept", "flag:logins"]);
+        let again = format!("insert into users values (99, '{zero}', 'Zero', 'accountant', true, 1, null)");
+        database.maintain(&again).await.unwrap();
+        let run = erp.plan(&[]).ended(1);
+        let said = run.told();
+        assert!(
+            said.contains("1 user is new there with a login that another account had before")
+                && said.contains(
+                    "user0@toys.example, whose account is deleted_0_user0@toys.example now, by user 99"
+                )
+                && said.contains("--accept handed-over:LOGIN"),
+            "{said}"
+        );
+        erp.apply(&[]).ended(2);
+        erp.follow(&["--accept", "handed-over:user0@toys.example"]);
+        assert_eq!(check(&erp, "toys-co", zero, POST), 0);
+        erp.plan(&[]).ended(0);
+    }
+);
