@@ -49,6 +49,7 @@ pub use undo::{UndoDraft, Undone, undo};
 
 pub use charter_store::adoption_link::{OrganizationLink, UserLink};
 pub use charter_store::adoption_lookup::KnownPrincipal;
+pub use charter_store::adoption_remembered::{RememberedRow, RowKind};
 pub use charter_store::adoption_removal::{KeptAway, RemovalKind, RemovedRight};
 pub use charter_store::adoption_run::{Run, RunEngine, RunState, Step, StepRow, StepState};
 

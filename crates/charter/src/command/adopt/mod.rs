@@ -23,6 +23,7 @@ mod progress;
 mod proof;
 mod ready;
 pub mod record;
+mod remembered;
 mod replaced;
 mod replay;
 mod rollback;

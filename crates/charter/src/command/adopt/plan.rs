@@ -6,7 +6,7 @@ use super::follow::{self, Looked};
 use super::here::Here;
 use super::legacy::{self, Legacy, Looking};
 use super::plan_told::told;
-use super::{accepting, drift, passwords, place, replaced, runs, stopped};
+use super::{accepting, drift, passwords, place, remembered, replaced, runs, stopped};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
@@ -197,6 +197,7 @@ fn made(
     let mut ground =
         Ground::new(facts, mapping, catalogue).map_err(|wrong| Failure::new(wrong.to_string()))?;
     ground.away = looked.decided.away;
+    known.extend(remembered::names(&ground, &here.known, &here.remembered));
     let over_all = match looked.over_all {
         Some(over_all) => over_all,
         None => drift::over_all(&ground, &here.known, None, &asked.accepted),
@@ -257,9 +258,7 @@ fn made(
             ground.no_strangers(&asked.accepted, &members),
             looked.stopping,
             stopped::here(&ground, &here.accounts).into_iter().collect(),
-            stopped::remembered(&ground, &here.remembered, &asked.accepted, &asked.approved_by)
-                .into_iter()
-                .collect(),
+            remembered::stopping(&ground, &here.known, &here.remembered, &asked.accepted, &asked.approved_by),
             stopped::organizations(&ground, &here.known).into_iter().collect(),
         ]
         .concat(),
