@@ -166,4 +166,15 @@ impl Intent {
         let rules = Rules { roles: bits, superuser: superuser_bits, over_all, superuser_over_all };
         Self { roles, superuser, rules, unmapped, faults: making.faults }
     }
+
+    /// Roles that are made, those of several of the other system's more than once.
+    pub fn own(&self) -> impl Iterator<Item = &OwnRole> {
+        self.roles.iter().chain([&self.superuser]).filter_map(|place| place.own.as_ref())
+    }
+
+    /// Whether a role of this key is made.
+    #[must_use]
+    pub fn makes(&self, key: &str) -> bool {
+        self.own().any(|own| own.key.as_str() == key)
+    }
 }

@@ -210,3 +210,45 @@ both_engines!(
         erp.plan(&[]).ended(0);
     }
 );
+
+both_engines!(
+    a_role_that_people_built_on_one_that_gives_more_is_asked_about,
+    async |database: TestDatabase| {
+        let erp = yard(&database).await;
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        // Nobody but the system's own users holds the role itself.
+        for (key, parent) in [("night", "adopted_clerk"), ("late_night", "night"), ("idle", "adopted_clerk")]
+        {
+            let words =
+                ["roles", "create", "--org", "yard", "--key", key, "--name", key, "--parents", parent];
+            erp.run(&words).ended(0);
+        }
+        erp.run(&["members", "add", "--org", "yard", "--login", "zoe@yard.example"]).ended(0);
+        erp.run(&["members", "add", "--org", "yard", "--login", "yan@yard.example"]).ended(0);
+        let team = ["teams", "create", "--org", "yard", "--key", "watch", "--name", "Watch"];
+        erp.run(&[&team[..], &["--members", "zoe@yard.example"]].concat()).ended(0);
+        for (role, subject) in [("night", "member:yan@yard.example"), ("late_night", "team:watch")] {
+            let words = ["assignments", "assign", "--org", "yard", "--role", role, "--subject", subject];
+            erp.run(&[&words[..], &["--reason", "by hand", "--to", "2099-01-01T00:00:00Z"]].concat())
+                .ended(0);
+        }
+        let members = ["--accept", "member:zoe@yard.example", "--accept", "member:yan@yard.example"];
+        database.maintain("insert into duties_rights values (1, 2)").await.unwrap();
+        let run = erp.plan(&members).ended(1);
+        let said = run.told();
+        assert!(
+            said.contains("role adopted_clerk of yard gives more by this run, and 2 roles that people built on it give it to others")
+                && said.contains("(late_night with 1 member, night with 1 member)")
+                && said.contains("--accept widened:adopted_clerk"),
+            "{said}"
+        );
+        // Another role's name is none of it.
+        let run = erp.plan(&[&members[..], &["--accept", "widened:adopted_clerc"]].concat()).ended(1);
+        assert!(run.told().contains("no run of this system makes a role of this key"), "{}", run.out);
+        erp.plan(&[&members[..], &["--accept", "widened:adopted_guard"]].concat()).ended(1);
+        assert_eq!(check(&erp, "yard", "zoe@yard.example", "adopted.gate.close"), 1);
+        erp.follow(&[&members[..], &["--accept", "widened:adopted_clerk"]].concat());
+        assert_eq!(check(&erp, "yard", "zoe@yard.example", "adopted.gate.close"), 0);
+    }
+);

@@ -1,16 +1,16 @@
 //! What a run would hand over to somebody else than had it: accounts with their logins, organizations whose ids are of others by now, and roles that
-//! others hold as well. Each is asked about by name.
+//! others hold as well (`widened.rs`). Each is asked about by name.
 
 use super::desk::send;
-use super::here::{Here, id};
+use super::here::Here;
+use super::widened;
 use crate::client::{Call, Client};
-use crate::command::generic::every_page;
 use crate::failure::Result;
-use charter_adopt::accepting::{HANDED_OVER, LOGINS, WIDENED};
+use charter_adopt::accepting::{HANDED_OVER, LOGINS};
 use charter_adopt::change::Changes;
 use charter_adopt::plan::{self, Ground};
 use charter_adopt::rows::Making;
-use charter_kernel::{OrganizationId, PrincipalId, counted};
+use charter_kernel::{PrincipalId, counted};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashSet};
 
@@ -30,7 +30,7 @@ pub async fn stopping(
     told.extend(keeps_its_login(here, changes));
     told.extend(takes_over(here, changes, accepted));
     told.extend(had_by_another(client, ground, here, accepted).await?);
-    told.extend(widened(client, here, changes, accepted).await?);
+    told.extend(widened::stopping(client, here, changes, accepted).await?);
     Ok(told)
 }
 
@@ -146,42 +146,6 @@ async fn had_by_another(
             first(&open)
         )
     }))
-}
-
-/// Roles that give more by the run, and that others hold here than this system's users.
-async fn widened(
-    client: &Client,
-    here: &Here,
-    changes: &Changes,
-    accepted: &BTreeSet<String>,
-) -> Result<Vec<String>> {
-    let mut told = Vec::new();
-    for role in changes.roles.iter().filter(|role| !role.gains.is_empty()) {
-        if accepted.contains(&format!("{WIDENED}{}", role.key)) {
-            continue;
-        }
-        let call = Call::new("GET", format!("/api/v1/organizations/{}/assignments", role.organization));
-        let mut holders = Vec::new();
-        for it in every_page(client, call.ask("role", role.key.as_str()).ask("limit", "200")).await? {
-            if !id(&it, "id").is_some_and(|id| here.known.wrote(id)) {
-                let subject = it.get("subject").and_then(Value::as_object).into_iter().flatten();
-                holders.extend(subject.filter_map(|(_, name)| Some(name.as_str()?.to_owned())));
-            }
-        }
-        if !holders.is_empty() {
-            let key = |id: OrganizationId| here.known.organizations.values().find(|(known, _)| *known == id);
-            let place = key(role.organization).map_or("platform", |(_, key)| key.as_str());
-            told.push(format!(
-                "role {} of {place} gives more by this run, and {} it here by hand or by another system ({}): take it from them, or accept it with \
-                 --accept {WIDENED}{}",
-                role.key,
-                counted(holders.len() as u64, "other holds", "others hold"),
-                first(&holders),
-                role.key
-            ));
-        }
-    }
-    Ok(told)
 }
 
 /// Accounts that keep their logins, which somebody else has there by now.

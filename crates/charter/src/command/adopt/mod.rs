@@ -36,6 +36,7 @@ mod tables;
 mod taken;
 mod telling;
 mod verify;
+mod widened;
 
 pub use apply::{command as apply_command, run as apply};
 pub use codes::{command as codes_command, run as codes};

@@ -54,7 +54,7 @@ pub fn accept() -> Arg {
         "Accept what becomes of a role, by its name there; or flag:superuser, flag:logins, flag:address, flag:fewer, flag:modules, account:LOGIN, over-all:LOGIN, organization:KEY, \
          member:LOGIN, orphan, \
          missing_login, unfit_login, condition. What people took away here comes back with back:LOGIN, and stays away with away:LOGIN or flag:away; \
-         new:LOGIN gives what is new there and gives some of it; handed-over:LOGIN says that a login is somebody else's by now; widened:KEY gives more to others who hold a role. Modules that people removed: modules-back:KEY, modules-away:KEY. Can be given again",
+         new:LOGIN gives what is new there and gives some of it; handed-over:LOGIN says that a login is somebody else's by now; widened:KEY gives more to others who have a role. Modules that people removed: modules-back:KEY, modules-away:KEY. Can be given again",
     )
 }
 
