@@ -252,3 +252,42 @@ both_engines!(
         assert_eq!(check(&erp, "yard", "zoe@yard.example", "adopted.gate.close"), 0);
     }
 );
+
+both_engines!(
+    superusers_of_two_systems_in_one_organization_have_roles_of_their_own,
+    async |database: TestDatabase| {
+        let erp = yard(&database).await;
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        let (eve, sue) = ("eve@yard.example", "sue@mill.example");
+        database.maintain(MILL).await.unwrap();
+        erp.mill("yard");
+        let members = ["ann", "bob", "eve"].map(|who| format!("member:{who}@yard.example"));
+        let mut words = vec!["--accept", "organization:yard"];
+        words.extend(members.iter().flat_map(|member| ["--accept", member.as_str()]));
+        // Of other roles no second one is made: the plan says so.
+        database.maintain("insert into mill_duties_rights values (1, 2)").await.unwrap();
+        let run = erp.mill_plan(&words).ended(1);
+        let said = "yard has a role adopted_clerk already, and it allows something else than \"clerk\" there";
+        assert!(
+            run.told().contains(said) && !run.told().contains("role adopted-superuser"),
+            "{}",
+            run.told()
+        );
+        database.maintain("delete from mill_duties_rights where right_id = 2").await.unwrap();
+        let run = erp.mill_plan(&words).ended(0);
+        assert!(run.out.contains("adopted-superuser-mill"), "{}", run.out);
+        erp.apply(&["--plan", "mill.json"]).ended(0);
+        assert_eq!(erp.assignments("yard", sue), ["adopted-superuser-mill"]);
+        assert_eq!(erp.assignments("yard", eve), ["adopted-superuser"]);
+        assert_eq!(check(&erp, "yard", sue, "adopted.pay.run"), 0);
+        assert_eq!(check(&erp, "yard", sue, "adopted.gate.close"), 1);
+        assert_eq!(check(&erp, "yard", eve, "adopted.pay.run"), 1);
+        // Each keeps its own with the runs that follow.
+        let run = erp.mill_plan(&words).ended(0);
+        assert!(run.out.contains("nothing changed since run 2"), "{}", run.out);
+        let of_mill = ["--accept", "member:bea@mill.example", "--accept", "member:sue@mill.example"];
+        let run = erp.plan(&of_mill).ended(0);
+        assert!(run.out.contains("nothing changed since run 1"), "{}", run.out);
+    }
+);

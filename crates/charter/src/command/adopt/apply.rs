@@ -12,7 +12,7 @@ use super::ready::{self, Ready};
 use super::record::Record;
 use super::stages::{Failed, Proved, Stages, Work};
 use super::telling::{Telling, compared};
-use super::{drift, follow, place, plan, remembered, runs, tables};
+use super::{drift, follow, own_role, place, plan, remembered, runs, tables};
 use crate::client::Client;
 use crate::config::Configuration;
 use crate::config::text::without_password;
@@ -140,7 +140,8 @@ async fn begun(
     telling: &Telling,
 ) -> Result<(String, Legacy, Ready, Looking, Here)> {
     let configuration = &invocation.loaded.configuration;
-    let mapping = legacy::parsed("the mapping of the plan", &plan.mapping)?;
+    let mut mapping = legacy::parsed("the mapping of the plan", &plan.mapping)?;
+    mapping.superuser_role = own_role::of_plan(plan);
     let address = address(invocation, plan)?;
     let mut looking = Looking::open(&address, Some(plan.system), Some(&mapping)).await?;
     let heard = looking.hear(&mut |_, _| {}).await?;

@@ -15,6 +15,7 @@ mod here;
 mod inspect;
 mod interrupt;
 pub mod legacy;
+mod own_role;
 mod passwords;
 mod place;
 mod plan;

@@ -6,7 +6,7 @@ use super::follow::{self, Looked};
 use super::here::Here;
 use super::legacy::{self, Legacy, Looking};
 use super::plan_told::told;
-use super::{accepting, drift, passwords, place, remembered, replaced, runs, stopped};
+use super::{accepting, drift, own_role, passwords, place, remembered, replaced, runs, stopped};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
@@ -333,7 +333,10 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let mut found = legacy::read(matches).await?;
     let text = settled(&mut found)?;
     let mut here = Here::look(&invocation.loaded.configuration, &asked.source, &found).await?;
-    let made = followed(asked, &found, &mut here, text, matches).await;
+    let made = match own_role::settle(&here, &mut found).await {
+        Ok(()) => followed(asked, &found, &mut here, text, matches).await,
+        Err(failure) => Err(failure),
+    };
     let out = matches.get_one::<String>(OUT).map_or("plan.json", String::as_str);
     let kept = match &made {
         Ok((plan, _)) if !matches.get_flag(FORCE) => replaced::look(out, plan, here.client.as_ref()).await,
