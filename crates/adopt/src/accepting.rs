@@ -104,7 +104,8 @@ impl Ground<'_> {
         })
     }
 
-    /// Accepted names of accounts and organizations of which the other system knows nothing: they may be this side's, or gone.
+    /// Accepted names of accounts and organizations of which the other system knows nothing, and of roles here that no run makes: they may be this
+    /// side's, or gone.
     #[must_use]
     pub fn strangers<'n>(&self, accepted: &'n BTreeSet<String>) -> BTreeSet<&'n str> {
         let mut wanted: BTreeSet<&str> = accepted.iter().filter_map(|name| login_of(name)).collect();
@@ -116,7 +117,10 @@ impl Ground<'_> {
         let one = self.mapping.organization.as_ref().map(|one| format!("organization:{}", one.key));
         let is_stranger = |name: &str| match login_of(name) {
             Some(login) => wanted.contains(login),
-            None => organization_of(name).is_some() && one.as_deref() != Some(name),
+            None => match name.strip_prefix(WIDENED) {
+                Some(key) => !self.intent.makes(key),
+                None => organization_of(name).is_some() && one.as_deref() != Some(name),
+            },
         };
         accepted.iter().map(String::as_str).filter(|name| is_stranger(name)).collect()
     }
@@ -138,9 +142,13 @@ impl Ground<'_> {
         let flags = flags
             .map(|name| format!("--accept {name:?}: there is no such flag; there are {}", FLAGS.join(", ")));
         let strangers = self.strangers(accepted).into_iter().filter(|name| !known.contains(*name));
-        let strangers = strangers.map(|name| match organization_of(name).is_some() {
-            true => format!("--accept {name:?}: there is no organization of this key"),
-            false => format!("--accept {name:?}: nobody there or here signs in with this"),
+        let strangers = strangers.map(|name| {
+            let why = match (name.starts_with(WIDENED), organization_of(name)) {
+                (true, _) => "no run of this system makes a role of this key",
+                (false, Some(_)) => "there is no organization of this key",
+                (false, None) => "nobody there or here signs in with this",
+            };
+            format!("--accept {name:?}: {why}")
         });
         roles.chain(flags).chain(strangers).collect()
     }

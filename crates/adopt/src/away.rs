@@ -221,9 +221,8 @@ pub fn gives(intent: &Intent, what: &What) -> Vec<String> {
         What::Membership => Vec::new(),
         What::Right(code) => vec![code.clone()],
         What::Role(key) => {
-            let mut own =
-                intent.roles.iter().chain([&intent.superuser]).filter_map(|place| place.own.as_ref());
-            own.find(|own| own.key.as_str() == key).map(|own| own.patterns.clone()).unwrap_or_default()
+            let own = intent.own().find(|own| own.key.as_str() == key);
+            own.map(|own| own.patterns.clone()).unwrap_or_default()
         }
     }
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 /// The role that whoever may do everything in a system with permissions of its own gets.
 // Keys made of names have no dash.
-const SUPERUSER: &str = "adopted-superuser";
+pub const SUPERUSER_ROLE: &str = "adopted-superuser";
 /// The role that whoever runs all of the other system gets in the organization they belong to.
 const OVER_ALL: &str = "adopted-superadmin";
 
@@ -53,6 +53,7 @@ pub struct Intent {
 }
 
 struct Making<'a> {
+    mapping: &'a Mapping,
     facts: &'a LegacyFacts,
     catalogue: &'a Catalogue,
     universe: &'a Universe,
@@ -134,7 +135,8 @@ impl Making<'_> {
                 let codes = bits.iter().filter_map(|place| self.universe.code(place));
                 let patterns = codes.map(|code| code.as_str().to_owned()).collect();
                 let name = "Superuser (adopted)".to_owned();
-                let own = SUPERUSER.parse().ok().map(|key| OwnRole { key, name, patterns });
+                let key = self.mapping.superuser_role.clone().or_else(|| SUPERUSER_ROLE.parse().ok());
+                let own = key.map(|key| OwnRole { key, name, patterns });
                 let place = Place { role: own.as_ref().map(|own| own.key.clone()), own, over_all: None };
                 (place, bits, false)
             }
@@ -146,7 +148,8 @@ impl Intent {
     /// What a mapping comes to.
     #[must_use]
     pub fn new(facts: &LegacyFacts, mapping: &Mapping, catalogue: &Catalogue, universe: &Universe) -> Self {
-        let mut making = Making { facts, catalogue, universe, made: HashMap::new(), faults: Vec::new() };
+        let mut making =
+            Making { mapping, facts, catalogue, universe, made: HashMap::new(), faults: Vec::new() };
         let (mut roles, mut bits, mut over_all, mut unmapped) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for role in &facts.roles {
@@ -165,5 +168,16 @@ impl Intent {
         let (superuser, superuser_bits, superuser_over_all) = making.of_superuser(&mapping.superuser);
         let rules = Rules { roles: bits, superuser: superuser_bits, over_all, superuser_over_all };
         Self { roles, superuser, rules, unmapped, faults: making.faults }
+    }
+
+    /// Roles that are made, those of several of the other system's more than once.
+    pub fn own(&self) -> impl Iterator<Item = &OwnRole> {
+        self.roles.iter().chain([&self.superuser]).filter_map(|place| place.own.as_ref())
+    }
+
+    /// Whether a role of this key is made.
+    #[must_use]
+    pub fn makes(&self, key: &str) -> bool {
+        self.own().any(|own| own.key.as_str() == key)
     }
 }

@@ -2,6 +2,7 @@
 //! are neither shipped nor written there are reported, never guessed.
 
 use crate::facts::LegacyFacts;
+use crate::intent::SUPERUSER_ROLE;
 use crate::source::{NamedTables, System};
 use charter_catalogue::lint::fold_role_name;
 use charter_kernel::catalogue::Catalogue;
@@ -107,6 +108,8 @@ pub struct Mapping {
     pub organization: Option<OneOrganization>,
     /// What those become who may do everything.
     pub superuser: Becomes,
+    /// The key of their role where it is one of their own, and another system has the usual one here: no file says it.
+    pub superuser_role: Option<Key>,
     /// Which modules are on.
     pub modules: ModulesRule,
     /// What roles become, by their names there.
@@ -173,6 +176,7 @@ pub fn parse(text: &str) -> Result<Mapping, Vec<MappingFault>> {
             tables,
             organization: form.organization,
             superuser,
+            superuser_role: None,
             modules: form.modules,
             roles,
         })
@@ -242,6 +246,7 @@ pub fn propose(
             _ if has_own => Becomes::Own,
             _ => Becomes::Unknown,
         },
+        superuser_role: None,
         modules: match facts.organizations.iter().any(|it| it.enabled_modules.is_some()) {
             true => ModulesRule::AsSaid,
             false if has_own => ModulesRule::None,
@@ -267,6 +272,13 @@ pub fn print(mapping: &Mapping, facts: &LegacyFacts) -> String {
          # Those who may do everything there: `superadmin` for all of this installation, whatever the organization, which the plan asks about name by name;\n\
          # the key of another role, such as `org_admin`, for that role in the organization they belong to; or `none`.\n",
     );
+    if mapping.superuser == Becomes::Own {
+        let _ = writeln!(
+            out,
+            "# `own` is all that the other system knows, as the role `{SUPERUSER_ROLE}`; where another system has that one in the same organization \
+             already,\n# as `{SUPERUSER_ROLE}-` and the name of the source, which the plan says."
+        );
+    }
     let _ = writeln!(out, "superuser = {}", quoted(mapping.superuser.as_str()));
     out.push_str(
         "\n# Modules that are on: `as_said` by enabled_modules, `all`, or `none` but those that always are.\n",

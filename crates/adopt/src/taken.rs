@@ -28,7 +28,7 @@ pub(crate) const IS_NEW: &str = ", new there";
 /// How one is named that stands, and whose role gives more by the run.
 pub(crate) const IS_MORE: &str = ", which gives more there";
 /// Before the key of an organization: modules that people removed are switched again as the other system says.
-const MODULES_BACK: &str = "modules-back:";
+pub const MODULES_BACK: &str = "modules-back:";
 /// Before it: they stay as people left them.
 pub const MODULES_AWAY: &str = "modules-away:";
 /// Rights that are named one by one; all are counted.

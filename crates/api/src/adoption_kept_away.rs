@@ -3,7 +3,7 @@
 use crate::adoption::{OPERATOR, TAG, word};
 use crate::edge::{Call, Reply, Route, wire};
 use charter_app::App;
-use charter_app::adoption::{self, KeptAway, RemovalKind};
+use charter_app::adoption::{self, KeptAway, RememberedRow, RemovalKind, RowKind};
 use charter_kernel::{Key, OrganizationId, Pattern, PrincipalId, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -96,8 +96,32 @@ struct KeptAwayView {
     /// Users of the source, by their ids there, whom people stopped, or from whom they took something, of what a run gave that was taken back, and
     /// whom no run brought again; with the first page.
     remembered: Vec<String>,
+    /// Roles and modules that people removed or changed of such a run, and that no run brought again; with the first page.
+    remembered_rows: Vec<RememberedRowView>,
     /// Whether there is more after the last item.
     more: bool,
+}
+
+/// A role or a module that people removed or changed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AdoptionRemembered")]
+struct RememberedRowView {
+    /// `role` or `module`.
+    kind: &'static str,
+    /// The organization, by its id in the other system.
+    organization: String,
+    /// The role or the module.
+    key: String,
+}
+
+impl From<RememberedRow> for RememberedRowView {
+    fn from(it: RememberedRow) -> Self {
+        let kind = match it.kind {
+            RowKind::Role => "role",
+            RowKind::Module => "module",
+        };
+        Self { kind, organization: it.legacy_id, key: it.key }
+    }
 }
 
 /// A module that people removed.
@@ -143,6 +167,7 @@ async fn list(call: Call<(), KeptAwayQuery>) -> Result<Reply<KeptAwayView>, Prob
         items,
         modules,
         remembered: page.remembered,
+        remembered_rows: page.remembered_rows.into_iter().map(RememberedRowView::from).collect(),
         more: page.more,
     }))
 }

@@ -28,6 +28,16 @@ pub fn routes() -> Vec<Route<App>> {
             .example(r#"{"logins":["ann@toys.example","nobody@toys.example"]}"#)
             .body_limit(2 * 1024 * 1024)
             .keeps_no_answers(),
+        Route::post("/api/v1/adoption/former-logins", OPERATOR, former_logins)
+            .named("adoption.former-logins", TAG, "Tells which logins accounts of another system's users had before, as the operator.")
+            .described(
+                "At most 5,000 at once. The answer has the login by now, or null, for each login, in their order: that of the account which gave it up, \
+                 by a run or by its owner. Whoever comes with it may be somebody else.",
+            )
+            .problems(&[ProblemKind::Forbidden])
+            .example(r#"{"source":"legacy","logins":["ann@toys.example","nobody@toys.example"]}"#)
+            .body_limit(2 * 1024 * 1024)
+            .keeps_no_answers(),
         Route::get("/api/v1/adoption/answers", OPERATOR, answers)
             .named("adoption.answers", TAG, "Tells what each member of an organization may do in it as a whole, as the operator.")
             .described(
@@ -163,6 +173,27 @@ struct AccountsView {
     accounts: Vec<Option<AccountView>>,
 }
 
+/// Logins that accounts of another system's users may have had.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "AskedFormerLogins")]
+#[serde(deny_unknown_fields)]
+struct FormerLoginsBody {
+    /// The other system, by the name the operator gave it.
+    #[schemars(with = "wire::Key")]
+    source: Key,
+    /// The logins.
+    #[schemars(length(max = 5_000))]
+    logins: Vec<String>,
+}
+
+/// The accounts that had the logins.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "FormerLogins")]
+struct FormerLoginsView {
+    /// The login by now, or null, for each login, in their order.
+    now: Vec<Option<String>>,
+}
+
 /// Whose answers are asked for.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -221,6 +252,12 @@ async fn accounts(call: Call<(), (), AccountsBody>) -> Result<Reply<AccountsView
     let found = adoption::accounts(&call.app, &call.ctx, call.body.logins).await?;
     let accounts = found.into_iter().map(|it| it.map(AccountView::from)).collect();
     Ok(Reply::new(AccountsView { accounts }))
+}
+
+async fn former_logins(call: Call<(), (), FormerLoginsBody>) -> Result<Reply<FormerLoginsView>, Problem> {
+    let FormerLoginsBody { source, logins } = call.body;
+    let now = adoption::former_logins(&call.app, &call.ctx, source, logins).await?;
+    Ok(Reply::new(FormerLoginsView { now }))
 }
 
 async fn answers(call: Call<(), AnswersQuery>) -> Result<Reply<AnswersView>, Problem> {

@@ -59,6 +59,8 @@ struct UndoneView {
     answering: Vec<Key>,
     /// Users whom people stopped meanwhile, or from whom they took something: the next plan asks about them.
     remembered: u64,
+    /// Roles and modules that people removed or changed: the next plan asks about them, too.
+    remembered_rows: u64,
     /// Keys of organizations that have a trail by now: they stay, closed and empty.
     #[schemars(with = "Vec<wire::Key>")]
     kept: Vec<Key>,
@@ -76,7 +78,16 @@ async fn undo(call: Call<RunPath, (), UndoBody>) -> Result<Reply<UndoneView>, Pr
         true => adoption::preview_undo(&call.app, &call.ctx, call.path.run, draft).await?,
         false => adoption::undo(&call.app, &call.ctx, call.path.run, draft).await?,
     };
-    let Undone { removed, kept, done, remembered, discarded, answering } = undone;
+    let Undone { removed, kept, done, remembered, remembered_rows, discarded, answering } = undone;
     let state = run.run.state.as_str();
-    Ok(Reply::new(UndoneView { removed, discarded, answering, remembered, kept, done, state }))
+    Ok(Reply::new(UndoneView {
+        removed,
+        discarded,
+        answering,
+        remembered,
+        remembered_rows,
+        kept,
+        done,
+        state,
+    }))
 }

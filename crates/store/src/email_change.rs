@@ -29,7 +29,9 @@ statements! {
     END_LATER = "update email_changes set ended_at = $3 where principal_id = $1 and asked_at >= $2 and ended_at is null";
     KEPT = "select principal_id, undo_until from email_changes where old_email_hash = $1 and undo_until > $2 and proved_at is not null \
             and ended_at is null order by undo_until desc limit 1";
-    PURGE = "delete from email_changes where expires_at < $1";
+    /// An address that the account of another system's user gave up is kept: a run asks about whoever comes with it.
+    PURGE = "delete from email_changes where expires_at < $1 and not (proved_at is not null and ended_at is null and exists \
+             (select 1 from adopted_users u where u.principal_id = email_changes.principal_id limit 1 offset 0))";
 }
 
 /// A change of an address.
@@ -141,7 +143,7 @@ pub async fn undo(tx: &mut Tx, it: &EmailChange, now: Timestamp) -> Result<bool>
     Ok(is_first)
 }
 
-/// Forgets what could be proved until before a time.
+/// Forgets what could be proved until before a time, but for what the next run of an adoption has to know.
 pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     tx.execute(&PURGE, params![before]).await
 }

@@ -16,6 +16,7 @@ pub mod adoption_change;
 pub mod adoption_held;
 pub mod adoption_hold;
 pub mod adoption_link;
+pub mod adoption_login;
 pub mod adoption_lookup;
 pub mod adoption_made;
 pub mod adoption_password;
@@ -122,6 +123,7 @@ pub fn statements() -> Vec<(String, &'static Statement)> {
         ("adoption_held", adoption_held::statements),
         ("adoption_hold", adoption_hold::statements),
         ("adoption_link", adoption_link::statements),
+        ("adoption_login", adoption_login::statements),
         ("adoption_lookup", adoption_lookup::statements),
         ("adoption_row", adoption_row::statements),
         ("adoption_run", adoption_run::statements),

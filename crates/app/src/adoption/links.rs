@@ -5,9 +5,10 @@ use super::{KnownPrincipal, OrganizationLink, UserLink, require_operator};
 use crate::App;
 use crate::caller::{Listing, RequestContext};
 use crate::text;
-use charter_kernel::{Key, Problem};
+use charter_kernel::{Key, PrincipalId, Problem};
 use charter_store as store;
-use std::collections::HashMap;
+use charter_store::{adoption_login, adoption_lookup as lookup};
+use std::collections::{BTreeMap, HashMap};
 
 /// Most links of one page.
 pub(super) const PAGE_MAX: u32 = 50_000;
@@ -54,13 +55,8 @@ pub async fn users(
     Ok(Listing { items: page.rows, next })
 }
 
-/// The account each login has, in the order of the logins.
-pub async fn accounts(
-    app: &App,
-    ctx: &RequestContext,
-    logins: Vec<String>,
-) -> Result<Vec<Option<KnownPrincipal>>, Problem> {
-    require_operator(ctx)?;
+/// Logins as they are kept, in their order; and each once, to be asked for.
+fn folded(logins: &[String]) -> Result<(Vec<String>, Vec<String>), Problem> {
     if logins.len() > ROWS_MAX {
         return Err(Problem::invalid("logins", format!("at most {ROWS_MAX} logins are expected")));
     }
@@ -69,11 +65,50 @@ pub async fn accounts(
     let mut asked: Vec<String> = folded.iter().filter(|login| !login.contains('\0')).cloned().collect();
     asked.sort();
     asked.dedup();
-    let found =
-        reading_all!(
-            app.database(),
-            |conn| async move { store::adoption_lookup::logins(conn, &asked).await }
-        )?;
+    Ok((folded, asked))
+}
+
+/// The account each login has, in the order of the logins.
+pub async fn accounts(
+    app: &App,
+    ctx: &RequestContext,
+    logins: Vec<String>,
+) -> Result<Vec<Option<KnownPrincipal>>, Problem> {
+    require_operator(ctx)?;
+    let (folded, asked) = folded(&logins)?;
+    let found = reading_all!(app.database(), |conn| async move { lookup::logins(conn, &asked).await })?;
     let found: HashMap<&str, &KnownPrincipal> = found.iter().map(|it| (it.login.as_str(), it)).collect();
     Ok(folded.iter().map(|login| found.get(login.as_str()).map(|it| (*it).clone())).collect())
+}
+
+/// The login by now of the account of a user of the source that had each login before and gave it up, in the order of the logins.
+pub async fn former_logins(
+    app: &App,
+    ctx: &RequestContext,
+    source: Key,
+    logins: Vec<String>,
+) -> Result<Vec<Option<String>>, Problem> {
+    require_operator(ctx)?;
+    let (folded, asked) = folded(&logins)?;
+    let pepper = app.identity().pepper();
+    let mut of_hash: HashMap<[u8; 32], String> = HashMap::new();
+    for login in &asked {
+        of_hash.extend(pepper.every_email(login).into_iter().map(|hash| (hash, login.clone())));
+    }
+    let found: BTreeMap<String, String> = reading_all!(app.database(), |conn| async move {
+        let mut given_up = adoption_login::given_up_by_runs(conn, &source, &asked).await?;
+        let hashes: Vec<[u8; 32]> = of_hash.keys().copied().collect();
+        let by_owners = adoption_login::given_up_by_owners(conn, &source, &hashes).await?;
+        given_up
+            .extend(by_owners.into_iter().filter_map(|(hash, id)| Some((of_hash.get(&hash)?.clone(), id))));
+        let ids: Vec<PrincipalId> = given_up.iter().map(|(_, id)| *id).collect();
+        let now = if ids.is_empty() { Vec::new() } else { lookup::principals(conn, &ids).await? };
+        let now: HashMap<PrincipalId, String> = now.into_iter().map(|it| (it.id, it.login)).collect();
+        // One that has it again gave nothing up.
+        let others = given_up.into_iter().filter_map(|(login, id)| Some((now.get(&id)?.clone(), login)));
+        Ok::<_, charter_db::Error>(
+            others.filter(|(now, login)| now != login).map(|(now, login)| (login, now)).collect(),
+        )
+    })?;
+    Ok(folded.iter().map(|login| found.get(login).cloned()).collect())
 }

@@ -37,7 +37,7 @@ pub use form::{
 pub use held::{
     Held, HeldAccount, HeldEntitlement, HeldMember, HeldOrganization, HeldRole, held, held_accounts, told_sum,
 };
-pub use links::{accounts, organizations, users};
+pub use links::{accounts, former_logins, organizations, users};
 pub use password::changed_passwords;
 pub use preview::preview_undo;
 pub use proof::{CheckedProof, ProofStatement, SignedProof, check_proof, sign_proof};
@@ -49,6 +49,7 @@ pub use undo::{UndoDraft, Undone, undo};
 
 pub use charter_store::adoption_link::{OrganizationLink, UserLink};
 pub use charter_store::adoption_lookup::KnownPrincipal;
+pub use charter_store::adoption_remembered::{RememberedRow, RowKind};
 pub use charter_store::adoption_removal::{KeptAway, RemovalKind, RemovedRight};
 pub use charter_store::adoption_run::{Run, RunEngine, RunState, Step, StepRow, StepState};
 

@@ -12,6 +12,7 @@ use charter_kernel::facts::{AssignmentFact, GrantFact};
 use charter_kernel::{Key, OrganizationId, PrincipalId, Problem, Subject, Timestamp};
 use charter_store as store;
 use charter_store::adoption_lookup as lookup;
+use charter_store::adoption_remembered::{self, RememberedRow};
 use charter_store::adoption_removal::{self as rows, KeptAway, RemovalKind, RemovedRight};
 use std::collections::{HashMap, HashSet};
 
@@ -96,7 +97,7 @@ pub(super) async fn removed(
 }
 
 /// What the newest run of a source keeps away, one page of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeptPage {
     /// Whether removals were noted since that run.
     pub is_noted: bool,
@@ -106,6 +107,8 @@ pub struct KeptPage {
     pub modules: Vec<(OrganizationId, Key)>,
     /// Users of the source, by their ids there, whom people stopped of a run that was taken back, and whom no run brought again; with the first page.
     pub remembered: Vec<String>,
+    /// Roles and modules that people removed or changed of such a run, and that no run brought again; with the first page.
+    pub remembered_rows: Vec<RememberedRow>,
     /// Whether there is more after the last of these.
     pub more: bool,
 }
@@ -124,14 +127,13 @@ pub async fn kept_away(
         Box::pin(async move {
             let is_noted = rows::is_noted(conn, &source).await?.unwrap_or(true);
             let page = rows::page(conn, &source, after.as_ref(), limit).await?;
-            let (modules, remembered) = match after {
-                Some(_) => (Vec::new(), Vec::new()),
-                None => {
-                    let remembered = store::adoption_remembered::all(conn, &source).await?;
-                    (rows::modules(conn, &source).await?, remembered)
-                }
-            };
-            Ok(KeptPage { is_noted, items: page.rows, modules, remembered, more: page.more })
+            let mut told = KeptPage { is_noted, items: page.rows, more: page.more, ..KeptPage::default() };
+            if after.is_none() {
+                told.modules = rows::modules(conn, &source).await?;
+                told.remembered = adoption_remembered::all(conn, &source).await?;
+                told.remembered_rows = adoption_remembered::rows(conn, &source).await?;
+            }
+            Ok(told)
         })
     })
     .await

@@ -60,6 +60,8 @@ pub struct Undone {
     pub done: bool,
     /// Users whom people stopped meanwhile, or from whom they took something, that are remembered for the next plan.
     pub remembered: u64,
+    /// Roles and modules that people removed or changed, that are remembered as well.
+    pub remembered_rows: u64,
     /// What people made since that would go as well, by what it is: told before only.
     pub discarded: BTreeMap<&'static str, u64>,
     /// Organizations in shadow mode or cut over, in which nobody would be known any more: told before only.
@@ -102,6 +104,8 @@ pub async fn undo(
                         let range = range_of(number);
                         undone.remembered =
                             adoption_remembered::remember(tx, &run.source, range, opened_at, now).await?;
+                        undone.remembered_rows =
+                            adoption_remembered::remember_rows(tx, &run.source, range, opened_at, now).await?;
                         store::adoption_run::set_state(tx, number, RunState::Undoing, run.error.as_deref(), None).await?;
                         run.state = RunState::Undoing;
                     }
@@ -115,7 +119,7 @@ pub async fn undo(
                 }
                 let told = serde_json::json!({
                     "to": draft.to.as_str(), "discard": draft.discard, "removed": undone.removed, "done": undone.done,
-                    "remembered": undone.remembered,
+                    "remembered": undone.remembered, "remembered_rows": undone.remembered_rows,
                 });
                 let told = event(&ctx, platform, "adoption.undo", number, told);
                 let view = view(tx, run, true).await?;

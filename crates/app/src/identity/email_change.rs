@@ -370,7 +370,7 @@ pub async fn undo(app: &App, ctx: &RequestContext, token: &str) -> Result<(), Pr
     app.snapshots().catch_up().await.map(drop)
 }
 
-/// Forgets changes a month after they could be proved.
+/// Forgets changes a month after they could be proved, but for addresses that users of another system gave up.
 pub(super) async fn purge(app: &App, now: Timestamp) -> Result<(), Problem> {
     let before = now.plus_seconds(-KEPT_SECONDS);
     app.database()

@@ -179,3 +179,115 @@ both_engines!(
         );
     }
 );
+
+both_engines!(
+    a_login_that_an_account_gave_up_by_another_run_is_nobody_elses_unasked,
+    async |database: TestDatabase| {
+        let erp = Erp::taken_over(&database, 20).await;
+        let zero = "user0@toys.example";
+        erp.take_role("toys-co", zero);
+        erp.follow(&["--accept", "away:user0@toys.example"]);
+        // They are deleted in one run, and come again by another.
+        let delete =
+            "update users set email = 'deleted_0_user0@toys.example', is_active = false where id = 0";
+        database.maintain(delete).await.unwrap();
+        erp.follow(&["--accept", "flag:logins"]);
+        let again = format!("insert into users values (99, '{zero}', 'Zero', 'accountant', true, 1, null)");
+        database.maintain(&again).await.unwrap();
+        let run = erp.plan(&[]).ended(1);
+        let said = run.told();
+        assert!(
+            said.contains("1 user is new there with a login that another account had before")
+                && said.contains(
+                    "user0@toys.example, whose account is deleted_0_user0@toys.example now, by user 99"
+                )
+                && said.contains("--accept handed-over:LOGIN"),
+            "{said}"
+        );
+        erp.apply(&[]).ended(2);
+        erp.follow(&["--accept", "handed-over:user0@toys.example"]);
+        assert_eq!(check(&erp, "toys-co", zero, POST), 0);
+        erp.plan(&[]).ended(0);
+    }
+);
+
+both_engines!(
+    a_role_that_people_built_on_one_that_gives_more_is_asked_about,
+    async |database: TestDatabase| {
+        let erp = yard(&database).await;
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        // Nobody but the system's own users holds the role itself.
+        for (key, parent) in [("night", "adopted_clerk"), ("late_night", "night"), ("idle", "adopted_clerk")]
+        {
+            let words =
+                ["roles", "create", "--org", "yard", "--key", key, "--name", key, "--parents", parent];
+            erp.run(&words).ended(0);
+        }
+        erp.run(&["members", "add", "--org", "yard", "--login", "zoe@yard.example"]).ended(0);
+        erp.run(&["members", "add", "--org", "yard", "--login", "yan@yard.example"]).ended(0);
+        let team = ["teams", "create", "--org", "yard", "--key", "watch", "--name", "Watch"];
+        erp.run(&[&team[..], &["--members", "zoe@yard.example"]].concat()).ended(0);
+        for (role, subject) in [("night", "member:yan@yard.example"), ("late_night", "team:watch")] {
+            let words = ["assignments", "assign", "--org", "yard", "--role", role, "--subject", subject];
+            erp.run(&[&words[..], &["--reason", "by hand", "--to", "2099-01-01T00:00:00Z"]].concat())
+                .ended(0);
+        }
+        let members = ["--accept", "member:zoe@yard.example", "--accept", "member:yan@yard.example"];
+        database.maintain("insert into duties_rights values (1, 2)").await.unwrap();
+        let run = erp.plan(&members).ended(1);
+        let said = run.told();
+        assert!(
+            said.contains("role adopted_clerk of yard gives more by this run, and 2 roles that people built on it give it to others")
+                && said.contains("(late_night with 1 member, night with 1 member)")
+                && said.contains("--accept widened:adopted_clerk"),
+            "{said}"
+        );
+        // Another role's name is none of it.
+        let run = erp.plan(&[&members[..], &["--accept", "widened:adopted_clerc"]].concat()).ended(1);
+        assert!(run.told().contains("no run of this system makes a role of this key"), "{}", run.out);
+        erp.plan(&[&members[..], &["--accept", "widened:adopted_guard"]].concat()).ended(1);
+        assert_eq!(check(&erp, "yard", "zoe@yard.example", "adopted.gate.close"), 1);
+        erp.follow(&[&members[..], &["--accept", "widened:adopted_clerk"]].concat());
+        assert_eq!(check(&erp, "yard", "zoe@yard.example", "adopted.gate.close"), 0);
+    }
+);
+
+both_engines!(
+    superusers_of_two_systems_in_one_organization_have_roles_of_their_own,
+    async |database: TestDatabase| {
+        let erp = yard(&database).await;
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        let (eve, sue) = ("eve@yard.example", "sue@mill.example");
+        database.maintain(MILL).await.unwrap();
+        erp.mill("yard");
+        let members = ["ann", "bob", "eve"].map(|who| format!("member:{who}@yard.example"));
+        let mut words = vec!["--accept", "organization:yard"];
+        words.extend(members.iter().flat_map(|member| ["--accept", member.as_str()]));
+        // Of other roles no second one is made: the plan says so.
+        database.maintain("insert into mill_duties_rights values (1, 2)").await.unwrap();
+        let run = erp.mill_plan(&words).ended(1);
+        let said = "yard has a role adopted_clerk already, and it allows something else than \"clerk\" there";
+        assert!(
+            run.told().contains(said) && !run.told().contains("role adopted-superuser"),
+            "{}",
+            run.told()
+        );
+        database.maintain("delete from mill_duties_rights where right_id = 2").await.unwrap();
+        let run = erp.mill_plan(&words).ended(0);
+        assert!(run.out.contains("adopted-superuser-mill"), "{}", run.out);
+        erp.apply(&["--plan", "mill.json"]).ended(0);
+        assert_eq!(erp.assignments("yard", sue), ["adopted-superuser-mill"]);
+        assert_eq!(erp.assignments("yard", eve), ["adopted-superuser"]);
+        assert_eq!(check(&erp, "yard", sue, "adopted.pay.run"), 0);
+        assert_eq!(check(&erp, "yard", sue, "adopted.gate.close"), 1);
+        assert_eq!(check(&erp, "yard", eve, "adopted.pay.run"), 1);
+        // Each keeps its own with the runs that follow.
+        let run = erp.mill_plan(&words).ended(0);
+        assert!(run.out.contains("nothing changed since run 2"), "{}", run.out);
+        let of_mill = ["--accept", "member:bea@mill.example", "--accept", "member:sue@mill.example"];
+        let run = erp.plan(&of_mill).ended(0);
+        assert!(run.out.contains("nothing changed since run 1"), "{}", run.out);
+    }
+);

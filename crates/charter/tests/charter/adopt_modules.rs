@@ -95,3 +95,27 @@ both_engines!(modules_that_the_documents_turn_off_come_on_by_name_alone, async |
     database.maintain("update organizations set enabled_modules = null").await.unwrap();
     erp.plan_as_said(&[&asked[..], &APPROVED].concat()).ended(0);
 });
+
+both_engines!(
+    modules_that_people_removed_are_remembered_when_their_run_goes,
+    async |database: TestDatabase| {
+        let erp = truncated(&database).await;
+        let run = erp.run(&["adopt", "rollback", "--discard"]).ended(0);
+        assert!(run.told().contains("roles and modules that people removed or changed"), "{}", run.told());
+        let (_, obstacles) = erp.obstacles(&["--accept", "superadmin", "--accept", "boss"]);
+        assert!(
+        obstacles.contains("people removed or changed modules here, of what a run gave that was taken back since, in 1 organization (toys-co)")
+            && obstacles.contains("--accept modules-back:KEY"),
+        "{obstacles}"
+    );
+        erp.apply(&[]).ended(2);
+        let back = ["--accept", "modules-back:toys-co"];
+        let (_, obstacles) =
+            erp.obstacles(&[&["--accept", "superadmin", "--accept", "boss"], &back[..]].concat());
+        assert!(obstacles.contains("1 organization gets modules again"), "{obstacles}");
+        erp.follow(&[&back[..], &APPROVED].concat());
+        assert_eq!(check(&erp, "toys-co", ZERO, POST), 0);
+        // What came again by name is asked about no more.
+        erp.plan(&[]).ended(0);
+    }
+);

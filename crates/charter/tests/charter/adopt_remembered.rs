@@ -1,5 +1,6 @@
-//! Whom people stop while a run is under way that is taken back then: nobody comes in again by the next one unasked.
+//! What people did about a run that is taken back then: nobody whom they stopped, and nothing that they removed, comes in again by the next one unasked.
 
+use crate::adopt_follow::yard;
 use crate::adopt_run::{Erp, check};
 use charter_db::{Database, Options, Scope, Statement};
 use charter_testkit::{both_engines, database::TestDatabase};
@@ -110,5 +111,45 @@ both_engines!(
         let run = erp.run(&["adopt", "rollback"]).ended(0);
         assert!(run.told().contains("the next plan asks about 1 user whom people stopped"), "{}", run.told());
         asked(&erp, &database).await;
+    }
+);
+
+both_engines!(
+    a_role_that_people_removed_comes_again_by_name_after_its_run_was_taken_back,
+    async |database: TestDatabase| {
+        let erp = yard(&database).await;
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        let bob = "bob@yard.example";
+        erp.remove_member("yard", bob);
+        erp.run(&["roles", "delete", "--org", "yard", "--role", "adopted_guard"]).ended(0);
+        let run = erp.run(&["adopt", "rollback", "--discard"]).ended(0);
+        assert!(
+            run.told().contains("and about 1 role or module that people removed or changed"),
+            "{}",
+            run.told()
+        );
+        // Whoever gets it now never had it.
+        for change in
+            ["delete from people_duties where duty_id = 2", "insert into people_duties values (1, 2)"]
+        {
+            database.maintain(change).await.unwrap();
+        }
+        let ann = "ann@yard.example";
+        let bobs = ["--accept", "back:bob@yard.example"];
+        let run = erp.plan(&bobs).ended(1);
+        let said = run.told();
+        assert!(
+            said.contains("people removed or changed roles here, of what a run gave that was taken back since, that 1 user gets again")
+                && said.contains("(ann@yard.example: role adopted_guard of yard)")
+                && said.contains("--accept back:LOGIN"),
+            "{said}"
+        );
+        let both = [&bobs[..], &["--accept", "back:ann@yard.example"]].concat();
+        erp.plan(&both).ended(0);
+        erp.apply(&[]).ended(0);
+        assert!(erp.assignments("yard", ann).contains(&"adopted_guard".to_owned()));
+        let run = erp.plan(&[]).ended(0);
+        assert!(run.out.contains("nothing changed since run"), "{}", run.out);
     }
 );

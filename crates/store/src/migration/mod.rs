@@ -87,6 +87,7 @@ migrations! {
     48 "0048_partial_indexes"
     49 "0049_taken_back"
     50 "0050_remembered"
+    51 "0051_remembered_rows"
 }
 
 const PRESENT: Statement = Statement::forked(

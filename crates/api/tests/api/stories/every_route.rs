@@ -116,6 +116,7 @@ const OPEN: &[&str] = &[
 const SIGNED_IN: &[&str] = &[
     "adoption.accounts",
     "adoption.answers",
+    "adoption.former-logins",
     "adoption.held",
     "adoption.held.accounts",
     "adoption.kept-away",

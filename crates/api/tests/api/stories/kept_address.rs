@@ -16,7 +16,7 @@ fn seen(told: &Told) -> (u16, Value) {
 
 impl Story {
     /// Ann has another address from now on; gives the code that takes it back.
-    async fn ann_moves_to(&self, email: &str) -> String {
+    pub async fn ann_moves_to(&self, email: &str) -> String {
         let ann = token_of(&self.log_in("ann@toys.example", PASSWORD).await.is(200));
         self.letters().await;
         self.with_token(&ann, Method::POST, "/api/v1/me/email", Some(json!({"email": email}))).await.is(202);
@@ -26,7 +26,7 @@ impl Story {
         self.code("email").await.strip_prefix("undo.").unwrap().to_owned()
     }
 
-    async fn take_back(&self, token: &str) -> Told {
+    pub async fn take_back(&self, token: &str) -> Told {
         self.anonymously("/api/v1/email/undo", json!({"token": token})).await
     }
 }

@@ -12,7 +12,7 @@ use super::ready::{self, Ready};
 use super::record::Record;
 use super::stages::{Failed, Proved, Stages, Work};
 use super::telling::{Telling, compared};
-use super::{drift, follow, place, plan, runs, stopped, tables};
+use super::{drift, follow, own_role, place, plan, remembered, runs, tables};
 use crate::client::Client;
 use crate::config::Configuration;
 use crate::config::text::without_password;
@@ -140,7 +140,8 @@ async fn begun(
     telling: &Telling,
 ) -> Result<(String, Legacy, Ready, Looking, Here)> {
     let configuration = &invocation.loaded.configuration;
-    let mapping = legacy::parsed("the mapping of the plan", &plan.mapping)?;
+    let mut mapping = legacy::parsed("the mapping of the plan", &plan.mapping)?;
+    mapping.superuser_role = own_role::of_plan(plan);
     let address = address(invocation, plan)?;
     let mut looking = Looking::open(&address, Some(plan.system), Some(&mapping)).await?;
     let heard = looking.hear(&mut |_, _| {}).await?;
@@ -344,7 +345,9 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
     let (changes, away, is_applied) = follow::as_planned(client, &ground, here, plan).await?;
     ground.away = away;
     as_planned(plan, &ground, found, here, (!is_applied).then_some(&changes))?;
-    if let Some(asked) = stopped::remembered(&ground, &here.remembered, &plan.accepted, &plan.approved_by) {
+    let asked =
+        remembered::stopping(&ground, &here.known, &here.remembered, &plan.accepted, &plan.approved_by);
+    if let Some(asked) = asked.first() {
         return Err(Failure::new(format!("{asked}: make the plan again")));
     }
     for (login, codes) in here.beyond(&ground).await? {

@@ -90,6 +90,8 @@ pub struct Undone {
     pub kept: Vec<String>,
     /// How many users whom people stopped the next plan asks about.
     pub remembered: u64,
+    /// And about how many roles and modules that they removed or changed.
+    pub remembered_rows: u64,
 }
 
 /// What is told of a step.
@@ -141,12 +143,22 @@ impl Undone {
             0 => removed,
             count => format!("{removed}, {} put back", counted(count, "row", "rows")),
         };
-        match self.remembered {
-            0 => told,
-            count => format!(
-                "{told}; the next plan asks about {} whom people stopped here meanwhile, or from whom they took something",
-                counted(count, "user", "users")
-            ),
+        let users = (self.remembered > 0).then(|| {
+            format!(
+                "{} whom people stopped here meanwhile, or from whom they took something",
+                counted(self.remembered, "user", "users")
+            )
+        });
+        let rows = (self.remembered_rows > 0).then(|| {
+            format!(
+                "{} that people removed or changed",
+                counted(self.remembered_rows, "role or module", "roles and modules")
+            )
+        });
+        let asked: Vec<String> = users.into_iter().chain(rows).collect();
+        match asked.is_empty() {
+            true => told,
+            false => format!("{told}; the next plan asks about {}", asked.join(", and about ")),
         }
     }
 }
@@ -252,7 +264,9 @@ impl<'a> Desk<'a> {
             }
             let kept = answer.get("kept").and_then(Value::as_array).into_iter().flatten();
             undone.kept.extend(kept.filter_map(|key| Some(key.as_str()?.to_owned())));
-            undone.remembered += answer.get("remembered").and_then(Value::as_u64).unwrap_or(0);
+            let count = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
+            undone.remembered += count("remembered");
+            undone.remembered_rows += count("remembered_rows");
             each(undone.rows + undone.put_back);
             if answer.get("done") == Some(&Value::Bool(true)) {
                 return Ok(undone);

@@ -5,6 +5,7 @@ use super::follow::{self, Looked};
 use super::handed_over::{self, first};
 use super::here::{Here, text};
 use super::legacy::{self, Legacy};
+use super::own_role;
 use super::runs;
 use super::taken;
 use crate::client::Client;
@@ -48,6 +49,7 @@ pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) 
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
     if is_first {
         let mut looked = Looked { is_more: true, ..Looked::default() };
+        looked.stopping.extend(own_role::stopping(client, &ground, here).await?);
         let by_hand = by_hand(client, &ground, here, &looked.changes, accepted).await?;
         looked.stopping.extend(told(&by_hand, &mut looked.named));
         return Ok((looked, true));

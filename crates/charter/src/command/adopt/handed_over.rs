@@ -1,17 +1,21 @@
 //! What a run would hand over to somebody else than had it: accounts with their logins, organizations whose ids are of others by now, and roles that
-//! others hold as well. Each is asked about by name.
+//! others hold as well (`widened.rs`). Each is asked about by name.
 
-use super::here::{Here, id};
+use super::desk::send;
+use super::here::Here;
+use super::widened;
 use crate::client::{Call, Client};
-use crate::command::generic::every_page;
 use crate::failure::Result;
-use charter_adopt::accepting::{HANDED_OVER, LOGINS, WIDENED};
+use charter_adopt::accepting::{HANDED_OVER, LOGINS};
 use charter_adopt::change::Changes;
 use charter_adopt::plan::{self, Ground};
 use charter_adopt::rows::Making;
-use charter_kernel::{OrganizationId, PrincipalId, counted};
-use serde_json::Value;
+use charter_kernel::{PrincipalId, counted};
+use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashSet};
+
+/// Logins of one question.
+const LOGINS_MAX: usize = 5_000;
 
 /// What nobody accepted by name.
 pub async fn stopping(
@@ -25,7 +29,8 @@ pub async fn stopping(
     told.extend(reused(ground, here, changes, accepted));
     told.extend(keeps_its_login(here, changes));
     told.extend(takes_over(here, changes, accepted));
-    told.extend(widened(client, here, changes, accepted).await?);
+    told.extend(had_by_another(client, ground, here, accepted).await?);
+    told.extend(widened::stopping(client, here, changes, accepted).await?);
     Ok(told)
 }
 
@@ -104,40 +109,43 @@ fn takes_over(here: &Here, changes: &Changes, accepted: &BTreeSet<String>) -> Op
     })
 }
 
-/// Roles that give more by the run, and that others hold here than this system's users.
-async fn widened(
+/// The same of logins that accounts gave up before this run, by another run or by their owners.
+async fn had_by_another(
     client: &Client,
+    ground: &Ground<'_>,
     here: &Here,
-    changes: &Changes,
     accepted: &BTreeSet<String>,
-) -> Result<Vec<String>> {
-    let mut told = Vec::new();
-    for role in changes.roles.iter().filter(|role| !role.gains.is_empty()) {
-        if accepted.contains(&format!("{WIDENED}{}", role.key)) {
-            continue;
-        }
-        let call = Call::new("GET", format!("/api/v1/organizations/{}/assignments", role.organization));
-        let mut holders = Vec::new();
-        for it in every_page(client, call.ask("role", role.key.as_str()).ask("limit", "200")).await? {
-            if !id(&it, "id").is_some_and(|id| here.known.wrote(id)) {
-                let subject = it.get("subject").and_then(Value::as_object).into_iter().flatten();
-                holders.extend(subject.filter_map(|(_, name)| Some(name.as_str()?.to_owned())));
-            }
-        }
-        if !holders.is_empty() {
-            let key = |id: OrganizationId| here.known.organizations.values().find(|(known, _)| *known == id);
-            let place = key(role.organization).map_or("platform", |(_, key)| key.as_str());
-            told.push(format!(
-                "role {} of {place} gives more by this run, and {} it here by hand or by another system ({}): take it from them, or accept it with \
-                 --accept {WIDENED}{}",
-                role.key,
-                counted(holders.len() as u64, "other holds", "others hold"),
-                first(&holders),
-                role.key
-            ));
+) -> Result<Option<String>> {
+    // A login that an account has is asked about with that account.
+    let have_one = here.accounts.iter().chain(here.of_others.iter().map(|(it, _)| it));
+    let have_one: HashSet<&str> = have_one.map(|it| it.legacy_id.as_str()).collect();
+    let users = ground.facts.users.iter();
+    let new = users.filter(|user| !here.known.users.contains_key(user.id) && !have_one.contains(user.id));
+    let is_open = |login: &str| !accepted.contains(&format!("{HANDED_OVER}{login}"));
+    let mut new: Vec<(&str, &str)> =
+        new.filter(|user| is_open(user.login)).map(|user| (user.id, user.login)).collect();
+    new.dedup();
+    let mut open = Vec::new();
+    for part in new.chunks(LOGINS_MAX) {
+        let logins: Vec<&str> = part.iter().map(|(_, login)| *login).collect();
+        let body = json!({ "source": here.source, "logins": logins });
+        let answer =
+            send(client, &Call::new("POST", "/api/v1/adoption/former-logins").json(&body)).await?.json()?;
+        let now = answer.get("now").and_then(Value::as_array).into_iter().flatten();
+        for ((legacy_id, login), now) in part.iter().zip(now) {
+            open.extend(
+                now.as_str().map(|now| format!("{login}, whose account is {now} now, by user {legacy_id}")),
+            );
         }
     }
-    Ok(told)
+    Ok((!open.is_empty()).then(|| {
+        format!(
+            "{} there with a login that another account had before ({}): what people took from that account, or stopped, does not hold for whoever \
+             has the login now; accept each as somebody else with --accept {HANDED_OVER}LOGIN",
+            counted(open.len() as u64, "user is new", "users are new"),
+            first(&open)
+        )
+    }))
 }
 
 /// Accounts that keep their logins, which somebody else has there by now.

@@ -3,7 +3,8 @@
 use super::equivalence;
 use super::legacy::Legacy;
 use super::record::Installation;
-use super::{runs, taken};
+use super::remembered::{self, Remembered};
+use super::runs;
 use crate::client::{Call, Client};
 use crate::command::generic::every_page;
 use crate::config::Configuration;
@@ -18,7 +19,7 @@ use charter_catalogue::OwnCatalogue;
 use charter_kernel::catalogue::Catalogue;
 use charter_kernel::{Key, OrganizationId, PrincipalId};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Links of users, or logins, of one call.
 const USERS: usize = 5_000;
@@ -38,8 +39,8 @@ pub struct Here {
     pub accounts: Vec<Coming>,
     /// Those of them that are of users who are there under other logins by now: a run renames such an account, or its login is no other's.
     pub of_others: Vec<(Coming, String)>,
-    /// Users, by their ids there, whom people stopped, or from whom they took something, of what a run gave that was taken back.
-    pub remembered: BTreeSet<String>,
+    /// What people did about what a run gave that was taken back.
+    pub remembered: Remembered,
     /// Keys of organizations that the other system's would get, and that are not linked.
     pub organizations: Vec<String>,
 }
@@ -216,7 +217,7 @@ async fn looked(
     here.own = own(&client).await?;
     links(&client, source, &mut here.known).await?;
     (here.accounts, here.of_others) = accounts(&client, found, &here.known).await?;
-    here.remembered = taken::remembered(&client, source).await?;
+    here.remembered = remembered::ask(&client, source).await?;
     // Only an organization that the mapping names by key can be one that is here; others get keys nobody has.
     if let Some(one) = found.mapping.as_ref().and_then(|mapping| mapping.organization.as_ref())
         && found.heard.facts.organizations.is_empty()
@@ -239,7 +240,7 @@ impl Here {
             known: Known::default(),
             accounts: Vec::new(),
             of_others: Vec::new(),
-            remembered: BTreeSet::new(),
+            remembered: Remembered::default(),
             organizations: Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use super::follow::{self, Looked};
 use super::here::Here;
 use super::legacy::{self, Legacy, Looking};
 use super::plan_told::told;
-use super::{accepting, drift, passwords, place, replaced, runs, stopped};
+use super::{accepting, drift, own_role, passwords, place, remembered, replaced, runs, stopped};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
@@ -54,7 +54,7 @@ pub fn accept() -> Arg {
         "Accept what becomes of a role, by its name there; or flag:superuser, flag:logins, flag:address, flag:fewer, flag:modules, account:LOGIN, over-all:LOGIN, organization:KEY, \
          member:LOGIN, orphan, \
          missing_login, unfit_login, condition. What people took away here comes back with back:LOGIN, and stays away with away:LOGIN or flag:away; \
-         new:LOGIN gives what is new there and gives some of it; handed-over:LOGIN says that a login is somebody else's by now; widened:KEY gives more to others who hold a role. Modules that people removed: modules-back:KEY, modules-away:KEY. Can be given again",
+         new:LOGIN gives what is new there and gives some of it; handed-over:LOGIN says that a login is somebody else's by now; widened:KEY gives more to others who have a role. Modules that people removed: modules-back:KEY, modules-away:KEY. Can be given again",
     )
 }
 
@@ -197,6 +197,7 @@ fn made(
     let mut ground =
         Ground::new(facts, mapping, catalogue).map_err(|wrong| Failure::new(wrong.to_string()))?;
     ground.away = looked.decided.away;
+    known.extend(remembered::names(&ground, &here.known, &here.remembered));
     let over_all = match looked.over_all {
         Some(over_all) => over_all,
         None => drift::over_all(&ground, &here.known, None, &asked.accepted),
@@ -257,9 +258,7 @@ fn made(
             ground.no_strangers(&asked.accepted, &members),
             looked.stopping,
             stopped::here(&ground, &here.accounts).into_iter().collect(),
-            stopped::remembered(&ground, &here.remembered, &asked.accepted, &asked.approved_by)
-                .into_iter()
-                .collect(),
+            remembered::stopping(&ground, &here.known, &here.remembered, &asked.accepted, &asked.approved_by),
             stopped::organizations(&ground, &here.known).into_iter().collect(),
         ]
         .concat(),
@@ -334,7 +333,10 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let mut found = legacy::read(matches).await?;
     let text = settled(&mut found)?;
     let mut here = Here::look(&invocation.loaded.configuration, &asked.source, &found).await?;
-    let made = followed(asked, &found, &mut here, text, matches).await;
+    let made = match own_role::settle(&here, &mut found).await {
+        Ok(()) => followed(asked, &found, &mut here, text, matches).await,
+        Err(failure) => Err(failure),
+    };
     let out = matches.get_one::<String>(OUT).map_or("plan.json", String::as_str);
     let kept = match &made {
         Ok((plan, _)) if !matches.get_flag(FORCE) => replaced::look(out, plan, here.client.as_ref()).await,

@@ -155,7 +155,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
             .map(|it| {
                 json!({
                     "run": it.run, "removed": it.undone.rows, "put_back": it.undone.put_back, "kept": it.undone.kept,
-                    "remembered": it.undone.remembered,
+                    "remembered": it.undone.remembered, "remembered_rows": it.undone.remembered_rows,
                     "other_system": it.lines,
                 })
             })

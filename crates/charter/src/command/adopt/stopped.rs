@@ -1,14 +1,11 @@
 //! Accounts that users of the other system would come to, and organizations that a run would write into, which somebody stopped here: what a run
-//! gave there would fail its proof, so the plan names them. So it does with users whom people stopped of a run that was taken back: that they were
-//! stopped went with their accounts.
+//! gave there would fail its proof, so the plan names them. What people did about a run that was taken back is in `remembered.rs`.
 
 use super::here::Coming;
 use charter_adopt::following::{CLOSED_HERE, STOPPED_HERE};
 use charter_adopt::plan::{Ground, more};
 use charter_adopt::rows::{Known, Making};
 use charter_adopt::rules::{Asking, is_open};
-use charter_adopt::taken::BACK;
-use charter_kernel::counted;
 use std::collections::BTreeSet;
 
 /// Accounts that are told by their logins, and organizations by their keys.
@@ -22,7 +19,7 @@ pub fn here(ground: &Ground<'_>, accounts: &[Coming]) -> Option<String> {
 }
 
 /// Those of some users of the other system, by their ids there, who may do something there; by their logins.
-fn acting<'g>(ground: &'g Ground<'_>, of: &BTreeSet<&str>) -> BTreeSet<&'g str> {
+pub fn acting<'g>(ground: &'g Ground<'_>, of: &BTreeSet<&str>) -> BTreeSet<&'g str> {
     let mut logins = BTreeSet::new();
     if of.is_empty() {
         return logins;
@@ -43,38 +40,9 @@ fn told(what: &str, all: &BTreeSet<&str>) -> Option<String> {
     (!all.is_empty()).then(|| format!("{what} ({})", first(all)))
 }
 
-fn first(all: &BTreeSet<&str>) -> String {
+pub fn first(all: &BTreeSet<&str>) -> String {
     let first: Vec<&str> = all.iter().take(TOLD_MAX).copied().collect();
     format!("{}{}", first.join(", "), more(all.len() as u64, first.len()))
-}
-
-/// Names users whom people stopped, or from whom they took something, of what a run gave that was taken back, and who may do something there still:
-/// each is let in by name, with two people's approval.
-pub fn remembered(
-    ground: &Ground<'_>,
-    users: &BTreeSet<String>,
-    accepted: &BTreeSet<String>,
-    approved_by: &BTreeSet<String>,
-) -> Option<String> {
-    let acting = acting(ground, &users.iter().map(String::as_str).collect());
-    let (back, open): (BTreeSet<&str>, BTreeSet<&str>) =
-        acting.into_iter().partition(|login| accepted.contains(&format!("{BACK}{login}")));
-    if !open.is_empty() {
-        return Some(format!(
-            "people stopped {} here, or took something from them, of what a run gave that was taken back since ({}): accept each as let in again \
-             with --accept back:LOGIN, or stop them there",
-            counted(open.len() as u64, "user", "users"),
-            first(&open)
-        ));
-    }
-    (!back.is_empty() && approved_by.len() < 2).then(|| {
-        format!(
-            "{} let in again whom people stopped here, or from whom they took something, of what a run gave that was taken back since ({}): that \
-             wants two people by name, --approved-by NAME twice",
-            counted(back.len() as u64, "user is", "users are"),
-            first(&back)
-        )
-    })
 }
 
 /// Names organizations of runs that were taken back which people closed, and which are open there.

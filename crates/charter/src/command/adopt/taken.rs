@@ -66,14 +66,6 @@ pub async fn kept(client: &Client, source: &Key) -> Result<KeptAway> {
     }
 }
 
-/// Whom people stopped, or from whom they took something, of what a run gave that was taken back, by their ids in the other system.
-pub async fn remembered(client: &Client, source: &Key) -> Result<BTreeSet<String>> {
-    let call = Call::new("GET", "/api/v1/adoption/kept-away").ask("source", source.as_str());
-    let page = send(client, &call.ask("limit", "1")).await?.json()?;
-    let all = page.get("remembered").and_then(Value::as_array).into_iter().flatten();
-    Ok(all.filter_map(|id| Some(id.as_str()?.to_owned())).collect())
-}
-
 /// Decides what becomes of what people took away; gives what was found besides.
 pub fn decide(
     ground: &Ground<'_>,

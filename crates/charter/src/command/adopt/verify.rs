@@ -7,7 +7,7 @@ use super::equivalence::{self, Accepted, Equivalence, UnknownMember};
 use super::here::{self, Here};
 use super::legacy::{self, Legacy, Looking};
 use super::proof::{self, ByVerify, Proof, Sums};
-use super::{accepting, plan, ready, runs, tables, taken};
+use super::{accepting, own_role, plan, ready, runs, tables, taken};
 use crate::client::Client;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
@@ -142,7 +142,7 @@ async fn proved(
         ByVerify { accepted: accepted.difference(&plan.accepted).cloned().collect(), mapping_of_run: None };
     accepted.append(&mut plan.accepted);
     plan.accepted = accepted;
-    let mapping = match given {
+    let mut mapping = match given {
         Some((mapping, text)) => {
             by_verify.mapping_of_run = (text != plan.mapping).then(|| sum(plan.mapping.as_bytes()));
             plan.mapping = text;
@@ -150,6 +150,7 @@ async fn proved(
         }
         None => legacy::parsed("the mapping of the run", &plan.mapping)?,
     };
+    mapping.superuser_role = own_role::of_plan(&plan);
     let mut looking = Looking::open(address, Some(mapping.system), Some(&mapping)).await?;
     let (heard, passwords) = legacy::heard(&mut looking, Some(&mapping)).await?;
     let tables = ready::sums(&mut looking).await?;

@@ -158,7 +158,7 @@ both_engines!(what_a_run_keeps_away_is_told_and_stops_in_shadow_mode, async |dat
     assert_eq!(story.changes(second, all).await.is(200).body["changed"]["kept_away"], 0);
     assert_eq!(
         story.kept("").await,
-        json!({"noted": true, "items": [], "modules": [], "remembered": [], "more": false}),
+        json!({"noted": true, "items": [], "modules": [], "remembered": [], "remembered_rows": [], "more": false}),
         "not before its proof"
     );
     assert_eq!(story.asked(login, READ).await, ["allow", "legacy"]);
@@ -168,7 +168,7 @@ both_engines!(what_a_run_keeps_away_is_told_and_stops_in_shadow_mode, async |dat
     let after = format!("&organization={shop}&principal={ann}&kind=assignment&key=adopted_clerk");
     assert_eq!(
         story.kept(&after).await,
-        json!({"noted": true, "items": [grant], "modules": [], "remembered": [], "more": false})
+        json!({"noted": true, "items": [grant], "modules": [], "remembered": [], "remembered_rows": [], "more": false})
     );
     let half = format!("/api/v1/adoption/kept-away?source=legacy&organization={shop}");
     story.get(Who::Operator, &half).await.is_problem(422, "invalid");

@@ -1,0 +1,1 @@
+drop table adopted_remembered_rows;
