@@ -5,36 +5,51 @@ use std::fmt;
 
 /// What went wrong and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure(String);
+pub struct Failure {
+    text: String,
+    is_passing: bool,
+}
 
 impl Failure {
     /// A failure of its text.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), is_passing: false }
+    }
+
+    /// The same, where it may go better in a moment.
+    #[must_use]
+    pub fn passing(self) -> Self {
+        Self { is_passing: true, ..self }
+    }
+
+    /// Whether it may go better in a moment.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        self.is_passing
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl From<String> for Failure {
     fn from(text: String) -> Self {
-        Self(text)
+        Self::new(text)
     }
 }
 
 impl From<&str> for Failure {
     fn from(text: &str) -> Self {
-        Self(text.to_owned())
+        Self::new(text)
     }
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self(format!("{}: {}", problem.kind.title(), problem.detail))
+        Self::new(format!("{}: {}", problem.kind.title(), problem.detail))
     }
 }
 

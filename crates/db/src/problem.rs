@@ -26,7 +26,7 @@ impl From<Error> for Problem {
             }
             Error::Full(_) => Self::new(
                 ProblemKind::Unavailable,
-                "the database's disk is full: nothing was written; the operator has to make room",
+                "the database's disk is full: this was not written; the operator has to make room",
             )
             .retry_after(60),
             Error::CommitUnknown(_) => Self::new(

@@ -2,10 +2,15 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig, types::ValueRef};
+use rusqlite::{
+    Connection, OpenFlags,
+    backup::{Backup, StepResult},
+    config::DbConfig,
+    types::ValueRef,
+};
 
 use super::{EachForeign, ForeignColumn, ForeignTable};
-use crate::{Error, sqlite::plain};
+use crate::{Error, error::message, sqlite::plain};
 
 /// How long to wait for a program that holds the file for itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,6 +37,22 @@ fn words(value: ValueRef<'_>, column: &str, buffer: &mut String) -> Result<bool,
     Ok(true)
 }
 
+/// Beside a log a look keeps nobody from writing. Without one it would for as long as it lasts: then it is one at a copy, in a file without a name
+/// that is gone with the connection, and the file itself is held for as long as copying takes.
+fn copied(file: Connection) -> Result<Connection, Error> {
+    file.busy_timeout(PATIENCE).map_err(plain)?;
+    let mode: String = file.query_row("pragma journal_mode", [], |row| row.get(0)).map_err(plain)?;
+    if mode == "wal" {
+        return Ok(file);
+    }
+    let mut copy = Connection::open("").map_err(plain)?;
+    let step = Backup::new(&file, &mut copy).and_then(|backup| backup.step(-1)).map_err(plain)?;
+    match step {
+        StepResult::Done => Ok(copy),
+        _ => Err(Error::Busy(message("another program holds the file"))),
+    }
+}
+
 impl Snapshot {
     pub(super) fn open(path: &str) -> Result<Self, Error> {
         let path = Path::new(path);
@@ -40,9 +61,8 @@ impl Snapshot {
         }
         // Its program's log is read through its shared index, which a reader may have to write; the tables are not touched.
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(plain)?;
+        let connection = copied(Connection::open_with_flags(path, flags).map_err(plain)?)?;
         let settle = || {
-            connection.busy_timeout(PATIENCE)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;

@@ -7,6 +7,7 @@ use super::desk::{Desk, Holder};
 use super::here::{self, Here};
 use super::interrupt::{self, Stop};
 use super::legacy::{self, Legacy, Looking};
+use super::passwords::Kept;
 use super::proof;
 use super::ready::{self, Ready};
 use super::record::Record;
@@ -81,7 +82,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     match stop.unless(begun(invocation, &plan, &telling)).await {
         Err(code) => Ok(interrupt::told(code, telling.stopped(&again(invocation)))),
         Ok(begun) => {
-            let (address, found, ready, looking, mut here) = begun?;
+            let (address, found, ready, passwords, mut here) = begun?;
             let work = Work {
                 configuration: &invocation.loaded.configuration,
                 plan: &plan,
@@ -91,14 +92,21 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
                 address: &address,
                 started_at: &ready.started_at,
             };
-            let done = stop.unless(carry_out(&mut here, &work, looking)).await;
+            let done = stop.unless(carry_out(&mut here, &work, passwords)).await;
             let closed = here.close().await;
             match done {
                 Err(code) => Ok(interrupt::told(code, telling.stopped(&again(invocation)))),
                 Ok(done) => {
                     let (number, carried) = done?;
-                    closed?;
-                    ended(invocation, &work, number, carried).await
+                    let outcome = ended(invocation, &work, number, carried).await?;
+                    match (outcome, closed) {
+                        (Outcome::Good, closed) => closed.map(|()| outcome),
+                        // What failed was told; this is what came of it.
+                        (_, closed) => {
+                            closed.inspect_err(|failure| telling.line(&failure.to_string())).ok();
+                            Ok(outcome)
+                        }
+                    }
                 }
             }
         }
@@ -138,13 +146,20 @@ async fn begun(
     invocation: &Invocation<'_>,
     plan: &Plan,
     telling: &Telling,
-) -> Result<(String, Legacy, Ready, Looking, Here)> {
+) -> Result<(String, Legacy, Ready, Kept, Here)> {
     let configuration = &invocation.loaded.configuration;
+    if let Some(file) = invocation.matches.get_one::<String>(PROOF) {
+        proof::can_be_handed_out(file)?;
+    }
     let mut mapping = legacy::parsed("the mapping of the plan", &plan.mapping)?;
     mapping.superuser_role = own_role::of_plan(plan);
     let address = address(invocation, plan)?;
-    let mut looking = Looking::open(&address, Some(plan.system), Some(&mapping)).await?;
-    let heard = looking.hear(&mut |_, _| {}).await?;
+    let look = async || {
+        let mut looking = Looking::open(&address, Some(plan.system), Some(&mapping)).await?;
+        let heard = looking.hear(&mut |_, _| {}).await?;
+        Ok((looking, heard))
+    };
+    let (mut looking, heard) = legacy::patiently(look).await?;
     if heard.fingerprint != plan.facts {
         return Err(other_rows(configuration, plan, &heard.fingerprint).await?);
     }
@@ -167,6 +182,7 @@ async fn begun(
         heard,
         passwords: BTreeMap::new(),
     };
+    let passwords = Kept::read(looking, &configuration.data).await?;
     let here = Here::open(configuration, &plan.source, &found).await?;
     if let Some(client) = &here.client
         && let Err(other) = tables::of_the_service(configuration, client).await
@@ -175,7 +191,7 @@ async fn begun(
         return Err(other);
     }
     telling.stage(1, "before", &ready.lines);
-    Ok((address, found, ready, looking, here))
+    Ok((address, found, ready, passwords, here))
 }
 
 /// The other system changed since the plan was made: what that means for its run, if there is one.
@@ -259,8 +275,8 @@ async fn ended(invocation: &Invocation<'_>, work: &Work<'_>, number: u64, carrie
 
 /// Whether the other system's tables are as they were before the run.
 async fn other_system(work: &Work<'_>) -> Result<Vec<String>> {
-    let mut again = Looking::open(work.address, Some(work.plan.system), work.found.mapping.as_ref()).await?;
-    Ok(compared(&work.ready.sums, &ready::sums(&mut again).await?))
+    let now = ready::summed(work.address, Some(work.plan.system), work.found.mapping.as_ref()).await?;
+    Ok(compared(&work.ready.sums, &now))
 }
 
 /// Refuses a plan that says something else than what it comes to.
@@ -310,7 +326,7 @@ fn as_planned(
 
 type Carried = std::result::Result<Proved, Option<Failed>>;
 
-async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result<(u64, Carried)> {
+async fn carry_out(here: &mut Here, work: &Work<'_>, passwords: Kept) -> Result<(u64, Carried)> {
     let Work { configuration, plan, found, telling, .. } = *work;
     // What stands of a run that is being taken back says nothing of what anybody would have to mend.
     if let Some(client) = &here.client
@@ -368,7 +384,7 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
     if desk.found.get("resumed") == Some(&Value::Bool(true)) {
         telling.line(&format!("run {} goes on", desk.run));
     }
-    let mut outcome = stages.carry_out(&desk, looking).await;
+    let mut outcome = stages.carry_out(&desk, passwords).await;
     if let Err(failed) = &mut outcome {
         failed.stuck = stages.back(&desk, failed).await.err();
     }
@@ -380,7 +396,10 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
     if let Ok(Some(record)) = Record::of(&configuration.data, u32::try_from(desk.run).unwrap_or(u32::MAX))
         && record.plan_hash == plan.hash
     {
-        let _ = Record { state: state.to_owned(), ..record }.write(&configuration.data);
+        let written = Record { state: state.to_owned(), ..record }.write(&configuration.data);
+        if let Err(why) = written {
+            telling.line(&format!("the record of the run in {} does not say that it is {state}: {why}", configuration.data.display()));
+        }
     }
     Ok((desk.run, outcome.map_err(Some)))
 }

@@ -3,8 +3,7 @@
 use super::checksum::sum;
 use super::desk::{Desk, Told};
 use super::here::text;
-use super::legacy::Looking;
-use super::passwords;
+use super::passwords::Kept;
 use super::progress::Progress;
 use crate::failure::{Failure, Result};
 use charter_adopt::rows::{Counts, Making, Rows, Source};
@@ -181,15 +180,14 @@ fn done_before(desk: &Desk<'_>, part: &str) -> u64 {
 }
 
 /// Accounts, in the order in which their passwords can be read.
-async fn accounts(writing: &mut Writing<'_>, making: &mut Making<'_>, looking: Looking) -> Result<()> {
+async fn accounts(writing: &mut Writing<'_>, making: &mut Making<'_>, mut passwords: Kept) -> Result<()> {
     let facts = making.source().facts;
     let skipped = done_before(writing.desk, "accounts");
-    let mut passwords = passwords::read(looking)?;
     let mut progress = Progress::new("writing accounts", facts.users.len() as u64);
     let (mut rows, mut hashes, mut weak) = (Rows::default(), Vec::new(), 0);
     let mut users = facts.users.iter().peekable();
     while let Some(user) = users.next() {
-        let password = passwords::of(&mut passwords, user.id).await?;
+        let password = passwords.of(user.id)?;
         if making.account(user, &mut rows) {
             weak += usize::from(password.is_weak);
             hashes.push(password.hash);
@@ -236,7 +234,7 @@ async fn members(writing: &mut Writing<'_>, making: &mut Making<'_>) -> Result<(
 pub async fn write(
     desk: &Desk<'_>,
     source: Source<'_>,
-    looking: Looking,
+    passwords: Kept,
     planned: Counts,
 ) -> Result<Vec<String>> {
     let mut making = Making::new(source);
@@ -255,7 +253,7 @@ pub async fn write(
     writing.sum(&frame)?;
     writing.pass(frame, false).await?;
     writing.land(0).await?;
-    accounts(&mut writing, &mut making, looking).await?;
+    accounts(&mut writing, &mut making, passwords).await?;
     members(&mut writing, &mut making).await?;
     // What stands by an earlier run is not written a second time.
     let mut there = writing.made.sent;

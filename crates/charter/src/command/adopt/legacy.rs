@@ -12,6 +12,7 @@ use charter_db::Engine;
 use charter_db::foreign::{Foreign, ForeignRow, ForeignTable};
 use clap::{Arg, ArgMatches};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const FROM: &str = "from";
 const MAP: &str = "map";
@@ -173,9 +174,39 @@ enum At {
     File { path: String, text: String },
 }
 
+/// Looks at the other system before one is given up, and how long between two of them.
+const LOOKS: u32 = 15;
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// What a database of the other system answers with.
 pub fn failed(error: charter_db::Error) -> Failure {
     Failure::new(format!("the other system's database: {error}"))
+}
+
+/// The same of a look that was begun: a lock there and a lost connection pass.
+pub fn broken_off(error: charter_db::Error) -> Failure {
+    let passes = is_passing(&error);
+    let failure = failed(error);
+    if passes { failure.passing() } else { failure }
+}
+
+fn is_passing(error: &charter_db::Error) -> bool {
+    use charter_db::Error::{Aborted, Busy, Unavailable};
+    matches!(error, Busy(_) | Unavailable(_) | Aborted(_))
+}
+
+/// Looks at the other system, and anew where a lock there or a lost connection ended the look.
+pub async fn patiently<T>(mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..LOOKS {
+        match look().await {
+            Err(failure) if failure.is_passing() => {
+                tracing::warn!("{failure}: it is looked at again in {} s", PAUSE.as_secs());
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+    look().await
 }
 
 /// A login as Charter compares it, or why it can be none.
@@ -264,8 +295,9 @@ impl Looking {
         match &mut self.at {
             At::Database { foreign, statements } => {
                 source::read(foreign, statements, taking, each).await.map_err(|error| match error {
-                    ReadError::Database { .. } => {
-                        Failure::new(format!("the other system's database, {error}"))
+                    ReadError::Database { error: ref cause, .. } => {
+                        let failure = Failure::new(format!("the other system's database, {error}"));
+                        if is_passing(cause) { failure.passing() } else { failure }
                     }
                     ReadError::Wanted(wanted) => Failure::new(wanted.to_string()),
                 })
@@ -312,9 +344,14 @@ pub async fn read_naming(matches: &ArgMatches, names_all: bool) -> Result<Legacy
     let given = mapping_of(matches)?;
     let named = matches.get_one::<String>(SYSTEM).and_then(|name| system_named(name));
     let mapping = given.as_ref().map(|(mapping, _)| mapping);
-    let mut looking = Looking::open(&address(&typed(matches))?, named, mapping).await?;
-    looking.names_all = names_all;
-    let (heard, passwords) = heard(&mut looking, mapping).await?;
+    let address = address(&typed(matches))?;
+    let look = async || {
+        let mut looking = Looking::open(&address, named, mapping).await?;
+        looking.names_all = names_all;
+        let (heard, passwords) = heard(&mut looking, mapping).await?;
+        Ok((looking, heard, passwords))
+    };
+    let (looking, heard, passwords) = patiently(look).await?;
     let (engine, system, tables) = (looking.engine(), looking.system, looking.tables);
     let (mapping, mapping_text) = given.unzip();
     Ok(Legacy { system, engine, tables, mapping, mapping_text, heard, passwords })

@@ -7,6 +7,9 @@ use crate::failure::{Failure, Result};
 use charter_app::identity::adopted_hash::AdoptedHash;
 use charter_kernel::Key;
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::path::Path;
 use tokio::sync::mpsc;
 
 /// Users whose passwords are read ahead.
@@ -24,9 +27,50 @@ pub struct Password {
     pub is_weak: bool,
 }
 
+/// Passwords that were read, in a file that nobody else sees and that is gone with this process: the other system is not looked at while accounts
+/// are written.
+pub struct Kept(BufReader<File>);
+
+impl Kept {
+    /// Reads them all.
+    pub async fn read(looking: Looking, data: &Path) -> Result<Self> {
+        let wrong = |error: io::Error| {
+            Failure::new(format!("passwords cannot be kept in {} until they are written: {error}", data.display()))
+        };
+        let place = data.ancestors().find(|folder| folder.is_dir());
+        let file = place.map_or_else(tempfile::tempfile, tempfile::tempfile_in).map_err(wrong)?;
+        let mut lines = BufWriter::new(file);
+        let mut passwords = read(looking)?;
+        while let Some(Password { id, hash, is_weak }) = passwords.recv().await.transpose()? {
+            serde_json::to_writer(&mut lines, &(id, hash, is_weak)).map_err(|error| wrong(error.into()))?;
+            lines.write_all(b"\n").map_err(wrong)?;
+        }
+        let mut file = lines.into_inner().map_err(|error| wrong(error.into_error()))?;
+        file.rewind().map_err(wrong)?;
+        Ok(Self(BufReader::new(file)))
+    }
+
+    /// A user's password; rows between that belong to nobody who comes over are passed by.
+    pub fn of(&mut self, user: &str) -> Result<Password> {
+        let wrong = |error: io::Error| Failure::new(format!("passwords that were kept cannot be read: {error}"));
+        let mut line = String::new();
+        loop {
+            line.clear();
+            if self.0.read_line(&mut line).map_err(wrong)? == 0 {
+                return Err(Failure::new("the users were not read as they were before: make the plan again"));
+            }
+            let (id, hash, is_weak) = serde_json::from_str(&line).map_err(|error| wrong(error.into()))?;
+            let password = Password { id, hash, is_weak };
+            if password.id == user {
+                return Ok(password);
+            }
+        }
+    }
+}
+
 /// Reads ids and hashes, in the order and the state in which the users were read before. On a thread of its own: a file is read without
 /// a pause.
-pub fn read(mut looking: Looking) -> Result<mpsc::Receiver<Result<Password>>> {
+fn read(mut looking: Looking) -> Result<mpsc::Receiver<Result<Password>>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     let handle = tokio::runtime::Handle::current();
     let work = move || {
@@ -42,7 +86,7 @@ pub fn read(mut looking: Looking) -> Result<mpsc::Receiver<Result<Password>>> {
             sender.blocking_send(Ok(password)).map_err(|_| gone())
         };
         if let Err(error) = futures_executor::block_on(looking.passwords(&mut each)) {
-            let _ = sender.blocking_send(Err(legacy::failed(error)));
+            let _ = sender.blocking_send(Err(legacy::broken_off(error)));
         }
     };
     let thread = std::thread::Builder::new().name("legacy".to_owned());
@@ -71,17 +115,6 @@ pub async fn changed(client: &Client, source: &Key, looking: Looking) -> Result<
         }
         if is_over {
             return Ok(changed);
-        }
-    }
-}
-
-/// A user's password; rows between that belong to nobody who comes over are passed by.
-pub async fn of(passwords: &mut mpsc::Receiver<Result<Password>>, id: &str) -> Result<Password> {
-    loop {
-        let missing = || Failure::new("the users were not read as they were before: make the plan again");
-        let password = passwords.recv().await.ok_or_else(missing)??;
-        if password.id == id {
-            return Ok(password);
         }
     }
 }

@@ -338,6 +338,16 @@ pub fn keep(path: &Path, text: &str, signature: Option<&str>) -> Result<()> {
     }
 }
 
+/// Refuses a place where no proof can be written, before there is one.
+pub fn can_be_handed_out(file: &str) -> Result<()> {
+    let path = Path::new(file);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.is_dir() && !path.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("--proof {file}: name a file in a folder that is there; nothing was written")))
+}
+
 /// Writes a proof where it was asked for.
 pub fn hand_out(file: &str, text: &str, signature: &str) -> Result<()> {
     let write = |path: &Path, text: &str| {

@@ -1,18 +1,21 @@
 //! The first stage: whether everything is there that a run wants, before anything is written anywhere.
 
 use super::legacy::{self, Looking};
+use super::place;
 use crate::config::Configuration;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Result};
 use crate::folder::Folder;
+use charter_adopt::mapping::Mapping;
 use charter_adopt::plan::Plan;
-use charter_adopt::source::Heard;
+use charter_adopt::source::{Heard, System};
 use charter_adopt::sums::{self, TableSum};
 use charter_db::Engine;
 use charter_kernel::counted;
 use clap::{Arg, ArgMatches};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -54,7 +57,12 @@ pub struct Ready {
     pub lines: Vec<String>,
 }
 
-fn backup(matches: &ArgMatches) -> Result<(String, Value)> {
+/// Whether anything stands in a folder.
+fn is_empty(folder: &str) -> io::Result<bool> {
+    Ok(std::fs::read_dir(folder)?.next().is_none())
+}
+
+fn backup(matches: &ArgMatches, plan: &Plan) -> Result<(String, Value)> {
     if let Some(who) = matches.get_one::<String>(NO_BACKUP) {
         if who.trim().is_empty() {
             return Err(Failure::new("--no-backup wants the name of whoever decided that"));
@@ -73,8 +81,12 @@ fn backup(matches: &ArgMatches) -> Result<(String, Value)> {
     let made = age.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = u64::try_from(crate::installation::now().micros()).unwrap_or(0);
     let age = Duration::from_micros(now).saturating_sub(made);
-    if about.is_file() && about.len() == 0 {
+    let is_empty = if about.is_dir() { is_empty(path) } else { Ok(about.len() == 0) };
+    if is_empty.map_err(|error| wrong(error.to_string()))? {
         return Err(wrong("it is empty".to_owned()));
+    }
+    if place::of(&format!("sqlite:{path}"))? == place::of(&plan.from)? {
+        return Err(wrong("it is the other system's database itself: name a copy of it".to_owned()));
     }
     if age > BACKUP_AGE {
         return Err(wrong(format!(
@@ -141,11 +153,20 @@ async fn asked(looking: &mut Looking, text: &str) -> Option<String> {
 pub async fn sums(looking: &mut Looking) -> Result<BTreeMap<String, TableSum>> {
     let tables = std::mem::take(&mut looking.read);
     let sums = match looking.foreign() {
-        Some(foreign) => sums::legacy_checksums(foreign, &tables).await.map_err(legacy::failed),
+        Some(foreign) => sums::legacy_checksums(foreign, &tables).await.map_err(legacy::broken_off),
         None => Ok(BTreeMap::new()),
     };
     looking.read = tables;
     sums
+}
+
+/// The same of a look of its own.
+pub async fn summed(
+    address: &str,
+    system: Option<System>,
+    mapping: Option<&Mapping>,
+) -> Result<BTreeMap<String, TableSum>> {
+    legacy::patiently(async || sums(&mut Looking::open(address, system, mapping).await?).await).await
 }
 
 /// The version of the server of the other system's database, where it has one that tells it.
@@ -172,7 +193,7 @@ pub async fn look(
         counted(heard.facts.permissions.len() as u64, "permission", "permissions")
     )];
     lines.extend(own_database(configuration));
-    let (line, backup) = backup(matches)?;
+    let (line, backup) = backup(matches, plan)?;
     lines.push(line);
     let room = room(configuration, plan.rows.sum())?;
     lines.extend(room.clone());

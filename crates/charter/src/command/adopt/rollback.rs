@@ -6,7 +6,7 @@ use super::catalogue;
 use super::desk::{Desk, Holder, Undone};
 use super::here::text;
 use super::interrupt::{self, Stop};
-use super::legacy::{self, Looking};
+use super::legacy;
 use super::progress::Progress;
 use super::record::Record;
 use super::rollback_preview::{self, Preview};
@@ -318,8 +318,7 @@ impl Work<'_> {
         };
         let system = legacy::system_named(&record.system);
         let mapping = legacy::parsed("the mapping of the run", &plan.mapping)?;
-        let mut looking = Looking::open(from, system, Some(&mapping)).await?;
-        let now = ready::sums(&mut looking).await?;
+        let now = ready::summed(from, system, Some(&mapping)).await?;
         Ok(compared(&record.legacy.tables, &now))
     }
 }

@@ -5,6 +5,7 @@ use super::desk::{Desk, Told, send};
 use super::equivalence::{self, Accepted, Equivalence};
 use super::here::{self, Here};
 use super::legacy::{self, Legacy, Looking};
+use super::passwords::Kept;
 use super::proof::{self, Proof};
 use super::ready::{self, Ready};
 use super::record::{self, Installation, Record, RecordedLegacy, RecordedOrganization};
@@ -193,9 +194,13 @@ impl Stages<'_> {
     /// The text of the proof, and whether the other system's tables are as they were.
     async fn proof(&self, run: u64, equivalence: &Equivalence) -> Result<(String, Vec<String>)> {
         let Work { configuration, plan, found, ready, .. } = *self.work;
-        let mut again = Looking::open(self.work.address, Some(plan.system), found.mapping.as_ref()).await?;
-        let tables_after = ready::sums(&mut again).await?;
-        let server_version = ready::server_version(&mut again).await;
+        let look = async || {
+            let open = Looking::open(self.work.address, Some(plan.system), found.mapping.as_ref());
+            let mut again = open.await.map_err(Failure::passing)?;
+            let sums = ready::sums(&mut again).await?;
+            Ok((sums, ready::server_version(&mut again).await))
+        };
+        let (tables_after, server_version) = legacy::patiently(look).await?;
         let call = Call::new("GET", format!("/api/v1/adoption/runs/{run}"));
         let ground = proof::Ground {
             configuration,
@@ -231,7 +236,7 @@ impl Stages<'_> {
     }
 
     /// All four, one after the other.
-    pub async fn carry_out(&self, desk: &Desk<'_>, looking: Looking) -> std::result::Result<Proved, Failed> {
+    pub async fn carry_out(&self, desk: &Desk<'_>, passwords: Kept) -> std::result::Result<Proved, Failed> {
         let Work { plan, telling, ready, .. } = *self.work;
         let told = Told {
             step: "before",
@@ -249,7 +254,7 @@ impl Stages<'_> {
         lines.extend(follow::write(desk, self.changes).await.map_err(failed("data"))?);
         let source = self.ground.source(&self.here.known, desk.run);
         let source = Source { kept: Some(&self.changes.kept), ..source };
-        lines.extend(data::write(desk, source, looking, plan.rows).await.map_err(failed("data"))?);
+        lines.extend(data::write(desk, source, passwords, plan.rows).await.map_err(failed("data"))?);
         telling.stage(3, "data", &lines);
         telling.reaches(desk.run, "equivalence");
         self.equivalence(desk).await

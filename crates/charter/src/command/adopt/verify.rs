@@ -151,8 +151,12 @@ async fn proved(
         None => legacy::parsed("the mapping of the run", &plan.mapping)?,
     };
     mapping.superuser_role = own_role::of_plan(&plan);
-    let mut looking = Looking::open(address, Some(mapping.system), Some(&mapping)).await?;
-    let (heard, passwords) = legacy::heard(&mut looking, Some(&mapping)).await?;
+    let look = async || {
+        let mut looking = Looking::open(address, Some(mapping.system), Some(&mapping)).await?;
+        let (heard, passwords) = legacy::heard(&mut looking, Some(&mapping)).await?;
+        Ok((looking, heard, passwords))
+    };
+    let (mut looking, heard, passwords) = legacy::patiently(look).await?;
     let tables = ready::sums(&mut looking).await?;
     let server_version = ready::server_version(&mut looking).await;
     let found = Legacy {
