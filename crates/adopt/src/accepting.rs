@@ -165,6 +165,20 @@ impl Ground<'_> {
         told.collect()
     }
 
+    /// The same of those who are here and no such members: by that name nothing is accepted.
+    pub fn without_rights<'n>(
+        accepted: &'n BTreeSet<String>,
+        members: &'n BTreeSet<String>,
+    ) -> impl Iterator<Item = String> + 'n {
+        let named = accepted.iter().filter(|name| name.starts_with(MEMBER) && !members.contains(*name));
+        named.map(|name| {
+            format!(
+                "--accept {name:?}: that is for members here who have rights and are no users of the other system, and whoever signs in here with this \
+                 has none: nothing would be accepted by it"
+            )
+        })
+    }
+
     /// Roles whose names are those by which something else is accepted.
     pub(crate) fn oddly_named(&self) -> impl Iterator<Item = &str> {
         self.facts.roles.iter().map(|role| role.name.as_str()).filter(|name| is_other(name))
