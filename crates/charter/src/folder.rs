@@ -113,6 +113,11 @@ impl Folder {
         }
     }
 
+    /// Whether another command works here, and no server that could be asked.
+    pub fn is_taken_by_a_command(&self) -> bool {
+        self.path.exists() && matches!(self.try_lock(), Ok(None)) && self.service().is_none()
+    }
+
     /// Tells commands where this server is.
     pub fn announce(&self, service: &Service) -> Result<Announcement, String> {
         let path = self.path.join(SERVICE);

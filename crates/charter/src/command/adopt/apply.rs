@@ -81,7 +81,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     match stop.unless(begun(invocation, &plan, &telling)).await {
         Err(code) => Ok(interrupt::told(code, telling.stopped(&again(invocation)))),
         Ok(begun) => {
-            let (address, found, ready, looking, mut here) = begun?;
+            let Begun { address, found, ready, looking, mut here, holder } = begun?;
             let work = Work {
                 configuration: &invocation.loaded.configuration,
                 plan: &plan,
@@ -91,7 +91,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
                 address: &address,
                 started_at: &ready.started_at,
             };
-            let done = stop.unless(carry_out(&mut here, &work, looking)).await;
+            let done = stop.unless(carry_out(&mut here, &work, looking, &holder)).await;
             let closed = here.close().await;
             match done {
                 Err(code) => Ok(interrupt::told(code, telling.stopped(&again(invocation)))),
@@ -133,13 +133,20 @@ fn again(invocation: &Invocation<'_>) -> String {
     command
 }
 
+/// What stands once the first stage is done.
+struct Begun {
+    address: String,
+    found: Legacy,
+    ready: Ready,
+    looking: Looking,
+    here: Here,
+    holder: Holder,
+}
+
 /// The first stage, and the installation.
-async fn begun(
-    invocation: &Invocation<'_>,
-    plan: &Plan,
-    telling: &Telling,
-) -> Result<(String, Legacy, Ready, Looking, Here)> {
+async fn begun(invocation: &Invocation<'_>, plan: &Plan, telling: &Telling) -> Result<Begun> {
     let configuration = &invocation.loaded.configuration;
+    Holder::nobody(&configuration.data)?;
     let mapping = legacy::parsed("the mapping of the plan", &plan.mapping)?;
     let address = address(invocation, plan)?;
     let mut looking = Looking::open(&address, Some(plan.system), Some(&mapping)).await?;
@@ -166,6 +173,8 @@ async fn begun(
         heard,
         passwords: BTreeMap::new(),
     };
+    // Whoever has the installation to itself has this place, too, so that others need not wait to be told.
+    let holder = Holder::take(&configuration.data)?;
     let here = Here::open(configuration, &plan.source, &found).await?;
     if let Some(client) = &here.client
         && let Err(other) = tables::of_the_service(configuration, client).await
@@ -174,7 +183,7 @@ async fn begun(
         return Err(other);
     }
     telling.stage(1, "before", &ready.lines);
-    Ok((address, found, ready, looking, here))
+    Ok(Begun { address, found, ready, looking, here, holder })
 }
 
 /// The other system changed since the plan was made: what that means for its run, if there is one.
@@ -309,7 +318,12 @@ fn as_planned(
 
 type Carried = std::result::Result<Proved, Option<Failed>>;
 
-async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result<(u64, Carried)> {
+async fn carry_out(
+    here: &mut Here,
+    work: &Work<'_>,
+    looking: Looking,
+    holder: &Holder,
+) -> Result<(u64, Carried)> {
     let Work { configuration, plan, found, telling, .. } = *work;
     // What stands of a run that is being taken back says nothing of what anybody would have to mend.
     if let Some(client) = &here.client
@@ -356,8 +370,7 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, looking: Looking) -> Result
     }
     let stages = Stages { ground: &ground, here, own: &own, changes: &changes, work };
     let client = stages.client()?;
-    let holder = Holder::take(&configuration.data)?;
-    let desk = Desk::begin(client, &holder, plan).await?;
+    let desk = Desk::begin(client, holder, plan).await?;
     telling.reaches(desk.run, "before");
     if desk.state() == "applied" {
         return Ok((desk.run, Err(None)));
