@@ -152,6 +152,9 @@ pub struct Plan {
     pub existing_organizations: Vec<String>,
     /// Accounts that are here already and are not this system's yet, by their logins.
     pub existing_accounts: Vec<String>,
+    /// Those of users of this system who are gone there, and whose logins users have who are new there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anew_accounts: Vec<String>,
     /// What accounts that were here before may do of the installation itself, and could not in the other system.
     pub beyond: Beyond,
     /// Who would gain or lose what.

@@ -18,7 +18,7 @@ use crate::config::Configuration;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
-use charter_adopt::accepting::UNFIT_LOGIN;
+use charter_adopt::accepting::{ANEW, UNFIT_LOGIN};
 use charter_adopt::anomaly::AnomalyKind;
 use charter_adopt::change::Changes;
 use charter_adopt::over_all::Reaching;
@@ -331,16 +331,15 @@ async fn carry_out(
     {
         return Err(Failure::new(why));
     }
-    let new_names = |kind: &str, names: &[String]| -> Vec<String> {
-        let open = names.iter().map(|name| format!("{kind}:{name}"));
-        open.filter(|name| !plan.accepted.contains(name)).collect()
-    };
-    let logins: Vec<String> = here.accounts.iter().map(|it| it.login.clone()).collect();
-    let open = [new_names("account", &logins), new_names("organization", &here.organizations)].concat();
-    if let Some(first) = open.first() {
+    let accounts = here.accounts.iter().map(|it| {
+        let word = if it.is_linked { ANEW } else { "account:" };
+        (format!("{word}{}", it.login), format!("account {}", it.login))
+    });
+    let organizations =
+        here.organizations.iter().map(|key| (format!("organization:{key}"), format!("organization {key}")));
+    if let Some((_, first)) = accounts.chain(organizations).find(|(name, _)| !plan.accepted.contains(name)) {
         return Err(Failure::new(format!(
-            "{} came to be here since the plan was made, and nobody accepted it: make the plan again",
-            first.replacen(':', " ", 1)
+            "{first} came to be here since the plan was made, and nobody accepted it: make the plan again"
         )));
     }
     here.claim(found).await?;
