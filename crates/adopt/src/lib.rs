@@ -14,6 +14,8 @@ pub mod fingerprint;
 pub mod following;
 pub mod ids;
 pub mod intent;
+pub mod known;
+pub mod making;
 pub mod mapping;
 pub mod module;
 pub mod modules;
