@@ -12,6 +12,7 @@ mod effect;
 pub mod facts;
 pub mod fingerprint;
 pub mod following;
+pub mod ground;
 pub mod ids;
 pub mod intent;
 pub mod known;
