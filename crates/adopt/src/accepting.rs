@@ -35,9 +35,12 @@ pub const WIDENED: &str = "widened:";
 pub const OVER_ALL: &str = "over-all:";
 /// Before a login: it was another account's, and is somebody else's by now.
 pub const HANDED_OVER: &str = "handed-over:";
+/// Before a login: whoever has it there is new, and is the one who had the account and was gone.
+pub const ANEW: &str = "anew:";
 /// Words before a colon by which other things than roles are accepted.
-const PREFIXES: [&str; 12] = [
+const PREFIXES: [&str; 13] = [
     "account:",
+    ANEW,
     OVER_ALL,
     "organization:",
     "member:",
@@ -53,7 +56,7 @@ const PREFIXES: [&str; 12] = [
 /// By this word and a login one accepts a member with rights who is no user there.
 pub const MEMBER: &str = "member:";
 /// The same where a login stands behind it.
-const OF_LOGINS: [&str; 7] = ["account:", OVER_ALL, "member:", "back:", "away:", "new:", HANDED_OVER];
+const OF_LOGINS: [&str; 8] = ["account:", ANEW, OVER_ALL, "member:", "back:", "away:", "new:", HANDED_OVER];
 /// The same where the key of an organization does.
 const OF_ORGANIZATIONS: [&str; 3] = ["organization:", "modules-back:", "modules-away:"];
 
@@ -171,6 +174,20 @@ impl Ground<'_> {
             )
         });
         told.collect()
+    }
+
+    /// The same of those who are here and no such members: by that name nothing is accepted.
+    pub fn without_rights<'n>(
+        accepted: &'n BTreeSet<String>,
+        members: &'n BTreeSet<String>,
+    ) -> impl Iterator<Item = String> + 'n {
+        let named = accepted.iter().filter(|name| name.starts_with(MEMBER) && !members.contains(*name));
+        named.map(|name| {
+            format!(
+                "--accept {name:?}: that is for members here who have rights and are no users of the other system, and whoever signs in here with this \
+                 has none: nothing would be accepted by it"
+            )
+        })
     }
 
     /// Roles whose names are those by which something else is accepted.

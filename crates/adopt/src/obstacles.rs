@@ -1,6 +1,6 @@
 //! What keeps a plan from being carried out, each with what to do about it.
 
-use crate::accepting::{CONDITION, MISSING_LOGIN, MODULES, ORPHAN, UNFIT_LOGIN};
+use crate::accepting::{ANEW, CONDITION, MISSING_LOGIN, MODULES, ORPHAN, UNFIT_LOGIN};
 use crate::plan::{Plan, more};
 use crate::proof::{Difference, OVER_ALL};
 use charter_kernel::count;
@@ -69,6 +69,7 @@ impl Plan {
         all.extend(told(plain, "account", "existing_accounts", |name| {
             format!("account {name} is {ALREADY}; accept it with --accept account:{name}")
         }));
+        all.extend(self.made_anew());
         let beyond = self.beyond.keys().filter(|name| is_open("account", name)).collect();
         all.extend(told(beyond, "account", BEYOND, |name| {
             format!(
@@ -78,6 +79,33 @@ impl Plan {
             )
         }));
         all
+    }
+
+    /// Accounts of users who are gone there, whose logins users have who are new: whoever was said to be the same once is not by that.
+    fn made_anew(&self) -> Vec<String> {
+        let open: Vec<&String> = self
+            .anew_accounts
+            .iter()
+            .filter(|name| !self.accepted.contains(&format!("{ANEW}{name}")))
+            .collect();
+        if open.len() > ONE_BY_ONE {
+            let first: Vec<&str> = open.iter().take(NAMES_TOLD).map(|name| name.as_str()).collect();
+            let count = open.len() as u64;
+            return vec![format!(
+                "{count} users are new there with logins of accounts whose users are gone there ({}{}): whoever they are gets these accounts, with \
+                 passwords and keys; look that each is the same person, and accept all with --accept-file FILE, a line {ANEW}NAME for each; the file \
+                 of the plan names them under anew_accounts",
+                first.join(", "),
+                more(count, first.len())
+            )];
+        }
+        let one = |name: &&String| {
+            format!(
+                "account {name} is of a user who is gone there, and a user who is new there has its login: whoever it is gets the account, with its \
+                 password and keys; accept it as the same person with --accept {ANEW}{name}, or give one of both another login"
+            )
+        };
+        open.iter().map(one).collect()
     }
 
     /// Roles that become nothing though nobody can see what they allow.

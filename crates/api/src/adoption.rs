@@ -221,6 +221,12 @@ impl From<Found> for RunView {
     }
 }
 
+/// A run as the API tells it, for whoever reads it without asking the API.
+#[must_use]
+pub fn told(found: Found) -> Value {
+    serde_json::to_value(RunView::from(found)).unwrap_or_default()
+}
+
 /// A run of adoption with its plan.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AdoptionRunDetail")]

@@ -3,7 +3,7 @@
 //! in `charter-app`.
 
 mod account_page;
-mod adoption;
+pub mod adoption;
 mod adoption_follow;
 mod adoption_held;
 mod adoption_kept_away;

@@ -103,6 +103,21 @@ impl Folder {
         })
     }
 
+    /// The server that is at work here: what one says beside a free lock is a leftover, of a process that was killed or of another machine, and
+    /// is removed. Where the lock cannot be looked at it counts, and whoever opens the folder says why.
+    pub fn service_at_work(&self) -> Option<Service> {
+        let service = self.service()?;
+        match self.try_lock() {
+            Ok(Some(_)) => None,
+            Ok(None) | Err(_) => Some(service),
+        }
+    }
+
+    /// Whether another command works here, and no server that could be asked.
+    pub fn is_taken_by_a_command(&self) -> bool {
+        self.path.exists() && matches!(self.try_lock(), Ok(None)) && self.service().is_none()
+    }
+
     /// Tells commands where this server is.
     pub fn announce(&self, service: &Service) -> Result<Announcement, String> {
         let path = self.path.join(SERVICE);

@@ -33,7 +33,7 @@ const MIGRATIONS: &str = "charter_migrations";
 
 /// Whether an installation is there; asking makes none. Where that cannot be told it counts as there, and whoever opens it says why it cannot.
 pub async fn is_there(configuration: &Configuration) -> bool {
-    if configuration.url.is_some() || Folder::at(&configuration.data).service().is_some() {
+    if configuration.url.is_some() || Folder::at(&configuration.data).service_at_work().is_some() {
         return true;
     }
     let address = &configuration.database;

@@ -70,6 +70,18 @@ enum Backend {
 impl Database {
     /// Opens the database. A SQLite file is created if missing, and is locked against other processes.
     pub async fn open(options: &Options) -> Result<Self, Error> {
+        Self::opened(options, sqlite::Sqlite::open).await
+    }
+
+    /// Opens a database for reading alone, beside the process that writes to it: a SQLite file is neither made nor locked, and takes no write.
+    pub async fn open_to_read(options: &Options) -> Result<Self, Error> {
+        Self::opened(options, sqlite::Sqlite::open_to_read).await
+    }
+
+    async fn opened(
+        options: &Options,
+        file: fn(&Options, &str) -> Result<sqlite::Sqlite, Error>,
+    ) -> Result<Self, Error> {
         let url = options.url.as_str();
         let backend = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             Backend::Postgres(Box::new(postgres::Postgres::open(options).await?))
@@ -80,7 +92,7 @@ impl Database {
             if path.is_empty() {
                 return Err(Error::Config("the SQLite address names no file".to_owned()));
             }
-            Backend::Sqlite(sqlite::Sqlite::open(options, path)?)
+            Backend::Sqlite(file(options, path)?)
         } else {
             return Err(Error::Config("the address begins with neither sqlite: nor postgres://".to_owned()));
         };

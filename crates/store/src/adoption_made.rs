@@ -66,7 +66,7 @@ macro_rules! about_recorded {
 }
 
 /// What is counted: one of it, several, and how.
-type Counted = (&'static str, &'static str, Statement);
+pub(crate) type Counted = (&'static str, &'static str, Statement);
 
 macro_rules! whole {
     ($($table:literal $one:literal $several:literal;)*) => {
@@ -226,7 +226,13 @@ impl Made {
     }
 }
 
-async fn counted(conn: &mut Conn, made: &mut Made, what: &[Counted], params: &[Value]) -> Result<()> {
+/// Counts each of these with the same parameters, and adds what there is.
+pub(crate) async fn counted(
+    conn: &mut Conn,
+    made: &mut Made,
+    what: &[Counted],
+    params: &[Value],
+) -> Result<()> {
     for (one, several, statement) in what {
         made.add(one, several, conn.query_one(statement, params).await?.get(0)?);
     }

@@ -1,11 +1,11 @@
 //! What people took away or stopped since a run of adoption, of what it brought: a rollback forgets it, so it is counted first. What a later
 //! run did is nobody's: its note has the moment of the row.
 
-use charter_db::{Conn, Statement, Value};
+use charter_db::{Conn, Statement};
 use charter_kernel::{OrganizationId, PrincipalId, Timestamp};
 
 use crate::Result;
-use crate::adoption_made::Made;
+use crate::adoption_made::{Counted, Made, counted};
 use crate::adoption_undo::Range;
 
 /// A statement that ends with a question after notes of runs later than `$1` about a row, whose key is an id.
@@ -133,34 +133,32 @@ pub fn statements() -> Vec<(&'static str, &'static Statement)> {
 const RIGHT: (&str, &str) = ("right taken away by hand", "rights taken away by hand");
 const MEMBERSHIP: (&str, &str) = ("membership ended by hand", "memberships ended by hand");
 
-async fn count(conn: &mut Conn, statement: &Statement, params: &[Value]) -> Result<u64> {
-    conn.query_one(statement, params).await?.get(0)
+/// Rights and memberships, each counted by its own statement.
+const fn both(rights: Statement, memberships: Statement) -> [Counted; 2] {
+    [(RIGHT.0, RIGHT.1, rights), (MEMBERSHIP.0, MEMBERSHIP.1, memberships)]
 }
 
 /// What people took away or stopped since the accounts of the run were opened, but in organizations of its own.
 pub async fn elsewhere(conn: &mut Conn, made: &mut Made, run: Range, since: Timestamp) -> Result<()> {
     let (first, last) = (PrincipalId(run.from), PrincipalId(run.to));
-    let about: &[Value] = params![run.run, first, last, since];
-    made.add("account stopped by hand", "accounts stopped by hand", count(conn, &ACCOUNTS, about).await?);
-    made.add(MEMBERSHIP.0, MEMBERSHIP.1, count(conn, &MEMBERSHIPS, about).await?);
-    let recorded = count(conn, &RECORDED_MEMBERSHIPS, params![run.run, since]).await?;
-    made.add(MEMBERSHIP.0, MEMBERSHIP.1, recorded);
-    for ((one, several), statement) in [(RIGHT, &RIGHTS), (MEMBERSHIP, &LEFT)] {
-        made.add(one, several, count(conn, statement, params![first, last]).await?);
-    }
-    for (one, several, statement) in [
-        ("role removed by hand", "roles removed by hand", &ROLES_GONE),
-        ("module taken away by hand", "modules taken away by hand", &MODULES_GONE),
-    ] {
-        made.add(one, several, count(conn, statement, params![run.run]).await?);
-    }
-    for (one, several, statement) in [
-        ("changed role", "changed roles", &ROLES_CHANGED),
-        ("changed entitlement", "changed entitlements", &MODULES_CHANGED),
-    ] {
-        made.add(one, several, count(conn, statement, params![run.run, since]).await?);
-    }
-    Ok(())
+    let about = [
+        ("account stopped by hand", "accounts stopped by hand", ACCOUNTS),
+        (MEMBERSHIP.0, MEMBERSHIP.1, MEMBERSHIPS),
+    ];
+    counted(conn, made, &about, params![run.run, first, last, since]).await?;
+    let recorded = [(MEMBERSHIP.0, MEMBERSHIP.1, RECORDED_MEMBERSHIPS)];
+    counted(conn, made, &recorded, params![run.run, since]).await?;
+    counted(conn, made, &both(RIGHTS, LEFT), params![first, last]).await?;
+    let gone = [
+        ("role removed by hand", "roles removed by hand", ROLES_GONE),
+        ("module taken away by hand", "modules taken away by hand", MODULES_GONE),
+    ];
+    counted(conn, made, &gone, params![run.run]).await?;
+    let changed = [
+        ("changed role", "changed roles", ROLES_CHANGED),
+        ("changed entitlement", "changed entitlements", MODULES_CHANGED),
+    ];
+    counted(conn, made, &changed, params![run.run, since]).await
 }
 
 /// What people took away or stopped since in organizations of these ids that go with the run.
@@ -172,11 +170,8 @@ pub async fn in_organizations(
     since: Timestamp,
 ) -> Result<()> {
     let (from, to) = (OrganizationId(of.from), OrganizationId(of.to));
-    let closed = count(conn, &ORGANIZATIONS, params![run.run, from, to, since]).await?;
-    made.add("organization closed by hand", "organizations closed by hand", closed);
+    let closed = [("organization closed by hand", "organizations closed by hand", ORGANIZATIONS)];
+    counted(conn, made, &closed, params![run.run, from, to, since]).await?;
     let (first, last) = (PrincipalId(run.from), PrincipalId(run.to));
-    for ((one, several), statement) in [(RIGHT, &RIGHTS_OF_OTHERS), (MEMBERSHIP, &LEFT_OF_OTHERS)] {
-        made.add(one, several, count(conn, statement, params![first, last, from, to]).await?);
-    }
-    Ok(())
+    counted(conn, made, &both(RIGHTS_OF_OTHERS, LEFT_OF_OTHERS), params![first, last, from, to]).await
 }

@@ -46,6 +46,9 @@ pub fn statements(tables: &Tables<'_>, named: Option<&str>) -> Result<Statements
     };
     let (groups_owner, permissions_owner) =
         (owner(user_groups, "group_id")?, owner(user_permissions, "permission_id")?);
+    let (by_groups, by_permissions) =
+        ([groups_owner.as_str(), "group_id"], [permissions_owner.as_str(), "permission_id"]);
+    let by_both = ["group_id", "permission_id"];
     // What they type today: the user name, or the address where the project has no user names.
     let login =
         ["username", "email"].into_iter().find(|name| users.column(name).is_some()).unwrap_or("username");
@@ -94,13 +97,13 @@ pub fn statements(tables: &Tables<'_>, named: Option<&str>) -> Result<Statements
             tables.gathered(user_permissions, &permissions_owner, "permission_id")?,
         ),
         orphans: vec![
-            tables.orphans(user_groups, &groups_owner, users, "id")?,
-            tables.orphans(user_groups, "group_id", groups, "id")?,
-            tables.orphans(user_permissions, &permissions_owner, users, "id")?,
-            tables.orphans(user_permissions, "permission_id", permissions, "id")?,
-            tables.orphans(group_permissions, "group_id", groups, "id")?,
-            tables.orphans(group_permissions, "permission_id", permissions, "id")?,
-            tables.orphans(permissions, "content_type_id", types, "id")?,
+            tables.orphans(user_groups, &by_groups, &groups_owner, users, "id")?,
+            tables.orphans(user_groups, &by_groups, "group_id", groups, "id")?,
+            tables.orphans(user_permissions, &by_permissions, &permissions_owner, users, "id")?,
+            tables.orphans(user_permissions, &by_permissions, "permission_id", permissions, "id")?,
+            tables.orphans(group_permissions, &by_both, "group_id", groups, "id")?,
+            tables.orphans(group_permissions, &by_both, "permission_id", permissions, "id")?,
+            tables.orphans(permissions, &["id"], "content_type_id", types, "id")?,
         ],
         tells_superuser: true,
         ..Statements::default()

@@ -22,21 +22,24 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
         _ => tables.name(user_roles)?,
     };
     let role_text = tables.as_text("l.role_id");
+    let (by_user, by_pair) = (["user_id", "role_id"], ["permission_view_id", "role_id"]);
     let mut orphans = vec![
-        tables.orphans(user_roles, "user_id", users, "id")?,
-        tables.orphans(user_roles, "role_id", roles, "id")?,
-        tables.orphans(pairs, "permission_id", permissions, "id")?,
-        tables.orphans(pairs, "view_menu_id", views, "id")?,
-        tables.orphans(held, "permission_view_id", pairs, "id")?,
-        tables.orphans(held, "role_id", roles, "id")?,
+        tables.orphans(user_roles, &by_user, "user_id", users, "id")?,
+        tables.orphans(user_roles, &by_user, "role_id", roles, "id")?,
+        tables.orphans(pairs, &["id"], "permission_id", permissions, "id")?,
+        tables.orphans(pairs, &["id"], "view_menu_id", views, "id")?,
+        tables.orphans(held, &by_pair, "permission_view_id", pairs, "id")?,
+        tables.orphans(held, &by_pair, "role_id", roles, "id")?,
     ];
     if let (Some(link), Some(groups)) = (tables.find("ab_user_group")?, tables.find("ab_group")?) {
-        orphans.push(tables.orphans(link, "user_id", users, "id")?);
-        orphans.push(tables.orphans(link, "group_id", groups, "id")?);
+        let by = ["user_id", "group_id"];
+        orphans.push(tables.orphans(link, &by, "user_id", users, "id")?);
+        orphans.push(tables.orphans(link, &by, "group_id", groups, "id")?);
     }
     if let (Some(link), Some(groups)) = (tables.find("ab_group_role")?, tables.find("ab_group")?) {
-        orphans.push(tables.orphans(link, "group_id", groups, "id")?);
-        orphans.push(tables.orphans(link, "role_id", roles, "id")?);
+        let by = ["group_id", "role_id"];
+        orphans.push(tables.orphans(link, &by, "group_id", groups, "id")?);
+        orphans.push(tables.orphans(link, &by, "role_id", roles, "id")?);
     }
     Ok(Statements {
         roles: Some(format!(

@@ -176,6 +176,7 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
     };
     let (join, password) = password(tables, &id)?;
     let between = tables.between();
+    let of_users = format!(" and {} = 'User'", tables.word(holds, "l", "parenttype")?);
     Ok(Statements {
         roles: Some(format!(
             "select {0}, {0} from {1} r order by 1",
@@ -197,7 +198,11 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
             tables.name(holds)?,
             tables.word(holds, "l", "parenttype")?,
         ),
-        orphans: vec![tables.orphans(holds, "role", roles, "name")?],
+        orphans: vec![
+            tables.orphans(holds, &["parent", "role"], "role", roles, "name")?,
+            // Other documents hold roles in the same table.
+            tables.orphans_among(holds, &["parent", "role"], "parent", users, "name", &of_users)?,
+        ],
         findings: findings(tables)?,
         everybody: vec!["All".to_owned(), "Guest".to_owned()],
         tells_superuser: true,

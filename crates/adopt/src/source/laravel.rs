@@ -95,17 +95,42 @@ impl<'a> Link<'a> {
         ))
     }
 
+    /// The columns that tell a row from others.
+    fn key(&self) -> Vec<&str> {
+        ["model_type", self.key, self.held].into_iter().chain(self.team.as_deref()).collect()
+    }
+
     fn others(&self, tables: &Tables<'_>) -> Result<(AnomalyKind, String), Wanted> {
-        let kind = tables.text(self.table, "l", "model_type")?;
         Ok((
             AnomalyKind::OtherHolder,
             format!(
-                "select '{} of ' || {kind}, 'rows: ' || count(*) from {} l where not {} group by {kind} order by 1",
-                self.table.name.replace('\'', "''"),
+                "select {}, coalesce({}, 'nothing') || ' is no user' from {} l where ({}) is not true order by 1",
+                tables.row(self.table, "l", &self.key())?,
+                tables.text(self.table, "l", "model_type")?,
                 tables.name(self.table)?,
                 self.is_user(tables)?
             ),
         ))
+    }
+
+    /// Rows of which a side leads nowhere. Models have no foreign keys, and their keys are numbers or texts on either side.
+    fn orphans(
+        &self,
+        tables: &Tables<'_>,
+        users: &ForeignTable,
+        held: &ForeignTable,
+    ) -> Result<[String; 2], Wanted> {
+        let owner = tables.word(self.table, "l", self.key)?;
+        let of_users = format!(
+            "select {}, '{} ' || {owner} from {} l left join (select distinct {} as id from {} u) t on t.id = {owner} where t.id is null and {} order by 1, 2",
+            tables.row(self.table, "l", &self.key())?,
+            users.name.replace('\'', "''"),
+            tables.name(self.table)?,
+            tables.word(users, "u", "id")?,
+            tables.name(users)?,
+            self.is_user(tables)?
+        );
+        Ok([of_users, tables.orphans(self.table, &self.key(), self.held, held, "id")?])
     }
 }
 
@@ -185,6 +210,10 @@ pub fn statements(tables: &Tables<'_>, named: Option<&UserColumns>) -> Result<St
     };
     let (mut join, mut organization, mut same_team) = (String::new(), "null".to_owned(), ["", ""]);
     let mut teams = None;
+    let by_both = ["role_id", "permission_id"];
+    let [users_of_roles, roles_of_users] = user_roles.orphans(tables, users, roles)?;
+    let [users_of_permissions, permissions_of_users] =
+        user_permissions.orphans(tables, users, permissions)?;
     if let Some(team) = &user_roles.team {
         teams = Some(organizations(tables, team, &user_roles, &user_permissions)?);
         join = format!(
@@ -229,10 +258,12 @@ pub fn statements(tables: &Tables<'_>, named: Option<&UserColumns>) -> Result<St
             same_team[1],
         ),
         orphans: vec![
-            tables.orphans(user_roles.table, "role_id", roles, "id")?,
-            tables.orphans(user_permissions.table, "permission_id", permissions, "id")?,
-            tables.orphans(role_permissions, "role_id", roles, "id")?,
-            tables.orphans(role_permissions, "permission_id", permissions, "id")?,
+            users_of_roles,
+            roles_of_users,
+            users_of_permissions,
+            permissions_of_users,
+            tables.orphans(role_permissions, &by_both, "role_id", roles, "id")?,
+            tables.orphans(role_permissions, &by_both, "permission_id", permissions, "id")?,
         ],
         findings: vec![
             (AnomalyKind::SeveralUsers, several(tables, &user_roles, &user_permissions)?),

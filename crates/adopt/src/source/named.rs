@@ -157,8 +157,8 @@ impl NamedTables {
         let key = |of: &Option<NameColumns>| of.as_ref().map(|it| (it.table.clone(), it.id.clone()));
         let (roles, permissions) = (key(&self.roles), key(&self.permissions));
         let mut side = |link: &LinkColumns, column: &str, to: &str, id: &str| {
-            let (link, to): (&ForeignTable, &ForeignTable) = (tables.need(&link.table)?, tables.need(to)?);
-            all.push(tables.orphans(link, column, to, id)?);
+            let (table, to): (&ForeignTable, &ForeignTable) = (tables.need(&link.table)?, tables.need(to)?);
+            all.push(tables.orphans(table, &[link.holder.as_str(), link.held.as_str()], column, to, id)?);
             Ok::<(), Wanted>(())
         };
         for link in self.user_roles.iter().chain(&self.user_permissions) {

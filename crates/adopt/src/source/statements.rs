@@ -111,6 +111,11 @@ pub fn whole(table: &ForeignTable) -> String {
     if table.schema.is_empty() { table.name.clone() } else { format!("{}.{}", table.schema, table.name) }
 }
 
+/// A text, to be put into a statement.
+fn quoted_text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// Tables that together are of no other system than Charter, which may live in a schema of the same database.
 const OURS: [&str; 2] = ["organization_revisions", "adoption_runs"];
 
@@ -245,22 +250,46 @@ impl<'a> Tables<'a> {
         ))
     }
 
-    /// Rows of a link whose side leads nowhere.
+    /// A row as a person finds it again, to be put into a statement: its table, and what stands in the columns that tell it from others.
+    pub fn row(&self, table: &ForeignTable, alias: &str, by: &[&str]) -> Result<String, Wanted> {
+        let mut row = quoted_text(&table.name);
+        for column in by {
+            let text = self.text(table, alias, column)?;
+            row.push_str(&format!(" || {} || coalesce({text}, 'null')", quoted_text(&format!(" {column}="))));
+        }
+        Ok(row)
+    }
+
+    /// Rows of a link whose side leads nowhere, each by the columns that tell it from others.
     pub fn orphans(
         &self,
         link: &ForeignTable,
+        by: &[&str],
         side: &str,
         to: &ForeignTable,
         key: &str,
     ) -> Result<String, Wanted> {
+        self.orphans_among(link, by, side, to, key, "")
+    }
+
+    /// The same of some of its rows; `only` goes on after a condition, and calls the link `l`.
+    pub fn orphans_among(
+        &self,
+        link: &ForeignTable,
+        by: &[&str],
+        side: &str,
+        to: &ForeignTable,
+        key: &str,
+        only: &str,
+    ) -> Result<String, Wanted> {
         let (from, side_text) = (self.plain(link, "l", side)?, self.text(link, "l", side)?);
-        let (known, name) = (self.plain(to, "t", key)?, self.name(link)?);
-        let words = |name: &str| name.replace('\'', "''");
+        let known = self.plain(to, "t", key)?;
         Ok(format!(
-            "select '{}', '{} ' || {side_text} from {name} l left join {} t on {known} = {from} \
-             where {known} is null and {from} is not null",
-            words(&link.name),
-            words(&to.name),
+            "select {}, {} || {side_text} from {} l left join {} t on {known} = {from} \
+             where {known} is null and {from} is not null{only} order by 1, 2",
+            self.row(link, "l", by)?,
+            quoted_text(&format!("{} ", to.name)),
+            self.name(link)?,
             self.name(to)?
         ))
     }

@@ -121,7 +121,7 @@ impl Found<'_> {
             all.push((
                 AnomalyKind::Condition,
                 format!(
-                    "select 'ir_rule_group ' || {}, {} || ' (records of ' || {model} || ')' from {} r{join} order by 1",
+                    "select 'ir_rule_group ' || {}, coalesce({}, '') || ' (records of ' || {model} || ')' from {} r{join} order by 1",
                     tables.text(rules, "r", "id")?,
                     tables.text(rules, "r", "name")?,
                     tables.name(rules)?
@@ -206,9 +206,9 @@ pub fn statements(tables: &Tables<'_>) -> Result<Statements, Wanted> {
             found.open(tables)?,
         ),
         orphans: vec![
-            tables.orphans(holds, "user", users, "id")?,
-            tables.orphans(holds, "group", groups, "id")?,
-            tables.orphans(access, "group", groups, "id")?,
+            tables.orphans(holds, &["user", "group"], "user", users, "id")?,
+            tables.orphans(holds, &["user", "group"], "group", groups, "id")?,
+            tables.orphans(access, &["id"], "group", groups, "id")?,
         ],
         findings: found.findings(tables)?,
         everybody: vec![EVERYBODY.to_owned()],

@@ -1,6 +1,6 @@
 //! Django and Flask-AppBuilder make their own tables and say themselves what everybody may do; Charter agrees with each answer.
 
-use crate::shared::{made, may, read, refused, rule};
+use crate::shared::{made, may, noted, read, refused, rule};
 use charter_adopt::anomaly::AnomalyKind;
 use charter_adopt::mapping;
 use charter_adopt::source::{self, Heard, LoginRule, System, Tables};
@@ -57,7 +57,8 @@ const LEFTOVER: &str = "create table auth_permission (id int, codename varchar(8
     create table auth_user_groups (user_id int, group_id int); create table auth_user_user_permissions (user_id int, permission_id int);
     create table accounts_user (id int, email varchar(80), password varchar(80), is_active boolean, is_superuser boolean);
     create table accounts_user_groups (user_id int, group_id int); create table accounts_user_user_permissions (user_id int, permission_id int);
-    insert into auth_user values (1, 'old', 'x', true, true); insert into accounts_user values (1, 'ann', 'x', true, false);";
+    insert into auth_user values (1, 'old', 'x', true, true); insert into accounts_user values (1, 'ann', 'x', true, false);
+    insert into accounts_user_groups values (77, 3); insert into auth_permission values (5, 'add_toy', 9);";
 
 both_engines!(a_leftover_table_of_users_is_not_taken_for_the_projects_own, async |database: TestDatabase| {
     made(&database, LEFTOVER).await;
@@ -76,6 +77,14 @@ both_engines!(a_leftover_table_of_users_is_not_taken_for_the_projects_own, async
     let heard = source::read(&mut foreign, &statements, rule as LoginRule, &mut |_, _| {}).await.unwrap();
     let users: Vec<_> = heard.facts.users.iter().map(|user| (user.login, user.is_superuser)).collect();
     assert_eq!(users, [("ann", false)]);
+    assert_eq!(
+        noted(&heard, AnomalyKind::Orphan),
+        [
+            ("accounts_user_groups user_id=77 group_id=3".into(), "accounts_user 77 is not there".into()),
+            ("accounts_user_groups user_id=77 group_id=3".into(), "auth_group 3 is not there".into()),
+            ("auth_permission id=5".into(), "django_content_type 9 is not there".into()),
+        ]
+    );
 });
 
 both_engines!(

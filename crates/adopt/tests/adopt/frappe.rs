@@ -24,7 +24,8 @@ insert into "tabRole" values ('All', 0), ('Guest', 0), ('Desk User', 0), ('Admin
 insert into "tabUser" values ('Administrator', 1, 'Administrator', 'System User'), ('Guest', 1, 'Guest', 'Website User'), ('ann@toys.example', 1, 'Ann', 'System User'),
   ('web@toys.example', 1, 'Web', 'Website User'), ('off@toys.example', 0, 'Off', 'System User');
 insert into "tabHas Role" values ('1', 'ann@toys.example', 'roles', 'User', 'Accounts User'), ('2', 'web@toys.example', 'roles', 'Page', 'Accounts User'),
-  ('3', 'off@toys.example', 'roles', 'User', 'Accounts User'), ('4', 'ann@toys.example', 'roles', 'User', 'Old'), ('5', 'web@toys.example', 'roles', 'User', 'Desk User');
+  ('3', 'off@toys.example', 'roles', 'User', 'Accounts User'), ('4', 'ann@toys.example', 'roles', 'User', 'Old'), ('5', 'web@toys.example', 'roles', 'User', 'Desk User'),
+  ('6', 'gone@toys.example', 'roles', 'User', 'Accounts User'), ('7', 'ann@toys.example', 'roles', 'User', 'Nowhere'), ('8', 'a page', 'roles', 'Page', 'Accounts User');
 insert into "tabDocPerm" ("name", "parent", "parenttype", "permlevel", "role", "if_owner", "read", "write", "create", "submit", "delete", "import") values
   ('a', 'Sales Invoice', 'DocType', 0, 'Accounts User', 0, 1, 1, 1, 1, 0, 1),
   ('b', 'Sales Invoice', 'DocType', 1, 'Accounts User', 0, 1, 1, 1, 1, 1, 1),
@@ -68,6 +69,19 @@ both_engines!(own_rows_replace_standard_ones_and_implicit_roles_are_held, async 
     assert_eq!(held["off@toys.example"], codes(""));
     assert_eq!(held["Administrator"].len(), heard.facts.permissions.len());
     assert!(!held.contains_key("Guest"));
+    assert_eq!(
+        noted(&heard, AnomalyKind::Orphan),
+        [
+            (
+                "tabHas Role parent=ann@toys.example role=Nowhere".into(),
+                "tabRole Nowhere is not there".into()
+            ),
+            (
+                "tabHas Role parent=gone@toys.example role=Accounts User".into(),
+                "tabUser gone@toys.example is not there".into()
+            ),
+        ]
+    );
     let conditions = noted(&heard, AnomalyKind::Condition);
     assert_eq!(conditions.len(), 3, "{conditions:?}");
     assert_eq!(conditions[0].1, "user ann@toys.example sees only this Company: Toys \"Ltd\" 😀");

@@ -35,7 +35,7 @@ both_engines!(guards_are_told_apart_and_other_models_are_left_out, async |databa
         r"insert into roles values (1, 'writer', 'web'), (2, 'writer', 'api');
         insert into role_has_permissions values (1, 1), (2, 1), (3, 2);
         insert into model_has_roles values (1, 'App\Models\User', 1), (2, 'App\Models\User', 2), (1, 'App\Models\User', 3), (1, 'App\Models\AdminUser', 5),
-          (1, 'App\Models\User', 4), (1, 'App\Models\Team', 2);
+          (1, 'App\Models\User', 4), (1, 'App\Models\Team', 2), (1, 'App\Models\User', 77);
         insert into model_has_permissions values (4, 'App\Models\User', 1), (2, 'App\Models\Team', 1);",
     )
     .await;
@@ -52,10 +52,20 @@ both_engines!(guards_are_told_apart_and_other_models_are_left_out, async |databa
     assert_eq!(
         rows,
         [
-            r"model_has_roles of App\Models\AdminUser",
-            r"model_has_roles of App\Models\Team",
-            r"model_has_permissions of App\Models\Team"
+            r"model_has_roles model_type=App\Models\AdminUser model_id=5 role_id=1",
+            r"model_has_roles model_type=App\Models\Team model_id=2 role_id=1",
+            r"model_has_permissions model_type=App\Models\Team model_id=1 permission_id=2"
         ]
+    );
+    assert_eq!(others[0].1, r"App\Models\AdminUser is no user");
+    let orphans = noted(&heard, AnomalyKind::Orphan);
+    assert_eq!(
+        orphans,
+        [(
+            r"model_has_roles model_type=App\Models\User model_id=77 role_id=1".into(),
+            "users 77 is not there".into()
+        )],
+        "who was deleted is there, and only gone"
     );
 });
 
@@ -124,10 +134,15 @@ both_engines!(keys_of_models_may_be_texts_and_strange_columns_are_refused, async
     made(
         &database,
         r"insert into roles values (1, 'writer', 'web'); insert into role_has_permissions values (1, 1);
-        insert into model_has_roles values (1, 'App\Models\User', '2');",
+        insert into model_has_roles values (1, 'App\Models\User', '2'), (1, 'App\Models\User', 'x9');",
     )
     .await;
-    assert_eq!(may(&heard(&database, System::Laravel).await)["Bob@toys.example"].len(), 1);
+    let found = heard(&database, System::Laravel).await;
+    assert_eq!(may(&found)["Bob@toys.example"].len(), 1);
+    assert_eq!(
+        noted(&found, AnomalyKind::Orphan)[0].0,
+        r"model_has_roles model_type=App\Models\User model_uuid=x9 role_id=1"
+    );
     made(
         &database,
         "alter table model_has_roles add column a int; alter table model_has_roles add column b int",

@@ -66,7 +66,7 @@ async fn odoo_groups_imply_others_and_rows_without_a_group_are_for_everybody() {
     );
     assert_eq!(
         noted(&heard, AnomalyKind::Orphan),
-        [("res_groups_users_rel".into(), "res_groups 77 is not there".into())]
+        [("res_groups_users_rel uid=3 gid=77".into(), "res_groups 77 is not there".into())]
     );
     assert_eq!(
         noted(&heard, AnomalyKind::MissingValue).len(),

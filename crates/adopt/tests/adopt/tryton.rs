@@ -80,5 +80,8 @@ both_engines!(what_no_row_closes_is_open_and_groups_inherit, async |database: Te
     assert_eq!(conditions[0], ("ir_rule_group 1".into(), "Own sales (records of sale.sale)".into()));
     assert_eq!(conditions[1].0, "ir_model_field_access 1");
     assert_eq!(conditions.len(), 2);
-    assert_eq!(noted(&heard, AnomalyKind::Orphan).len(), 1);
+    assert_eq!(
+        noted(&heard, AnomalyKind::Orphan),
+        [("res_user-res_group user=4 group=99".into(), "res_group 99 is not there".into())]
+    );
 });

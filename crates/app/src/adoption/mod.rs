@@ -43,7 +43,7 @@ pub use preview::preview_undo;
 pub use proof::{CheckedProof, ProofStatement, SignedProof, check_proof, sign_proof};
 pub use removal::{KeptPage, Removed, kept_away};
 pub use rows::{Inserted, Written, write};
-pub use run::{RunDraft, RunView, begin, get, list, plan};
+pub use run::{RunDraft, RunView, begin, get, list, look, plan};
 pub use step::{StepDraft, step};
 pub use undo::{UndoDraft, Undone, undo};
 

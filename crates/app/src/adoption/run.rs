@@ -6,10 +6,12 @@ use super::{
 use crate::App;
 use crate::caller::{Listing, Page, RequestContext};
 use crate::transaction::{Committed, Transaction};
-use charter_db::{BoxFuture, Conn, Scope};
+use charter_db::{BoxFuture, Conn, Database, Scope};
 use charter_kernel::{Key, Problem, ProblemKind, Timestamp};
 use charter_store as store;
 
+/// Runs that are looked at together.
+const LOOKED: u32 = 200;
 /// Most characters of the words about a run.
 const TEXT_MAX: usize = 200;
 
@@ -201,6 +203,28 @@ pub async fn get(app: &App, ctx: &RequestContext, number: u64) -> Result<RunView
         })
     })
     .await
+}
+
+/// The runs of a source, newest first, as they stand in a database that another process may be writing to. Whoever may read all of that asks
+/// nobody.
+pub async fn look(database: &Database, source: &Key) -> Result<Vec<RunView>, Problem> {
+    let source = source.clone();
+    database.read(Scope::Installation, move |conn: &mut Conn| Box::pin(of_source(conn, source))).await
+}
+
+async fn of_source(conn: &mut Conn, source: Key) -> Result<Vec<RunView>, Problem> {
+    let (mut below, mut views) = (u64::try_from(i64::MAX).unwrap_or(0), Vec::new());
+    loop {
+        let found = store::adoption_run::page(conn, below, LOOKED).await?;
+        let more = found.rows.last().filter(|_| found.more).map(|run| run.number);
+        for run in found.rows.into_iter().filter(|run| run.source == source) {
+            views.push(view(conn, run, false).await?);
+        }
+        match more {
+            Some(number) => below = number,
+            None => return Ok(views),
+        }
+    }
 }
 
 /// The plan of a run, a JSON text.

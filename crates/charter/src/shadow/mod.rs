@@ -1,6 +1,8 @@
 //! How this process asks the rule of a system that organizations were taken over from: its database read into memory again and again
-//! (`reader.rs`, `links.rs`), or an address of its own (`endpoint.rs`). Neither can take the service down: what cannot be told is unavailable.
+//! (`reader.rs`, `compiled.rs`, `answering.rs`, `links.rs`), or an address of its own (`endpoint.rs`). Neither can take the service down: what cannot be told is unavailable.
 
+mod answering;
+mod compiled;
 mod endpoint;
 mod links;
 mod reader;

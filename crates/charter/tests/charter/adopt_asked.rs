@@ -267,6 +267,23 @@ both_engines!(a_name_that_is_nothing_is_not_accepted, async |database: TestDatab
     let from = erp.url();
     let run = erp.run(&["adopt", "verify", "--from", &from, "--accept", "flag:nothing"]).ended(2);
     assert!(run.told().contains("there is no such flag"), "{}", run.err);
+    // As a member who is no user there: mistyped, a user there, and a member without rights, from a file too.
+    let members = [
+        ("there@toys.example", "nobody there or here signs in with this"),
+        ("user0@toys.example", "and this is a user there"),
+        ("here@toys.example", "has none: nothing would be accepted by it"),
+    ];
+    for (login, why) in members {
+        erp.place.write("names.txt", &format!("# members\nmember:{login}\n"));
+        for named in [["--accept", &format!("member:{login}")], ["--accept-file", "names.txt"]] {
+            let run = erp.run(&[&["adopt", "verify", "--from", &from][..], &named].concat()).ended(2);
+            assert!(run.told().contains(why), "{login}: {}", run.err);
+        }
+    }
+    let give = ["assignments", "assign", "--org", "toys-co", "--role", "viewer", "--subject"];
+    erp.run(&[&give[..], &["member:here@toys.example"]].concat()).ended(0);
+    erp.run(&["adopt", "verify", "--from", &from]).ended(1);
+    erp.run(&["adopt", "verify", "--from", &from, "--accept", "member:here@toys.example"]).ended(0);
 });
 
 both_engines!(a_plan_after_the_first_says_who_is_new_and_when_nothing_is, async |database: TestDatabase| {

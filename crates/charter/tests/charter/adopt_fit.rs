@@ -21,6 +21,13 @@ both_engines!(charter_makes_no_tables_among_those_of_the_other_system, async |da
         }
     }
     assert_eq!(erp.dump().await, before);
+    // Nor beside what a killed service left in the data folder, which nobody works on: nothing was looked at then.
+    let server = erp.place.serve(&[]);
+    server.kill();
+    assert!(erp.place.path("charter-data/service.json").exists(), "a killed server cannot clean up");
+    let again = erp.place.run_with(&apply, &[("CHARTER_DATABASE", &from)]).ended(2);
+    assert_eq!(again.told(), said);
+    assert_eq!(erp.dump().await, before);
     if !from.starts_with("postgres") {
         return;
     }

@@ -97,6 +97,38 @@ both_engines!(
     }
 );
 
+both_engines!(whoever_comes_beside_a_run_is_answered_at_once, async |database: TestDatabase| {
+    // They waited ten seconds for the data folder, and were told of some charter command.
+    let erp = Erp::with(&database, 7).await;
+    erp.mapped("none");
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+    let alone = erp.run(&["adopt", "status", "--json"]).ended(0).json();
+    // As a run holds them that is at work without a service; its record says that it is.
+    let record = erp.place.path("charter-data/adoption/run-000001.json");
+    let text = std::fs::read_to_string(&record).unwrap();
+    std::fs::write(&record, text.replace("\"applied\"", "\"applying\"")).unwrap();
+    let held = ["lock", "adoption/lock"].map(|name| {
+        let path = erp.place.path("charter-data").join(name);
+        let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+        file.lock().unwrap();
+        file
+    });
+    let beside = erp.run(&["adopt", "status", "--json"]).ended(0).json();
+    assert_eq!(beside, alone);
+    assert_eq!(beside["items"][0]["state"], "applied", "{beside:#}");
+    for command in [&["adopt", "apply", "--no-backup", "Ann"][..], &["adopt", "rollback"]] {
+        let run = erp.run(command).ended(2);
+        for said in
+            ["another apply or rollback is at work", "(run 1 of legacy, begun 2", "charter adopt status"]
+        {
+            assert!(run.told().contains(said), "{said}: {}", run.err);
+        }
+    }
+    drop(held);
+    erp.apply(&[]).ended(0);
+});
+
 both_engines!(a_run_that_lets_many_act_again_goes_on_after_it_was_killed, async |database: TestDatabase| {
     let erp = Erp::with(&database, 6_000).await;
     erp.mapped("none");

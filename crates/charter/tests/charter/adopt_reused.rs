@@ -1,6 +1,7 @@
 //! Ids and logins that somebody else has there by now: nobody gets what was another's without a word.
 
 use crate::adopt_run::{Erp, check};
+use crate::adopt_shared::{SHOP, shop_map};
 use charter_testkit::{both_engines, database::TestDatabase};
 
 const POST: &str = "finance.journal_entries.create";
@@ -91,24 +92,6 @@ both_engines!(
     }
 );
 
-const SHOP: &str = r#"
-superuser = "none"
-modules = "all"
-[organization]
-key = "toys-co"
-name = "Toys & Co"
-[source]
-system = "role_column"
-[source.users]
-table = "shop_people"
-id = "id"
-login = "mail"
-role = "job"
-is_active = "is_active"
-[roles]
-"accountant" = "accountant"
-"#;
-
 both_engines!(
     what_another_system_gave_in_the_same_organization_is_told_by_its_name_before_anything_is_written,
     async |database: TestDatabase| {
@@ -120,13 +103,12 @@ both_engines!(
         erp.place.write("roles.toml", &proposed.replace("modules = \"as_said\"", text));
         erp.plan(&[]).ended(0);
         erp.apply(&[]).ended(0);
-        let people = "create table shop_people (id int primary key, mail varchar(90), job varchar(60), is_active boolean)";
-        database.maintain(people).await.unwrap();
+        database.maintain(SHOP).await.unwrap();
         database
             .maintain("insert into shop_people values (70, 'new@shop.example', 'accountant', true)")
             .await
             .unwrap();
-        erp.place.write("shop.toml", SHOP);
+        erp.place.write("shop.toml", &shop_map("toys-co", "Toys & Co"));
         let from = erp.url();
         let plan = |more: &[&str]| {
             let plan = ["adopt", "plan", "--from", &from, "--map", "shop.toml", "--source", "shop"];

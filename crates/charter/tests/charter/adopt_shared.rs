@@ -5,15 +5,15 @@ use crate::program::Run;
 use charter_testkit::{both_engines, database::TestDatabase};
 
 /// A second system in the same database, by tables of its own.
-const SHOP: &str =
+pub const SHOP: &str =
     "create table shop_people (id int primary key, mail varchar(90), job varchar(60), is_active boolean)";
 
 const MAP: &str = r#"
 superuser = "none"
 modules = "all"
 [organization]
-key = "shop"
-name = "Shop"
+key = "KEY"
+name = "NAME"
 [source]
 system = "role_column"
 [source.users]
@@ -25,6 +25,11 @@ is_active = "is_active"
 [roles]
 "accountant" = "accountant"
 "#;
+
+/// What becomes of it, in the organization of this key.
+pub fn shop_map(key: &str, name: &str) -> String {
+    MAP.replace("KEY", key).replace("NAME", name)
+}
 
 const POST: &str = "finance.journal_entries.create";
 
@@ -53,7 +58,7 @@ async fn with_shop(database: &TestDatabase) -> Erp<'_> {
     let erp = Erp::with(database, 20).await;
     erp.mapped("none");
     database.maintain(SHOP).await.unwrap();
-    erp.place.write("shop.toml", MAP);
+    erp.place.write("shop.toml", &shop_map("shop", "Shop"));
     erp.plan(&[]).ended(0);
     erp.apply(&[]).ended(0);
     erp
@@ -199,7 +204,8 @@ both_engines!(
         let erp = with_shop(&database).await;
         erp.place.write(
             "shop.toml",
-            &MAP.replace("\"accountant\" = \"accountant\"", "\"chief\" = \"superadmin\""),
+            &shop_map("shop", "Shop")
+                .replace("\"accountant\" = \"accountant\"", "\"chief\" = \"superadmin\""),
         );
         let login = "user9@toys.example";
         let accept = format!("account:{login}");

@@ -8,7 +8,7 @@ mod writer;
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
 };
@@ -47,12 +47,23 @@ pub(crate) struct Sqlite {
 
 /// The process that had a file open last, or has it.
 pub(crate) fn holder(path: &str) -> Option<u32> {
-    file::holder(std::path::Path::new(path))
+    file::holder(Path::new(path))
 }
 
 struct Readers {
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    fn of(options: &Options, path: &Path) -> Result<Arc<Self>, Error> {
+        let size = options.pool_size.clamp(1, 64);
+        let mut idle = Vec::with_capacity(size);
+        for _ in 0..size {
+            idle.push(file::connect(path, true)?);
+        }
+        Ok(Arc::new(Self { idle: Mutex::new(idle), permits: Arc::new(Semaphore::new(size)) }))
+    }
 }
 
 /// A reader on loan; it goes back without its transaction.
@@ -146,12 +157,7 @@ impl Sqlite {
         file::prepare_writer(&connection, options, memory)
             .map_err(|error| Failure::Driver(error).explain(&connection))?;
 
-        let size = options.pool_size.clamp(1, 64);
-        let mut idle = Vec::with_capacity(size);
-        for _ in 0..size {
-            idle.push(file::connect(&path, true)?);
-        }
-        let readers = Arc::new(Readers { idle: Mutex::new(idle), permits: Arc::new(Semaphore::new(size)) });
+        let readers = Readers::of(options, &path)?;
         let hook = Hook(options.interference.clone());
         let whereabouts = Whereabouts::of(&path, &written)?;
         let (sender, queue) = mpsc::channel(options.write_queue.max(1));
@@ -164,6 +170,21 @@ impl Sqlite {
             queue: Some(sender),
             thread: Some(thread),
             _folder: folder,
+        })
+    }
+
+    /// A file to which another process may be writing, for reading alone: it is not made, and its lock is left to whoever has it.
+    pub(crate) fn open_to_read(options: &Options, path: &str) -> Result<Self, Error> {
+        let written = PathBuf::from(path);
+        let path = file::one_name(&written)?;
+        Ok(Self {
+            identity: writer::NONE,
+            hook: Hook(options.interference.clone()),
+            whereabouts: Whereabouts::of(&path, &written)?,
+            readers: Readers::of(options, &path)?,
+            queue: None,
+            thread: None,
+            _folder: None,
         })
     }
 

@@ -86,6 +86,8 @@ where
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
+/// What no writer has.
+pub(super) const NONE: u64 = u64::MAX;
 
 thread_local! {
     /// Which database the current thread is the writer of.

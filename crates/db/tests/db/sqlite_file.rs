@@ -53,6 +53,22 @@ async fn drop_and_open(file: database::TestDatabase, options: Options, story: im
 }
 
 #[tokio::test]
+async fn a_file_is_read_beside_its_writer_and_takes_no_write_then() {
+    let first = database::sqlite().await;
+    schema(&first, "create table blobs (place integer not null primary key, content blob not null)").await;
+    let beside = Database::open_to_read(first.options()).await.unwrap();
+    execute(&first, INSERT, vec![1.into(), Value::Bytes(vec![7])]).await.unwrap();
+    assert_eq!(count(&beside, &COUNT).await, 1, "what was written since is seen");
+    assert!(execute(&beside, INSERT, vec![2.into(), Value::Bytes(vec![7])]).await.is_err());
+    beside.close().await.unwrap();
+    execute(&first, INSERT, vec![2.into(), Value::Bytes(vec![7])]).await.unwrap();
+    assert_eq!(count(&first, &COUNT).await, 2);
+    let nowhere = Options { url: "sqlite:nowhere.db".to_owned(), ..first.options().clone() };
+    assert!(Database::open_to_read(&nowhere).await.is_err());
+    assert!(!fs::exists("nowhere.db").unwrap(), "looking makes no file");
+}
+
+#[tokio::test]
 async fn a_second_opener_is_told_who_has_the_file() {
     let first = database::sqlite().await;
     let second = Database::open(first.options()).await.err().unwrap();

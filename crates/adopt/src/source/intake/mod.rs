@@ -140,11 +140,17 @@ impl Intake {
         self.heard.anomalies.note(kind, row, detail);
     }
 
+    /// A row that nothing can refer to is named by what it is called.
+    fn without_id(&mut self, what: &str, called: Option<&str>) {
+        let row = called.map_or_else(|| format!("{what} without a name"), |it| format!("{what} {it:?}"));
+        self.note(AnomalyKind::MissingValue, row, "its id");
+    }
+
     /// An organization: id, name, enabled modules, whether it is active.
     pub(super) fn organization(&mut self, row: ForeignRow<'_>) {
         self.fingerprint.row("organization", row);
         let Some(id) = cell(row, 0) else {
-            self.note(AnomalyKind::MissingValue, "an organization", "its id");
+            self.without_id("organization", cell(row, 1));
             return;
         };
         let named = || format!("organization {id}");
@@ -169,7 +175,14 @@ impl Intake {
     /// A permission: id, code. Two rows of one code are one permission.
     pub(super) fn permission(&mut self, row: ForeignRow<'_>) {
         self.fingerprint.row("permission", row);
-        let (Some(id), Some(code)) = (cell(row, 0), cell(row, 1)) else { return };
+        let Some(id) = cell(row, 0) else {
+            self.without_id("permission", cell(row, 1));
+            return;
+        };
+        let Some(code) = cell(row, 1) else {
+            self.note(AnomalyKind::MissingValue, format!("permission {id}"), "its code");
+            return;
+        };
         if is_unfit(id) {
             self.note(AnomalyKind::UnfitId, format!("permission {id:?}"), format!("the permission {code:?}"));
             return;
@@ -186,7 +199,10 @@ impl Intake {
     /// A role: id, name.
     pub(super) fn role(&mut self, row: ForeignRow<'_>) {
         self.fingerprint.row("role", row);
-        let Some(id) = cell(row, 0) else { return };
+        let Some(id) = cell(row, 0) else {
+            self.without_id("role", cell(row, 1));
+            return;
+        };
         if is_unfit(id) {
             let name = cell(row, 1).unwrap_or_default();
             self.note(AnomalyKind::UnfitId, format!("role {id:?}"), format!("the role {name:?}"));

@@ -30,7 +30,7 @@ impl Intake {
         // The password is no part of who may do what: its hash changes when people sign in.
         self.fingerprint.row("user", row.get(..row.len().saturating_sub(1)).unwrap_or_default());
         let Some(id) = cell(row, 0) else {
-            self.note(AnomalyKind::MissingValue, "a user", "its id");
+            self.without_id("user", cell(row, 1));
             return;
         };
         let named = || format!("user {id}");

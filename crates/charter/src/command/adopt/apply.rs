@@ -19,7 +19,7 @@ use crate::config::Configuration;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
-use charter_adopt::accepting::UNFIT_LOGIN;
+use charter_adopt::accepting::{ANEW, UNFIT_LOGIN};
 use charter_adopt::anomaly::AnomalyKind;
 use charter_adopt::change::Changes;
 use charter_adopt::over_all::Reaching;
@@ -82,7 +82,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     match stop.unless(begun(invocation, &plan, &telling)).await {
         Err(code) => Ok(interrupt::told(code, telling.stopped(&again(invocation)))),
         Ok(begun) => {
-            let (address, found, ready, passwords, mut here) = begun?;
+            let Begun { address, found, ready, passwords, mut here, holder } = begun?;
             let work = Work {
                 configuration: &invocation.loaded.configuration,
                 plan: &plan,
@@ -92,7 +92,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
                 address: &address,
                 started_at: &ready.started_at,
             };
-            let done = stop.unless(carry_out(&mut here, &work, passwords)).await;
+            let done = stop.unless(carry_out(&mut here, &work, passwords, &holder)).await;
             let closed = here.close().await;
             match done {
                 Err(code) => Ok(interrupt::told(code, telling.stopped(&again(invocation)))),
@@ -141,16 +141,23 @@ fn again(invocation: &Invocation<'_>) -> String {
     command
 }
 
+/// What stands once the first stage is done.
+struct Begun {
+    address: String,
+    found: Legacy,
+    ready: Ready,
+    passwords: Kept,
+    here: Here,
+    holder: Holder,
+}
+
 /// The first stage, and the installation.
-async fn begun(
-    invocation: &Invocation<'_>,
-    plan: &Plan,
-    telling: &Telling,
-) -> Result<(String, Legacy, Ready, Kept, Here)> {
+async fn begun(invocation: &Invocation<'_>, plan: &Plan, telling: &Telling) -> Result<Begun> {
     let configuration = &invocation.loaded.configuration;
     if let Some(file) = invocation.matches.get_one::<String>(PROOF) {
         proof::can_be_handed_out(file)?;
     }
+    Holder::nobody(&configuration.data)?;
     let mut mapping = legacy::parsed("the mapping of the plan", &plan.mapping)?;
     mapping.superuser_role = own_role::of_plan(plan);
     let address = address(invocation, plan)?;
@@ -183,6 +190,8 @@ async fn begun(
         passwords: BTreeMap::new(),
     };
     let passwords = Kept::read(looking, &configuration.data).await?;
+    // Whoever has the installation to itself has this place, too, so that others need not wait to be told.
+    let holder = Holder::take(&configuration.data)?;
     let here = Here::open(configuration, &plan.source, &found).await?;
     if let Some(client) = &here.client
         && let Err(other) = tables::of_the_service(configuration, client).await
@@ -191,7 +200,7 @@ async fn begun(
         return Err(other);
     }
     telling.stage(1, "before", &ready.lines);
-    Ok((address, found, ready, passwords, here))
+    Ok(Begun { address, found, ready, passwords, here, holder })
 }
 
 /// The other system changed since the plan was made: what that means for its run, if there is one.
@@ -326,7 +335,12 @@ fn as_planned(
 
 type Carried = std::result::Result<Proved, Option<Failed>>;
 
-async fn carry_out(here: &mut Here, work: &Work<'_>, passwords: Kept) -> Result<(u64, Carried)> {
+async fn carry_out(
+    here: &mut Here,
+    work: &Work<'_>,
+    passwords: Kept,
+    holder: &Holder,
+) -> Result<(u64, Carried)> {
     let Work { configuration, plan, found, telling, .. } = *work;
     // What stands of a run that is being taken back says nothing of what anybody would have to mend.
     if let Some(client) = &here.client
@@ -334,16 +348,15 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, passwords: Kept) -> Result<
     {
         return Err(Failure::new(why));
     }
-    let new_names = |kind: &str, names: &[String]| -> Vec<String> {
-        let open = names.iter().map(|name| format!("{kind}:{name}"));
-        open.filter(|name| !plan.accepted.contains(name)).collect()
-    };
-    let logins: Vec<String> = here.accounts.iter().map(|it| it.login.clone()).collect();
-    let open = [new_names("account", &logins), new_names("organization", &here.organizations)].concat();
-    if let Some(first) = open.first() {
+    let accounts = here.accounts.iter().map(|it| {
+        let word = if it.is_linked { ANEW } else { "account:" };
+        (format!("{word}{}", it.login), format!("account {}", it.login))
+    });
+    let organizations =
+        here.organizations.iter().map(|key| (format!("organization:{key}"), format!("organization {key}")));
+    if let Some((_, first)) = accounts.chain(organizations).find(|(name, _)| !plan.accepted.contains(name)) {
         return Err(Failure::new(format!(
-            "{} came to be here since the plan was made, and nobody accepted it: make the plan again",
-            first.replacen(':', " ", 1)
+            "{first} came to be here since the plan was made, and nobody accepted it: make the plan again"
         )));
     }
     here.claim(found).await?;
@@ -375,8 +388,7 @@ async fn carry_out(here: &mut Here, work: &Work<'_>, passwords: Kept) -> Result<
     }
     let stages = Stages { ground: &ground, here, own: &own, changes: &changes, work };
     let client = stages.client()?;
-    let holder = Holder::take(&configuration.data)?;
-    let desk = Desk::begin(client, &holder, plan).await?;
+    let desk = Desk::begin(client, holder, plan).await?;
     telling.reaches(desk.run, "before");
     if desk.state() == "applied" {
         return Ok((desk.run, Err(None)));

@@ -1,10 +1,11 @@
 //! A run as the service keeps it: begun, written to, told of, and taken back.
 
 use super::here::text;
-use super::record;
+use super::record::{self, Record};
 use crate::client::{Answer, Call, Client};
 use crate::failure::{Failure, Result};
 use crate::folder::{Folder, Lock, write_private};
+use crate::output;
 use charter_adopt::plan::Plan;
 use charter_adopt::rows::{Counts, Rows};
 use charter_kernel::{PrincipalId, Timestamp, counted};
@@ -46,15 +47,32 @@ pub fn is_at_work(run: &Value, data: &Path, now: Timestamp) -> bool {
     !(is_own && is_free())
 }
 
+/// What is said to whoever comes second: the run that was begun last is named by its record.
+fn taken(data: &Path) -> Failure {
+    let begun = Record::newest(data).ok().flatten().filter(|record| record.state == "applying");
+    let begun = begun.map(|it| {
+        format!(" (run {} of {}, begun {})", it.run, it.source, output::to_the_second(&it.started_at))
+    });
+    Failure::new(format!(
+        "another apply or rollback is at work from this data folder{}: wait until it has ended; charter adopt status tells how far it is",
+        begun.unwrap_or_default()
+    ))
+}
+
 impl Holder {
+    /// Refuses while somebody has the place, before anything is looked at.
+    pub fn nobody(data: &Path) -> Result<()> {
+        let folder = Folder::at(&record::folder(data));
+        match folder.path().exists() && matches!(folder.try_lock(), Ok(None)) {
+            true => Err(taken(data)),
+            false => Ok(()),
+        }
+    }
+
     /// Takes the place, or says that somebody else has it.
     pub fn take(data: &Path) -> Result<Self> {
         let folder = Folder::create(&record::folder(data)).map_err(Failure::new)?;
-        let lock = folder.try_lock().map_err(Failure::new)?.ok_or_else(|| {
-            Failure::new(
-                "another apply or rollback is at work from this data folder: wait until it has ended",
-            )
-        })?;
+        let lock = folder.try_lock().map_err(Failure::new)?.ok_or_else(|| taken(data))?;
         let path = folder.path().join(HOLDER);
         let known = std::fs::read_to_string(&path).ok().filter(|text| text.parse::<PrincipalId>().is_ok());
         let id = match known {

@@ -3,7 +3,7 @@
 use super::super::Invocation;
 use super::super::show;
 use super::follow::{self, Looked};
-use super::here::Here;
+use super::here::{Coming, Here};
 use super::legacy::{self, Legacy, Looking};
 use super::plan_told::told;
 use super::{accepting, drift, own_role, passwords, place, remembered, replaced, runs, stopped};
@@ -51,7 +51,7 @@ pub fn source_of(matches: &ArgMatches) -> Result<Key> {
 /// What is accepted, by name.
 pub fn accept() -> Arg {
     Arg::new(ACCEPT).long(ACCEPT).value_name("NAME").action(ArgAction::Append).help(
-        "Accept what becomes of a role, by its name there; or flag:superuser, flag:logins, flag:address, flag:fewer, flag:modules, account:LOGIN, over-all:LOGIN, organization:KEY, \
+        "Accept what becomes of a role, by its name there; or flag:superuser, flag:logins, flag:address, flag:fewer, flag:modules, account:LOGIN, anew:LOGIN, over-all:LOGIN, organization:KEY, \
          member:LOGIN, orphan, \
          missing_login, unfit_login, condition. What people took away here comes back with back:LOGIN, and stays away with away:LOGIN or flag:away; \
          new:LOGIN gives what is new there and gives some of it; handed-over:LOGIN says that a login is somebody else's by now; widened:KEY gives more to others who have a role. Modules that people removed: modules-back:KEY, modules-away:KEY. Can be given again",
@@ -178,6 +178,11 @@ async fn seen(found: &Legacy, here: &Here, asked: &Asked) -> Result<Seen> {
     Ok(Seen { beyond: here.beyond(&ground).await?, gone_roles, known, members, ..Seen::default() })
 }
 
+/// Those of accounts that are of other users of the source, who are gone there, or of none.
+fn logins(accounts: &[Coming], is_linked: bool) -> Vec<String> {
+    accounts.iter().filter(|it| it.is_linked == is_linked).map(|it| it.login.clone()).collect()
+}
+
 /// Makes the plan.
 fn made(
     asked: Asked,
@@ -268,7 +273,8 @@ fn made(
         new_organizations,
         new_organizations_count,
         existing_organizations: here.organizations.clone(),
-        existing_accounts: here.accounts.iter().map(|it| it.login.clone()).collect(),
+        existing_accounts: logins(&here.accounts, false),
+        anew_accounts: logins(&here.accounts, true),
         beyond,
         verdict,
         accepted: asked.accepted,

@@ -101,7 +101,7 @@ fn backup(matches: &ArgMatches, plan: &Plan) -> Result<(String, Value)> {
 
 /// The service through which rows are written, where there is one.
 pub fn through(configuration: &Configuration) -> Option<String> {
-    let service = || Folder::at(&configuration.data).service().map(|service| service.address);
+    let service = || Folder::at(&configuration.data).service_at_work().map(|service| service.address);
     configuration.url.clone().or_else(service)
 }
 

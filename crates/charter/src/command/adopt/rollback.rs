@@ -121,6 +121,9 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     if !installation::is_there(&invocation.loaded.configuration).await {
         return Err(Failure::new("there is no installation here: nothing was taken over"));
     }
+    if !invocation.matches.get_flag(DRY_RUN) {
+        Holder::nobody(&invocation.loaded.configuration.data)?;
+    }
     let mut stop = Stop::listen()?;
     let client = Client::connect(&invocation.loaded.configuration).await?;
     let reached = RefCell::new(Reached::default());

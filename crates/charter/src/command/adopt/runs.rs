@@ -9,8 +9,11 @@ use super::plan;
 use crate::client::{Call, Client};
 use crate::config::Configuration;
 use crate::failure::{Failure, Outcome, Result};
+use crate::folder::Folder;
 use crate::{installation, output};
 use charter_adopt::plan::Plan;
+use charter_app::adoption;
+use charter_db::{Database, Options};
 use charter_kernel::{Key, counted};
 use clap::Command;
 use serde_json::{Value, json};
@@ -174,10 +177,15 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     if !installation::is_there(&invocation.loaded.configuration).await {
         return Err(Failure::new("there is no installation here: nothing was taken over"));
     }
-    let client = Client::connect(&invocation.loaded.configuration).await?;
-    let told = runs_of(&client, &source).await;
-    client.close().await?;
-    let runs = told?;
+    let runs = match beside(&invocation.loaded.configuration, &source).await {
+        Some(runs) => runs,
+        None => {
+            let client = Client::connect(&invocation.loaded.configuration).await?;
+            let told = runs_of(&client, &source).await;
+            client.close().await?;
+            told?
+        }
+    };
     if invocation.is_json {
         show::raw(&json!({ "items": runs }));
         return Ok(Outcome::Good);
@@ -234,6 +242,19 @@ fn why(error: &str) -> String {
         ));
     }
     told
+}
+
+/// The runs of a source beside a command that works on the database: as they stand there, for there is nobody to be asked. Nothing where no
+/// command does, or where they cannot be read; then whoever asks waits for it.
+async fn beside(configuration: &Configuration, source: &Key) -> Option<Vec<Value>> {
+    if configuration.url.is_some() || !Folder::at(&configuration.data).is_taken_by_a_command() {
+        return None;
+    }
+    let options = Options { pool_size: 1, ..installation::options(configuration) };
+    let database = Database::open_to_read(&options).await.ok()?;
+    let found = adoption::look(&database, source).await;
+    let _closed = database.close().await;
+    Some(found.ok()?.into_iter().map(charter_api::adoption::told).collect())
 }
 
 async fn runs_of(client: &Client, source: &Key) -> Result<Vec<Value>> {

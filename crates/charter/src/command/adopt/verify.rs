@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
+use charter_adopt::accepting::MEMBER;
 use charter_adopt::plan::{self as planned, Ground, Plan, catalogue_sum};
 use charter_adopt::proof::OVER_ALL;
 use clap::{Arg, Command};
@@ -125,6 +126,28 @@ async fn handed_out(
     serde_json::to_value(&proof).map_err(|flaw| Failure::new(format!("the proof cannot be written: {flaw}")))
 }
 
+/// What was typed as accepted, and is nothing that could be.
+async fn mistyped(
+    client: &Client,
+    source: &charter_kernel::Key,
+    here: &Here,
+    ground: &Ground<'_>,
+    typed: &BTreeSet<String>,
+    equivalence: &Equivalence,
+) -> Result<Option<String>> {
+    let mut names = accepting::known(client, source, &here.known, ground.strangers(typed)).await?;
+    let named = typed.iter().map(String::as_str).filter(|name| name.starts_with(MEMBER)).collect();
+    let mut members = accepting::earlier(client, source, &named).await?;
+    members.extend(equivalence.members.iter().map(UnknownMember::name));
+    names.extend(members.iter().cloned());
+    let gone = runs::known_roles(client, source, ground.missing_roles(typed)).await?;
+    let wrong = ground.misnamed(typed, &gone, &names).into_iter().chain(ground.no_strangers(typed, &members));
+    // Where there are more than are named, one of the others may be meant.
+    let is_cut = equivalence.unknown_members > equivalence.members.len() as u64;
+    let idle = Ground::without_rights(typed, &members).filter(|_| !is_cut);
+    Ok(wrong.chain(idle).next())
+}
+
 async fn proved(
     client: &Client,
     source: &charter_kernel::Key,
@@ -180,10 +203,7 @@ async fn proved(
     let accepted = Accepted { names: &plan.accepted, beyond: &plan.beyond };
     let equivalence =
         equivalence::compare(client, source, &ground, &here.known, accepted, runs::number(&run)).await?;
-    let mut names = accepting::known(client, source, &here.known, ground.strangers(&typed)).await?;
-    names.extend(equivalence.members.iter().map(UnknownMember::name));
-    let gone = runs::known_roles(client, source, ground.missing_roles(&typed)).await?;
-    if let Some(wrong) = ground.misnamed(&typed, &gone, &names).into_iter().next() {
+    if let Some(wrong) = mistyped(client, source, &here, &ground, &typed, &equivalence).await? {
         return Err(Failure::new(wrong));
     }
     plan.anomalies = planned::counted(&found.heard.anomalies);
