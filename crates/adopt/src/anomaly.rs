@@ -50,13 +50,15 @@ pub enum AnomalyKind {
     UnfitId,
     /// Two groups are called by one path.
     DuplicateGroup,
-    /// More than one kind of thing may be the users.
+    /// More than one kind of thing may be the users, or one of an unusual name.
     SeveralUsers,
+    /// Words of roles stand at users, beside roles in tables of their own.
+    UnreadRole,
 }
 
 impl AnomalyKind {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::DuplicateLogin,
         Self::DuplicateUser,
         Self::MissingLogin,
@@ -78,6 +80,7 @@ impl AnomalyKind {
         Self::UnfitId,
         Self::DuplicateGroup,
         Self::SeveralUsers,
+        Self::UnreadRole,
     ];
 
     /// What it means, and what becomes of it, of one and of several.
@@ -162,6 +165,12 @@ impl AnomalyKind {
                 "path of two groups that give different roles: rename one of them",
                 "paths of two groups each that give different roles: rename one of each",
             ),
+            Self::UnreadRole => (
+                "word of a role at users, beside roles in tables: say which counts, by leaving out [source.roles] or as unused_role = \"COLUMN\" under \
+                 [source.users]",
+                "words of roles at users, beside roles in tables: say which count, by leaving out [source.roles] or as unused_role = \"COLUMN\" under \
+                 [source.users]",
+            ),
             Self::SeveralUsers => (
                 "model_type that could be the users: say which counts, as model = \"NAME\" under [source.users]",
                 "model_types that could each be the users: say which counts, as model = \"NAME\" under [source.users]",
@@ -179,6 +188,7 @@ impl AnomalyKind {
             Self::UnfitId => "ids that cannot be told apart",
             Self::DuplicateGroup => "duplicate groups",
             Self::SeveralUsers => "several kinds of users",
+            Self::UnreadRole => "roles in two places",
             other => other.means(),
         }
     }
@@ -207,6 +217,7 @@ impl AnomalyKind {
                 | Self::UnfitId
                 | Self::DuplicateGroup
                 | Self::SeveralUsers
+                | Self::UnreadRole
         )
     }
 }

@@ -422,5 +422,25 @@ mod tests {
             parse(&users("role_column")).unwrap_err()[0].to_string(),
             "source.users: missing field `id`"
         );
+        let own = |system: &str| format!("{}\nid = \"id\"\nlogin = \"email\"", users(system));
+        let roles = "[source.roles]\ntable = \"roles\"\nid = \"id\"\nname = \"name\"";
+        let held = "[source.user_roles]\ntable = \"held\"\nholder = \"u\"\nheld = \"r\"";
+        assert!(parse(&format!("{}\n{roles}\n{held}", own("role_tables"))).is_ok());
+        for (text, why) in [
+            (format!("{}\n{roles}", own("role_column")), "leave out [source.roles]"),
+            (format!("{}\nrole = \"role\"\n{roles}\n{held}", own("role_tables")), "two places of roles"),
+            (format!("{}\n{held}", own("role_tables")), "want [source.roles]"),
+            (
+                format!(
+                    "{}\n{roles}\n{}",
+                    own("role_tables"),
+                    held.replace("user_roles", "user_permissions")
+                ),
+                "want [source.permissions]",
+            ),
+        ] {
+            let faults = parse(&text).unwrap_err();
+            assert!(faults[0].to_string().contains(why), "{text}: {faults:?}");
+        }
     }
 }

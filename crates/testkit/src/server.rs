@@ -33,6 +33,12 @@ pub(crate) fn programs() -> Option<PathBuf> {
     })
 }
 
+/// Where one of PostgreSQL's own programs is.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    programs().map_or_else(|| name.into(), |folder| folder.join(name))
+}
+
 impl PostgresServer {
     /// A fresh server that runs, with more settings (`-c name=value ...`).
     #[must_use]

@@ -1,6 +1,6 @@
 //! Which system a database belongs to, by the tables that are there. Nothing is guessed where two answers fit.
 
-use super::named::{LinkColumns, NameColumns, NamedTables, OrganizationColumns, UserColumns};
+use super::named::{LinkColumns, NameColumns, NamedTables, OrganizationColumns, ROLE_COLUMNS, UserColumns};
 use super::statements::{Statements, Tables, Wanted, whole};
 use super::{System, django, flask_appbuilder, frappe, laravel, odoo, tryton};
 use charter_db::foreign::ForeignTable;
@@ -40,7 +40,7 @@ pub fn statements(
     let around = sign.map(|sign| tables.around(sign)).transpose()?;
     let tables = around.as_ref().unwrap_or(tables);
     match system {
-        System::Django => django::statements(tables, users.map(|users| users.table.as_str())),
+        System::Django => django::statements(tables, users),
         System::FlaskAppbuilder => flask_appbuilder::statements(tables),
         System::Laravel => laravel::statements(tables, users),
         System::Frappe => frappe::statements(tables),
@@ -122,11 +122,12 @@ fn users(tables: &Tables<'_>) -> Result<Option<UserColumns>, Wanted> {
             id: column(table, &["id", "user_id"])?,
             login: column(table, &["email", "login", "username", "user_name"])?,
             name: column(table, &["full_name", "name", "display_name"]),
-            role: column(table, &["role", "role_name", "user_role"]),
+            role: column(table, &ROLE_COLUMNS),
             is_active: column(table, &["is_active", "active", "enabled"]),
             is_superuser: column(table, &["is_superuser", "is_superadmin"]),
             organization: column(table, &["organization_id", "company_id", "tenant_id"]),
             password: column(table, &["hashed_password", "password_hash", "password"]),
+            unused_role: None,
             model: None,
         })
     };

@@ -1,6 +1,7 @@
 //! Django's `auth`: groups and permissions of a user add up, an inactive user has nothing, a superuser has every row, stale ones too.
 //! The table of users may be the project's own.
 
+use super::named::{UserColumns, unread_roles};
 use super::statements::{Statements, Tables, Wanted, whole};
 use charter_db::foreign::ForeignTable;
 
@@ -30,8 +31,8 @@ pub fn users<'a>(tables: &Tables<'a>, named: Option<&str>) -> Result<&'a Foreign
 }
 
 /// What is asked. A project with a user model of its own names its table.
-pub fn statements(tables: &Tables<'_>, named: Option<&str>) -> Result<Statements, Wanted> {
-    let users = users(tables, named)?;
+pub fn statements(tables: &Tables<'_>, named: Option<&UserColumns>) -> Result<Statements, Wanted> {
+    let users = users(tables, named.map(|named| named.table.as_str()))?;
     let (groups, permissions) = (tables.need("auth_group")?, tables.need("auth_permission")?);
     let types = tables.need("django_content_type")?;
     let group_permissions = tables.need("auth_group_permissions")?;
@@ -105,6 +106,7 @@ pub fn statements(tables: &Tables<'_>, named: Option<&str>) -> Result<Statements
             tables.orphans(group_permissions, &by_both, "permission_id", permissions, "id")?,
             tables.orphans(permissions, &["id"], "content_type_id", types, "id")?,
         ],
+        findings: unread_roles(tables, users, named.and_then(|named| named.unused_role.as_deref()))?,
         tells_superuser: true,
         ..Statements::default()
     })

@@ -1,7 +1,7 @@
 //! spatie/laravel-permission: roles and permissions of models, by guard. Where a project uses teams, a team is an organization, and a user
 //! is in it who holds something there; a role of one team counts in that team alone. Models other than users are left out.
 
-use super::named::UserColumns;
+use super::named::{UserColumns, unread_roles};
 use super::statements::{Statements, Tables, Wanted};
 use crate::anomaly::AnomalyKind;
 use charter_db::foreign::ForeignTable;
@@ -134,12 +134,20 @@ impl<'a> Link<'a> {
     }
 }
 
+/// Classes of users as Laravel makes them, and their short names.
+const USUAL: &str = r"'app\models\user', 'app\user', 'user', 'users'";
+
 /// The words that could be those of users, where there are several: two classes may have the same numbers, and are not the same people.
 fn several(tables: &Tables<'_>, roles: &Link<'_>, permissions: &Link<'_>) -> Result<String, Wanted> {
+    // One alone of an unusual name may be of another table, too.
+    let unusual = match roles.model {
+        Some(_) => String::new(),
+        None => format!(" or lower(k.kind) not in ({USUAL})"),
+    };
     let kinds = format!("({} union all {})", roles.kinds(tables)?, permissions.kinds(tables)?);
     Ok(format!(
         "select 'model_type ' || k.kind, 'rows: ' || count(*) from {kinds} k \
-         where (select count(distinct m.kind) from {kinds} m) > 1 group by k.kind order by 1"
+         where (select count(distinct m.kind) from {kinds} m) > 1{unusual} group by k.kind order by 1"
     ))
 }
 
@@ -265,11 +273,14 @@ pub fn statements(tables: &Tables<'_>, named: Option<&UserColumns>) -> Result<St
             tables.orphans(role_permissions, &by_both, "role_id", roles, "id")?,
             tables.orphans(role_permissions, &by_both, "permission_id", permissions, "id")?,
         ],
-        findings: vec![
+        findings: [
             (AnomalyKind::SeveralUsers, several(tables, &user_roles, &user_permissions)?),
             user_roles.others(tables)?,
             user_permissions.others(tables)?,
-        ],
+        ]
+        .into_iter()
+        .chain(unread_roles(tables, users, named.and_then(|named| named.unused_role.as_deref()))?)
+        .collect(),
         ..Statements::default()
     })
 }

@@ -2,6 +2,7 @@
 
 use super::System;
 use super::statements::{Statements, Tables, Wanted};
+use crate::anomaly::AnomalyKind;
 use charter_db::foreign::ForeignTable;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,9 @@ pub struct UserColumns {
     /// The hash of their password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    /// A column of such words that the other system does not go by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unused_role: Option<String>,
     /// What Laravel's `model_type` says of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -124,6 +128,34 @@ fn pairs(tables: &Tables<'_>, link: &LinkColumns) -> Result<String, Wanted> {
     Ok(format!("select {holder}, {held} from {} l order by 1, 2", tables.name(table)?))
 }
 
+/// Columns of users that usually hold words of roles.
+pub const ROLE_COLUMNS: [&str; 3] = ["role", "role_name", "user_role"];
+
+/// Words of roles at users, where roles stand in tables of their own: the other system may go by either, and nobody can see by which.
+pub(super) fn unread_roles(
+    tables: &Tables<'_>,
+    users: &ForeignTable,
+    unused: Option<&str>,
+) -> Result<Vec<(AnomalyKind, String)>, Wanted> {
+    if let Some(unused) = unused {
+        tables.text(users, "u", unused)?;
+    }
+    let is_asked = |name: &&str| users.column(name).is_some() && Some(*name) != unused;
+    let columns = ROLE_COLUMNS.into_iter().filter(is_asked);
+    let asked = columns.map(|column| {
+        let word = tables.text(users, "u", column)?;
+        Ok((
+            AnomalyKind::UnreadRole,
+            format!(
+                "select '{}.{column} ' || {word}, 'users: ' || count(*) from {} u where {word} <> '' group by {word} order by 1",
+                users.name.replace('\'', "''"),
+                tables.name(users)?
+            ),
+        ))
+    });
+    asked.collect()
+}
+
 /// A link of users, as a part of the statement of users: what it joins, and the column it gives.
 fn joined(
     tables: &Tables<'_>,
@@ -145,10 +177,34 @@ impl NamedTables {
             System::RoleColumn | System::RoleTables if self.users.login.is_empty() => {
                 Some("missing field `login`")
             }
+            System::RoleColumn if self.in_tables().is_some() => Some(
+                "with system = \"role_column\" roles are words at users: leave out [source.roles], [source.permissions] and their links, or write system = \"role_tables\"",
+            ),
+            System::RoleTables if self.roles.is_some() && self.users.role.is_some() => Some(
+                "`role` and [source.roles] are two places of roles: leave one out, and name a column that the other system does not go by as `unused_role`",
+            ),
+            System::RoleTables
+                if self.roles.is_none() && (self.user_roles.is_some() || self.role_permissions.is_some()) =>
+            {
+                Some("[source.user_roles] and [source.role_permissions] want [source.roles]")
+            }
+            System::RoleTables
+                if self.permissions.is_none()
+                    && (self.role_permissions.is_some() || self.user_permissions.is_some()) =>
+            {
+                Some("[source.role_permissions] and [source.user_permissions] want [source.permissions]")
+            }
             System::Laravel => None,
             _ if self.users.model.is_some() => Some("`model` is the model_type of Laravel alone"),
             _ => None,
         }
+    }
+
+    /// A table of roles or permissions, or of their links.
+    fn in_tables(&self) -> Option<&str> {
+        let named = [&self.roles, &self.permissions].into_iter().flatten().map(|it| it.table.as_str());
+        let links = [&self.user_roles, &self.role_permissions, &self.user_permissions];
+        named.chain(links.into_iter().flatten().map(|it| it.table.as_str())).next()
     }
 
     fn orphans(&self, tables: &Tables<'_>) -> Result<Vec<String>, Wanted> {
@@ -225,6 +281,10 @@ impl NamedTables {
                 tables.name(users)?,
             ),
             orphans: self.orphans(tables)?,
+            findings: match self.roles {
+                Some(_) => unread_roles(tables, users, self.users.unused_role.as_deref())?,
+                None => Vec::new(),
+            },
             tells_modules: self.organizations.as_ref().is_some_and(|of| of.enabled_modules.is_some()),
             tells_superuser: self.users.is_superuser.is_some(),
             ..Statements::default()

@@ -100,6 +100,28 @@ both_engines!(two_classes_of_users_are_not_taken_for_one, async |database: TestD
     assert_eq!(of("user").await, ["cid@toys.example"], "by the name of a morph map");
 });
 
+both_engines!(one_class_of_an_unusual_name_is_asked_about_like_several, async |database: TestDatabase| {
+    // Sue of the shop has number 1 in a table of its own, and Ann of the users got what is Sue's.
+    made(&database, &tables("", "model_id bigint")).await;
+    let rows = r"insert into roles values (1, 'writer', 'web'); insert into model_has_roles values (1, 'Modules\Shop\User', 1);";
+    made(&database, rows).await;
+    let asked = noted(&heard(&database, System::Laravel).await, AnomalyKind::SeveralUsers);
+    assert_eq!(asked, [(r"model_type Modules\Shop\User".to_owned(), "rows: 1".to_owned())]);
+    made(&database, r"update model_has_roles set model_type = 'App\Models\User'").await;
+    assert!(noted(&heard(&database, System::Laravel).await, AnomalyKind::SeveralUsers).is_empty());
+});
+
+both_engines!(words_of_roles_beside_the_package_are_asked_about, async |database: TestDatabase| {
+    made(&database, &tables("", "model_id bigint")).await;
+    made(
+        &database,
+        "alter table users add column role varchar(40); update users set role = 'admin' where id = 1",
+    )
+    .await;
+    let asked = noted(&heard(&database, System::Laravel).await, AnomalyKind::UnreadRole);
+    assert_eq!(asked, [("users.role admin".to_owned(), "users: 1".to_owned())]);
+});
+
 both_engines!(a_team_is_an_organization_and_its_rights_end_there, async |database: TestDatabase| {
     made(&database, &tables("team_id", "model_id bigint")).await;
     made(

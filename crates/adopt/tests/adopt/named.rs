@@ -125,6 +125,32 @@ both_engines!(role_tables_add_up_and_rows_that_lead_nowhere_are_noted, async |da
     );
 });
 
+both_engines!(words_of_roles_beside_tables_of_roles_are_asked_about, async |database: TestDatabase| {
+    // They were passed by, and the proof said that nobody lost anything.
+    made(&database, TABLES).await;
+    made(&database, "alter table users add column role varchar(80)").await;
+    assert!(
+        noted(&heard(&database, System::RoleTables).await, AnomalyKind::UnreadRole).is_empty(),
+        "it is empty"
+    );
+    made(&database, "update users set role = 'org_admin' where id = 1").await;
+    let asked = noted(&heard(&database, System::RoleTables).await, AnomalyKind::UnreadRole);
+    assert_eq!(asked, [("users.role org_admin".to_owned(), "users: 1".to_owned())]);
+    assert!(AnomalyKind::UnreadRole.stops());
+    let mut foreign = Foreign::open(&database.options().url).await.unwrap();
+    let all = foreign.tables().await.unwrap();
+    let tables = Tables::new(&foreign, &all, None);
+    let mut named = source::proposed(&tables).unwrap().unwrap();
+    let mut asked = |unused: &str| {
+        named.users.unused_role = Some(unused.to_owned());
+        source::statements(&tables, System::RoleTables, Some(&named))
+    };
+    assert!(asked("rolle").is_err(), "a column that is not there");
+    let statements = asked("role").unwrap();
+    let heard = source::read(&mut foreign, &statements, rule as LoginRule, &mut |_, _| {}).await.unwrap();
+    assert!(noted(&heard, AnomalyKind::UnreadRole).is_empty(), "the operator said that nothing goes by it");
+});
+
 both_engines!(a_row_without_an_id_or_a_code_is_noted_by_what_it_has, async |database: TestDatabase| {
     // Roles and permissions without one were left out in silence.
     made(

@@ -4,6 +4,8 @@ use crate::adopt_follow::yard;
 use crate::adopt_run::Erp;
 use charter_testkit::{both_engines, database::TestDatabase};
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 
 impl Erp<'_> {
     fn inspect(&self, more: &[&str]) -> crate::program::Run {
@@ -179,4 +181,57 @@ both_engines!(json_tells_what_the_text_tells, async |database: TestDatabase| {
     assert!(told["error"].as_str().unwrap().contains("--discard"), "{told:#}");
     let run = erp.run(&["adopt", "status", "--help"]).ended(0);
     assert!(run.out.contains("--org"), "{}", run.out);
+});
+
+/// Keeps everybody else from the users for some seconds, from before it returns.
+fn locked(erp: &Erp<'_>) -> Child {
+    let url = erp.url();
+    let mut program = match url.strip_prefix("sqlite:") {
+        Some(path) => {
+            let mut python = Command::new("python3");
+            python.args(["-c", HOLDS_A_FILE, path.trim_start_matches("//")]);
+            python
+        }
+        None => {
+            let mut psql = Command::new(charter_testkit::server::program("psql"));
+            psql.args([
+                "-X",
+                "-q",
+                "-At",
+                &url,
+                "-c",
+                "begin",
+                "-c",
+                "lock table users in access exclusive mode",
+            ]);
+            psql.args(["-c", "select 'locked'", "-c", "\\! sleep 3"]);
+            psql
+        }
+    };
+    let mut child = program.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "locked\n");
+    child
+}
+
+const HOLDS_A_FILE: &str = "
+import sqlite3, sys, time
+erp = sqlite3.connect(sys.argv[1], isolation_level=None)
+erp.execute('begin exclusive')
+print('locked', flush=True)
+time.sleep(3)
+erp.execute('commit')
+";
+
+both_engines!(a_lock_there_is_waited_for, async |database: TestDatabase| {
+    // It ended the look after two seconds, and in the last stage a run with it.
+    let erp = Erp::with(&database, 20).await;
+    erp.mapped("none");
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+    let mut lock = locked(&erp);
+    let run = erp.verify().ended(0);
+    assert!(run.told().contains("nobody gained and nobody lost"), "{}", run.out);
+    assert!(lock.wait().unwrap().success());
 });

@@ -80,3 +80,19 @@ fn names_cannot_end_their_quotes() {
     assert!(quoted("").is_err());
     assert!(quoted("a\0b").is_err());
 }
+
+#[tokio::test]
+async fn a_file_without_a_log_is_written_by_its_program_while_it_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("erp.sqlite");
+    let program = rusqlite::Connection::open(&path).unwrap();
+    program.busy_timeout(std::time::Duration::ZERO).unwrap();
+    program.execute_batch("create table users (id int primary key); insert into users values (1)").unwrap();
+    let mut foreign = Foreign::open(&format!("sqlite:{}", path.display())).await.unwrap();
+    let one = vec![vec![Some("1".to_owned())]];
+    assert_eq!(all(&mut foreign, "select id from users").await.unwrap(), one);
+    program.execute_batch("insert into users values (2)").unwrap();
+    assert_eq!(all(&mut foreign, "select id from users").await.unwrap(), one, "it is still one state");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().path()).collect();
+    assert_eq!(left, [path], "a copy has no name");
+}

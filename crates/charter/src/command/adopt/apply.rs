@@ -410,7 +410,10 @@ async fn carry_out(
     {
         let written = Record { state: state.to_owned(), ..record }.write(&configuration.data);
         if let Err(why) = written {
-            telling.line(&format!("the record of the run in {} does not say that it is {state}: {why}", configuration.data.display()));
+            telling.line(&format!(
+                "the record of the run in {} does not say that it is {state}: {why}",
+                configuration.data.display()
+            ));
         }
     }
     Ok((desk.run, outcome.map_err(Some)))

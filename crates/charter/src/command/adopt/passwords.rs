@@ -35,7 +35,10 @@ impl Kept {
     /// Reads them all.
     pub async fn read(looking: Looking, data: &Path) -> Result<Self> {
         let wrong = |error: io::Error| {
-            Failure::new(format!("passwords cannot be kept in {} until they are written: {error}", data.display()))
+            Failure::new(format!(
+                "passwords cannot be kept in {} until they are written: {error}",
+                data.display()
+            ))
         };
         let place = data.ancestors().find(|folder| folder.is_dir());
         let file = place.map_or_else(tempfile::tempfile, tempfile::tempfile_in).map_err(wrong)?;
@@ -52,7 +55,8 @@ impl Kept {
 
     /// A user's password; rows between that belong to nobody who comes over are passed by.
     pub fn of(&mut self, user: &str) -> Result<Password> {
-        let wrong = |error: io::Error| Failure::new(format!("passwords that were kept cannot be read: {error}"));
+        let wrong =
+            |error: io::Error| Failure::new(format!("passwords that were kept cannot be read: {error}"));
         let mut line = String::new();
         loop {
             line.clear();
