@@ -19,14 +19,13 @@ macro_rules! remember {
     };
 }
 
-/// Remembers rows of a kind that the run `$2` recorded in organizations of the source `$4`, at `$1`, and that are not there as it wrote them; `$3` is
-/// when it was opened.
+/// Remembers rows of a kind that the run `$2` recorded in organizations of the source `$3`, at `$1`, and that are not there as it wrote them.
 macro_rules! remember_rows {
     ($kind:literal, $gone:literal) => {
         concat!(
             "insert into adopted_remembered_rows (source_key, kind, legacy_id, row_key, remembered_at) \
              select x.source_key, a.kind, x.legacy_id, a.row_key, $1 from adopted_rows a join adopted_organizations x \
-             on x.organization_id = a.organization_id and x.source_key = $4 where a.run_no = $2 and a.kind = '",
+             on x.organization_id = a.organization_id and x.source_key = $3 where a.run_no = $2 and a.kind = '",
             $kind,
             "' and ",
             $gone,
@@ -35,34 +34,34 @@ macro_rules! remember_rows {
     };
 }
 
-/// Where people ended a membership, or gave it dates, later than at `$3`.
+/// Where people ended a membership, or gave it dates, after it was made: by whatever clock.
 macro_rules! ended {
     () => {
-        " and (m.status <> 'active' or m.starts_at is not null or m.ends_at is not null) and m.updated_at > m.created_at and m.updated_at > $3"
+        " and (m.status <> 'active' or m.starts_at is not null or m.ends_at is not null) and m.updated_at <> m.created_at"
     };
 }
 
 statements! {
-    /// Accounts that the run `$2` made, from `$4` to before `$5`.
+    /// Accounts that the run `$2` made, from `$3` to before `$4`.
     ACCOUNTS = remember!(
-        "adopted_users u join principals p on p.principal_id = u.principal_id where u.run_no = $2 and u.principal_id >= $4 and u.principal_id < $5 \
-         and p.status <> 'active' and p.updated_at > p.created_at and p.updated_at > $3"
+        "adopted_users u join principals p on p.principal_id = u.principal_id where u.run_no = $2 and u.principal_id >= $3 and u.principal_id < $4 \
+         and p.status <> 'active' and p.updated_at <> p.created_at"
     );
     MEMBERSHIPS = remember!(
         "adopted_users u join principal_memberships d on d.principal_id = u.principal_id join memberships m \
-         on m.organization_id = d.organization_id and m.principal_id = d.principal_id where u.run_no = $2 and u.principal_id >= $4 \
-         and u.principal_id < $5",
+         on m.organization_id = d.organization_id and m.principal_id = d.principal_id where u.run_no = $2 and u.principal_id >= $3 \
+         and u.principal_id < $4",
         ended!()
     );
     /// Memberships of accounts that were there before it.
     RECORDED =
         remember!(
-            "adopted_rows a join adopted_users u on u.principal_id = unhex(a.row_key) and u.source_key = $4 join memberships m \
+            "adopted_rows a join adopted_users u on u.principal_id = unhex(a.row_key) and u.source_key = $3 join memberships m \
              on m.organization_id = a.organization_id and m.principal_id = u.principal_id where a.run_no = $2 and a.kind = 'membership'",
             ended!()
         ),
         remember!(
-            "adopted_rows a join adopted_users u on u.principal_id = a.row_key::uuid and u.source_key = $4 join memberships m \
+            "adopted_rows a join adopted_users u on u.principal_id = a.row_key::uuid and u.source_key = $3 join memberships m \
              on m.organization_id = a.organization_id and m.principal_id = u.principal_id where a.run_no = $2 and a.kind = 'membership'",
             ended!()
         );
@@ -79,13 +78,15 @@ statements! {
     ROLES = remember_rows!(
         "role",
         "not exists (select 1 from roles r where r.organization_id = a.organization_id and r.role_key = a.row_key and (r.updated_at = r.created_at \
-         or r.updated_at <= $3) and (a.recorded_at is null or a.recorded_at = r.created_at))"
+         or exists (select 1 from adopted_changes c where c.run_no >= $2 and c.kind = 'role' and c.organization_id = a.organization_id \
+         and c.row_key = a.row_key and c.changed_at = r.updated_at)) and (a.recorded_at is null or a.recorded_at = r.created_at))"
     );
     MODULES = remember_rows!(
         "entitlement",
         "not exists (select 1 from org_entitlements t where t.organization_id = a.organization_id and t.module_key = a.row_key \
-         and t.source = 'migration' and t.source_id = '' and (case when a.recorded_at is null then t.row_version = 1 or t.changed_at <= $3 \
-         else a.recorded_at = t.changed_at end))"
+         and t.source = 'migration' and t.source_id = '' and (case when a.recorded_at is null then t.row_version = 1 else a.recorded_at = t.changed_at end \
+         or exists (select 1 from adopted_changes c where c.run_no >= $2 and c.kind = 'entitlement' and c.organization_id = a.organization_id \
+         and c.row_key = a.row_key and c.changed_at = t.changed_at)))"
     );
     ALL = "select legacy_id from adopted_remembered where source_key = $1 order by legacy_id";
     /// Whoever is here again was asked about.
@@ -99,25 +100,15 @@ statements! {
                    and x.legacy_id = adopted_remembered_rows.legacy_id)";
 }
 
-/// The first instant there is.
-const EVER: Timestamp = Timestamp(0);
-
-/// Remembers whom people stopped of those that a run of a source gave something, since it was opened, or ever where it was not.
-pub async fn remember(
-    tx: &mut Tx,
-    source: &Key,
-    run: Range,
-    opened_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Result<u64> {
+/// Remembers whom people stopped of those that a run of a source gave something.
+pub async fn remember(tx: &mut Tx, source: &Key, run: Range, now: Timestamp) -> Result<u64> {
     let (first, last) = (PrincipalId(run.from), PrincipalId(run.to));
-    let since = opened_at.unwrap_or(EVER);
-    let of_own: &[Value] = params![now, run.run, since, first, last];
+    let of_own: &[Value] = params![now, run.run, first, last];
     let mut count = 0;
     for statement in [&ACCOUNTS, &MEMBERSHIPS] {
         count += tx.execute(statement, of_own).await?;
     }
-    count += tx.execute(&RECORDED, params![now, run.run, since, source]).await?;
+    count += tx.execute(&RECORDED, params![now, run.run, source]).await?;
     count += tx.execute(&RIGHTS, params![now, run.run, first, last]).await?;
     Ok(count + tx.execute(&LEFT, params![now, run.run]).await?)
 }
@@ -153,14 +144,8 @@ pub struct RememberedRow {
 }
 
 /// Remembers roles and modules that people removed or changed of those that a run of a source gave.
-pub async fn remember_rows(
-    tx: &mut Tx,
-    source: &Key,
-    run: Range,
-    opened_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Result<u64> {
-    let params: &[Value] = params![now, run.run, opened_at.unwrap_or(EVER), source];
+pub async fn remember_rows(tx: &mut Tx, source: &Key, run: Range, now: Timestamp) -> Result<u64> {
+    let params: &[Value] = params![now, run.run, source];
     Ok(tx.execute(&ROLES, params).await? + tx.execute(&MODULES, params).await?)
 }
 

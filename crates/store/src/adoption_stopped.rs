@@ -1,5 +1,6 @@
-//! What people took away or stopped since a run of adoption, of what it brought: a rollback forgets it, so it is counted first. What a later
-//! run did is nobody's: its note has the moment of the row.
+//! What people took away or stopped since a run of adoption, of what it brought: a rollback forgets it, so it is counted first. What a run wrote
+//! has the moment of its record or of its note, or was not touched since it was made: moments are compared for equality, as the clocks of two
+//! machines differ and are set.
 
 use charter_db::{Conn, Statement};
 use charter_kernel::{OrganizationId, PrincipalId, Timestamp};
@@ -8,16 +9,16 @@ use crate::Result;
 use crate::adoption_made::{Counted, Made, counted};
 use crate::adoption_undo::Range;
 
-/// A statement that ends with a question after notes of runs later than `$1` about a row, whose key is an id.
+/// A statement that ends with a question after notes of the run `$1` and later ones about a row, whose key is an id.
 macro_rules! unnoted {
     ($before:literal, $kind:literal, $place:literal, $id:literal, $at:literal) => {
         Statement::forked(
             concat!(
-                $before, " and not exists (select 1 from adopted_changes c where c.run_no > $1 and c.kind = '", $kind, "' and c.organization_id = ",
+                $before, " and not exists (select 1 from adopted_changes c where c.run_no >= $1 and c.kind = '", $kind, "' and c.organization_id = ",
                 "unhex(", $place, ") and c.row_key = lower(hex(", $id, ")) and c.changed_at = ", $at, ")"
             ),
             concat!(
-                $before, " and not exists (select 1 from adopted_changes c where c.run_no > $1 and c.kind = '", $kind, "' and c.organization_id = ",
+                $before, " and not exists (select 1 from adopted_changes c where c.run_no >= $1 and c.kind = '", $kind, "' and c.organization_id = ",
                 "cast(", $place, " as uuid) and c.row_key = replace(", $id, "::text, '-', '') and c.changed_at = ", $at, ")"
             ),
         )
@@ -25,7 +26,7 @@ macro_rules! unnoted {
 }
 
 const ACCOUNTS: Statement = unnoted!(
-    "select count(*) from principals p where p.principal_id >= $2 and p.principal_id < $3 and p.status <> 'active' and p.updated_at > $4",
+    "select count(*) from principals p where p.principal_id >= $2 and p.principal_id < $3 and p.status <> 'active' and p.updated_at <> p.created_at",
     "account",
     "'00000000000000000000000000000000'",
     "p.principal_id",
@@ -37,13 +38,13 @@ macro_rules! memberships {
     ($before:literal) => {
         Statement::forked(
             concat!(
-                $before, " and (m.status <> 'active' or m.starts_at is not null or m.ends_at is not null) and m.updated_at > $4 and not exists (select 1 \
-                 from adopted_changes c where c.run_no > $1 and c.kind = 'membership' and c.organization_id = m.organization_id \
+                $before, " and (m.status <> 'active' or m.starts_at is not null or m.ends_at is not null) and (m.updated_at <> m.created_at or m.updated_at > $4) and not exists (select 1 \
+                 from adopted_changes c where c.run_no >= $1 and c.kind = 'membership' and c.organization_id = m.organization_id \
                  and c.row_key = lower(hex(m.principal_id)) and c.changed_at = m.updated_at)"
             ),
             concat!(
-                $before, " and (m.status <> 'active' or m.starts_at is not null or m.ends_at is not null) and m.updated_at > $4 and not exists (select 1 \
-                 from adopted_changes c where c.run_no > $1 and c.kind = 'membership' and c.organization_id = m.organization_id \
+                $before, " and (m.status <> 'active' or m.starts_at is not null or m.ends_at is not null) and (m.updated_at <> m.created_at or m.updated_at > $4) and not exists (select 1 \
+                 from adopted_changes c where c.run_no >= $1 and c.kind = 'membership' and c.organization_id = m.organization_id \
                  and c.row_key = replace(m.principal_id::text, '-', '') and c.changed_at = m.updated_at)"
             ),
         )
@@ -57,17 +58,18 @@ const MEMBERSHIPS: Statement = memberships!(
 const RECORDED_MEMBERSHIPS: Statement = Statement::forked(
     "select count(*) from adopted_rows a join memberships m on m.organization_id = a.organization_id and m.principal_id = unhex(a.row_key) \
      where a.run_no = $1 and a.kind = 'membership' and (m.status <> 'active' or m.starts_at is not null or m.ends_at is not null) \
-     and m.updated_at > $2 and not exists (select 1 from adopted_changes c where c.run_no > $1 and c.kind = 'membership' \
+     and (m.updated_at <> m.created_at or m.created_at <> a.recorded_at or m.updated_at > $2) and not exists (select 1 from adopted_changes c where c.run_no >= $1 and c.kind = 'membership' \
      and c.organization_id = a.organization_id and c.row_key = a.row_key and c.changed_at = m.updated_at)",
     "select count(*) from adopted_rows a join memberships m on m.organization_id = a.organization_id and m.principal_id = a.row_key::uuid \
      where a.run_no = $1 and a.kind = 'membership' and (m.status <> 'active' or m.starts_at is not null or m.ends_at is not null) \
-     and m.updated_at > $2 and not exists (select 1 from adopted_changes c where c.run_no > $1 and c.kind = 'membership' \
+     and (m.updated_at <> m.created_at or m.created_at <> a.recorded_at or m.updated_at > $2) and not exists (select 1 from adopted_changes c where c.run_no >= $1 and c.kind = 'membership' \
      and c.organization_id = a.organization_id and c.row_key = a.row_key and c.changed_at = m.updated_at)",
 );
 const ORGANIZATIONS: Statement = Statement::new(
-    "select count(*) from organizations o where o.organization_id >= $2 and o.organization_id < $3 and o.status <> 'active' and o.updated_at > $4 \
-     and o.organization_id in (select organization_id from adopted_rows where run_no >= $1 and kind = 'organization') and not exists (select 1 \
-     from adopted_changes c where c.run_no > $1 and c.kind = 'organization' and c.organization_id = o.organization_id and c.row_key = '' \
+    "select count(*) from organizations o where o.organization_id >= $2 and o.organization_id < $3 and o.status <> 'active' \
+     and o.updated_at <> o.created_at and not exists (select 1 from adopted_closed x where x.organization_id = o.organization_id \
+     and x.closed_at = o.updated_at) and o.organization_id in (select organization_id from adopted_rows where run_no >= $1 and kind = 'organization') and not exists (select 1 \
+     from adopted_changes c where c.run_no >= $1 and c.kind = 'organization' and c.organization_id = o.organization_id and c.row_key = '' \
      and c.changed_at = o.updated_at)",
 );
 
@@ -97,7 +99,7 @@ const ROLES_GONE: Statement = Statement::new(
 /// Roles of keys that the run recorded, which people changed since, or deleted and made anew.
 const ROLES_CHANGED: Statement = Statement::new(
     "select count(*) from adopted_rows a join roles r on r.organization_id = a.organization_id and r.role_key = a.row_key \
-     where a.run_no = $1 and a.kind = 'role' and r.updated_at > $2 and not exists (select 1 from adopted_changes c where c.run_no > $1 \
+     where a.run_no = $1 and a.kind = 'role' and (r.updated_at <> r.created_at or r.created_at <> a.recorded_at or r.updated_at > $2) and not exists (select 1 from adopted_changes c where c.run_no >= $1 \
      and c.kind = 'role' and c.organization_id = a.organization_id and c.row_key = a.row_key and c.changed_at = r.updated_at)",
 );
 const MODULES_GONE: Statement = Statement::new(
@@ -106,8 +108,8 @@ const MODULES_GONE: Statement = Statement::new(
 );
 const MODULES_CHANGED: Statement = Statement::new(
     "select count(*) from adopted_rows a join org_entitlements t on t.organization_id = a.organization_id and t.module_key = a.row_key \
-     and t.source = 'migration' and t.source_id = '' where a.run_no = $1 and a.kind = 'entitlement' and t.changed_at > $2 and not exists (select 1 \
-     from adopted_changes c where c.run_no > $1 and c.kind = 'entitlement' and c.organization_id = a.organization_id and c.row_key = a.row_key \
+     and t.source = 'migration' and t.source_id = '' where a.run_no = $1 and a.kind = 'entitlement' and (t.row_version > 1 or t.changed_at <> a.recorded_at or t.changed_at > $2) and not exists (select 1 \
+     from adopted_changes c where c.run_no >= $1 and c.kind = 'entitlement' and c.organization_id = a.organization_id and c.row_key = a.row_key \
      and c.changed_at = t.changed_at)",
 );
 
@@ -141,11 +143,10 @@ const fn both(rights: Statement, memberships: Statement) -> [Counted; 2] {
 /// What people took away or stopped since the accounts of the run were opened, but in organizations of its own.
 pub async fn elsewhere(conn: &mut Conn, made: &mut Made, run: Range, since: Timestamp) -> Result<()> {
     let (first, last) = (PrincipalId(run.from), PrincipalId(run.to));
-    let about = [
-        ("account stopped by hand", "accounts stopped by hand", ACCOUNTS),
-        (MEMBERSHIP.0, MEMBERSHIP.1, MEMBERSHIPS),
-    ];
-    counted(conn, made, &about, params![run.run, first, last, since]).await?;
+    let accounts = [("account stopped by hand", "accounts stopped by hand", ACCOUNTS)];
+    counted(conn, made, &accounts, params![run.run, first, last]).await?;
+    let memberships = [(MEMBERSHIP.0, MEMBERSHIP.1, MEMBERSHIPS)];
+    counted(conn, made, &memberships, params![run.run, first, last, since]).await?;
     let recorded = [(MEMBERSHIP.0, MEMBERSHIP.1, RECORDED_MEMBERSHIPS)];
     counted(conn, made, &recorded, params![run.run, since]).await?;
     counted(conn, made, &both(RIGHTS, LEFT), params![first, last]).await?;
@@ -162,16 +163,10 @@ pub async fn elsewhere(conn: &mut Conn, made: &mut Made, run: Range, since: Time
 }
 
 /// What people took away or stopped since in organizations of these ids that go with the run.
-pub async fn in_organizations(
-    conn: &mut Conn,
-    made: &mut Made,
-    run: Range,
-    of: Range,
-    since: Timestamp,
-) -> Result<()> {
+pub async fn in_organizations(conn: &mut Conn, made: &mut Made, run: Range, of: Range) -> Result<()> {
     let (from, to) = (OrganizationId(of.from), OrganizationId(of.to));
     let closed = [("organization closed by hand", "organizations closed by hand", ORGANIZATIONS)];
-    counted(conn, made, &closed, params![run.run, from, to, since]).await?;
+    counted(conn, made, &closed, params![run.run, from, to]).await?;
     let (first, last) = (PrincipalId(run.from), PrincipalId(run.to));
     counted(conn, made, &both(RIGHTS_OF_OTHERS, LEFT_OF_OTHERS), params![first, last, from, to]).await
 }

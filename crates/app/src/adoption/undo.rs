@@ -100,12 +100,11 @@ pub async fn undo(
                 } else {
                     if run.state != RunState::Undoing {
                         require_free(tx, &run, draft.discard).await?;
-                        let opened_at = adoption_hold::opened_at(tx, number).await?;
                         let range = range_of(number);
                         undone.remembered =
-                            adoption_remembered::remember(tx, &run.source, range, opened_at, now).await?;
+                            adoption_remembered::remember(tx, &run.source, range, now).await?;
                         undone.remembered_rows =
-                            adoption_remembered::remember_rows(tx, &run.source, range, opened_at, now).await?;
+                            adoption_remembered::remember_rows(tx, &run.source, range, now).await?;
                         store::adoption_run::set_state(tx, number, RunState::Undoing, run.error.as_deref(), None).await?;
                         run.state = RunState::Undoing;
                     }
@@ -218,7 +217,7 @@ pub(super) async fn made_since(conn: &mut Conn, run: &Run) -> Result<MadeSince, 
     let until = range_of(store::adoption_run::newest(conn).await?).to;
     for owner in owners(conn, run).await? {
         adoption_made::in_organizations(conn, &mut made, range, range_of(owner), until).await?;
-        adoption_stopped::in_organizations(conn, &mut made, range, range_of(owner), opened_at).await?;
+        adoption_stopped::in_organizations(conn, &mut made, range, range_of(owner)).await?;
     }
     adoption_made::elsewhere(conn, &mut made, range, until).await?;
     adoption_stopped::elsewhere(conn, &mut made, range, opened_at).await?;

@@ -85,7 +85,7 @@ mod verified_tokens;
 mod webauthn;
 
 use crate::App;
-use crate::clock::World;
+use crate::clock::{LastRead, World};
 use crate::vault::{self, Vault};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use charter_db::Database;
@@ -262,7 +262,7 @@ pub struct Identity {
     keys_flushed_at: AtomicI64,
     legacy_keys: legacy_key::LegacyKeys,
     refusals: refusal::Refusals,
-    read_at: AtomicI64,
+    last_read: LastRead,
     purged_at: AtomicI64,
 }
 
@@ -323,7 +323,7 @@ impl Identity {
             keys_flushed_at: AtomicI64::new(now.micros()),
             legacy_keys: legacy_key::LegacyKeys::default(),
             refusals: refusal::Refusals::default(),
-            read_at: AtomicI64::new(now.micros()),
+            last_read: LastRead::new(world.moment()),
             purged_at: AtomicI64::new(0),
             settings: settings.clone(),
         })
@@ -391,7 +391,8 @@ impl Identity {
     /// Brings keys and ended sessions up to date, makes the first signing key, looks at forgotten passwords, and writes the refusals that
     /// wait. Called about once a second, and once at start.
     pub async fn refresh(&self, app: &App) -> Result<(), Problem> {
-        let started = app.now();
+        let moment = app.world().moment();
+        let (started, since) = (moment.at, self.last_read.since(moment));
         // First of all: what the others read may be sealed by a key that is new.
         vault::learn(app).await?;
         lineage::reload(app).await?;
@@ -402,12 +403,12 @@ impl Identity {
             }
             tracing::warn!(%problem, "what is due about the signing keys could not be done");
         }
-        token_floor::learn(app, self.read_at().plus_seconds(-session::OVERLAP_SECONDS)).await?;
+        token_floor::learn(app, since.plus_seconds(-session::OVERLAP_SECONDS)).await?;
         legacy_caller::learn(app).await?;
         legacy_key::learn(app).await?;
-        session::learn_ended(app, self.read_at()).await?;
+        session::learn_ended(app, since).await?;
         session::write_uses(app, started).await?;
-        self.read_at.fetch_max(started.micros(), Ordering::AcqRel);
+        self.last_read.note(moment);
         let purged_at = Timestamp(self.purged_at.load(Ordering::Acquire));
         if purged_at.plus_seconds(PURGE_EVERY_SECONDS) <= started {
             session::purge(app, started).await?;
@@ -439,14 +440,10 @@ impl Identity {
         node::leave(app).await;
     }
 
-    fn read_at(&self) -> Timestamp {
-        Timestamp(self.read_at.load(Ordering::Acquire))
-    }
-
     /// Refuses when a session may have ended without this node knowing.
     fn require_fresh(&self, app: &App, now: Timestamp) -> Result<(), Problem> {
         let limit = i64::from(app.settings().max_staleness_seconds);
-        if self.read_at().plus_seconds(limit + 1) > now {
+        if self.last_read.age_micros(app.world().moment_of(now)) < (limit + 1) * 1_000_000 {
             return Ok(());
         }
         Err(Problem::new(

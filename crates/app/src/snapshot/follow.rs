@@ -11,9 +11,9 @@ impl Snapshots {
     /// date is dropped from memory, so that nobody decides by its old facts; the others are not held up by it.
     pub async fn catch_up(&self) -> Result<usize, Problem> {
         const PAGE: u32 = 1_000;
-        let started = self.world.now();
-        let since = self.read_at();
-        self.forget_removed(since, started).await?;
+        let started = self.world.moment();
+        let since = self.last_read.since(started);
+        self.forget_removed(since, started.at).await?;
         let mut refreshed = 0;
         let mut page = reading_all!(self.database, |conn| store::revision::changed_since(conn, since, PAGE))?;
         loop {
@@ -34,7 +34,7 @@ impl Snapshots {
             })?;
         }
         self.read_registered_kinds().await?;
-        self.read_at.fetch_max(started.micros(), Ordering::AcqRel);
+        self.last_read.note(started);
         Ok(refreshed)
     }
 

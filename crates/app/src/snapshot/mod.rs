@@ -12,7 +12,7 @@ mod kept_away;
 mod mode;
 mod slots;
 
-use crate::clock::World;
+use crate::clock::{LastRead, World};
 use crate::organization::Directory;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use charter_db::Database;
@@ -22,7 +22,7 @@ use charter_kernel::{OrganizationId, PrincipalId, Problem, ProblemKind, Revision
 use charter_policy::{Index, Interner, Shard};
 use charter_store as store;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use demand::RememberedDemand;
@@ -96,7 +96,7 @@ pub struct Snapshots {
     interner: Interner,
     registered_kinds: ArcSwap<HashSet<String>>,
     slots: Slots,
-    read_at: AtomicI64,
+    last_read: LastRead,
     max_staleness_seconds: i64,
     directory: Arc<Directory>,
     supposed: Mutex<Vec<(OrganizationId, String, Arc<Snapshot>)>>,
@@ -113,7 +113,7 @@ impl Snapshots {
         max_staleness_seconds: u32,
         directory: Arc<Directory>,
     ) -> Self {
-        let read_at = AtomicI64::new(world.now().micros());
+        let last_read = LastRead::new(world.moment());
         Self {
             database,
             world,
@@ -124,7 +124,7 @@ impl Snapshots {
             interner: Interner::default(),
             registered_kinds: ArcSwap::default(),
             slots: Slots::default(),
-            read_at,
+            last_read,
             max_staleness_seconds: i64::from(max_staleness_seconds),
             directory,
             supposed: Mutex::default(),
@@ -174,14 +174,10 @@ impl Snapshots {
         &self.counters
     }
 
-    /// When the change sequence was last read.
-    pub fn read_at(&self) -> Timestamp {
-        Timestamp(self.read_at.load(Ordering::Acquire))
-    }
-
-    /// How long ago the change sequence was last read, in seconds: how old what this node decides by may be.
+    /// How long ago the change sequence was last read, in seconds: how old what this node decides by may be, also where the clock was set
+    /// back since.
     pub fn age_seconds(&self, now: Timestamp) -> i64 {
-        (now.micros() - self.read_at().micros()).div_euclid(1_000_000).max(0)
+        self.last_read.age_micros(self.world.moment_of(now)) / 1_000_000
     }
 
     /// Refuses when the facts may be older than `max_staleness`.

@@ -1,6 +1,7 @@
 //! What is told of a user and a permission by what was read of the other system: the answer, and what gives it or does not.
 
 use super::compiled::{Class, Compiled, Holds, Place, Role};
+use charter_app::clock::Moment;
 use charter_app::shadow::{LegacyAnswer, LegacyQuestion};
 use std::time::Duration;
 
@@ -56,9 +57,14 @@ impl Compiled {
     }
 }
 
-/// Answers, unless what was read is older than a limit.
-pub(super) fn answer(read: &Compiled, limit: Duration, question: &LegacyQuestion) -> LegacyAnswer {
-    let age = question.at.micros().saturating_sub(read.as_of.micros());
+/// Answers, unless what was read is older than a limit, also where the clock was set back since.
+pub(super) fn answer(
+    read: &Compiled,
+    limit: Duration,
+    question: &LegacyQuestion,
+    steady_micros: i64,
+) -> LegacyAnswer {
+    let age = read.as_of.age_micros(Moment { at: question.at, steady_micros });
     if i64::try_from(limit.as_micros()).is_ok_and(|limit| age > limit) {
         return LegacyAnswer::Unavailable(format!("what was read of it is {} s old", age / 1_000_000));
     }
@@ -194,7 +200,8 @@ mod tests {
         }
         let catalogue = charter_catalogue::shipped().unwrap();
         let mapping = mapping::propose(System::RoleTables, None, &heard.facts, &catalogue);
-        compile(Timestamp::from_seconds(100), &heard, &mapping, catalogue, &links).unwrap()
+        let at = Timestamp::from_seconds(100);
+        compile(Moment { at, steady_micros: at.micros() }, &heard, &mapping, catalogue, &links).unwrap()
     }
 
     fn ask(
@@ -204,6 +211,16 @@ mod tests {
         code: &str,
         seconds: i64,
     ) -> String {
+        ask_when(read, organization, principal, code, (seconds, seconds))
+    }
+
+    fn ask_when(
+        read: &Compiled,
+        organization: OrganizationId,
+        principal: u128,
+        code: &str,
+        (seconds, steady): (i64, i64),
+    ) -> String {
         let question = LegacyQuestion {
             organization,
             principal: PrincipalId(principal),
@@ -211,7 +228,7 @@ mod tests {
             description: String::new(),
             at: Timestamp::from_seconds(seconds),
         };
-        let answer = answer(read, Duration::from_secs(90), &question);
+        let answer = answer(read, Duration::from_secs(90), &question, steady * 1_000_000);
         format!("{} {}", answer.reason(), answer.why())
     }
 
@@ -248,6 +265,16 @@ mod tests {
                 "legacy_unavailable what was read of it is 91 s old",
             ]
         );
+    }
+
+    #[test]
+    fn what_was_read_grows_too_old_also_where_the_clock_is_set_back() {
+        let read = read();
+        let told = [(10, 190), (10, 191), (150, 100), (191, 100)]
+            .map(|when| ask_when(&read, TOYS, 1, "email.messages.read", when));
+        let allowed = "allowed_by_legacy allowed by role accountant";
+        let old = "legacy_unavailable what was read of it is 91 s old";
+        assert_eq!(told, [allowed, old, allowed, old]);
     }
 
     #[test]

@@ -12,8 +12,9 @@ use charter_adopt::rows::ONE;
 use charter_adopt::rules::{Asking, home, is_open, of_set};
 use charter_adopt::source::Heard;
 use charter_adopt::universe::Universe;
+use charter_app::clock::Moment;
 use charter_kernel::catalogue::Catalogue;
-use charter_kernel::{OrganizationId, PermissionCode, PrincipalId, Timestamp};
+use charter_kernel::{OrganizationId, PermissionCode, PrincipalId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -57,7 +58,7 @@ pub(super) type People = HashMap<(PrincipalId, OrganizationId), Place>;
 
 /// What was read at one instant.
 pub(super) struct Compiled {
-    pub(super) as_of: Timestamp,
+    pub(super) as_of: Moment,
     pub(super) codes: HashMap<PermissionCode, usize>,
     pub(super) roles: Vec<Role>,
     pub(super) superuser: Bits,
@@ -85,7 +86,7 @@ fn holds(facts: &LegacyFacts, universe: &Universe, user: LegacyUser<'_>) -> Hold
 
 /// Puts together what was read.
 pub(super) fn compile(
-    as_of: Timestamp,
+    as_of: Moment,
     heard: &Heard,
     mapping: &Mapping,
     catalogue: Catalogue,

@@ -3,9 +3,10 @@
 //! `allow` counts as an answer.
 
 use charter_adopt::module::TAKEN_OVER;
+use charter_app::World;
 use charter_app::shadow::{Answering, LegacyAnswer, LegacyQuestion, LegacyRule};
 use charter_db::{BoxFuture, Conn, Database, Scope};
-use charter_kernel::{Key, Problem, Timestamp};
+use charter_kernel::{Key, Problem};
 use charter_store as store;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -30,9 +31,11 @@ struct Inner {
     url: String,
     token: Option<Zeroizing<String>>,
     database: Database,
+    world: World,
     source: Key,
     under_way: Semaphore,
     failures: AtomicU32,
+    /// By the clock that nobody sets.
     rests_until: AtomicI64,
 }
 
@@ -48,7 +51,13 @@ pub struct Endpoint(Arc<Inner>);
 
 impl Endpoint {
     /// With where it is, and what it is shown.
-    pub fn new(database: Database, source: Key, url: &str, token: Option<String>) -> Result<Self, String> {
+    pub fn new(
+        database: Database,
+        world: World,
+        source: Key,
+        url: &str,
+        token: Option<String>,
+    ) -> Result<Self, String> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -63,10 +72,11 @@ impl Endpoint {
             url: url.to_owned(),
             token: token.map(Zeroizing::new),
             database,
+            world,
             source,
             under_way: Semaphore::new(AT_ONCE),
             failures: AtomicU32::new(0),
-            rests_until: AtomicI64::new(0),
+            rests_until: AtomicI64::new(i64::MIN),
         })))
     }
 }
@@ -121,9 +131,9 @@ impl Inner {
             .await
     }
 
-    fn told_of_failure(&self, at: Timestamp) {
+    fn told_of_failure(&self, asked_at: i64) {
         if self.failures.fetch_add(1, Ordering::AcqRel) + 1 >= FAILURES_MAX {
-            self.rests_until.store(at.micros().saturating_add(REST_MICROS), Ordering::Release);
+            self.rests_until.store(asked_at.saturating_add(REST_MICROS), Ordering::Release);
             self.failures.store(0, Ordering::Release);
         }
     }
@@ -158,7 +168,8 @@ impl Inner {
     }
 
     async fn answer(&self, question: LegacyQuestion) -> LegacyAnswer {
-        if question.at.micros() < self.rests_until.load(Ordering::Acquire) {
+        let asked_at = self.world.steady_micros();
+        if asked_at < self.rests_until.load(Ordering::Acquire) {
             return unavailable("it failed several times in a row and is left alone for a moment");
         }
         let Ok(_under_way) = self.under_way.try_acquire() else {
@@ -171,7 +182,7 @@ impl Inner {
         };
         let answer = self.post(&question, &asked).await;
         match &answer {
-            LegacyAnswer::Unavailable(_) => self.told_of_failure(question.at),
+            LegacyAnswer::Unavailable(_) => self.told_of_failure(asked_at),
             _ => self.failures.store(0, Ordering::Release),
         }
         answer

@@ -26,13 +26,15 @@ pub fn prepare(app: &App, configuration: &Configuration) -> Result<Refreshed> {
     match &settings.from {
         ShadowFrom::Endpoint { url, token } => {
             let token = token.as_ref().map(|token| token.reveal().to_owned());
-            let endpoint = Endpoint::new(app.database().clone(), source, url, token).map_err(Failure::new)?;
+            let endpoint = Endpoint::new(app.database().clone(), app.world().clone(), source, url, token)
+                .map_err(Failure::new)?;
             app.shadow().ask_by(Box::new(endpoint));
             Ok(Refreshed(None))
         }
         ShadowFrom::Database { address, map } => {
             let address = address.reveal().to_owned();
-            let reader = Arc::new(Reader::new(address, map.clone(), source, settings.refresh));
+            let world = app.world().clone();
+            let reader = Arc::new(Reader::new(address, map.clone(), source, settings.refresh, world));
             app.shadow().ask_by(Box::new(reader::Rule(Arc::clone(&reader))));
             Ok(Refreshed(Some(reader)))
         }

@@ -8,8 +8,8 @@ use crate::command::other_system::{self, Looking};
 use crate::failure::{Failure, Result};
 use arc_swap::ArcSwapOption;
 use charter_adopt::mapping;
-use charter_app::App;
 use charter_app::shadow::{Answering, LegacyAnswer, LegacyQuestion, LegacyRule};
+use charter_app::{App, World};
 use charter_kernel::Key;
 use charter_kernel::catalogue::Catalogue;
 use std::path::PathBuf;
@@ -25,13 +25,14 @@ pub struct Reader {
     map: Option<PathBuf>,
     source: Key,
     every: Duration,
+    world: World,
     read: ArcSwapOption<Compiled>,
 }
 
 impl Reader {
     /// One that has read nothing yet.
-    pub fn new(address: String, map: Option<PathBuf>, source: Key, every: Duration) -> Self {
-        Self { address, map, source, every, read: ArcSwapOption::empty() }
+    pub fn new(address: String, map: Option<PathBuf>, source: Key, every: Duration, world: World) -> Self {
+        Self { address, map, source, every, world, read: ArcSwapOption::empty() }
     }
 
     /// How often it is to read.
@@ -54,7 +55,7 @@ impl Reader {
     }
 
     async fn load(&self, app: &App) -> Result<Compiled> {
-        let as_of = app.now();
+        let as_of = self.world.moment();
         let given = match &self.map {
             None => None,
             Some(path) => {
@@ -88,7 +89,7 @@ impl LegacyRule for Rule {
         let limit = self.0.every * MISSED_MAX;
         Answering::Now(match &*self.0.read.load() {
             None => LegacyAnswer::Unavailable("the other system was not read yet".to_owned()),
-            Some(read) => answer(read, limit, question),
+            Some(read) => answer(read, limit, question, self.0.world.steady_micros()),
         })
     }
 }

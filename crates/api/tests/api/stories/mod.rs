@@ -93,12 +93,17 @@ pub const EVE: Who = Who::Named("eve@trade.example");
 /// Administrator of the platform.
 pub const PAT: Who = Who::Named("pat@platform.example");
 
+/// What the clock says, and how far it was set back, in microseconds.
 #[derive(Debug)]
-pub struct StillClock(AtomicI64);
+pub struct StillClock(AtomicI64, AtomicI64);
 
 impl Clock for StillClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::Acquire))
+    }
+
+    fn steady_micros(&self) -> i64 {
+        self.0.load(Ordering::Acquire) + self.1.load(Ordering::Acquire)
     }
 }
 
@@ -187,7 +192,7 @@ impl Story {
     pub async fn empty_with(database: TestDatabase, mail: Way) -> Self {
         // A SQLite file has one owner, and the application opens it itself.
         database.close().await.unwrap();
-        let clock = Arc::new(StillClock(AtomicI64::new(NOW * 1_000_000)));
+        let clock = Arc::new(StillClock(AtomicI64::new(NOW * 1_000_000), AtomicI64::default()));
         let secrets = Secrets { key_encryption_key: [1; 32], pepper: [2; 32] };
         let settings = charter_app::Settings {
             database: database.options().clone(),
@@ -268,6 +273,12 @@ impl Story {
     /// Lets time pass in which no change of another node can be read.
     pub fn wait_without_news(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds * 1_000_000, Ordering::AcqRel);
+    }
+
+    /// Sets the clock back, while no time passes.
+    pub fn set_back(&self, seconds: i64) {
+        self.clock.0.fetch_sub(seconds * 1_000_000, Ordering::AcqRel);
+        self.clock.1.fetch_add(seconds * 1_000_000, Ordering::AcqRel);
     }
 
     pub fn id_of(&self, who: Who) -> PrincipalId {

@@ -171,3 +171,19 @@ both_engines!(answers_from_old_facts_tell_their_age_and_end_at_the_longest_stale
     story.wait_seconds(0).await;
     assert_eq!(ask().await.is(200).header("charter-facts-age"), "");
 });
+
+both_engines!(facts_grow_old_also_where_the_clock_is_set_back, async |database| {
+    let story = Story::company(database).await;
+    let check = json!({"subject": "ann@toys.example", "permission": "admin.users.read"});
+    let ask = async || story.post(ANN, "/api/v1/organizations/toys/checks", check.clone()).await;
+    story.wait_seconds(0).await;
+    ask().await.is(200);
+    story.set_back(30 * 86_400);
+    assert_eq!(ask().await.is(200).header("charter-facts-age"), "");
+    story.wait_without_news(5);
+    assert_eq!(ask().await.is(200).body["age_seconds"], 5);
+    story.wait_without_news(7 * 86_400);
+    ask().await.is_problem(503, "unavailable");
+    story.wait_seconds(0).await;
+    assert_eq!(ask().await.is(200).header("charter-facts-age"), "");
+});

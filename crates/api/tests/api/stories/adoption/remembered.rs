@@ -1,7 +1,7 @@
 //! Whom people stop of what a run gave that is taken back: remembered for the next plan, until a run that is proved brings them again.
 
 use super::waiting::ann_too;
-use super::{HOLDER, company, id};
+use super::{HOLDER, RUNS, company, id};
 use crate::stories::{ANN, Story, Who};
 use charter_testkit::both_engines;
 use serde_json::{Value, json};
@@ -80,4 +80,41 @@ both_engines!(whom_people_stop_of_a_run_that_is_taken_back_is_remembered, async 
     assert_eq!(story.remembered("legacy").await, json!(["3", "4", "5", "99"]));
     story.undo(second, "before", true).await;
     assert_eq!(story.remembered("legacy").await, json!(["1", "3", "4", "5", "99"]));
+});
+
+both_engines!(whom_people_stop_is_told_also_where_the_clock_was_ahead_during_the_run, async |database| {
+    let story = Story::company(database).await;
+    let ann = story.id_of(ANN).to_string();
+    story.pass(86_400);
+    let run = story.begin("p1").await;
+    for rows in [company(run), ann_too(run, &ann), crew(run)] {
+        story.rows(run, rows).await.is(200);
+        story.pass(1);
+    }
+    story.prove(run).await;
+    story.set_back(86_400);
+    let body = json!({"holder": HOLDER, "to": "before", "dry_run": true});
+    let told = story.post(Who::Operator, &format!("{RUNS}/{run}/undo"), body).await.is(200);
+    assert_eq!(told.body["discarded"], json!({}), "nobody touched anything");
+
+    story.member("ann@shop.example", json!({"account_status": "suspended", "reason": "by hand"})).await;
+    story.member("u3@shop.example", json!({"status": "deactivated", "reason": "by hand"})).await;
+    story.member("ann@toys.example", json!({"status": "suspended", "reason": "by hand"})).await;
+    let shop = "/api/v1/organizations/shop";
+    story.patch(Who::Operator, &format!("{shop}/roles/adopted_clerk"), json!({"name": "Mine"})).await.is(200);
+    story.post(Who::Operator, &format!("{shop}/suspend"), json!({"reason": "by hand"})).await.is(200);
+    let told = story.undo_once(run, "before", false).await.is_problem(409, "in-use");
+    let detail = told.body["detail"].as_str().unwrap();
+    for said in [
+        "1 account stopped by hand",
+        "2 memberships ended by hand",
+        "1 changed role",
+        "1 organization closed by hand",
+    ] {
+        assert!(detail.contains(said), "{said}: {detail}");
+    }
+    let told = story.undo_once(run, "before", true).await.is(200);
+    assert_eq!((&told.body["remembered"], &told.body["remembered_rows"]), (&json!(3), &json!(1)));
+    story.undo(run, "before", true).await;
+    assert_eq!(story.remembered("legacy").await, json!(["1", "3", "99"]));
 });
