@@ -150,6 +150,10 @@ async fn on_postgres(rescue: &Rescue<'_>, database: &Database, step: &mut Step) 
         step.fail(format!("nothing is dropped: {elsewhere}"));
         return Ok(());
     }
+    if let Some(another) = &rescue.another {
+        step.fail(format!("nothing is dropped: {another}"));
+        return Ok(());
+    }
     let is_signed = tables::is_signed(database).await?;
     // A record says of a schema of Charter's own whose it is. Elsewhere, and without one, the table of migrations has to.
     let is_charters = is_signed || (own_schema(rescue).is_some() && recorded(rescue).is_some());

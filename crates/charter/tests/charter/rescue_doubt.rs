@@ -1,0 +1,65 @@
+//! `charter rescue` where something is not what it seems: it stops, says what to do, and what it ends is ended.
+
+use crate::rescue::{Scene, execute, told};
+use charter_db::{Database, Options};
+use charter_testkit::both_engines;
+use charter_testkit::database::{TestDatabase, sqlite};
+use serde_json::{Value, json};
+use std::os::unix::fs::symlink;
+
+const STEP_2: [&str; 5] = ["rescue", "--organization", "platform", "--step", "2"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_not_charters_stays_though_it_lies_at_its_place() {
+    let scene = Scene::adopted(sqlite().await).await;
+    let own = scene.place.path("charter-data/charter.db");
+    let legacy = scene.other.options().url.strip_prefix("sqlite://").unwrap().to_owned();
+    let theirs = scene.place.path("theirs.db");
+    let database = Database::open(&Options::new(format!("sqlite://{}", theirs.display()))).await.unwrap();
+    execute(&database, "create table orders (id int primary key)").await;
+    database.close().await.unwrap();
+    for more in ["", "-wal", "-shm"] {
+        let _gone = std::fs::remove_file(format!("{}{more}", own.display()));
+    }
+    let before = scene.dump();
+    let stays = |why: &str| {
+        let run = scene.run(&STEP_2).ended(1);
+        assert!(told(&run).contains("nothing is moved") && told(&run).contains(why), "{}", run.out);
+        let run = scene.run(&[&STEP_2[..3], &["--step", "1", "--step", "6"]].concat()).ended(1);
+        assert!(told(&run).contains(why) && told(&run).contains("cannot say it too"), "{}", run.out);
+        assert!(own.exists() && scene.dump() == before);
+        std::fs::remove_file(&own).unwrap();
+    };
+    symlink(&legacy, &own).unwrap();
+    stays("is the other system's own file");
+    std::fs::hard_link(&legacy, &own).unwrap();
+    stays("is the other system's own file");
+    // Nor does a file with other tables, whatever the record says.
+    std::fs::copy(&theirs, &own).unwrap();
+    stays("without the table charter_migrations");
+}
+
+both_engines!(a_record_of_another_installation_takes_nothing_away, async |other: TestDatabase| {
+    let scene = Scene::adopted(other).await;
+    let path = scene.place.path("charter-data/adoption/run-000001.json");
+    let mut record: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let before = scene.dump();
+    for state in ["applying", "applied", "rolled_back"] {
+        record["installation"] = json!("0198c0de000070008000000000000000");
+        record["state"] = json!(state);
+        std::fs::write(&path, record.to_string()).unwrap();
+        for dry in [&["--dry-run"][..], &[]] {
+            let run = scene.run(&[&STEP_2[..], dry].concat()).ended(1);
+            let said = told(&run);
+            assert!(
+                said.contains("is of another installation") && said.contains("run-000001.json away"),
+                "{said}"
+            );
+        }
+    }
+    assert!(scene.stands() && scene.dump() == before);
+    // As it says: without it the database itself is gone by.
+    std::fs::remove_file(&path).unwrap();
+    scene.run(&STEP_2).ended(0);
+    assert!(!scene.stands() && scene.dump() == before);
+});
