@@ -3,9 +3,10 @@
 use crate::rescue::{Scene, execute, told};
 use charter_db::{Database, Options};
 use charter_testkit::both_engines;
-use charter_testkit::database::{TestDatabase, sqlite};
+use charter_testkit::database::{TestDatabase, postgres, sqlite};
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
 
 const STEP_2: [&str; 5] = ["rescue", "--organization", "platform", "--step", "2"];
 
@@ -63,3 +64,49 @@ both_engines!(a_record_of_another_installation_takes_nothing_away, async |other:
     scene.run(&STEP_2).ended(0);
     assert!(!scene.stands() && scene.dump() == before);
 });
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadlock_with_somebody_at_work_is_waited_out() {
+    let scene = Arc::new(Scene::adopted(postgres().await).await);
+    let inside = Arc::clone(&scene);
+    let (rescue, ()) = tokio::join!(
+        tokio::task::spawn_blocking(move || inside.run(&STEP_2)),
+        // It holds what is dropped last, and once the rescue waits for that, it wants what is dropped first. The server ends the rescue's attempt.
+        execute(
+            &scene.other,
+            "set local deadlock_timeout = '20s'; lock table charter.webhooks in access share mode;
+             do $$ begin for i in 1..4000 loop
+               exit when exists (select 1 from pg_locks where not granted and relation = 'charter.webhooks'::regclass);
+               perform pg_sleep(0.005); end loop; end $$;
+             lock table charter.audit_events in access share mode",
+        ),
+    );
+    let run = rescue.unwrap().ended(0);
+    assert!(told(&run).contains("tables are dropped") && !scene.stands(), "{}", run.out);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_on_another_machine_is_named_before_anything_is_done() {
+    let scene = Scene::adopted(postgres().await).await;
+    let folder = scene.place.path("elsewhere/adoption");
+    std::fs::create_dir_all(&folder).unwrap();
+    let record = "adoption/run-000001.json";
+    std::fs::copy(scene.place.path("charter-data").join(record), folder.join("run-000001.json")).unwrap();
+    let look = || {
+        let run =
+            scene.run(&["rescue", "--data", "elsewhere", "--dry-run", "--step", "2", "--json"]).ended(0);
+        let step = run.json()["steps"][0].clone();
+        (step["told"].to_string(), step["detail"]["live"].as_array().unwrap().len())
+    };
+    let variables: Vec<(&str, &str)> =
+        scene.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = scene.place.serve_with(&[], &variables);
+    let (said, live) = look();
+    assert!(said.contains("maybe on another machine: node ") && said.contains("seen last at 20"), "{said}");
+    assert_eq!(live, 1);
+    // Whoever is asked has read it before.
+    let run = scene.run(&["rescue", "--data", "elsewhere", "--step", "2"]).ended(2);
+    assert!(told(&run).contains("maybe on another machine: node ") && scene.stands(), "{}", run.out);
+    assert_eq!(server.stop(), 0);
+    assert_eq!(look().1, 0);
+}

@@ -5,13 +5,19 @@ use crate::command::adopt::record::{self, Record};
 use crate::config::text;
 use crate::folder::{make_folder, write_private};
 use crate::installation;
-use charter_db::{Database, Error};
+use charter_db::{Conn, Database, Error, Scope};
+use charter_kernel::Timestamp;
+use charter_store::node::{self, Node};
 use charter_store::{migration, rescue as tables};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How often tables are asked for that somebody else holds.
 const ATTEMPTS: u32 = 8;
+/// Where services say that they run.
+const NODES: &str = "nodes";
+/// One that was seen within this time may still be at work: several of its beats, and clocks that are apart.
+const LATELY_SECONDS: i64 = 300;
 /// How long the others go first.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -109,12 +115,43 @@ async fn keep(rescue: &Rescue<'_>, database: &Database, standing: &[String], ste
     }
 }
 
+/// Names the services that were alive lately, on this machine or another: their tables go under them.
+async fn tell_services(database: &Database, standing: &[String], now: Timestamp, step: &mut Step) {
+    if !standing.iter().any(|table| table == NODES) {
+        return;
+    }
+    let since = now.plus_seconds(-LATELY_SECONDS);
+    let seen = database.read::<_, Vec<Node>, Error>(Scope::Installation, move |conn: &mut Conn| {
+        Box::pin(async move { node::seen_since(conn, since).await })
+    });
+    match seen.await {
+        Ok(nodes) => {
+            let live: Vec<Value> = nodes
+                .iter()
+                .map(|node| json!({ "node": format!("{:032x}", node.id), "seen_at": node.seen_at.to_string() }))
+                .collect();
+            step.note("live", json!(live));
+            for node in nodes {
+                step.tell(format!(
+                    "a service or a run was at work on these tables lately, maybe on another machine: node {:032x}, version {}, begun at {}, \
+                     seen last at {}. If it still is, stop it: it answers nothing without them, and makes them again when it is started anew",
+                    node.id, node.version, node.started_at, node.seen_at
+                ));
+            }
+        }
+        Err(error) => {
+            step.tell(format!("whether a service is at work on these tables cannot be read: {error}"))
+        }
+    }
+}
+
 /// Drops them, as often as somebody else holds one of them.
 async fn drop_all(database: &Database, names: &[String]) -> Result<(), Error> {
     let mut attempt = 1;
     loop {
         match tables::drop_tables(database, names).await {
-            Err(Error::Busy(_)) if attempt < ATTEMPTS => {
+            // Whoever takes tables in another order than we do may bring the server to end either of us.
+            Err(Error::Busy(_) | Error::Aborted(_)) if attempt < ATTEMPTS => {
                 tokio::time::sleep(PAUSE).await;
                 attempt += 1;
             }
@@ -159,6 +196,7 @@ async fn on_postgres(rescue: &Rescue<'_>, database: &Database, step: &mut Step) 
     let is_charters = is_signed || (own_schema(rescue).is_some() && recorded(rescue).is_some());
     let List { names, origin } = list(rescue, database, is_signed).await?;
     let standing = tables::standing(database).await?;
+    tell_services(database, &standing, rescue.now, step).await;
     let (there, gone): (Vec<String>, Vec<String>) =
         names.into_iter().partition(|name| standing.contains(name));
     if there.is_empty() {
