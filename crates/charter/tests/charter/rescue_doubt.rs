@@ -1,12 +1,14 @@
 //! `charter rescue` where something is not what it seems: it stops, says what to do, and what it ends is ended.
 
-use crate::rescue::{Scene, execute, told};
+use crate::rescue::{RESCUE, Scene, execute, told};
 use charter_db::{Database, Options};
 use charter_testkit::both_engines;
 use charter_testkit::database::{TestDatabase, postgres, sqlite};
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 const STEP_2: [&str; 5] = ["rescue", "--organization", "platform", "--step", "2"];
 
@@ -109,4 +111,30 @@ async fn a_service_on_another_machine_is_named_before_anything_is_done() {
     assert!(told(&run).contains("maybe on another machine: node ") && scene.stands(), "{}", run.out);
     assert_eq!(server.stop(), 0);
     assert_eq!(look().1, 0);
+}
+
+/// Whether a process runs; one that nobody has taken note of runs no more.
+fn is_running(process: &str) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(process).join("stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X']))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_that_takes_too_long_is_stopped_with_what_it_began() {
+    let scene = Scene::adopted(sqlite().await).await;
+    let restart = ["--step", "4", "--restart", "sleep 600 & echo $! > began; wait", "--restart-timeout", "1"];
+    let run = scene.run(&[&RESCUE[..3], &restart].concat()).ended(1);
+    assert!(
+        told(&run).contains("did not end in 1 seconds and was stopped with what it began"),
+        "{}",
+        run.out
+    );
+    let began = std::fs::read_to_string(scene.place.path("began")).unwrap();
+    for _ in 0..100 {
+        if !is_running(began.trim()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("process {began} still runs");
 }
