@@ -3,13 +3,17 @@
 use super::{Rescue, aside, report::Step};
 use crate::command::adopt::record::{self, Record};
 use crate::config::text;
-use crate::folder::{make_folder, write_private};
+use crate::folder::{create_private, make_folder};
 use crate::installation;
-use charter_db::{Conn, Database, Error, Scope};
+use charter_db::{Conn, Database, Error, Scope, Statement};
 use charter_kernel::Timestamp;
 use charter_store::node::{self, Node};
 use charter_store::{migration, rescue as tables};
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often tables are asked for that somebody else holds.
@@ -96,23 +100,43 @@ async fn keep(rescue: &Rescue<'_>, database: &Database, standing: &[String], ste
             step.tell(format!("{name} is not there, and so is not kept"));
             continue;
         }
-        let (mut text, mut rows) = (String::new(), 0_u64);
-        let read = tables::for_each(database, statement, |row| {
-            text.push_str(row);
-            text.push('\n');
-            rows += 1;
-            Ok(())
-        });
         let path = folder.join(format!("{name}.jsonl"));
-        let kept = match read.await {
-            Ok(()) => write_private(&path, &text),
-            Err(error) => Err(error.to_string()),
-        };
-        match kept {
-            Ok(()) => step.tell(format!("{rows} rows of {name} are kept in {}", path.display())),
-            Err(wrong) => step.tell(format!("{name} could not be kept: {wrong}")),
+        let (rows, outcome) = keep_one(database, statement, &path).await;
+        let place = path.display();
+        match outcome {
+            Ok(()) => step.tell(format!("{rows} rows of {name} are kept in {place}")),
+            Err(wrong) if rows == 0 => step.tell(format!("{name} could not be kept: {wrong}")),
+            Err(wrong) => {
+                step.tell(format!("{name} could not be kept as a whole: {rows} rows are in {place}; {wrong}"))
+            }
         }
     }
+    if let Err(error) = File::open(&folder).and_then(|folder| folder.sync_all()) {
+        step.tell(format!("{} may not know its files yet after a power cut: {error}", folder.display()));
+    }
+}
+
+/// Writes the rows of a table down as they come, and tells how many there are in the file.
+async fn keep_one(database: &Database, statement: &Statement, path: &Path) -> (u64, Result<(), String>) {
+    let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut file = match create_private(path) {
+        Ok(file) => BufWriter::new(file),
+        Err(wrong) => return (0, Err(wrong)),
+    };
+    let mut rows = 0_u64;
+    let read = tables::for_each(database, statement, |row| {
+        let written = file.write_all(row.as_bytes()).and_then(|()| file.write_all(b"\n"));
+        written.map_err(|error| Error::Other(Arc::new(error)))?;
+        rows += 1;
+        Ok(())
+    });
+    let read = read.await.map_err(|error| error.to_string());
+    let written = file.into_inner().map_err(|error| wrong(error.into_error()));
+    let written = written.and_then(|file| file.sync_all().map_err(wrong));
+    if rows == 0 && read.is_err() {
+        let _nothing_in_it = std::fs::remove_file(path);
+    }
+    (rows, read.and(written))
 }
 
 /// Names the services that were alive lately, on this machine or another: their tables go under them.
