@@ -204,6 +204,11 @@ fn private() -> OpenOptions {
     options
 }
 
+/// Makes a private file that was not there, to be written bit by bit.
+pub fn create_private(path: &Path) -> Result<File, String> {
+    private().create_new(true).open(path).map_err(|error| failed(path, "made", &error))
+}
+
 /// Writes a private file whole or not at all.
 pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
     let beside = path.with_extension(format!("{}.new", std::process::id()));

@@ -14,6 +14,10 @@ use charter_app::shadow::compare_waiting;
 use endpoint::Endpoint;
 use reader::Reader;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// A look may take so long at least, and else as long as until the next one.
+const LOOK_LEAST: Duration = Duration::from_secs(300);
 
 /// What has to be read again and again, if anything has.
 pub struct Refreshed(Option<Arc<Reader>>);
@@ -51,7 +55,16 @@ pub async fn refresh(app: &App, refreshed: Refreshed) {
         let (inside, app) = (Arc::clone(&reader), app.clone());
         // A task of its own: reading a large system must hold up nothing else that this process does.
         #[expect(clippy::disallowed_methods, reason = "it is awaited, and ended with the one who waits")]
-        let reading = AbortOnDrop(tokio::spawn(async move { inside.read(&app).await }));
+        let reading = AbortOnDrop(tokio::spawn(async move {
+            // A line that died in the middle of a look would otherwise be waited for as long as the service runs.
+            let limit = LOOK_LEAST.max(inside.every());
+            if tokio::time::timeout(limit, inside.read(&app)).await.is_err() {
+                tracing::warn!(
+                    seconds = limit.as_secs(),
+                    "the other system was not read in time, and is looked at again: see whether its database answers"
+                );
+            }
+        }));
         reading.ended().await;
     }
 }

@@ -51,6 +51,7 @@ mod own_schema;
 mod production;
 mod program;
 mod rescue;
+mod rescue_doubt;
 mod rescue_file;
 mod scenarios;
 mod serving;

@@ -20,7 +20,7 @@ const OTHER: &str = "
     insert into users values (1, 'ann@toys.example', 'pbkdf2_sha256$1$a$b', 1), (2, null, '', 2);
     insert into permissions values ('a.b'), ('a.b'), (null)";
 
-async fn execute(database: &Database, text: &str) {
+pub async fn execute(database: &Database, text: &str) {
     let text = text.to_owned();
     let work = database
         .write::<_, _, Error>(Scope::Installation, move |tx| Box::pin(async move { tx.batch(&text).await }));
@@ -28,14 +28,14 @@ async fn execute(database: &Database, text: &str) {
 }
 
 /// Another system, and Charter beside it after an adoption.
-struct Scene {
-    place: Place,
-    other: TestDatabase,
-    variables: Vec<(&'static str, String)>,
+pub struct Scene {
+    pub place: Place,
+    pub other: TestDatabase,
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl Scene {
-    async fn adopted(other: TestDatabase) -> Self {
+    pub async fn adopted(other: TestDatabase) -> Self {
         execute(&other, OTHER).await;
         let place = Place::new();
         let variables = if other.engine() == Engine::Postgres {
@@ -56,11 +56,11 @@ impl Scene {
         scene
     }
 
-    fn is_postgres(&self) -> bool {
+    pub fn is_postgres(&self) -> bool {
         self.other.engine() == Engine::Postgres
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub fn run(&self, arguments: &[&str]) -> Run {
         let variables: Vec<(&str, &str)> =
             self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.place.run_with(arguments, &variables)
@@ -88,7 +88,7 @@ impl Scene {
     }
 
     /// The other system, byte for byte.
-    fn dump(&self) -> Vec<u8> {
+    pub fn dump(&self) -> Vec<u8> {
         let url = &self.other.options().url;
         if self.is_postgres() {
             return dump::of_schema(url, "public").into_bytes();
@@ -99,7 +99,7 @@ impl Scene {
     }
 
     /// Whether Charter still has its tables.
-    fn stands(&self) -> bool {
+    pub fn stands(&self) -> bool {
         if self.is_postgres() {
             return dump::of_schema(&self.other.options().url, "*")
                 .contains("CREATE TABLE charter.audit_events");
@@ -127,11 +127,11 @@ fn ended(document: &Value) -> Vec<(u64, &str)> {
 }
 
 /// What was told, however its lines were broken.
-fn told(run: &Run) -> String {
+pub fn told(run: &Run) -> String {
     run.out.split_whitespace().collect::<Vec<&str>>().join(" ")
 }
 
-const RESCUE: [&str; 4] = ["rescue", "--organization", "Soft Toys", "--json"];
+pub const RESCUE: [&str; 4] = ["rescue", "--organization", "Soft Toys", "--json"];
 
 both_engines!(six_steps_lead_back_and_the_other_system_is_what_it_was, async |other: TestDatabase| {
     let scene = Scene::adopted(other).await;

@@ -136,6 +136,14 @@ both_engines!(
         let log = it.place.path("log.jsonl").display().to_string();
         let told = it.run(&["adopt", "shadow", "--log-file", &log]).ended(1);
         assert!(told.out.contains("losses   1") && told.out.contains("line 2:"), "{}", told.out);
+        // A file of which most could not be compared proves nothing, though what was compared agrees.
+        let good = "{\"organization\":1,\"user\":2,\"permission\":\"finance.journal_entries.create\",\"allow\":false}\n";
+        it.place.write("log.jsonl", &format!("{good}{{\n"));
+        let told = it.run(&["adopt", "shadow", "--log-file", &log]).ended(1);
+        assert!(told.told().contains("1 of 2 lines could not be compared"), "{}", told.err);
+        it.place.write("log.jsonl", &good.repeat(600));
+        let told = it.run(&["adopt", "shadow", "--log-file", &log]).ended(0);
+        assert!(told.out.contains("compared 600"), "{}", told.out);
         assert_eq!(server.stop(), 0);
     }
 );

@@ -8,11 +8,14 @@ use tokio::task::JoinHandle;
 use super::{EachForeign, ForeignColumn, ForeignTable};
 use crate::{
     Error, Options,
+    error::message,
     postgres::{configure, connecting, failure},
 };
 
 /// How long one statement may run: reading ten million rows takes its time.
 const STATEMENT: Duration = Duration::from_secs(3_600);
+/// How long a server may take to let us in, where the address gives no `connect_timeout`: one that accepts and says nothing would hold up everything for ever.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the snapshot may stand without a statement: it keeps the other system's old rows from being cleaned up.
 const IDLE: Duration = Duration::from_secs(300);
 
@@ -28,13 +31,29 @@ impl Drop for Snapshot {
     }
 }
 
+/// What a server is that accepts connections and lets nobody in.
+fn silent(limit: Duration) -> Error {
+    Error::Unavailable(message(format!(
+        "it did not let us in within {} seconds: see whether the server is well, and whether the address leads to it \
+         and not to something before it that only accepts",
+        limit.as_secs()
+    )))
+}
+
 impl Snapshot {
     pub(super) async fn open(url: &str) -> Result<Self, Error> {
-        let options =
-            Options { statement_timeout: STATEMENT, idle_in_transaction_timeout: IDLE, ..Options::new(url) };
+        let options = Options {
+            wait_timeout: HANDSHAKE,
+            statement_timeout: STATEMENT,
+            idle_in_transaction_timeout: IDLE,
+            ..Options::new(url)
+        };
         let (mut config, tls) = configure(&options)?;
         config.application_name("charter adopt");
-        let (client, connection) = config.connect(tls).await.map_err(connecting)?;
+        let each = config.get_connect_timeout().copied().unwrap_or(HANDSHAKE);
+        let limit = each * u32::try_from(config.get_hosts().len().max(1)).unwrap_or(1);
+        let connected = tokio::time::timeout(limit, config.connect(tls));
+        let (client, connection) = connected.await.map_err(|_| silent(limit))?.map_err(connecting)?;
         #[expect(clippy::disallowed_methods, reason = "the task ends when its snapshot is dropped")]
         let line = tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -43,14 +62,12 @@ impl Snapshot {
         });
         let this = Self { client, line };
         // Of the other system's processors it takes one.
-        this.client
-            .batch_execute(
+        let begun = this.client.batch_execute(
                 "set lock_timeout = '2s'; set max_parallel_workers_per_gather = 0; set search_path = ''; set standard_conforming_strings = on; \
                  set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set bytea_output = 'hex'; \
                  set extra_float_digits = 1; begin isolation level repeatable read read only",
-            )
-            .await
-            .map_err(failure)?;
+            );
+        tokio::time::timeout(limit, begun).await.map_err(|_| silent(limit))?.map_err(failure)?;
         Ok(this)
     }
 

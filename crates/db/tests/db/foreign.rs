@@ -58,6 +58,17 @@ both_engines!(a_look_sees_one_state_as_texts_and_never_writes, async |database: 
 });
 
 #[tokio::test]
+async fn a_server_that_accepts_and_says_nothing_is_not_waited_for() {
+    // The system takes connections for a listener that never does.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let silent = Foreign::open(&format!("postgres://erp@127.0.0.1:{port}/erp?connect_timeout=1")).await;
+    let Err(error) = silent else { panic!("nobody let us in") };
+    assert!(matches!(error, Error::Unavailable(_)), "{error}");
+    assert!(error.to_string().contains("did not let us in within 1 seconds: see whether"), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent.sqlite");

@@ -3,11 +3,12 @@
 use super::{Rescue, removal, report::Step};
 use crate::config::Configuration;
 use crate::installation;
-use charter_db::foreign::Foreign;
+use charter_db::foreign::{Foreign, ForeignTable};
 use charter_db::{Database, Error, Options};
 use serde_json::json;
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What SQLite keeps beside a file. They go first: a file without its log would have lost what was written last.
@@ -28,13 +29,60 @@ pub fn path_of(address: &str) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// Whether the file holds the table in which Charter's migrations are noted. It is looked at as another program's is: opening it as
-/// Charter does would change it.
-async fn is_signed(path: &Path) -> Result<bool, Error> {
+/// What the tables of a file say of it.
+enum Tables {
+    /// Charter's migrations are noted there.
+    Charters,
+    /// They are another program's.
+    Others,
+    /// There are none.
+    None,
+}
+
+/// What the file holds. It is looked at as another program's is: opening it as Charter does would change it.
+async fn tables(path: &Path) -> Result<Tables, Error> {
     let tables = Foreign::open(&format!("sqlite://{}", path.display())).await?.tables().await?;
-    Ok(tables.iter().any(|table| {
+    let is_signature = |table: &ForeignTable| {
         table.name == SIGNATURE.0 && table.columns.iter().map(|column| column.name.as_str()).eq(SIGNATURE.1)
-    }))
+    };
+    Ok(match tables.iter().any(is_signature) {
+        true => Tables::Charters,
+        false if tables.is_empty() => Tables::None,
+        false => Tables::Others,
+    })
+}
+
+/// Whether two names lead to one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let found = |path: &Path| fs::metadata(path).map(|it| (it.dev(), it.ino()));
+    one == other || matches!((found(one), found(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Why the file that the configuration names is not Charter's, though it lies at its place. Asked before anybody opens it as Charter's: that
+/// alone would change it. `others` are the addresses of the other system's database.
+pub async fn stranger(configuration: &Configuration, others: &[&str], is_alone: bool) -> Option<String> {
+    let path = path(configuration);
+    if configuration.database.starts_with("postgres") || !path.exists() {
+        return None;
+    }
+    let sqlite = others.iter().filter(|address| address.starts_with("sqlite:"));
+    if sqlite.map(|address| path_of(address)).any(|other| is_same(&path, &other)) {
+        return Some(format!(
+            "{} is the other system's own file, by a link or another name, and stays: look where Charter's own file is, and put it \
+             back or remove the link",
+            path.display()
+        ));
+    }
+    // Beside a service it would be waited for, and nobody else opens it either.
+    let is_others = is_alone && matches!(tables(&path).await, Ok(Tables::Others));
+    is_others.then(|| unsigned(&path))
+}
+
+fn unsigned(path: &Path) -> String {
+    format!(
+        "without the table charter_migrations nothing says that {} is Charter's: look whose it is, and put Charter's own back",
+        path.display()
+    )
 }
 
 /// Tells that Charter itself has the file open.
@@ -93,6 +141,9 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
     if let Some(elsewhere) = removal::elsewhere(rescue) {
         return step.fail(format!("nothing is moved: {elsewhere}"));
     }
+    if let Some(why) = rescue.stranger.as_ref().or(rescue.another.as_ref()) {
+        return step.fail(format!("nothing is moved: {why}"));
+    }
     let path = path(rescue.configuration);
     if !path.exists() {
         match earlier(&path).last() {
@@ -102,23 +153,20 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
         return;
     }
     let options = installation::options(rescue.configuration);
-    // A record that came this far names the file, whatever has become of it.
-    if rescue.record.is_none() {
-        match is_signed(&path).await {
-            Ok(true) => {}
-            Ok(false) => {
-                return step.fail(format!(
-                    "nothing is moved: without the table charter_migrations nothing says that {} is Charter's",
-                    path.display()
-                ));
-            }
-            Err(Error::Busy(_)) => return step.fail(is_held(&path, &options)),
-            Err(error) => {
-                return step.fail(format!(
-                    "nothing is moved: {} cannot be read ({error}), and no record says that it is Charter's",
-                    path.display()
-                ));
-            }
+    match tables(&path).await {
+        Ok(Tables::Charters) => {}
+        // A record that came this far names the file, whatever has become of it; another program's tables are not what becomes of it.
+        Ok(Tables::None) if rescue.record.is_some() => {}
+        Ok(Tables::None | Tables::Others) => {
+            return step.fail(format!("nothing is moved: {}", unsigned(&path)));
+        }
+        Err(Error::Busy(_)) => return step.fail(is_held(&path, &options)),
+        Err(_) if rescue.record.is_some() => {}
+        Err(error) => {
+            return step.fail(format!(
+                "nothing is moved: {} cannot be read ({error}), and no record says that it is Charter's",
+                path.display()
+            ));
         }
     }
     let target = target(&path, &rescue.stamp);

@@ -14,6 +14,9 @@ async fn own(rescue: &Rescue<'_>, step: &mut Step) {
     let configuration = rescue.configuration;
     let place = text::without_password(&configuration.database);
     let path = aside::path(configuration);
+    if let Some(why) = &rescue.stranger {
+        return step.fail(format!("Charter's database: {why}"));
+    }
     if !rescue.is_postgres() && !path.exists() {
         match aside::earlier(&path).last() {
             Some(earlier) => step.tell(format!(

@@ -87,6 +87,10 @@ struct Rescue<'a> {
     stamp: String,
     /// Keeps every other command and service out of the data folder.
     lock: Option<Lock>,
+    /// Why the SQLite file at the place of Charter's is somebody else's.
+    stranger: Option<String>,
+    /// Why the record says nothing about the installation that stands in the database.
+    another: Option<String>,
 }
 
 impl Rescue<'_> {
@@ -113,13 +117,13 @@ impl Rescue<'_> {
     }
 }
 
-/// Whether another installation than that of a record is there for certain.
-async fn stands_anew(configuration: &Configuration, record: &Record) -> bool {
+/// Which installation stands in the database, by the id of its platform organization, where that can be read.
+async fn standing(configuration: &Configuration) -> Option<String> {
     if !configuration.database.starts_with("postgres") && !aside::path(configuration).exists() {
-        return false;
+        return None;
     }
-    let Ok(platform) = PLATFORM.parse::<Key>() else { return false };
-    let Ok(database) = Database::open(&installation::options(configuration)).await else { return false };
+    let platform: Key = PLATFORM.parse().ok()?;
+    let database = Database::open(&installation::options(configuration)).await.ok()?;
     let found = match charter_store::migration::is_begun(&database).await {
         Ok(true) => {
             let read = database.read::<_, Option<OrganizationId>, Error>(
@@ -133,7 +137,21 @@ async fn stands_anew(configuration: &Configuration, record: &Record) -> bool {
         _ => None,
     };
     let _closed = database.close().await;
-    found.is_some_and(|id| record.installation.as_ref() != Some(&id.to_string()))
+    found.map(|id| id.to_string())
+}
+
+/// Why a record says nothing about the installation that stands there.
+fn of_another(record: &Record, standing: &str, configuration: &Configuration) -> Option<String> {
+    // One of an earlier version tells none.
+    let recorded = record.installation.as_deref().filter(|id| *id != standing)?;
+    let path = record::folder(&configuration.data).join(format!("run-{:06}.json", record.run));
+    Some(format!(
+        "the record of run {} is of another installation ({recorded}) than the one that stands in the database ({standing}). If that one is \
+         to go, move {} away: rescue then goes by what the database itself says, and asks for `{PLATFORM}`; if it is not, name the \
+         database of the record with --database",
+        record.run,
+        path.display()
+    ))
 }
 
 /// A stamp that no file of a rescue has yet.
@@ -244,8 +262,23 @@ fn mark_rescued(rescue: &Rescue<'_>) {
 pub async fn run(invocation: &Invocation<'_>) -> Result {
     let configuration = &invocation.loaded.configuration;
     let matches = invocation.matches;
-    let (record, told) = match Record::newest(&configuration.data) {
-        Ok(Some(record)) if record.state == RESCUED && stands_anew(configuration, &record).await => (
+    let folder = Folder::at(&configuration.data);
+    let lock = if folder.path().exists() { folder.try_lock()? } else { None };
+    let newest = Record::newest(&configuration.data);
+    let recorded = newest.as_ref().ok().and_then(Option::as_ref);
+    let from = address(matches, recorded);
+    let others = [from.as_deref().ok(), recorded.map(|record| record.from.as_str())];
+    let others: Vec<&str> = others.into_iter().flatten().collect();
+    let is_alone = lock.is_some() || !folder.path().exists();
+    let stranger = aside::stranger(configuration, &others, is_alone).await;
+    let standing =
+        if recorded.is_some() && stranger.is_none() { standing(configuration).await } else { None };
+    let is_gone = |record: &Record| {
+        record.state == RESCUED
+            && standing.as_ref().is_some_and(|id| record.installation.as_ref() != Some(id))
+    };
+    let (record, told) = match newest {
+        Ok(Some(record)) if is_gone(&record) => (
             None,
             Some(format!(
                 "the record of run {} is of an installation that a rescue took away, and no adoption has a record since",
@@ -261,7 +294,10 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     if let Some(told) = told {
         output::complain(&told);
     }
-    let folder = Folder::at(&configuration.data);
+    let another = match (&record, &standing) {
+        (Some(record), Some(standing)) => of_another(record, standing, configuration),
+        _ => None,
+    };
     let now = installation::now();
     let mut rescue = Rescue {
         configuration,
@@ -271,7 +307,9 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         is_dry_run: true,
         now,
         stamp: free_stamp(configuration, now),
-        lock: if folder.path().exists() { folder.try_lock()? } else { None },
+        lock,
+        stranger,
+        another,
     };
     let is_dry_run = matches.get_flag(DRY_RUN);
     if !is_dry_run {

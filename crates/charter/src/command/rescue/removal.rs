@@ -3,15 +3,25 @@
 use super::{Rescue, aside, report::Step};
 use crate::command::adopt::record::{self, Record};
 use crate::config::text;
-use crate::folder::{make_folder, write_private};
+use crate::folder::{create_private, make_folder};
 use crate::installation;
-use charter_db::{Database, Error};
+use charter_db::{Conn, Database, Error, Scope, Statement};
+use charter_kernel::Timestamp;
+use charter_store::node::{self, Node};
 use charter_store::{migration, rescue as tables};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often tables are asked for that somebody else holds.
 const ATTEMPTS: u32 = 8;
+/// Where services say that they run.
+const NODES: &str = "nodes";
+/// One that was seen within this time may still be at work: several of its beats, and clocks that are apart.
+const LATELY_SECONDS: i64 = 300;
 /// How long the others go first.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -90,21 +100,71 @@ async fn keep(rescue: &Rescue<'_>, database: &Database, standing: &[String], ste
             step.tell(format!("{name} is not there, and so is not kept"));
             continue;
         }
-        let (mut text, mut rows) = (String::new(), 0_u64);
-        let read = tables::for_each(database, statement, |row| {
-            text.push_str(row);
-            text.push('\n');
-            rows += 1;
-            Ok(())
-        });
         let path = folder.join(format!("{name}.jsonl"));
-        let kept = match read.await {
-            Ok(()) => write_private(&path, &text),
-            Err(error) => Err(error.to_string()),
-        };
-        match kept {
-            Ok(()) => step.tell(format!("{rows} rows of {name} are kept in {}", path.display())),
-            Err(wrong) => step.tell(format!("{name} could not be kept: {wrong}")),
+        let (rows, outcome) = keep_one(database, statement, &path).await;
+        let place = path.display();
+        match outcome {
+            Ok(()) => step.tell(format!("{rows} rows of {name} are kept in {place}")),
+            Err(wrong) if rows == 0 => step.tell(format!("{name} could not be kept: {wrong}")),
+            Err(wrong) => {
+                step.tell(format!("{name} could not be kept as a whole: {rows} rows are in {place}; {wrong}"))
+            }
+        }
+    }
+    if let Err(error) = File::open(&folder).and_then(|folder| folder.sync_all()) {
+        step.tell(format!("{} may not know its files yet after a power cut: {error}", folder.display()));
+    }
+}
+
+/// Writes the rows of a table down as they come, and tells how many there are in the file.
+async fn keep_one(database: &Database, statement: &Statement, path: &Path) -> (u64, Result<(), String>) {
+    let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut file = match create_private(path) {
+        Ok(file) => BufWriter::new(file),
+        Err(wrong) => return (0, Err(wrong)),
+    };
+    let mut rows = 0_u64;
+    let read = tables::for_each(database, statement, |row| {
+        let written = file.write_all(row.as_bytes()).and_then(|()| file.write_all(b"\n"));
+        written.map_err(|error| Error::Other(Arc::new(error)))?;
+        rows += 1;
+        Ok(())
+    });
+    let read = read.await.map_err(|error| error.to_string());
+    let written = file.into_inner().map_err(|error| wrong(error.into_error()));
+    let written = written.and_then(|file| file.sync_all().map_err(wrong));
+    if rows == 0 && read.is_err() {
+        let _nothing_in_it = std::fs::remove_file(path);
+    }
+    (rows, read.and(written))
+}
+
+/// Names the services that were alive lately, on this machine or another: their tables go under them.
+async fn tell_services(database: &Database, standing: &[String], now: Timestamp, step: &mut Step) {
+    if !standing.iter().any(|table| table == NODES) {
+        return;
+    }
+    let since = now.plus_seconds(-LATELY_SECONDS);
+    let seen = database.read::<_, Vec<Node>, Error>(Scope::Installation, move |conn: &mut Conn| {
+        Box::pin(async move { node::seen_since(conn, since).await })
+    });
+    match seen.await {
+        Ok(nodes) => {
+            let live: Vec<Value> = nodes
+                .iter()
+                .map(|node| json!({ "node": format!("{:032x}", node.id), "seen_at": node.seen_at.to_string() }))
+                .collect();
+            step.note("live", json!(live));
+            for node in nodes {
+                step.tell(format!(
+                    "a service or a run was at work on these tables lately, maybe on another machine: node {:032x}, version {}, begun at {}, \
+                     seen last at {}. If it still is, stop it: it answers nothing without them, and makes them again when it is started anew",
+                    node.id, node.version, node.started_at, node.seen_at
+                ));
+            }
+        }
+        Err(error) => {
+            step.tell(format!("whether a service is at work on these tables cannot be read: {error}"))
         }
     }
 }
@@ -114,7 +174,8 @@ async fn drop_all(database: &Database, names: &[String]) -> Result<(), Error> {
     let mut attempt = 1;
     loop {
         match tables::drop_tables(database, names).await {
-            Err(Error::Busy(_)) if attempt < ATTEMPTS => {
+            // Whoever takes tables in another order than we do may bring the server to end either of us.
+            Err(Error::Busy(_) | Error::Aborted(_)) if attempt < ATTEMPTS => {
                 tokio::time::sleep(PAUSE).await;
                 attempt += 1;
             }
@@ -150,11 +211,16 @@ async fn on_postgres(rescue: &Rescue<'_>, database: &Database, step: &mut Step) 
         step.fail(format!("nothing is dropped: {elsewhere}"));
         return Ok(());
     }
+    if let Some(another) = &rescue.another {
+        step.fail(format!("nothing is dropped: {another}"));
+        return Ok(());
+    }
     let is_signed = tables::is_signed(database).await?;
     // A record says of a schema of Charter's own whose it is. Elsewhere, and without one, the table of migrations has to.
     let is_charters = is_signed || (own_schema(rescue).is_some() && recorded(rescue).is_some());
     let List { names, origin } = list(rescue, database, is_signed).await?;
     let standing = tables::standing(database).await?;
+    tell_services(database, &standing, rescue.now, step).await;
     let (there, gone): (Vec<String>, Vec<String>) =
         names.into_iter().partition(|name| standing.contains(name));
     if there.is_empty() {

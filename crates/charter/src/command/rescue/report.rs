@@ -141,6 +141,9 @@ fn document(rescue: &Rescue<'_>, done: &[Step]) -> Value {
 
 /// Appends to the trail of the platform organization, if all of it still stands.
 async fn to_the_trail(rescue: &Rescue<'_>, document: &Value) -> Result<(), String> {
+    if rescue.stranger.is_some() {
+        return Err("the file at its place is not Charter's".to_owned());
+    }
     if !rescue.is_postgres() && !super::aside::path(rescue.configuration).exists() {
         return Err("its file is not there any more".to_owned());
     }

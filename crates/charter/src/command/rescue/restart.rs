@@ -4,10 +4,12 @@ use super::{Rescue, report::Step};
 use crate::command::adopt::record;
 use crate::folder::make_folder;
 use clap::{Arg, value_parser};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::{Command, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const RESTART: &str = "restart";
@@ -35,6 +37,12 @@ pub fn arguments() -> [Arg; 3] {
     ]
 }
 
+/// Ends the command and what it began.
+fn stop(child: &mut Child) -> std::io::Result<()> {
+    kill_process_group(Pid::from_child(child), Signal::KILL)?;
+    child.wait().map(drop)
+}
+
 /// Runs the command; what it says goes into a file, so that a program it leaves behind holds nothing of ours.
 async fn command(rescue: &Rescue<'_>, text: &str) -> Result<String, String> {
     let folder = record::folder(&rescue.configuration.data);
@@ -49,6 +57,8 @@ async fn command(rescue: &Rescue<'_>, text: &str) -> Result<String, String> {
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(also)
+        // A group of its own, so that what it began ends with it.
+        .process_group(0)
         .spawn()
         .map_err(|error| format!("sh cannot be run: {error}"))?;
     let seconds = rescue.matches.get_one::<u64>(PATIENCE).copied().unwrap_or_default();
@@ -71,8 +81,10 @@ async fn command(rescue: &Rescue<'_>, text: &str) -> Result<String, String> {
         Ok(Ok(None)) => Err(format!("`{text}` did not end")),
         Ok(Err(error)) => Err(format!("`{text}` cannot be waited for: {error}")),
         Err(_) => {
-            let stopped = child.kill().and_then(|()| child.wait());
-            let stopped = if stopped.is_ok() { "was stopped" } else { "could not be stopped" };
+            let stopped = match stop(&mut child) {
+                Ok(()) => "was stopped with what it began".to_owned(),
+                Err(error) => format!("could not be stopped ({error}): look for process {}", child.id()),
+            };
             Err(format!("`{text}` did not end in {seconds} seconds and {stopped}{}", said()))
         }
     }
