@@ -68,15 +68,13 @@ impl Watch {
         let file = legacy_secret::read(&text)?;
         let shown = path.display();
         let taken =
-            legacy_caller::take(app, &file, configuration.legacy_until, configuration.legacy_accept_weak)
-                .await
-                .map_err(|problem| {
-                    let told = Failure::from(problem).to_string();
-                    Failure::new(format!(
-                        "{shown}: {}",
-                        told.replace("--legacy-env PATH", &format!("--legacy-env {shown}"))
-                    ))
-                })?;
+            legacy_caller::take(app, &file, &configuration.legacy_terms).await.map_err(|problem| {
+                let told = Failure::from(problem).to_string();
+                Failure::new(format!(
+                    "{shown}: {}",
+                    told.replace("--legacy-env PATH", &format!("--legacy-env {shown}"))
+                ))
+            })?;
         self.seen = at;
         for (number, weakness) in &taken.left_out {
             tracing::warn!(

@@ -43,6 +43,9 @@ statements! {
          on a.source_key = $2 and a.legacy_id = e.value",
         "select a.organization_id, a.legacy_id, a.run_no from jsonb_array_elements_text($1) e(v) join adopted_organizations a \
          on a.source_key = $2 and a.legacy_id = e.v";
+    /// While a run is under way, nobody is anybody by it.
+    STANDING_USER = "select a.principal_id from adopted_users a join adoption_runs r on r.run_no = a.run_no \
+                     where a.source_key = $1 and a.legacy_id = $2 and r.opened_at is not null and r.state <> 'undone'";
     LINKED_USERS =
         "select a.principal_id, a.legacy_id from json_each($1) e cross join adopted_users a on a.source_key = $2 and a.legacy_id = e.value",
         "select a.principal_id, a.legacy_id from jsonb_array_elements_text($1) e(v) join adopted_users a \
@@ -136,6 +139,11 @@ pub async fn linked_users(
         Ok((row::text(row, 1)?, PrincipalId(row.get_id(0)?)))
     })
     .await
+}
+
+/// The account that a user there has by a run that stands.
+pub async fn standing_user(conn: &mut Conn, source: &Key, legacy_id: &str) -> Result<Option<PrincipalId>> {
+    row::opt(conn, &STANDING_USER, params![source, legacy_id], |row| Ok(PrincipalId(row.get_id(0)?))).await
 }
 
 /// Links organizations; gives how many links are new or become this run's.

@@ -6,7 +6,7 @@
 use super::authenticate::Stop;
 use super::begin::{self, Opening, SignIn, issue};
 use super::legacy_secret::{LegacyFile, Weakness};
-use super::legacy_token::{GRACE_SECONDS, Held, LegacySecretState, LegacyTokens};
+use super::legacy_token::{GRACE_SECONDS, Held, LegacyClaims, LegacyIds, LegacySecretState, LegacyTokens};
 use super::membership;
 use super::own_session::principal_of;
 use super::sign_in::begin_from_legacy;
@@ -51,6 +51,17 @@ async fn kept(app: &App) -> Result<Option<Kept>, Problem> {
     text.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()
 }
 
+/// How the operator takes tokens of the former system.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Until when, where that is sooner than the end of the grace.
+    pub until: Option<Timestamp>,
+    /// Those of secrets that can be guessed too, for a day.
+    pub accepts_weak: bool,
+    /// Users are named by their ids there.
+    pub ids: Option<LegacyIds>,
+}
+
 /// What became of the secrets of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
@@ -63,14 +74,9 @@ pub struct Taken {
 /// Takes tokens signed with the secrets of a file from now on, in the place of those before; once at start, and again when the file changed.
 /// A weak secret verifies nothing, unless the operator accepts such, and then counts for a day: the one that signs now is refused with the
 /// whole file, those of the history are left out. Of a file that is refused for that nothing new is taken, and what left it has ended.
-pub async fn take(
-    app: &App,
-    file: &LegacyFile,
-    until: Option<Timestamp>,
-    accepts_weak: bool,
-) -> Result<Taken, Problem> {
+pub async fn take(app: &App, file: &LegacyFile, terms: &Terms) -> Result<Taken, Problem> {
     let (mut file, mut taken) = (file.clone(), Taken::default());
-    if !accepts_weak {
+    if !terms.accepts_weak {
         if let Some(weakness) = file.current.weakness() {
             end_those_not_in(app, &file).await?;
             return Err(Problem::invalid(
@@ -114,7 +120,8 @@ pub async fn take(
         identity.legacy.store(None);
         return Ok(taken);
     }
-    let tokens = LegacyTokens::new(&file, &identity.pepper, found.since, until);
+    let tokens =
+        LegacyTokens::new(&file, &identity.pepper, found.since, terms.until).naming_by(terms.ids.clone());
     let tokens = tokens.counting_on(identity.legacy.load().as_deref());
     let rows = reading_all!(app.database(), |conn| store::legacy_secret::list(conn))?;
     tokens.end(|id| rows.iter().any(|row| row.id == id && row.ended_at.is_some()));
@@ -382,17 +389,30 @@ pub(super) async fn learn(app: &App) -> Result<(), Problem> {
 }
 
 /// The user a token of the former system names, and the instant until which their tokens have ended. Two names of two users name nobody.
-async fn user(app: &App, names: &[String]) -> Result<Option<(Principal, Option<Timestamp>)>, Problem> {
-    let logins: Vec<String> = names.iter().map(|name| text::fold_login(name)).collect();
+async fn user(app: &App, claims: &LegacyClaims) -> Result<Option<(Principal, Option<Timestamp>)>, Problem> {
+    let logins: Vec<String> = claims.names.iter().map(|name| text::fold_login(name)).collect();
+    let id = claims.id.clone();
     reading_all!(app.database(), |conn| async move {
-        let mut found: Option<Principal> = None;
+        let mut named: Option<Principal> = None;
         for login in &logins {
             let Some(principal) = store::principal::by_login(conn, login).await? else { continue };
-            if found.as_ref().is_some_and(|other| other.id != principal.id) {
+            if named.as_ref().is_some_and(|other| other.id != principal.id) {
                 return Ok(None);
             }
-            found = Some(principal);
+            named = Some(principal);
         }
+        let found = match &id {
+            None => named,
+            Some((source, id)) => {
+                let linked = store::adoption_link::standing_user(conn, source, id).await?;
+                // An id that the other system gave out anew comes with another login.
+                match linked {
+                    Some(linked) if !logins.is_empty() => named.filter(|it| it.id == linked),
+                    Some(linked) => store::principal::by_id(conn, linked).await?,
+                    None => None,
+                }
+            }
+        };
         let Some(found) = found.filter(|principal| principal.kind == PrincipalKind::User) else {
             return Ok(None);
         };
@@ -421,7 +441,7 @@ pub(super) async fn caller(
     let Some(tokens) = identity.legacy.load_full() else { return Err(TokenFault::Algorithm.into()) };
     let claims = tokens.verify(bearer, now)?;
     identity.require_fresh(app, now)?;
-    let (principal, ended) = user(app, &claims.names).await?.ok_or(TokenFault::Principal)?;
+    let (principal, ended) = user(app, &claims).await?.ok_or(TokenFault::Principal)?;
     if is_over(claims.issued_at, ended)
         || identity.floors.load().refuse_at(claims.issued_at, None, principal.id)
     {

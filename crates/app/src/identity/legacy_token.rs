@@ -2,7 +2,8 @@
 //!
 //! A path of its own beside `token.rs`: the secrets are `LegacySecret`s, which cannot sign and never meet a public key, so no token can
 //! make one verifier take the other's key. What such a token says about roles or permissions is ignored: it names a user, and the user
-//! may do what the engine says. Everything ends at an instant: 270 days after the installation first took such tokens, sooner when the
+//! may do what the engine says. Where the operator says which claim is the user's id there, it is looked for among those who were adopted
+//! from that system, and the other names only have to agree. Everything ends at an instant: 270 days after the installation first took such tokens, sooner when the
 //! operator says so, and a day for secrets that can be guessed.
 
 use super::LEEWAY_SECONDS;
@@ -12,7 +13,7 @@ use super::token::{TOKEN_MAX, TokenFault, has_no_name_twice};
 use crate::audit;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use charter_kernel::Timestamp;
+use charter_kernel::{Key, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -44,7 +45,17 @@ struct Known {
 pub struct LegacyTokens {
     known: Vec<Known>,
     pepper: Pepper,
+    ids: Option<LegacyIds>,
     written_at: AtomicI64,
+}
+
+/// Tokens name users by their ids in a system that was adopted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegacyIds {
+    /// The claim that is the id.
+    pub claim: String,
+    /// The name under which that system was adopted.
+    pub source: Key,
 }
 
 impl fmt::Debug for LegacyTokens {
@@ -100,6 +111,8 @@ impl Held {
 /// The user a token names: every claim that could.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegacyClaims {
+    /// Their id in a system that was adopted, where tokens have one: it alone says who they are.
+    pub id: Option<(Key, String)>,
     /// Possible logins, the clearest first.
     pub names: Vec<String>,
     /// When the token ends.
@@ -114,7 +127,12 @@ impl LegacyTokens {
         let grace = since.plus_seconds(GRACE_SECONDS);
         let at_most = until.map_or(grace, |until| until.min(grace));
         let known = file.secrets().map(|secret| Known::of(secret, since, at_most)).collect();
-        Self { known, pepper: pepper.clone(), written_at: AtomicI64::new(since.micros()) }
+        Self { known, pepper: pepper.clone(), ids: None, written_at: AtomicI64::new(since.micros()) }
+    }
+
+    /// The same, with users named by their ids in a system that was adopted.
+    pub fn naming_by(self, ids: Option<LegacyIds>) -> Self {
+        Self { ids, ..self }
     }
 
     /// The same, counting on where those before them stopped.
@@ -135,6 +153,7 @@ impl LegacyTokens {
         Self {
             known: self.known.iter().filter(stays).map(Known::again).collect(),
             pepper: self.pepper.clone(),
+            ids: self.ids.clone(),
             written_at: AtomicI64::new(self.written_at.load(Ordering::Acquire)),
         }
     }
@@ -213,7 +232,7 @@ impl LegacyTokens {
         if known.until <= now {
             return Err(TokenFault::KeyState);
         }
-        let claims = judge(&claims, now)?;
+        let claims = judge(&claims, self.ids.as_ref(), now)?;
         known.last_at.fetch_max(now.micros(), Ordering::AcqRel);
         known.accepted.fetch_add(1, Ordering::AcqRel);
         Ok(claims)
@@ -289,7 +308,21 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, Token
     }
 }
 
-fn judge(claims: &Map<String, Value>, now: Timestamp) -> Result<LegacyClaims, TokenFault> {
+/// The id a claim is: a text or a whole number.
+fn id_of(claims: &Map<String, Value>, claim: &str) -> Result<String, TokenFault> {
+    let id = match claims.get(claim) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
+        _ => return Err(TokenFault::Claims),
+    };
+    if id.is_empty() { Err(TokenFault::Claims) } else { Ok(id) }
+}
+
+fn judge(
+    claims: &Map<String, Value>,
+    ids: Option<&LegacyIds>,
+    now: Timestamp,
+) -> Result<LegacyClaims, TokenFault> {
     let exp = seconds(claims, "exp")?.ok_or(TokenFault::Claims)?;
     let (iat, nbf) = (seconds(claims, "iat")?, seconds(claims, "nbf")?);
     let latest = now.seconds() + LEEWAY_SECONDS;
@@ -311,8 +344,9 @@ fn judge(claims: &Map<String, Value>, now: Timestamp) -> Result<LegacyClaims, To
             return Err(TokenFault::Type);
         }
     }
+    let id = ids.map(|ids| Ok((ids.source.clone(), id_of(claims, &ids.claim)?))).transpose()?;
     let mut names: Vec<String> = Vec::new();
-    for name in NAMES {
+    for name in NAMES.into_iter().filter(|name| ids.is_none_or(|ids| ids.claim != *name)) {
         if let Some(text) =
             claims.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
             && !names.iter().any(|known| known == text)
@@ -320,10 +354,10 @@ fn judge(claims: &Map<String, Value>, now: Timestamp) -> Result<LegacyClaims, To
             names.push(text.to_owned());
         }
     }
-    if names.is_empty() {
+    if names.is_empty() && id.is_none() {
         return Err(TokenFault::Claims);
     }
-    Ok(LegacyClaims { names, expires_at: Timestamp::from_seconds(exp), issued_at: iat })
+    Ok(LegacyClaims { id, names, expires_at: Timestamp::from_seconds(exp), issued_at: iat })
 }
 
 #[cfg(test)]
@@ -380,6 +414,28 @@ mod tests {
         let both = json!({ "email": "ann@toys.example", "sub": "ann", "exp": NOW + 60 });
         assert_eq!(tokens.verify(&token(NEW, &both), at(NOW)).unwrap().names, ["ann@toys.example", "ann"]);
         assert!(is_for_legacy(&token(NEW, &claims())) && !is_for_legacy("a.b.c"));
+    }
+
+    #[test]
+    fn ids_are_texts_or_whole_numbers_of_the_claim_that_is_named() {
+        let ids = LegacyIds { claim: "sub".to_owned(), source: "erp".parse().unwrap() };
+        let tokens = tokens().naming_by(Some(ids));
+        let found = |sub: Value| {
+            let claims = json!({ "sub": sub, "username": "ann", "exp": NOW + 60 });
+            tokens.verify(&token(NEW, &claims), at(NOW))
+        };
+        for sub in [json!("17"), json!(17)] {
+            let claims = found(sub).unwrap();
+            assert_eq!(claims.id.unwrap().1, "17");
+            assert_eq!(claims.names, ["ann"]);
+        }
+        for sub in [json!(""), json!(17.0), json!(true), json!(null), json!(["17"])] {
+            assert_eq!(found(sub.clone()).unwrap_err(), TokenFault::Claims, "{sub}");
+        }
+        let without = json!({ "username": "ann", "exp": NOW + 60 });
+        assert_eq!(tokens.verify(&token(NEW, &without), at(NOW)).unwrap_err(), TokenFault::Claims);
+        let alone = json!({ "sub": 17, "exp": NOW + 60 });
+        assert!(tokens.verify(&token(NEW, &alone), at(NOW)).unwrap().names.is_empty());
     }
 
     /// Attacks 1, 3, 4, 7 and 19, against this verifier.

@@ -103,7 +103,8 @@ async fn take(
     until: Option<Timestamp>,
     weak: bool,
 ) -> Result<legacy_caller::Taken, charter_kernel::Problem> {
-    legacy_caller::take(app, &legacy_secret::read(text).unwrap(), until, weak).await
+    let terms = legacy_caller::Terms { until, accepts_weak: weak, ids: None };
+    legacy_caller::take(app, &legacy_secret::read(text).unwrap(), &terms).await
 }
 
 async fn is_refused(node: &Node, token: &str) {

@@ -43,7 +43,7 @@ pub async fn rotate(invocation: &Invocation<'_>, path: &Path) -> Result {
     let leave = file.secrets().count() - kept;
     let copy = copy_of(&path, now);
     let shown = path.display();
-    let weak = weak(&file, invocation.loaded.configuration.legacy_accept_weak);
+    let weak = weak(&file, invocation.loaded.configuration.legacy_terms.accepts_weak);
     if invocation.matches.get_flag(DRY_RUN) {
         let due =
             due_at.map_or_else(|| "unknown: there is no KEY_LAST_ROTATED".to_owned(), |at| at.to_string());

@@ -12,11 +12,11 @@ use charter_testkit::database::TestDatabase;
 use http::Method;
 use serde_json::{Value, json};
 
-const SECRET: &str = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752";
+pub const SECRET: &str = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752";
 const EXCHANGE: &str = "/api/v1/auth/exchange";
 const END: &str = "/api/v1/organizations/toys/members/ann@toys.example/sessions";
 
-fn signed(claims: &Value) -> String {
+pub fn signed(claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let text = format!("{}.{}", part(&json!({"alg": "HS256", "typ": "JWT"})), part(claims));
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
@@ -28,7 +28,7 @@ impl Story {
     async fn after_a_former_system(database: TestDatabase) -> Self {
         let story = Self::with_password(database).await;
         let file = legacy_secret::read(&format!("SECRET_KEY={SECRET}")).unwrap();
-        legacy_caller::take(&story.app, &file, None, false).await.unwrap();
+        legacy_caller::take(&story.app, &file, &legacy_caller::Terms::default()).await.unwrap();
         // The password that was just set ends what was issued until now, by clocks that may be a minute apart.
         story.pass(61);
         story.letters().await;
@@ -41,7 +41,7 @@ impl Story {
         signed(&json!({"sub": login, "iat": now, "exp": now + 7 * 86_400}))
     }
 
-    async fn takes(&self, token: &str) -> bool {
+    pub async fn takes(&self, token: &str) -> bool {
         match self.with_token(token, Method::GET, "/api/v1/me", None).await.status.as_u16() {
             200 => true,
             401 => false,

@@ -83,7 +83,7 @@ both_engines!(
     let get = async |token: &str, path: &str| story.with_token(token, Method::GET, path, None).await;
     get(LEGACY, "/api/v1/me").await.is_problem(401, "unauthenticated");
     let file = legacy_secret::read(&format!("SECRET_KEY={SECRET}")).unwrap();
-    legacy_caller::take(&story.app, &file, None, false).await.unwrap();
+    legacy_caller::take(&story.app, &file, &legacy_caller::Terms::default()).await.unwrap();
     let me = get(LEGACY, "/api/v1/me").await.is(200);
     assert_eq!((&me.body["login"], &me.body["amr"]), (&json!("ann@toys.example"), &json!(["legacy"])));
     get(LEGACY, "/api/v1/organizations/toys/members").await.is(200);
@@ -120,7 +120,7 @@ both_engines!(a_dry_run_tells_whom_a_rotation_reaches_and_writes_nothing, async 
     story.post(Who::Operator, "/api/v1/users/cat@toys.example/password", password).await.is(200);
     story.log_in("cat@toys.example", PASSWORD).await.is(200);
     let file = legacy_secret::read(&format!("SECRET_KEY={SECRET}")).unwrap();
-    legacy_caller::take(&story.app, &file, None, false).await.unwrap();
+    legacy_caller::take(&story.app, &file, &legacy_caller::Terms::default()).await.unwrap();
     story.with_token(LEGACY, Method::GET, "/api/v1/me", None).await.is(200);
     story.app.tick().await.unwrap();
     let rotate = "/api/v1/keys/rotate";
@@ -146,7 +146,7 @@ both_engines!(a_secret_that_nobody_seems_to_need_is_proposed_to_be_ended, async 
     let story = Story::company(database).await;
     let take = async |text: String| {
         let file = legacy_secret::read(&text).unwrap();
-        legacy_caller::take(&story.app, &file, None, false).await.unwrap();
+        legacy_caller::take(&story.app, &file, &legacy_caller::Terms::default()).await.unwrap();
     };
     let hints = async || story.get(PAT, "/api/v1/keys").await.is(200).body["hints"].clone();
     take(format!("SECRET_KEY={SECRET}")).await;

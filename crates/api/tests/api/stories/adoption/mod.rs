@@ -2,6 +2,7 @@
 
 mod faults;
 mod follow;
+mod former_ids;
 mod former_logins;
 mod kept_away;
 mod proof;
