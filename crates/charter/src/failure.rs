@@ -7,25 +7,42 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     text: String,
-    is_passing: bool,
+    passes: Passes,
+}
+
+/// Whether something may go better in a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passes {
+    /// Nothing says so.
+    No,
+    /// It may, if it went well before.
+    IfBefore,
+    /// It may.
+    Yes,
 }
 
 impl Failure {
     /// A failure of its text.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_passing: false }
+        Self { text: text.into(), passes: Passes::No }
     }
 
     /// The same, where it may go better in a moment.
     #[must_use]
     pub fn passing(self) -> Self {
-        Self { is_passing: true, ..self }
+        Self { passes: Passes::Yes, ..self }
+    }
+
+    /// The same, where it may go better in a moment if it went well before.
+    #[must_use]
+    pub fn passing_if_before(self) -> Self {
+        Self { passes: Passes::IfBefore, ..self }
     }
 
     /// Whether it may go better in a moment.
     #[must_use]
-    pub const fn is_passing(&self) -> bool {
-        self.is_passing
+    pub fn is_passing(&self, went_well_before: bool) -> bool {
+        self.passes == Passes::Yes || (self.passes == Passes::IfBefore && went_well_before)
     }
 }
 

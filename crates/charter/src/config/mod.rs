@@ -6,6 +6,7 @@ pub mod account;
 mod fault;
 mod file;
 mod layers;
+mod legacy;
 pub mod production;
 mod reading;
 pub mod report;
@@ -19,9 +20,10 @@ pub use secret::Secret;
 pub use shadow::{ShadowFrom, ShadowSettings};
 
 use charter_app::identity::key_schedule::KeyPolicy;
+use charter_app::identity::legacy_caller::Terms;
 use charter_app::shadow::BackLimits;
 use charter_courier::{KvAddress, Sender, Server};
-use charter_kernel::Timestamp;
+use charter_db::foreign::Share;
 use clap::ArgMatches;
 use http::HeaderName;
 use ipnet::IpNet;
@@ -91,10 +93,10 @@ pub struct Configuration {
     pub key_policy: KeyPolicy,
     /// File of the former system's secrets.
     pub legacy_env: Option<PathBuf>,
-    /// Until when its tokens are taken.
-    pub legacy_until: Option<Timestamp>,
-    /// Whether those of weak secrets are.
-    pub legacy_accept_weak: bool,
+    /// How its tokens are taken.
+    pub legacy_terms: Terms,
+    /// How much of the time readings of another system's database take.
+    pub read_share: Share,
     /// How the system is asked that organizations were taken over from.
     pub shadow: Option<ShadowSettings>,
     /// What takes an organization back by itself that was cut over from it.
@@ -197,7 +199,7 @@ fn load_from(flags: &ArgMatches, variables: &BTreeMap<OsString, OsString>) -> Lo
     if configuration.legacy_super_admin {
         warnings.push("legacy_super_admin is on: super administrators bypass every permission".to_owned());
     }
-    if configuration.legacy_accept_weak {
+    if configuration.legacy_terms.accepts_weak {
         warnings.push(
             "legacy_accept_weak is on: who guesses a secret of the former system signs in as anybody"
                 .to_owned(),

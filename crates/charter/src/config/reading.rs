@@ -5,6 +5,7 @@ use super::setting::{self, Kind};
 use super::{Configuration, Fault, Secret, default_database, default_url, text};
 use charter_app::identity::key_schedule::KeyPolicy;
 use charter_courier::{KvAddress, Sender, Server};
+use charter_db::foreign::Share;
 use http::HeaderName;
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -80,12 +81,8 @@ impl Reading<'_> {
                 .map(|found| PathBuf::from(found.text.trim())),
             key_policy: self.key_policy(),
             legacy_env: self.layers.set("legacy_env").map(|found| PathBuf::from(found.text.trim())),
-            legacy_until: self.read(
-                "legacy_until",
-                |text| text.trim().parse().ok(),
-                "an instant such as 2027-03-31T00:00:00Z",
-            ),
-            legacy_accept_weak: self.switch("legacy_accept_weak"),
+            legacy_terms: self.legacy_terms(),
+            read_share: Share::of(u32::try_from(self.number("read_share")).unwrap_or(1)),
             shadow: self.shadow(),
             shadow_back: self.shadow_back(),
             max_staleness: self.duration("max_staleness"),
@@ -202,7 +199,7 @@ impl Reading<'_> {
             .unwrap_or_default()
     }
 
-    fn switch(&mut self, key: &str) -> bool {
+    pub(super) fn switch(&mut self, key: &str) -> bool {
         let parse = |text: &str| match text.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Some(true),
             "false" | "0" | "no" | "off" => Some(false),

@@ -38,7 +38,13 @@ pub fn prepare(app: &App, configuration: &Configuration) -> Result<Refreshed> {
         ShadowFrom::Database { address, map } => {
             let address = address.reveal().to_owned();
             let world = app.world().clone();
-            let reader = Arc::new(Reader::new(address, map.clone(), source, settings.refresh, world));
+            let reader = Arc::new(Reader::new(
+                address,
+                map.clone(),
+                source,
+                (settings.refresh, configuration.read_share),
+                world,
+            ));
             app.shadow().ask_by(Box::new(reader::Rule(Arc::clone(&reader))));
             Ok(Refreshed(Some(reader)))
         }

@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use charter_adopt::mapping;
 use charter_app::shadow::{Answering, LegacyAnswer, LegacyQuestion, LegacyRule};
 use charter_app::{App, World};
+use charter_db::foreign::Share;
 use charter_kernel::Key;
 use charter_kernel::catalogue::Catalogue;
 use std::path::PathBuf;
@@ -25,14 +26,21 @@ pub struct Reader {
     map: Option<PathBuf>,
     source: Key,
     every: Duration,
+    share: Share,
     world: World,
     read: ArcSwapOption<Compiled>,
 }
 
 impl Reader {
     /// One that has read nothing yet.
-    pub fn new(address: String, map: Option<PathBuf>, source: Key, every: Duration, world: World) -> Self {
-        Self { address, map, source, every, world, read: ArcSwapOption::empty() }
+    pub fn new(
+        address: String,
+        map: Option<PathBuf>,
+        source: Key,
+        (every, share): (Duration, Share),
+        world: World,
+    ) -> Self {
+        Self { address, map, source, every, share, world, read: ArcSwapOption::empty() }
     }
 
     /// How often it is to read.
@@ -65,7 +73,7 @@ impl Reader {
                 Some(other_system::parsed(&path, &text)?)
             }
         };
-        let mut looking = Looking::open(&self.address, None, given.as_ref()).await?;
+        let mut looking = Looking::open(&self.address, self.share, None, given.as_ref()).await?;
         let heard = looking.hear(&mut |_, _| {}).await?;
         let (system, tables) = (looking.system, looking.tables.clone());
         drop(looking);

@@ -3,14 +3,19 @@
 //! The words in which the engines differ are in `words.rs`.
 
 mod postgres;
+mod share;
 mod sqlite;
 mod words;
+
+pub use share::Share;
+use share::Turns;
 
 use crate::{Engine, Error};
 
 /// One look at a database of another system. All that is read sees the same state of it.
 pub struct Foreign {
     inner: Inner,
+    share: Share,
 }
 
 enum Inner {
@@ -82,7 +87,13 @@ impl Foreign {
         } else {
             return Err(Error::Config("the address begins with neither sqlite: nor postgres://".to_owned()));
         };
-        Ok(Self { inner })
+        Ok(Self { inner, share: Share::WHOLE })
+    }
+
+    /// The same, taking no more than a share of the time when it reads rows.
+    #[must_use]
+    pub fn taking(self, share: Share) -> Self {
+        Self { share, ..self }
     }
 
     /// The engine beneath.
@@ -99,6 +110,14 @@ impl Foreign {
         match &mut self.inner {
             Inner::Sqlite(snapshot) => snapshot.tables(),
             Inner::Postgres(snapshot) => snapshot.tables().await,
+        }
+    }
+
+    /// Keeps nobody waiting from now on who writes to these tables: all that is read later is read of them alone.
+    pub async fn hold_no_longer(&mut self, tables: &[ForeignTable]) -> Result<(), Error> {
+        match &mut self.inner {
+            Inner::Sqlite(snapshot) => snapshot.hold_no_longer(tables),
+            Inner::Postgres(_) => Ok(()),
         }
     }
 
@@ -157,9 +176,10 @@ impl Foreign {
     /// Lends the rows of a statement one by one. On PostgreSQL its columns are texts; see [`Foreign::text_of`]. On SQLite this holds
     /// the thread until the last row: it belongs on one that may wait.
     pub async fn for_each(&mut self, text: &str, each: EachForeign<'_>) -> Result<(), Error> {
+        let turns = Turns::begin(self.share);
         match &mut self.inner {
-            Inner::Sqlite(snapshot) => snapshot.for_each(text, each),
-            Inner::Postgres(snapshot) => snapshot.for_each(text, each).await,
+            Inner::Sqlite(snapshot) => snapshot.for_each(text, turns, each),
+            Inner::Postgres(snapshot) => snapshot.for_each(text, turns, each).await,
         }
     }
 }

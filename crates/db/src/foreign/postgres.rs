@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::{TryStreamExt, pin_mut};
 use tokio::task::JoinHandle;
 
-use super::{EachForeign, ForeignColumn, ForeignTable};
+use super::share::Turns;
+use super::{EachForeign, ForeignColumn, ForeignTable, Share};
 use crate::{
     Error, Options,
     error::message,
@@ -82,7 +83,7 @@ impl Snapshot {
             }
             Ok(())
         };
-        self.for_each(&text, &mut each).await?;
+        self.for_each(&text, Turns::begin(Share::WHOLE), &mut each).await?;
         Ok(account)
     }
 
@@ -113,11 +114,16 @@ impl Snapshot {
             }
             Ok(())
         };
-        self.for_each(COLUMNS, &mut each).await?;
+        self.for_each(COLUMNS, Turns::begin(Share::WHOLE), &mut each).await?;
         Ok(tables)
     }
 
-    pub(super) async fn for_each(&self, text: &str, each: EachForeign<'_>) -> Result<(), Error> {
+    pub(super) async fn for_each(
+        &self,
+        text: &str,
+        mut turns: Turns,
+        each: EachForeign<'_>,
+    ) -> Result<(), Error> {
         let statement = self.client.prepare(text).await.map_err(failure)?;
         let none: [&str; 0] = [];
         let rows = self.client.query_raw(&statement, none).await.map_err(failure)?;
@@ -132,6 +138,11 @@ impl Snapshot {
                 cells.push(cell);
             }
             each(&cells)?;
+            // What is not taken off the line yet holds the server back.
+            if let Some(rest) = turns.rest() {
+                tokio::time::sleep(rest).await;
+                turns.go_on();
+            }
         }
         Ok(())
     }

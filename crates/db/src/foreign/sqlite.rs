@@ -4,13 +4,13 @@ use std::{path::Path, time::Duration};
 
 use rusqlite::{
     Connection, OpenFlags,
-    backup::{Backup, StepResult},
     config::DbConfig,
-    types::ValueRef,
+    types::{ToSqlOutput, ValueRef},
 };
 
+use super::share::Turns;
 use super::{EachForeign, ForeignColumn, ForeignTable};
-use crate::{Error, error::message, sqlite::plain};
+use crate::{Error, sqlite::plain};
 
 /// How long to wait for a program that holds the file for itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,20 +37,58 @@ fn words(value: ValueRef<'_>, column: &str, buffer: &mut String) -> Result<bool,
     Ok(true)
 }
 
-/// Beside a log a look keeps nobody from writing. Without one it would for as long as it lasts: then it is one at a copy, in a file without a name
-/// that is gone with the connection, and the file itself is held for as long as copying takes.
-fn copied(file: Connection) -> Result<Connection, Error> {
-    file.busy_timeout(PATIENCE).map_err(plain)?;
-    let mode: String = file.query_row("pragma journal_mode", [], |row| row.get(0)).map_err(plain)?;
-    if mode == "wal" {
-        return Ok(file);
+/// Tables of a file, in a file without a name that is gone with the connection.
+fn copied(file: &Connection, tables: &[ForeignTable]) -> Result<Connection, Error> {
+    let copy = Connection::open("").map_err(plain)?;
+    copy.execute_batch("pragma foreign_keys = off; pragma ignore_check_constraints = on; begin")
+        .map_err(plain)?;
+    for table in tables {
+        let kept = || {
+            let made: String = file.query_row(
+                "select sql from sqlite_schema where type = 'table' and name = $1",
+                [&table.name],
+                |row| row.get(0),
+            )?;
+            copy.execute_batch(&made)?;
+            let name = table.name.replace('"', "\"\"");
+            let mut read = file.prepare(&format!("select * from \"{name}\""))?;
+            let columns = read.column_count();
+            let places = vec!["?"; columns].join(", ");
+            let mut write = copy.prepare(&format!("insert into \"{name}\" values ({places})"))?;
+            let mut rows = read.query([])?;
+            while let Some(row) = rows.next()? {
+                for place in 0..columns {
+                    write.raw_bind_parameter(place + 1, ToSqlOutput::Borrowed(row.get_ref(place)?))?;
+                }
+                write.raw_execute()?;
+            }
+            Ok(())
+        };
+        kept().map_err(plain)?;
     }
-    let mut copy = Connection::open("").map_err(plain)?;
-    let step = Backup::new(&file, &mut copy).and_then(|backup| backup.step(-1)).map_err(plain)?;
-    match step {
-        StepResult::Done => Ok(copy),
-        _ => Err(Error::Busy(message("another program holds the file"))),
-    }
+    copy.execute_batch("commit").map_err(plain)?;
+    Ok(copy)
+}
+
+/// Nothing is written from now on, and all that is read is of one state.
+fn settle(connection: &Connection) -> Result<(), Error> {
+    let settled = || {
+        connection.busy_timeout(PATIENCE)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        connection.execute_batch("pragma query_only = on; pragma cell_size_check = on; begin")?;
+        // The snapshot begins with the first page that is read.
+        connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))
+    };
+    settled().map_err(|error| match plain(error) {
+        Error::ReadOnly(_) => Error::Config(
+            "what its program wrote last stands in a journal beside the file, and only who may write can take that up: start that program once, \
+             or let this account write beside the file"
+                .to_owned(),
+        ),
+        other => other,
+    })
 }
 
 impl Snapshot {
@@ -61,17 +99,27 @@ impl Snapshot {
         }
         // Its program's log is read through its shared index, which a reader may have to write; the tables are not touched.
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = copied(Connection::open_with_flags(path, flags).map_err(plain)?)?;
-        let settle = || {
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
-            connection.execute_batch("pragma query_only = on; pragma cell_size_check = on; begin")?;
-            // The snapshot begins with the first page that is read.
-            connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))
-        };
-        settle().map_err(plain)?;
+        let connection = Connection::open_with_flags(path, flags).map_err(plain)?;
+        settle(&connection)?;
         Ok(Self { connection })
+    }
+
+    /// Beside a log a look keeps nobody from writing. Without one it would for as long as it lasts: then the tables that are read are copied
+    /// first, and the file is held for as long as that takes. Where that cannot be done, as there is no room for it, they are read in their place.
+    pub(super) fn hold_no_longer(&mut self, tables: &[ForeignTable]) -> Result<(), Error> {
+        let mode: String =
+            self.connection.query_row("pragma journal_mode", [], |row| row.get(0)).map_err(plain)?;
+        if mode == "wal" {
+            return Ok(());
+        }
+        match copied(&self.connection, tables) {
+            Ok(copy) => {
+                settle(&copy)?;
+                self.connection = copy;
+            }
+            Err(why) => tracing::debug!(%why, "the other system's tables are read in their place"),
+        }
+        Ok(())
     }
 
     pub(super) fn tables(&self) -> Result<Vec<ForeignTable>, Error> {
@@ -94,7 +142,7 @@ impl Snapshot {
         read().map_err(plain)
     }
 
-    pub(super) fn for_each(&self, text: &str, each: EachForeign<'_>) -> Result<(), Error> {
+    pub(super) fn for_each(&self, text: &str, mut turns: Turns, each: EachForeign<'_>) -> Result<(), Error> {
         let mut statement = self.connection.prepare(text).map_err(plain)?;
         let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut texts = vec![String::new(); names.len()];
@@ -112,6 +160,10 @@ impl Snapshot {
                 .map(|(text, is_present)| is_present.then_some(text.as_str()))
                 .collect();
             each(&cells)?;
+            if let Some(rest) = turns.rest() {
+                std::thread::sleep(rest);
+                turns.go_on();
+            }
         }
         Ok(())
     }

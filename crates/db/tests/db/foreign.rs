@@ -99,11 +99,23 @@ async fn a_file_without_a_log_is_written_by_its_program_while_it_is_looked_at() 
     let program = rusqlite::Connection::open(&path).unwrap();
     program.busy_timeout(std::time::Duration::ZERO).unwrap();
     program.execute_batch("create table users (id int primary key); insert into users values (1)").unwrap();
+    program
+        .execute_batch("create table files (bytes blob); insert into files values (zeroblob(100))")
+        .unwrap();
     let mut foreign = Foreign::open(&format!("sqlite:{}", path.display())).await.unwrap();
+    let users: Vec<_> =
+        foreign.tables().await.unwrap().into_iter().filter(|table| table.name == "users").collect();
+    assert!(
+        program.execute_batch("insert into users values (3)").is_err(),
+        "while it is not known what is read"
+    );
+    foreign.hold_no_longer(&users).await.unwrap();
     let one = vec![vec![Some("1".to_owned())]];
     assert_eq!(all(&mut foreign, "select id from users").await.unwrap(), one);
     program.execute_batch("insert into users values (2)").unwrap();
     assert_eq!(all(&mut foreign, "select id from users").await.unwrap(), one, "it is still one state");
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().path()).collect();
     assert_eq!(left, [path], "a copy has no name");
+    assert_eq!(foreign.order_of(&users[0]).await.unwrap(), "t.\"id\"");
+    assert!(all(&mut foreign, "select bytes from files").await.is_err(), "what is not read is not copied");
 }

@@ -20,7 +20,7 @@ pub fn command() -> Command {
 
 /// Reads the other system and tells the codes.
 pub async fn run(invocation: &Invocation<'_>) -> Result {
-    let found = legacy::read(invocation.matches).await?;
+    let found = legacy::read(invocation).await?;
     let mut codes = Vec::new();
     for name in &found.heard.facts.permissions {
         let code = naming::code(name).ok_or_else(|| {

@@ -1,5 +1,6 @@
 //! The other system, as the commands of adoption read it: where it is, which one it is, and what it says.
 
+use super::super::Invocation;
 use crate::failure::{Failure, Result};
 use charter_adopt::anomaly::{Anomalies, AnomalyKind};
 use charter_adopt::check;
@@ -9,10 +10,10 @@ use charter_adopt::source::{
 };
 use charter_app::identity::adopted_hash::{AdoptedHash, Refused};
 use charter_db::Engine;
-use charter_db::foreign::{Foreign, ForeignRow, ForeignTable};
+use charter_db::foreign::{Foreign, ForeignRow, ForeignTable, Share};
 use clap::{Arg, ArgMatches};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const FROM: &str = "from";
 const MAP: &str = "map";
@@ -174,8 +175,8 @@ enum At {
     File { path: String, text: String },
 }
 
-/// Looks at the other system before one is given up, and how long between two of them.
-const LOOKS: u32 = 15;
+/// For how long the other system is looked at again before a look is given up, and how long between two of them.
+const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// What a database of the other system answers with.
@@ -197,16 +198,30 @@ fn is_passing(error: &charter_db::Error) -> bool {
 
 /// Looks at the other system, and anew where a lock there or a lost connection ended the look.
 pub async fn patiently<T>(mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
-    for _ in 1..LOOKS {
+    let (mut first, mut was_there) = (None, false);
+    loop {
         match look().await {
-            Err(failure) if failure.is_passing() => {
-                tracing::warn!("{failure}: it is looked at again in {} s", PAUSE.as_secs());
+            Err(failure) if failure.is_passing(was_there) => {
+                let since: Instant = *first.get_or_insert_with(Instant::now);
+                if since.elapsed() >= PATIENCE {
+                    return Err(failure);
+                }
+                was_there = true;
+                tracing::warn!("{failure}: looked at again in {} s", PAUSE.as_secs());
                 tokio::time::sleep(PAUSE).await;
             }
             outcome => return outcome,
         }
     }
-    look().await
+}
+
+/// What an address answers with at which a look cannot begin: a lock there passes, a server that cannot be reached where it was there before.
+fn opening(error: charter_db::Error) -> Failure {
+    match error {
+        charter_db::Error::Busy(_) => failed(error).passing(),
+        error if is_passing(&error) => failed(error).passing_if_before(),
+        error => failed(error),
+    }
 }
 
 /// A login as Charter compares it, or why it can be none.
@@ -223,7 +238,12 @@ pub type EachPassword<'f> =
 
 impl Looking {
     /// Begins to look.
-    pub async fn open(address: &str, named: Option<System>, mapping: Option<&Mapping>) -> Result<Self> {
+    pub async fn open(
+        address: &str,
+        share: Share,
+        named: Option<System>,
+        mapping: Option<&Mapping>,
+    ) -> Result<Self> {
         if is_file(address) {
             return Self::file(address, named.or_else(|| mapping.map(|mapping| mapping.system)));
         }
@@ -232,30 +252,35 @@ impl Looking {
                 "{address} is no address: did you mean sqlite:{address}, or @{address} for a file that holds the address?"
             )));
         }
-        let mut foreign = Foreign::open(address).await.map_err(failed)?;
-        let all = charter_adopt::beside::others(foreign.tables().await.map_err(failed)?);
+        let mut foreign = Foreign::open(address).await.map_err(opening)?.taking(share);
+        let all = charter_adopt::beside::others(foreign.tables().await.map_err(opening)?);
         let schema = mapping.and_then(|mapping| mapping.schema.as_deref());
         if let Some(schema) = schema.filter(|schema| !all.iter().any(|table| table.schema == **schema)) {
             return Err(Failure::new(format!(
                 "source.schema: there is no schema {schema:?} with tables there"
             )));
         }
-        let found = Tables::new(&foreign, &all, schema);
-        let system = settled(&found, named, mapping)?;
-        let tables = match mapping.and_then(|mapping| mapping.tables.clone()) {
-            Some(tables) => Some(tables),
-            None if matches!(system, System::RoleColumn | System::RoleTables) => {
-                source::proposed(&found).map_err(|wanted| Failure::new(wanted.to_string()))?
-            }
-            None => None,
+        let (system, tables, statements) = {
+            let found = Tables::new(&foreign, &all, schema);
+            let system = settled(&found, named, mapping)?;
+            let tables = match mapping.and_then(|mapping| mapping.tables.clone()) {
+                Some(tables) => Some(tables),
+                None if matches!(system, System::RoleColumn | System::RoleTables) => {
+                    source::proposed(&found, Some(system))
+                        .map_err(|wanted| Failure::new(wanted.to_string()))?
+                }
+                None => None,
+            };
+            let statements = source::statements(&found, system, tables.as_ref())
+                .map_err(|wanted| Failure::new(wanted.to_string()))?;
+            (system, tables, statements)
         };
-        let statements = source::statements(&found, system, tables.as_ref())
-            .map_err(|wanted| Failure::new(wanted.to_string()))?;
         let is_read = |table: &ForeignTable| {
             let name = table.quoted().unwrap_or_default();
             statements.all().any(|text| text.contains(&name))
         };
-        let read = all.iter().filter(|table| is_read(table)).cloned().collect();
+        let read: Vec<ForeignTable> = all.iter().filter(|table| is_read(table)).cloned().collect();
+        foreign.hold_no_longer(&read).await.map_err(opening)?;
         let at = At::Database { foreign, statements: Box::new(statements) };
         Ok(Self { at, system, tables, read, names_all: false })
     }
@@ -335,18 +360,19 @@ impl Looking {
 }
 
 /// Reads the other system, in one state of it.
-pub async fn read(matches: &ArgMatches) -> Result<Legacy> {
-    read_naming(matches, false).await
+pub async fn read(invocation: &Invocation<'_>) -> Result<Legacy> {
+    read_naming(invocation, false).await
 }
 
 /// The same, with every row that is not as it should be by name where that is asked for.
-pub async fn read_naming(matches: &ArgMatches, names_all: bool) -> Result<Legacy> {
+pub async fn read_naming(invocation: &Invocation<'_>, names_all: bool) -> Result<Legacy> {
+    let (matches, share) = (invocation.matches, invocation.loaded.configuration.read_share);
     let given = mapping_of(matches)?;
     let named = matches.get_one::<String>(SYSTEM).and_then(|name| system_named(name));
     let mapping = given.as_ref().map(|(mapping, _)| mapping);
     let address = address(&typed(matches))?;
     let look = async || {
-        let mut looking = Looking::open(&address, named, mapping).await?;
+        let mut looking = Looking::open(&address, share, named, mapping).await?;
         looking.names_all = names_all;
         let (heard, passwords) = heard(&mut looking, mapping).await?;
         Ok((looking, heard, passwords))

@@ -289,15 +289,16 @@ async fn followed(
     found: &Legacy,
     here: &mut Here,
     text: String,
-    matches: &ArgMatches,
+    invocation: &Invocation<'_>,
 ) -> Result<(Plan, Option<u64>)> {
+    let (matches, share) = (invocation.matches, invocation.loaded.configuration.read_share);
     let differences = matches.get_one::<String>(DIFFERENCES).map(Path::new);
     let changes = matches.get_one::<String>(CHANGES);
     let mut seen = seen(found, here, &asked).await?;
     let (mut looked, mut is_more) = drift::look(found, here, &asked.accepted).await?;
     if let Some(client) = here.client.as_ref().filter(|_| !here.known.standing.is_empty()) {
         let address = legacy::address(&legacy::typed(matches))?;
-        let looking = Looking::open(&address, Some(found.system), found.mapping.as_ref()).await?;
+        let looking = Looking::open(&address, share, Some(found.system), found.mapping.as_ref()).await?;
         seen.passwords = passwords::changed(client, &asked.source, looking).await?;
         let moved = place::moved(client, &asked.source, &asked.from, &asked.place).await?;
         // The run after notes where it is by now.
@@ -336,11 +337,11 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         accepted: accepted(matches)?,
         approved_by: names(matches, APPROVED_BY),
     };
-    let mut found = legacy::read(matches).await?;
+    let mut found = legacy::read(invocation).await?;
     let text = settled(&mut found)?;
     let mut here = Here::look(&invocation.loaded.configuration, &asked.source, &found).await?;
     let made = match own_role::settle(&here, &mut found).await {
-        Ok(()) => followed(asked, &found, &mut here, text, matches).await,
+        Ok(()) => followed(asked, &found, &mut here, text, invocation).await,
         Err(failure) => Err(failure),
     };
     let out = matches.get_one::<String>(OUT).map_or("plan.json", String::as_str);

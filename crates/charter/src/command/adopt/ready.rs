@@ -11,6 +11,7 @@ use charter_adopt::plan::Plan;
 use charter_adopt::source::{Heard, System};
 use charter_adopt::sums::{self, TableSum};
 use charter_db::Engine;
+use charter_db::foreign::Share;
 use charter_kernel::counted;
 use clap::{Arg, ArgMatches};
 use serde_json::{Value, json};
@@ -25,6 +26,8 @@ const NO_BACKUP: &str = "no_backup";
 pub const NAMES: [&str; 2] = [BACKUP, NO_BACKUP];
 /// How old a backup may be.
 const BACKUP_AGE: Duration = Duration::from_secs(60 * 60);
+/// Clocks of two machines are so far apart at most.
+const CLOCKS_APART: Duration = Duration::from_secs(60);
 /// Bytes that a row of ours comes to, indexes with it.
 const ROW_BYTES: u64 = 400;
 /// How much more room there has to be than the rows want.
@@ -80,7 +83,15 @@ fn backup(matches: &ArgMatches, plan: &Plan) -> Result<(String, Value)> {
     let age = about.modified().map_err(|error| wrong(error.to_string()))?;
     let made = age.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = u64::try_from(crate::installation::now().micros()).unwrap_or(0);
-    let age = Duration::from_micros(now).saturating_sub(made);
+    let now = Duration::from_micros(now);
+    if made > now + CLOCKS_APART {
+        return Err(wrong(
+            "it is dated in the future, so nobody knows how old it is: set the clock of this machine, or that of the one it came from, \
+             and make a new one"
+                .to_owned(),
+        ));
+    }
+    let age = now.saturating_sub(made);
     let is_empty = if about.is_dir() { is_empty(path) } else { Ok(about.len() == 0) };
     if is_empty.map_err(|error| wrong(error.to_string()))? {
         return Err(wrong("it is empty".to_owned()));
@@ -163,10 +174,11 @@ pub async fn sums(looking: &mut Looking) -> Result<BTreeMap<String, TableSum>> {
 /// The same of a look of its own.
 pub async fn summed(
     address: &str,
+    share: Share,
     system: Option<System>,
     mapping: Option<&Mapping>,
 ) -> Result<BTreeMap<String, TableSum>> {
-    legacy::patiently(async || sums(&mut Looking::open(address, system, mapping).await?).await).await
+    legacy::patiently(async || sums(&mut Looking::open(address, share, system, mapping).await?).await).await
 }
 
 /// The version of the server of the other system's database, where it has one that tells it.

@@ -6,7 +6,7 @@ use super::catalogue;
 use super::desk::{Desk, Holder, Undone};
 use super::here::text;
 use super::interrupt::{self, Stop};
-use super::legacy;
+use super::legacy::{self, Looking};
 use super::progress::Progress;
 use super::record::Record;
 use super::rollback_preview::{self, Preview};
@@ -15,8 +15,10 @@ use super::{here, plan, ready, runs};
 use crate::client::Client;
 use crate::failure::{Failure, Outcome, Result};
 use crate::{installation, output};
+use charter_adopt::mapping::Mapping;
 use charter_adopt::module;
 use charter_adopt::plan::{Plan, more};
+use charter_db::foreign::Share;
 use charter_kernel::counted;
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Value, json};
@@ -94,6 +96,8 @@ struct Reached {
     taken: Vec<Taken>,
     /// The run that is being taken back, and how many rows of it went.
     at: Option<(u64, u64)>,
+    /// How many are to be taken back.
+    wanted: usize,
 }
 
 impl Reached {
@@ -108,7 +112,11 @@ impl Reached {
         let rows = |rows| counted(rows, "row is gone or put back", "rows are gone or put back");
         let begun = self.at.filter(|(_, gone)| *gone > 0);
         let begun = begun.map(|(run, gone)| format!(", run {run} is begun ({})", rows(gone)));
-        format!("{whole}{}; the same command goes on", begun.unwrap_or_default())
+        let more = match self.wanted > self.taken.len() || self.wanted == 0 {
+            true => "the same command goes on",
+            false => "nothing is left to be taken back",
+        };
+        format!("{whole}{}; {more}", begun.unwrap_or_default())
     }
 }
 
@@ -259,6 +267,10 @@ impl Work<'_> {
         let discard = self.invocation.matches.get_flag(DISCARD);
         let holder = Holder::take(&self.invocation.loaded.configuration.data)?;
         let (step, desks) = self.looked(&holder, source, to).await?;
+        for (desk, _) in &desks {
+            self.reach_other_system(desk.run).await?;
+        }
+        self.reached.borrow_mut().wanted = desks.len();
         for (desk, _) in desks {
             let mut progress = Progress::new("removing rows", 0);
             let undone = desk.undo(step, discard, |gone| {
@@ -310,18 +322,52 @@ impl Work<'_> {
         Ok(record.filter(|record| record.plan_hash == plan.hash).map(|record| (record, plan)))
     }
 
-    /// Whether the other system's tables are as they were before a run, where its address was given.
+    /// Whether the other system can be looked at, before anything is taken back.
+    async fn reach_other_system(&self, number: u64) -> Result<()> {
+        let Some((from, Some((record, mapping)))) = self.from.zip(self.comparable(number).await.ok()) else {
+            return Ok(());
+        };
+        let (share, system) = (self.share(), legacy::system_named(&record.system));
+        let look = async || Looking::open(from, share, system, Some(&mapping)).await.map(drop);
+        legacy::patiently(look).await.map_err(|failure| {
+            Failure::new(format!(
+                "--from: {failure}\n  nothing was taken back; without --from nothing is compared"
+            ))
+        })
+    }
+
+    /// What a run says of the other system's tables before it, and by which mapping they are found.
+    async fn comparable(&self, number: u64) -> Result<Option<(Record, Mapping)>> {
+        let Some((record, plan)) = self.record(number).await? else { return Ok(None) };
+        let mapping = legacy::parsed("the mapping of the run", &plan.mapping)?;
+        Ok(Some((record, mapping)))
+    }
+
+    fn share(&self) -> Share {
+        self.invocation.loaded.configuration.read_share
+    }
+
+    /// Whether the other system's tables are as they were before a run, where its address was given. The run is gone whatever comes of that.
     async fn other_system(&self, number: u64) -> Result<Vec<String>> {
         let Some(from) = self.from else { return Ok(Vec::new()) };
-        let Some((record, plan)) = self.record(number).await? else {
-            let data = self.invocation.loaded.configuration.data.display();
-            return Ok(vec![format!(
-                "the other system's tables were not compared: there is no record of run {number} in {data}, which says what they came to before"
-            )]);
+        let not_compared =
+            |why: String| Ok(vec![format!("the other system's tables were not compared: {why}")]);
+        let (record, mapping) = match self.comparable(number).await {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                let data = self.invocation.loaded.configuration.data.display();
+                return not_compared(format!(
+                    "there is no record of run {number} in {data}, which says what they came to before"
+                ));
+            }
+            Err(failure) => return not_compared(failure.to_string()),
         };
         let system = legacy::system_named(&record.system);
-        let mapping = legacy::parsed("the mapping of the run", &plan.mapping)?;
-        let now = ready::summed(from, system, Some(&mapping)).await?;
-        Ok(compared(&record.legacy.tables, &now))
+        match ready::summed(from, self.share(), system, Some(&mapping)).await {
+            Ok(now) => Ok(compared(&record.legacy.tables, &now)),
+            Err(failure) => {
+                not_compared(format!("{failure}; `charter rescue --step 3 --from ADDRESS` compares them"))
+            }
+        }
     }
 }

@@ -185,7 +185,11 @@ impl Stages<'_> {
         self.work.telling.reaches(desk.run, APPLIED);
         let told = equivalence::told(&equivalence);
         let mut all: Vec<String> = told.lines().map(|line| line.trim_start().to_owned()).collect();
+        let is_changed = lines.len() > 1;
         all.extend(lines);
+        if is_changed {
+            all.push("the proof is about what stood there when the run looked; `charter adopt plan` finds what came since".to_owned());
+        }
         all.push(format!("the proof is signed: {}", path.display()));
         self.work.telling.stage(4, "equivalence", &all);
         Ok(Proved { equivalence, text, signature: signature.unwrap_or_default() })
@@ -195,7 +199,12 @@ impl Stages<'_> {
     async fn proof(&self, run: u64, equivalence: &Equivalence) -> Result<(String, Vec<String>)> {
         let Work { configuration, plan, found, ready, .. } = *self.work;
         let look = async || {
-            let open = Looking::open(self.work.address, Some(plan.system), found.mapping.as_ref());
+            let open = Looking::open(
+                self.work.address,
+                configuration.read_share,
+                Some(plan.system),
+                found.mapping.as_ref(),
+            );
             let mut again = open.await.map_err(Failure::passing)?;
             let sums = ready::sums(&mut again).await?;
             Ok((sums, ready::server_version(&mut again).await))

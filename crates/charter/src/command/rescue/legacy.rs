@@ -4,7 +4,7 @@ use super::{Rescue, report::Step};
 use crate::command::adopt::legacy::{self, Looking};
 use charter_adopt::sums::{TableSum, legacy_checksums, name_of};
 use charter_db::Error;
-use charter_db::foreign::{Foreign, ForeignTable};
+use charter_db::foreign::{Foreign, ForeignTable, Share};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +27,7 @@ async fn file(path: &str, fingerprint: &str, step: &mut Step) {
     if fingerprint.is_empty() || !Path::new(path).exists() {
         return step.tell("the file is not there any more, and so is not compared");
     }
-    let looked = async { Looking::open(path, None, None).await?.hear(&mut |_, _| {}).await };
+    let looked = async { Looking::open(path, Share::WHOLE, None, None).await?.hear(&mut |_, _| {}).await };
     step.tell(match looked.await {
         Ok(heard) if heard.fingerprint == fingerprint => "what the file says is what it said then".to_owned(),
         Ok(_) => "the file says something else by now: it was exported anew, or changed".to_owned(),

@@ -53,6 +53,13 @@ pub const ALL: &[Setting] = &[
         "The name under which that system was taken over",
     ),
     setting(
+        "read_share",
+        Kind::Count(1, 100),
+        Ok("100"),
+        Reader::Everyone,
+        "Percent of the time that readings of the other system's database take, of `adopt` and of `shadow_from`; the rest is left to its users",
+    ),
+    setting(
         "shadow_refresh",
         Kind::Duration(1, DAY),
         Ok("30s"),

@@ -96,4 +96,18 @@ pub const ALL: &[Setting] = &[
         Reader::Server,
         "Take tokens of secrets that can be guessed too, for a day",
     ),
+    setting(
+        "legacy_id_claim",
+        Kind::Text,
+        Err("not set"),
+        Reader::Server,
+        "The claim of those tokens that is the user's id there, such as `sub`: who was adopted with that id is meant",
+    ),
+    setting(
+        "legacy_source",
+        Kind::Text,
+        Ok("legacy"),
+        Reader::Server,
+        "The name under which that system was adopted, for `legacy_id_claim`",
+    ),
 ];
