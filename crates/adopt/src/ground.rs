@@ -269,12 +269,24 @@ impl<'a> Ground<'a> {
         all
     }
 
+    /// Why nobody can tell who may do what in the other system: what was compared with it then says nothing.
+    #[must_use]
+    pub fn unclear(&self, anomalies: &Anomalies) -> Vec<String> {
+        let stopping = anomalies.iter().filter(|(kind, ..)| kind.stops());
+        let mut unclear: Vec<String> = stopping.map(|(kind, count, _)| kind.counted(count)).collect();
+        let mut names = BTreeSet::new();
+        let twins = self.facts.roles.iter().filter(|role| !names.insert(role.name.as_str()));
+        unclear.extend(
+            twins.map(|role| format!("two roles are called {:?}: rename one of them there", role.name)),
+        );
+        unclear
+    }
+
     /// What else keeps a plan from being carried out; roles that were there before and are gone do not.
     #[must_use]
     pub fn faults(&self, anomalies: &Anomalies, gone: &BTreeSet<String>) -> Vec<String> {
         let mut faults = self.intent.faults.clone();
-        let stopping = anomalies.iter().filter(|(kind, ..)| kind.stops());
-        faults.extend(stopping.map(|(kind, count, _)| kind.counted(count)));
+        faults.extend(self.unclear(anomalies));
         if self.facts.organizations.is_empty() && self.mapping.organization.is_none() {
             faults.push(
                 "the other system knows no organizations: name the one that its users come to under [organization] in the mapping"
@@ -289,11 +301,6 @@ impl<'a> Ground<'a> {
         faults.extend(self.oddly_named().map(|name| {
             format!("the role {name:?} has a name by which something else is accepted: rename it there")
         }));
-        let mut names = BTreeSet::new();
-        let twins = self.facts.roles.iter().filter(|role| !names.insert(role.name.as_str()));
-        faults.extend(
-            twins.map(|role| format!("two roles are called {:?}: rename one of them there", role.name)),
-        );
         // A role that went meanwhile does no harm; a name that was mistyped does.
         let mistyped =
             || "there is no such role there; take the line out of the mapping, or mend its name".to_owned();

@@ -194,8 +194,8 @@ impl MadeSince {
                 count => format!(" and {count} more"),
             };
             why.push(format!(
-                "in shadow mode or cut over: {}{rest}; whoever asks here about what the run brought would be denied: lead them back to the other \
-                 system first, or take the run back all the same, with --discard",
+                "in shadow mode or cut over: {}{rest}; whoever asks here about what the run brought would be denied: have them ask the other \
+                 system again, then `charter adopt shadow stop --force`, or take the run back all the same, with --discard",
                 first.join(", ")
             ));
         }

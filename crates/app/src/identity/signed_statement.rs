@@ -99,7 +99,9 @@ fn confirmed<T: DeserializeOwned>(
     }
     let signed: Signed<T> = serde_json::from_slice(&decode(payload)?).map_err(|_| FORM)?;
     if !key.may_have_signed_at(signed.iat, LEEWAY_SECONDS) {
-        return Err("its key did not sign at that time");
+        return Err(
+            "its key did not sign at that time: where the clock of a machine was wrong then, prove again by `charter adopt verify --proof FILE`",
+        );
     }
     Ok(Confirmed { kid: known.kid, signed })
 }

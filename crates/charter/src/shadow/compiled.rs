@@ -146,6 +146,7 @@ pub(super) fn compile(
     let doubts = [
         (AnomalyKind::DuplicateOrganization, "two of its organizations have one id"),
         (AnomalyKind::SeveralUsers, "several kinds of things may be its users"),
+        (AnomalyKind::UnreadRole, "roles stand in two places there, and one of them is not read"),
     ];
     let in_doubt = doubts.into_iter().find(|(kind, _)| heard.anomalies.count(*kind) > 0).map(|(_, why)| why);
     Ok(Compiled { as_of, codes: codes.collect(), roles, superuser, classes, people, in_doubt })

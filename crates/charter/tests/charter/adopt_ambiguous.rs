@@ -96,3 +96,39 @@ async fn a_copy_of_a_table_in_another_schema_is_never_read_for_it() {
     let run = erp.run(&inspect[..6]).ended(2);
     assert!(run.told().contains("there is no schema \"nowhere\""), "{}", run.err);
 }
+
+both_engines!(
+    nothing_is_proved_while_nobody_can_tell_who_may_do_what_there,
+    async |database: TestDatabase| {
+        // A plan stopped, while verify and its signed proof said that nobody gained and nobody lost.
+        database
+            .maintain(&TWINS.replace("email varchar(80)", "email varchar(80), role varchar(40)"))
+            .await
+            .unwrap();
+        database.maintain("update roles set name = 'boss' where id = 7").await.unwrap();
+        let erp = Erp { place: Place::new(), database: &database };
+        let from = erp.url();
+        erp.run(&["adopt", "inspect", "--from", &from, "--propose", "roles.toml"]).ended(0);
+        erp.plan(&[]).ended(0);
+        erp.apply(&[]).ended(0);
+        erp.run(&["adopt", "verify", "--from", &from]).ended(0);
+        database.maintain("update users set role = 'clerk' where id = 2").await.unwrap();
+        let run = erp.run(&["adopt", "verify", "--from", &from, "--proof", "unclear.json"]).ended(1);
+        let told = run.told();
+        assert!(told.contains("so nothing is proved: "), "{}", run.out);
+        assert!(!told.contains("nobody gained"), "{}", run.out);
+        let run = erp.run(&["adopt", "check-proof", "unclear.json"]).ended(1);
+        assert!(run.told().contains("nobody could tell who might do what"), "{}", run.out);
+        database.maintain("update users set role = null").await.unwrap();
+        erp.run(&["adopt", "verify", "--from", &from]).ended(0);
+        // Nothing is taken back before the address of the comparison was reached.
+        let run = erp.run(&["adopt", "rollback", "--from", "sqlite:absent.db"]).ended(2);
+        assert!(
+            run.told().contains("nothing was taken back; without --from nothing is compared"),
+            "{}",
+            run.err
+        );
+        let run = erp.run(&["adopt", "rollback", "--from", &from]).ended(0);
+        assert!(run.told().contains("run 1 was taken back"), "{}", run.out);
+    }
+);

@@ -225,6 +225,9 @@ both_engines!(a_plan_is_carried_out_exactly_or_not_at_all, async |database: Test
     file.set_modified(std::time::SystemTime::now() - Duration::from_secs(7_200)).unwrap();
     let run = erp.run(&["adopt", "apply", "--backup", "old.dump"]).ended(2);
     assert!(run.told().contains("at most 60 are accepted"), "{}", run.err);
+    file.set_modified(std::time::SystemTime::now() + Duration::from_secs(7_200)).unwrap();
+    let run = erp.run(&["adopt", "apply", "--backup", "old.dump"]).ended(2);
+    assert!(run.told().contains("dated in the future"), "{}", run.err);
     erp.place.write("empty.dump", "");
     let run = erp.run(&["adopt", "apply", "--backup", "empty.dump"]).ended(2);
     assert!(run.told().contains("it is empty"), "{}", run.err);

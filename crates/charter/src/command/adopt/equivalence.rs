@@ -78,6 +78,8 @@ pub struct Equivalence {
     pub unaccepted_members: u64,
     /// The first of these.
     pub members: Vec<UnknownMember>,
+    /// Why nobody can tell who may do what there: then the rest says nothing.
+    pub unclear: Vec<String>,
 }
 
 /// A member who may do something, and whom the other system does not know there.
@@ -111,7 +113,10 @@ impl Equivalence {
 
     /// Whether before is after, but for what was accepted.
     pub fn holds(&self) -> bool {
-        self.verdict.holds() && self.unaccepted_modules() == 0 && self.unaccepted_members == 0
+        self.verdict.holds()
+            && self.unaccepted_modules() == 0
+            && self.unaccepted_members == 0
+            && self.unclear.is_empty()
     }
 }
 
@@ -238,6 +243,7 @@ pub async fn compare(
         unknown_members: 0,
         unaccepted_members: 0,
         members: Vec::new(),
+        unclear: Vec::new(),
     };
     // Linked users who are gone from the other system may be left with the installation itself.
     let over_here = |principal: &PrincipalId| over_all.contains_key(&principal.0);
@@ -405,7 +411,10 @@ pub fn told(equivalence: &Equivalence) -> String {
         "{} users x permissions, {} organizations x modules compared: ",
         verdict.pairs, equivalence.module_pairs
     );
-    if verdict.gains + verdict.losses + verdict.left_out + verdict.nameless == 0
+    if !equivalence.unclear.is_empty() {
+        told.push_str("nobody can tell who may do what in the other system, so nothing is proved: ");
+        told.push_str(&format!("{}\n", equivalence.unclear.join("; ")));
+    } else if verdict.gains + verdict.losses + verdict.left_out + verdict.nameless == 0
         && equivalence.modules.is_empty()
     {
         told.push_str("nobody gained and nobody lost\n");

@@ -441,8 +441,12 @@ fn told(path: &Path, checked: &Value, proof: &Value, is_signed: bool) -> String 
         number("/equivalence/verdict/gains"),
         number("/equivalence/verdict/losses")
     ));
+    let is_unclear =
+        proof.pointer("/equivalence/unclear").and_then(Value::as_array).is_some_and(|it| !it.is_empty());
     told.push_str(if proof.get("holds") == Some(&Value::Bool(true)) {
         "before was after, but for what was accepted by name\n"
+    } else if is_unclear {
+        "nothing was proved: nobody could tell who might do what in the other system\n"
     } else {
         "before was not after: somebody had more or less, and nobody accepted it\n"
     });

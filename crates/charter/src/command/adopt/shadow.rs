@@ -10,9 +10,12 @@ use crate::failure::{Failure, Outcome, Result};
 use crate::output;
 use clap::{Arg, ArgAction, Command, value_parser};
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 const EVERY: &str = "every_organization";
 const AFTER: &str = "after";
+/// A shorter time proves nothing.
+const AFTER_LEAST: Duration = Duration::from_secs(3_600);
 const COMPARED: &str = "compared";
 const FORCE: &str = "force";
 const NOT_AUTOMATIC: &str = "not_automatic";
@@ -151,12 +154,19 @@ pub async fn status(invocation: &Invocation<'_>) -> Result {
     Ok(Outcome::Good)
 }
 
+/// Every organization that was taken over, by its key.
+async fn all(client: &Client) -> Result<Vec<Value>> {
+    let mut all = every_page(client, Call::new("GET", LIST).ask("limit", "200")).await?;
+    all.sort_by(|one, other| text(one, "key").cmp(text(other, "key")));
+    Ok(all)
+}
+
 async fn standings(invocation: &Invocation<'_>, client: &Client) -> Result<Vec<Value>> {
     let mut standings = if invocation.loaded.configuration.organization.is_some() {
         let call = Call::new("GET", ONE).within(client.organization()?);
         vec![client.call(&call).await?.json()?]
     } else {
-        every_page(client, Call::new("GET", LIST).ask("limit", "200")).await?
+        all(client).await?
     };
     for it in standings.iter_mut().filter(|it| text(it, "mode") == "shadow") {
         let back = went_back(client, it).await?;
@@ -215,10 +225,13 @@ fn body(invocation: &Invocation<'_>, mode: &str) -> Result<Value> {
         body.insert("force".to_owned(), json!(matches.get_flag(FORCE)));
     }
     if mode == "cut_over" {
-        if let Some(span) = matches.get_one::<String>(AFTER) {
-            let span = crate::config::text::duration(span).ok_or_else(|| {
-                Failure::new(format!("--after {span}: a span such as 12h or 3d is expected"))
+        if let Some(text) = matches.get_one::<String>(AFTER) {
+            let span = crate::config::text::duration(text).ok_or_else(|| {
+                Failure::new(format!("--after {text}: a span such as 12h or 3d is expected"))
             })?;
+            if span < AFTER_LEAST {
+                return Err(Failure::new(format!("--after {text}: an hour at least is expected")));
+            }
             body.insert("after_seconds".to_owned(), json!(span.as_secs()));
         }
         if let Some(count) = matches.get_one::<u64>(COMPARED) {
@@ -260,8 +273,7 @@ async fn set_all(
     body: &Value,
 ) -> Result<(Vec<Value>, Vec<(String, String)>)> {
     let keys: Vec<String> = if invocation.matches.get_flag(EVERY) {
-        let all = every_page(client, Call::new("GET", LIST).ask("limit", "200")).await?;
-        all.iter().map(|it| text(it, "key").to_owned()).collect()
+        all(client).await?.iter().map(|it| text(it, "key").to_owned()).collect()
     } else {
         let hint = |failure: Failure| Failure::new(format!("{failure}; --every-organization means all"));
         vec![client.organization().map_err(hint)?.to_owned()]

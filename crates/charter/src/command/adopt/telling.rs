@@ -88,7 +88,10 @@ pub fn compared(before: &Sums, now: &Sums) -> Vec<String> {
     for name in differing {
         let rows = |sums: &Sums| sums.get(name).map_or(0, |sum| sum.rows);
         let (was, is) = (counted(rows(before), "row", "rows"), rows(now));
-        lines.push(format!("  {name}: {was} before, {is} now"));
+        lines.push(match rows(before) == is {
+            true => format!("  {name}: {was} as before, with other content"),
+            false => format!("  {name}: {was} before, {is} now"),
+        });
     }
     lines
 }

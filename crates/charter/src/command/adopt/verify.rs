@@ -61,7 +61,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let address = legacy::address(&legacy::typed(matches))?;
     let started_at = installation::now().to_string();
     let client = Client::connect(configuration).await?;
-    let outcome = proved(&client, &source, given, &address, accepted).await;
+    let outcome = proved(invocation, &client, &source, given, &address, accepted).await;
     let outcome = match outcome {
         Err(failure) => Err(failure),
         Ok(proved) => handed_out(invocation, &client, &proved, &without_password(&address), &started_at)
@@ -149,6 +149,7 @@ async fn mistyped(
 }
 
 async fn proved(
+    invocation: &Invocation<'_>,
     client: &Client,
     source: &charter_kernel::Key,
     given: Option<(charter_adopt::mapping::Mapping, String)>,
@@ -174,8 +175,9 @@ async fn proved(
         None => legacy::parsed("the mapping of the run", &plan.mapping)?,
     };
     mapping.superuser_role = own_role::of_plan(&plan);
+    let share = invocation.loaded.configuration.read_share;
     let look = async || {
-        let mut looking = Looking::open(address, Some(mapping.system), Some(&mapping)).await?;
+        let mut looking = Looking::open(address, share, Some(mapping.system), Some(&mapping)).await?;
         let (heard, passwords) = legacy::heard(&mut looking, Some(&mapping)).await?;
         Ok((looking, heard, passwords))
     };
@@ -201,11 +203,12 @@ async fn proved(
         .map_err(|wrong| Failure::new(wrong.to_string()))?;
     ground.away = taken::of_newest(client, &ground, &here, &plan.accepted).await?;
     let accepted = Accepted { names: &plan.accepted, beyond: &plan.beyond };
-    let equivalence =
+    let mut equivalence =
         equivalence::compare(client, source, &ground, &here.known, accepted, runs::number(&run)).await?;
     if let Some(wrong) = mistyped(client, source, &here, &ground, &typed, &equivalence).await? {
         return Err(Failure::new(wrong));
     }
+    equivalence.unclear = ground.unclear(&found.heard.anomalies);
     plan.anomalies = planned::counted(&found.heard.anomalies);
     plan.anomaly_rows = planned::rows_of(&found.heard.anomalies);
     plan.roles = ground.roles();
