@@ -28,6 +28,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
+/// Names of tables that are told.
+const TOLD_MAX: usize = 5;
 /// The table that is there once an installation is.
 const MIGRATIONS: &str = "charter_migrations";
 
@@ -54,6 +56,39 @@ pub async fn is_there(configuration: &Configuration) -> bool {
     let is_there = store::migration::is_begun(&database).await.unwrap_or(true);
     let _closed = database.close().await;
     is_there
+}
+
+/// Refuses a SQLite file that holds tables and no installation: it is another program's, and opening it as Charter does would change it for good.
+/// In a database of PostgreSQL others may stand beside.
+async fn own_file(configuration: &Configuration) -> Result<()> {
+    let address = &configuration.database;
+    let Some(path) = address.strip_prefix("sqlite://").or_else(|| address.strip_prefix("sqlite:")) else {
+        return Ok(());
+    };
+    if !std::path::Path::new(path).exists() {
+        return Ok(());
+    }
+    let looked = async { Foreign::open(address).await?.tables().await };
+    let tables = match looked.await {
+        Ok(tables) => tables,
+        Err(error @ charter_db::Error::Busy(_)) => {
+            return Err(Failure::new(format!(
+                "another program holds {path}, and whether it is Charter's own file cannot be told ({error}): try again when that program has ended"
+            )));
+        }
+        // Whoever opens it says why it cannot be opened.
+        Err(_) => return Ok(()),
+    };
+    if tables.is_empty() || tables.iter().any(|table| table.name == MIGRATIONS) {
+        return Ok(());
+    }
+    let first: Vec<&str> = tables.iter().take(TOLD_MAX).map(|table| table.name.as_str()).collect();
+    Err(Failure::new(format!(
+        "{path} holds tables and no installation of Charter ({}{}): it is another program's, and stays as it is. Give Charter a file of its own, \
+         --database sqlite:PATH",
+        first.join(", "),
+        charter_adopt::plan::more(tables.len() as u64, first.len())
+    )))
 }
 
 /// What a command says that finds no installation.
@@ -151,6 +186,7 @@ pub(crate) fn options(configuration: &Configuration) -> Options {
 
 /// The database alone.
 pub async fn database(configuration: &Configuration) -> Result<Database> {
+    own_file(configuration).await?;
     Database::open(&options(configuration)).await.map_err(|error| Failure::from(Problem::from(error)))
 }
 
@@ -160,6 +196,7 @@ fn seconds(span: Duration) -> u32 {
 
 /// Opens the application; the caller holds the lock of the folder.
 pub async fn open(configuration: &Configuration, folder: &Folder) -> Result<App> {
+    own_file(configuration).await?;
     let keys = secrets::obtain(configuration, folder).await?;
     let app = ruled(App::open(opening(configuration, folder, keys)?, World::system()).await?, configuration);
     crate::shadow::prepare(&app, configuration)?;
@@ -174,6 +211,7 @@ fn ruled(app: App, configuration: &Configuration) -> App {
 
 /// The same for a service, which may be started together with its database: for a while it waits for that to answer.
 pub async fn open_patiently(configuration: &Configuration, folder: &Folder) -> Result<App> {
+    own_file(configuration).await?;
     let keys = secrets::obtain_patiently(configuration, folder, DATABASE_PATIENCE).await?;
     let settings = opening(configuration, folder, keys)?;
     let waiting = async {
@@ -297,6 +335,10 @@ pub async fn trial_data(configuration: &Configuration) -> (Vec<Fault>, Option<St
         && !std::path::Path::new(path).exists()
     {
         return (Vec::new(), None);
+    }
+    if let Err(wrong) = own_file(configuration).await {
+        let fault = Fault::new("database", wrong.to_string(), "name Charter's own with --database");
+        return (vec![fault], None);
     }
     let database = match Database::open(&options(configuration)).await {
         Ok(database) => database,

@@ -1,13 +1,16 @@
 //! A SQLite file moved aside: one that is Charter's own as a whole, and nothing in it is lost.
 
 use super::{Rescue, removal, report::Step};
+use crate::command::adopt::record::Record;
 use crate::config::Configuration;
 use crate::installation;
+use charter_adopt::plan::more;
 use charter_db::foreign::{Foreign, ForeignTable};
 use charter_db::{Database, Error, Options};
+use charter_store::migration;
 use serde_json::json;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +19,9 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", ""];
 
 /// The table that says of a file that it is Charter's.
 const SIGNATURE: (&str, [&str; 4]) = ("charter_migrations", ["number", "name", "checksum", "applied_at"]);
+
+/// Names of tables that are told.
+const TOLD_MAX: usize = 5;
 
 /// The file, wherever links lead.
 pub fn path(configuration: &Configuration) -> PathBuf {
@@ -29,27 +35,27 @@ pub fn path_of(address: &str) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// What the tables of a file say of it.
-enum Tables {
-    /// Charter's migrations are noted there.
+/// What stands where Charter's file is to be.
+pub enum Found {
+    /// Nothing; or Charter's tables are in no file.
+    Nothing,
+    /// Charter's own. It alone may be opened as that: opening changes a file.
     Charters,
-    /// They are another program's.
-    Others,
-    /// There are none.
-    None,
+    /// A file without tables.
+    Empty,
+    /// Somebody else's, or not Charter's alone, and why.
+    Stranger(String),
+    /// It cannot be told whose it is.
+    Unread(Error),
 }
 
-/// What the file holds. It is looked at as another program's is: opening it as Charter does would change it.
-async fn tables(path: &Path) -> Result<Tables, Error> {
-    let tables = Foreign::open(&format!("sqlite://{}", path.display())).await?.tables().await?;
-    let is_signature = |table: &ForeignTable| {
-        table.name == SIGNATURE.0 && table.columns.iter().map(|column| column.name.as_str()).eq(SIGNATURE.1)
-    };
-    Ok(match tables.iter().any(is_signature) {
-        true => Tables::Charters,
-        false if tables.is_empty() => Tables::None,
-        false => Tables::Others,
-    })
+/// What the tables of a file say of it. It is looked at as another program's is.
+async fn tables(path: &Path) -> Result<Vec<ForeignTable>, Error> {
+    Foreign::open(&format!("sqlite://{}", path.display())).await?.tables().await
+}
+
+fn is_signature(table: &ForeignTable) -> bool {
+    table.name == SIGNATURE.0 && table.columns.iter().map(|column| column.name.as_str()).eq(SIGNATURE.1)
 }
 
 /// Whether two names lead to one file.
@@ -58,24 +64,36 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one == other || matches!((found(one), found(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Why the file that the configuration names is not Charter's, though it lies at its place. Asked before anybody opens it as Charter's: that
-/// alone would change it. `others` are the addresses of the other system's database.
-pub async fn stranger(configuration: &Configuration, others: &[&str], is_alone: bool) -> Option<String> {
+/// Looks at the file that the configuration names, before anybody opens it as Charter's: that alone would change it. `others` are the addresses
+/// of the other system's database; the record may name tables that this version of Charter does not know.
+pub async fn look(configuration: &Configuration, others: &[&str], record: Option<&Record>) -> Found {
     let path = path(configuration);
     if configuration.database.starts_with("postgres") || !path.exists() {
-        return None;
+        return Found::Nothing;
     }
     let sqlite = others.iter().filter(|address| address.starts_with("sqlite:"));
     if sqlite.map(|address| path_of(address)).any(|other| is_same(&path, &other)) {
-        return Some(format!(
+        return Found::Stranger(format!(
             "{} is the other system's own file, by a link or another name, and stays: look where Charter's own file is, and put it \
              back or remove the link",
             path.display()
         ));
     }
-    // Beside a service it would be waited for, and nobody else opens it either.
-    let is_others = is_alone && matches!(tables(&path).await, Ok(Tables::Others));
-    is_others.then(|| unsigned(&path))
+    let tables = match tables(&path).await {
+        Ok(tables) => tables,
+        Err(error) => return Found::Unread(error),
+    };
+    if tables.is_empty() {
+        return Found::Empty;
+    }
+    if !tables.iter().any(is_signature) {
+        return Found::Stranger(unsigned(&path));
+    }
+    let mut own = migration::tables();
+    own.extend(record.into_iter().flat_map(|record| record.tables.clone()));
+    let names = tables.iter().map(|table| table.name.as_str());
+    let foreign: Vec<&str> = names.filter(|name| !own.iter().any(|own| own == name)).collect();
+    if foreign.is_empty() { Found::Charters } else { Found::Stranger(shared(&path, &foreign)) }
 }
 
 fn unsigned(path: &Path) -> String {
@@ -85,8 +103,26 @@ fn unsigned(path: &Path) -> String {
     )
 }
 
+/// Tells that a file is not Charter's alone.
+fn shared(path: &Path, foreign: &[&str]) -> String {
+    let first = foreign.get(..foreign.len().min(TOLD_MAX)).unwrap_or_default();
+    format!(
+        "{} holds tables of another program beside Charter's ({}{}), and stays: `charter migrate down --to 0 --yes` takes Charter's away and leaves \
+         the others in their place. (If a later version of Charter made them, let that version do the rescue.)",
+        path.display(),
+        first.join(", "),
+        more(foreign.len() as u64, first.len())
+    )
+}
+
+/// Whether a program of Charter has the file open; nothing is opened or changed for it.
+pub fn is_in_use(path: &Path) -> bool {
+    File::open(beside(path, ".lock"))
+        .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// Tells that Charter itself has the file open.
-fn is_held(path: &Path, options: &Options) -> String {
+pub fn is_held(path: &Path, options: &Options) -> String {
     let holder = Database::holder(options).map_or_else(String::new, |pid| format!(", process {pid}"));
     format!(
         "{} is open in another program of Charter{holder}: stop it first, then do this step again",
@@ -141,50 +177,66 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
     if let Some(elsewhere) = removal::elsewhere(rescue) {
         return step.fail(format!("nothing is moved: {elsewhere}"));
     }
-    if let Some(why) = rescue.stranger.as_ref().or(rescue.another.as_ref()) {
+    let why = match &rescue.found {
+        Found::Stranger(why) => Some(why),
+        _ => rescue.another.as_ref(),
+    };
+    if let Some(why) = why {
         return step.fail(format!("nothing is moved: {why}"));
     }
     let path = path(rescue.configuration);
-    if !path.exists() {
-        match earlier(&path).last() {
-            Some(earlier) => step.nothing(format!("it lies at {} already", earlier.display())),
-            None => step.fail(format!("there is no file {}", path.display())),
+    // Much may have become of it since it was looked at first.
+    let now = if rescue.is_dry_run { None } else { Some(rescue.look().await) };
+    let found = now.as_ref().unwrap_or(&rescue.found);
+    match found {
+        Found::Charters => {}
+        Found::Nothing => {
+            return match earlier(&path).last() {
+                Some(earlier) => step.nothing(format!("it lies at {} already", earlier.display())),
+                None => step.fail(format!("there is no file {}", path.display())),
+            };
         }
-        return;
-    }
-    let options = installation::options(rescue.configuration);
-    match tables(&path).await {
-        Ok(Tables::Charters) => {}
+        Found::Stranger(why) => return step.fail(format!("nothing is moved: {why}")),
         // A record that came this far names the file, whatever has become of it; another program's tables are not what becomes of it.
-        Ok(Tables::None) if rescue.record.is_some() => {}
-        Ok(Tables::None | Tables::Others) => {
-            return step.fail(format!("nothing is moved: {}", unsigned(&path)));
+        Found::Empty if rescue.record.is_some() => {}
+        Found::Empty => return step.fail(format!("nothing is moved: {}", unsigned(&path))),
+        Found::Unread(error @ Error::Busy(_)) => {
+            return step.fail(format!(
+                "nothing is moved: another program holds {} ({error}), and whose it is cannot be told: stop that program first, then do this \
+                 step again",
+                path.display()
+            ));
         }
-        Err(Error::Busy(_)) => return step.fail(is_held(&path, &options)),
-        Err(_) if rescue.record.is_some() => {}
-        Err(error) => {
+        Found::Unread(error) if rescue.record.is_some() => {
+            step.tell(format!("it cannot be opened ({error}), and is moved as it is"));
+        }
+        Found::Unread(error) => {
             return step.fail(format!(
                 "nothing is moved: {} cannot be read ({error}), and no record says that it is Charter's",
                 path.display()
             ));
         }
     }
-    let target = target(&path, &rescue.stamp);
+    let options = installation::options(rescue.configuration);
     // Whoever has it open goes on writing into it wherever it lies.
-    match Database::open(&options).await {
-        Ok(database) => {
-            if !rescue.is_dry_run
-                && let Err(error) = database.checkpoint().await
-            {
-                step.tell(format!("its log could not be moved into it, and goes along: {error}"));
-            }
-            let _closed = database.close().await;
-        }
-        Err(Error::Busy(_)) => return step.fail(is_held(&path, &options)),
-        Err(error) => step.tell(format!("it cannot be opened ({error}), and is moved as it is")),
+    if is_in_use(&path) {
+        return step.fail(is_held(&path, &options));
     }
+    let target = target(&path, &rescue.stamp);
     if rescue.is_dry_run {
         return step.would(format!("move {} aside, to {}", path.display(), target.display()));
+    }
+    if matches!(found, Found::Charters) {
+        match Database::open(&options).await {
+            Ok(database) => {
+                if let Err(error) = database.checkpoint().await {
+                    step.tell(format!("its log could not be moved into it, and goes along: {error}"));
+                }
+                let _closed = database.close().await;
+            }
+            Err(Error::Busy(_)) => return step.fail(is_held(&path, &options)),
+            Err(error) => step.tell(format!("it cannot be opened ({error}), and is moved as it is")),
+        }
     }
     for companion in COMPANIONS {
         let (old, new) = (beside(&path, companion), beside(&target, companion));

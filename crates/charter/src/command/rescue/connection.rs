@@ -1,6 +1,7 @@
 //! Step 1: what can be reached.
 
-use super::{Rescue, aside, report::Step};
+use super::aside::{self, Found};
+use super::{Rescue, removal, report::Step};
 use crate::command::adopt::legacy;
 use crate::config::text;
 use crate::installation;
@@ -9,67 +10,75 @@ use charter_db::{Database, Engine, Error};
 use charter_store::{migration, rescue as tables};
 use serde_json::json;
 
-/// Charter's own database.
-async fn own(rescue: &Rescue<'_>, step: &mut Step) {
-    let configuration = rescue.configuration;
-    let place = text::without_password(&configuration.database);
-    let path = aside::path(configuration);
-    if let Some(why) = &rescue.stranger {
-        return step.fail(format!("Charter's database: {why}"));
-    }
-    if !rescue.is_postgres() && !path.exists() {
-        match aside::earlier(&path).last() {
+/// Charter's own database, in a file: it is looked at, and opened by nobody.
+fn own_file(rescue: &Rescue<'_>, step: &mut Step) {
+    let path = aside::path(rescue.configuration);
+    let place = path.display();
+    let is_recorded = rescue.record.is_some() && removal::elsewhere(rescue).is_none();
+    match &rescue.found {
+        Found::Charters if aside::is_in_use(&path) => {
+            let options = installation::options(rescue.configuration);
+            step.fail(format!("Charter's database: {}", aside::is_held(&path, &options)));
+        }
+        Found::Charters => {
+            let size = std::fs::metadata(&path).map_or(0, |found| found.len());
+            step.tell(format!("Charter's database: the SQLite file {place}, {size} bytes"));
+            step.note("charter", json!({ "engine": "sqlite", "bytes": size }));
+        }
+        Found::Nothing => match aside::earlier(&path).last() {
             Some(earlier) => step.tell(format!(
-                "Charter's database: {} was moved aside already, to {}",
-                path.display(),
+                "Charter's database: {place} was moved aside already, to {}",
                 earlier.display()
             )),
-            None => step.fail(format!("Charter's database: there is no file {}", path.display())),
-        }
-        return;
-    }
-    let database = match Database::open(&installation::options(configuration)).await {
-        Ok(database) => database,
+            None => step.fail(format!("Charter's database: there is no file {place}")),
+        },
+        Found::Stranger(why) => step.fail(format!("Charter's database: {why}")),
+        Found::Empty if is_recorded => step.tell(format!(
+            "Charter's database: the SQLite file {place} holds no tables, and is moved aside as it is"
+        )),
+        Found::Empty => step.fail(format!(
+            "Charter's database: {place} holds no tables, and nothing says that it is Charter's"
+        )),
         // A file that is damaged is moved aside as it is: there is nothing that anybody has to mend first.
-        Err(error @ Error::Corrupt(_)) if !rescue.is_postgres() && rescue.record.is_some() => {
-            return step.tell(format!(
-                "Charter's database: the SQLite file {} is damaged ({error}), and is moved aside as it is",
-                path.display()
-            ));
+        Found::Unread(error @ Error::Corrupt(_)) if is_recorded => step.tell(format!(
+            "Charter's database: the SQLite file {place} is damaged ({error}), and is moved aside as it is"
+        )),
+        Found::Unread(error) => {
+            step.fail(format!("Charter's database: {place} cannot be looked at: {error}"));
         }
+    }
+}
+
+/// Charter's own database.
+async fn own(rescue: &Rescue<'_>, step: &mut Step) {
+    if !rescue.is_postgres() {
+        return own_file(rescue, step);
+    }
+    let place = text::without_password(&rescue.configuration.database);
+    let database = match Database::open(&installation::options(rescue.configuration)).await {
+        Ok(database) => database,
         Err(error) => return step.fail(format!("Charter's database, {place}: {error}")),
     };
-    if rescue.is_postgres() {
-        let looked = async {
-            let server = tables::server(&database).await?;
-            let standing = tables::standing(&database).await?;
-            Ok::<_, Error>((server, standing))
-        };
-        match looked.await {
-            Ok((server, standing)) => {
-                let known = migration::tables();
-                let count = known.iter().filter(|name| standing.contains(name)).count();
-                let schema = server.schema.as_deref().map_or_else(
-                    || "its schema is not there".to_owned(),
-                    |schema| {
-                        format!("{count} of Charter's {} tables stand in the schema {schema}", known.len())
-                    },
-                );
-                step.tell(format!(
-                    "Charter's database: PostgreSQL {}, database {}, as {}; {schema}",
-                    server.version, server.database, server.account
-                ));
-                step.note(
-                    "charter",
-                    json!({ "engine": "postgres", "version": server.version, "tables": count }),
-                );
-            }
-            Err(error) => step.fail(format!("Charter's database, {place}: {error}")),
+    let looked = async {
+        let server = tables::server(&database).await?;
+        let standing = tables::standing(&database).await?;
+        Ok::<_, Error>((server, standing))
+    };
+    match looked.await {
+        Ok((server, standing)) => {
+            let known = migration::tables();
+            let count = known.iter().filter(|name| standing.contains(name)).count();
+            let schema = server.schema.as_deref().map_or_else(
+                || "its schema is not there".to_owned(),
+                |schema| format!("{count} of Charter's {} tables stand in the schema {schema}", known.len()),
+            );
+            step.tell(format!(
+                "Charter's database: PostgreSQL {}, database {}, as {}; {schema}",
+                server.version, server.database, server.account
+            ));
+            step.note("charter", json!({ "engine": "postgres", "version": server.version, "tables": count }));
         }
-    } else {
-        let size = std::fs::metadata(&path).map_or(0, |found| found.len());
-        step.tell(format!("Charter's database: the SQLite file {}, {size} bytes", path.display()));
-        step.note("charter", json!({ "engine": "sqlite", "bytes": size }));
+        Err(error) => step.fail(format!("Charter's database, {place}: {error}")),
     }
     // It was only looked at: what closing it says changes nothing.
     let _closed = database.close().await;

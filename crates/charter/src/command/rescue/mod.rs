@@ -4,6 +4,7 @@
 
 mod aside;
 mod connection;
+mod interrupt;
 mod legacy;
 mod removal;
 mod report;
@@ -13,13 +14,15 @@ mod sign_in;
 use super::Invocation;
 use super::adopt::record::{self, RESCUED, Record};
 use super::show;
-use crate::config::{Configuration, text};
+use crate::config::{Configuration, Secret, text};
 use crate::failure::{Failure, Outcome, Result};
 use crate::folder::{Folder, Lock};
 use crate::{installation, output, terminal};
-use charter_db::{Conn, Database, Error, Scope};
+use aside::Found;
+use charter_db::{Conn, Database, Error, Options, Scope};
 use charter_kernel::{Key, OrganizationId, Timestamp};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use interrupt::Stop;
 use report::{Ended, Step};
 use serde_json::{Value, json};
 
@@ -29,6 +32,8 @@ const DRY_RUN: &str = "dry_run";
 const ORGANIZATION: &str = "organization";
 /// Names of organizations that are told.
 const NAMES_TOLD: usize = 3;
+/// The step that writes down what was done: whatever else is cut short.
+const RECORD_STEP: u8 = 6;
 /// The organization that runs an installation: its name counts where there is no record.
 const PLATFORM: &str = "platform";
 
@@ -69,7 +74,7 @@ pub fn command() -> Command {
              they were, 4 it is restarted, 5 somebody signs in there, 6 a record is written. A step that fails is told and the others go on.\n\
              It asks for the name of an organization that was taken over before it acts; --organization NAME says it for a script.\n\
              Charter's own tables are those of the configuration; --database ADDRESS and --database-schema NAME say that they stand elsewhere.\n\
-             Exit codes: 0 all was done, 1 something was not, 2 nothing was begun.",
+             Exit codes: 0 all was done, 1 something was not, 2 nothing was begun, 130 or 143 a signal ended it.",
         )
 }
 
@@ -87,15 +92,31 @@ struct Rescue<'a> {
     stamp: String,
     /// Keeps every other command and service out of the data folder.
     lock: Option<Lock>,
-    /// Why the SQLite file at the place of Charter's is somebody else's.
-    stranger: Option<String>,
+    /// What stands at the place of Charter's SQLite file.
+    found: Found,
     /// Why the record says nothing about the installation that stands in the database.
     another: Option<String>,
+    /// The password of step 5, where somebody was asked for it.
+    password: Option<std::result::Result<Secret, String>>,
 }
 
 impl Rescue<'_> {
     fn is_postgres(&self) -> bool {
         self.configuration.database.starts_with("postgres")
+    }
+
+    /// Whether the step is one of those that were asked for.
+    fn is_chosen(&self, step: u8) -> bool {
+        let mut chosen = self.matches.get_many::<u8>(STEP).into_iter().flatten().peekable();
+        chosen.peek().is_none() || chosen.any(|it| *it == step)
+    }
+
+    /// What stands at the place of Charter's SQLite file by now.
+    async fn look(&self) -> Found {
+        let record = self.record.as_ref();
+        let others = [self.from.as_deref().ok(), record.map(|record| record.from.as_str())];
+        let others: Vec<&str> = others.into_iter().flatten().collect();
+        aside::look(self.configuration, &others, record).await
     }
 
     /// Who is at work in the data folder, when it is not us.
@@ -117,13 +138,11 @@ impl Rescue<'_> {
     }
 }
 
-/// Which installation stands in the database, by the id of its platform organization, where that can be read.
+/// Which installation stands in the database, by the id of its platform organization, where that can be read: for reading alone.
 async fn standing(configuration: &Configuration) -> Option<String> {
-    if !configuration.database.starts_with("postgres") && !aside::path(configuration).exists() {
-        return None;
-    }
     let platform: Key = PLATFORM.parse().ok()?;
-    let database = Database::open(&installation::options(configuration)).await.ok()?;
+    let options = Options { pool_size: 1, ..installation::options(configuration) };
+    let database = Database::open_to_read(&options).await.ok()?;
     let found = match charter_store::migration::is_begun(&database).await {
         Ok(true) => {
             let read = database.read::<_, Option<OrganizationId>, Error>(
@@ -226,27 +245,33 @@ fn confirm(rescue: &Rescue<'_>) -> Result<()> {
     }
 }
 
-/// Runs the steps and tells each as it ends.
-async fn steps(rescue: &Rescue<'_>, is_json: bool) -> Vec<Step> {
-    let chosen: Vec<u8> = rescue.matches.get_many::<u8>(STEP).into_iter().flatten().copied().collect();
+/// Runs the steps and tells each as it ends; the exit code where a signal ended them, and then only the record is still written.
+async fn steps(rescue: &Rescue<'_>, is_json: bool) -> (Vec<Step>, Option<u8>) {
     let mut done: Vec<Step> = Vec::new();
-    for (number, title) in (1..).zip(STEPS).filter(|(number, _)| chosen.is_empty() || chosen.contains(number))
-    {
+    let (mut stop, mut stopped): (Option<Stop>, Option<u8>) = (None, None);
+    for (number, title) in (1..).zip(STEPS).filter(|(number, _)| rescue.is_chosen(*number)) {
+        if stopped.is_some() && number != RECORD_STEP {
+            continue;
+        }
         let mut step = Step::new(number, title);
-        match number {
-            1 => connection::run(rescue, &mut step).await,
-            2 => removal::run(rescue, &mut step).await,
-            3 => legacy::run(rescue, &mut step).await,
-            4 => restart::run(rescue, &mut step).await,
-            5 => sign_in::run(rescue, &mut step).await,
-            _ => report::run(rescue, &done, &mut step).await,
+        let ended = match number {
+            1 => interrupt::unless(&mut stop, connection::run(rescue, &mut step)).await,
+            2 => interrupt::unless(&mut stop, removal::run(rescue, &mut step)).await,
+            3 => interrupt::unless(&mut stop, legacy::run(rescue, &mut step)).await,
+            4 => restart::run(rescue, &mut stop, &mut step).await,
+            5 => interrupt::unless(&mut stop, sign_in::run(rescue, &mut step)).await,
+            _ => interrupt::unless(&mut stop, report::run(rescue, &done, &mut step)).await,
+        };
+        if let Err(code) = ended {
+            step.fail("a signal ended it");
+            stopped = Some(code);
         }
         if !is_json {
             output::print(step.text().trim_end());
         }
         done.push(step);
     }
-    done
+    (done, stopped)
 }
 
 /// Says in the record that its installation is gone: a later one is another.
@@ -269,10 +294,9 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let from = address(matches, recorded);
     let others = [from.as_deref().ok(), recorded.map(|record| record.from.as_str())];
     let others: Vec<&str> = others.into_iter().flatten().collect();
-    let is_alone = lock.is_some() || !folder.path().exists();
-    let stranger = aside::stranger(configuration, &others, is_alone).await;
-    let standing =
-        if recorded.is_some() && stranger.is_none() { standing(configuration).await } else { None };
+    let found = aside::look(configuration, &others, recorded).await;
+    let may_stand = configuration.database.starts_with("postgres") || matches!(found, Found::Charters);
+    let standing = if recorded.is_some() && may_stand { standing(configuration).await } else { None };
     let is_gone = |record: &Record| {
         record.state == RESCUED
             && standing.as_ref().is_some_and(|id| record.installation.as_ref() != Some(id))
@@ -308,8 +332,9 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         now,
         stamp: free_stamp(configuration, now),
         lock,
-        stranger,
+        found,
         another,
+        password: None,
     };
     let is_dry_run = matches.get_flag(DRY_RUN);
     if !is_dry_run {
@@ -319,11 +344,13 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         }
         confirm(&rescue)?;
         rescue.is_dry_run = false;
+        // Before anything is done: nobody has to wait for the step to come.
+        rescue.password = sign_in::ask(&rescue);
     }
     if !invocation.is_json && !is_dry_run {
         output::print(&format!("rescue begins: {}", text::without_password(&configuration.database)));
     }
-    let done = steps(&rescue, invocation.is_json).await;
+    let (done, stopped) = steps(&rescue, invocation.is_json).await;
     if !is_dry_run && done.iter().any(Step::took_away) {
         mark_rescued(&rescue);
     }
@@ -331,9 +358,19 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
         let steps: Vec<Value> = done.iter().map(Step::as_json).collect();
         show::raw(&json!({ "dry_run": is_dry_run, "steps": steps }));
     }
+    if let Some(code) = stopped {
+        output::complain(
+            "charter: stopped: what was done stands above, and each step can be done again with --step N",
+        );
+        return Ok(Outcome::Stopped(code));
+    }
     let failed = done.iter().filter(|step| step.ended == Ended::Failed).count();
     if failed > 0 {
         output::complain(&format!("{failed} of {} steps did not succeed", done.len()));
+        return Ok(Outcome::Denied);
+    }
+    if done.iter().any(|step| step.ended == Ended::Lossy) {
+        output::complain("all steps were done, but not all of what went could be kept: step 2 says what");
         return Ok(Outcome::Denied);
     }
     if is_dry_run && !invocation.is_json {

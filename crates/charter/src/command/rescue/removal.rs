@@ -12,7 +12,7 @@ use charter_store::{migration, rescue as tables};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,57 +86,91 @@ pub fn elsewhere(rescue: &Rescue<'_>) -> Option<String> {
     ))
 }
 
-/// Writes down what is worth keeping, as far as it can be read.
-async fn keep(rescue: &Rescue<'_>, database: &Database, standing: &[String], step: &mut Step) {
+/// What is said of a table that is to be kept.
+enum Told {
+    Kept(String),
+    Lost(String),
+}
+
+/// Writes down what is worth keeping, as far as it can be read. Fails where it cannot be written, and then leaves nothing behind.
+async fn keep(
+    rescue: &Rescue<'_>,
+    database: &Database,
+    standing: &[String],
+    step: &mut Step,
+) -> Result<(), String> {
     let folder = record::folder(&rescue.configuration.data).join(format!("rescue-{}", rescue.stamp));
-    let made = make_folder(&rescue.configuration.data)
-        .and_then(|()| make_folder(&record::folder(&rescue.configuration.data)))
-        .and_then(|()| make_folder(&folder));
-    if let Err(wrong) = made {
-        return step.tell(format!("nothing is kept: {wrong}"));
-    }
+    make_folder(&rescue.configuration.data)?;
+    make_folder(&record::folder(&rescue.configuration.data))?;
+    make_folder(&folder)?;
+    let (mut kept, mut told): (Vec<PathBuf>, Vec<Told>) = (Vec::new(), Vec::new());
     for (name, statement) in tables::KEPT {
         if !standing.iter().any(|table| table == name) {
-            step.tell(format!("{name} is not there, and so is not kept"));
+            told.push(Told::Kept(format!("{name} is not there, and so is not kept")));
             continue;
         }
         let path = folder.join(format!("{name}.jsonl"));
-        let (rows, outcome) = keep_one(database, statement, &path).await;
         let place = path.display();
-        match outcome {
-            Ok(()) => step.tell(format!("{rows} rows of {name} are kept in {place}")),
-            Err(wrong) if rows == 0 => step.tell(format!("{name} could not be kept: {wrong}")),
+        told.push(match keep_one(database, statement, &path).await {
+            Ok((rows, None)) => Told::Kept(format!("{rows} rows of {name} are kept in {place}")),
+            Ok((0, Some(error))) => Told::Lost(format!("{name} could not be kept: {error}")),
+            Ok((rows, Some(error))) => Told::Lost(format!(
+                "{name} could not be kept as a whole: {rows} rows are in {place}; {error}"
+            )),
             Err(wrong) => {
-                step.tell(format!("{name} could not be kept as a whole: {rows} rows are in {place}; {wrong}"))
+                // The tables stay: what was written of them is worth nothing, and takes room.
+                for path in kept {
+                    let _gone = std::fs::remove_file(path);
+                }
+                let _gone = std::fs::remove_dir(&folder);
+                return Err(wrong);
             }
+        });
+        kept.push(path);
+    }
+    for told in told {
+        match told {
+            Told::Kept(text) => step.tell(text),
+            Told::Lost(text) => step.lose(text),
         }
     }
     if let Err(error) = File::open(&folder).and_then(|folder| folder.sync_all()) {
         step.tell(format!("{} may not know its files yet after a power cut: {error}", folder.display()));
     }
+    Ok(())
 }
 
-/// Writes the rows of a table down as they come, and tells how many there are in the file.
-async fn keep_one(database: &Database, statement: &Statement, path: &Path) -> (u64, Result<(), String>) {
-    let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
-    let mut file = match create_private(path) {
-        Ok(file) => BufWriter::new(file),
-        Err(wrong) => return (0, Err(wrong)),
-    };
-    let mut rows = 0_u64;
+/// Writes the rows of a table down as they come: how many there are in the file, on the disk, and why it is not all of them where the rest cannot be
+/// read. Fails where the file cannot be written, and then leaves none.
+async fn keep_one(
+    database: &Database,
+    statement: &Statement,
+    path: &Path,
+) -> Result<(u64, Option<Error>), String> {
+    let mut file = BufWriter::new(create_private(path)?);
+    let (mut rows, mut unwritten) = (0_u64, None);
     let read = tables::for_each(database, statement, |row| {
         let written = file.write_all(row.as_bytes()).and_then(|()| file.write_all(b"\n"));
-        written.map_err(|error| Error::Other(Arc::new(error)))?;
+        if let Err(error) = written {
+            unwritten = Some(error.to_string());
+            return Err(Error::Other(Arc::new(error)));
+        }
         rows += 1;
         Ok(())
     });
-    let read = read.await.map_err(|error| error.to_string());
-    let written = file.into_inner().map_err(|error| wrong(error.into_error()));
-    let written = written.and_then(|file| file.sync_all().map_err(wrong));
-    if rows == 0 && read.is_err() {
+    let read = read.await;
+    let written = match unwritten {
+        Some(wrong) => Err(wrong),
+        None => {
+            let flushed = file.into_inner().map_err(std::io::IntoInnerError::into_error);
+            flushed.and_then(|file| file.sync_all()).map_err(|error| error.to_string())
+        }
+    };
+    if written.is_err() || (rows == 0 && read.is_err()) {
         let _nothing_in_it = std::fs::remove_file(path);
     }
-    (rows, read.and(written))
+    written.map_err(|wrong| format!("{}: {wrong}", path.display()))?;
+    Ok((rows, read.err()))
 }
 
 /// Names the services that were alive lately, on this machine or another: their tables go under them.
@@ -243,7 +277,15 @@ async fn on_postgres(rescue: &Rescue<'_>, database: &Database, step: &mut Step) 
         step.would(format!("drop {} tables, by {origin}: {}", there.len(), there.join(", ")));
         return drop_schema(rescue, database, step).await;
     }
-    keep(rescue, database, &standing, step).await;
+    if let Err(wrong) = keep(rescue, database, &standing, step).await {
+        let folder = record::folder(&rescue.configuration.data);
+        step.fail(format!(
+            "nothing is dropped: what is to be kept cannot be written down ({wrong}). Make room there and do this step again, or copy {} into \
+             a data folder on another disk and name that one with --data",
+            folder.display()
+        ));
+        return Ok(());
+    }
     match drop_all(database, &there).await {
         Ok(()) => step.tell(format!("{} tables are dropped, by {origin}", there.len())),
         Err(error) => {

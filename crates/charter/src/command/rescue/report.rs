@@ -1,6 +1,7 @@
 //! What each step did, told and written down: in a file, and in Charter's audit trail where there is one left.
 
-use super::Rescue;
+use super::aside::Found;
+use super::{Rescue, removal};
 use crate::command::adopt::record;
 use crate::config::{account, text};
 use crate::folder::{make_folder, write_private};
@@ -22,6 +23,8 @@ const TRAIL: [&str; 3] = ["organizations", "organization_keys", "audit_events"];
 pub enum Ended {
     /// It was done.
     Done,
+    /// It was done, and something is lost by it.
+    Lossy,
     /// There was nothing to do.
     Nothing,
     /// It would be done.
@@ -34,6 +37,7 @@ impl Ended {
     const fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
+            Self::Lossy => "done with a loss",
             Self::Nothing => "nothing to do",
             Self::Would => "would",
             Self::Failed => "FAILED",
@@ -64,6 +68,14 @@ impl Step {
     /// Says what went wrong.
     pub fn fail(&mut self, text: impl Into<String>) {
         self.ended = Ended::Failed;
+        self.tell(text);
+    }
+
+    /// Says what is lost by what is done.
+    pub fn lose(&mut self, text: impl Into<String>) {
+        if self.ended == Ended::Done {
+            self.ended = Ended::Lossy;
+        }
         self.tell(text);
     }
 
@@ -98,7 +110,7 @@ impl Step {
 
     /// Whether it is the step that took Charter's tables away.
     pub fn took_away(&self) -> bool {
-        self.number == 2 && self.ended == Ended::Done
+        self.number == 2 && matches!(self.ended, Ended::Done | Ended::Lossy)
     }
 
     /// For a person.
@@ -141,11 +153,18 @@ fn document(rescue: &Rescue<'_>, done: &[Step]) -> Value {
 
 /// Appends to the trail of the platform organization, if all of it still stands.
 async fn to_the_trail(rescue: &Rescue<'_>, document: &Value) -> Result<(), String> {
-    if rescue.stranger.is_some() {
-        return Err("the file at its place is not Charter's".to_owned());
+    // Neither another program's file is opened as Charter's, nor anything written into the trail of another installation.
+    if let Some(why) = removal::elsewhere(rescue).or_else(|| rescue.another.clone()) {
+        return Err(why);
     }
-    if !rescue.is_postgres() && !super::aside::path(rescue.configuration).exists() {
-        return Err("its file is not there any more".to_owned());
+    if !rescue.is_postgres() {
+        match rescue.look().await {
+            Found::Charters => {}
+            Found::Nothing => return Err("its file is not there any more".to_owned()),
+            Found::Empty => return Err("the file at its place holds no tables".to_owned()),
+            Found::Stranger(_) => return Err("the file at its place is not Charter's".to_owned()),
+            Found::Unread(error) => return Err(format!("its file cannot be read: {error}")),
+        }
     }
     let database = Database::open(&installation::options(rescue.configuration)).await;
     let database = database.map_err(|error| error.to_string())?;

@@ -16,6 +16,8 @@ const BODY: &str = "login_body";
 const USER_FIELD: &str = "login_user_field";
 const PASSWORD_FIELD: &str = "login_password_field";
 const EXPECT: &str = "login_expect";
+/// This step.
+const STEP: u8 = 5;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -195,13 +197,22 @@ impl Attempt<'_> {
     }
 }
 
-fn password(rescue: &Rescue<'_>, user: &str) -> Result<Secret, String> {
-    match rescue.matches.get_one::<String>(PASSWORD_FILE) {
-        Some(path) => match std::fs::read_to_string(path) {
+/// Asks for the password where the step will want it and no file holds it.
+pub fn ask(rescue: &Rescue<'_>) -> Option<Result<Secret, String>> {
+    let given = |name: &str| rescue.matches.get_one::<String>(name);
+    let (Some(_), Some(user), None) = (given(URL), given(USER), given(PASSWORD_FILE)) else { return None };
+    let ask = || terminal::password(&format!("Password of {user}")).map_err(|failure| failure.to_string());
+    rescue.is_chosen(STEP).then(ask)
+}
+
+fn password(rescue: &Rescue<'_>) -> Result<Secret, String> {
+    match (rescue.matches.get_one::<String>(PASSWORD_FILE), &rescue.password) {
+        (Some(path), _) => match std::fs::read_to_string(path) {
             Ok(text) => Ok(Secret::exact(text.trim_end_matches(['\r', '\n']))),
             Err(error) => Err(format!("{path} cannot be read: {error}")),
         },
-        None => terminal::password(&format!("Password of {user}")).map_err(|failure| failure.to_string()),
+        (None, Some(asked)) => asked.clone(),
+        (None, None) => Err("nobody was asked for the password: give --login-password-file".to_owned()),
     }
 }
 
@@ -218,7 +229,7 @@ pub async fn run(rescue: &Rescue<'_>, step: &mut Step) {
     if rescue.is_dry_run {
         return step.would(format!("sign {user} in at {url}"));
     }
-    let attempt = match password(rescue, &user) {
+    let attempt = match password(rescue) {
         Ok(password) => Attempt { rescue, url, user, password },
         Err(wrong) => return step.fail(wrong),
     };
