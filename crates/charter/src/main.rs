@@ -11,6 +11,7 @@ mod installation;
 mod legacy;
 mod log;
 mod memory;
+mod once;
 mod operation;
 mod output;
 mod outside;

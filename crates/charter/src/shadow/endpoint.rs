@@ -2,6 +2,7 @@
 //! under way at once; and after some failures in a row it is left alone for a moment. No redirect is followed, and nothing but a plain
 //! `allow` counts as an answer.
 
+use crate::once::Object;
 use charter_adopt::module::TAKEN_OVER;
 use charter_app::World;
 use charter_app::shadow::{Answering, LegacyAnswer, LegacyQuestion, LegacyRule};
@@ -95,8 +96,8 @@ fn read(status: StatusCode, body: &[u8]) -> LegacyAnswer {
         other if other.is_redirection() => return unavailable("it leads somewhere else"),
         other => return unavailable(format!("it answered with status {}", other.as_u16())),
     }
-    let Ok(Value::Object(said)) = serde_json::from_slice(body) else {
-        return unavailable("its answer is no JSON object");
+    let Ok(Object(said)) = serde_json::from_slice(body) else {
+        return unavailable("its answer is no JSON object in which every name stands once");
     };
     let reason = said.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
     match said.get("allow") {
@@ -193,5 +194,26 @@ impl LegacyRule for Endpoint {
     fn ask(&self, question: &LegacyQuestion) -> Answering {
         let (inner, question) = (Arc::clone(&self.0), question.clone());
         Answering::Later(Box::pin(async move { inner.answer(question).await }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_says_both_is_none() {
+        // The last of two won.
+        let said = |body: &str| read(StatusCode::OK, body.as_bytes());
+        assert!(matches!(said(r#"{"allow": true}"#), LegacyAnswer::Allow(_)));
+        assert!(matches!(said(r#"{"reason": 7, "allow": false}"#), LegacyAnswer::Deny(_)));
+        for body in [
+            r#"{"allow": false, "allow": true}"#,
+            r#"{"allow": true, "allow": true}"#,
+            r#"{"allow": true, "reason": "a", "reason": "b"}"#,
+            "[true]",
+        ] {
+            assert!(matches!(said(body), LegacyAnswer::Unavailable(_)), "{body}");
+        }
     }
 }

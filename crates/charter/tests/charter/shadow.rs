@@ -144,6 +144,12 @@ both_engines!(
         it.place.write("log.jsonl", &good.repeat(600));
         let told = it.run(&["adopt", "shadow", "--log-file", &log]).ended(0);
         assert!(told.out.contains("compared 600"), "{}", told.out);
+        // Five hundred long lines are more than one call takes.
+        let code = "x".repeat(60_000);
+        let long = format!("{{\"organization\":1,\"user\":2,\"permission\":\"{code}\",\"allow\":false}}\n");
+        it.place.write("log.jsonl", &format!("{good}{}", long.repeat(80)));
+        let told = it.run(&["adopt", "shadow", "--log-file", &log]).ended(1);
+        assert!(told.out.starts_with("compared 1\n") && told.out.contains("\nunknown  80\n"), "{}", told.err);
         assert_eq!(server.stop(), 0);
     }
 );
@@ -208,6 +214,7 @@ both_engines!(
             (says(200, r#"{"allow": "true"}"#), "legacy_unavailable"),
             (says(200, "<html>allow</html>"), "legacy_unavailable"),
             (says(500, r#"{"allow": true}"#), "legacy_unavailable"),
+            (says(200, r#"{"allow": false, "allow": true}"#), "legacy_unavailable"),
             (says(200, r#"{"allow": true}"#), "allowed_by_legacy"),
             (
                 Reception::Redirects(format!("http://127.0.0.1:{}/else", receiver.port())),

@@ -7,17 +7,22 @@ use super::here::text;
 use super::plan;
 use crate::client::{Call, Client};
 use crate::failure::{Failure, Outcome, Result};
+use crate::once::Object;
 use crate::output;
 use charter_adopt::naming;
 use charter_kernel::counted;
 use clap::{Arg, Command};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
 const LOG: &str = "log_file";
+/// As other commands have it; here the service asks.
+const FROM: &str = "from";
 /// Lines of one call.
 const BATCH: usize = 500;
+/// Bytes of one call; the service takes four times as much.
+const BATCH_BYTES: usize = 1024 * 1024;
 /// Flips and lines that are told one by one.
 const TOLD_MAX: usize = 50;
 /// The same with `--json`.
@@ -36,6 +41,7 @@ pub fn command() -> Command {
             ),
         )
         .arg(plan::source())
+        .arg(Arg::new(FROM).long("from").value_name("ADDRESS").hide(true))
         .after_help("Exit code 1: an answer differs, or more than one line in 100 could not be compared; 2: nothing could be compared. Nothing is written, and what \
              is not known here is told.")
 }
@@ -46,8 +52,27 @@ struct Line {
     body: Value,
 }
 
+/// Lines that are asked about in one call.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<Line>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Whether there is no room for a line of so many bytes.
+    fn is_full(&self, more: usize) -> bool {
+        self.lines.len() >= BATCH || (!self.lines.is_empty() && self.bytes + more > BATCH_BYTES)
+    }
+
+    fn push(&mut self, line: Line, bytes: usize) {
+        self.lines.push(line);
+        self.bytes += bytes;
+    }
+}
+
 /// A word or a number, as ids are written.
-fn word(object: &Value, name: &str) -> Option<String> {
+fn word(object: &Map<String, Value>, name: &str) -> Option<String> {
     match object.get(name)? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -137,7 +162,7 @@ impl Found {
 }
 
 fn line(text: &str) -> std::result::Result<Value, String> {
-    let object: Value = serde_json::from_str(text).map_err(|flaw| format!("is no JSON: {flaw}"))?;
+    let Object(object) = serde_json::from_str(text).map_err(|flaw| format!("is no JSON object: {flaw}"))?;
     let need = |name: &str| word(&object, name).ok_or_else(|| format!("{name} is missing"));
     let (organization, user, permission) = (need("organization")?, need("user")?, need("permission")?);
     let allow = object.get("allow").and_then(Value::as_bool).ok_or("allow is neither true nor false")?;
@@ -147,18 +172,19 @@ fn line(text: &str) -> std::result::Result<Value, String> {
     )
 }
 
-async fn ask(client: &Client, source: &str, batch: &mut Vec<Line>, found: &mut Found) -> Result<()> {
-    if batch.is_empty() {
+async fn ask(client: &Client, source: &str, batch: &mut Batch, found: &mut Found) -> Result<()> {
+    let Batch { lines, .. } = std::mem::take(batch);
+    if lines.is_empty() {
         return Ok(());
     }
-    let bodies: Vec<&Value> = batch.iter().map(|line| &line.body).collect();
+    let bodies: Vec<&Value> = lines.iter().map(|line| &line.body).collect();
     let call = Call::new("POST", "/api/v1/shadow/replay").json(&json!({ "source": source, "lines": bodies }));
     let mut told = client.call(&call).await?.json()?;
     let answers = match told.get_mut("answers").map(Value::take) {
-        Some(Value::Array(answers)) if answers.len() == batch.len() => answers,
+        Some(Value::Array(answers)) if answers.len() == lines.len() => answers,
         _ => return Err(Failure::new("the service gave another number of answers than it was asked for")),
     };
-    for (line, answer) in batch.drain(..).zip(answers) {
+    for (line, answer) in lines.into_iter().zip(answers) {
         found.answer(line, answer);
     }
     Ok(())
@@ -166,7 +192,7 @@ async fn ask(client: &Client, source: &str, batch: &mut Vec<Line>, found: &mut F
 
 /// Reads the file line by line and asks for a batch at a time: it may be longer than memory.
 async fn compared(client: &Client, source: &str, path: &str, mut file: impl BufRead) -> Result<Found> {
-    let (mut found, mut batch, mut bytes) = (Found::default(), Vec::with_capacity(BATCH), Vec::new());
+    let (mut found, mut batch, mut bytes) = (Found::default(), Batch::default(), Vec::new());
     let failed = |error: std::io::Error| Failure::new(format!("{path} cannot be read: {error}"));
     for number in 1.. {
         let Some(is_whole) = next_line(&mut file, &mut bytes).map_err(failed)? else { break };
@@ -176,12 +202,15 @@ async fn compared(client: &Client, source: &str, path: &str, mut file: impl BufR
             found.fault(number, format!("is longer than {LINE_MAX} bytes"));
         } else if !text.trim().is_empty() {
             match line(text) {
-                Ok(body) => batch.push(Line { number, body }),
+                Ok(body) => {
+                    let size = body.to_string().len();
+                    if batch.is_full(size) {
+                        ask(client, source, &mut batch, &mut found).await?;
+                    }
+                    batch.push(Line { number, body }, size);
+                }
                 Err(wrong) => found.fault(number, wrong),
             }
-        }
-        if batch.len() == BATCH {
-            ask(client, source, &mut batch, &mut found).await?;
         }
     }
     ask(client, source, &mut batch, &mut found).await?;
@@ -227,6 +256,12 @@ fn as_text(found: &Found) -> String {
 
 /// Compares.
 pub async fn run(invocation: &Invocation<'_>) -> Result {
+    if invocation.matches.contains_id(FROM) {
+        return Err(Failure::new(
+            "the running service asks the other system, with each check: write its address into the service's configuration as shadow_from_file or \
+             shadow_from (docs: shadow mode), start the service again, and then `charter adopt shadow start ORGANIZATION`",
+        ));
+    }
     let Some(path) = invocation.matches.get_one::<String>(LOG).cloned() else {
         return Err(Failure::new(
             "say what is to be done: `charter adopt shadow status`, start, flips, cut-over, back or stop; or give recorded answers of the other \
@@ -295,6 +330,28 @@ mod tests {
         {
             assert!(line(wrong).unwrap_err().contains(why), "{wrong}");
         }
+        // The last of two counted.
+        let good = "{\"organization\":\"a\",\"user\":\"7\",\"permission\":\"x\",\"allow\":true";
+        assert!(line(&format!("{good}}}")).is_ok());
+        for twice in ["\"allow\":true", "\"user\":\"8\""] {
+            let wrong = line(&format!("{good},{twice}}}")).unwrap_err();
+            assert!(wrong.contains("stands twice"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_call_has_so_many_lines_and_so_many_bytes_and_one_line_at_least() {
+        let of = || Line { number: 1, body: Value::Null };
+        let mut batch = Batch::default();
+        assert!(!batch.is_full(2 * BATCH_BYTES), "it goes by itself");
+        batch.push(of(), BATCH_BYTES - 10);
+        assert!(!batch.is_full(10) && batch.is_full(11));
+        let mut batch = Batch::default();
+        for _ in 0..BATCH {
+            assert!(!batch.is_full(100));
+            batch.push(of(), 100);
+        }
+        assert!(batch.is_full(100));
     }
 
     #[test]
