@@ -166,10 +166,10 @@ impl AnomalyKind {
                 "paths of two groups each that give different roles: rename one of each",
             ),
             Self::UnreadRole => (
-                "word of a role at users, beside roles in tables: say which counts, by leaving out [source.roles] or as unused_role = \"COLUMN\" under \
-                 [source.users]",
-                "words of roles at users, beside roles in tables: say which count, by leaving out [source.roles] or as unused_role = \"COLUMN\" under \
-                 [source.users]",
+                "word of a role at users, beside roles in tables: where the tables count, say unused_role = \"COLUMN\" under [source.users], or a list of \
+                 columns; where the words do, system = \"role_column\" and role = \"COLUMN\" there",
+                "words of roles at users, beside roles in tables: where the tables count, say unused_role = \"COLUMN\" under [source.users], or a list of \
+                 columns; where the words do, system = \"role_column\" and role = \"COLUMN\" there",
             ),
             Self::SeveralUsers => (
                 "model_type that could be the users: say which counts, as model = \"NAME\" under [source.users]",

@@ -2,15 +2,18 @@
 //! users for having that much less.
 
 use crate::answers::Bits;
-use crate::change::lower;
+use crate::change::{Changes, OrganizationChange, lower};
 use crate::facts::{LegacyFacts, LegacyUser, NONE};
 use crate::intent::{Intent, Place};
 use crate::naming;
 use crate::plan::Ground;
+use crate::removals::Removals;
 use crate::rules::{Asking, home};
 use crate::taken::Taken;
 use charter_kernel::{OrganizationId, PrincipalId};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use charter_policy::Index;
+use charter_policy::legacy::enabled_modules;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What one right is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -146,16 +149,20 @@ impl Away {
         Some(least)
     }
 
+    /// Leaves the modules of an organization as people left them: those that are gone are out of reach, unless something else has them on.
     pub(crate) fn add_modules(
         &mut self,
         ground: &Ground<'_>,
         organization: OrganizationId,
         place: u32,
         gone: &BTreeSet<String>,
+        still_on: Option<&BTreeSet<String>>,
     ) {
         self.modules.insert(organization);
+        let is_on = |module: &str| still_on.is_some_and(|on| on.contains(module));
         let on = ground.modules.kind(place).and_then(|kind| ground.modules.on(kind));
-        let on = on.into_iter().flatten().filter(|module| !gone.contains(module.as_str()));
+        let on = on.into_iter().flatten();
+        let on = on.filter(|module| !gone.contains(module.as_str()) || is_on(module.as_str()));
         self.reach.insert(place, (gone.clone(), ground.universe.within(on)));
     }
 
@@ -205,6 +212,43 @@ impl Away {
             }
         }
     }
+}
+
+/// The modules that are on once a run is done in organizations in which people removed modules: those that are on now. Where a document decides, and
+/// the run puts another in its place, that one does.
+pub(crate) fn on_after(
+    ground: &Ground<'_>,
+    changes: &Changes,
+    removals: &Removals,
+) -> BTreeMap<OrganizationId, BTreeSet<String>> {
+    let mut all = removals.on.clone();
+    let changed: Vec<&OrganizationChange> = changes
+        .organizations
+        .iter()
+        .filter(|it| it.enabled_modules.is_some() && removals.modules.contains_key(&it.organization))
+        .collect();
+    if changed.is_empty() {
+        return all;
+    }
+    let Ok(index) = Index::new(&ground.catalogue) else { return all };
+    let said = |document: Option<&str>| -> BTreeSet<String> {
+        enabled_modules(document, &index).on.iter().map(|module| module.as_str().to_owned()).collect()
+    };
+    for it in changed {
+        let before = said(it.modules_before.as_deref());
+        let after = said(it.enabled_modules.as_ref().and_then(Option::as_deref));
+        let on = all.entry(it.organization).or_default();
+        let gone = removals.modules.get(&it.organization).into_iter().flatten();
+        // What stands otherwise than the document says, something else decides.
+        for module in gone.filter(|module| before.contains(*module) != after.contains(*module)) {
+            if before.contains(module) && on.contains(module) {
+                on.remove(module);
+            } else if after.contains(module) && !on.contains(module) {
+                on.insert(module.clone());
+            }
+        }
+    }
+    all
 }
 
 fn place(intent: &Intent, role: u32) -> Option<&Place> {

@@ -235,6 +235,9 @@ pub struct OrganizationChange {
     /// Its document of modules; `Some(None)` for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled_modules: Option<Option<String>>,
+    /// The document it has now.
+    #[serde(skip)]
+    pub modules_before: Option<String>,
     /// The name it has now.
     #[serde(skip)]
     pub name_before: String,

@@ -223,6 +223,7 @@ impl<'a> Following<'a> {
             name: None,
             status: None,
             enabled_modules: None,
+            modules_before: held.enabled_modules.clone(),
             name_before: held.name.clone(),
             was_closed: held.status == CLOSED,
         };

@@ -426,6 +426,12 @@ mod tests {
         let roles = "[source.roles]\ntable = \"roles\"\nid = \"id\"\nname = \"name\"";
         let held = "[source.user_roles]\ntable = \"held\"\nholder = \"u\"\nheld = \"r\"";
         assert!(parse(&format!("{}\n{roles}\n{held}", own("role_tables"))).is_ok());
+        for system in ["role_column", "role_tables"] {
+            assert!(parse(&format!("{}\nrole = \"role\"", own(system))).is_ok(), "{system}");
+        }
+        let permissions = roles.replace("roles", "permissions");
+        let direct = held.replace("user_roles", "user_permissions");
+        assert!(parse(&format!("{}\n{permissions}\n{direct}", own("role_tables"))).is_ok());
         for (text, why) in [
             (format!("{}\n{roles}", own("role_column")), "leave out [source.roles]"),
             (format!("{}\nrole = \"role\"\n{roles}\n{held}", own("role_tables")), "two places of roles"),
@@ -438,6 +444,10 @@ mod tests {
                 ),
                 "want [source.permissions]",
             ),
+            // Nobody had anything by these, and a plan said that nobody loses.
+            (own("role_column"), "role = \"COLUMN\""),
+            (own("role_tables"), "nothing says who may do what"),
+            (format!("{}\n{roles}", own("role_tables")), "wants [source.user_roles]"),
         ] {
             let faults = parse(&text).unwrap_err();
             assert!(faults[0].to_string().contains(why), "{text}: {faults:?}");

@@ -46,6 +46,8 @@ pub struct Removals {
     pub(crate) kept: HashSet<Kept>,
     kept_rights: HashMap<Whose, Vec<Gave>>,
     pub(crate) modules: BTreeMap<OrganizationId, BTreeSet<String>>,
+    /// Modules that are on where people removed modules.
+    pub(crate) on: BTreeMap<OrganizationId, BTreeSet<String>>,
     /// Nobody noted what people removed since the newest run.
     pub is_unnoted: bool,
     /// Rights are looked for by their names alone.
@@ -75,6 +77,7 @@ impl Removals {
         for (organization, module) in away.modules {
             self.modules.entry(organization).or_default().insert(module);
         }
+        self.on.extend(away.on);
         self.is_unnoted |= away.is_unnoted;
     }
 
@@ -144,6 +147,8 @@ pub struct KeptAway {
     pub kept: HashMap<Kept, Vec<String>>,
     /// Modules that people removed.
     pub modules: Vec<(OrganizationId, String)>,
+    /// Modules that are on in those organizations now, whatever says so: a document, or rows that people made.
+    pub on: BTreeMap<OrganizationId, BTreeSet<String>>,
     /// Nobody noted what people removed since that run.
     pub is_unnoted: bool,
 }

@@ -2,7 +2,7 @@
 //! name by name. It is given back, or kept away (`away.rs`); what is kept away stays so with the runs that follow, as long as the other system
 //! gives it.
 
-use crate::away::{Away, Kept, What};
+use crate::away::{Away, Kept, What, on_after};
 use crate::change::{Changes, lower};
 use crate::effect::Effects;
 use crate::plan::{Ground, more};
@@ -68,6 +68,8 @@ pub struct Found {
     pub unsure: BTreeSet<String>,
     removals_of_roles: HashSet<(OrganizationId, String)>,
     modules: BTreeMap<OrganizationId, BTreeSet<String>>,
+    /// Modules that are on in those organizations once the run is done, as long as they stay as people left them.
+    on: BTreeMap<OrganizationId, BTreeSet<String>>,
 }
 
 impl Found {
@@ -97,7 +99,8 @@ fn each_row(rows: &Rows) -> impl Iterator<Item = (OrganizationId, What, Option<u
 #[must_use]
 pub fn find(ground: &Ground<'_>, known: &Known, changes: &Changes, removals: &Removals) -> Found {
     let (removals_of_roles, modules) = (removals.roles.clone(), removals.modules.clone());
-    let mut found = Found { removals_of_roles, modules, ..Found::default() };
+    let on = on_after(ground, changes, removals);
+    let mut found = Found { removals_of_roles, modules, on, ..Found::default() };
     if removals.is_none() {
         return found;
     }
@@ -441,7 +444,7 @@ fn modules(
             (false, false) => Becomes::Open,
         };
         if becomes == Becomes::Away {
-            decided.away.add_modules(ground, organization, place, gone);
+            decided.away.add_modules(ground, organization, place, gone, found.on.get(&organization));
         }
         all.push(NamedModules { organization: key.to_owned(), modules: gone.clone(), becomes });
     }

@@ -21,7 +21,7 @@ pub fn detect(tables: &Tables<'_>) -> Result<Vec<System>, Wanted> {
     let mut found: Vec<System> =
         SIGNS.iter().filter(|(_, signs)| is_there(signs)).map(|(system, _)| *system).collect();
     if found.is_empty()
-        && let Some(named) = proposed(tables)?
+        && let Some(named) = proposed(tables, None)?
     {
         found.push(if named.roles.is_some() { System::RoleTables } else { System::RoleColumn });
     }
@@ -52,11 +52,13 @@ pub fn statements(
         )),
         System::RoleColumn | System::RoleTables => match named {
             Some(named) => named.statements(tables),
-            None => proposed(tables)?
+            None => proposed(tables, Some(system))?
                 .ok_or_else(|| {
-                    Wanted::Unfit(
-                        "no table of users with roles was found: name it under [source.users]".to_owned(),
-                    )
+                    let what = match system {
+                        System::RoleColumn => "no table of users with a column of roles was found: name both",
+                        _ => "no table of users with roles was found: name it",
+                    };
+                    Wanted::Unfit(format!("{what} under [source.users]"))
                 })?
                 .statements(tables),
         },
@@ -127,15 +129,16 @@ fn users(tables: &Tables<'_>) -> Result<Option<UserColumns>, Wanted> {
             is_superuser: column(table, &["is_superuser", "is_superadmin"]),
             organization: column(table, &["organization_id", "company_id", "tenant_id"]),
             password: column(table, &["hashed_password", "password_hash", "password"]),
-            unused_role: None,
+            unused_role: Vec::new(),
             model: None,
         })
     };
     Ok(first(tables, &["users", "user", "app_users", "accounts", "members"])?.and_then(of))
 }
 
-/// Where the tables of a system of one's own seem to stand, by usual names: a proposal, to be read by the operator.
-pub fn proposed(tables: &Tables<'_>) -> Result<Option<NamedTables>, Wanted> {
+/// Where the tables of a system of one's own seem to stand, by usual names: a proposal, to be read by the operator. Where both are there, tables of
+/// roles come before words at users, unless these were chosen.
+pub fn proposed(tables: &Tables<'_>, chosen: Option<System>) -> Result<Option<NamedTables>, Wanted> {
     let Some(mut users) = users(tables)? else { return Ok(None) };
     const USER: &[&str] = &["user_id"];
     const ROLE: &[&str] = &["role_id"];
@@ -146,7 +149,8 @@ pub fn proposed(tables: &Tables<'_>) -> Result<Option<NamedTables>, Wanted> {
     if organizations.is_none() {
         users.organization = None;
     }
-    let (Some(roles), Some(user_roles)) = (roles, user_roles) else {
+    let in_tables = roles.zip(user_roles).filter(|_| chosen != Some(System::RoleColumn));
+    let Some((roles, user_roles)) = in_tables else {
         return Ok(users.role.is_some().then_some(NamedTables {
             users,
             organizations,

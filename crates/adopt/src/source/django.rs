@@ -106,7 +106,11 @@ pub fn statements(tables: &Tables<'_>, named: Option<&UserColumns>) -> Result<St
             tables.orphans(group_permissions, &by_both, "permission_id", permissions, "id")?,
             tables.orphans(permissions, &["id"], "content_type_id", types, "id")?,
         ],
-        findings: unread_roles(tables, users, named.and_then(|named| named.unused_role.as_deref()))?,
+        findings: unread_roles(
+            tables,
+            users,
+            named.map(|named| named.unused_role.as_slice()).unwrap_or_default(),
+        )?,
         tells_superuser: true,
         ..Statements::default()
     })

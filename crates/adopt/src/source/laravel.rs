@@ -279,7 +279,11 @@ pub fn statements(tables: &Tables<'_>, named: Option<&UserColumns>) -> Result<St
             user_permissions.others(tables)?,
         ]
         .into_iter()
-        .chain(unread_roles(tables, users, named.and_then(|named| named.unused_role.as_deref()))?)
+        .chain(unread_roles(
+            tables,
+            users,
+            named.map(|named| named.unused_role.as_slice()).unwrap_or_default(),
+        )?)
         .collect(),
         ..Statements::default()
     })

@@ -4,7 +4,22 @@ use super::System;
 use super::statements::{Statements, Tables, Wanted};
 use crate::anomaly::AnomalyKind;
 use charter_db::foreign::ForeignTable;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A name, or several.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "the name of a column, or a list of such names, is expected")]
+enum Columns {
+    One(String),
+    Several(Vec<String>),
+}
+
+fn columns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(match Columns::deserialize(deserializer)? {
+        Columns::One(one) => vec![one],
+        Columns::Several(several) => several,
+    })
+}
 
 /// Columns of the table of users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +51,9 @@ pub struct UserColumns {
     /// The hash of their password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// A column of such words that the other system does not go by.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unused_role: Option<String>,
+    /// Columns of such words that the other system does not go by: a name, or a list of them.
+    #[serde(default, deserialize_with = "columns", skip_serializing_if = "Vec::is_empty")]
+    pub unused_role: Vec<String>,
     /// What Laravel's `model_type` says of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -135,12 +150,12 @@ pub const ROLE_COLUMNS: [&str; 3] = ["role", "role_name", "user_role"];
 pub(super) fn unread_roles(
     tables: &Tables<'_>,
     users: &ForeignTable,
-    unused: Option<&str>,
+    unused: &[String],
 ) -> Result<Vec<(AnomalyKind, String)>, Wanted> {
-    if let Some(unused) = unused {
+    for unused in unused {
         tables.text(users, "u", unused)?;
     }
-    let is_asked = |name: &&str| users.column(name).is_some() && Some(*name) != unused;
+    let is_asked = |name: &&str| users.column(name).is_some() && !unused.iter().any(|unused| unused == *name);
     let columns = ROLE_COLUMNS.into_iter().filter(is_asked);
     let asked = columns.map(|column| {
         let word = tables.text(users, "u", column)?;
@@ -180,6 +195,9 @@ impl NamedTables {
             System::RoleColumn if self.in_tables().is_some() => Some(
                 "with system = \"role_column\" roles are words at users: leave out [source.roles], [source.permissions] and their links, or write system = \"role_tables\"",
             ),
+            System::RoleColumn if self.users.role.is_none() => Some(
+                "with system = \"role_column\" roles are words at users: name their column, as role = \"COLUMN\"",
+            ),
             System::RoleTables if self.roles.is_some() && self.users.role.is_some() => Some(
                 "`role` and [source.roles] are two places of roles: leave one out, and name a column that the other system does not go by as `unused_role`",
             ),
@@ -193,6 +211,16 @@ impl NamedTables {
                     && (self.role_permissions.is_some() || self.user_permissions.is_some()) =>
             {
                 Some("[source.role_permissions] and [source.user_permissions] want [source.permissions]")
+            }
+            System::RoleTables if self.roles.is_some() && self.user_roles.is_none() => Some(
+                "[source.roles] wants [source.user_roles], the table that says who holds which: nobody would hold any",
+            ),
+            System::RoleTables
+                if self.users.role.is_none() && self.roles.is_none() && self.user_permissions.is_none() =>
+            {
+                Some(
+                    "nothing says who may do what: name [source.roles] and [source.user_roles], or [source.user_permissions], or the column of roles, as role = \"COLUMN\"",
+                )
             }
             System::Laravel => None,
             _ if self.users.model.is_some() => Some("`model` is the model_type of Laravel alone"),
@@ -282,7 +310,7 @@ impl NamedTables {
             ),
             orphans: self.orphans(tables)?,
             findings: match self.roles {
-                Some(_) => unread_roles(tables, users, self.users.unused_role.as_deref())?,
+                Some(_) => unread_roles(tables, users, &self.users.unused_role)?,
                 None => Vec::new(),
             },
             tells_modules: self.organizations.as_ref().is_some_and(|of| of.enabled_modules.is_some()),

@@ -160,6 +160,8 @@ fn what_is_no_export_with_users_is_refused_and_says_what_to_do() {
     }
     let alone = format!("[{REALM}]");
     assert_eq!(heard(&alone).unwrap().fingerprint, heard(REALM).unwrap().fingerprint);
+    let marked = format!("\u{feff}{REALM}");
+    assert_eq!(heard(&marked).unwrap().fingerprint, heard(REALM).unwrap().fingerprint);
     let more = REALM.replace("\"realmRoles\": [\"clerk\"]", "\"realmRoles\": [\"clerk\", \"boss\"]");
     assert_eq!(
         heard(&more).unwrap().fingerprint,

@@ -3,7 +3,7 @@
 use crate::shared::{codes, heard, made, may, noted, read, refused, rule};
 use charter_adopt::anomaly::AnomalyKind;
 use charter_adopt::check;
-use charter_adopt::source::{self, LoginRule, NamedTables, ReadError, System, Tables};
+use charter_adopt::source::{self, LoginRule, NamedTables, ReadError, System, Tables, UserColumns};
 use charter_db::foreign::Foreign;
 use charter_testkit::{both_engines, database::TestDatabase};
 
@@ -140,15 +140,87 @@ both_engines!(words_of_roles_beside_tables_of_roles_are_asked_about, async |data
     let mut foreign = Foreign::open(&database.options().url).await.unwrap();
     let all = foreign.tables().await.unwrap();
     let tables = Tables::new(&foreign, &all, None);
-    let mut named = source::proposed(&tables).unwrap().unwrap();
+    let mut named = source::proposed(&tables, None).unwrap().unwrap();
     let mut asked = |unused: &str| {
-        named.users.unused_role = Some(unused.to_owned());
+        named.users.unused_role = vec![unused.to_owned()];
         source::statements(&tables, System::RoleTables, Some(&named))
     };
     assert!(asked("rolle").is_err(), "a column that is not there");
     let statements = asked("role").unwrap();
     let heard = source::read(&mut foreign, &statements, rule as LoginRule, &mut |_, _| {}).await.unwrap();
     assert!(noted(&heard, AnomalyKind::UnreadRole).is_empty(), "the operator said that nothing goes by it");
+});
+
+both_engines!(several_columns_of_words_are_all_said_to_be_unused, async |database: TestDatabase| {
+    // One name was taken, so that with two such columns no plan could be made ready.
+    made(&database, TABLES).await;
+    made(&database, "alter table users add column role varchar(80)").await;
+    made(&database, "alter table users add column user_role varchar(80)").await;
+    made(&database, "update users set role = 'boss', user_role = 'clerk' where id = 1").await;
+    let mut foreign = Foreign::open(&database.options().url).await.unwrap();
+    let all = foreign.tables().await.unwrap();
+    let tables = Tables::new(&foreign, &all, None);
+    let named = source::proposed(&tables, Some(System::RoleTables)).unwrap().unwrap();
+    assert!(named.users.unused_role.is_empty(), "nobody said so");
+    let users = |unused: &str| {
+        let text = format!("table = \"users\"\nid = \"id\"\nlogin = \"username\"\nunused_role = {unused}");
+        toml::from_str::<UserColumns>(&text)
+    };
+    let statements = |unused: &str| {
+        let named = NamedTables { users: users(unused).unwrap(), ..named.clone() };
+        let again: UserColumns = toml::from_str(&toml::to_string(&named.users).unwrap()).unwrap();
+        assert_eq!(again, named.users);
+        source::statements(&tables, System::RoleTables, Some(&named)).unwrap()
+    };
+    let asked = [
+        ("\"role\"", "users.user_role clerk"),
+        ("[\"role\"]", "users.user_role clerk"),
+        ("[\"role\", \"user_role\"]", ""),
+        ("[]", "users.role boss, users.user_role clerk"),
+    ]
+    .map(|(unused, rows)| (unused, rows, statements(unused)));
+    for (unused, rows, statements) in asked {
+        let heard = source::read(&mut foreign, &statements, rule as LoginRule, &mut |_, _| {}).await.unwrap();
+        let told: Vec<String> =
+            noted(&heard, AnomalyKind::UnreadRole).into_iter().map(|(row, _)| row).collect();
+        assert_eq!(told.join(", "), rows, "{unused}");
+    }
+    let flaw = users("7").unwrap_err().to_string();
+    assert!(flaw.contains("a list of such names"), "{flaw}");
+});
+
+both_engines!(what_is_proposed_is_of_the_system_that_was_chosen, async |database: TestDatabase| {
+    // With role_column the roles of the tables were proposed, and no column: such a mapping was refused at once.
+    made(&database, TABLES).await;
+    made(&database, "alter table users add column role varchar(80)").await;
+    made(&database, "update users set role = 'viewer' where id = 1").await;
+    let mut foreign = Foreign::open(&database.options().url).await.unwrap();
+    let all = foreign.tables().await.unwrap();
+    let tables = Tables::new(&foreign, &all, None);
+    assert_eq!(source::detect(&tables).unwrap(), [System::RoleTables]);
+    let proposed = |chosen| source::proposed(&tables, chosen).unwrap().unwrap();
+    let by_word = proposed(Some(System::RoleColumn));
+    assert_eq!((by_word.users.role.as_deref(), &by_word.roles), (Some("role"), &None));
+    assert_eq!(by_word.unfit(System::RoleColumn), None);
+    for chosen in [None, Some(System::RoleTables)] {
+        let by_tables = proposed(chosen);
+        assert!(by_tables.users.role.is_none() && by_tables.roles.is_some());
+        assert_eq!(by_tables.unfit(System::RoleTables), None);
+    }
+    let statements = source::statements(&tables, System::RoleColumn, None).unwrap();
+    let heard = source::read(&mut foreign, &statements, rule as LoginRule, &mut |_, _| {}).await.unwrap();
+    let roles: Vec<&str> = heard.facts.roles.iter().map(|role| role.name.as_str()).collect();
+    assert_eq!(roles, ["viewer"]);
+});
+
+both_engines!(a_column_of_roles_that_is_not_there_is_not_proposed, async |database: TestDatabase| {
+    made(&database, TABLES).await;
+    let mut foreign = Foreign::open(&database.options().url).await.unwrap();
+    let all = foreign.tables().await.unwrap();
+    let tables = Tables::new(&foreign, &all, None);
+    assert_eq!(source::proposed(&tables, Some(System::RoleColumn)).unwrap(), None);
+    let wanted = source::statements(&tables, System::RoleColumn, None).unwrap_err();
+    assert!(wanted.to_string().contains("a column of roles"), "{wanted}");
 });
 
 both_engines!(a_row_without_an_id_or_a_code_is_noted_by_what_it_has, async |database: TestDatabase| {
@@ -278,7 +350,7 @@ async fn a_table_that_stands_in_several_schemas_is_not_guessed() {
     // The schema of all of them is enough, and what is proposed says it.
     let tables = Tables::new(&foreign, &all, Some("erp"));
     assert_eq!(source::detect(&tables).unwrap(), [System::RoleColumn]);
-    let proposed = source::proposed(&tables).unwrap().unwrap();
+    let proposed = source::proposed(&tables, None).unwrap().unwrap();
     assert_eq!(
         (proposed.users.table.as_str(), proposed.organizations.unwrap().table.as_str()),
         ("erp.users", "erp.organizations")

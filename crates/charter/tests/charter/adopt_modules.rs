@@ -57,6 +57,53 @@ both_engines!(modules_that_people_removed_stay_so_once_that_is_said, async |data
     assert!(erp.obstacles(&[]).1.contains("toys-co"));
 });
 
+both_engines!(modules_that_a_document_still_gives_are_lost_by_nobody, async |database: TestDatabase| {
+    // The plan said that all of them are lost, the run found that nobody lost anything, and both were right about something else.
+    let erp = Erp::taken_over(&database, 7).await;
+    let truncate = ["entitlements", "truncate", "--org", "toys-co", "--reason", "by the document", "--yes"];
+    let run = erp.run(&truncate).ended(0);
+    assert!(run.told().contains("every module stays as it is"), "{}", run.out);
+    let away = ["--accept", "modules-away:toys-co"];
+    let plan = erp.follow(&away);
+    assert_eq!(plan["taken"]["modules"][0]["becomes"], "away", "{plan:#}");
+    assert_eq!((&plan["verdict"]["losses"], &plan["verdict"]["gains"]), (&json!(0), &json!(0)), "{plan:#}");
+    assert_eq!(check(&erp, "toys-co", ZERO, POST), 0);
+    // The document decides on: what it turns off there goes off here, and what it turns on comes on.
+    database
+        .maintain("update organizations set enabled_modules = '{\"crm\": true, \"hr\": true}' where id = 1")
+        .await
+        .unwrap();
+    let plan = erp.follow(&away);
+    assert_eq!(plan["changes"]["organizations"], 1, "{plan:#}");
+    assert_eq!((&plan["verdict"]["losses"], &plan["verdict"]["gains"]), (&json!(0), &json!(0)), "{plan:#}");
+    assert_eq!(check(&erp, "toys-co", ZERO, POST), 1);
+});
+
+both_engines!(modules_that_a_document_turned_on_again_go_off_by_name, async |database: TestDatabase| {
+    // No word helped: what stood here was not what the other system allows, and nothing but that was said.
+    let erp = Erp::with(&database, 7).await;
+    erp.mapped("none");
+    let text = std::fs::read_to_string(erp.place.path("roles.toml")).unwrap();
+    erp.place.write("roles.toml", &text.replace("modules = \"as_said\"", "modules = \"none\""));
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+    assert_eq!(check(&erp, "toys-co", ZERO, POST), 1);
+    let truncate = ["entitlements", "truncate", "--org", "toys-co", "--reason", "by the document", "--yes"];
+    erp.run(&truncate).ended(0);
+    assert_eq!(check(&erp, "toys-co", ZERO, POST), 0);
+    let run = erp.plan(&["--accept", "modules-away:toys-co"]).ended(1);
+    assert!(
+        run.told().contains("in place of modules-away:KEY, with --accept modules-back:toys-co"),
+        "{}",
+        run.out
+    );
+    let line = "\n      organization 1: finance is off in the other system and on here\n";
+    assert!(run.out.contains(line), "{}", run.out);
+    erp.follow(&[&["--accept", "modules-back:toys-co"][..], &APPROVED].concat());
+    assert_eq!(check(&erp, "toys-co", ZERO, POST), 1);
+    erp.plan(&[]).ended(0);
+});
+
 both_engines!(modules_that_people_removed_come_back_by_name, async |database: TestDatabase| {
     let erp = truncated(&database).await;
     let back = [&["--accept", "modules-back:toys-co"][..], &APPROVED].concat();

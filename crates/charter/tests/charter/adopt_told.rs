@@ -1,11 +1,12 @@
 //! What an operator of an adoption reads: before anything is done, when something is in the way, and when it is broken off.
 
+use crate::adopt_follow::yard;
 use crate::adopt_run::Erp;
 use charter_testkit::{both_engines, database::TestDatabase};
 use serde_json::json;
 use std::io::Read;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Nothing is wider than a terminal.
 fn fits(told: &str) {
@@ -183,6 +184,57 @@ both_engines!(
         erp.run(&["adopt", "verify", "--from", &from, "--accept", "account:user9@toys.example"]).ended(0);
     }
 );
+
+both_engines!(words_of_roles_that_came_since_the_plan_are_named, async |database: TestDatabase| {
+    // A new installation was made, and then the plan was said not to say what it comes to.
+    let erp = yard(&database).await;
+    database.maintain("alter table people add column role varchar(40)").await.unwrap();
+    erp.plan(&[]).ended(0);
+    database.maintain("update people set role = 'boss' where id = 1").await.unwrap();
+    let run = erp.apply(&[]).ended(2);
+    assert!(
+        run.told().contains("stop a plan") && run.told().contains("1 word of a role at users"),
+        "{}",
+        run.err
+    );
+    assert!(!erp.place.path("charter-data").exists(), "{}", run.err);
+    let run = erp.plan(&[]).ended(1);
+    assert!(run.told().contains("unused_role = \"COLUMN\""), "{}", run.out);
+    let text = std::fs::read_to_string(erp.place.path("roles.toml")).unwrap();
+    let users = "table = \"people\"\n";
+    assert!(text.contains(users), "{text}");
+    erp.place.write("roles.toml", &text.replace(users, &format!("{users}unused_role = [\"role\"]\n")));
+    erp.plan(&[]).ended(0);
+    erp.apply(&[]).ended(0);
+});
+
+both_engines!(a_backup_in_a_folder_is_as_old_as_the_newest_file_in_it, async |database: TestDatabase| {
+    // A folder with nothing but an empty file was a backup, 0 minutes old.
+    let erp = Erp::with(&database, 7).await;
+    erp.mapped("none");
+    erp.plan(&[]).ended(0);
+    let apply = ["adopt", "apply", "--backup", "dumps"];
+    let says = |said: &str| {
+        let run = erp.run(&apply).ended(2);
+        assert!(run.told().contains(said), "{said}: {}", run.err);
+    };
+    let dumps = erp.place.path("dumps");
+    std::fs::create_dir_all(dumps.join("today")).unwrap();
+    says("it is empty");
+    std::fs::write(dumps.join("done"), "").unwrap();
+    says("it is empty");
+    std::os::unix::fs::symlink(erp.place.path("roles.toml"), dumps.join("link")).unwrap();
+    says("it is empty");
+    let dump = dumps.join("today").join("erp.dump");
+    std::fs::write(&dump, "a backup").unwrap();
+    let file = std::fs::File::options().write(true).open(&dump).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(7_200)).unwrap();
+    says("at most 60 are accepted");
+    file.set_modified(SystemTime::now() + Duration::from_secs(7_200)).unwrap();
+    says("dated in the future");
+    file.set_modified(SystemTime::now()).unwrap();
+    erp.run(&apply).ended(0);
+});
 
 both_engines!(an_apply_that_is_stopped_says_how_to_go_on, async |database: TestDatabase| {
     let erp = Erp::with(&database, 12_000).await;

@@ -110,6 +110,8 @@ impl Known {
 
 fn parsed(text: &str) -> Result<Realm, Wanted> {
     let unfit = |why: String| Wanted::Unfit(format!("this is no export of a Keycloak realm: {why}"));
+    // Some programs write a mark in front when they write a file anew.
+    let text = text.trim_start_matches('\u{feff}');
     let is_list = text.trim_start().starts_with('[');
     let mut realms: Vec<Realm> = if is_list {
         serde_json::from_str(text).map_err(|flaw| unfit(flaw.to_string()))?

@@ -24,6 +24,7 @@ use charter_adopt::anomaly::AnomalyKind;
 use charter_adopt::change::Changes;
 use charter_adopt::over_all::Reaching;
 use charter_adopt::plan::{self as planned, Ground, Plan, catalogue_sum};
+use charter_adopt::source::Heard;
 use charter_adopt::taken::{BACK, Found};
 use clap::parser::ValueSource;
 use clap::{Arg, Command};
@@ -33,6 +34,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const PLAN: &str = "plan";
 const FROM: &str = "from";
 const PROOF: &str = "proof";
+/// What is told of a plan that is carried out by nobody.
+const OTHERWISE: &str = "the plan does not say what it comes to";
 /// Settings that say where the installation is.
 const PLACES: [&str; 5] = ["config", "data", "database", "database_schema", "url"];
 
@@ -162,7 +165,8 @@ async fn begun(invocation: &Invocation<'_>, plan: &Plan, telling: &Telling) -> R
     mapping.superuser_role = own_role::of_plan(plan);
     let address = address(invocation, plan)?;
     let look = async || {
-        let mut looking = Looking::open(&address, Some(plan.system), Some(&mapping)).await?;
+        let mut looking =
+            Looking::open(&address, configuration.read_share, Some(plan.system), Some(&mapping)).await?;
         let heard = looking.hear(&mut |_, _| {}).await?;
         Ok((looking, heard))
     };
@@ -170,6 +174,7 @@ async fn begun(invocation: &Invocation<'_>, plan: &Plan, telling: &Telling) -> R
     if heard.fingerprint != plan.facts {
         return Err(other_rows(configuration, plan, &heard.fingerprint).await?);
     }
+    nothing_stops(&heard)?;
     if ready::through(configuration).is_none() {
         tables::fit(configuration, &address).await?;
     }
@@ -201,6 +206,20 @@ async fn begun(invocation: &Invocation<'_>, plan: &Plan, telling: &Telling) -> R
     }
     telling.stage(1, "before", &ready.lines);
     Ok(Begun { address, found, ready, passwords, here, holder })
+}
+
+/// Rows that decide nothing by themselves, and so are no part of the fingerprint, may stop a plan since it was made.
+fn nothing_stops(heard: &Heard) -> Result<()> {
+    let stopping = heard.anomalies.iter().filter(|(kind, ..)| kind.stops());
+    let stopping: Vec<String> = stopping.map(|(kind, count, _)| kind.counted(count)).collect();
+    if stopping.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "the other system has rows by now that stop a plan, and had none when this one was made: {}. Mend them there, or say it in the mapping, and \
+         make the plan again",
+        stopping.join("; ")
+    )))
 }
 
 /// The other system changed since the plan was made: what that means for its run, if there is one.
@@ -267,7 +286,10 @@ async fn ended(invocation: &Invocation<'_>, work: &Work<'_>, number: u64, carrie
             let state = if stuck.is_some() { "undoing" } else { "undone" };
             let rollback = runs::rollback(&json!({ "source": work.plan.source }));
             let stuck = stuck.map(|failure| {
-                format!("\n  and the run could not be taken back: {failure}\n  {rollback} goes on with that")
+                format!(
+                    "\n  and the run could not be taken back: {failure}\n  charter adopt status says how it stands; where it is not applied, {rollback} goes on \
+                     with that"
+                )
             });
             let error = format!("{why}{}", stuck.unwrap_or_default());
             if invocation.is_json {
@@ -284,7 +306,9 @@ async fn ended(invocation: &Invocation<'_>, work: &Work<'_>, number: u64, carrie
 
 /// Whether the other system's tables are as they were before the run.
 async fn other_system(work: &Work<'_>) -> Result<Vec<String>> {
-    let now = ready::summed(work.address, Some(work.plan.system), work.found.mapping.as_ref()).await?;
+    let share = work.configuration.read_share;
+    let mapping = work.found.mapping.as_ref();
+    let now = ready::summed(work.address, share, Some(work.plan.system), mapping).await?;
     Ok(compared(&work.ready.sums, &now))
 }
 
@@ -317,20 +341,29 @@ fn as_planned(
             other.name, other.key
         )));
     }
+    let faults = ground.faults(&found.heard.anomalies, &plan.gone_roles);
+    if let Some(first) = faults.first() {
+        return Err(Failure::new(format!("{OTHERWISE}: {first}. Make it again")));
+    }
+    // These rows are no part of the fingerprint.
+    let is_as_odd = ground.lifted(&found.heard.anomalies) == plan.lifted
+        && found.heard.anomalies.losing(AnomalyKind::MissingLogin) == plan.nameless
+        && unfit(&planned::counted(&found.heard.anomalies)) == unfit(&plan.anomalies);
+    if !is_as_odd {
+        return Err(Failure::new(format!(
+            "{OTHERWISE}: other rows of the other system are not as they should be than it has. charter adopt inspect names them; make it again"
+        )));
+    }
     let is_same = ground.verdict(&plan.accepted, &plan.beyond, &mut |_| {}) == plan.verdict
         && ground.without_before() == plan.without_before
         && ground.intent.unmapped == plan.unmapped
         && ground.roles() == plan.roles
         && is_over_all_known
-        && ground.unseen() == plan.unseen
-        && ground.lifted(&found.heard.anomalies) == plan.lifted
-        && found.heard.anomalies.losing(AnomalyKind::MissingLogin) == plan.nameless
-        && ground.faults(&found.heard.anomalies, &plan.gone_roles).is_empty()
-        && unfit(&planned::counted(&found.heard.anomalies)) == unfit(&plan.anomalies);
+        && ground.unseen() == plan.unseen;
     if is_same {
         return Ok(());
     }
-    Err(Failure::new("the plan does not say what it comes to: make it again"))
+    Err(Failure::new(format!("{OTHERWISE}: make it again")))
 }
 
 type Carried = std::result::Result<Proved, Option<Failed>>;

@@ -17,7 +17,7 @@ use charter_adopt::over_all::{OverAll, Standing};
 use charter_adopt::plan::{self, Ground};
 use charter_adopt::rows::{Known, Making};
 use charter_adopt::rules::Asking;
-use charter_adopt::taken::Found;
+use charter_adopt::taken::{Becomes, Found, MODULES_AWAY, MODULES_BACK, TakenAway};
 use charter_kernel::{Key, PrincipalId, counted};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +27,8 @@ const BY_HAND: &str = "has more here by hand than in the other system";
 const BY_ANOTHER: &str = "has more here by another source than in the other system";
 const UNKNOWN: &str = "has rights here by hand and is no user of the other system there";
 const OF_ANOTHER: &str = "has rights here by another source and is no user of the other system there";
+/// Organizations that are told with the word by which their modules are switched.
+const MODULES_MAX: usize = 5;
 
 /// Looks what stands, what of it changes, and what stands in the way; and whether there is more to be written than stands.
 pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) -> Result<(Looked, bool)> {
@@ -71,8 +73,10 @@ pub async fn look(found: &Legacy, here: &mut Here, accepted: &BTreeSet<String>) 
     looked.members = unknown.map(UnknownMember::name).collect();
     looked.is_more = follow::is_more(ground.source(&here.known, 0), &looked.changes);
     let is_more = looked.is_more || is_claimed;
-    if !is_more && looked.stopping.is_empty() && looked.changes.counts().is_none() {
-        looked.stopping.extend(unlike(client, &ground, here, accepted).await?);
+    // Modules that come back are what a run switches, though nothing else is to be written.
+    let is_switching = looked.decided.told.modules_that(Becomes::Back).next().is_some();
+    if !is_more && !is_switching && looked.stopping.is_empty() && looked.changes.counts().is_none() {
+        looked.stopping.extend(unlike(client, &ground, here, accepted, &looked.decided.told).await?);
     }
     Ok((looked, is_more))
 }
@@ -83,6 +87,7 @@ async fn unlike(
     ground: &Ground<'_>,
     here: &Here,
     accepted: &BTreeSet<String>,
+    taken: &TakenAway,
 ) -> Result<Option<String>> {
     let Some(run) = runs::newest(client, &here.source, &["applied"]).await? else { return Ok(None) };
     let number = runs::number(&run);
@@ -93,12 +98,33 @@ async fn unlike(
     let accepted = Accepted { names: &names, beyond: &here.beyond(ground).await? };
     let found = equivalence::compare(client, &here.source, ground, &here.known, accepted, number).await?;
     Ok((!found.holds()).then(|| {
+        let told: String =
+            equivalence::lines(&found).iter().map(|(indent, text)| format!("\n{indent}{text}")).collect();
         format!(
             "nothing changed there, and what stands here is not what the other system allows: people changed it here, or a run of another \
-             system did\n{}",
-            equivalence::told(&found).trim_end()
+             system did{}{told}",
+            modules_back(&found, &here.known, taken)
         )
     }))
+}
+
+/// The word by which modules that people removed, and that stand otherwise than in the other system, are switched as they are there.
+fn modules_back(found: &Equivalence, known: &Known, taken: &TakenAway) -> String {
+    let open = found.modules.iter().filter(|it| !it.accepted);
+    let keys = open.filter_map(|it| known.organizations.get(&it.organization)).map(|(_, key)| key.as_str());
+    let removed = |key: &&str| taken.modules.iter().any(|it| it.organization == **key);
+    let keys: BTreeSet<String> = keys.filter(removed).map(str::to_owned).collect();
+    if keys.is_empty() {
+        return String::new();
+    }
+    let keys: Vec<String> = keys.into_iter().collect();
+    let words: Vec<String> =
+        keys.iter().take(MODULES_MAX).map(|key| format!("--accept {MODULES_BACK}{key}")).collect();
+    format!(
+        ". Modules that people removed are switched as the other system says, in place of {MODULES_AWAY}KEY, with {}{}",
+        words.join(" "),
+        plan::more(keys.len() as u64, words.len())
+    )
 }
 
 /// Who would get all of the installation. What people took from them by hand is told by itself.

@@ -406,26 +406,31 @@ pub fn sums(verdict: &Verdict) -> String {
 
 /// What is told of an equivalence.
 pub fn told(equivalence: &Equivalence) -> String {
+    lines(equivalence).iter().map(|(heading, text)| output::wrapped(heading, text)).collect()
+}
+
+/// The same, line by line and not broken to any width, each with what stands before it.
+pub fn lines(equivalence: &Equivalence) -> Vec<(&'static str, String)> {
     let verdict = &equivalence.verdict;
-    let mut told = format!(
+    let mut first = format!(
         "{} users x permissions, {} organizations x modules compared: ",
         verdict.pairs, equivalence.module_pairs
     );
     if !equivalence.unclear.is_empty() {
-        told.push_str("nobody can tell who may do what in the other system, so nothing is proved: ");
-        told.push_str(&format!("{}\n", equivalence.unclear.join("; ")));
+        first.push_str("nobody can tell who may do what in the other system, so nothing is proved: ");
+        first.push_str(&equivalence.unclear.join("; "));
     } else if verdict.gains + verdict.losses + verdict.left_out + verdict.nameless == 0
         && equivalence.modules.is_empty()
     {
-        told.push_str("nobody gained and nobody lost\n");
+        first.push_str("nobody gained and nobody lost");
     } else {
-        told.push_str(&format!(
-            "{}; {}\n",
+        first.push_str(&format!(
+            "{}; {}",
             sums(verdict),
             counted(verdict.unaccepted, "user with what nobody accepted", "users with what nobody accepted")
         ));
     }
-    let mut told = output::wrapped("", &told);
+    let mut told = vec![("", first)];
     for difference in verdict.named.iter().take(TOLD_MAX) {
         let left_out = if difference.is_left_out || difference.is_nameless { " (left out)" } else { "" };
         let accepted = if difference.accepted { " (accepted)" } else { "" };
@@ -434,31 +439,28 @@ pub fn told(equivalence: &Equivalence) -> String {
         let codes: String = gains.chain(losses).collect();
         let shown = difference.gains.len().min(CODES_MAX) + difference.losses.len().min(CODES_MAX);
         let more = more((difference.gains.len() + difference.losses.len()) as u64, shown);
-        told.push_str(&output::wrapped(
-            "  ",
-            &format!("{}{left_out}{accepted}:{codes}{more}", difference.login),
-        ));
+        told.push(("  ", format!("{}{left_out}{accepted}:{codes}{more}", difference.login)));
     }
-    told.push_str(&others("  ", verdict.users_differing, verdict.named.len()));
+    told.extend(others("  ", verdict.users_differing, verdict.named.len()));
     for difference in equivalence.modules.iter().take(TOLD_MAX) {
         let (there, here) = if difference.before { ("on", "off") } else { ("off", "on") };
         let accepted = if difference.accepted { " (accepted)" } else { "" };
-        told.push_str(&format!(
-            "  organization {}: {} is {there} in the other system and {here} here{accepted}\n",
-            difference.organization, difference.module
+        let (organization, module) = (&difference.organization, &difference.module);
+        told.push((
+            "  ",
+            format!(
+                "organization {organization}: {module} is {there} in the other system and {here} here{accepted}"
+            ),
         ));
     }
-    told.push_str(&others("  ", equivalence.modules.len() as u64, equivalence.modules.len()));
+    told.extend(others("  ", equivalence.modules.len() as u64, equivalence.modules.len()));
     if equivalence.missing > 0 {
         let are = counted(
             equivalence.missing,
             "user of the other system is no member here",
             "users of the other system are no members here",
         );
-        told.push_str(&output::wrapped(
-            "  ",
-            &format!("{are}: plan and apply again to take over who is missing"),
-        ));
+        told.push(("  ", format!("{are}: plan and apply again to take over who is missing")));
     }
     if equivalence.unknown_members > 0 {
         let are = counted(
@@ -470,20 +472,18 @@ pub fn told(equivalence: &Equivalence) -> String {
             0 => "accepted by name".to_owned(),
             open => format!("{open} accepted by nobody"),
         };
-        told.push_str(&output::wrapped("  ", &format!("{are}, {open}:")));
+        told.push(("  ", format!("{are}, {open}:")));
     }
     for member in equivalence.members.iter().take(TOLD_MAX) {
         let accepted = if member.accepted { " (accepted)" } else { "" };
-        told.push_str(&format!("    {} in {}{accepted}\n", member.login, member.organization));
+        told.push(("    ", format!("{} in {}{accepted}", member.login, member.organization)));
     }
-    told.push_str(&others("    ", equivalence.unknown_members, equivalence.members.len()));
+    told.extend(others("    ", equivalence.unknown_members, equivalence.members.len()));
     told
 }
 
 /// Says how many of a list that is cut are not told.
-fn others(indent: &str, all: u64, named: usize) -> String {
-    match more(all, named.min(TOLD_MAX)) {
-        more if more.is_empty() => more,
-        more => format!("{indent}{}\n", more.trim_start()),
-    }
+fn others(indent: &'static str, all: u64, named: usize) -> Option<(&'static str, String)> {
+    let more = more(all, named.min(TOLD_MAX));
+    (!more.is_empty()).then(|| (indent, more.trim_start().to_owned()))
 }

@@ -166,7 +166,7 @@ fn role_lines(found: &Legacy, proposed: &Mapping) -> Vec<RoleLine> {
 /// Reads the other system and tells what it has.
 pub async fn run(invocation: &Invocation<'_>) -> Result {
     let anomalies = invocation.matches.get_one::<String>(ANOMALIES);
-    let found = legacy::read_naming(invocation.matches, anomalies.is_some()).await?;
+    let found = legacy::read_naming(invocation, anomalies.is_some()).await?;
     let proposed = proposed(&found)?;
     let file = invocation.matches.get_one::<String>(PROPOSE);
     if let Some(path) = file {

@@ -110,6 +110,18 @@ fn before_told(plan: &Plan) -> String {
     output::wrapped("", &told)
 }
 
+/// What is in the way: lines of it stay lines, as far in as they are.
+fn obstacle_told(obstacle: &str) -> String {
+    let mut lines = obstacle.lines();
+    let mut told = output::wrapped("  - ", lines.next().unwrap_or_default());
+    for line in lines {
+        let text = line.trim_start();
+        let indent = format!("    {}", " ".repeat(line.len() - text.len()));
+        told.push_str(&output::wrapped(&indent, text));
+    }
+    told
+}
+
 /// The text of a plan.
 pub fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
     let mut told = rows_told(plan) + &organizations_told(plan);
@@ -168,7 +180,7 @@ pub fn told(plan: &Plan, obstacles: &[String], out: &str) -> String {
     } else {
         told.push_str(&format!("\n{out} cannot be carried out yet:\n"));
         for obstacle in obstacles {
-            told.push_str(&output::wrapped("  - ", obstacle));
+            told.push_str(&obstacle_told(obstacle));
         }
     }
     told

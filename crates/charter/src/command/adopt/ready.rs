@@ -26,6 +26,8 @@ const NO_BACKUP: &str = "no_backup";
 pub const NAMES: [&str; 2] = [BACKUP, NO_BACKUP];
 /// How old a backup may be.
 const BACKUP_AGE: Duration = Duration::from_secs(60 * 60);
+/// Entries of a folder that are looked at for the newest.
+const ENTRIES_MAX: usize = 100_000;
 /// Clocks of two machines are so far apart at most.
 const CLOCKS_APART: Duration = Duration::from_secs(60);
 /// Bytes that a row of ours comes to, indexes with it.
@@ -36,11 +38,9 @@ const ROOM: u64 = 3;
 /// Which backup there is.
 pub fn arguments() -> [Arg; 2] {
     [
-        Arg::new(BACKUP)
-            .long(BACKUP)
-            .value_name("FILE")
-            .conflicts_with(NO_BACKUP)
-            .help("A backup of the other system's database, at most an hour old"),
+        Arg::new(BACKUP).long(BACKUP).value_name("FILE").conflicts_with(NO_BACKUP).help(
+            "A backup of the other system's database, a file or a folder of files, at most an hour old",
+        ),
         Arg::new(NO_BACKUP)
             .long("no-backup")
             .value_name("NAME")
@@ -60,9 +60,27 @@ pub struct Ready {
     pub lines: Vec<String>,
 }
 
-/// Whether anything stands in a folder.
-fn is_empty(folder: &str) -> io::Result<bool> {
-    Ok(std::fs::read_dir(folder)?.next().is_none())
+/// When the newest file of a folder was written that holds anything, however deep it stands; none where none does. Links lead out of it, and are not
+/// followed.
+fn newest(folder: &Path) -> io::Result<Option<SystemTime>> {
+    let mut newest: Option<SystemTime> = None;
+    let (mut folders, mut seen) = (vec![folder.to_owned()], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let about = entry.metadata()?;
+            if about.is_dir() {
+                folders.push(entry.path());
+            } else if about.is_file() && about.len() > 0 {
+                newest = newest.max(Some(about.modified()?));
+            }
+            seen += 1;
+            if seen >= ENTRIES_MAX {
+                return Ok(newest);
+            }
+        }
+    }
+    Ok(newest)
 }
 
 fn backup(matches: &ArgMatches, plan: &Plan) -> Result<(String, Value)> {
@@ -80,8 +98,15 @@ fn backup(matches: &ArgMatches, plan: &Plan) -> Result<(String, Value)> {
     };
     let wrong = |what: String| Failure::new(format!("the backup {path}: {what}"));
     let about = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
-    let age = about.modified().map_err(|error| wrong(error.to_string()))?;
-    let made = age.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let written = match about.is_dir() {
+        true => newest(Path::new(path)),
+        false if about.len() == 0 => Ok(None),
+        false => about.modified().map(Some),
+    };
+    let Some(written) = written.map_err(|error| wrong(error.to_string()))? else {
+        return Err(wrong("it is empty".to_owned()));
+    };
+    let made = written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = u64::try_from(crate::installation::now().micros()).unwrap_or(0);
     let now = Duration::from_micros(now);
     if made > now + CLOCKS_APART {
@@ -92,10 +117,6 @@ fn backup(matches: &ArgMatches, plan: &Plan) -> Result<(String, Value)> {
         ));
     }
     let age = now.saturating_sub(made);
-    let is_empty = if about.is_dir() { is_empty(path) } else { Ok(about.len() == 0) };
-    if is_empty.map_err(|error| wrong(error.to_string()))? {
-        return Err(wrong("it is empty".to_owned()));
-    }
     if place::of(&format!("sqlite:{path}"))? == place::of(&plan.from)? {
         return Err(wrong("it is the other system's database itself: name a copy of it".to_owned()));
     }

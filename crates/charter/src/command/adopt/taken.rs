@@ -13,7 +13,7 @@ use charter_adopt::removals::{KeptAway, Removals};
 use charter_adopt::taken::{self, Becomes, Decided, Found, TakenAway, UNNOTED};
 use charter_kernel::{Key, OrganizationId, PrincipalId, counted};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows of one page, and of one call.
 const PAGE: &str = "50000";
@@ -61,9 +61,29 @@ pub async fn kept(client: &Client, source: &Key) -> Result<KeptAway> {
         last = items.into_iter().next_back();
         if page.get("more") != Some(&Value::Bool(true)) || last.is_none() {
             away.is_unnoted = page.get("noted") == Some(&Value::Bool(false));
+            away.on = on(client, &away.modules).await?;
             return Ok(away);
         }
     }
+}
+
+/// The modules that are on now where people removed modules, whatever says so.
+async fn on(
+    client: &Client,
+    removed: &[(OrganizationId, String)],
+) -> Result<BTreeMap<OrganizationId, BTreeSet<String>>> {
+    let organizations: BTreeSet<OrganizationId> =
+        removed.iter().map(|(organization, _)| *organization).collect();
+    let mut all = BTreeMap::new();
+    for organization in organizations {
+        let call = Call::new("GET", "/api/v1/adoption/answers").ask("organization", organization.to_string());
+        let page = send(client, &call.ask("limit", "1")).await?.json()?;
+        let unknown = || Failure::new("the service told of modules in words unknown here");
+        let modules = page.get("modules").and_then(Value::as_object).ok_or_else(unknown)?;
+        let on = modules.iter().filter(|(_, is_on)| **is_on == Value::Bool(true));
+        all.insert(organization, on.map(|(module, _)| module.clone()).collect());
+    }
+    Ok(all)
 }
 
 /// Decides what becomes of what people took away; gives what was found besides.
