@@ -8,7 +8,7 @@ both_engines!(charter_makes_no_tables_among_those_of_the_other_system, async |da
     let from = erp.url();
     erp.run(&["adopt", "inspect", "--from", &from, "--propose", "roles.toml"]);
     erp.plan(&[]).ended(0);
-    let before = erp.dump().await;
+    let before = erp.dump();
     let apply = ["adopt", "apply", "--no-backup", "Ann"];
     let run = erp.place.run_with(&apply, &[("CHARTER_DATABASE", &from)]).ended(2);
     let said = run.told();
@@ -20,14 +20,14 @@ both_engines!(charter_makes_no_tables_among_those_of_the_other_system, async |da
             assert!(said.contains("is the other system's own file") && said.contains("--database"), "{said}")
         }
     }
-    assert_eq!(erp.dump().await, before);
+    assert_eq!(erp.dump(), before);
     // Nor beside what a killed service left in the data folder, which nobody works on: nothing was looked at then.
     let server = erp.place.serve(&[]);
     server.kill();
     assert!(erp.place.path("charter-data/service.json").exists(), "a killed server cannot clean up");
     let again = erp.place.run_with(&apply, &[("CHARTER_DATABASE", &from)]).ended(2);
     assert_eq!(again.told(), said);
-    assert_eq!(erp.dump().await, before);
+    assert_eq!(erp.dump(), before);
     if !from.starts_with("postgres") {
         return;
     }
