@@ -171,7 +171,7 @@ async fn begun(invocation: &Invocation<'_>, plan: &Plan, telling: &Telling) -> R
         return Err(other_rows(configuration, plan, &heard.fingerprint).await?);
     }
     if ready::through(configuration).is_none() {
-        tables::fit(configuration, &address).await?;
+        tables::fit(configuration, &address, &looking.read).await?;
     }
     let mut ready = ready::look(invocation.matches, configuration, plan, &mut looking, &heard).await?;
     if !installation::is_there(configuration).await {
