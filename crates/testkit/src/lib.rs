@@ -8,6 +8,7 @@ pub mod dump;
 pub mod fault;
 pub mod hostile;
 pub mod kv;
+pub mod line;
 mod listening;
 pub mod receiver;
 pub mod server;

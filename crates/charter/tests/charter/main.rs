@@ -24,6 +24,7 @@ mod adopt_look;
 mod adopt_many;
 mod adopt_modules;
 mod adopt_names;
+mod adopt_outage;
 mod adopt_place;
 mod adopt_proof;
 mod adopt_remembered;

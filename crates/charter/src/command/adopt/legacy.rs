@@ -204,7 +204,8 @@ pub fn broken_off(error: charter_db::Error) -> Failure {
     if passes { failure.passing() } else { failure }
 }
 
-fn is_passing(error: &charter_db::Error) -> bool {
+/// Whether it may go better in a moment.
+pub fn is_passing(error: &charter_db::Error) -> bool {
     use charter_db::Error::{Aborted, Busy, Unavailable};
     matches!(error, Busy(_) | Unavailable(_) | Aborted(_))
 }

@@ -1,6 +1,6 @@
 //! Our own tables, as they stand in the database; and whether that is the one that a service works on.
 
-use super::here;
+use super::{here, legacy};
 use crate::client::Client;
 use crate::config::Configuration;
 use crate::config::text::without_password;
@@ -13,10 +13,17 @@ use std::path::Path;
 
 /// The names of Charter's tables: those its migrations make, each of which has to be there.
 pub async fn ours(configuration: &Configuration) -> Result<Vec<String>> {
-    let failed = |error: charter_db::Error| Failure::new(format!("the database of Charter: {error}"));
-    let mut database = Foreign::open(&configuration.database).await.map_err(failed)?;
+    let look = async || -> std::result::Result<Vec<ForeignTable>, charter_db::Error> {
+        Foreign::open(&configuration.database).await?.tables().await
+    };
+    let there = legacy::patiently(async || {
+        look().await.map_err(|error| {
+            let failure = Failure::new(format!("the database of Charter: {error}"));
+            if legacy::is_passing(&error) { failure.passing() } else { failure }
+        })
+    });
+    let there = there.await?;
     let schema = configuration.database_schema.as_deref().unwrap_or("public");
-    let there = database.tables().await.map_err(failed)?;
     let is_there = |name: &str| {
         there.iter().any(|table| table.name == name && (table.schema.is_empty() || table.schema == schema))
     };
