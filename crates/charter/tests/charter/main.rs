@@ -17,6 +17,7 @@ mod adopt_fit;
 mod adopt_follow;
 mod adopt_forgotten;
 mod adopt_framework;
+mod adopt_full;
 mod adopt_going_on;
 mod adopt_handed_over;
 mod adopt_leaving;

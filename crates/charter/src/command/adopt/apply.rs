@@ -10,7 +10,7 @@ use super::legacy::{self, Legacy, Looking};
 use super::passwords::Kept;
 use super::proof;
 use super::ready::{self, Ready};
-use super::record::Record;
+use super::record::{self, Record};
 use super::stages::{Failed, Proved, Stages, Work};
 use super::telling::{Telling, compared};
 use super::{drift, follow, own_role, place, plan, remembered, runs, tables};
@@ -239,7 +239,13 @@ async fn ended(invocation: &Invocation<'_>, work: &Work<'_>, number: u64, carrie
     match carried {
         Ok(Proved { equivalence, text, signature }) => {
             if let Some(file) = invocation.matches.get_one::<String>(PROOF) {
-                proof::hand_out(file, &text, &signature)?;
+                proof::hand_out(file, &text, &signature).map_err(|failure| {
+                    let kept = record::folder(&work.configuration.data);
+                    Failure::new(format!(
+                        "run {number} is applied, and its proof lies in {}: {failure}",
+                        kept.display()
+                    ))
+                })?;
             }
             if invocation.is_json {
                 show::raw(&json!({ "run": number, "state": "applied", "equivalence": equivalence }));
