@@ -209,9 +209,14 @@ pub fn create_private(path: &Path) -> Result<File, String> {
     private().create_new(true).open(path).map_err(|error| failed(path, "made", &error))
 }
 
+/// Where a file is written before it takes the place of another.
+pub fn beside(path: &Path) -> PathBuf {
+    path.with_extension(format!("{}.new", std::process::id()))
+}
+
 /// Writes a private file whole or not at all.
 pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
+    let beside = beside(path);
     let write = || -> std::io::Result<()> {
         let _ = std::fs::remove_file(&beside);
         let mut file = private().create_new(true).open(&beside)?;
@@ -223,5 +228,8 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
         }
         Ok(())
     };
-    write().map_err(|error| failed(path, "written", &error))
+    write().map_err(|error| {
+        let _ = std::fs::remove_file(&beside);
+        failed(path, "written", &error)
+    })
 }

@@ -65,7 +65,8 @@ async fn own_file(configuration: &Configuration) -> Result<()> {
     let Some(path) = address.strip_prefix("sqlite://").or_else(|| address.strip_prefix("sqlite:")) else {
         return Ok(());
     };
-    if !std::path::Path::new(path).exists() {
+    // A file that Charter worked with has a lock beside it, and is not looked at each time.
+    if !std::path::Path::new(path).exists() || std::path::Path::new(&format!("{path}.lock")).exists() {
         return Ok(());
     }
     let looked = async { Foreign::open(address).await?.tables().await };

@@ -18,6 +18,7 @@ mod outside;
 mod secrets;
 mod shadow;
 mod terminal;
+mod whole_file;
 
 fn main() -> std::process::ExitCode {
     command::run(std::env::args_os())

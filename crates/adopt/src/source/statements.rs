@@ -103,6 +103,7 @@ pub struct Tables<'a> {
     foreign: &'a Foreign,
     all: Vec<&'a ForeignTable>,
     home: Option<&'a ForeignTable>,
+    ours: BTreeSet<&'a str>,
 }
 
 /// The name of a table with its schema, where the engine has any.
@@ -131,13 +132,18 @@ impl<'a> Tables<'a> {
         let is_meant = |table: &&ForeignTable| schema.is_none_or(|schema| table.schema == schema);
         let is_theirs = |table: &&ForeignTable| !ours.contains(table.schema.as_str());
         let all = all.iter().filter(is_theirs).filter(is_meant).collect();
-        Self { foreign, all, home: None }
+        Self { foreign, all, home: None, ours }
+    }
+
+    /// The schemas that were left out, as Charter's tables stand in them.
+    pub fn left_out(&self) -> impl Iterator<Item = &'a str> {
+        self.ours.iter().copied()
     }
 
     /// The same for a system whose tables all stand beside one of them.
     pub fn around(&self, name: &str) -> Result<Self, Wanted> {
         let home = self.find(name)?.ok_or_else(|| Wanted::Table(name.to_owned()))?;
-        Ok(Self { foreign: self.foreign, all: self.all.clone(), home: Some(home) })
+        Ok(Self { home: Some(home), all: self.all.clone(), ours: self.ours.clone(), ..*self })
     }
 
     /// All of them.

@@ -8,19 +8,10 @@ use charter_db::foreign::Foreign;
 use charter_testkit::{both_engines, database::TestDatabase};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Command;
 
 /// Has a script of `tests/adoption` make a company in a database, and tells what it says everybody may do.
 pub fn company(script: &str, url: &str) -> Value {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/adoption");
-    let answers = tempfile::NamedTempFile::new().unwrap();
-    let python = folder.join(".venv/bin/python");
-    let output = Command::new(&python).arg(folder.join(script)).arg(url).arg(answers.path()).output();
-    let output = output
-        .unwrap_or_else(|flaw| panic!("{}: {flaw}: run tests/adoption/prepare first", python.display()));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&std::fs::read(answers.path()).unwrap()).unwrap()
+    serde_json::from_str(&charter_testkit::company::made_by(script, url)).unwrap()
 }
 
 /// Every user beside every permission.

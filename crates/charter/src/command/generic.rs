@@ -186,10 +186,19 @@ pub async fn every_page(client: &Client, call: Call) -> Result<Vec<Value>> {
 
 /// The items of a list, page by page, to its end or until there are enough.
 pub async fn pages(client: &Client, call: Call, most: Option<usize>) -> Result<Vec<Value>> {
+    pages_by(async |call: &Call| client.call(call).await, call, most).await
+}
+
+/// The same, however a page is asked for.
+pub async fn pages_by(
+    ask: impl AsyncFn(&Call) -> Result<Answer>,
+    call: Call,
+    most: Option<usize>,
+) -> Result<Vec<Value>> {
     let mut items = Vec::new();
     let mut call = call;
     loop {
-        let page = client.call(&call).await?.json()?;
+        let page = ask(&call).await?.json()?;
         items.extend(page.get("items").and_then(Value::as_array).cloned().unwrap_or_default());
         if most.is_some_and(|most| items.len() >= most) {
             items.truncate(most.unwrap_or_default());

@@ -1,9 +1,7 @@
 //! `charter adopt plan`, `apply`, `verify` and `rollback`: an ERP is taken over in place and given back, whatever happens on the way.
 
 use crate::program::{Place, Run};
-use charter_db::foreign::{Foreign, ForeignRow};
-use charter_testkit::{both_engines, database::TestDatabase};
-use std::collections::BTreeMap;
+use charter_testkit::{both_engines, database::TestDatabase, dump};
 use std::time::Duration;
 
 /// A hash that is kept as it stands.
@@ -100,25 +98,14 @@ impl<'a> Erp<'a> {
         self.run(&["adopt", "verify", "--from", &from, "--json"])
     }
 
-    /// Everything that the other system has, as it stands there: columns with their types, and rows.
-    pub async fn dump(&self) -> BTreeMap<String, Vec<String>> {
-        let mut foreign = Foreign::open(&self.url()).await.unwrap();
-        let tables = foreign.tables().await.unwrap();
-        let mut dump = BTreeMap::new();
-        for table in tables.iter().filter(|table| table.schema != "charter") {
-            let mut lines = vec![format!("{:?}", table.columns)];
-            let columns: Vec<String> =
-                table.columns.iter().map(|column| foreign.text_of(&column.name).unwrap()).collect();
-            let text = format!("select {} from {}", columns.join(", "), table.quoted().unwrap());
-            let mut each = |row: ForeignRow<'_>| {
-                lines.push(format!("{row:?}"));
-                Ok(())
-            };
-            foreign.for_each(&text, &mut each).await.unwrap();
-            lines[1..].sort();
-            dump.insert(table.name.clone(), lines);
-        }
-        dump
+    /// The other system, byte for byte: its file, or what `pg_dump` writes of the database but for the schema of Charter.
+    pub fn dump(&self) -> Vec<u8> {
+        let url = self.url();
+        let Some(path) = url.strip_prefix("sqlite://") else {
+            return dump::without_schema(&url, "charter").into_bytes();
+        };
+        let log = std::fs::read(format!("{path}-wal")).unwrap_or_default();
+        [std::fs::read(path).unwrap(), log].concat()
     }
 }
 
@@ -128,7 +115,7 @@ pub fn check(erp: &Erp<'_>, organization: &str, user: &str, permission: &str) ->
 
 both_engines!(an_erp_is_taken_over_proved_and_given_back_byte_for_byte, async |database: TestDatabase| {
     let erp = Erp::with(&database, 60).await;
-    let before = erp.dump().await;
+    let before = erp.dump();
     erp.mapped("viewer");
     // The boss gains what a viewer may, as nobody knew what a boss was.
     let run = erp.plan(&[]).ended(1);
@@ -138,7 +125,7 @@ both_engines!(an_erp_is_taken_over_proved_and_given_back_byte_for_byte, async |d
     let run = erp.plan(&["--accept", "boss", "--approved-by", "Ann", "--approved-by", "Ann "]).ended(1);
     assert!(run.told().contains("two people by name"), "one person is not two: {}", run.out);
     assert!(!erp.place.path("charter-data").exists(), "a plan writes nothing here");
-    assert_eq!(erp.dump().await, before);
+    assert_eq!(erp.dump(), before);
     let run = erp.apply(&[]).ended(2);
     assert!(run.told().contains("cannot be carried out"), "{}", run.err);
     assert!(!erp.place.path("charter-data").exists(), "{}", run.err);
@@ -166,7 +153,7 @@ both_engines!(an_erp_is_taken_over_proved_and_given_back_byte_for_byte, async |d
     ] {
         assert!(run.told().contains(stage), "{stage}: {}", run.out);
     }
-    assert_eq!(erp.dump().await, before, "nothing of the other system was touched");
+    assert_eq!(erp.dump(), before, "nothing of the other system was touched");
     // user0 is an accountant of Toys & Co, where finance is on; user3 a sales officer there, where sales is off.
     assert_eq!(check(&erp, "toys-co", "user0@toys.example", "finance.journal_entries.create"), 0);
     assert_eq!(check(&erp, "toys-co", "user0@toys.example", "admin.roles.update"), 1);
@@ -197,7 +184,7 @@ both_engines!(an_erp_is_taken_over_proved_and_given_back_byte_for_byte, async |d
     let run = erp.run(&["adopt", "rollback", "--from", &from]).ended(0);
     assert!(run.told().contains("as before, byte for byte"), "{}", run.out);
     assert_ne!(check(&erp, "toys-co", "user0@toys.example", "finance.journal_entries.create"), 0);
-    assert_eq!(erp.dump().await, before);
+    assert_eq!(erp.dump(), before);
     let told = erp.run(&["organizations", "list", "--json"]).ended(0).json();
     // What was denied stands in a trail, which nobody deletes: such an organization stays, and is closed.
     let left = |it: &&serde_json::Value| it["key"] != "platform" && it["status"] != "closed";
@@ -292,7 +279,7 @@ both_engines!(a_difference_that_nobody_accepted_takes_the_run_back, async |datab
             .concat(),
     )
     .ended(0);
-    let before = erp.dump().await;
+    let before = erp.dump();
     let run = erp.apply(&[]).ended(1);
     assert!(
         run.told().contains("the stage equivalence failed") && run.told().contains("user9@toys.example"),
@@ -304,7 +291,7 @@ both_engines!(a_difference_that_nobody_accepted_takes_the_run_back, async |datab
         "{}",
         run.out
     );
-    assert_eq!(erp.dump().await, before);
+    assert_eq!(erp.dump(), before);
     let told = erp.run(&["organizations", "list", "--json"]).ended(0).json();
     assert_eq!(told["items"].as_array().unwrap().len(), 1, "{told:#}");
     let told = erp.run(&["adopt", "status", "--json"]).ended(0).json();
@@ -391,7 +378,7 @@ both_engines!(
 
 both_engines!(a_run_that_is_killed_goes_on_where_it_was, async |database: TestDatabase| {
     let erp = Erp::with(&database, 12_000).await;
-    let before = erp.dump().await;
+    let before = erp.dump();
     erp.mapped("none");
     erp.plan(&[]).ended(0);
     let mut killed = 0;
@@ -409,7 +396,7 @@ both_engines!(a_run_that_is_killed_goes_on_where_it_was, async |database: TestDa
         child.wait().unwrap();
     }
     assert!(killed > 0, "no run was fast enough to end before it was killed");
-    assert_eq!(erp.dump().await, before);
+    assert_eq!(erp.dump(), before);
     let run = erp.apply(&[]).ended(0);
     assert!(run.told().contains("run 1 "), "it is the same run: {}", run.out);
     let verdict = erp.verify().ended(0).json()["proof"]["equivalence"]["verdict"].clone();
@@ -418,7 +405,7 @@ both_engines!(a_run_that_is_killed_goes_on_where_it_was, async |database: TestDa
         (&12_000.into(), &0.into(), &0.into())
     );
     erp.run(&["adopt", "rollback"]).ended(0);
-    assert_eq!(erp.dump().await, before);
+    assert_eq!(erp.dump(), before);
 });
 
 both_engines!(

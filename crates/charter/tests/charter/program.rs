@@ -73,6 +73,21 @@ impl Place {
         }
     }
 
+    /// The same through a shell that limits how large files may grow, in blocks of 512 bytes: a write beyond that fails as on a full disk.
+    pub fn run_limited(&self, blocks: u64, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+        let text =
+            format!("trap '' XFSZ; ulimit -f {blocks}; exec '{}' \"$@\"", env!("CARGO_BIN_EXE_charter"));
+        let mut command = Command::new("sh");
+        command.args(["-c", &text, "charter"]).args(arguments).current_dir(self.folder.path());
+        let output =
+            command.env_clear().env("USER", "tester").envs(variables.iter().copied()).output().unwrap();
+        Run {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// The same with something on standard input.
     pub fn feed(&self, arguments: &[&str], input: &str) -> Run {
         let mut child = self

@@ -1,6 +1,12 @@
 //! A look at a SQLite file that another program writes.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use rusqlite::{
     Connection, OpenFlags,
@@ -10,13 +16,15 @@ use rusqlite::{
 
 use super::share::Turns;
 use super::{EachForeign, ForeignColumn, ForeignTable};
-use crate::{Error, sqlite::plain};
+use crate::{Error, error::message, sqlite::plain};
 
 /// How long to wait for a program that holds the file for itself.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Snapshot {
     connection: Connection,
+    /// The file in its place, where its program does not run: it is read as one that nobody writes.
+    at_rest: Option<(PathBuf, Standing)>,
 }
 
 fn words(value: ValueRef<'_>, column: &str, buffer: &mut String) -> Result<bool, Error> {
@@ -35,6 +43,89 @@ fn words(value: ValueRef<'_>, column: &str, buffer: &mut String) -> Result<bool,
     }
     .map_err(|_| unreadable())?;
     Ok(true)
+}
+
+/// How often a file is copied that changes meanwhile.
+const COPIES: u32 = 5;
+/// Where the heading of a file says how it is written and read, and what it says where it has a log.
+const FORMS: std::ops::Range<usize> = 18..20;
+const LOGGED: u8 = 2;
+
+/// A file beside another.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Whether a file has a log that no program works with now. Whoever opened it would make the files of the log, and a reader leaves them behind: its
+/// own program could not write them then, where it runs as somebody else.
+fn is_at_rest(path: &Path) -> io::Result<bool> {
+    let mut heading = Vec::new();
+    File::open(path)?.take(FORMS.end as u64).read_to_end(&mut heading)?;
+    let is_logged = heading.get(FORMS).is_some_and(|forms| forms.contains(&LOGGED));
+    Ok(is_logged && !beside(path, "-shm").exists())
+}
+
+/// How a file and what is left of its log stand: who writes them changes that.
+type Standing = [Option<(u64, SystemTime)>; 2];
+
+fn standing(path: &Path) -> io::Result<Standing> {
+    let of = |path: &Path| match fs::metadata(path) {
+        Ok(about) => Ok(Some((about.len(), about.modified()?))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    Ok([of(path)?, of(&beside(path, "-wal"))?])
+}
+
+/// Copies what a file holds, and not what may be done with it: it may be for reading alone.
+fn contents(of: &Path, to: &Path) -> io::Result<u64> {
+    io::copy(&mut File::open(of)?, &mut File::create(to)?)
+}
+
+fn wrong(error: io::Error) -> Error {
+    Error::Unavailable(Arc::new(error))
+}
+
+/// Whether a file stands as it stood, and is at rest.
+fn is_as_it_stood(path: &Path, before: &Standing) -> Result<bool, Error> {
+    Ok(standing(path).map_err(wrong)? == *before && is_at_rest(path).map_err(wrong)?)
+}
+
+/// Reads a file at rest whose log is gone, as one that nobody writes: then nothing is made beside it.
+fn in_its_place(path: &Path) -> Result<Connection, Error> {
+    let name = path.to_str().ok_or_else(|| Error::Config(format!("{} is no text", path.display())))?;
+    let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{name}?immutable=1"), flags).map_err(plain)
+}
+
+/// Looks at a file at rest, in a copy where something is left of its log; nothing where its program works.
+fn opened_at_rest(path: &Path) -> Result<Option<Snapshot>, Error> {
+    let path = path.canonicalize().map_err(wrong)?;
+    for _ in 0..COPIES {
+        if !is_at_rest(&path).map_err(wrong)? {
+            return Ok(None);
+        }
+        let before = standing(&path).map_err(wrong)?;
+        if !matches!(before, [Some(_), Some((1.., _))]) {
+            return Ok(Some(Snapshot { connection: in_its_place(&path)?, at_rest: Some((path, before)) }));
+        }
+        let folder = tempfile::tempdir().map_err(wrong)?;
+        let copy = folder.path().join("copy");
+        contents(&path, &copy).map_err(wrong)?;
+        contents(&beside(&path, "-wal"), &beside(&copy, "-wal")).map_err(wrong)?;
+        if !is_as_it_stood(&path, &before)? {
+            continue;
+        }
+        let connection = Connection::open(&copy).map_err(plain)?;
+        // What its log holds goes into the copy, which is one file then, and has no name once its folder is gone.
+        connection.query_row("pragma journal_mode = delete", [], |_| Ok(())).map_err(plain)?;
+        return Ok(Some(Snapshot { connection, at_rest: None }));
+    }
+    Err(Error::Busy(message("another program goes on writing the file")))
 }
 
 /// Tables of a file, in a file without a name that is gone with the connection.
@@ -97,11 +188,27 @@ impl Snapshot {
         if !path.is_file() {
             return Err(Error::Config(format!("there is no file {}", path.display())));
         }
-        // Its program's log is read through its shared index, which a reader may have to write; the tables are not touched.
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(plain)?;
-        settle(&connection)?;
-        Ok(Self { connection })
+        let opened = match opened_at_rest(path)? {
+            Some(opened) => opened,
+            None => {
+                // Its program's log is read through its shared index, which a reader may have to write; the tables are not touched.
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                let connection = Connection::open_with_flags(path, flags).map_err(plain)?;
+                Self { connection, at_rest: None }
+            }
+        };
+        settle(&opened.connection)?;
+        Ok(opened)
+    }
+
+    /// What was read of a file at rest counts if its program did not begin to work meanwhile.
+    fn has_rested(&self) -> Result<(), Error> {
+        match &self.at_rest {
+            Some((path, before)) if !is_as_it_stood(path, before)? => {
+                Err(Error::Busy(message("its program began to write the file while it was read")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Beside a log a look keeps nobody from writing. Without one it would for as long as it lasts: then the tables that are read are copied
@@ -109,7 +216,7 @@ impl Snapshot {
     pub(super) fn hold_no_longer(&mut self, tables: &[ForeignTable]) -> Result<(), Error> {
         let mode: String =
             self.connection.query_row("pragma journal_mode", [], |row| row.get(0)).map_err(plain)?;
-        if mode == "wal" {
+        if mode == "wal" || self.at_rest.is_some() {
             return Ok(());
         }
         match copied(&self.connection, tables) {
@@ -139,7 +246,8 @@ impl Snapshot {
             }
             Ok(tables)
         };
-        read().map_err(plain)
+        let tables = read().map_err(plain)?;
+        self.has_rested().map(|()| tables)
     }
 
     pub(super) fn for_each(&self, text: &str, mut turns: Turns, each: EachForeign<'_>) -> Result<(), Error> {
@@ -165,6 +273,6 @@ impl Snapshot {
                 turns.go_on();
             }
         }
-        Ok(())
+        self.has_rested()
     }
 }

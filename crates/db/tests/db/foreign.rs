@@ -119,3 +119,37 @@ async fn a_file_without_a_log_is_written_by_its_program_while_it_is_looked_at() 
     assert_eq!(foreign.order_of(&users[0]).await.unwrap(), "t.\"id\"");
     assert!(all(&mut foreign, "select bytes from files").await.is_err(), "what is not read is not copied");
 }
+
+/// Every file of a folder, byte for byte.
+fn files(folder: &std::path::Path) -> std::collections::BTreeMap<std::ffi::OsString, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_file_whose_program_does_not_run_is_read_with_its_log_and_nothing_is_left_beside_it() {
+    // A log of the reader's own stayed there, which the program could not write when it ran as somebody else.
+    let database = charter_testkit::database::sqlite().await;
+    const INSERT: Statement = Statement::new("insert into toys (id) values ($1)");
+    schema(&database, "create table toys (id $int not null primary key)").await;
+    execute(&database, INSERT, vec![1.into()]).await.unwrap();
+    let path = database.options().url.strip_prefix("sqlite://").unwrap().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("toys.db");
+    // As it stands after a power cut, with rows that are in the log alone; then as its program leaves it.
+    std::fs::copy(&path, &copy).unwrap();
+    std::fs::copy(format!("{path}-wal"), folder.path().join("toys.db-wal")).unwrap();
+    for _ in 0..2 {
+        let before = files(folder.path());
+        let url = format!("sqlite://{}", copy.display());
+        let mut foreign = Foreign::open(&url).await.unwrap();
+        assert_eq!(all(&mut foreign, "select id from toys").await.unwrap(), [[Some("1".to_owned())]]);
+        assert_eq!(files(folder.path()), before);
+        drop(foreign);
+        assert_eq!(files(folder.path()), before);
+        let own = Database::open(&charter_db::Options::new(url)).await.unwrap();
+        own.close().await.unwrap();
+        let _ = std::fs::remove_file(folder.path().join("toys.db.lock"));
+        assert_eq!(files(folder.path()).len(), 1, "its own program takes its log away");
+    }
+}

@@ -10,7 +10,7 @@ use super::legacy::{self, Legacy, Looking};
 use super::passwords::Kept;
 use super::proof;
 use super::ready::{self, Ready};
-use super::record::Record;
+use super::record::{self, Record};
 use super::stages::{Failed, Proved, Stages, Work};
 use super::telling::{Telling, compared};
 use super::{drift, follow, own_role, place, plan, remembered, runs, tables};
@@ -176,7 +176,7 @@ async fn begun(invocation: &Invocation<'_>, plan: &Plan, telling: &Telling) -> R
     }
     nothing_stops(&heard)?;
     if ready::through(configuration).is_none() {
-        tables::fit(configuration, &address).await?;
+        tables::fit(configuration, &address, &looking.read).await?;
     }
     let mut ready = ready::look(invocation.matches, configuration, plan, &mut looking, &heard).await?;
     if !installation::is_there(configuration).await {
@@ -258,7 +258,13 @@ async fn ended(invocation: &Invocation<'_>, work: &Work<'_>, number: u64, carrie
     match carried {
         Ok(Proved { equivalence, text, signature }) => {
             if let Some(file) = invocation.matches.get_one::<String>(PROOF) {
-                proof::hand_out(file, &text, &signature)?;
+                proof::hand_out(file, &text, &signature).map_err(|failure| {
+                    let kept = record::folder(&work.configuration.data);
+                    Failure::new(format!(
+                        "run {number} is applied, and its proof lies in {}: {failure}",
+                        kept.display()
+                    ))
+                })?;
             }
             if invocation.is_json {
                 show::raw(&json!({ "run": number, "state": "applied", "equivalence": equivalence }));

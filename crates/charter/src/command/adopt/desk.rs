@@ -1,5 +1,6 @@
 //! A run as the service keeps it: begun, written to, told of, and taken back.
 
+use super::super::generic::pages_by;
 use super::here::text;
 use super::record::{self, Record};
 use crate::client::{Answer, Call, Client};
@@ -151,6 +152,11 @@ pub async fn send(client: &Client, call: &Call) -> Result<Answer> {
         }
         tokio::time::sleep(PAUSE * attempt).await;
     }
+}
+
+/// Every item of a list, asked for in this way.
+pub async fn every_page(client: &Client, call: Call) -> Result<Vec<Value>> {
+    pages_by(async |call: &Call| send(client, call).await, call, None).await
 }
 
 impl Undone {

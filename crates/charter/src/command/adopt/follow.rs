@@ -479,5 +479,6 @@ pub fn write_down(path: &str, named: &[Named]) -> Result<()> {
         text.push_str(&serde_json::to_string(it).unwrap_or_default());
         text.push('\n');
     }
-    std::fs::write(path, text).map_err(|error| Failure::new(format!("{path} cannot be written: {error}")))
+    crate::whole_file::write(path, &text)
+        .map_err(|error| Failure::new(format!("{path} cannot be written: {error}")))
 }

@@ -1,12 +1,12 @@
 //! What this installation has already: its catalogue, and which organizations and accounts are whose in the other system.
 
+use super::desk::{every_page, send};
 use super::equivalence;
 use super::legacy::Legacy;
 use super::record::Installation;
 use super::remembered::{self, Remembered};
 use super::runs;
 use crate::client::{Call, Client};
-use crate::command::generic::every_page;
 use crate::config::Configuration;
 use crate::failure::{Failure, Result};
 use crate::folder::Folder;
@@ -82,7 +82,7 @@ pub fn id(value: &Value, name: &str) -> Option<u128> {
 
 /// The installation's own entries beside the shipped catalogue.
 pub async fn own(client: &Client) -> Result<OwnCatalogue> {
-    let answer = client.call(&Call::new("GET", "/api/v1/catalogue/own")).await?.json()?;
+    let answer = send(client, &Call::new("GET", "/api/v1/catalogue/own")).await?.json()?;
     match answer.get("document").and_then(Value::as_str) {
         Some(document) => charter_catalogue::parse_own(document).map_err(|wrong| faults(&wrong)),
         None => Ok(OwnCatalogue::default()),
@@ -91,7 +91,7 @@ pub async fn own(client: &Client) -> Result<OwnCatalogue> {
 
 /// Which installation this is.
 pub async fn installation(client: &Client) -> Result<Installation> {
-    let platform = client.call(&Call::new("GET", "/api/v1/organizations/platform")).await?.json()?;
+    let platform = send(client, &Call::new("GET", "/api/v1/organizations/platform")).await?.json()?;
     let made_at = text(&platform, "created_at").parse();
     let made_at = made_at.map_err(|_| Failure::new("the service does not tell when it was made"))?;
     Ok(Installation { id: text(&platform, "id").to_owned(), made_at })
@@ -99,7 +99,7 @@ pub async fn installation(client: &Client) -> Result<Installation> {
 
 /// Which organizations and accounts of a source are whose.
 pub async fn links(client: &Client, source: &Key, known: &mut Known) -> Result<()> {
-    let platform = client.call(&Call::new("GET", "/api/v1/organizations/platform")).await?.json()?;
+    let platform = send(client, &Call::new("GET", "/api/v1/organizations/platform")).await?.json()?;
     known.platform = id(&platform, "id").map(OrganizationId);
     let list = Call::new("GET", "/api/v1/organizations").ask("limit", "200");
     for organization in every_page(client, list).await? {
@@ -111,7 +111,7 @@ pub async fn links(client: &Client, source: &Key, known: &mut Known) -> Result<(
     loop {
         let call = Call::new("GET", "/api/v1/adoption/organizations").ask("source", source.as_str());
         let call = if after.is_empty() { call } else { call.ask("after", after.as_str()) };
-        let page = client.call(&call.ask("limit", LINKS)).await?.json()?;
+        let page = send(client, &call.ask("limit", LINKS)).await?.json()?;
         for link in page.get("items").and_then(Value::as_array).into_iter().flatten() {
             if let (Some(organization), Ok(key)) = (id(link, "organization"), text(link, "key").parse()) {
                 let legacy_id = text(link, "legacy_id").to_owned();
@@ -132,7 +132,7 @@ pub async fn links(client: &Client, source: &Key, known: &mut Known) -> Result<(
     loop {
         let call = Call::new("GET", "/api/v1/adoption/users").ask("source", source.as_str());
         let call = if after.is_empty() { call } else { call.ask("after", after.as_str()) };
-        let page = client.call(&call.ask("limit", LINKS)).await?.json()?;
+        let page = send(client, &call.ask("limit", LINKS)).await?.json()?;
         for link in page.get("items").and_then(Value::as_array).into_iter().flatten() {
             if let Some(principal) = id(link, "principal").map(PrincipalId) {
                 known.users.insert(text(link, "legacy_id").into(), principal);
@@ -166,7 +166,7 @@ async fn accounts(
         }
         let logins: Vec<&str> = batch.iter().map(|(_, login)| *login).collect();
         let call = Call::new("POST", "/api/v1/adoption/accounts").json(&json!({ "logins": logins }));
-        let answer = client.call(&call).await?.json()?;
+        let answer = send(client, &call).await?.json()?;
         let told = answer.get("accounts").and_then(Value::as_array).cloned().unwrap_or_default();
         for ((legacy_id, login), account) in batch.drain(..).zip(told) {
             if let Some(principal) = id(&account, "id").map(PrincipalId) {
@@ -293,7 +293,7 @@ impl Here {
         let one = found.mapping.as_ref().and_then(|mapping| mapping.organization.as_ref());
         if let (Some(one), false) = (one, self.organizations.is_empty()) {
             let call = Call::new("GET", "/api/v1/organizations/{organization}").within(one.key.as_str());
-            let organization = client.call(&call).await?.json()?;
+            let organization = send(client, &call).await?.json()?;
             if let Some(id) = id(&organization, "id") {
                 let link = (OrganizationId(id), one.key.clone());
                 self.known.organizations.insert(charter_adopt::rows::ONE.to_owned(), link);

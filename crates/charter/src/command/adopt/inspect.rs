@@ -5,6 +5,7 @@ use super::super::show;
 use super::legacy::{self, Legacy};
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
+use crate::whole_file::{self, WholeFile};
 use charter_adopt::anomaly::{Anomaly, AnomalyKind};
 use charter_adopt::mapping::{self, Becomes, Mapping};
 use charter_adopt::plan::more;
@@ -15,6 +16,7 @@ use clap::{Arg, ArgAction, Command};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::Path;
 
 const PROPOSE: &str = "propose";
 const FORCE: &str = "force";
@@ -93,28 +95,25 @@ fn proposed(found: &Legacy) -> Result<Mapping> {
 
 /// Writes the proposal to a file, which must be new unless it is to be written over.
 fn write(path: &str, text: &str, is_forced: bool) -> Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(is_forced).create_new(!is_forced);
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::new(format!("{path} is there already: name another file, or write over it with --force"))
-        }
-        _ => Failure::new(format!("{path} cannot be written: {error}")),
-    })
+    if !is_forced && Path::new(path).exists() {
+        return Err(Failure::new(format!(
+            "{path} is there already: name another file, or write over it with --force"
+        )));
+    }
+    whole_file::write(path, text).map_err(|error| Failure::new(format!("{path} cannot be written: {error}")))
 }
 
 /// Writes down every row that is not as it should be.
 fn write_anomalies(path: &str, found: &Legacy) -> Result<()> {
     let failed = |error: std::io::Error| Failure::new(format!("{path} cannot be written: {error}"));
-    let mut file = std::io::BufWriter::new(std::fs::File::create(path).map_err(failed)?);
+    let mut file = WholeFile::create(path).map_err(failed)?;
     for (kind, _, rows) in found.heard.anomalies.iter() {
         for it in rows {
             let line = json!({ "kind": kind, "row": it.row, "detail": it.detail, "stops": kind.stops() });
             writeln!(file, "{line}").map_err(failed)?;
         }
     }
-    file.flush().map_err(failed)
+    file.finish().map_err(failed)
 }
 
 /// What has to be done before anything is taken over.

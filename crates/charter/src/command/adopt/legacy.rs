@@ -7,6 +7,7 @@ use charter_adopt::check;
 use charter_adopt::mapping::{self, Mapping};
 use charter_adopt::source::{
     self, EachUser, Heard, LoginRule, NamedTables, Passing, ReadError, Statements, System, Tables, Taking,
+    Wanted,
 };
 use charter_app::identity::adopted_hash::{AdoptedHash, Refused};
 use charter_db::Engine;
@@ -138,6 +139,18 @@ pub fn parsed(path: &str, text: &str) -> Result<Mapping> {
     })
 }
 
+/// What is said of tables that are looked for and stand where nothing is looked at.
+fn left_out(tables: &Tables<'_>) -> String {
+    let schemas: Vec<&str> = tables.left_out().collect();
+    match schemas.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; what stands beside Charter's own tables was not looked at (schema {}): they go into one of their own, --database-schema charter",
+            schemas.join(", ")
+        ),
+    }
+}
+
 /// The system its tables give away, or the operator named.
 fn settled(tables: &Tables<'_>, named: Option<System>, mapping: Option<&Mapping>) -> Result<System> {
     if let Some(system) = named.or_else(|| mapping.map(|mapping| mapping.system)) {
@@ -146,9 +159,10 @@ fn settled(tables: &Tables<'_>, named: Option<System>, mapping: Option<&Mapping>
     let found = source::detect(tables).map_err(|wanted| Failure::new(wanted.to_string()))?;
     match found.as_slice() {
         [system] => Ok(*system),
-        [] => Err(Failure::new(
-            "no system that is known was found there: write a mapping with [source], where its tables stand, and give it with --map",
-        )),
+        [] => Err(Failure::new(format!(
+            "no system that is known was found there: write a mapping with [source], where its tables stand, and give it with --map{}",
+            left_out(tables)
+        ))),
         several => {
             let names: Vec<&str> = several.iter().map(|system| name(*system)).collect();
             Err(Failure::new(format!("its tables fit {}: say which with --system", names.join(" and "))))
@@ -191,7 +205,8 @@ pub fn broken_off(error: charter_db::Error) -> Failure {
     if passes { failure.passing() } else { failure }
 }
 
-fn is_passing(error: &charter_db::Error) -> bool {
+/// Whether it may go better in a moment.
+pub fn is_passing(error: &charter_db::Error) -> bool {
     use charter_db::Error::{Aborted, Busy, Unavailable};
     matches!(error, Busy(_) | Unavailable(_) | Aborted(_))
 }
@@ -271,8 +286,10 @@ impl Looking {
                 }
                 None => None,
             };
-            let statements = source::statements(&found, system, tables.as_ref())
-                .map_err(|wanted| Failure::new(wanted.to_string()))?;
+            let statements = source::statements(&found, system, tables.as_ref()).map_err(|wanted| {
+                let hidden = matches!(wanted, Wanted::Table(_)).then(|| left_out(&found)).unwrap_or_default();
+                Failure::new(format!("{wanted}{hidden}"))
+            })?;
             (system, tables, statements)
         };
         let is_read = |table: &ForeignTable| {

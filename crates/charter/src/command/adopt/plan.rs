@@ -9,6 +9,7 @@ use super::plan_told::told;
 use super::{accepting, drift, own_role, passwords, place, remembered, replaced, runs, stopped};
 use crate::config::text::without_password;
 use crate::failure::{Failure, Outcome, Result};
+use crate::whole_file::{self, WholeFile};
 use crate::{installation, output};
 use charter_adopt::accepting::{ADDRESS, FEWER, MEMBER};
 use charter_adopt::anomaly::AnomalyKind;
@@ -210,9 +211,9 @@ fn made(
     let mut file = match differences {
         None => None,
         Some(path) => {
-            let file = std::fs::File::create(path)
+            let file = WholeFile::create(path)
                 .map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))?;
-            Some(std::io::BufWriter::new(file))
+            Some(file)
         }
     };
     let mut broken = None;
@@ -222,8 +223,11 @@ fn made(
             broken = broken.take().or_else(|| writeln!(file, "{line}").err());
         }
     });
-    let ended = file.map(|mut file| file.flush()).transpose();
-    if let Some(error) = broken.or_else(|| ended.err()) {
+    let ended = match broken {
+        Some(error) => Err(error),
+        None => file.map_or(Ok(()), WholeFile::finish),
+    };
+    if let Err(error) = ended {
         return Err(Failure::new(format!("the differences cannot be written: {error}")));
     }
     let (new_organizations, new_organizations_count) =
@@ -353,7 +357,7 @@ pub async fn run(invocation: &Invocation<'_>) -> Result {
     let (plan, unchanged) = made?;
     kept?;
     let json = serde_json::to_string_pretty(&plan).unwrap_or_default();
-    std::fs::write(out, json + "\n")
+    whole_file::write(out, &(json + "\n"))
         .map_err(|error| Failure::new(format!("{out} cannot be written: {error}")))?;
     let obstacles = plan.obstacles();
     if invocation.is_json {

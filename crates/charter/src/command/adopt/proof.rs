@@ -13,7 +13,7 @@ use crate::config::text::without_password;
 use crate::config::{Configuration, account};
 use crate::failure::{Failure, Outcome, Result};
 use crate::folder::write_private;
-use crate::output;
+use crate::{output, whole_file};
 use charter_adopt::accepting::name_of;
 use charter_adopt::anomaly::Anomaly;
 use charter_adopt::over_all::OverAll;
@@ -351,7 +351,7 @@ pub fn can_be_handed_out(file: &str) -> Result<()> {
 /// Writes a proof where it was asked for.
 pub fn hand_out(file: &str, text: &str, signature: &str) -> Result<()> {
     let write = |path: &Path, text: &str| {
-        let written = std::fs::write(path, text);
+        let written = whole_file::write(path, text);
         written.map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))
     };
     write(Path::new(file), text)?;

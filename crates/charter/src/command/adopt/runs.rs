@@ -1,9 +1,9 @@
 //! Runs that are kept, and `charter adopt status`.
 
 use super::super::Invocation;
-use super::super::generic::every_page;
 use super::super::show;
 use super::desk;
+use super::desk::{every_page, send};
 use super::here::text;
 use super::plan;
 use crate::client::{Call, Client};
@@ -46,7 +46,7 @@ pub async fn newest(client: &Client, source: &Key, states: &[&str]) -> Result<Op
 
 /// The plan that a run carried out.
 pub async fn plan_of(client: &Client, number: u64) -> Result<Plan> {
-    let whole = client.call(&Call::new("GET", format!("/api/v1/adoption/runs/{number}"))).await?.json()?;
+    let whole = send(client, &Call::new("GET", format!("/api/v1/adoption/runs/{number}"))).await?.json()?;
     serde_json::from_value(whole.get("plan").cloned().unwrap_or_default()).map_err(|flaw| {
         Failure::new(format!("the plan of run {number} was made by another version of this program: {flaw}"))
     })
@@ -261,7 +261,7 @@ async fn runs_of(client: &Client, source: &Key) -> Result<Vec<Value>> {
     let mut runs = Vec::new();
     for run in all(client).await?.into_iter().filter(|run| text(run, "source") == source.as_str()) {
         let call = Call::new("GET", format!("/api/v1/adoption/runs/{}", number(&run)));
-        let mut run = client.call(&call).await?.json()?;
+        let mut run = send(client, &call).await?.json()?;
         run.as_object_mut().and_then(|run| run.remove("plan"));
         runs.push(run);
     }

@@ -1,6 +1,6 @@
 //! Our own tables, as they stand in the database; and whether that is the one that a service works on.
 
-use super::here;
+use super::{here, legacy};
 use crate::client::Client;
 use crate::config::Configuration;
 use crate::config::text::without_password;
@@ -8,15 +8,22 @@ use crate::failure::{Failure, Result};
 use crate::installation;
 use charter_adopt::beside;
 use charter_db::Engine;
-use charter_db::foreign::Foreign;
+use charter_db::foreign::{Foreign, ForeignTable};
 use std::path::Path;
 
 /// The names of Charter's tables: those its migrations make, each of which has to be there.
 pub async fn ours(configuration: &Configuration) -> Result<Vec<String>> {
-    let failed = |error: charter_db::Error| Failure::new(format!("the database of Charter: {error}"));
-    let mut database = Foreign::open(&configuration.database).await.map_err(failed)?;
+    let look = async || -> std::result::Result<Vec<ForeignTable>, charter_db::Error> {
+        Foreign::open(&configuration.database).await?.tables().await
+    };
+    let there = legacy::patiently(async || {
+        look().await.map_err(|error| {
+            let failure = Failure::new(format!("the database of Charter: {error}"));
+            if legacy::is_passing(&error) { failure.passing() } else { failure }
+        })
+    });
+    let there = there.await?;
     let schema = configuration.database_schema.as_deref().unwrap_or("public");
-    let there = database.tables().await.map_err(failed)?;
     let is_there = |name: &str| {
         there.iter().any(|table| table.name == name && (table.schema.is_empty() || table.schema == schema))
     };
@@ -81,9 +88,9 @@ fn is_one_file(one: &str, other: &str) -> bool {
     real(one).is_some_and(|path| real(other) == Some(path))
 }
 
-/// Refuses a place for a new installation that cannot be one, before anything is written there: the other system's own file, a schema in which
-/// tables of the same names stand, or one in which this account may make none.
-pub async fn fit(configuration: &Configuration, other: &str) -> Result<()> {
+/// Refuses a place for a new installation that cannot be one, before anything is written there: the other system's own file or schema, a schema
+/// in which tables of the same names stand, or one in which this account may make none.
+pub async fn fit(configuration: &Configuration, other: &str, read: &[ForeignTable]) -> Result<()> {
     let own = &configuration.database;
     if is_one_file(own, other) {
         return Err(Failure::new(format!(
@@ -107,21 +114,25 @@ pub async fn fit(configuration: &Configuration, other: &str) -> Result<()> {
         )));
     }
     let names = charter_store::migration::tables();
-    let is_taken = |table: &charter_db::foreign::ForeignTable| {
-        (table.schema.is_empty() || table.schema == schema) && names.contains(&table.name)
-    };
     let tables = database.tables().await.map_err(failed)?;
-    let taken: Vec<&str> =
-        tables.iter().filter(|table| is_taken(table)).map(|table| table.name.as_str()).collect();
-    if taken.is_empty() {
-        return Ok(());
-    }
-    let first = taken.get(..taken.len().min(TOLD_MAX)).unwrap_or_default();
+    let there = |is_it: &dyn Fn(&ForeignTable) -> bool| -> Vec<String> {
+        let here = tables.iter().filter(|table| table.schema.is_empty() || table.schema == schema);
+        here.filter(|table| is_it(table)).map(|table| table.name.clone()).collect()
+    };
+    let taken = there(&|table| names.contains(&table.name));
+    // What stands beside Charter's tables is Charter's: the other system could not be read any more.
+    let theirs = there(&|table| read.iter().any(|it| it.schema == table.schema && it.name == table.name));
+    let (what, found) = match (taken.is_empty(), theirs.is_empty()) {
+        (true, true) => return Ok(()),
+        (false, _) => ("tables of the names that Charter's have stand", taken),
+        (true, false) => ("tables of the names that the other system's have stand", theirs),
+    };
+    let first = found.get(..found.len().min(TOLD_MAX)).unwrap_or_default();
     Err(Failure::new(format!(
-        "tables of the names that Charter's have stand in {} already, and are not Charter's ({}{}): {}",
+        "{what} in {} already, and are not Charter's ({}{}): {}",
         place(configuration),
         first.join(", "),
-        charter_adopt::plan::more(taken.len() as u64, first.len()),
+        charter_adopt::plan::more(found.len() as u64, first.len()),
         match database.engine() {
             Engine::Postgres => "give Charter a schema of its own, --database-schema charter",
             Engine::Sqlite => "give Charter a file of its own, --database sqlite:PATH",
