@@ -28,6 +28,10 @@ pub(super) struct Turns {
     began: Instant,
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long this thread worked, and nothing that is decided or kept"
+)]
 impl Turns {
     pub(super) fn begin(share: Share) -> Self {
         Self { share, began: Instant::now() }

@@ -9,12 +9,13 @@ use charter_adopt::source::{
     self, EachUser, Heard, LoginRule, NamedTables, Passing, ReadError, Statements, System, Tables, Taking,
     Wanted,
 };
+use charter_app::World;
 use charter_app::identity::adopted_hash::{AdoptedHash, Refused};
 use charter_db::Engine;
 use charter_db::foreign::{Foreign, ForeignRow, ForeignTable, Share};
 use clap::{Arg, ArgMatches};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const FROM: &str = "from";
 const MAP: &str = "map";
@@ -190,7 +191,7 @@ enum At {
 }
 
 /// For how long the other system is looked at again before a look is given up, and how long between two of them.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_MICROS: i64 = 60_000_000;
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// What a database of the other system answers with.
@@ -213,12 +214,12 @@ pub fn is_passing(error: &charter_db::Error) -> bool {
 
 /// Looks at the other system, and anew where a lock there or a lost connection ended the look.
 pub async fn patiently<T>(mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
-    let (mut first, mut was_there) = (None, false);
+    let (world, mut first, mut was_there) = (World::system(), None, false);
     loop {
         match look().await {
             Err(failure) if failure.is_passing(was_there) => {
-                let since: Instant = *first.get_or_insert_with(Instant::now);
-                if since.elapsed() >= PATIENCE {
+                let now = world.steady_micros();
+                if now - *first.get_or_insert(now) >= PATIENCE_MICROS {
                     return Err(failure);
                 }
                 was_there = true;
